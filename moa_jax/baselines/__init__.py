@@ -1,0 +1,1 @@
+"""Every method the field would pick instead, behind one interface."""

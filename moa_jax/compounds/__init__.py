@@ -1,0 +1,1 @@
+"""Structures, identities, scaffolds, molecular graphs, and MoA and target labels."""

@@ -1,0 +1,1 @@
+"""The prepared dataset, its splits and batches, and the simulated release."""

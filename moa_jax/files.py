@@ -1,0 +1,73 @@
+"""Files written whole or not at all, and their fingerprints."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from moa_jax.schemas import InputError
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """Yields a temporary path beside `path`; renames it to `path` on success.
+
+    The temporary path does not exist yet: the body makes a file or a folder there. On any
+    error it is removed and `path` is left as it was. An existing folder at `path` is replaced.
+
+    Raises:
+      InputError: the disk is full or `path` cannot be written.
+    """
+    path = pathlib.Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        holder = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}.") from error
+    try:
+        temporary = holder / path.name
+        yield temporary
+        if path.is_dir() and temporary.is_dir():
+            os.rename(path, holder / f"{path.name}.old")
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is None or isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"cannot write {path}: {error.strerror}; nothing was left half written."
+        ) from error
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Writes `value` as indented JSON with sorted keys, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+      InputError: there is no such file, or it is not JSON.
+    """
+    try:
+        return json.loads(pathlib.Path(path).read_text())
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a JSON file: {error}.") from None

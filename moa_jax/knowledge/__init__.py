@@ -1,0 +1,1 @@
+"""Gene identifiers, STRING, Gene Ontology, and the graph assembled from them."""

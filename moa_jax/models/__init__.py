@@ -1,0 +1,1 @@
+"""flax.linen modules: arrays in, named arrays out."""

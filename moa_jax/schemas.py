@@ -1,0 +1,302 @@
+"""The contracts between the rooms: frozen, typed, and checked when they are made.
+
+Every table has the columns named here and no others are relied on. A missing column or a
+wrong length raises `InputError` with one sentence that names it. Array axes are named with
+jaxtyping; the tests check them at run time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+import pandas as pd
+from jaxtyping import Array, Bool, Float, Float32, Int32
+
+# Version of the prepared folder's layout. A folder of another version is refused.
+PREPARED_FORMAT_VERSION = 1
+
+SIGNATURE_COLUMNS = (
+    "sig_id",
+    "pert_id",
+    "compound",
+    "cell_line",
+    "dose_um",
+    "time_h",
+    "n_replicates",
+    "cc_q75",
+    "tas",
+    "plate",
+)
+COMPOUND_COLUMNS = (
+    "pert_id",
+    "compound",
+    "compound_group",
+    "inchi_key",
+    "smiles",
+    "scaffold",
+    "moas",
+    "targets",
+)
+GENE_COLUMNS = ("entrez_id", "symbol")
+GENE_NODE_COLUMNS = ("entrez_id", "symbol", "is_landmark")
+TERM_COLUMNS = ("go_id", "name", "namespace")
+
+PARTS = ("train", "validation", "test")
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used; the message is one sentence that names the culprit.
+
+    The programs print it without a traceback and exit with status 2.
+    """
+
+
+def require_columns(table: pd.DataFrame, columns: tuple[str, ...], source: str) -> None:
+    """Raises InputError naming `source` and every column of `columns` that `table` lacks."""
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise InputError(
+            f"{source} lacks the column{'s' if len(missing) > 1 else ''} "
+            f"{', '.join(missing)}; it has {', '.join(map(str, table.columns))}."
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Signatures:
+    """Expression signatures with one metadata row each.
+
+    Attributes:
+      expression: z-scores (or consensus scores), one row per signature.
+      genes: `GENE_COLUMNS`, one row per column of `expression`; Entrez ids are strings.
+      table: `SIGNATURE_COLUMNS`, one row per row of `expression`. Doses are micromolar, times
+        hours; what a release does not tell is missing (None or NaN), never a sentinel.
+    """
+
+    expression: Float[np.ndarray, "signature gene"]
+    genes: pd.DataFrame
+    table: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        require_columns(self.genes, GENE_COLUMNS, "the signatures' gene table")
+        require_columns(self.table, SIGNATURE_COLUMNS, "the signature table")
+        expected = (len(self.table), len(self.genes))
+        if self.expression.shape != expected:
+            raise InputError(
+                f"expression has shape {self.expression.shape}, "
+                f"but the tables describe {expected} (signatures, genes)."
+            )
+
+    @property
+    def num_genes(self) -> int:
+        """Number of genes, the columns of `expression`."""
+        return len(self.genes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Compounds:
+    """One row per `pert_id`, whether or not it has a signature.
+
+    Attributes:
+      table: `COMPOUND_COLUMNS`. `smiles` is canonical, salt stripped and neutralised (missing
+        where unknown); `scaffold` is the Murcko scaffold's SMILES (empty for acyclic
+        molecules, missing without structure); `moas` and `targets` are sorted tuples of
+        strings, empty where unlabelled; `compound_group` is the unit of every split.
+    """
+
+    table: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        require_columns(self.table, COMPOUND_COLUMNS, "the compound table")
+        repeated = self.table["pert_id"][self.table["pert_id"].duplicated()]
+        if len(repeated):
+            raise InputError(f"the compound table repeats pert_id {repeated.iloc[0]}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class EdgeSet:
+    """Directed edges of one type between two node sets.
+
+    Attributes:
+      senders: row of the sending node in its node table.
+      receivers: row of the receiving node in its node table.
+      weight: in (0, 1]; STRING's combined_score / 1000 for `interacts`, 1 elsewhere.
+      evidence: one evidence code per edge for `annotated_to`, empty elsewhere.
+    """
+
+    senders: Int32[np.ndarray, " edge"]
+    receivers: Int32[np.ndarray, " edge"]
+    weight: Float32[np.ndarray, " edge"]
+    evidence: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not len(self.senders) == len(self.receivers) == len(self.weight):
+            raise InputError(
+                f"an edge set has {len(self.senders)} senders, {len(self.receivers)} "
+                f"receivers and {len(self.weight)} weights; the three must be equal."
+            )
+
+    @property
+    def num_edges(self) -> int:
+        """Number of directed edges."""
+        return len(self.senders)
+
+
+@dataclasses.dataclass(frozen=True)
+class KnowledgeGraph:
+    """STRING and Gene Ontology over two node sets, `gene` and `term`.
+
+    Attributes:
+      genes: `GENE_NODE_COLUMNS`; the landmarks are the first rows, in the order of the
+        signatures' genes, followed by proteins that were not measured.
+      terms: `TERM_COLUMNS`.
+      interacts: gene - gene, each undirected STRING edge stored in both directions.
+      annotated_to: gene -> term.
+      is_a: term (child) -> term (parent).
+      part_of: term (child) -> term (parent).
+    """
+
+    genes: pd.DataFrame
+    terms: pd.DataFrame
+    interacts: EdgeSet
+    annotated_to: EdgeSet
+    is_a: EdgeSet
+    part_of: EdgeSet
+
+    def __post_init__(self) -> None:
+        require_columns(self.genes, GENE_NODE_COLUMNS, "the graph's gene table")
+        require_columns(self.terms, TERM_COLUMNS, "the graph's term table")
+        ends = {
+            "interacts": (self.num_genes, self.num_genes),
+            "annotated_to": (self.num_genes, self.num_terms),
+            "is_a": (self.num_terms, self.num_terms),
+            "part_of": (self.num_terms, self.num_terms),
+        }
+        for name, (num_senders, num_receivers) in ends.items():
+            edges: EdgeSet = getattr(self, name)
+            for end, limit in ((edges.senders, num_senders), (edges.receivers, num_receivers)):
+                if len(end) and not (end.min() >= 0 and end.max() < limit):
+                    raise InputError(f"an edge of {name} points past its {limit} nodes.")
+
+    @property
+    def num_genes(self) -> int:
+        """Number of gene nodes, landmarks and others."""
+        return len(self.genes)
+
+    @property
+    def num_terms(self) -> int:
+        """Number of term nodes."""
+        return len(self.terms)
+
+    @property
+    def num_landmarks(self) -> int:
+        """Number of gene nodes that were measured; they come first."""
+        return int(self.genes["is_landmark"].sum())
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Which part each compound belongs to, with the rule that made it.
+
+    Attributes:
+      rule: name of the rule, such as `compound`.
+      seed: seed of the rule.
+      fold: which fold is the test part.
+      num_folds: how many folds the rule made.
+      parts: `pert_id` -> one of `PARTS`.
+    """
+
+    rule: str
+    seed: int
+    fold: int
+    num_folds: int
+    parts: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.parts.values()) - set(PARTS))
+        if unknown:
+            raise InputError(f"the split names the part {unknown[0]}; parts are {PARTS}.")
+
+
+def _pytree(cls: type) -> type:
+    """A frozen dataclass whose fields are arrays (or pytrees of them)."""
+    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
+
+
+@_pytree
+class EdgeArrays:
+    """An `EdgeSet` on the device: what the jitted step receives."""
+
+    senders: Int32[Array | np.ndarray, " edge"]
+    receivers: Int32[Array | np.ndarray, " edge"]
+    weight: Float[Array | np.ndarray, " edge"]
+
+
+@_pytree
+class GraphArrays:
+    """A `KnowledgeGraph` on the device, always an argument of the jitted step.
+
+    Node counts are not stored: the model's configuration holds them.
+    """
+
+    interacts: EdgeArrays
+    annotated_to: EdgeArrays
+    is_a: EdgeArrays
+    part_of: EdgeArrays
+
+
+@_pytree
+class MoleculeBatch:
+    """Molecular graphs of one batch, flattened within each shard and padded.
+
+    A shard holds the molecules of `batch / num_shards` consecutive examples. Bonds are stored
+    in both directions. `owner` is the example's row within the shard; padding atoms belong to
+    row 0 and are told apart by `atom_mask` alone.
+    """
+
+    atom_features: Float[Array | np.ndarray, "shard atom atom_feature"]
+    bond_features: Float[Array | np.ndarray, "shard bond bond_feature"]
+    senders: Int32[Array | np.ndarray, "shard bond"]
+    receivers: Int32[Array | np.ndarray, "shard bond"]
+    owner: Int32[Array | np.ndarray, "shard atom"]
+    atom_mask: Bool[Array | np.ndarray, "shard atom"]
+    bond_mask: Bool[Array | np.ndarray, "shard bond"]
+
+
+@_pytree
+class Batch:
+    """What one training step sees. Every padded or absent thing has its own boolean mask.
+
+    Attributes:
+      expression: standardised signature; 0 where `gene_mask` is false.
+      gene_mask: the gene was measured.
+      cell_line: row of the cell-line vocabulary; 0 means unknown.
+      log_dose: log10 of the dose in micromolar, read where `dose_mask`.
+      log_time: log10 of the time in hours, read where `time_mask`.
+      molecules: molecular graphs of the examples.
+      fingerprint: Morgan bits.
+      labels: 0 or 1.
+      label_mask: the label is known.
+      weight: weight of the example in the loss.
+      expression_mask: the expression modality may be used.
+      structure_mask: the structure modality may be used.
+      example_mask: the row is a real example.
+    """
+
+    expression: Float[Array | np.ndarray, "batch gene"]
+    gene_mask: Bool[Array | np.ndarray, "batch gene"]
+    cell_line: Int32[Array | np.ndarray, " batch"]
+    log_dose: Float[Array | np.ndarray, " batch"]
+    dose_mask: Bool[Array | np.ndarray, " batch"]
+    log_time: Float[Array | np.ndarray, " batch"]
+    time_mask: Bool[Array | np.ndarray, " batch"]
+    molecules: MoleculeBatch
+    fingerprint: Float[Array | np.ndarray, "batch bit"]
+    labels: Float[Array | np.ndarray, "batch moa"]
+    label_mask: Bool[Array | np.ndarray, "batch moa"]
+    weight: Float[Array | np.ndarray, " batch"]
+    expression_mask: Bool[Array | np.ndarray, " batch"]
+    structure_mask: Bool[Array | np.ndarray, " batch"]
+    example_mask: Bool[Array | np.ndarray, " batch"]

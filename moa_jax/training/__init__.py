@@ -1,0 +1,1 @@
+"""Train state, step, losses, optimiser, sharding, checkpoints and metric writers."""

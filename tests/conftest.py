@@ -1,0 +1,37 @@
+"""What every test shares: array types checked at run time, eight virtual devices, real data."""
+
+import os
+import pathlib
+
+# Before jax is imported anywhere: eight virtual CPU devices, and compiled programs kept.
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parent.parent / ".jax_cache")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Every annotation of the package is checked while the tests run.
+install_import_hook("moa_jax", "beartype.beartype")
+
+
+def _folder_from(variable: str) -> pathlib.Path:
+    value = os.environ.get(variable)
+    if not value or not pathlib.Path(value).is_dir():
+        pytest.skip(f"{variable} does not name a folder")
+    return pathlib.Path(value)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> pathlib.Path:
+    """Folder of real public files; the test is skipped where there is none."""
+    return _folder_from("MOA_JAX_REAL_DATA")
+
+
+@pytest.fixture(scope="session")
+def golden() -> pathlib.Path:
+    """Folder of CMap's own test fixtures; the test is skipped where there is none."""
+    return _folder_from("MOA_JAX_GOLDEN")
