@@ -1,0 +1,178 @@
+"""Structures as they are written in compound tables -> one standard parent molecule.
+
+Vendors register salts, mixtures with solvent and charged forms of one drug. Models, identities
+and splits need the drug itself: counter-ions and solvents are stripped, the largest organic
+fragment is kept, and charges that protons can remove are removed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+from rdkit import Chem, rdBase
+from rdkit.Chem import Descriptors
+from rdkit.Chem.MolStandardize import rdMolStandardize
+from rdkit.Chem.Scaffolds import MurckoScaffold
+
+# Acids that make salts of basic drugs and are neither in RDKit's list of salts and solvents nor
+# always smaller than the drug (piperazine citrate, isometheptene mucate). They are stripped only
+# where another organic fragment remains, since several of them are drugs themselves. Written
+# neutral and without stereo, in RDKit's canonical form.
+SALT_FORMING_ACIDS = frozenset(
+    Chem.CanonSmiles(smiles)
+    for smiles in (
+        "OC(=O)C(O)=O",  # oxalic
+        "OC(=O)CC(O)=O",  # malonic
+        "OC(=O)CCC(O)=O",  # succinic
+        "OC(=O)C=CC(O)=O",  # fumaric, maleic
+        "OC(=O)CC(O)C(O)=O",  # malic
+        "OC(=O)C(O)C(O)C(O)=O",  # tartaric
+        "OC(=O)CC(O)(CC(O)=O)C(O)=O",  # citric
+        "CC(O)C(O)=O",  # lactic
+        "OCC(O)C(O)C(O)C(O)C(O)=O",  # gluconic
+        "OC(=O)C(O)C(O)C(O)C(O)C(O)=O",  # mucic
+        "OC(=O)C1OC(O)C(O)C(O)C1O",  # glucuronic
+        "Cc1ccc(cc1)C(=O)OC(C(OC(=O)c1ccc(C)cc1)C(O)=O)C(O)=O",  # ditoluoyltartaric
+        "OC(=O)c1ccccc1",  # benzoic
+        "OC(=O)c1ccccc1O",  # salicylic
+        "CCS(O)(=O)=O",  # esylic
+        "OCCS(O)(=O)=O",  # isethionic
+        "OS(=O)(=O)CCS(O)(=O)=O",  # edisylic
+        "OS(=O)(=O)c1ccccc1",  # besylic
+        "Cc1ccc(cc1)S(O)(=O)=O",  # tosylic
+        "OS(=O)(=O)c1cccc2ccccc12",  # napsylic
+        "CC1(C)C2CCC1(CS(O)(=O)=O)C(=O)C2",  # camsylic
+        "OC(=O)c1cc2ccccc2c(Cc2c(O)c(cc3ccccc23)C(O)=O)c1O",  # pamoic
+    )
+)
+
+# Carbonates are salts although they hold a carbon atom.
+_CARBONIC_ACID = Chem.CanonSmiles("OC(O)=O")
+
+# Covalently drawn salts, such as [Na]OC(=O)C. Transition metals stay: there the bond is the drug.
+_ALKALI_BOND = Chem.MolFromSmarts("[Li,Na,K,Rb,Cs,Mg,Ca,Sr,Ba]~[!#1]")
+# InChI's own limit. RDKit's recursive steps overflow the stack on far longer chains, and no drug
+# of more atoms is described by its graph; ten characters an atom is more than any of them needs.
+MAX_ATOMS = 1023
+_MAX_SMILES_LENGTH = 10 * MAX_ATOMS
+
+_METAL_DISCONNECTOR = rdMolStandardize.MetalDisconnector()
+_SALT_AND_SOLVENT_REMOVER = rdMolStandardize.FragmentRemover(leave_last=False)
+_UNCHARGER = rdMolStandardize.Uncharger()
+
+
+@dataclasses.dataclass(frozen=True)
+class Structure:
+    """A standardised molecule.
+
+    Attributes:
+      smiles: canonical isomeric SMILES, salt stripped and neutralised.
+      inchi_key: standard InChIKey of that molecule.
+      inchi_block: first block of the key, which ignores stereo, isotopes and protonation.
+      scaffold: SMILES of the Murcko scaffold without stereo (Bemis and Murcko 1996), empty for
+        acyclic molecules.
+    """
+
+    smiles: str
+    inchi_key: str
+    inchi_block: str
+    scaffold: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejection:
+    """Why a text gives no usable structure.
+
+    Attributes:
+      reason: `no structure` (missing or without atoms), `invalid SMILES`, `unspecified atom`
+        (a wildcard), `too large` (more than `MAX_ATOMS` atoms), `only salt or solvent`,
+        `inorganic` (no fragment with carbon) or `no InChIKey` (InChI cannot describe it).
+    """
+
+    reason: str
+
+
+class _NoParentError(Exception):
+    """Carries the reason of a `Rejection` out of the steps of `standardise`."""
+
+
+@functools.lru_cache(maxsize=2**16)
+def standardise(smiles: str | None) -> Structure | Rejection:
+    """Standard parent structure of one SMILES, or the reason why there is none.
+
+    What follows the first blank is not read: a name, or a CXSMILES extension, which holds
+    drawing coordinates and stereo groups that no SMILES can express. Never raises.
+    """
+    if smiles is None or not smiles.strip():
+        return Rejection("no structure")
+    with rdBase.BlockLogs():
+        try:
+            return _describe(_neutral_parent(_parse(smiles.split()[0])))
+        except _NoParentError as reason:
+            return Rejection(str(reason))
+
+
+def _parse(smiles: str) -> Chem.Mol:
+    """The molecule that a SMILES describes, with covalently drawn alkali salts split."""
+    if len(smiles) > _MAX_SMILES_LENGTH:
+        raise _NoParentError("too large")
+    mol = Chem.MolFromSmiles(smiles) if smiles.isascii() else None
+    if mol is None:
+        raise _NoParentError("invalid SMILES")
+    if not mol.GetNumAtoms():
+        raise _NoParentError("no structure")
+    if mol.GetNumAtoms() > MAX_ATOMS:
+        raise _NoParentError("too large")
+    if any(atom.GetAtomicNum() == 0 for atom in mol.GetAtoms()):
+        raise _NoParentError("unspecified atom")
+    if mol.HasSubstructMatch(_ALKALI_BOND):
+        mol = _METAL_DISCONNECTOR.Disconnect(mol)
+    return mol
+
+
+def _neutral_parent(mol: Chem.Mol) -> Chem.Mol:
+    """The largest organic fragment that is not a counter-ion, neutralised."""
+    remaining = _SALT_AND_SOLVENT_REMOVER.remove(mol)
+    if not remaining.GetNumAtoms():
+        raise _NoParentError("only salt or solvent")
+    organic = [
+        _UNCHARGER.uncharge(fragment)
+        for fragment in Chem.GetMolFrags(remaining, asMols=True)
+        if any(atom.GetAtomicNum() == 6 for atom in fragment.GetAtoms())
+    ]
+    if not organic:
+        raise _NoParentError("inorganic")
+    flat = [Chem.MolToSmiles(fragment, isomericSmiles=False) for fragment in organic]
+    if set(flat) == {_CARBONIC_ACID}:
+        raise _NoParentError("only salt or solvent")
+    counter_ions = SALT_FORMING_ACIDS | {_CARBONIC_ACID}
+    parents = [
+        fragment for fragment, name in zip(organic, flat, strict=True) if name not in counter_ions
+    ]
+    return min(parents or organic, key=_largest_first)
+
+
+def _largest_first(mol: Chem.Mol) -> tuple[int, float, str]:
+    """Sorts the fragment with most heavy atoms first, then the heaviest, then by SMILES."""
+    return -mol.GetNumHeavyAtoms(), -Descriptors.MolWt(mol), Chem.MolToSmiles(mol)
+
+
+def _describe(mol: Chem.Mol) -> Structure:
+    """Names of a parent molecule, all made from its canonical SMILES read once more.
+
+    Neutralising leaves hydrogen counts and stereo marks that only a fresh reading tidies, so
+    that a standardised SMILES standardises to itself.
+    """
+    mol = Chem.MolFromSmiles(Chem.MolToSmiles(mol))
+    if mol is None:
+        raise _NoParentError("invalid SMILES")
+    inchi_key = Chem.MolToInchiKey(mol)
+    if not inchi_key:
+        raise _NoParentError("no InChIKey")
+    return Structure(
+        smiles=Chem.MolToSmiles(mol),
+        inchi_key=inchi_key,
+        inchi_block=inchi_key.split("-")[0],
+        scaffold=MurckoScaffold.MurckoScaffoldSmiles(mol=mol, includeChirality=False),
+    )
