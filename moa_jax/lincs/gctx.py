@@ -1,0 +1,152 @@
+"""GCTX files: HDF5 with the matrix stored profile by gene, read block by block.
+
+The format is the Broad's (Enache 2019): `/0/DATA/0/matrix` and one dataset per metadata field
+under `/0/META/COL` (profiles) and `/0/META/ROW` (genes), among them `id`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32, Int
+
+from moa_jax.lincs.releases import MATRIX_ID
+from moa_jax.lincs.text_files import decode
+from moa_jax.progress import track
+from moa_jax.schemas import InputError
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+MATRIX = "/0/DATA/0/matrix"
+PROFILES = "/0/META/COL"
+GENES = "/0/META/ROW"
+
+# Rows read at a time. Picking rows out of a block in memory is faster than asking HDF5 for
+# single rows, and needs no more memory than the block.
+BLOCK_ROWS = 4096
+
+
+def read_ids(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Profile ids and gene ids, without the matrix.
+
+    Raises:
+      InputError: the file is no whole GCTX file, or an id is repeated.
+    """
+    with _open(path) as file:
+        return _ids(file, path)
+
+
+def read_tables(path: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Metadata of the profiles and of the genes as strings, the ids as index.
+
+    Raises:
+      InputError: the file is no whole GCTX file, or an id is repeated.
+    """
+    with _open(path) as file:
+        profile_ids, gene_ids = _ids(file, path)
+        return _table(file, PROFILES, profile_ids, path), _table(file, GENES, gene_ids, path)
+
+
+def read_values(
+    path: str | os.PathLike[str],
+    profiles: Int[np.ndarray, " profile"],
+    genes: Int[np.ndarray, " gene"],
+) -> Float32[np.ndarray, "profile gene"]:
+    """The rows `profiles` and columns `genes` of the matrix, in the order given.
+
+    Raises:
+      InputError: the file is no whole GCTX file.
+    """
+    values = np.empty((len(profiles), len(genes)), dtype=np.float32)
+    if not values.size:
+        return values
+    order = np.argsort(profiles, kind="stable")
+    wanted = profiles[order]
+    first_gene, end_gene = int(genes.min()), int(genes.max()) + 1
+    takes_all_genes = np.array_equal(genes, np.arange(first_gene, end_gene))
+    starts = np.unique(wanted // BLOCK_ROWS) * BLOCK_ROWS
+    shown = track(starts, f"reading {os.path.basename(path)}") if len(starts) > 1 else starts
+    with _open(path) as file:
+        matrix = file[MATRIX]
+        for start in shown:
+            here = slice(*np.searchsorted(wanted, (start, start + BLOCK_ROWS)))
+            first, end = int(wanted[here][0]), int(wanted[here][-1]) + 1
+            block = matrix[first:end, first_gene:end_gene]
+            rows = block[wanted[here] - first]
+            values[order[here]] = rows if takes_all_genes else rows[:, genes - first_gene]
+    return values
+
+
+@contextlib.contextmanager
+def _open(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """An open file whose layout was checked; HDF5's own errors become InputError."""
+    if not os.path.isfile(path):
+        raise InputError(f"there is no file {path}.")
+    try:
+        with h5py.File(path, "r") as file:
+            _check_layout(file, path)
+            yield file
+    except InputError:
+        raise
+    # h5py reports a broken structure in whichever of these its layers happen to raise.
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise InputError(f"{path} is a truncated or corrupt GCTX file ({error}).") from None
+
+
+def _check_layout(file: h5py.File, path: str | os.PathLike[str]) -> None:
+    for name in (MATRIX, f"{PROFILES}/id", f"{GENES}/id"):
+        if not isinstance(file.get(name), h5py.Dataset):
+            raise InputError(f"{path} has no {name}; that is not the layout of GCTX 1.0.")
+    matrix = file[MATRIX]
+    if matrix.dtype.kind not in "fiu":
+        raise InputError(f"{path} has a matrix of {matrix.dtype}; numbers were expected.")
+    expected = (file[f"{PROFILES}/id"].size, file[f"{GENES}/id"].size)
+    if matrix.shape != expected:
+        raise InputError(
+            f"{path} has a matrix of shape {matrix.shape}, but its ids describe "
+            f"{expected} (profiles, genes)."
+        )
+
+
+def _ids(file: h5py.File, path: str | os.PathLike[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    both = []
+    for group, kind in ((PROFILES, "profile"), (GENES, "gene")):
+        ids = _texts(file[f"{group}/id"])
+        if len(set(ids)) < len(ids):
+            repeated = pd.Series(ids)[pd.Series(ids).duplicated()].iloc[0]
+            raise InputError(f"{path} repeats the {kind} id {repeated}.")
+        both.append(tuple(ids))
+    return both[0], both[1]
+
+
+def _table(
+    file: h5py.File, group: str, ids: tuple[str, ...], path: str | os.PathLike[str]
+) -> pd.DataFrame:
+    columns = {}
+    for name in sorted(file[group]):
+        field = file[group][name]
+        if name == MATRIX_ID:
+            continue
+        if not isinstance(field, h5py.Dataset) or field.shape != (len(ids),):
+            raise InputError(f"{path} has a field {group}/{name} that is not one value per id.")
+        columns[name] = _texts(field)
+    index = pd.Index(ids, name=MATRIX_ID, dtype=object)
+    return pd.DataFrame(columns, index=index, dtype=object)
+
+
+def _texts(field: h5py.Dataset) -> list[str]:
+    return [_text(value) for value in np.ravel(field[()])]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return decode(value).rstrip("\0")
+    # Gene ids stored as floats are integers all the same.
+    if isinstance(value, np.floating) and value.is_integer():
+        return str(int(value))
+    return str(value)

@@ -1,0 +1,275 @@
+"""Level 5 from level 4: replicates moderated by their agreement, as CMap's own code does.
+
+MODZ, the replicate correlation and the transcriptional activity score are those of Subramanian
+2017 and cmapM; cmapPy and cmapR weight replicates by other rules. Values are golden against
+cmapM's own test assets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Float32, Float64, Int
+from scipy.stats import rankdata
+
+from moa_jax.progress import track
+from moa_jax.schemas import SIGNATURE_COLUMNS, InputError, require_columns
+
+# Replicate z-scores are clipped to +- this before anything else.
+CLIP = 10.0
+
+# No replicate is silenced altogether.
+MIN_WEIGHT = 0.01
+
+# A landmark counts towards the signature strength from this |MODZ * sqrt(replicates)| on.
+STRENGTH_CUTOFF = 2.0
+
+# The activity score takes a lower correlation for this one.
+MIN_CC = 0.001
+
+# Values in memory at a time while collapsing.
+_VALUES_PER_CHUNK = 2**22
+
+# CMap's plates are called batch_cell_timeH_replicate..., such as LJP005_A375_24H_X1_B19.
+_PLATE_NAME = re.compile(r"(?P<batch>.+)_[^_]+_\d+(?:\.\d+)?H_X\d+.*")
+
+_CONDITION = ("pert_id", "cell_line", "dose_um", "time_h")
+_INSTANCE_COLUMNS = ("inst_id", *_CONDITION, "compound", "pert_type", "plate")
+
+
+def replicate_correlation(
+    z: Float[np.ndarray, "replicate gene"],
+    *,
+    landmark: Bool[np.ndarray, " gene"] | None = None,
+    clip: float = CLIP,
+) -> Float64[np.ndarray, "replicate replicate"]:
+    """Spearman correlation between replicates over the landmarks, after clipping.
+
+    A replicate whose landmarks are all equal agrees with nothing: its correlations are 0.
+    """
+    return _correlation(_landmarks(_clipped(z, clip), landmark)[None])[0]
+
+
+def modz(
+    z: Float[np.ndarray, "replicate gene"],
+    *,
+    landmark: Bool[np.ndarray, " gene"] | None = None,
+    clip: float = CLIP,
+) -> tuple[Float64[np.ndarray, " gene"], Float64[np.ndarray, " replicate"]]:
+    """Moderated z-score and the weight of each replicate, which sum to 1.
+
+    With rho the Spearman correlation over landmarks, its diagonal zeroed and clipped at 0 from
+    below, w_i = max(0.01, sum_j rho_ij / 2) (Subramanian 2017; cmapM `modzs`). One replicate
+    passes through, clipped.
+
+    Args:
+      z: level 4 profiles of one perturbation.
+      landmark: which genes the correlation is taken over; None for all.
+      clip: z-scores are clipped to +- this.
+    """
+    clipped = _clipped(z, clip)
+    weights = _weights(_correlation(_landmarks(clipped, landmark)[None]))[0]
+    return weights @ clipped, weights
+
+
+def cc_q75(
+    z: Float[np.ndarray, "replicate gene"],
+    *,
+    landmark: Bool[np.ndarray, " gene"] | None = None,
+    clip: float = CLIP,
+) -> float:
+    """75th percentile (Hazen's rule, as MATLAB's `quantile`) of the replicates' correlations.
+
+    Negative correlations count as 0. NaN for one replicate.
+    """
+    return float(_quantile75(replicate_correlation(z, landmark=landmark, clip=clip)[None])[0])
+
+
+def tas(
+    signature: Float[np.ndarray, " landmark"],
+    cc_q75: float,  # the name of the field
+    n_replicates: int,
+) -> float:
+    """Transcriptional activity score: sqrt(SS * max(cc_q75, 0.001)) / sqrt(landmarks).
+
+    SS is the number of landmarks with |MODZ * sqrt(n_replicates)| >= 2 (Subramanian 2017). NaN
+    for one replicate. At least 0.2 is the usual mark of an active compound.
+
+    Args:
+      signature: MODZ over the landmarks alone.
+      cc_q75: of the same replicates.
+      n_replicates: how many there were.
+    """
+    return float(_activity(signature[None], np.array([cc_q75]), n_replicates)[0])
+
+
+def collapse_replicates(
+    values: Float[np.ndarray, "profile gene"],
+    instances: pd.DataFrame,
+    *,
+    landmark: Bool[np.ndarray, " gene"] | None = None,
+) -> tuple[Float32[np.ndarray, "signature gene"], pd.DataFrame]:
+    """Collapses level 4 profiles into level 5 signatures.
+
+    Profiles with a `sig_id` are grouped by it. The others are grouped by perturbation, cell
+    line, dose and time, and by the batch where the plate's name tells it; their sig_id is
+    `<batch>_<cell>_<time>H:<pert_id>:<dose>`, without batch where unknown and with NA for what
+    is missing.
+
+    Args:
+      values: z-scores, one row per row of `instances`.
+      instances: what `harmonise_instinfo` returns.
+      landmark: which genes count for correlation and activity; None for all.
+
+    Returns:
+      The signatures, and a table with `SIGNATURE_COLUMNS` and `pert_type`, in the order of
+      their sig_id whatever the order of the profiles. What the replicates of a signature
+      disagree about is missing; `plate` joins their plates by `|`.
+
+    Raises:
+      InputError: a profile lacks its pert_id, a sig_id covers several pert_ids, or two
+        conditions make the same sig_id.
+    """
+    require_columns(instances, _INSTANCE_COLUMNS, "the instance table")
+    if len(instances) != len(values):
+        raise InputError(f"{len(values)} profiles have {len(instances)} rows of metadata.")
+    instances = instances.reset_index(drop=True)
+    sig_ids = _signature_ids(instances)
+    order = np.lexsort((instances["inst_id"].to_numpy(str), sig_ids.to_numpy(str)))
+    table = _signature_table(instances.iloc[order], sig_ids.iloc[order])
+    sizes = table["n_replicates"].to_numpy(np.int64)
+    starts = np.cumsum(sizes) - sizes
+    signatures = np.empty((len(table), values.shape[1]), dtype=np.float32)
+    quality = np.full((len(table), 2), np.nan)
+    chunks = list(_chunks(sizes, values.shape[1]))
+    for rows in track(chunks, "collapsing replicates") if len(chunks) > 1 else chunks:
+        size = int(sizes[rows[0]])
+        members = order[starts[rows][:, None] + np.arange(size)]
+        z = _clipped(values[members], CLIP)
+        rho = _correlation(_landmarks(z, landmark))
+        collapsed = np.einsum("sr,srg->sg", _weights(rho), z)
+        signatures[rows] = collapsed
+        quality[rows, 0] = _quantile75(rho)
+        quality[rows, 1] = _activity(_landmarks(collapsed, landmark), quality[rows, 0], size)
+    table["cc_q75"], table["tas"] = quality[:, 0], quality[:, 1]
+    return signatures, table[[*SIGNATURE_COLUMNS, "pert_type"]]
+
+
+def _clipped(z: Float[np.ndarray, "..."], clip: float) -> Float64[np.ndarray, "..."]:
+    return np.clip(z.astype(np.float64), -clip, clip)
+
+
+def _landmarks(
+    z: Float64[np.ndarray, "..."], landmark: Bool[np.ndarray, " gene"] | None
+) -> Float64[np.ndarray, "..."]:
+    return z if landmark is None else z[..., landmark]
+
+
+def _correlation(
+    z: Float64[np.ndarray, "signature replicate landmark"],
+) -> Float64[np.ndarray, "signature replicate replicate"]:
+    if z.shape[1] == 1:
+        return np.ones((len(z), 1, 1))
+    ranks = rankdata(z, axis=-1)
+    ranks -= ranks.mean(axis=-1, keepdims=True)
+    norm = np.linalg.norm(ranks, axis=-1, keepdims=True)
+    ranks /= np.where(norm == 0, 1, norm)
+    return ranks @ ranks.swapaxes(-1, -2)
+
+
+def _weights(
+    rho: Float64[np.ndarray, "signature replicate replicate"],
+) -> Float64[np.ndarray, "signature replicate"]:
+    others = np.clip(rho, 0, None) * (1 - np.eye(rho.shape[-1]))
+    weights = np.maximum(others.sum(axis=-1) / 2, MIN_WEIGHT)
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def _quantile75(
+    rho: Float64[np.ndarray, "signature replicate replicate"],
+) -> Float64[np.ndarray, " signature"]:
+    size = rho.shape[-1]
+    if size == 1:
+        return np.full(len(rho), np.nan)
+    pairs = np.clip(rho[:, *np.triu_indices(size, k=1)], 0, None)
+    return np.quantile(pairs, 0.75, axis=-1, method="hazen")
+
+
+def _activity(
+    signatures: Float[np.ndarray, "signature landmark"],
+    correlation: Float64[np.ndarray, " signature"],
+    n_replicates: int,
+) -> Float64[np.ndarray, " signature"]:
+    if n_replicates == 1:
+        return np.full(len(signatures), np.nan)
+    strong = np.abs(signatures * np.sqrt(n_replicates)) >= STRENGTH_CUTOFF
+    share = strong.sum(axis=-1) / signatures.shape[-1]
+    return np.sqrt(share * np.maximum(correlation, MIN_CC))
+
+
+def _chunks(sizes: Int[np.ndarray, " signature"], num_genes: int) -> Iterator[np.ndarray]:
+    """Rows of signatures with equally many replicates, as many as fit in memory at a time."""
+    for size in np.unique(sizes):
+        rows = np.flatnonzero(sizes == size)
+        step = max(1, _VALUES_PER_CHUNK // (int(size) * num_genes))
+        yield from (rows[start : start + step] for start in range(0, len(rows), step))
+
+
+def _signature_ids(instances: pd.DataFrame) -> pd.Series:
+    nameless = instances["pert_id"].isna()
+    if nameless.any():
+        raise InputError(
+            f"profile {instances['inst_id'][int(np.argmax(nameless))]} has no pert_id; "
+            "it cannot be collapsed with others."
+        )
+    condition = instances[list(_CONDITION)].assign(batch=_mapped(instances["plate"], _batch))
+    dose = _mapped(instances["dose_um"], _amount)
+    time = _mapped(instances["time_h"], _amount)
+    cell = condition["cell_line"].fillna("NA")
+    batch = condition["batch"].fillna("")
+    made = batch + cell + "_" + time + "H:" + condition["pert_id"] + ":" + dose
+    repeated = made.drop_duplicates().size < len(condition.drop_duplicates())
+    if repeated:
+        first = condition.drop_duplicates().index
+        clash = made[first][made[first].duplicated()].iloc[0]
+        raise InputError(f"two conditions of the instance table make the same sig_id {clash}.")
+    if "sig_id" not in instances.columns:
+        return made
+    return instances["sig_id"].where(instances["sig_id"].notna(), made)
+
+
+def _mapped(column: pd.Series, function: Callable[[object], str | None]) -> pd.Series:
+    codes, values = pd.factorize(column, use_na_sentinel=False)
+    texts = np.array([function(value) for value in values], dtype=object)
+    return pd.Series(texts[codes], index=column.index, dtype=object)
+
+
+def _batch(plate: object) -> str | None:
+    match = _PLATE_NAME.fullmatch(plate) if isinstance(plate, str) else None
+    return f"{match['batch']}_" if match else None
+
+
+def _amount(value: object) -> str:
+    return "NA" if pd.isna(value) else np.format_float_positional(value, trim="-")
+
+
+def _signature_table(instances: pd.DataFrame, sig_ids: pd.Series) -> pd.DataFrame:
+    """One row per sig_id, in its order; both arguments are sorted by it."""
+    groups = instances.groupby(sig_ids.to_numpy(), sort=True)
+    agreed = ("pert_id", "compound", "cell_line", "dose_um", "time_h", "pert_type")
+    table = groups[list(agreed)].first()
+    for name in agreed:
+        disagree = groups[name].nunique(dropna=False) > 1
+        if name == "pert_id" and disagree.any():
+            raise InputError(f"the sig_id {disagree.idxmax()} covers several pert_ids.")
+        missing = np.nan if table[name].dtype.kind == "f" else None
+        table[name] = table[name].where(~disagree, missing)
+    table["n_replicates"] = groups.size().astype(float)
+    pairs = pd.DataFrame({"sig_id": sig_ids.to_numpy(), "plate": instances["plate"].to_numpy()})
+    plates = pairs.dropna().drop_duplicates().sort_values(["sig_id", "plate"])
+    joined = plates.groupby("sig_id")["plate"].agg("|".join).reindex(table.index)
+    table["plate"] = joined.astype(object).where(joined.notna(), None)
+    return table.rename_axis("sig_id").reset_index()

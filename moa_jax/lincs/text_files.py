@@ -1,0 +1,90 @@
+"""Text files of the field: plain or gzipped, UTF-8 or latin-1."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import zlib
+from collections.abc import Iterator
+from io import BufferedIOBase
+
+from moa_jax.schemas import InputError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+@contextlib.contextmanager
+def open_bytes(path: str | os.PathLike[str]) -> Iterator[BufferedIOBase]:
+    """Opens a file for reading, unpacking gzip whatever the file is called.
+
+    Raises:
+      InputError: the file is missing, unreadable, or a broken gzip file.
+    """
+    try:
+        with open(path, "rb") as file:
+            is_gzip = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+            file.seek(0)
+            if is_gzip:
+                with gzip.open(file) as unpacked:
+                    yield unpacked
+            else:
+                yield file
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}.") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path} is a broken gzip file ({error}).") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}.") from None
+
+
+def decode(line: bytes) -> str:
+    """Text of one line; latin-1, which older releases use for the micro sign, if not UTF-8."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+def unquote(text: str) -> str:
+    """A cell without the quotes around it."""
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        return text[1:-1].replace('""', '"')
+    return text
+
+
+def table_layout(path: str | os.PathLike[str]) -> tuple[list[str], int, str]:
+    """Header of a tab-separated table, how many lines precede its first row, and its encoding.
+
+    Blank lines, and lines that start with `!` above the header, do not count as rows.
+
+    Raises:
+      InputError: the file is missing or empty, a column has no name or the name of another, or
+        a row has another number of fields than the header.
+    """
+    header: list[str] = []
+    num_skipped, encoding = 0, "utf-8"
+    with open_bytes(path) as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip(b" \r\n") or (not header and line.startswith(b"!")):
+                continue
+            if not header:
+                header = [unquote(name.strip()) for name in decode(line).split("\t")]
+                header[0] = header[0].lstrip("\ufeff")
+                num_skipped = number
+            elif (found := line.count(b"\t") + 1) != len(header):
+                raise InputError(
+                    f"line {number} of {path} has {found} fields; "
+                    f"the header names {len(header)} columns."
+                )
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                encoding = "latin-1"
+    if not header:
+        raise InputError(f"{path} is empty; a tab-separated table with a header was expected.")
+    for name in header:
+        if not name or header.count(name) > 1:
+            problem = f"names the column {name} twice" if name else "has a column without a name"
+            raise InputError(f"the header of {path} {problem}.")
+    return header, num_skipped, encoding
