@@ -1,0 +1,189 @@
+"""Gene names of every age to Entrez ids.
+
+L1000 names genes by Entrez id, compound tables by symbol (often an old one), STRING by its own
+preferred symbol and Gene Ontology by whatever database annotated. Entrez ids are the one key
+here; they are strings.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from moa_jax.knowledge.reading import read_columns, read_header
+from moa_jax.schemas import GENE_COLUMNS, InputError, require_columns
+
+ALIAS_SEPARATOR = "|"
+
+# Columns of the gene-id tables people have: (Entrez id, symbol, columns of old names and
+# aliases, type of gene). org.Hs.eg.db as a table, NCBI's gene_info, HGNC's complete set.
+GENE_ID_LAYOUTS = (
+    ("gene_id", "symbol", ("aliases",), "gene_type"),
+    ("GeneID", "Symbol", ("Synonyms",), "type_of_gene"),
+    ("entrez_id", "symbol", ("prev_symbol", "alias_symbol"), "locus_group"),
+)
+
+# How a name can be understood, the safest way first. The name is looked up in this order and
+# the first place that knows it decides, also when it knows two genes of that name.
+WAYS = (
+    "entrez_id",
+    "symbol",
+    "older symbol",
+    "alias",
+    "symbol, other case",
+    "older symbol, other case",
+    "alias, other case",
+)
+AMBIGUOUS = "ambiguous"
+UNKNOWN = "unknown"
+
+Index = Mapping[str, tuple[str, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Resolution:
+    """What became of one name.
+
+    Attributes:
+      entrez_id: the gene, or None.
+      how: one of `WAYS`, `AMBIGUOUS` or `UNKNOWN`.
+      candidates: every gene that the name could mean where it was found, by Entrez id.
+    """
+
+    entrez_id: str | None
+    how: str
+    candidates: tuple[str, ...] = ()
+
+
+def entrez_order(entrez_id: str) -> tuple[int, str]:
+    """Sort key that puts Entrez ids in numeric order, and any other id somewhere definite."""
+    return len(entrez_id), entrez_id
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneIdentifiers:
+    """Every name of every gene; made by `from_table`.
+
+    Attributes:
+      symbol_of: Entrez id -> current symbol.
+      indexes: one index (name -> Entrez ids) per entry of `WAYS`. Those of another case hold the
+        names in upper case.
+    """
+
+    symbol_of: Mapping[str, str]
+    indexes: tuple[Index, ...]
+
+    @classmethod
+    def from_table(cls, *tables: pd.DataFrame) -> GeneIdentifiers:
+        """Joins gene tables, the most current first.
+
+        Args:
+          *tables: columns `entrez_id` and `symbol`, optionally `aliases` (separated by `|`).
+            An Entrez id's symbol in the first table that has it is its current symbol; other
+            symbols of it in later tables are older symbols.
+
+        Raises:
+          InputError: a table lacks a column, or there is none.
+        """
+        if not tables:
+            raise InputError("gene identifiers need at least one table of genes; none was given.")
+        symbol_of: dict[str, str] = {}
+        pairs: dict[str, set[tuple[str, str]]] = {way: set() for way in WAYS[:4]}
+        for number, table in enumerate(tables, start=1):
+            require_columns(table, GENE_COLUMNS, f"gene table {number}")
+            aliases = table["aliases"].fillna("") if "aliases" in table else [""] * len(table)
+            known = set(symbol_of)
+            # Sorted, so that a table that repeats an id reads the same in any row order.
+            for entrez_id, symbol, names in sorted(
+                zip(table["entrez_id"], table["symbol"], aliases, strict=True)
+            ):
+                pairs["entrez_id"].add((entrez_id, entrez_id))
+                if symbol:
+                    symbol_of.setdefault(entrez_id, symbol)
+                    pairs["older symbol" if entrez_id in known else "symbol"].add(
+                        (symbol, entrez_id)
+                    )
+                pairs["alias"].update(
+                    (alias, entrez_id) for alias in names.split(ALIAS_SEPARATOR) if alias
+                )
+        for way in WAYS[1:4]:
+            pairs[f"{way}, other case"] = {(name.upper(), gene) for name, gene in pairs[way]}
+        return cls(symbol_of, tuple(_index(pairs[way]) for way in WAYS))
+
+    def explain(self, name: str) -> Resolution:
+        """Finds one name, and tells how, or why not.
+
+        The exact spelling is tried first: as an Entrez id, a current symbol, an older symbol, an
+        alias. Then the same with the case ignored, because compound tables write `Trp53` or
+        `C1ORF112`. A name that means two genes where it is first found is ambiguous; aliases
+        never overrule symbols.
+        """
+        name = name.strip()
+        for way, index in zip(WAYS, self.indexes, strict=True):
+            candidates = index.get(name.upper() if way.endswith("other case") else name, ())
+            if len(candidates) == 1:
+                return Resolution(candidates[0], way, candidates)
+            if candidates:
+                return Resolution(None, AMBIGUOUS, candidates)
+        return Resolution(None, UNKNOWN)
+
+    def resolve(self, names: Sequence[str]) -> list[str | None]:
+        """Entrez id of each name; None where it is unknown or ambiguous (see `explain`)."""
+        return [self.explain(name).entrez_id for name in names]
+
+
+def _index(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = collections.defaultdict(list)
+    for name, entrez_id in pairs:
+        found[name].append(entrez_id)
+    return {name: tuple(sorted(genes, key=entrez_order)) for name, genes in found.items()}
+
+
+def read_gene_ids(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Reads a table of current symbols and aliases.
+
+    Known layouts: org.Hs.eg.db as a table (`gene_id symbol aliases`), NCBI `gene_info` (`GeneID
+    Symbol Synonyms`), HGNC's complete set (`entrez_id symbol prev_symbol alias_symbol`). Some
+    symbols are shared by a gene and a phenotype-only record (such as HBD); the record whose type
+    is unknown gives way.
+
+    Returns:
+      Columns `entrez_id symbol aliases`, sorted by Entrez id; aliases separated by `|`.
+
+    Raises:
+      InputError: the columns fit no layout, or an id is repeated.
+    """
+    header = read_header(path, "\t")
+    fitting = [x for x in GENE_ID_LAYOUTS if {x[0], x[1], *x[2]} <= set(header)]
+    if not fitting:
+        expected = " or ".join(" ".join((x[0], x[1], *x[2])) for x in GENE_ID_LAYOUTS)
+        raise InputError(
+            f"{path} is no gene table: it has the columns {', '.join(header)}; "
+            f"expected {expected}, separated by tabs."
+        )
+    entrez_id, symbol, names, gene_type = fitting[0]
+    wanted = [entrez_id, symbol, *names, *([gene_type] if gene_type in header else [])]
+    table = read_columns(path, {column: column for column in wanted}, separator="\t")
+    table = table.apply(lambda column: column.str.strip('"')).replace("-", "")
+    if gene_type in table:
+        shared = table[symbol].duplicated(keep=False)
+        table = table[~(shared & (table[gene_type] == "unknown"))]
+    table = table[table[entrez_id] != ""]
+    repeated = table[table[entrez_id].duplicated()]
+    if len(repeated):
+        raise InputError(
+            f"{path}, line {repeated.index[0]}: the id {repeated[entrez_id].iloc[0]} "
+            "stands in an earlier row too; expected one row per gene."
+        )
+    genes = pd.DataFrame(
+        {
+            "entrez_id": table[entrez_id],
+            "symbol": table[symbol],
+            "aliases": table[list(names)].agg(ALIAS_SEPARATOR.join, axis=1),
+        }
+    )
+    return genes.sort_values("entrez_id", key=lambda ids: ids.map(entrez_order), ignore_index=True)

@@ -1,0 +1,247 @@
+"""The Gene Ontology (OBO) and the genes annotated with it (GAF)."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import os
+from collections.abc import Mapping
+
+import networkx as nx
+import obonet
+import pandas as pd
+
+from moa_jax.knowledge.reading import open_text
+from moa_jax.schemas import TERM_COLUMNS, InputError
+
+IS_A = "is_a"
+PART_OF = "part_of"
+
+# The true-path rule holds along these two relations: a gene annotated with a term is annotated
+# with every ancestor over is_a and part_of. It does not hold along `regulates`.
+RELATIONS = (IS_A, PART_OF)
+
+# GAF 2.0, 2.1 and 2.2: 17 fields, of which the last two are optional.
+GAF_NUM_FIELDS = (15, 16, 17)
+ANNOTATION_COLUMNS = ("gene", "symbol", "go_id", "evidence_code")
+NO_DATA = "ND"
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ontology:
+    """The live terms and their order.
+
+    Attributes:
+      terms: `TERM_COLUMNS`, sorted by go_id, obsolete terms left out.
+      is_a: (child, parent), sorted.
+      part_of: (child, parent), sorted.
+      alternatives: alternative id -> id of the live term it was merged into.
+      obsolete: id of an obsolete term -> the term that replaces it, or None.
+    """
+
+    terms: pd.DataFrame
+    is_a: Pairs
+    part_of: Pairs
+    alternatives: Mapping[str, str]
+    obsolete: Mapping[str, str | None]
+
+    @functools.cached_property
+    def parents(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        """Term -> its (relation, parent), is_a before part_of; () for roots."""
+        found: dict[str, list[tuple[str, str]]] = {term: [] for term in self.terms["go_id"]}
+        for relation, pairs in ((IS_A, self.is_a), (PART_OF, self.part_of)):
+            for child, parent in pairs:
+                found[child].append((relation, parent))
+        return {term: tuple(parents) for term, parents in found.items()}
+
+    def find(self, go_id: str) -> tuple[str | None, str]:
+        """Follows alternative ids and replacements to a live term.
+
+        Returns:
+          (the live term, "") or (None, why there is none).
+        """
+        seen: set[str] = set()
+        while go_id not in self.parents:
+            if go_id in seen or (go_id in self.obsolete and self.obsolete[go_id] is None):
+                return None, "an obsolete term without a replacement"
+            seen.add(go_id)
+            following = self.alternatives.get(go_id) or self.obsolete.get(go_id)
+            if following is None:
+                return None, "a term that the ontology does not have"
+            go_id = following
+        return go_id, ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Annotations:
+    """Genes annotated with terms, as far as the annotations can be used.
+
+    Attributes:
+      table: columns `gene` (the database's object id), `symbol`, `go_id` (live terms of the
+        ontology), `evidence_code`; distinct rows, sorted.
+      dropped: rows of the file left out, by reason.
+    """
+
+    table: pd.DataFrame
+    dropped: Mapping[str, int]
+
+
+def read_obo(path: str | os.PathLike[str]) -> Ontology:
+    """Reads an ontology in OBO format, plain or gzip.
+
+    Raises:
+      InputError: the file is no OBO file; a term has no name or namespace; is_a and part_of
+        form a cycle, lead to a term that is not there, or to or from an obsolete one.
+    """
+    with open_text(path) as text:
+        try:
+            graph = obonet.read_obo(text, ignore_obsolete=False)
+        except UnicodeDecodeError:
+            raise
+        except (ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path} is not an OBO file: {reason}.") from None
+    if not graph:
+        raise InputError(f"{path} is not an OBO file: it has no [Term].")
+    is_obsolete = {term: data.get("is_obsolete") == "true" for term, data in graph.nodes(data=True)}
+    pairs = {
+        relation: tuple(sorted((c, p) for c, p, key in graph.edges(keys=True) if key == relation))
+        for relation in RELATIONS
+    }
+    _require_usable_edges(graph, pairs, is_obsolete, path)
+    obsolete: dict[str, str | None] = {}
+    alternatives: dict[str, str] = {}
+    rows = []
+    default_namespace = (graph.graph.get("default-namespace") or [None])[0]
+    for term, data in sorted(graph.nodes(data=True)):
+        if is_obsolete[term]:
+            obsolete[term] = next(iter(data.get("replaced_by", ())), None)
+        elif data:
+            namespace = data.get("namespace", default_namespace)
+            if not (data.get("name") and namespace):
+                raise InputError(f"{path}: the term {term} lacks a name or a namespace.")
+            rows.append((term, data["name"], namespace))
+            alternatives.update(dict.fromkeys(data.get("alt_id", ()), term))
+    terms = pd.DataFrame(rows, columns=list(TERM_COLUMNS))
+    return Ontology(terms, pairs[IS_A], pairs[PART_OF], alternatives, obsolete)
+
+
+def _require_usable_edges(
+    graph: nx.MultiDiGraph,
+    pairs: Mapping[str, Pairs],
+    is_obsolete: Mapping[str, bool],
+    path: str | os.PathLike[str],
+) -> None:
+    for relation in RELATIONS:
+        for child, parent in pairs[relation]:
+            # obonet makes a node without content for an id that is only pointed at.
+            if not graph.nodes[parent]:
+                raise InputError(
+                    f"{path}: the term {child} is {relation} {parent}, "
+                    "but no term of that id is in the file."
+                )
+            if is_obsolete[parent] or is_obsolete[child]:
+                culprit = parent if is_obsolete[parent] else child
+                raise InputError(
+                    f"{path}: the term {child} is {relation} {parent}, but {culprit} is obsolete."
+                )
+    order = nx.DiGraph([*pairs[IS_A], *pairs[PART_OF]])
+    if not nx.is_directed_acyclic_graph(order):
+        cycle = [child for child, _ in nx.find_cycle(order)]
+        raise InputError(
+            f"{path}: is_a and part_of form a cycle over the terms "
+            f"{' -> '.join([*cycle, cycle[0]])}; expected a directed acyclic graph."
+        )
+
+
+def levels(ontology: Ontology) -> dict[str, int]:
+    """Topological level of each term over is_a and part_of, parents before children.
+
+    Roots have level 0; any other term one more than its highest-numbered parent, so the level
+    is the length of the longest path to a root.
+    """
+    order: nx.DiGraph = nx.DiGraph()
+    order.add_nodes_from(ontology.terms["go_id"])
+    order.add_edges_from((parent, child) for child, parent in (*ontology.is_a, *ontology.part_of))
+    generations = enumerate(nx.topological_generations(order))
+    return {term: level for level, terms in generations for term in sorted(terms)}
+
+
+def ancestors(ontology: Ontology) -> dict[str, frozenset[str]]:
+    """Every term above each term over is_a and part_of, without the term itself."""
+    above: dict[str, frozenset[str]] = {}
+    for term in levels(ontology):
+        parents = [parent for _, parent in ontology.parents[term]]
+        above[term] = frozenset(parents).union(*(above[parent] for parent in parents))
+    return above
+
+
+def read_gaf(
+    path: str | os.PathLike[str], *, ontology: Ontology, taxon: str = "9606"
+) -> Annotations:
+    """Reads gene annotations in GAF 2.0, 2.1 or 2.2, plain or gzip.
+
+    Alternative ids become the live term's id, obsolete terms their replacement. Left out and
+    counted: other species, NOT annotations, evidence ND (it says that nothing is known), terms
+    that the ontology does not have or that are obsolete without a replacement, and repetitions
+    of one gene, term and evidence code (other references).
+
+    Args:
+      path: the annotations.
+      ontology: the ontology of the same time.
+      taxon: NCBI taxonomy id of the species.
+
+    Raises:
+      InputError: another version of GAF; a row of another number of fields; no row of `taxon`.
+    """
+    dropped: collections.Counter[str] = collections.Counter()
+    other_taxa: collections.Counter[str] = collections.Counter()
+    found: dict[str, tuple[str | None, str]] = {}
+    rows = set()
+    with open_text(path) as text:
+        for line, raw in enumerate(text, start=1):
+            if raw.startswith("!") or not raw.strip():
+                _require_gaf_2(raw, path)
+                continue
+            fields = raw.rstrip("\n").split("\t")
+            if len(fields) not in GAF_NUM_FIELDS:
+                raise InputError(
+                    f"{path}, line {line}: the row has {len(fields)} fields separated by tabs; "
+                    f"GAF 2 has {GAF_NUM_FIELDS[0]} to {GAF_NUM_FIELDS[-1]}."
+                )
+            gene, symbol, qualifier, go_id, evidence = *fields[1:5], fields[6]
+            # Two taxa are given where an organism acts on another; the first is the gene's own.
+            own_taxon = fields[12].split("|")[0].removeprefix("taxon:")
+            if own_taxon != taxon:
+                other_taxa[own_taxon] += 1
+                continue
+            if go_id not in found:
+                found[go_id] = ontology.find(go_id)
+            term, problem = found[go_id]
+            if "NOT" in qualifier.split("|"):
+                dropped["annotation qualified NOT"] += 1
+            elif evidence == NO_DATA:
+                dropped[f"annotation with evidence {NO_DATA}"] += 1
+            elif term is None:
+                dropped[f"annotation with {problem}"] += 1
+            elif (gene, symbol, term, evidence) in rows:
+                dropped["annotation repeated with another reference"] += 1
+            else:
+                rows.add((gene, symbol, term, evidence))
+    if not rows and not dropped:
+        commonest = other_taxa.most_common(1)
+        species = f"all are of species {commonest[0][0]}" if commonest else "there are none"
+        raise InputError(f"{path} has no annotation of species {taxon}; {species}.")
+    if other_taxa:
+        dropped["annotation of another species"] = other_taxa.total()
+    table = pd.DataFrame(sorted(rows), columns=list(ANNOTATION_COLUMNS), dtype=str)
+    return Annotations(table, dict(dropped))
+
+
+def _require_gaf_2(comment: str, path: str | os.PathLike[str]) -> None:
+    key, _, version = comment.removeprefix("!").partition(":")
+    if key.strip() == "gaf-version" and not version.strip().startswith("2"):
+        raise InputError(f"{path} is GAF version {version.strip()}; expected version 2.")

@@ -1,0 +1,145 @@
+"""STRING's protein names and links (human), as STRING publishes them.
+
+Scores stay the integers 0..1000 of the files; they become weights in (0, 1] once, when the graph
+is assembled.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+
+import pandas as pd
+
+from moa_jax.knowledge.gene_identifiers import AMBIGUOUS, UNKNOWN, WAYS, GeneIdentifiers
+from moa_jax.knowledge.reading import read_chunks, read_columns, read_header
+from moa_jax.schemas import InputError
+
+TAXON = "9606"
+MAX_SCORE = 1000
+
+# STRING 11.0 and earlier, and 11.5 and later.
+PROTEIN_COLUMNS = ("string_protein_id", "protein_external_id")
+
+
+def read_string_info(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Reads `9606.protein.info`.
+
+    Returns:
+      Columns `protein` (such as `9606.ENSP00000000233`) and `symbol` (STRING's preferred name),
+      sorted by protein.
+
+    Raises:
+      InputError: a column is missing, a protein is repeated or of another species.
+    """
+    header = read_header(path, "\t")
+    protein_column = next((c for c in PROTEIN_COLUMNS if c in header), PROTEIN_COLUMNS[0])
+    columns = {protein_column: "protein", "preferred_name": "symbol"}
+    table = read_columns(path, columns, separator="\t")
+    _require_human(table["protein"], path)
+    repeated = table[table["protein"].duplicated()]
+    if len(repeated):
+        raise InputError(
+            f"{path}, line {repeated.index[0]}: {repeated['protein'].iloc[0]} stands in an "
+            "earlier row too; expected one row per protein."
+        )
+    return table.sort_values("protein", ignore_index=True)
+
+
+def read_string_links(path: str | os.PathLike[str], *, min_score: int) -> pd.DataFrame:
+    """Reads `9606.protein.links`, plain, detailed or full; each pair once.
+
+    STRING writes every link in both directions; should the two disagree, the higher score counts.
+
+    Args:
+      path: the links, space separated, plain or gzip.
+      min_score: links with a lower combined_score are left out.
+
+    Returns:
+      Columns `protein1 protein2 combined_score` with protein1 < protein2, sorted. `attrs`
+      holds `dropped`: rows left out by reason.
+
+    Raises:
+      InputError: a column is missing; a score is no integer from 0 to 1000; a protein is of
+        another species; the file is cut short.
+    """
+    columns = {name: name for name in ("protein1", "protein2", "combined_score")}
+    kept = []
+    dropped: collections.Counter[str] = collections.Counter()
+    for chunk in read_chunks(path, columns, separator=" "):
+        _require_human(chunk["protein1"], path)
+        _require_human(chunk["protein2"], path)
+        score = _scores(chunk["combined_score"], path)
+        is_self = chunk["protein1"] == chunk["protein2"]
+        is_weak = ~is_self & (score < min_score)
+        dropped["STRING link of a protein to itself"] += int(is_self.sum())
+        dropped["STRING link below min_score"] += int(is_weak.sum())
+        kept.append(chunk.assign(combined_score=score)[~is_self & ~is_weak])
+    links = pd.concat(kept)
+    swapped = links["protein1"] > links["protein2"]
+    first = links["protein1"].where(~swapped, links["protein2"])
+    second = links["protein2"].where(~swapped, links["protein1"])
+    links = links.assign(protein1=first, protein2=second)
+    links = links.groupby(["protein1", "protein2"], as_index=False, sort=True)[
+        "combined_score"
+    ].max()
+    links.attrs["dropped"] = dict(dropped)
+    return links
+
+
+def genes_of_proteins(
+    string_info: pd.DataFrame, identifiers: GeneIdentifiers
+) -> tuple[dict[str, str], dict[str, int]]:
+    """Which gene each STRING protein belongs to, by STRING's preferred name.
+
+    Where two proteins claim one gene, the one whose name is the safer (the order of
+    `gene_identifiers.WAYS`) has it; equally safe ones share it.
+
+    Returns:
+      protein -> Entrez id, and the number of proteins left out by reason.
+    """
+    found = [identifiers.explain(name) for name in string_info["symbol"]]
+    claims = pd.DataFrame(
+        {
+            "protein": string_info["protein"].to_numpy(),
+            "gene": [resolution.entrez_id for resolution in found],
+            "how": [resolution.how for resolution in found],
+        }
+    )
+    dropped = {
+        "STRING protein whose name is unknown": int((claims["how"] == UNKNOWN).sum()),
+        "STRING protein whose name is ambiguous": int((claims["how"] == AMBIGUOUS).sum()),
+    }
+    claims = claims[claims["gene"].notna()]
+    rank = claims["how"].map(WAYS.index)
+    safest = rank == rank.groupby(claims["gene"]).transform("min")
+    dropped["STRING protein whose gene has a protein of its own name"] = int((~safest).sum())
+    claims = claims[safest].sort_values("protein")
+    return dict(zip(claims["protein"], claims["gene"], strict=True)), dropped
+
+
+def _require_human(proteins: pd.Series, path: str | os.PathLike[str]) -> None:
+    is_human = proteins.str.startswith(f"{TAXON}.")
+    if not is_human.all():
+        line = is_human.index[~is_human][0]
+        protein = proteins.loc[line]
+        species, dot, _ = protein.partition(".")
+        found = f"a protein of species {species}" if dot else "no STRING id"
+        raise InputError(
+            f"{path}, line {line}: {protein!r} is {found}; expected species {TAXON} (human), "
+            f"such as {TAXON}.ENSP00000000233."
+        )
+
+
+def _scores(text: pd.Series, path: str | os.PathLike[str]) -> pd.Series:
+    """The scores as integers; `text` is indexed by line."""
+    is_number = text.str.fullmatch("[0-9]{1,4}")
+    score = text.where(is_number, "-1").astype("int64")
+    is_bad = (score < 0) | (score > MAX_SCORE)
+    if is_bad.any():
+        line = is_bad.index[is_bad][0]
+        raise InputError(
+            f"{path}, line {line}: the combined_score is {text.loc[line]!r}; "
+            f"expected an integer from 0 to {MAX_SCORE}."
+        )
+    return score

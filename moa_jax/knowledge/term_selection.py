@@ -1,0 +1,140 @@
+"""Which Gene Ontology terms become nodes, and what takes the place of those left out.
+
+A gene annotated with a term is annotated with all its ancestors over is_a and part_of (the
+true-path rule, Ashburner 2000). Terms are counted under that rule, but the graph keeps only the
+most specific annotations, because message passing over the term edges spreads the others.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Collection, Mapping, Sequence
+
+from moa_jax.knowledge.gene_ontology import IS_A, PART_OF, Ontology
+
+Ancestors = Mapping[str, frozenset[str]]
+
+# Evidence codes, the most direct first: experiments, high-throughput experiments, phylogenetic
+# inference, computational analysis, statements of authors and curators, electronic (the groups
+# of the Gene Ontology's guide to evidence codes).
+EVIDENCE_ORDER = (
+    *("EXP", "IDA", "IPI", "IMP", "IGI", "IEP"),
+    *("HTP", "HDA", "HMP", "HGI", "HEP"),
+    *("IBA", "IBD", "IKR", "IRD"),
+    *("ISS", "ISO", "ISA", "ISM", "IGC", "RCA"),
+    *("TAS", "NAS", "IC"),
+    "IEA",
+)
+
+
+def evidence_rank(code: str) -> tuple[int, str]:
+    """Sort key of evidence codes, the most direct first; unknown codes last, by name."""
+    known = code in EVIDENCE_ORDER
+    return (EVIDENCE_ORDER.index(code) if known else len(EVIDENCE_ORDER)), code
+
+
+def select_terms(
+    direct: Sequence[Collection[str]],
+    ontology: Ontology,
+    above: Ancestors,
+    *,
+    num_landmarks: int,
+    namespaces: Collection[str],
+    min_term_genes: int,
+    max_term_genes: int,
+    max_terms: int,
+) -> list[str]:
+    """Chooses terms of a useful size.
+
+    Args:
+      direct: the terms each gene is annotated with in the file, landmarks first.
+      ontology: terms and their namespaces.
+      above: ancestors of each term.
+      num_landmarks: how many of the genes are landmarks.
+      namespaces: terms of other namespaces are left out.
+      min_term_genes: smallest number of genes of a kept term, descendants' genes included.
+      max_term_genes: largest such number.
+      max_terms: at most so many are kept: those with most landmarks, ties by id.
+
+    Returns:
+      The kept terms, sorted by id.
+    """
+    num_genes: collections.Counter[str] = collections.Counter()
+    num_landmark_genes: collections.Counter[str] = collections.Counter()
+    for row, terms in enumerate(direct):
+        implied = frozenset(terms).union(*(above[term] for term in terms))
+        num_genes.update(implied)
+        if row < num_landmarks:
+            num_landmark_genes.update(implied)
+    namespace_of = dict(zip(ontology.terms["go_id"], ontology.terms["namespace"], strict=True))
+    candidates = [
+        term
+        for term, count in num_genes.items()
+        if min_term_genes <= count <= max_term_genes and namespace_of[term] in namespaces
+    ]
+    candidates.sort(key=lambda term: (-num_landmark_genes[term], term))
+    return sorted(candidates[:max_terms])
+
+
+def most_specific(terms: Collection[str], above: Ancestors) -> list[str]:
+    """The terms that are no ancestor of another one, sorted."""
+    implied: frozenset[str] = frozenset().union(*(above[term] for term in terms))
+    return sorted(term for term in terms if term not in implied)
+
+
+def nearest_kept(
+    ontology: Ontology, kept: Collection[str], above: Ancestors
+) -> dict[str, dict[str, str]]:
+    """Nearest kept ancestors of every term, and the relation to them.
+
+    A parent that is kept stays a parent. A parent that is left out is replaced by its own nearest
+    kept ancestors, unless they are ancestors of another one found. Relations compose as in
+    the Gene Ontology: is_a along a path of is_a alone, part_of as soon as one step is part_of.
+    Where paths of both kinds reach one ancestor, it is is_a.
+
+    Returns:
+      term -> {kept ancestor: is_a or part_of}.
+    """
+    kept = frozenset(kept)
+    nearest: dict[str, dict[str, str]] = {}
+    # Fewer ancestors first puts every parent before its children.
+    for term in sorted(ontology.parents, key=lambda term: (len(above[term]), term)):
+        found: dict[str, str] = {}
+        for relation, parent in ontology.parents[term]:
+            onwards = {parent: IS_A} if parent in kept else nearest[parent]
+            for ancestor, onward in onwards.items():
+                if found.get(ancestor) != IS_A:
+                    found[ancestor] = IS_A if relation == onward == IS_A else PART_OF
+        staying = {parent for _, parent in ontology.parents[term]}
+        staying.update(most_specific(found, above))
+        nearest[term] = {ancestor: found[ancestor] for ancestor in sorted(found.keys() & staying)}
+    return nearest
+
+
+def specific_annotations(
+    direct: Mapping[str, Collection[str]],
+    kept: Collection[str],
+    nearest: Mapping[str, Mapping[str, str]],
+    above: Ancestors,
+) -> tuple[dict[str, str], int]:
+    """One gene's annotations among the kept terms.
+
+    Args:
+      direct: term -> evidence codes, as in the file.
+      kept: the kept terms.
+      nearest: of `nearest_kept`.
+      above: ancestors of each term.
+
+    Returns:
+      The most specific kept terms with the most direct evidence for each, and how many of the
+      terms in `direct` reach no kept term.
+    """
+    reached: dict[str, str] = {}
+    num_lost = 0
+    for term, codes in direct.items():
+        stand_ins = (term,) if term in kept else tuple(nearest[term])
+        num_lost += not stand_ins
+        for stand_in in stand_ins:
+            known = [reached[stand_in]] if stand_in in reached else []
+            reached[stand_in] = min([*codes, *known], key=evidence_rank)
+    return {term: reached[term] for term in most_specific(reached, above)}, num_lost
