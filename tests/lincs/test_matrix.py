@@ -96,7 +96,9 @@ def test_a_bad_gct_is_refused(tmp_path, old, new, message):
         read_matrix(write(tmp_path, GCT_1_3.replace(old, new)))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150
+)
 @given(
     cut=st.integers(0, len(GCT_1_3)),
     drop=st.integers(0, 8),
@@ -111,7 +113,9 @@ def test_a_damaged_gct_is_read_or_refused(tmp_path, cut, drop, insert):
     assert matrix.values.shape == (len(matrix.profile_ids), len(matrix.gene_ids))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30
+)
 @given(
     values=st.lists(
         st.lists(st.floats(-100, 100, width=32), min_size=3, max_size=3), min_size=1, max_size=4

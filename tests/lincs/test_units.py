@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moa_jax.lincs.units import parse_dose_um, parse_time_h
@@ -47,6 +47,7 @@ def test_what_is_no_amount_is_refused(text):
         parse_dose_um(text)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_any_text_is_an_amount_missing_or_refused(text):
     for parse in (parse_dose_um, parse_time_h):
@@ -57,6 +58,7 @@ def test_any_text_is_an_amount_missing_or_refused(text):
         assert math.isnan(value) or 0 <= value < math.inf
 
 
+@settings(deadline=None)
 @given(
     st.floats(1e-6, 1e6),
     st.sampled_from([("pM", 1e-6), ("nM", 1e-3), ("uM", 1.0), ("mM", 1e3)]),
