@@ -238,13 +238,22 @@ class EdgeArrays:
 class GraphArrays:
     """A `KnowledgeGraph` on the device, always an argument of the jitted step.
 
-    Node counts are not stored: the model's configuration holds them.
+    Gene nodes come first, term nodes after them. Node counts are not stored: the model's
+    configuration holds them.
+
+    Attributes:
+      interacts: gene - gene edges, both directions.
+      annotated_to: gene -> term edges; receivers count from the first term.
+      is_a: term -> term edges, child to parent, counted from the first term.
+      part_of: the same for `part_of`.
+      propagation: what one unit of a measured gene contributes to the activity of each node.
     """
 
     interacts: EdgeArrays
     annotated_to: EdgeArrays
     is_a: EdgeArrays
     part_of: EdgeArrays
+    propagation: Float[Array | np.ndarray, "gene node"]
 
 
 @_pytree

@@ -1,0 +1,174 @@
+"""The fusion model: expression, knowledge graph, structure and context, joined by attention."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from moa_jax.models.context_encoder import ContextEncoder
+from moa_jax.models.cross_attention import AtomAttention, NodeAttention
+from moa_jax.models.knowledge_encoder import KnowledgeEncoder
+from moa_jax.models.molecule_encoder import MoleculeEncoder
+from moa_jax.models.signature_encoder import SignatureEncoder
+from moa_jax.schemas import Batch, GraphArrays
+
+
+@flax.struct.dataclass
+class FusionOutput:
+    """Everything the model computes that somebody may want to look at.
+
+    Attributes:
+      logits: what the model says, from the modalities that each example may use.
+      expression_logits: evidence of expression alone.
+      structure_logits: evidence of structure alone.
+      fused: the fused representation.
+      activity: activity of every graph node in the signature.
+      node_attention: attention over graph nodes; zeros where expression is masked.
+      atom_attention: attention over atoms; zeros on padding and where structure is masked.
+    """
+
+    logits: Float[Array, "batch moa"]
+    expression_logits: Float[Array, "batch moa"]
+    structure_logits: Float[Array, "batch moa"]
+    fused: Float[Array, "batch feature"]
+    activity: Float[Array, "batch node"]
+    node_attention: Float[Array, "batch head node"]
+    atom_attention: Float[Array, "shard atom head"]
+
+
+class FusionModel(nn.Module):
+    """A product of experts with an attentive correction.
+
+    `logits = m_e * expression + m_s * structure + joint(fused)`: with a zero joint head this is
+    the product of two plain classifiers. The fused state comes from cross-attention: the
+    molecule and the context ask the graph's nodes, the signature asks the atoms.
+    A masked modality takes part in nothing: its evidence is dropped, its state is a learned
+    constant, and attention to it returns zeros.
+
+    Attributes:
+      num_moas: size of the output.
+      num_genes: gene nodes of the graph.
+      num_terms: term nodes of the graph.
+      num_cell_lines: size of the cell-line vocabulary with the unknown token.
+      features: size of the modality states.
+      hidden: width of hidden layers.
+      num_heads: heads of both attentions.
+      knowledge_features: size of a node embedding.
+      knowledge_layers: message-passing steps on STRING and GO.
+      atom_features: size of an atom state.
+      molecule_layers: message-passing steps along bonds.
+      gene_dropout: share of genes hidden in training.
+      bit_dropout: share of fingerprint bits hidden in training.
+      dropout: share of hidden units dropped in training.
+      cell_line_dropout: share of cell lines hidden in training.
+    """
+
+    num_moas: int
+    num_genes: int
+    num_terms: int
+    num_cell_lines: int
+    features: int
+    hidden: int
+    num_heads: int
+    knowledge_features: int
+    knowledge_layers: int
+    atom_features: int
+    molecule_layers: int
+    gene_dropout: float
+    bit_dropout: float
+    dropout: float
+    cell_line_dropout: float
+
+    @nn.compact
+    def __call__(self, batch: Batch, graph: GraphArrays, *, train: bool) -> FusionOutput:
+        """Predicts every example of the batch from the modalities its masks allow."""
+        nodes = KnowledgeEncoder(
+            self.num_genes,
+            self.num_terms,
+            self.knowledge_features,
+            self.knowledge_layers,
+            name="knowledge",
+        )(graph)
+        signature = SignatureEncoder(
+            self.num_moas,
+            self.features,
+            self.hidden,
+            self.gene_dropout,
+            self.dropout,
+            name="signature",
+        )(batch.expression, batch.gene_mask, nodes, graph.propagation, train=train)
+        molecule = MoleculeEncoder(
+            self.num_moas,
+            self.features,
+            self.atom_features,
+            self.molecule_layers,
+            self.hidden,
+            self.bit_dropout,
+            self.dropout,
+            name="molecule",
+        )(batch.molecules, batch.fingerprint, train=train)
+        context = ContextEncoder(
+            self.num_cell_lines, self.features, self.cell_line_dropout, name="context"
+        )(
+            batch.cell_line,
+            batch.log_dose,
+            batch.dose_mask,
+            batch.log_time,
+            batch.time_mask,
+            train=train,
+        )
+
+        has_expression = batch.expression_mask[:, None]
+        has_structure = batch.structure_mask[:, None]
+        signature_state = self._or_absent("absent_signature", signature.state, has_expression)
+        molecule_state = self._or_absent("absent_molecule", molecule.state, has_structure)
+
+        from_nodes, node_attention = NodeAttention(
+            self.features, self.num_heads, name="node_attention"
+        )(molecule_state + context, signature.activity, nodes)
+        from_atoms, atom_attention = AtomAttention(
+            self.features, self.num_heads, name="atom_attention"
+        )(
+            signature_state + context,
+            molecule.atoms,
+            batch.molecules.owner,
+            batch.molecules.atom_mask,
+        )
+        fused = jnp.concatenate(
+            [
+                signature_state,
+                molecule_state,
+                context,
+                jnp.where(has_expression, from_nodes, 0.0),
+                jnp.where(has_structure, from_atoms, 0.0),
+            ],
+            axis=-1,
+        )
+        fused = nn.gelu(nn.Dense(self.hidden, name="fuse")(nn.LayerNorm(name="fuse_norm")(fused)))
+        joint = nn.Dense(
+            self.num_moas, kernel_init=nn.initializers.zeros_init(), name="joint_logits"
+        )(nn.Dropout(self.dropout, name="fused_dropout")(fused, deterministic=not train))
+        return FusionOutput(
+            logits=jnp.where(has_expression, signature.logits, 0.0)
+            + jnp.where(has_structure, molecule.logits, 0.0)
+            + joint,
+            expression_logits=signature.logits,
+            structure_logits=molecule.logits,
+            fused=fused,
+            activity=signature.activity,
+            node_attention=jnp.where(has_expression[..., None], node_attention, 0.0),
+            atom_attention=jax.vmap(lambda weights, mask, owner: weights * mask[owner][:, None])(
+                atom_attention,
+                batch.structure_mask.reshape(batch.molecules.owner.shape[0], -1),
+                batch.molecules.owner,
+            ),
+        )
+
+    def _or_absent(
+        self, name: str, state: Float[Array, "batch feature"], mask: Bool[Array, "batch 1"]
+    ) -> Float[Array, "batch feature"]:
+        absent = self.param(name, nn.initializers.zeros_init(), (self.features,))
+        return jnp.where(mask, state, absent)

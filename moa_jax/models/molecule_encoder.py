@@ -1,0 +1,122 @@
+"""Encoder of a drug's structure: its molecular graph and its Morgan fingerprint."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from moa_jax.models.message_passing import BondNetworkLayer, owner_sum
+from moa_jax.schemas import MoleculeBatch
+
+
+@flax.struct.dataclass
+class MoleculeEncoding:
+    """What the molecule encoder returns.
+
+    Attributes:
+      logits: evidence of structure alone.
+      state: summary of the molecule.
+      atoms: state of every atom; padding atoms are arbitrary.
+    """
+
+    logits: Float[Array, "batch moa"]
+    state: Float[Array, "batch feature"]
+    atoms: Float[Array, "shard atom atom_state"]
+
+
+class AtomEncoder(nn.Module):
+    """Atom states of one shard's molecules.
+
+    Attributes:
+      features: size of an atom's state.
+      num_layers: message-passing steps.
+    """
+
+    features: int
+    num_layers: int
+
+    @nn.compact
+    def __call__(
+        self,
+        atom_features: Float[Array, "atom atom_feature"],
+        bond_features: Float[Array, "bond bond_feature"],
+        senders: Int[Array, " bond"],
+        receivers: Int[Array, " bond"],
+        bond_mask: Bool[Array, " bond"],
+    ) -> Float[Array, "atom feature"]:
+        """Encodes the molecules of one shard; see `schemas.MoleculeBatch`."""
+        atoms = nn.Dense(self.features, name="embed")(atom_features)
+        for layer in range(self.num_layers):
+            atoms = BondNetworkLayer(self.features, name=f"layer_{layer}")(
+                atoms, bond_features, senders, receivers, bond_mask
+            )
+        return atoms
+
+
+class MoleculeEncoder(nn.Module):
+    """Linear evidence per fingerprint bit and a summary of graph and fingerprint.
+
+    The fingerprint's linear path alone is multinomial logistic regression on Morgan bits.
+
+    Attributes:
+      num_moas: size of the output.
+      features: size of the summary.
+      atom_features: size of an atom's state.
+      num_layers: message-passing steps.
+      hidden: width of the hidden layer.
+      input_dropout: share of fingerprint bits hidden in training.
+      dropout: share of hidden units dropped in training.
+    """
+
+    num_moas: int
+    features: int
+    atom_features: int
+    num_layers: int
+    hidden: int
+    input_dropout: float
+    dropout: float
+
+    @nn.compact
+    def __call__(
+        self,
+        molecules: MoleculeBatch,
+        fingerprint: Float[Array, "batch bit"],
+        *,
+        train: bool,
+    ) -> MoleculeEncoding:
+        """Encodes the molecule of every example; an example without atoms gets a zero graph."""
+        num_shards = molecules.atom_mask.shape[0]
+        num_owners = fingerprint.shape[0] // num_shards
+        encode_shards = nn.vmap(
+            AtomEncoder, variable_axes={"params": None}, split_rngs={"params": False}
+        )
+        atoms = encode_shards(self.atom_features, self.num_layers, name="atoms")(
+            molecules.atom_features,
+            molecules.bond_features,
+            molecules.senders,
+            molecules.receivers,
+            molecules.bond_mask,
+        )
+        mask = molecules.atom_mask[..., None]
+        pool = jax.vmap(owner_sum, in_axes=(0, 0, None))
+        total = pool(jnp.where(mask, atoms, 0.0), molecules.owner, num_owners)
+        count = pool(mask.astype(atoms.dtype), molecules.owner, num_owners)
+        mean = (total / jnp.maximum(count, 1.0)).reshape(fingerprint.shape[0], -1)
+
+        bits = nn.Dropout(self.input_dropout, name="bit_dropout")(
+            fingerprint, deterministic=not train
+        )
+        hidden = nn.gelu(
+            nn.Dense(self.hidden, name="graph_hidden")(mean)
+            + nn.Dense(self.hidden, use_bias=False, name="bit_hidden")(bits)
+        )
+        hidden = nn.Dropout(self.dropout, name="hidden_dropout")(hidden, deterministic=not train)
+        zeros = nn.initializers.zeros_init()
+        logits = nn.Dense(self.num_moas, kernel_init=zeros, name="bit_logits")(bits) + nn.Dense(
+            self.num_moas, use_bias=False, kernel_init=zeros, name="hidden_logits"
+        )(hidden)
+        state = nn.Dense(self.features, name="state")(hidden)
+        return MoleculeEncoding(logits=logits, state=state, atoms=atoms)

@@ -1,0 +1,221 @@
+"""The training loop: examples in, a run's folder out."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pandas as pd
+
+from moa_jax.data.batches import make_batch, training_rows
+from moa_jax.data.examples import Examples, strata
+from moa_jax.data.features import encode, fit_features
+from moa_jax.evaluation.metrics import pool_by_compound, score
+from moa_jax.progress import say, track
+from moa_jax.schemas import Batch, GraphArrays, InputError
+from moa_jax.training.checkpoints import Checkpoints
+from moa_jax.training.losses import balanced_weights
+from moa_jax.training.metric_writer import MetricWriter
+from moa_jax.training.optimiser import make_optimiser, make_schedule
+from moa_jax.training.predictor import (
+    CHECKPOINTS,
+    Predictor,
+    Progress,
+    load_predictor,
+    make_apply_fn,
+    make_model,
+    predict_encoded,
+)
+from moa_jax.training.sharding import make_mesh, replicate, shard
+from moa_jax.training.step import TrainState, make_predict_step, make_train_step
+
+
+class Run:
+    """One training run: a model, its data on the host, and its folder.
+
+    Everything that a step depends on is a function of the configuration, the examples and the
+    step's number, so a run that was killed and started again ends as if nothing had happened.
+    """
+
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict,
+        train: Examples,
+        validation: Examples | None,
+        *,
+        genes: pd.DataFrame,
+        graph: GraphArrays,
+        graph_size: tuple[int, int],
+        workdir: pathlib.Path,
+    ) -> None:
+        """Prepares the run.
+
+        Args:
+          config: a complete configuration; see `configs/fusion.py`.
+          train: training examples.
+          validation: examples that choose the step; None trains to the end.
+          genes: `GENE_COLUMNS`, one row per expression column.
+          graph: the knowledge graph.
+          graph_size: number of gene nodes and of term nodes.
+          workdir: folder of checkpoints and metrics.
+        """
+        self.config = config
+        self.validation = validation
+        self.workdir = workdir
+        self.features = fit_features(train, genes)
+        weight = balanced_weights(strata(train), power=config.balance_power)
+        self._train = encode(train, self.features, weight=weight)
+        self._validation = None if validation is None else encode(validation, self.features)
+        self.mesh = make_mesh(config.num_devices or None)
+        self.model = make_model(config.model, self.features, graph_size)
+        self.graph = replicate(graph, self.mesh)
+        self._graph_size = graph_size
+        apply_fn = make_apply_fn(self.model)
+        self._optimiser = make_optimiser(config.optimiser, config.num_steps)
+        self._schedule = make_schedule(config.optimiser, config.num_steps)
+        self._train_step = make_train_step(apply_fn, self._optimiser, config)
+        self._predict_step = make_predict_step(apply_fn, self.mesh)
+
+    def initial_state(self) -> TrainState:
+        """The state before the first step, replicated on the mesh."""
+        init_rng, run_rng = jax.random.split(jax.random.key(self.config.seed))
+        batch = make_batch(
+            self._train,
+            np.arange(self.mesh.size) % self._train.num_examples,
+            self.mesh.size,
+            num_shards=self.mesh.size,
+        )
+
+        def init(rng: jax.Array) -> TrainState:
+            params = self.model.init(rng, batch, self.graph, train=False)["params"]
+            return TrainState(
+                step=jnp.zeros((), jnp.int32),
+                params=params,
+                ema_params=jax.tree.map(jnp.copy, params),
+                opt_state=self._optimiser.init(params),
+                rng=run_rng,
+            )
+
+        replicated = jax.sharding.NamedSharding(self.mesh, jax.sharding.PartitionSpec())
+        return jax.jit(init, out_shardings=replicated)(init_rng)
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, on the devices."""
+        rows = training_rows(
+            self._train.num_examples, self.config.batch_size, seed=self.config.seed, step=step
+        )
+        host = make_batch(self._train, rows, self.config.batch_size, num_shards=self.mesh.size)
+        return shard(host, self.mesh)
+
+    def train(self, *, num_steps: int | None = None) -> Predictor:
+        """Trains to `num_steps` (the configuration's where None), or until validation stalls.
+
+        Continues from the newest whole checkpoint in the run's folder.
+
+        Returns:
+          The predictor of the step with the best validation score, or of the last step.
+
+        Raises:
+          InputError: the folder holds a run of another configuration.
+          FloatingPointError: the loss is not finite.
+        """
+        num_steps = self.config.num_steps if num_steps is None else num_steps
+        checkpoints = Checkpoints(self.workdir / CHECKPOINTS, create=True)
+        state, progress = self._start(checkpoints)
+        start = int(state.step)
+        writer = MetricWriter(self.workdir, resume_step=start)
+        log_every, eval_every = self.config.log_every, self.config.eval_every
+        for step in track(range(start, num_steps), "training"):
+            if progress.num_stale >= self.config.patience:
+                break
+            state, metrics = self._train_step(state, self.batch(step), self.graph)
+            done = step + 1
+            if done % log_every == 0 or done == num_steps:
+                self._log(writer, done, metrics)
+            if done % eval_every == 0 or done == num_steps:
+                value = self._evaluate(writer, state, done)
+                progress = progress if value is None else progress.after(done, value)
+                checkpoints.save(state, self.describe(progress), value)
+        writer.close()
+        checkpoints.close()
+        return load_predictor(self.workdir, self.graph, num_devices=self.config.num_devices)
+
+    def _start(self, checkpoints: Checkpoints) -> tuple[TrainState, Progress]:
+        state = self.initial_state()
+        step = checkpoints.latest_step()
+        if step is None:
+            return state, Progress()
+        stored = checkpoints.describe(step)
+        refuse_other_config(stored["config"], self.config.to_dict(), self.workdir)
+        say(f"continuing {self.workdir} at step {step}")
+        return checkpoints.restore(step, state), Progress(**stored["progress"])
+
+    def describe(self, progress: Progress) -> dict[str, Any]:
+        """What a checkpoint says of itself: enough to build the model again."""
+        return {
+            "config": self.config.to_dict(),
+            "features": self.features.to_json(),
+            "graph_size": list(self._graph_size),
+            "progress": dataclasses.asdict(progress),
+        }
+
+    def _log(self, writer: MetricWriter, step: int, metrics: dict[str, jax.Array]) -> None:
+        values = {name: float(value) for name, value in metrics.items()}
+        if not math.isfinite(values["loss"]):
+            raise FloatingPointError(
+                f"the loss is {values['loss']} at step {step}; lower the learning rate."
+            )
+        writer.write(step, {**values, "learning_rate": float(self._schedule(step))})
+
+    def _evaluate(self, writer: MetricWriter, state: TrainState, step: int) -> float | None:
+        """Scores the validation part; returns the score that selects, None without one."""
+        if self.validation is None or self._validation is None:
+            return None
+        probs = predict_encoded(
+            self._predict_step,
+            state.ema_params,
+            self.graph,
+            self._validation,
+            mesh=self.mesh,
+            batch_size=self.config.batch_size,
+        )
+        values = {}
+        for view, view_probs in probs.items():
+            pooled, labels, _ = pool_by_compound(
+                view_probs, self.validation.labels, self.validation.groups
+            )
+            scores = score(pooled, labels)
+            values |= {
+                f"validation/{view}/{name}": float(scores[name])
+                for name in ("macro_auprc", "top1", "log_loss")
+            }
+        writer.write(step, values)
+        return values["validation/fusion/macro_auprc"]
+
+
+def refuse_other_config(
+    stored: dict[str, Any], current: dict[str, Any], workdir: pathlib.Path
+) -> None:
+    """Raises InputError naming the first setting in which a folder's run differs."""
+    flat_old, flat_new = dict(_flat(stored)), dict(_flat(current))
+    for key in sorted(flat_old.keys() | flat_new.keys()):
+        if flat_old.get(key) != flat_new.get(key):
+            raise InputError(
+                f"{workdir} holds a run with {key}={flat_old.get(key)}, not "
+                f"{flat_new.get(key)}; choose another --workdir."
+            )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", list(value) if isinstance(value, tuple) else value

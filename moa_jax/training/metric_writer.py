@@ -1,0 +1,58 @@
+"""Metrics of a run as JSON lines and TensorBoard files."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Mapping
+
+import jax
+from tensorboardX import SummaryWriter
+
+from moa_jax.files import atomic_path
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class MetricWriter:
+    """Appends to `metrics.jsonl` and to TensorBoard files under `tensorboard/`.
+
+    Every process computes the same numbers; the first one alone writes them.
+    """
+
+    def __init__(self, folder: pathlib.Path, *, resume_step: int) -> None:
+        """Opens the files; lines past `resume_step` belong to work that was lost and go."""
+        self._writes = jax.process_index() == 0
+        if not self._writes:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / METRICS_FILE
+        kept = [line for line in read_metrics(path) if line["step"] <= resume_step]
+        with atomic_path(path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        self._lines = path.open("a", buffering=1)
+        self._board = SummaryWriter(
+            str(folder / "tensorboard"), purge_step=resume_step + 1 if resume_step else None
+        )
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes the values of one step."""
+        if not self._writes:
+            return
+        self._lines.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flushes and closes both files."""
+        if self._writes:
+            self._lines.close()
+            self._board.close()
+
+
+def read_metrics(path: pathlib.Path) -> list[dict[str, float]]:
+    """Reads `metrics.jsonl`; an unfinished last line, left by a killed run, is passed over."""
+    if not path.exists():
+        return []
+    # A whole line ends with a newline, so what follows the last newline is unfinished.
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]]

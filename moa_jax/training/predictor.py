@@ -1,0 +1,159 @@
+"""Trained models: restored from a run's folder, asked for probabilities."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+from jaxtyping import Float
+
+from moa_jax.data.batches import evaluation_batches
+from moa_jax.data.examples import Examples
+from moa_jax.data.features import EncodedExamples, FeatureSpec, encode
+from moa_jax.models.fusion import FusionModel, FusionOutput
+from moa_jax.schemas import Batch, GraphArrays
+from moa_jax.training.checkpoints import Checkpoints
+from moa_jax.training.sharding import make_mesh, replicate, shard
+from moa_jax.training.step import ApplyFn, make_predict_step
+
+# Folder of a run's checkpoints.
+CHECKPOINTS = "checkpoints"
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far a run has come; stored with every checkpoint.
+
+    Attributes:
+      best_score: best validation score so far; None before the first evaluation.
+      best_step: step that reached it.
+      num_stale: evaluations since then.
+    """
+
+    best_score: float | None = None
+    best_step: int = 0
+    num_stale: int = 0
+
+    def after(self, step: int, value: float) -> Progress:
+        """Progress after an evaluation at `step` that scored `value`."""
+        if self.best_score is None or value > self.best_score:
+            return Progress(best_score=value, best_step=step)
+        return dataclasses.replace(self, num_stale=self.num_stale + 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """A trained model with everything it needs to answer.
+
+    Attributes:
+      model: the network.
+      params: its parameters, replicated on `mesh`.
+      features: how examples become inputs.
+      graph: the knowledge graph, replicated on `mesh`.
+      mesh: devices.
+      batch_size: rows per prediction step.
+      progress: how far the run had come.
+    """
+
+    model: FusionModel
+    params: Any
+    features: FeatureSpec
+    graph: GraphArrays
+    mesh: jax.sharding.Mesh
+    batch_size: int
+    progress: Progress
+
+    def predict(self, examples: Examples) -> dict[str, Float[np.ndarray, "example moa"]]:
+        """Probabilities from what each example has, and from each modality alone.
+
+        Returns:
+          `fusion`, `expression` and `structure` -> probabilities; a row of a view whose
+          modality the example lacks says what is likely without it.
+        """
+        return predict_encoded(
+            make_predict_step(make_apply_fn(self.model), self.mesh),
+            self.params,
+            self.graph,
+            encode(examples, self.features),
+            mesh=self.mesh,
+            batch_size=self.batch_size,
+        )
+
+
+def predict_encoded(
+    predict_step: Callable[[Any, Batch, GraphArrays], dict[str, jax.Array]],
+    params: Any,
+    graph: GraphArrays,
+    examples: EncodedExamples,
+    *,
+    mesh: jax.sharding.Mesh,
+    batch_size: int,
+) -> dict[str, Float[np.ndarray, "example moa"]]:
+    """Runs a compiled prediction step over all examples, padding the last batch."""
+    parts = [
+        jax.device_get(predict_step(params, shard(batch, mesh), graph))
+        for batch in evaluation_batches(examples, batch_size, num_shards=mesh.size)
+    ]
+    return {
+        name: np.concatenate([part[name] for part in parts])[: examples.num_examples]
+        for name in parts[0]
+    }
+
+
+def make_model(
+    config: ml_collections.ConfigDict, features: FeatureSpec, graph_size: tuple[int, int]
+) -> FusionModel:
+    """The network for given vocabularies and graph; `config` holds its other attributes."""
+    return FusionModel(
+        num_moas=len(features.moas),
+        num_genes=graph_size[0],
+        num_terms=graph_size[1],
+        num_cell_lines=len(features.cell_lines),
+        **config,
+    )
+
+
+def make_apply_fn(model: FusionModel) -> ApplyFn:
+    """The model as a function of (params, batch, graph, rngs, train)."""
+
+    def apply_fn(
+        params: Any, batch: Batch, graph: GraphArrays, rngs: dict[str, jax.Array], *, train: bool
+    ) -> FusionOutput:
+        return model.apply({"params": params}, batch, graph, train=train, rngs=rngs)
+
+    return apply_fn
+
+
+def load_predictor(workdir: pathlib.Path, graph: GraphArrays, *, num_devices: int = 0) -> Predictor:
+    """Restores the predictor of a run from its best checkpoint, on any number of devices.
+
+    Args:
+      workdir: folder of the run.
+      graph: the knowledge graph that the run was trained with.
+      num_devices: devices to use; 0 means all.
+
+    Raises:
+      InputError: there is no whole checkpoint, or it is of another version.
+    """
+    mesh = make_mesh(num_devices or None)
+    checkpoints = Checkpoints(workdir / CHECKPOINTS, create=False)
+    step = checkpoints.step_to_use()
+    stored = checkpoints.describe(step)
+    config = ml_collections.ConfigDict(stored["config"])
+    features = FeatureSpec.from_json(stored["features"])
+    params = checkpoints.restore_params(step, mesh)
+    checkpoints.close()
+    return Predictor(
+        model=make_model(config.model, features, tuple(stored["graph_size"])),
+        params=params,
+        features=features,
+        graph=replicate(graph, mesh),
+        mesh=mesh,
+        batch_size=-(-config.batch_size // mesh.size) * mesh.size,
+        progress=Progress(**stored["progress"]),
+    )

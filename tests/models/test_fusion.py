@@ -1,0 +1,194 @@
+"""The fusion model honours its masks and does not care how things are stored."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from moa_jax.schemas import GraphArrays
+from tests import synthetic
+from tests.synthetic import batch_of, make_graph, make_model, replace
+
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
+
+
+def initialise(model):
+    init = jax.jit(model.init, static_argnames="train")
+    return init(jax.random.key(0), batch_of(), make_graph(), train=False)["params"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model()
+
+
+@pytest.fixture(scope="module")
+def params(model):
+    """Random parameters everywhere: heads that start at zero would hide mistakes."""
+    params = initialise(model)
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    return tree.unflatten(
+        [leaf + 0.3 * jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)]
+    )
+
+
+@pytest.fixture(scope="module")
+def run(model, params):
+    apply = jax.jit(
+        lambda params, batch, graph: model.apply({"params": params}, batch, graph, train=False)
+    )
+    return lambda batch, graph=None, params=params: apply(params, batch, graph or make_graph())
+
+
+def assert_same(left, right, fields=("logits", "fused", "node_attention")):
+    for field in fields:
+        np.testing.assert_allclose(
+            getattr(left, field), getattr(right, field), err_msg=field, **TOLERANCE
+        )
+
+
+def test_a_fresh_model_says_nothing(model):
+    apply = jax.jit(model.apply, static_argnames="train")
+    output = apply({"params": initialise(model)}, batch_of(), make_graph(), train=False)
+    np.testing.assert_array_equal(output.logits, 0.0)
+
+
+def test_masked_expression_has_no_influence(run):
+    batch = batch_of()
+    mask = np.arange(8) % 2 == 0
+    noise = np.where(mask[:, None], 0.0, 100.0).astype(np.float32)
+    masked = replace(batch, expression_mask=mask)
+    changed = replace(masked, expression=batch.expression + noise)
+    assert_same(run(masked), run(changed))
+    assert np.abs(run(batch).logits - run(changed).logits)[~mask].max() > 1e-3
+    np.testing.assert_array_equal(run(masked).node_attention[~mask], 0.0)
+
+
+def test_masked_structure_has_no_influence(run):
+    batch = batch_of()
+    mask = np.arange(8) % 2 == 0
+    masked = replace(batch, structure_mask=batch.structure_mask & mask)
+    owner_masked = ~mask[batch.molecules.owner]
+    molecules = replace(
+        batch.molecules,
+        atom_features=batch.molecules.atom_features + 50.0 * owner_masked[..., None],
+    )
+    fingerprint = np.where(mask[:, None], batch.fingerprint, 1 - batch.fingerprint)
+    changed = replace(masked, molecules=molecules, fingerprint=fingerprint.astype(np.float32))
+    assert_same(run(masked), run(changed), ("logits", "fused", "node_attention", "atom_attention"))
+    np.testing.assert_array_equal(
+        np.asarray(run(masked).atom_attention)[np.asarray(owner_masked)], 0.0
+    )
+
+
+def test_unmeasured_genes_unknown_dose_and_time_have_no_influence(run):
+    batch = batch_of()
+    changed = replace(
+        batch,
+        expression=np.where(batch.gene_mask, batch.expression, 9.0).astype(np.float32),
+        log_dose=np.where(batch.dose_mask, batch.log_dose, 9.0).astype(np.float32),
+        log_time=np.where(batch.time_mask, batch.log_time, 9.0).astype(np.float32),
+    )
+    assert_same(run(batch), run(changed))
+
+
+def test_padding_atoms_and_bonds_have_no_influence(run):
+    batch = batch_of()
+    molecules = batch.molecules
+    assert not molecules.atom_mask.all()
+    assert not molecules.bond_mask.all()
+    changed = replace(
+        batch,
+        molecules=replace(
+            molecules,
+            atom_features=np.where(molecules.atom_mask[..., None], molecules.atom_features, 7.0),
+            bond_features=np.where(molecules.bond_mask[..., None], molecules.bond_features, 7.0),
+            senders=np.where(molecules.bond_mask, molecules.senders, 3),
+            receivers=np.where(molecules.bond_mask, molecules.receivers, 1),
+            owner=np.where(molecules.atom_mask, molecules.owner, 2),
+        ),
+    )
+    assert_same(run(batch), run(changed), ("logits", "fused", "atom_attention"))
+
+
+def test_shards_change_nothing(run):
+    assert_same(run(batch_of(num_shards=1)), run(batch_of(num_shards=4)))
+
+
+def test_examples_do_not_see_each_other(run):
+    whole = run(batch_of())
+    examples = synthetic.make_examples()
+    alone = run(synthetic.make_batch(examples, np.array([3]), 1, num_shards=1))
+    np.testing.assert_allclose(alone.logits[0], whole.logits[3], **TOLERANCE)
+
+
+def test_attention_is_a_distribution(run):
+    batch = batch_of()
+    output = run(batch)
+    np.testing.assert_allclose(output.node_attention.sum(-1), 1.0, **TOLERANCE)
+    per_owner = jax.ops.segment_sum(
+        output.atom_attention[0], batch.molecules.owner[0], num_segments=8
+    )
+    expected = np.repeat(batch.structure_mask[:, None].astype(float), 2, axis=1)
+    np.testing.assert_allclose(per_owner, expected, **TOLERANCE)
+
+
+def test_edge_order_does_not_matter(run):
+    graph = make_graph()
+    rng = np.random.default_rng(0)
+
+    def shuffled(edge_arrays):
+        order = rng.permutation(len(edge_arrays.senders))
+        return jax.tree.map(lambda leaf: leaf[order], edge_arrays)
+
+    changed = dataclasses.replace(
+        graph,
+        **{
+            name: shuffled(getattr(graph, name))
+            for name in ("interacts", "annotated_to", "is_a", "part_of")
+        },
+    )
+    assert_same(run(batch_of()), run(batch_of(), changed))
+
+
+def test_relabelled_nodes_give_the_same_answer(run, params):
+    graph = make_graph()
+    # Unmeasured genes 5 and 6 change places, and the terms are reversed.
+    genes = np.array([0, 1, 2, 3, 4, 6, 5], np.int32)
+    terms = np.array([3, 2, 1, 0], np.int32)
+
+    def moved(edge_arrays, senders, receivers):
+        return dataclasses.replace(
+            edge_arrays,
+            senders=senders[edge_arrays.senders],
+            receivers=receivers[edge_arrays.receivers],
+        )
+
+    columns = np.concatenate([np.argsort(genes), 7 + np.argsort(terms)])
+    changed = GraphArrays(
+        interacts=moved(graph.interacts, genes, genes),
+        annotated_to=moved(graph.annotated_to, genes, terms),
+        is_a=moved(graph.is_a, terms, terms),
+        part_of=moved(graph.part_of, terms, terms),
+        propagation=graph.propagation[:, columns],
+    )
+    knowledge = dict(params["knowledge"])
+    knowledge["gene"] = knowledge["gene"][np.argsort(genes)]
+    knowledge["term"] = knowledge["term"][np.argsort(terms)]
+    batch = batch_of()
+    assert_same(
+        run(batch), run(batch, changed, {**params, "knowledge": knowledge}), ("logits", "fused")
+    )
+
+
+def test_without_joint_head_the_model_is_a_product_of_experts(run, params):
+    silent = {**params, "joint_logits": jax.tree.map(jnp.zeros_like, params["joint_logits"])}
+    batch = batch_of()
+    output = run(batch, params=silent)
+    expected = output.expression_logits + np.where(
+        batch.structure_mask[:, None], output.structure_logits, 0.0
+    )
+    np.testing.assert_allclose(output.logits, expected, **TOLERANCE)

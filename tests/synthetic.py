@@ -1,0 +1,88 @@
+"""Small made-up batches and graphs for the tests of models and training."""
+
+import dataclasses
+
+import numpy as np
+
+from moa_jax.compounds.molecular_graph import molecular_graph
+from moa_jax.data.batches import make_batch
+from moa_jax.data.features import EncodedExamples
+from moa_jax.models.fusion import FusionModel
+from moa_jax.schemas import Batch, EdgeArrays, GraphArrays
+
+NUM_GENES, NUM_LANDMARKS, NUM_TERMS, NUM_MOAS, NUM_BITS = 7, 5, 4, 3, 16
+SMILES = ("CCO", "c1ccccc1C(=O)O", "C", "CC(C)N[C@H](C)C(=O)O", "C/C=C/C", "OCC1CC1")
+
+
+def make_model(**overrides) -> FusionModel:
+    settings = {
+        "num_moas": NUM_MOAS,
+        "num_genes": NUM_GENES,
+        "num_terms": NUM_TERMS,
+        "num_cell_lines": 3,
+        "features": 8,
+        "hidden": 12,
+        "num_heads": 2,
+        "knowledge_features": 6,
+        "knowledge_layers": 2,
+        "atom_features": 8,
+        "molecule_layers": 2,
+        "gene_dropout": 0.0,
+        "bit_dropout": 0.0,
+        "dropout": 0.0,
+        "cell_line_dropout": 0.0,
+    }
+    return FusionModel(**(settings | overrides))
+
+
+def edges(pairs, weight=None) -> EdgeArrays:
+    pairs = np.asarray(pairs, np.int32).reshape(-1, 2)
+    weight = np.ones(len(pairs)) if weight is None else weight
+    return EdgeArrays(
+        senders=pairs[:, 0], receivers=pairs[:, 1], weight=np.asarray(weight, np.float32)
+    )
+
+
+def make_graph(seed=0) -> GraphArrays:
+    rng = np.random.default_rng(seed)
+    return GraphArrays(
+        interacts=edges(
+            [(0, 5), (5, 0), (1, 6), (6, 1), (5, 6), (6, 5)], [0.9, 0.9, 0.7, 0.7, 1, 1]
+        ),
+        annotated_to=edges([(0, 0), (1, 0), (2, 1), (5, 2), (6, 1)]),
+        is_a=edges([(0, 2), (1, 2)]),
+        part_of=edges([(2, 3)]),
+        propagation=rng.normal(size=(NUM_LANDMARKS, NUM_GENES + NUM_TERMS)).astype(np.float32),
+    )
+
+
+def make_examples(num_examples=8, seed=0) -> EncodedExamples:
+    rng = np.random.default_rng(seed)
+    normal = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731 (four uses)
+    structure = np.arange(num_examples, dtype=np.int32) % (len(SMILES) + 1)
+    return EncodedExamples(
+        expression=normal(num_examples, NUM_LANDMARKS),
+        gene_mask=np.array([True, True, True, False, True]),
+        cell_line=(np.arange(num_examples) % 3).astype(np.int32),
+        log_dose=normal(num_examples),
+        dose_mask=np.arange(num_examples) % 4 != 0,
+        log_time=normal(num_examples),
+        time_mask=np.arange(num_examples) % 3 != 0,
+        structure=structure,
+        fingerprints=(rng.random((len(SMILES) + 1, NUM_BITS)) < 0.3).astype(np.float32),
+        molecules=(*map(molecular_graph, SMILES), None),
+        labels=np.eye(NUM_MOAS, dtype=np.float32)[np.arange(num_examples) % NUM_MOAS],
+        label_mask=np.ones((num_examples, NUM_MOAS), bool),
+        weight=np.ones(num_examples, np.float32),
+        has_expression=np.ones(num_examples, bool),
+        has_structure=structure < len(SMILES),
+    )
+
+
+def batch_of(num_examples=8, *, num_shards=1, seed=0) -> Batch:
+    examples = make_examples(num_examples, seed)
+    return make_batch(examples, np.arange(num_examples), num_examples, num_shards=num_shards)
+
+
+def replace(batch, **changes):
+    return dataclasses.replace(batch, **changes)
