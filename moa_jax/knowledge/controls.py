@@ -98,7 +98,7 @@ def _swap_ends(
       second: the other end.
       rng: random numbers.
       swaps_per_edge: tries per edge.
-      turn: whether the two ends are of one kind, so that c-d may be read as d-c first.
+      turn: whether the two ends are of one kind, so that a-b may be read as b-a.
 
     Returns:
       The ends after the swaps, edge by edge.
@@ -111,10 +111,11 @@ def _swap_ends(
     a_of, b_of = first.tolist(), second.tolist()
     present = {(min(a, b), max(a, b)) for a, b in zip(a_of, b_of, strict=True)}
     picks = rng.integers(num_edges, size=(num_tries, 2)).tolist()
-    turns = (rng.random(num_tries) < 0.5).tolist() if turn else [False] * num_tries
-    for (i, j), turned in zip(picks, turns, strict=True):
-        a, b = a_of[i], b_of[i]
-        c, d = (b_of[j], a_of[j]) if turned else (a_of[j], b_of[j])
+    # Both edges are turned at random: with one alone, weights would not reach every link.
+    turns = rng.integers(2 if turn else 1, size=(num_tries, 2)).tolist()
+    for (i, j), (turn_i, turn_j) in zip(picks, turns, strict=True):
+        a, b = (b_of[i], a_of[i]) if turn_i else (a_of[i], b_of[i])
+        c, d = (b_of[j], a_of[j]) if turn_j else (a_of[j], b_of[j])
         if a in (c, d) or b in (c, d):
             continue
         one = (a, d) if a < d else (d, a)

@@ -155,7 +155,7 @@ def read_gene_ids(path: str | os.PathLike[str]) -> pd.DataFrame:
       Columns `entrez_id symbol aliases`, sorted by Entrez id; aliases separated by `|`.
 
     Raises:
-      InputError: the columns fit no layout, or an id is repeated.
+      InputError: the columns fit no layout, there is no gene, or an id is repeated.
     """
     header = read_header(path, "\t")
     fitting = [x for x in GENE_ID_LAYOUTS if {x[0], x[1], *x[2]} <= set(header)]
@@ -173,6 +173,8 @@ def read_gene_ids(path: str | os.PathLike[str]) -> pd.DataFrame:
         shared = table[symbol].duplicated(keep=False)
         table = table[~(shared & (table[gene_type] == "unknown"))]
     table = table[table[entrez_id] != ""]
+    if not len(table):
+        raise InputError(f"{path} has no row with a gene's id; expected one row per gene.")
     repeated = table[table[entrez_id].duplicated()]
     if len(repeated):
         raise InputError(
@@ -183,7 +185,9 @@ def read_gene_ids(path: str | os.PathLike[str]) -> pd.DataFrame:
         {
             "entrez_id": table[entrez_id],
             "symbol": table[symbol],
-            "aliases": table[list(names)].agg(ALIAS_SEPARATOR.join, axis=1),
+            "aliases": [
+                ALIAS_SEPARATOR.join(row) for row in table[list(names)].itertuples(index=False)
+            ],
         }
     )
     return genes.sort_values("entrez_id", key=lambda ids: ids.map(entrez_order), ignore_index=True)

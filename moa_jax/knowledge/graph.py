@@ -47,7 +47,7 @@ class GraphSettings:
     namespaces: tuple[str, ...] = NAMESPACES
 
     def __post_init__(self) -> None:
-        if not 0 < self.min_score <= MAX_SCORE:
+        if not 1 <= self.min_score <= MAX_SCORE:
             raise InputError(f"min_score is {self.min_score}; expected 1 to {MAX_SCORE}.")
         for name in ("max_hops", "max_genes", "min_term_genes", "max_terms"):
             if getattr(self, name) < 0:
