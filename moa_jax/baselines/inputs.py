@@ -1,0 +1,78 @@
+"""Expression and structure as plain matrices for the baselines."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float
+from sklearn.preprocessing import StandardScaler
+
+from moa_jax.compounds.fingerprints import morgan_fingerprints
+from moa_jax.data.examples import Examples
+
+
+@runtime_checkable
+class Inputs(Protocol):
+    """One modality as a matrix, for the examples that have it."""
+
+    def usable(self, examples: Examples) -> Bool[np.ndarray, " example"]:
+        """The example has the modality."""
+
+    def fit_transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
+        """Learns from training examples, all usable, and returns their matrix."""
+
+    def transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
+        """The matrix of usable examples."""
+
+
+class StandardisedExpression:
+    """Each gene centred and scaled by its training mean and standard deviation.
+
+    A gene that was not measured stands at the training mean, which says nothing.
+    """
+
+    def __init__(self) -> None:
+        self._scaler = StandardScaler()
+
+    def usable(self, examples: Examples) -> Bool[np.ndarray, " example"]:
+        """The example has a signature."""
+        return examples.has_expression
+
+    def fit_transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
+        """Learns means and scales from training examples and returns their z-scores."""
+        self._scaler.fit(np.where(examples.gene_mask, examples.expression, 0.0))
+        return self.transform(examples)
+
+    def transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
+        """Z-scores, one column per gene; 0 where the gene was not measured."""
+        measured = np.where(examples.gene_mask, examples.expression, 0.0)
+        return np.where(examples.gene_mask, self._scaler.transform(measured), 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class MorganBits:
+    """Folded Morgan fingerprints (Rogers and Hahn 2010); nothing is learned.
+
+    Attributes:
+      radius: bonds that an atom's environment reaches.
+      num_bits: length of the fingerprint.
+    """
+
+    radius: int = 2
+    num_bits: int = 2048
+
+    def usable(self, examples: Examples) -> Bool[np.ndarray, " example"]:
+        """The example's structure is known."""
+        return examples.has_structure
+
+    def fit_transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
+        """Fingerprints of the training examples."""
+        return self.transform(examples)
+
+    def transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
+        """Fingerprints, 0 or 1."""
+        return morgan_fingerprints(
+            examples.smiles, radius=self.radius, num_bits=self.num_bits
+        ).astype(np.float64)

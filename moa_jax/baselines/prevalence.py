@@ -1,0 +1,46 @@
+"""The prevalence prior: the answer of a method that looks at nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float
+
+from moa_jax.data.examples import Examples, concatenate
+from moa_jax.evaluation.metrics import pool_by_compound, prevalence
+from moa_jax.schemas import KnowledgeGraph
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedPrevalence:
+    """Answers every example with the same probabilities.
+
+    Attributes:
+      prior: share of training compounds that have each MoA.
+    """
+
+    prior: Float[np.ndarray, " moa"]
+
+    def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
+        """The prior, once per example."""
+        return np.tile(self.prior, (examples.num_examples, 1))
+
+
+def fit_prevalence(examples: Examples) -> FittedPrevalence:
+    """Prior over compounds, not signatures: a compound in many cell lines counts once."""
+    _, labels, _ = pool_by_compound(examples.labels, examples.labels, examples.groups)
+    return FittedPrevalence(prevalence(labels))
+
+
+@dataclasses.dataclass(frozen=True)
+class Prevalence:
+    """Fits the prior on the training and validation compounds together."""
+
+    name: str = "prevalence"
+
+    def fit(
+        self, train: Examples, validation: Examples, graph: KnowledgeGraph, *, seed: int
+    ) -> FittedPrevalence:
+        """Counts labels; `graph` and `seed` are not used."""
+        return fit_prevalence(concatenate(train, validation))

@@ -1,0 +1,202 @@
+"""Examples: what every method of the house sees, made from a prepared dataset.
+
+An example is one signature with its compound's structure and labels. The vocabulary of MoAs
+is fixed here, before any split, so that all folds and methods answer the same question.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float32, Int
+
+from moa_jax.data.prepared import PreparedDataset
+from moa_jax.schemas import SIGNATURE_COLUMNS, InputError, require_columns
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """A set of signatures with structures and labels; any of the modalities may be absent.
+
+    Attributes:
+      expression: signature of each example; not read where `has_expression` or `gene_mask` is
+        false.
+      has_expression: the example has a signature.
+      gene_mask: the gene was measured in this set.
+      table: `SIGNATURE_COLUMNS`, one row per example, index 0..n-1.
+      smiles: canonical SMILES, None where the structure is unknown.
+      groups: compound group, the unit of splits and of pooling.
+      moas: vocabulary of MoAs, the columns of `labels`.
+      labels: 1 where the example's compound has the MoA, else 0.
+    """
+
+    expression: Float32[np.ndarray, "example gene"]
+    has_expression: Bool[np.ndarray, " example"]
+    gene_mask: Bool[np.ndarray, " gene"]
+    table: pd.DataFrame
+    smiles: tuple[str | None, ...]
+    groups: tuple[str, ...]
+    moas: tuple[str, ...]
+    labels: Float32[np.ndarray, "example moa"]
+
+    def __post_init__(self) -> None:
+        require_columns(self.table, SIGNATURE_COLUMNS, "the examples' table")
+        expected = {
+            "expression": ((len(self.table), len(self.gene_mask)), self.expression.shape),
+            "has_expression": ((len(self.table),), self.has_expression.shape),
+            "labels": ((len(self.table), len(self.moas)), self.labels.shape),
+            "smiles": (len(self.table), len(self.smiles)),
+            "groups": (len(self.table), len(self.groups)),
+        }
+        for name, (wanted, found) in expected.items():
+            if wanted != found:
+                raise InputError(f"the examples' {name} has size {found}, expected {wanted}.")
+
+    @property
+    def num_examples(self) -> int:
+        """Number of examples."""
+        return len(self.table)
+
+    @property
+    def has_structure(self) -> Bool[np.ndarray, " example"]:
+        """The example's structure is known."""
+        return np.array([smiles is not None for smiles in self.smiles], bool)
+
+    def take(self, rows: Int[np.ndarray, " row"]) -> Examples:
+        """The examples of the given rows, in their order."""
+        return dataclasses.replace(
+            self,
+            expression=self.expression[rows],
+            has_expression=self.has_expression[rows],
+            table=self.table.iloc[rows].reset_index(drop=True),
+            smiles=tuple(self.smiles[row] for row in rows),
+            groups=tuple(self.groups[row] for row in rows),
+            labels=self.labels[rows],
+        )
+
+
+def concatenate(first: Examples, second: Examples) -> Examples:
+    """The examples of `first`, then those of `second`.
+
+    Raises:
+      InputError: the two have other vocabularies or measured genes.
+    """
+    if first.moas != second.moas or not np.array_equal(first.gene_mask, second.gene_mask):
+        raise InputError("two sets of examples with other MoAs or genes cannot be joined.")
+    # pandas infers another dtype for a column from an empty table, so that is left out.
+    tables = [examples.table for examples in (first, second) if examples.num_examples]
+    return dataclasses.replace(
+        first,
+        expression=np.concatenate([first.expression, second.expression]),
+        has_expression=np.concatenate([first.has_expression, second.has_expression]),
+        table=pd.concat(tables, ignore_index=True) if tables else first.table,
+        smiles=first.smiles + second.smiles,
+        groups=first.groups + second.groups,
+        labels=np.concatenate([first.labels, second.labels]),
+    )
+
+
+def build_examples(
+    dataset: PreparedDataset, *, min_compounds: int = 5, require_structure: bool = True
+) -> Examples:
+    """Labelled signatures of a dataset over the MoAs that enough compounds have.
+
+    Args:
+      dataset: what was prepared.
+      min_compounds: an MoA joins the vocabulary when at least this many compound groups among
+        the labelled signatures have it.
+      require_structure: leave out signatures whose compound has no structure.
+
+    Returns:
+      One example per signature whose compound has an MoA of the vocabulary, in the order of
+      the signatures.
+
+    Raises:
+      InputError: no MoA has enough compounds, a compound has no group, or a signature holds a
+        value that is not finite.
+    """
+    signatures = dataset.signatures
+    compounds = dataset.compounds.table.set_index("pert_id")
+    pert_ids = signatures.table["pert_id"]
+    joined = compounds.reindex(pert_ids.to_numpy())
+    # Signatures of compounds that the table lacks come out of `reindex` as missing.
+    usable = [isinstance(moas, tuple) and len(moas) > 0 for moas in joined["moas"]]
+    if require_structure:
+        usable = np.asarray(usable) & joined["smiles"].notna().to_numpy()
+    candidates = np.flatnonzero(usable)
+    joined = joined.iloc[candidates]
+    if joined["compound_group"].isna().any():
+        culprit = joined.index[joined["compound_group"].isna()][0]
+        raise InputError(f"the compound table gives {culprit} no compound_group.")
+    moas = _vocabulary(joined, min_compounds)
+    column = {moa: index for index, moa in enumerate(moas)}
+    labels = np.zeros((len(joined), len(moas)), np.float32)
+    for row, names in enumerate(joined["moas"]):
+        labels[row, [column[name] for name in names if name in column]] = 1
+    labelled = np.flatnonzero(labels.any(axis=1))
+    rows, joined = candidates[labelled], joined.iloc[labelled]
+    return Examples(
+        expression=_finite_expression(dataset, rows),
+        has_expression=np.ones(len(rows), bool),
+        gene_mask=np.ones(signatures.num_genes, bool),
+        table=signatures.table.iloc[rows][list(SIGNATURE_COLUMNS)].reset_index(drop=True),
+        smiles=tuple(None if pd.isna(smiles) else smiles for smiles in joined["smiles"]),
+        groups=tuple(joined["compound_group"]),
+        moas=moas,
+        labels=labels[labelled],
+    )
+
+
+def _vocabulary(joined: pd.DataFrame, min_compounds: int) -> tuple[str, ...]:
+    """Sorted MoAs that at least `min_compounds` compound groups have."""
+    groups_of = collections.defaultdict(set)
+    for group, names in zip(joined["compound_group"], joined["moas"], strict=True):
+        for name in names:
+            groups_of[name].add(group)
+    moas = tuple(sorted(name for name, has in groups_of.items() if len(has) >= min_compounds))
+    if not moas:
+        raise InputError(
+            f"no MoA has {min_compounds} compounds or more among the {len(joined)} labelled "
+            f"signatures; the most frequent has {max(map(len, groups_of.values()), default=0)}."
+        )
+    return moas
+
+
+def _finite_expression(
+    dataset: PreparedDataset, rows: Int[np.ndarray, " row"]
+) -> Float32[np.ndarray, "row gene"]:
+    expression = np.asarray(dataset.signatures.expression[rows], dtype=np.float32)
+    finite = np.isfinite(expression)
+    if not finite.all():
+        row, gene = np.argwhere(~finite)[0]
+        raise InputError(
+            f"the signature {dataset.signatures.table['sig_id'].iloc[rows[row]]} has the value "
+            f"{expression[row, gene]} for the gene "
+            f"{dataset.signatures.genes['symbol'].iloc[gene]}; expected a finite number."
+        )
+    return expression
+
+
+def strata(examples: Examples) -> Int[np.ndarray, " example"]:
+    """One MoA per example for stratification and for one-class learners.
+
+    Of an example's MoAs it is the one that most compound groups of `examples` have; of equally
+    frequent ones the first of the vocabulary.
+
+    Raises:
+      InputError: an example has no label.
+    """
+    unlabelled = np.flatnonzero(~examples.labels.any(axis=1))
+    if len(unlabelled):
+        raise InputError(
+            f"the signature {examples.table['sig_id'].iloc[unlabelled[0]]} has no label, "
+            "so it belongs to no stratum."
+        )
+    _, unit = np.unique(np.asarray(examples.groups, dtype=str), return_inverse=True)
+    carries = np.zeros((unit.max(initial=-1) + 1, len(examples.moas)), bool)
+    np.logical_or.at(carries, unit, examples.labels > 0)
+    num_compounds = carries.sum(axis=0)
+    return np.where(examples.labels > 0, num_compounds, -1).argmax(axis=1)

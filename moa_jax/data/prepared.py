@@ -1,0 +1,220 @@
+"""The prepared folder: one dataset on disk, joined, checked and ready to be mapped into memory.
+
+Layout::
+
+    expression.npy                  float32, signature x gene, C order
+    signatures.parquet              SIGNATURE_COLUMNS
+    compounds.parquet               COMPOUND_COLUMNS; moas and targets are lists
+    genes.parquet                   GENE_COLUMNS, one row per column of expression.npy
+    graph/{genes,terms}.parquet     the nodes
+    graph/{interacts,annotated_to,is_a,part_of}.parquet   the edges
+    manifest.json                   format_version, inputs, counts
+
+Equal datasets give equal bytes. Columns beyond the contract are not stored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float
+
+from moa_jax.files import atomic_path, read_json, write_json
+from moa_jax.schemas import (
+    COMPOUND_COLUMNS,
+    GENE_COLUMNS,
+    GENE_NODE_COLUMNS,
+    PREPARED_FORMAT_VERSION,
+    SIGNATURE_COLUMNS,
+    TERM_COLUMNS,
+    Compounds,
+    EdgeSet,
+    InputError,
+    KnowledgeGraph,
+    Signatures,
+    require_columns,
+)
+
+EDGE_SETS = ("interacts", "annotated_to", "is_a", "part_of")
+EDGE_COLUMNS = ("senders", "receivers", "weight")
+
+# Columns that do not hold text.
+_COLUMN_TYPES = {
+    "dose_um": pa.float64(),
+    "time_h": pa.float64(),
+    "n_replicates": pa.float64(),
+    "cc_q75": pa.float64(),
+    "tas": pa.float64(),
+    "is_landmark": pa.bool_(),
+    "moas": pa.list_(pa.string()),
+    "targets": pa.list_(pa.string()),
+    "senders": pa.int32(),
+    "receivers": pa.int32(),
+    "weight": pa.float32(),
+}
+# Rows of the expression matrix that are copied at a time.
+_BLOCK_ROWS = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedDataset:
+    """Signatures, their compounds and the knowledge graph over the same genes.
+
+    Attributes:
+      signatures: expression and metadata; the expression may be mapped from disk.
+      compounds: one row per `pert_id`.
+      graph: STRING and Gene Ontology; its first gene nodes are the signatures' genes.
+      manifest: where the dataset came from, as JSON values.
+    """
+
+    signatures: Signatures
+    compounds: Compounds
+    graph: KnowledgeGraph
+    manifest: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        measured = self.graph.genes["entrez_id"].iloc[: self.graph.num_landmarks]
+        if list(measured) != list(self.signatures.genes["entrez_id"]):
+            raise InputError(
+                f"the graph's {self.graph.num_landmarks} landmark genes are not the signatures' "
+                f"{self.signatures.num_genes} genes in the same order."
+            )
+
+
+def write_prepared(folder: str | os.PathLike[str], dataset: PreparedDataset) -> None:
+    """Writes a dataset as a prepared folder, whole or not at all; replaces an older one.
+
+    Raises:
+      InputError: the disk is full or the folder cannot be written.
+    """
+    tables = {
+        "signatures": (dataset.signatures.table, SIGNATURE_COLUMNS),
+        "compounds": (dataset.compounds.table, COMPOUND_COLUMNS),
+        "genes": (dataset.signatures.genes, GENE_COLUMNS),
+        "graph/genes": (dataset.graph.genes, GENE_NODE_COLUMNS),
+        "graph/terms": (dataset.graph.terms, TERM_COLUMNS),
+    }
+    with atomic_path(folder) as temporary:
+        (temporary / "graph").mkdir(parents=True)
+        _write_expression(temporary / "expression.npy", dataset.signatures.expression)
+        for name, (table, columns) in tables.items():
+            _write_table(temporary / f"{name}.parquet", table, columns)
+        for name in EDGE_SETS:
+            _write_edges(temporary / "graph" / f"{name}.parquet", getattr(dataset.graph, name))
+        manifest = {**dataset.manifest, "format_version": PREPARED_FORMAT_VERSION}
+        write_json(temporary / "manifest.json", manifest)
+
+
+def read_prepared(folder: str | os.PathLike[str]) -> PreparedDataset:
+    """Reads a prepared folder; the expression stays on disk and is mapped into memory.
+
+    Raises:
+      InputError: the folder or one of its files is missing or damaged, it was written in
+        another format version, or its expression has another size than its tables.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"there is no prepared folder {folder}.")
+    manifest = read_json(folder / "manifest.json")
+    version = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if version != PREPARED_FORMAT_VERSION:
+        raise InputError(
+            f"{folder} has format version {version}, but this program reads version "
+            f"{PREPARED_FORMAT_VERSION}; prepare it again."
+        )
+    genes = _read_table(folder / "genes.parquet", GENE_COLUMNS)
+    table = _read_table(folder / "signatures.parquet", SIGNATURE_COLUMNS)
+    return PreparedDataset(
+        signatures=Signatures(
+            expression=_read_expression(folder / "expression.npy", (len(table), len(genes))),
+            genes=genes,
+            table=table,
+        ),
+        compounds=Compounds(_read_table(folder / "compounds.parquet", COMPOUND_COLUMNS)),
+        graph=KnowledgeGraph(
+            genes=_read_table(folder / "graph" / "genes.parquet", GENE_NODE_COLUMNS),
+            terms=_read_table(folder / "graph" / "terms.parquet", TERM_COLUMNS),
+            **{name: _read_edges(folder / "graph" / f"{name}.parquet") for name in EDGE_SETS},
+        ),
+        manifest=manifest,
+    )
+
+
+def _write_expression(path: pathlib.Path, expression: Float[np.ndarray, "signature gene"]) -> None:
+    """Writes `.npy` block by block, so that a mapped matrix is never held whole.
+
+    `numpy.save` is not used because it reports a full disk without the error's number.
+    """
+    header = {"descr": "<f4", "fortran_order": False, "shape": expression.shape}
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(expression), _BLOCK_ROWS):
+            block = np.asarray(expression[start : start + _BLOCK_ROWS], dtype="<f4")
+            file.write(block.tobytes(order="C"))
+
+
+def _read_expression(
+    path: pathlib.Path, expected: tuple[int, int]
+) -> Float[np.ndarray, "signature gene"]:
+    try:
+        # An empty file cannot be mapped.
+        mode = "r" if expected[0] * expected[1] else None
+        expression = np.load(path, mmap_mode=mode, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}.") from None
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path} is damaged: {error}.") from None
+    if expression.shape != expected or expression.dtype != np.dtype("<f4"):
+        raise InputError(
+            f"{path} holds {expression.dtype} of shape {expression.shape}, but the tables "
+            f"describe float32 of shape {expected} (signatures, genes)."
+        )
+    return expression
+
+
+def _write_table(path: pathlib.Path, table: pd.DataFrame, columns: tuple[str, ...]) -> None:
+    """Writes the contract's columns under their own types, whatever pandas inferred."""
+    arrays = []
+    for name in columns:
+        kind = _COLUMN_TYPES.get(name, pa.string())
+        values = table[name]
+        if kind == pa.float64():
+            values = pd.to_numeric(values).astype("float64")
+        arrays.append(pa.array(values, type=kind, from_pandas=True))
+    pq.write_table(pa.table(arrays, names=list(columns)), path)
+
+
+def _read_table(path: pathlib.Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    if not path.is_file():
+        raise InputError(f"there is no file {path}.")
+    try:
+        table = pq.read_table(path).to_pandas()
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is damaged: {error}.") from None
+    require_columns(table, columns, str(path))
+    for name in columns:
+        if name in ("moas", "targets"):
+            table[name] = [tuple(values) for values in table[name]]
+    return table
+
+
+def _write_edges(path: pathlib.Path, edges: EdgeSet) -> None:
+    table = pd.DataFrame({name: getattr(edges, name) for name in EDGE_COLUMNS})
+    columns = EDGE_COLUMNS
+    if edges.evidence:
+        table["evidence"] = list(edges.evidence)
+        columns = (*EDGE_COLUMNS, "evidence")
+    _write_table(path, table, columns)
+
+
+def _read_edges(path: pathlib.Path) -> EdgeSet:
+    table = _read_table(path, EDGE_COLUMNS)
+    arrays = {name: table[name].to_numpy() for name in EDGE_COLUMNS}
+    return EdgeSet(**arrays, evidence=tuple(table["evidence"]) if "evidence" in table else ())

@@ -1,0 +1,196 @@
+"""Metrics of multi-label predictions, equal to scikit-learn's where both exist.
+
+All functions take `probs` and `labels` with one row per scored unit (a compound, once pooled)
+and one column per MoA, and an optional `example_mask`: rows where it is false are padding and
+change nothing. Any scores may stand in for probabilities except in `log_loss`. Metrics of a
+column that is not defined (no positive, or no negative for AUROC) are NaN, and the macro
+averages leave such columns out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int, Num
+from scipy import stats
+
+# Probabilities are clipped to [LOG_LOSS_CLIP, 1 - LOG_LOSS_CLIP] before the logarithm, as in the
+# LISH-MoA competition (2020).
+LOG_LOSS_CLIP = 1e-15
+
+Probs = Float[np.ndarray, "example moa"]
+Labels = Num[np.ndarray, "example moa"] | Bool[np.ndarray, "example moa"]
+ExampleMask = Bool[np.ndarray, " example"]
+
+
+def _unmasked(
+    probs: Probs, labels: Labels, example_mask: ExampleMask | None
+) -> tuple[Float[np.ndarray, "real moa"], Bool[np.ndarray, "real moa"]]:
+    """Rows that count, in double precision, with labels as booleans."""
+    if example_mask is not None:
+        probs, labels = probs[example_mask], labels[example_mask]
+    return probs.astype(np.float64), labels > 0
+
+
+def _nanmean(values: Float[np.ndarray, " value"]) -> float:
+    """Mean of the values that are defined; NaN without a warning where none is."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
+
+
+def average_precision(
+    probs: Probs, labels: Labels, example_mask: ExampleMask | None = None
+) -> Float[np.ndarray, " moa"]:
+    """Average precision of each column: sum over n of (R_n - R_n-1) P_n.
+
+    R_n and P_n are recall and precision at the n-th distinct score, so tied rows count as one
+    threshold. NaN where a column has no positive.
+    """
+    probs, positive = _unmasked(probs, labels, example_mask)
+    if not len(probs):
+        return np.full(probs.shape[1], np.nan)
+    order = np.argsort(-probs, axis=0, kind="stable")
+    ranked = np.take_along_axis(probs, order, axis=0)
+    hits = np.take_along_axis(positive, order, axis=0)
+    place = np.arange(1, len(probs) + 1)[:, None]
+    precision = hits.cumsum(axis=0) / place
+    # A threshold takes in all rows of its score: precision is read at the last row of the tie.
+    last = np.concatenate([ranked[:-1] != ranked[1:], np.ones((1, probs.shape[1]), bool)])
+    end = np.where(last, place - 1, len(probs))
+    end = np.minimum.accumulate(end[::-1], axis=0)[::-1]
+    total = np.where(hits, np.take_along_axis(precision, end, axis=0), 0.0).sum(axis=0)
+    num_positive = positive.sum(axis=0)
+    return np.where(num_positive > 0, total / np.maximum(num_positive, 1), np.nan)
+
+
+def auroc(
+    probs: Probs, labels: Labels, example_mask: ExampleMask | None = None
+) -> Float[np.ndarray, " moa"]:
+    """Area under the ROC curve of each column, by mean ranks (Mann and Whitney 1947).
+
+    NaN where a column has no positive or no negative.
+    """
+    probs, positive = _unmasked(probs, labels, example_mask)
+    num_positive = positive.sum(axis=0)
+    num_pairs = num_positive * (len(probs) - num_positive)
+    ranks = stats.rankdata(probs, axis=0) if len(probs) else probs
+    above = np.where(positive, ranks, 0.0).sum(axis=0) - num_positive * (num_positive + 1) / 2
+    return np.where(num_pairs > 0, above / np.maximum(num_pairs, 1), np.nan)
+
+
+def macro_auprc(probs: Probs, labels: Labels, example_mask: ExampleMask | None = None) -> float:
+    """Mean average precision over the MoAs that have a positive in the scored set."""
+    return _nanmean(average_precision(probs, labels, example_mask))
+
+
+def micro_auprc(probs: Probs, labels: Labels, example_mask: ExampleMask | None = None) -> float:
+    """Average precision of all (example, MoA) pairs ranked together."""
+    probs, positive = _unmasked(probs, labels, example_mask)
+    return float(average_precision(probs.reshape(-1, 1), positive.reshape(-1, 1))[0])
+
+
+def macro_auroc(probs: Probs, labels: Labels, example_mask: ExampleMask | None = None) -> float:
+    """Mean AUROC over the MoAs that have a positive and a negative in the scored set."""
+    return _nanmean(auroc(probs, labels, example_mask))
+
+
+def top_k_accuracy(
+    probs: Probs, labels: Labels, k: int, example_mask: ExampleMask | None = None
+) -> float:
+    """Share of labelled examples with one of their MoAs among the k most probable.
+
+    Examples without a label are left out. Of tied MoAs the later column ranks first, as in
+    scikit-learn.
+    """
+    probs, positive = _unmasked(probs, labels, example_mask)
+    top = np.argsort(probs, axis=1, kind="stable")[:, ::-1][:, :k]
+    hit = np.take_along_axis(positive, top, axis=1).any(axis=1)
+    labelled = positive.any(axis=1)
+    return float(hit[labelled].mean()) if labelled.any() else float("nan")
+
+
+def column_log_loss(
+    probs: Probs, labels: Labels, example_mask: ExampleMask | None = None
+) -> Float[np.ndarray, " moa"]:
+    """Mean binary log loss of each column, in nats; see `LOG_LOSS_CLIP`."""
+    probs, positive = _unmasked(probs, labels, example_mask)
+    if not len(probs):
+        return np.full(probs.shape[1], np.nan)
+    probs = np.clip(probs, LOG_LOSS_CLIP, 1 - LOG_LOSS_CLIP)
+    return -np.where(positive, np.log(probs), np.log1p(-probs)).mean(axis=0)
+
+
+def log_loss(probs: Probs, labels: Labels, example_mask: ExampleMask | None = None) -> float:
+    """Mean over MoAs of the binary log loss, in nats."""
+    return _nanmean(column_log_loss(probs, labels, example_mask))
+
+
+def prevalence(
+    labels: Labels, example_mask: ExampleMask | None = None
+) -> Float[np.ndarray, " moa"]:
+    """Share of examples that have each MoA: the average precision of a random ranking."""
+    positive = labels > 0 if example_mask is None else labels[example_mask] > 0
+    if not len(positive):
+        return np.full(positive.shape[1], np.nan)
+    return positive.mean(axis=0)
+
+
+def pool_by_compound(
+    probs: Probs, labels: Labels, groups: Sequence[str]
+) -> tuple[Float[np.ndarray, "compound moa"], Float[np.ndarray, "compound moa"], tuple[str, ...]]:
+    """One row per compound: mean of its probabilities, union of its labels.
+
+    Args:
+      probs: probabilities of each example.
+      labels: labels of each example.
+      groups: compound group of each example.
+
+    Returns:
+      Pooled probabilities, pooled labels and the groups they belong to, sorted.
+    """
+    names, unit = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    pooled = np.zeros((len(names), probs.shape[1]))
+    np.add.at(pooled, unit, probs)
+    pooled /= np.bincount(unit, minlength=len(names))[:, None]
+    union = np.zeros(pooled.shape)
+    np.maximum.at(union, unit, labels)
+    return pooled, union, tuple(names.tolist())
+
+
+def score(
+    probs: Probs, labels: Labels, example_mask: ExampleMask | None = None
+) -> dict[str, float | int]:
+    """All headline metrics of one method, in the order of the results table.
+
+    `num_moas` counts the MoAs that have a positive, over which `macro_auprc` is averaged.
+    """
+    return {
+        "macro_auprc": macro_auprc(probs, labels, example_mask),
+        "micro_auprc": micro_auprc(probs, labels, example_mask),
+        "macro_auroc": macro_auroc(probs, labels, example_mask),
+        "top1": top_k_accuracy(probs, labels, 1, example_mask),
+        "top5": top_k_accuracy(probs, labels, 5, example_mask),
+        "log_loss": log_loss(probs, labels, example_mask),
+        "num_compounds": len(labels) if example_mask is None else int(example_mask.sum()),
+        "num_moas": int((prevalence(labels, example_mask) > 0).sum()),
+    }
+
+
+def per_moa_table(
+    probs: Probs, labels: Labels, moas: Sequence[str], example_mask: ExampleMask | None = None
+) -> pd.DataFrame:
+    """Metrics of each MoA: one row per column, in the order of `moas`."""
+    positive = labels > 0 if example_mask is None else labels[example_mask] > 0
+    num_compounds: Int[np.ndarray, " moa"] = positive.sum(axis=0)
+    return pd.DataFrame(
+        {
+            "moa": list(moas),
+            "num_compounds": num_compounds,
+            "prevalence": prevalence(labels, example_mask),
+            "auprc": average_precision(probs, labels, example_mask),
+            "auroc": auroc(probs, labels, example_mask),
+            "log_loss": column_log_loss(probs, labels, example_mask),
+        }
+    )

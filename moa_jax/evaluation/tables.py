@@ -1,0 +1,124 @@
+"""Results as people and programs read them: Markdown, `metrics.json` and two CSV files."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from moa_jax.evaluation.metrics import per_moa_table, score
+from moa_jax.files import atomic_path, write_json
+
+# Nine significant digits give back every float32 exactly.
+CSV_FLOAT_FORMAT = "%.9g"
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """Pooled predictions of several methods for the same compounds.
+
+    Attributes:
+      probs: method -> pooled probabilities, one row per compound.
+      labels: 1 where the compound has the MoA, else 0.
+      compounds: compound group of each row.
+      moas: MoA of each column.
+    """
+
+    probs: Mapping[str, Float[np.ndarray, "compound moa"]]
+    labels: Float[np.ndarray, "compound moa"]
+    compounds: tuple[str, ...]
+    moas: tuple[str, ...]
+
+    def scores(self) -> dict[str, dict[str, float | int]]:
+        """Headline metrics of each method, in the order of `probs`."""
+        return {method: score(probs, self.labels) for method, probs in self.probs.items()}
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table, aligned for the terminal, that ends without a line break.
+
+    Args:
+      rows: one mapping per row; the columns are their keys in order of appearance. Floats get
+        three decimals; what a row lacks stays empty and NaN reads `n/a`.
+    """
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    numeric = {
+        column: all(isinstance(row.get(column), int | float | None) for row in rows)
+        for column in columns
+    }
+    cells = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
+    widths = [max(3, *(len(line[place]) for line in cells)) for place in range(len(columns))]
+
+    def line(values: Sequence[str]) -> str:
+        padded = [
+            value.rjust(width) if numeric[column] else value.ljust(width)
+            for value, width, column in zip(values, widths, columns, strict=True)
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = [
+        "-" * (width - 1) + ":" if numeric[column] else "-" * width
+        for width, column in zip(widths, columns, strict=True)
+    ]
+    return "\n".join([line(cells[0]), line(rule), *map(line, cells[1:])]) if columns else ""
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return "n/a" if math.isnan(value) else f"{value:.3f}"
+    return str(value).replace("|", "\\|")
+
+
+def write_results(folder: str | os.PathLike[str], results: Results) -> None:
+    """Writes the results of an evaluation into `folder`; equal results give equal bytes.
+
+    - `metrics.json`: method -> headline metrics; null where a metric is not defined.
+    - `per_moa.csv`: one row per method and MoA.
+    - `compound_predictions.csv`: one row per method and compound: its MoAs (separated by `|`)
+      and one column of probability per MoA.
+
+    Raises:
+      InputError: the disk is full or the folder cannot be written.
+    """
+    folder = pathlib.Path(folder)
+    metrics = {
+        method: {name: _json_number(value) for name, value in values.items()}
+        for method, values in results.scores().items()
+    }
+    per_moa, predictions = [], []
+    true_moas = [
+        "|".join(moa for moa, label in zip(results.moas, row, strict=True) if label > 0)
+        for row in results.labels
+    ]
+    for method, probs in results.probs.items():
+        table = per_moa_table(probs, results.labels, results.moas)
+        table.insert(0, "method", method)
+        per_moa.append(table)
+        table = pd.DataFrame(probs, columns=list(results.moas))
+        table.insert(0, "method", method)
+        table.insert(1, "compound_group", list(results.compounds))
+        table.insert(2, "moas", true_moas)
+        predictions.append(table)
+    _write_csv(folder / "per_moa.csv", per_moa)
+    _write_csv(folder / "compound_predictions.csv", predictions)
+    write_json(folder / "metrics.json", metrics)
+
+
+def _json_number(value: float | int) -> float | int | None:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _write_csv(path: pathlib.Path, tables: list[pd.DataFrame]) -> None:
+    with atomic_path(path) as temporary:
+        pd.concat(tables, ignore_index=True).to_csv(
+            temporary, index=False, float_format=CSV_FLOAT_FORMAT, lineterminator="\n"
+        )

@@ -1,0 +1,118 @@
+"""The plain lines of the results table on the real LINCS 2020 file, read here by hand."""
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from moa_jax.baselines.cross_validation import out_of_fold_probs
+from moa_jax.baselines.late_fusion import fuse
+from moa_jax.baselines.registry import make_method
+from moa_jax.data.examples import build_examples
+from moa_jax.data.prepared import PreparedDataset
+from moa_jax.evaluation.metrics import pool_by_compound, score
+from moa_jax.schemas import Compounds, KnowledgeGraph, Signatures
+from tests.small_sets import edge_set
+
+RELEASE = "LINCS2020_level5_gold_24h_10uM"
+
+# top-1, macro AUPRC: scikit-learn on the same folds, scored per compound.
+EXPECTED = {
+    "cosine_knn": (0.304, 0.251),
+    "expression_logistic": (0.341, 0.278),
+    "morgan_logistic": (0.498, 0.436),
+    "late_fusion": (0.565, 0.482),
+}
+
+
+def names_of(value):
+    return tuple(sorted(value.split("|"))) if isinstance(value, str) else ()
+
+
+@pytest.fixture(scope="module")
+def dataset(real_data):
+    with h5py.File(real_data / "expression" / f"{RELEASE}_n3366x978.gctx") as file:
+        expression = file["0/DATA/0/matrix"][:]
+        sig_ids = file["0/META/COL/id"][:].astype(str)
+        entrez_ids = file["0/META/ROW/id"][:].astype(str)
+    info = pd.read_csv(real_data / "expression" / f"{RELEASE}_siginfo.txt", sep="\t")
+    info = info.set_index("sig_id").loc[sig_ids].reset_index()
+    compounds = pd.read_csv(real_data / "compounds" / "compounds.tsv", sep="\t")
+    genes = pd.DataFrame({"entrez_id": entrez_ids, "symbol": entrez_ids})
+    table = pd.DataFrame(
+        {
+            "sig_id": info["sig_id"],
+            "pert_id": info["pert_id"],
+            "compound": info["cmap_name"],
+            "cell_line": info["cell_iname"],
+            "dose_um": info["pert_dose"],
+            "time_h": info["pert_time"],
+        }
+    ).assign(n_replicates=np.nan, cc_q75=np.nan, tas=np.nan, plate=None)
+    return PreparedDataset(
+        signatures=Signatures(expression, genes, table),
+        compounds=Compounds(
+            pd.DataFrame(
+                {
+                    "pert_id": compounds["pert_id"],
+                    "compound": compounds["cmap_name"],
+                    "compound_group": compounds["compound_group"],
+                    "inchi_key": compounds["inchi_key"],
+                    "smiles": compounds["canonical_smiles"],
+                    "scaffold": None,
+                    "moas": compounds["moa"].map(names_of),
+                    "targets": compounds["target"].map(names_of),
+                }
+            )
+        ),
+        graph=KnowledgeGraph(
+            genes=genes.assign(is_landmark=True),
+            terms=pd.DataFrame({"go_id": [], "name": [], "namespace": []}),
+            interacts=edge_set(),
+            annotated_to=edge_set(),
+            is_a=edge_set(),
+            part_of=edge_set(),
+        ),
+        manifest={},
+    )
+
+
+@pytest.fixture(scope="module")
+def examples(dataset):
+    return build_examples(dataset)
+
+
+@pytest.fixture(scope="module")
+def probs(dataset, examples):
+    """Out-of-fold probabilities; late fusion is made from its parts, which are fitted once."""
+    found = {
+        name: out_of_fold_probs(make_method(name), examples, dataset.graph)
+        for name in ("prevalence", "cosine_knn", "expression_logistic", "morgan_logistic")
+    }
+    everywhere = np.ones(examples.num_examples, bool)
+    found["late_fusion"] = fuse(
+        found["expression_logistic"], found["morgan_logistic"], everywhere, everywhere
+    )
+    return found
+
+
+def test_the_examples_are_the_known_ones(examples):
+    assert examples.num_examples == 1707
+    assert len(set(examples.groups)) == 414
+    assert len(examples.moas) == 53
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_plain_lines_are_reproduced(probs, examples, name):
+    pooled, labels, _ = pool_by_compound(probs[name], examples.labels, examples.groups)
+    found = score(pooled, labels)
+    top1, macro_auprc = EXPECTED[name]
+    assert found["num_compounds"] == 414
+    assert found["num_moas"] == 53
+    assert found["top1"] == pytest.approx(top1, abs=0.005)
+    assert found["macro_auprc"] == pytest.approx(macro_auprc, abs=0.005)
+
+
+def test_the_prevalence_is_chance(probs, examples):
+    pooled, labels, _ = pool_by_compound(probs["prevalence"], examples.labels, examples.groups)
+    assert score(pooled, labels)["macro_auprc"] == pytest.approx(0.023, abs=0.005)

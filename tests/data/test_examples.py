@@ -1,0 +1,116 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from moa_jax.data.examples import build_examples, concatenate, strata
+from moa_jax.schemas import InputError
+from tests.small_sets import dataset, examples
+
+COMPOUNDS = [
+    ("P1", "A", "CO", ("x", "y")),
+    ("P2", "B", "CCO", ("x",)),
+    ("P3", "B", "CCO", ("x", "z")),
+    ("P4", "C", None, ("z",)),
+    ("P5", "D", "CCCO", ()),
+    ("P6", "E", "CCCCO", ("w",)),
+]
+PERT_IDS = ["P3", "P1", "P9", "P4", "P5", "P2", "P6", "P1"]
+
+
+def test_the_vocabulary_counts_compounds_not_signatures():
+    small = dataset(COMPOUNDS, PERT_IDS)
+    built = build_examples(small, min_compounds=2)
+    # x: groups A and B; y: A alone, twice; z: B alone, since C has no structure; w: E alone.
+    assert built.moas == ("x",)
+    rows = [0, 1, 5, 7]
+    assert built.table["sig_id"].tolist() == [f"SIG{row}" for row in rows]
+    assert built.groups == ("B", "A", "B", "A")
+    assert built.smiles == ("CCO", "CO", "CCO", "CO")
+    np.testing.assert_array_equal(built.expression, small.signatures.expression[rows])
+    np.testing.assert_array_equal(built.labels, np.ones((4, 1)))
+    assert built.has_expression.all()
+    assert built.gene_mask.all()
+    assert built.has_structure.all()
+
+
+def test_structure_may_be_absent_when_it_is_not_required():
+    built = build_examples(dataset(COMPOUNDS, PERT_IDS), min_compounds=2, require_structure=False)
+    assert built.moas == ("x", "z")
+    assert built.table["pert_id"].tolist() == ["P3", "P1", "P4", "P2", "P1"]
+    assert built.smiles == ("CCO", "CO", None, "CCO", "CO")
+    np.testing.assert_array_equal(built.has_structure, [True, True, False, True, True])
+    np.testing.assert_array_equal(built.labels, [[1, 1], [1, 0], [0, 1], [1, 0], [1, 0]])
+
+
+def test_too_rare_moas_are_refused():
+    with pytest.raises(InputError, match=r"no MoA has 3 compounds .* 5 labelled .* has 2"):
+        build_examples(dataset(COMPOUNDS, PERT_IDS), min_compounds=3)
+    with pytest.raises(InputError, match=r"no MoA has 1 compounds .* 0 labelled .* has 0"):
+        build_examples(dataset(COMPOUNDS, ["P5"]), min_compounds=1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_not_finite_is_refused(value):
+    small = dataset(COMPOUNDS, PERT_IDS)
+    small.signatures.expression[2, 0] = value  # P9 has no label, so it is not read.
+    build_examples(small, min_compounds=2)
+    small.signatures.expression[5, 3] = value
+    with pytest.raises(InputError, match=f"SIG5 has the value {value} for the gene GENE3"):
+        build_examples(small, min_compounds=2)
+
+
+def test_a_compound_without_group_is_refused():
+    compounds = [("P1", None, "CO", ("x",)), ("P2", "B", "CCO", ("x",))]
+    with pytest.raises(InputError, match="gives P1 no compound_group"):
+        build_examples(dataset(compounds, ["P1", "P2"]), min_compounds=1)
+
+
+def test_take_and_concatenate_are_inverse():
+    built = build_examples(dataset(COMPOUNDS, PERT_IDS), min_compounds=2)
+    taken = built.take(np.array([2, 0]))
+    assert taken.table["pert_id"].tolist() == ["P2", "P3"]
+    assert taken.table.index.tolist() == [0, 1]
+    assert taken.num_examples == 2
+    np.testing.assert_array_equal(taken.expression, built.expression[[2, 0]])
+    joined = concatenate(built.take(np.array([0, 1])), built.take(np.array([2, 3])))
+    assert joined.table.equals(built.table)
+    assert (joined.smiles, joined.groups, joined.moas) == (built.smiles, built.groups, built.moas)
+    np.testing.assert_array_equal(joined.expression, built.expression)
+    empty = built.take(np.array([], int))
+    assert empty.num_examples == 0
+    assert concatenate(built, empty).table.equals(built.table)
+    assert concatenate(empty, empty).num_examples == 0
+
+
+def test_other_vocabularies_are_not_joined():
+    first = examples([[1.0]], ["A"], moas=["x"])
+    with pytest.raises(InputError, match="other MoAs or genes"):
+        concatenate(first, examples([[1.0]], ["A"], moas=["y"]))
+
+
+def test_sizes_are_checked():
+    with pytest.raises(InputError, match="groups has size 1, expected 2"):
+        dataclasses.replace(examples(np.eye(2), ["A", "B"]), groups=("A",))
+
+
+def test_the_stratum_is_the_moa_of_most_compounds():
+    labels = [[1, 1, 0], [0, 1, 0], [0, 1, 0], [1, 0, 1], [1, 0, 0]]
+    # By signatures 0 and 1 have three each; by compounds 0 has three and 1 has two.
+    built = examples(labels, ["A", "B", "B", "C", "D"])
+    np.testing.assert_array_equal(strata(built), [0, 1, 1, 0, 0])
+
+
+def test_equally_frequent_moas_go_by_the_vocabulary():
+    np.testing.assert_array_equal(strata(examples([[0, 1, 1], [1, 0, 0]], ["A", "B"])), [1, 0])
+
+
+def test_a_group_counts_once_over_its_differing_labels():
+    # Group A has MoA 1 in one of its rows only, so MoA 1 has compounds A, B and MoA 0 has A.
+    built = examples([[1, 0], [1, 1], [0, 1]], ["A", "A", "B"])
+    np.testing.assert_array_equal(strata(built), [0, 1, 1])
+
+
+def test_no_label_means_no_stratum():
+    with pytest.raises(InputError, match="SIG1 has no label"):
+        strata(examples([[1.0], [0.0]], ["A", "B"]))
