@@ -250,17 +250,20 @@ def harmonise_instinfo(table: pd.DataFrame, source: str) -> pd.DataFrame:
     """Profile (well) metadata of any release under canonical names.
 
     Returns:
-      `inst_id pert_id compound cell_line dose_um time_h pert_type plate well sig_id`, typed as
-      `harmonise_siginfo` types them. `plate` is the plate that was read by the scanner.
+      `inst_id pert_id compound cell_line dose_um time_h pert_type plate well sig_id qc_pass`,
+      typed as `harmonise_siginfo` types them. `plate` is the plate that the scanner read.
 
     Raises:
       InputError: the inst_id or `pert_id` is not among the columns, an inst_id is missing or
-        repeated, or a dose or time is not an amount.
+        repeated, or a cell that should hold an amount or a flag does not.
     """
     fields = _Fields(table, source, "inst_id")
     require_columns(table, ALIASES["pert_id"], source)
     texts = {name: fields.text(name) for name in ("pert_type", "plate", "well", "sig_id")}
-    return pd.DataFrame({"inst_id": fields.ids, **fields.perturbation(), **texts})
+    passed = fields.flag("qc_pass")
+    return pd.DataFrame(
+        {"inst_id": fields.ids, **fields.perturbation(), **texts, "qc_pass": passed}
+    )
 
 
 def harmonise_geneinfo(table: pd.DataFrame, source: str) -> pd.DataFrame:

@@ -137,7 +137,7 @@ def collapse_replicates(
     if len(instances) != len(values):
         raise InputError(f"{len(values)} profiles have {len(instances)} rows of metadata.")
     instances = instances.reset_index(drop=True)
-    sig_ids = _signature_ids(instances)
+    sig_ids = signature_ids(instances)
     order = np.lexsort((instances["inst_id"].to_numpy(str), sig_ids.to_numpy(str)))
     table = _signature_table(instances.iloc[order], sig_ids.iloc[order])
     sizes = table["n_replicates"].to_numpy(np.int64)
@@ -218,7 +218,15 @@ def _chunks(sizes: Int[np.ndarray, " signature"], num_genes: int) -> Iterator[np
         yield from (rows[start : start + step] for start in range(0, len(rows), step))
 
 
-def _signature_ids(instances: pd.DataFrame) -> pd.Series:
+def signature_ids(instances: pd.DataFrame) -> pd.Series:
+    """The signature that `collapse_replicates` makes each profile a part of.
+
+    Args:
+      instances: what `harmonise_instinfo` returns, index 0..n-1.
+
+    Raises:
+      InputError: a profile lacks its pert_id, or two conditions make the same sig_id.
+    """
     nameless = instances["pert_id"].isna()
     if nameless.any():
         raise InputError(

@@ -149,6 +149,7 @@ def test_instinfo_of_both_releases():
         "plate": "P_X1",
         "well": "A03",
         "sig_id": None,
+        "qc_pass": True,
     }
     pd.testing.assert_frame_equal(harmonise_instinfo(new, "2020"), table)
     with pytest.raises(InputError, match="2017 repeats the inst_id P_X1:A03"):

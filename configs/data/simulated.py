@@ -1,0 +1,20 @@
+"""The embedded simulated release: planted mechanisms in the public files' formats.
+
+    python -m moa_jax.prepare --config=configs/data/simulated.py --config.out=data/simulated/prepared
+
+Half a minute on one core; the release itself is made on first use. `configs/fusion.py` uses the
+same settings without this command. Larger or noisier releases:
+`--config.simulation.repeats=10 --config.simulation.noise_log2=0.9 --config.raw_dir=data/larger`.
+
+The keys stand in `moa_jax/data/embedded.py`, because the embedded default must work wherever the
+package is installed.
+"""
+
+import ml_collections
+
+from moa_jax.data.embedded import simulated_config
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The complete configuration."""
+    return simulated_config()

@@ -1,0 +1,130 @@
+"""The embedded default: a simulated release, made and prepared on first use.
+
+What is on disk is named by a digest of everything that decided it, so that other settings or
+another version of the program make it anew beside the old.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+from typing import Any
+
+import ml_collections
+
+import moa_jax
+from moa_jax.data.preparation import prepare
+from moa_jax.data.preparation_settings import build_settings
+from moa_jax.data.prepared import PreparedDataset, read_prepared, write_prepared
+from moa_jax.data.simulated import SimulationSettings, write_simulated_release
+from moa_jax.files import read_json
+from moa_jax.knowledge.graph import GraphSettings
+from moa_jax.progress import say
+from moa_jax.schemas import PREPARED_FORMAT_VERSION, InputError
+
+# Relative to the current folder.
+SIMULATED_FOLDER = pathlib.Path("data/simulated")
+
+
+def simulated_config() -> ml_collections.ConfigDict:
+    """The complete config that prepares the simulated release, from level 3 on."""
+    config = ml_collections.ConfigDict()
+    # The name under which tables and plots show it; results on it never stand beside real ones.
+    config.release = "simulated"
+    # Folder of the release, made on first use; empty means one under data/simulated that is
+    # named by a digest of the settings.
+    config.raw_dir = ""
+    # The prepared folder.
+    config.out = "data/simulated/prepared"
+    # Sizes, effects, noise and errors of the release; see `SimulationSettings`.
+    config.simulation = ml_collections.ConfigDict(dataclasses.asdict(SimulationSettings()))
+
+    config.files = ml_collections.ConfigDict()
+    config.files.expression = "level3.gctx"
+    config.files.siginfo = "siginfo.txt"
+    config.files.instinfo = "instinfo.txt"
+    config.files.geneinfo = "geneinfo.txt"
+    config.files.gene_ids = "Homo_sapiens.gene_info.gz"
+    config.files.cellinfo = "cellinfo.txt"
+    config.files.compounds = "compoundinfo.txt"
+    config.files.compound_samples = ""
+    config.files.kept_aside = ""
+    config.files.string_links = "9606.protein.links.v12.0.txt.gz"
+    config.files.string_info = "9606.protein.info.v12.0.txt.gz"
+    config.files.ontology = "go-basic.obo"
+    config.files.annotations = "goa_human.gaf.gz"
+
+    config.level = 3
+    config.zscore_reference = "vehicle"
+    config.clip = 0.0
+    config.drop_nonfinite = False
+    config.allow_missing_signatures = False
+
+    config.filters = ml_collections.ConfigDict()
+    config.filters.pert_types = ("trt_cp",)
+    config.filters.min_tas = 0.0
+    config.filters.min_cc_q75 = 0.0
+    config.filters.min_replicates = 1
+    config.filters.require_hiq = False
+    config.filters.require_qc_pass = True
+    config.filters.keep_missing = True
+
+    graph = GraphSettings(min_term_genes=5, max_term_genes=200)
+    config.graph = ml_collections.ConfigDict(dataclasses.asdict(graph))
+    return config
+
+
+def embedded_dataset(folder: str | os.PathLike[str] = SIMULATED_FOLDER) -> PreparedDataset:
+    """The prepared simulated release; made in about half a minute where it is not there yet.
+
+    Args:
+      folder: where the release and the prepared folder lie or are made.
+
+    Raises:
+      InputError: the folder cannot be written.
+    """
+    config = simulated_config()
+    folder = pathlib.Path(folder)
+    prepared = folder / f"prepared-{_digest(config.to_dict())}"
+    if not prepared.is_dir():
+        say(f"making the embedded simulated dataset in {folder}, once")
+        config.raw_dir = str(ensure_release(config, folder))
+        write_prepared(prepared, prepare(config))
+    return read_prepared(prepared)
+
+
+def ensure_release(
+    config: ml_collections.ConfigDict, folder: str | os.PathLike[str] = SIMULATED_FOLDER
+) -> pathlib.Path:
+    """Folder of the release that `config.simulation` describes, made where it is not there yet.
+
+    Args:
+      config: its `raw_dir` is the folder of the release, where it is not empty.
+      folder: where the release is made otherwise, under a name of its own.
+
+    Raises:
+      InputError: the settings contradict each other, or `raw_dir` holds something else.
+    """
+    settings = build_settings(SimulationSettings, config.simulation.to_dict(), "config.simulation")
+    values = dataclasses.asdict(settings)
+    name = f"release-{_digest(values)}"
+    release = pathlib.Path(config.raw_dir) if config.raw_dir else pathlib.Path(folder) / name
+    if not release.exists():
+        write_simulated_release(release, settings)
+        return release
+    found = release / "truth" / "settings.json"
+    stored = read_json(found) if found.is_file() else None
+    if stored != {"simulated": True, **json.loads(json.dumps(values))}:
+        raise InputError(
+            f"{release} exists and is no simulated release of these settings; "
+            "name another config.raw_dir."
+        )
+    return release
+
+
+def _digest(values: dict[str, Any]) -> str:
+    decisive = [values, PREPARED_FORMAT_VERSION, moa_jax.__version__]
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]

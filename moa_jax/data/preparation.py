@@ -1,0 +1,227 @@
+"""From public files to one prepared dataset: read, harmonise, filter, join, and say what was done.
+
+The result is a pure function of the config and of the files' bytes.
+"""
+
+from __future__ import annotations
+
+import collections
+import importlib.metadata
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+import pandas as pd
+
+import moa_jax
+from moa_jax.compounds.assemble import KEPT_ASIDE_REASON, assemble_compounds
+from moa_jax.compounds.identity import normalise_name
+from moa_jax.compounds.tables import KeptAside, read_compound_table, read_kept_aside
+from moa_jax.data.expression_sources import IsKeptAside, Paths, read_signatures
+from moa_jax.data.landmarks import LandmarkColumns, find_landmarks
+from moa_jax.data.preparation_settings import (
+    PreparationSettings,
+    portable_name,
+    settings_from_config,
+)
+from moa_jax.data.prepared import PreparedDataset
+from moa_jax.files import sha256_of
+from moa_jax.knowledge.gene_identifiers import GeneIdentifiers, read_gene_ids
+from moa_jax.knowledge.gene_ontology import read_gaf, read_obo
+from moa_jax.knowledge.graph import assemble_graph
+from moa_jax.knowledge.string_db import read_string_info, read_string_links
+from moa_jax.lincs.matrix import read_ids
+from moa_jax.lincs.releases import harmonise_cellinfo, harmonise_geneinfo, read_table
+from moa_jax.progress import say, track
+from moa_jax.schemas import (
+    GENE_COLUMNS,
+    Compounds,
+    InputError,
+    KnowledgeGraph,
+    Signatures,
+)
+
+# Packages whose versions could change a prepared dataset.
+_PACKAGES = ("h5py", "networkx", "numpy", "obonet", "pandas", "pyarrow", "rdkit", "scipy")
+
+
+def describe_sources(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """What decides a prepared dataset: release, config, the files' SHA-256, versions.
+
+    The manifest of a prepared dataset starts with these, so two folders with equal descriptions
+    hold the same. Nothing in it depends on the time or on where the files lie.
+
+    Raises:
+      InputError: the config cannot be used, or one of its files does not exist.
+    """
+    settings = settings_from_config(config)
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    names = vars(settings.files)
+    inputs = {
+        name: {"file": portable_name(names[name]), "sha256": sha256_of(path)}
+        for name, path in track(settings.paths().items(), "fingerprints of the files")
+    }
+    return {
+        "release": settings.release,
+        "config": settings.described(),
+        "inputs": inputs,
+        "versions": {**versions, "moa_jax": moa_jax.__version__},
+    }
+
+
+def prepare(
+    config: ml_collections.ConfigDict, description: Mapping[str, Any] | None = None
+) -> PreparedDataset:
+    """Prepares a release.
+
+    Args:
+      config: such as `configs/data/lincs2020.py` returns, with `raw_dir` filled in.
+      description: what `describe_sources` returned for this config, where it is known already.
+
+    Returns:
+      The dataset. Its manifest holds the description, counts of what was kept and dropped by
+      reason at every stage, and the coverage of landmarks and targets in STRING and GO.
+
+    Raises:
+      InputError: the config or a file cannot be used; one sentence names the culprit.
+    """
+    settings = settings_from_config(config)
+    paths = settings.paths()
+    description = describe_sources(config) if description is None else description
+    say("reading genes and compounds")
+    landmarks, identifiers = _read_genes(paths)
+    columns = _find_columns(paths["expression"], landmarks, identifiers)
+    compounds, is_kept_aside, compound_counts = _read_compounds(paths)
+    say("reading expression")
+    expression, table, counts = read_signatures(settings, paths, columns, is_kept_aside)
+    signatures = Signatures(expression, columns.genes, table)
+    say("reading STRING and Gene Ontology")
+    graph, coverage = _read_graph(settings, paths, signatures, compounds, identifiers)
+    manifest = {
+        **description,
+        **counts,
+        "compounds": compound_counts,
+        "genes": _gene_report(columns, num_landmarks=len(landmarks)),
+        "joined": _join_report(signatures, compounds),
+        "cell_lines": _cell_line_report(paths, table),
+        "coverage": coverage,
+    }
+    return PreparedDataset(signatures, compounds, graph, manifest)
+
+
+def _read_genes(paths: Paths) -> tuple[pd.DataFrame, GeneIdentifiers]:
+    """The landmarks under their current symbols, and the names of all genes."""
+    geneinfo = harmonise_geneinfo(read_table(paths["geneinfo"]), str(paths["geneinfo"]))
+    geneinfo["symbol"] = geneinfo["symbol"].fillna("")
+    tables = [geneinfo[list(GENE_COLUMNS)]]
+    if "gene_ids" in paths:
+        tables.insert(0, read_gene_ids(paths["gene_ids"]))
+    identifiers = GeneIdentifiers.from_table(*tables)
+    landmarks = geneinfo[geneinfo["is_landmark"].fillna(False).astype(bool)]
+    if not len(landmarks):
+        raise InputError(
+            f"{paths['geneinfo']} marks none of its {len(geneinfo)} genes as landmark; "
+            "feature_space or pr_is_lm was expected to."
+        )
+    symbols = [identifiers.symbol_of.get(gene, gene) for gene in landmarks["entrez_id"]]
+    return landmarks.assign(symbol=symbols)[list(GENE_COLUMNS)], identifiers
+
+
+def _find_columns(
+    path: pathlib.Path, landmarks: pd.DataFrame, identifiers: GeneIdentifiers
+) -> LandmarkColumns:
+    _, gene_ids = read_ids(path)
+    return find_landmarks(gene_ids, landmarks, identifiers, str(path))
+
+
+def _read_compounds(paths: Paths) -> tuple[Compounds, IsKeptAside, dict[str, Any]]:
+    raw = read_compound_table(paths["compounds"], paths.get("compound_samples"))
+    listed = read_kept_aside(paths["kept_aside"]) if "kept_aside" in paths else None
+    compounds, reasons = assemble_compounds(raw, listed)
+    num_aside = reasons.pop(KEPT_ASIDE_REASON)
+    report = {
+        "found": len(raw),
+        "kept": len(compounds.table),
+        "dropped": {KEPT_ASIDE_REASON: num_aside} if num_aside else {},
+        "without_structure": {
+            reason.removeprefix("structure missing: "): count for reason, count in reasons.items()
+        },
+    }
+    return compounds, _kept_aside_rule(raw, compounds, listed), report
+
+
+def _kept_aside_rule(
+    raw: pd.DataFrame, compounds: Compounds, listed: KeptAside | None
+) -> IsKeptAside:
+    """Whether a signature's compound is kept aside: by its id, or by a name of the kept aside."""
+    aside = raw[~raw["pert_id"].isin(compounds.table["pert_id"])]
+    ids = frozenset(aside["pert_id"])
+    names = frozenset(normalise_name(name) for name in aside["compound"]) - {""}
+
+    def is_kept_aside(pert_id: str | None, name: str | None) -> bool:
+        if listed is None:
+            return False
+        return pert_id in ids or normalise_name(name) in names or listed.excludes(None, name)
+
+    return is_kept_aside
+
+
+def _read_graph(
+    settings: PreparationSettings,
+    paths: Paths,
+    signatures: Signatures,
+    compounds: Compounds,
+    identifiers: GeneIdentifiers,
+) -> tuple[KnowledgeGraph, dict[str, Any]]:
+    ontology = read_obo(paths["ontology"])
+    return assemble_graph(
+        landmarks=signatures.genes,
+        identifiers=identifiers,
+        string_info=read_string_info(paths["string_info"]),
+        string_links=read_string_links(paths["string_links"], min_score=settings.graph.min_score),
+        ontology=ontology,
+        annotations=read_gaf(paths["annotations"], ontology=ontology),
+        targets=sorted({target for row in compounds.table["targets"] for target in row}),
+        settings=settings.graph,
+    )
+
+
+def _gene_report(columns: LandmarkColumns, *, num_landmarks: int) -> dict[str, Any]:
+    return {
+        "landmarks": num_landmarks,
+        "measured": len(columns.genes),
+        "missing": [
+            f"{gene.entrez_id} {gene.symbol}" for gene in columns.missing.itertuples(index=False)
+        ],
+        "others_left_out": columns.num_others,
+        "found_by_name": columns.renamed,
+    }
+
+
+def _join_report(signatures: Signatures, compounds: Compounds) -> dict[str, int]:
+    """How far signatures and compounds meet; signatures without compound row stay, unlabelled."""
+    rows = compounds.table.set_index("pert_id").reindex(signatures.table["pert_id"])
+    known = rows["compound_group"].notna().to_numpy()
+    labelled = known & rows["moas"].map(lambda moas: isinstance(moas, tuple) and bool(moas))
+    return {
+        "signatures_without_compound_row": int((~known).sum()),
+        "signatures_with_moa": int(labelled.sum()),
+        "signatures_with_structure": int(rows["smiles"].notna().sum()),
+        "compounds_with_signature": int(rows["compound_group"].nunique()),
+        "compounds_with_signature_and_moa": int(rows["compound_group"][labelled].nunique()),
+    }
+
+
+def _cell_line_report(paths: Paths, table: pd.DataFrame) -> dict[str, Any]:
+    """Signatures per cell line, and which lines the release's cell table does not have."""
+    lines = collections.Counter(table["cell_line"].dropna())
+    report: dict[str, Any] = {
+        "signatures": dict(sorted(lines.items())),
+        "signatures_without": int(table["cell_line"].isna().sum()),
+    }
+    if "cellinfo" in paths:
+        path = paths["cellinfo"]
+        known = harmonise_cellinfo(read_table(path), str(path))["cell_line"]
+        report["not_in_cellinfo"] = sorted(set(lines) - set(known))
+    return report

@@ -1,0 +1,128 @@
+"""Prepares a release: public files in, one prepared folder out.
+
+    python -m moa_jax.prepare --config=configs/data/lincs2020.py --config.raw_dir=DIR --config.out=OUT
+
+reads expression, metadata, compounds, STRING and Gene Ontology as the config names them, keeps
+the signatures that pass its filters, and writes what `moa_jax.train --config.data=OUT` reads.
+`manifest.json` in it holds the SHA-256 of every input, the versions, what was kept and dropped
+by reason, and how many landmarks STRING and Gene Ontology cover.
+
+Files lie in config.raw_dir, or in the folder that the environment variable MOA_JAX_REAL_DATA
+names. A folder that was prepared before from the same files, config and versions is left as it
+is; one that was prepared from others is replaced; any other folder is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import ml_collections
+
+from moa_jax import command_line
+from moa_jax.data.embedded import ensure_release
+from moa_jax.data.preparation import describe_sources, prepare
+from moa_jax.data.prepared import read_prepared, write_prepared
+from moa_jax.files import read_json
+from moa_jax.schemas import InputError
+
+RAW_DIR_VARIABLE = "MOA_JAX_REAL_DATA"
+
+
+def main(config: ml_collections.ConfigDict) -> None:
+    """Prepares the release that the config describes, unless it was prepared already.
+
+    Raises:
+      InputError: the config, a file or the output folder cannot be used.
+    """
+    if not config.get("out"):
+        raise InputError("config.out is empty; it must name the folder to write.")
+    out = pathlib.Path(config.out)
+    before = _manifest_of(out)
+    config.raw_dir = _raw_dir(config)
+    description = describe_sources(config)
+    if before is not None and _is_current(out, before, description):
+        print(f"{out} was prepared from the same files, config and versions; it is left as it is.")
+    else:
+        write_prepared(out, prepare(config, description))
+    print("\n".join(_summary(read_json(out / "manifest.json"))))
+    print(f"prepared folder: {out}")
+
+
+def _raw_dir(config: ml_collections.ConfigDict) -> str:
+    if "simulation" in config:
+        return str(ensure_release(config))
+    raw_dir = config.get("raw_dir") or os.environ.get(RAW_DIR_VARIABLE, "")
+    if not raw_dir:
+        raise InputError(
+            "the folder of the public files is not known; give --config.raw_dir=FOLDER or set "
+            f"the environment variable {RAW_DIR_VARIABLE}."
+        )
+    return raw_dir
+
+
+def _manifest_of(out: pathlib.Path) -> dict[str, Any] | None:
+    """The manifest of a prepared folder; None where nothing is there yet.
+
+    Raises:
+      InputError: something else is there, which writing would delete.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    manifest = read_json(out / "manifest.json") if (out / "manifest.json").is_file() else {}
+    if not isinstance(manifest, dict) or "format_version" not in manifest:
+        raise InputError(f"{out} exists and is no prepared folder; name another config.out.")
+    return manifest
+
+
+def _is_current(
+    out: pathlib.Path, manifest: Mapping[str, Any], description: Mapping[str, Any]
+) -> bool:
+    if any(manifest.get(key) != value for key, value in description.items()):
+        return False
+    try:
+        read_prepared(out)
+    except InputError:
+        # Damaged, or of another format version.
+        return False
+    return True
+
+
+def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """What was kept and dropped, and how well the sources meet, in a few lines."""
+    yield f"release: {manifest['release']}"
+    for stage in ("profiles", "signatures", "compounds"):
+        if stage in manifest:
+            counts = manifest[stage]
+            yield f"{stage}: {counts['kept']:,} of {counts['found']:,} kept"
+            yield from (f"  {count:,} dropped: {why}" for why, count in counts["dropped"].items())
+    for why, count in manifest["compounds"]["without_structure"].items():
+        yield f"  {count:,} kept without structure: {why}"
+    joined, genes, coverage = manifest["joined"], manifest["genes"], manifest["coverage"]
+    yield (
+        f"labelled: {joined['signatures_with_moa']:,} signatures of "
+        f"{joined['compounds_with_signature_and_moa']:,} compounds; "
+        f"{joined['signatures_without_compound_row']:,} without a row in the compound table"
+    )
+    landmarks = coverage["landmarks"]
+    yield (
+        f"landmarks: {genes['measured']} of {genes['landmarks']} measured; of these "
+        f"{landmarks['in_string']} in STRING ({landmarks['with_interaction']} with a link), "
+        f"{landmarks['annotated']} in GO ({landmarks['with_term']} with a kept term)"
+    )
+    nodes, edges = coverage["nodes"], coverage["edges"]
+    yield f"graph: {nodes['genes']:,} genes, {nodes['terms']:,} terms; edges: " + ", ".join(
+        f"{name} {count:,}" for name, count in edges.items()
+    )
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs the program; returns its exit status."""
+    return command_line.run(main, description=__doc__, argv=argv)
+
+
+if __name__ == "__main__":
+    sys.exit(run())
