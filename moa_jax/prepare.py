@@ -1,6 +1,7 @@
-"""Prepares a release: public files in, one prepared folder out.
+r"""Prepares a release: public files in, one prepared folder out.
 
-    python -m moa_jax.prepare --config=configs/data/lincs2020.py --config.raw_dir=DIR --config.out=OUT
+    python -m moa_jax.prepare --config=configs/data/lincs2020.py \
+        --config.raw_dir=DIR --config.out=OUT
 
 reads expression, metadata, compounds, STRING and Gene Ontology as the config names them, keeps
 the signatures that pass its filters, and writes what `moa_jax.train --config.data=OUT` reads.

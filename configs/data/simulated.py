@@ -1,6 +1,6 @@
 """The embedded simulated release: planted mechanisms in the public files' formats.
 
-    python -m moa_jax.prepare --config=configs/data/simulated.py --config.out=data/simulated/prepared
+    python -m moa_jax.prepare --config=configs/data/simulated.py
 
 Half a minute on one core; the release itself is made on first use. `configs/fusion.py` uses the
 same settings without this command. Larger or noisier releases:

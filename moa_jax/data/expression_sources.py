@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Bool, Float32
 
 from moa_jax.data.landmarks import LandmarkColumns
-from moa_jax.data.preparation_settings import VEHICLE, PreparationSettings, SignatureFilters
+from moa_jax.data.preparation_settings import VEHICLE, PreparationSettings
+from moa_jax.data.selection import (
+    IsKeptAside,
+    Sieve,
+    filter_mark,
+    filter_perturbations,
+    filter_quality,
+)
 from moa_jax.lincs.matrix import check_finite, read_ids, read_matrix
 from moa_jax.lincs.plates import robust_zscore
 from moa_jax.lincs.releases import (
@@ -27,45 +34,11 @@ from moa_jax.progress import track
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
 
 Paths = Mapping[str, pathlib.Path]
-# (pert_id, name) -> whether the compound is kept aside.
-IsKeptAside = Callable[[str | None, str | None], bool]
+
+NOT_FINITE = "a value is not finite"
 
 # Values of levels 3 and 4 that are in memory at a time.
 _VALUES_IN_MEMORY = 2**26
-
-
-class _Sieve:
-    """Rows of a table that are still kept, and how many were dropped for which reason."""
-
-    def __init__(self, table: pd.DataFrame) -> None:
-        self.table = table.reset_index(drop=True)
-        self.num_found = len(table)
-        self.dropped: dict[str, int] = {}
-
-    def keep(self, kept: Any, reason: str) -> None:
-        """Keeps the rows where `kept`; the others are dropped for `reason`."""
-        kept = np.asarray(kept, dtype=bool)
-        self.count(int((~kept).sum()), reason)
-        self.table = self.table[kept].reset_index(drop=True)
-
-    def keep_known(self, column: str, passes: Any, reason: str, *, keep_missing: bool) -> None:
-        """Keeps rows whose `column` passes; one that is missing counts as its own reason."""
-        unknown = self.table[column].isna()
-        passes = np.asarray(pd.Series(passes).fillna(False), dtype=bool)
-        known_bad = ~unknown.to_numpy() & ~passes
-        self.keep(~known_bad, reason)
-        if not keep_missing:
-            self.keep(self.table[column].notna(), f"{column} is missing")
-
-    def count(self, number: int, reason: str) -> None:
-        """Counts rows that were dropped before there was a table."""
-        if number:
-            self.dropped[reason] = self.dropped.get(reason, 0) + number
-
-    def report(self) -> dict[str, Any]:
-        """Counts as JSON values."""
-        dropped = dict(sorted(self.dropped.items()))
-        return {"found": self.num_found, "kept": len(self.table), "dropped": dropped}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,10 +82,7 @@ def read_signatures(
     """
     source = _Source(settings, paths, columns, is_kept_aside)
     values, table, counts = (_read_level5 if settings.level == 5 else _from_profiles)(source)
-    if not len(table):
-        raise InputError(
-            f"no signature of {paths['expression']} is left; dropped: {_listed(counts)}."
-        )
+    _refuse_none(source, table, counts)
     num_clipped = 0
     if settings.clip:
         num_clipped = int((np.abs(values) > settings.clip).sum())
@@ -121,9 +91,14 @@ def read_signatures(
     return values, table[list(SIGNATURE_COLUMNS)].reset_index(drop=True), counts
 
 
-def _listed(counts: Mapping[str, Any]) -> str:
+def _refuse_none(source: _Source, kept: pd.DataFrame, counts: Mapping[str, Any]) -> None:
+    if len(kept):
+        return
     dropped = [item for part in counts.values() for item in part["dropped"].items()]
-    return "; ".join(f"{number} because {reason}" for reason, number in dropped) or "none"
+    reasons = "; ".join(f"{number} dropped because {reason}" for reason, number in dropped)
+    raise InputError(
+        f"no signature of {source.paths['expression']} is left: {reasons or 'it has none'}."
+    )
 
 
 def _read_level5(
@@ -137,16 +112,16 @@ def _read_level5(
         # The metadata inside the matrix file; no gene asked for, so no value is read.
         siginfo = harmonise_siginfo(read_matrix(path, gene_ids=()).profile_table, str(path))
     sieve = _in_file_order(source, siginfo, "sig_id", "siginfo")
-    _filter_perturbations(source, sieve)
-    _filter_quality(settings.filters, sieve)
+    filter_perturbations(settings.filters, source.is_kept_aside, sieve)
+    filter_quality(settings.filters, sieve)
     values, finite = source.read(sieve.table["sig_id"].tolist())
     if not finite.all():
         values = values[finite]
-        sieve.keep(finite, "a value is not finite")
+        sieve.keep(finite, NOT_FINITE)
     return values, sieve.table, {"signatures": sieve.report()}
 
 
-def _in_file_order(source: _Source, table: pd.DataFrame, identity: str, name: str) -> _Sieve:
+def _in_file_order(source: _Source, table: pd.DataFrame, identity: str, name: str) -> Sieve:
     """Metadata of the matrix's profiles in the order of the matrix."""
     path = source.paths["expression"]
     profile_ids, _ = read_ids(path)
@@ -158,7 +133,7 @@ def _in_file_order(source: _Source, table: pd.DataFrame, identity: str, name: st
             f"{len(table)} rows that {path} has no profile of."
         )
     present = np.flatnonzero(order >= 0)
-    sieve = _Sieve(table.iloc[present[np.argsort(order[present])]])
+    sieve = Sieve(table.iloc[present[np.argsort(order[present])]])
     num_nameless = len(profile_ids) - len(present)
     sieve.num_found = len(profile_ids) + len(absent)
     sieve.count(num_nameless, f"the matrix has it but {name} does not")
@@ -166,92 +141,53 @@ def _in_file_order(source: _Source, table: pd.DataFrame, identity: str, name: st
     return sieve
 
 
-def _filter_perturbations(source: _Source, sieve: _Sieve) -> None:
-    filters = source.settings.filters
-    kinds = sieve.table["pert_type"]
-    for kind in sorted(set(kinds.dropna()) - set(filters.pert_types)):
-        sieve.keep(sieve.table["pert_type"] != kind, f"pert_type is {kind}")
-    if not filters.keep_missing:
-        sieve.keep(sieve.table["pert_type"].notna(), "pert_type is missing")
-    table = sieve.table
-    names = table["compound"].where(table["compound"].notna(), None)
-    ids = table["pert_id"].where(table["pert_id"].notna(), None)
-    aside = [source.is_kept_aside(*pair) for pair in zip(ids, names, strict=True)]
-    sieve.keep(~np.array(aside, dtype=bool), "compound is kept aside")
-
-
-def _filter_quality(filters: SignatureFilters, sieve: _Sieve) -> None:
-    wanted = (
-        ("tas", filters.min_tas, filters.min_tas > 0),
-        ("cc_q75", filters.min_cc_q75, filters.min_cc_q75 > 0),
-        ("n_replicates", filters.min_replicates, filters.min_replicates > 1),
-    )
-    for column, limit, asked in wanted:
-        if asked:
-            sieve.keep_known(
-                column,
-                sieve.table[column] >= limit,
-                f"{column} is below {limit}",
-                keep_missing=filters.keep_missing,
-            )
-    for column, asked in (("is_hiq", filters.require_hiq), ("qc_pass", filters.require_qc_pass)):
-        if asked:
-            sieve.keep_known(
-                column,
-                sieve.table[column],
-                f"{column} is false",
-                keep_missing=filters.keep_missing,
-            )
-
-
 def _from_profiles(
     source: _Source,
 ) -> tuple[Float32[np.ndarray, "signature gene"], pd.DataFrame, dict[str, Any]]:
-    """Levels 3 and 4: z-scores by plate, then replicates collapsed, part by part."""
+    """Levels 3 and 4: z-scores by plate, then replicates collapsed, part by part.
+
+    A plate's z-scores are taken over all its wells that passed quality control, whatever they
+    hold: the filters on perturbations come after.
+    """
     settings, path = source.settings, source.paths["instinfo"]
     instinfo = harmonise_instinfo(read_table(path), str(path))
     sieve = _in_file_order(source, instinfo, "inst_id", "instinfo")
+    siginfo, pairs = _read_siginfo(source, set(sieve.table["inst_id"]))
     if settings.filters.require_qc_pass:
-        sieve.keep_known(
-            "qc_pass",
-            sieve.table["qc_pass"],
-            "qc_pass is false",
-            keep_missing=settings.filters.keep_missing,
-        )
+        filter_mark(settings.filters, sieve, "qc_pass")
     wells = sieve.table
     if settings.level == 3 and wells["plate"].isna().any():
         nameless = wells["inst_id"][wells["plate"].isna()].iloc[0]
         raise InputError(f"{path} has no plate of {nameless}; level 3 is normalised by plate.")
-    siginfo = _join_siginfo(source, sieve)
-    _filter_perturbations(source, sieve)
+    if pairs is not None:
+        listed = sieve.table["inst_id"].isin(pairs["inst_id"]).to_numpy(bool)
+        sieve.keep(listed, "it is in no signature of siginfo")
+        # A profile may belong to several signatures and is then a row of each.
+        sieve.table = sieve.table.drop(columns="sig_id").merge(pairs, on="inst_id", how="left")
+    filter_perturbations(settings.filters, source.is_kept_aside, sieve)
+    _refuse_none(source, sieve.table, {"profiles": sieve.report()})
     sieve.table["sig_id"] = signature_ids(sieve.table)
-
     units = wells["plate"] if settings.level == 3 else wells["inst_id"]
-    parts = []
-    not_finite: set[str] = set()
-    chunks = list(_chunks(sieve.table, wells.assign(unit=units), len(source.columns.genes)))
-    for chunk, chunk_wells in track(chunks, "making signatures"):
-        z, z_ids, bad = _zscores(source, chunk_wells)
-        not_finite.update(bad)
-        rows = pd.Index(z_ids).get_indexer(chunk["inst_id"])
-        parts.append(collapse_replicates(z[rows[rows >= 0]], chunk[rows >= 0]))
-    sieve.keep(~sieve.table["inst_id"].isin(not_finite), "a value is not finite")
-    values = np.concatenate([part[0] for part in parts])
-    table = pd.concat([part[1] for part in parts], ignore_index=True)
-    order = np.argsort(table["sig_id"].to_numpy(str), kind="stable")
-    table = table.iloc[order].join(siginfo, on="sig_id")
-    signature_sieve = _Sieve(table.assign(row=order))
-    _filter_quality(settings.filters, signature_sieve)
-    kept = signature_sieve.table
-    counts = {"profiles": sieve.report(), "signatures": signature_sieve.report()}
-    return values[kept["row"].to_numpy()], kept, counts
+    values, table, not_finite = _collapse(source, sieve.table, wells.assign(unit=units))
+    sieve.keep(~sieve.table["inst_id"].isin(not_finite).to_numpy(bool), NOT_FINITE)
+    _refuse_none(source, table, {"profiles": sieve.report()})
+    signatures = Sieve(table.join(siginfo, on="sig_id").assign(row=np.arange(len(table))))
+    filter_quality(settings.filters, signatures)
+    counts = {"profiles": sieve.report(), "signatures": signatures.report()}
+    return values[signatures.table["row"].to_numpy()], signatures.table, counts
 
 
-def _join_siginfo(source: _Source, sieve: _Sieve) -> pd.DataFrame:
-    """Names each profile's signature; returns `is_hiq` and `qc_pass` by sig_id."""
+def _read_siginfo(
+    source: _Source, profile_ids: set[str]
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """What siginfo knows of signatures made from profiles.
+
+    Returns:
+      `is_hiq` and `qc_pass` by sig_id; and the pairs `sig_id inst_id`, None without siginfo.
+    """
     path = source.paths.get("siginfo")
     if path is None:
-        return pd.DataFrame(columns=["is_hiq", "qc_pass"], dtype="boolean")
+        return pd.DataFrame(columns=["is_hiq", "qc_pass"], dtype="boolean"), None
     raw = read_table(path)
     siginfo = harmonise_siginfo(raw, str(path)).set_index("sig_id")
     pairs = signature_instances(raw, str(path))
@@ -260,11 +196,37 @@ def _join_siginfo(source: _Source, sieve: _Sieve) -> pd.DataFrame:
             f"{path} does not list the profiles of its signatures (distil_ids); leave "
             "config.files.siginfo empty to group profiles by condition."
         )
-    listed = sieve.table["inst_id"].isin(pairs["inst_id"])
-    sieve.keep(listed, "it is in no signature of siginfo")
-    # A profile may belong to several signatures and is then a row of each.
-    sieve.table = sieve.table.drop(columns="sig_id").merge(pairs, on="inst_id", how="left")
-    return siginfo[["is_hiq", "qc_pass"]]
+    absent = pairs[~pairs["inst_id"].isin(profile_ids)]
+    if len(absent) and not source.settings.allow_missing_signatures:
+        raise InputError(
+            f"{path} makes the signature {absent['sig_id'].iloc[0]} of the profile "
+            f"{absent['inst_id'].iloc[0]}, one of {len(absent)} that "
+            f"{source.paths['expression']} or {source.paths['instinfo']} lacks."
+        )
+    return siginfo[["is_hiq", "qc_pass"]], pairs
+
+
+def _collapse(
+    source: _Source, instances: pd.DataFrame, wells: pd.DataFrame
+) -> tuple[Float32[np.ndarray, "signature gene"], pd.DataFrame, set[str]]:
+    """Signatures in the order of their sig_id, and the wells whose values are not finite."""
+    values = [np.empty((0, len(source.columns.genes)), np.float32)]
+    tables: list[pd.DataFrame] = []
+    not_finite: set[str] = set()
+    chunks = list(_chunks(instances, wells, len(source.columns.genes)))
+    for chunk, chunk_wells in track(chunks, "making signatures") if len(chunks) > 1 else chunks:
+        z, z_ids, bad = _zscores(source, chunk_wells)
+        not_finite.update(bad)
+        rows = pd.Index(z_ids).get_indexer(chunk["inst_id"])
+        if (rows >= 0).any():
+            collapsed, table = collapse_replicates(z[rows[rows >= 0]], chunk[rows >= 0])
+            values.append(collapsed)
+            tables.append(table)
+    if not tables:
+        return values[0], pd.DataFrame(columns=list(SIGNATURE_COLUMNS)), not_finite
+    joined = pd.concat(tables, ignore_index=True)
+    order = np.argsort(joined["sig_id"].to_numpy(str), kind="stable")
+    return np.concatenate(values)[order], joined.iloc[order].reset_index(drop=True), not_finite
 
 
 def _chunks(
@@ -279,17 +241,21 @@ def _chunks(
     limit = max(1, _VALUES_IN_MEMORY // num_genes)
     unit_of = dict(zip(wells["inst_id"], wells["unit"], strict=True))
     size_of = wells["unit"].value_counts().to_dict()
+    unit_of_row = [unit_of[name] for name in instances["inst_id"]]
     rows: list[int] = []
-    units: dict[str, int] = {}
+    units: set[str] = set()
+    num_wells = 0
     groups = instances.groupby("sig_id", sort=False).indices
     for members in sorted(groups.values(), key=lambda members: int(members[0])):
-        needed = {unit_of[instances["inst_id"].iat[row]] for row in members}
-        added = {unit: size_of[unit] for unit in needed if unit not in units}
-        if rows and sum(units.values()) + sum(added.values()) > limit:
+        needed = {unit_of_row[row] for row in members}
+        num_added = sum(size_of[unit] for unit in needed - units)
+        if rows and num_wells + num_added > limit:
             yield instances.iloc[rows], wells[wells["unit"].isin(units)]
-            rows, units, added = [], {}, {unit: size_of[unit] for unit in needed}
+            rows, units, num_wells = [], set(), 0
+            num_added = sum(size_of[unit] for unit in needed)
         rows.extend(members.tolist())
-        units.update(added)
+        units |= needed
+        num_wells += num_added
     yield instances.iloc[rows], wells[wells["unit"].isin(units)]
 
 

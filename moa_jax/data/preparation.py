@@ -18,7 +18,7 @@ import moa_jax
 from moa_jax.compounds.assemble import KEPT_ASIDE_REASON, assemble_compounds
 from moa_jax.compounds.identity import normalise_name
 from moa_jax.compounds.tables import KeptAside, read_compound_table, read_kept_aside
-from moa_jax.data.expression_sources import IsKeptAside, Paths, read_signatures
+from moa_jax.data.expression_sources import Paths, read_signatures
 from moa_jax.data.landmarks import LandmarkColumns, find_landmarks
 from moa_jax.data.preparation_settings import (
     PreparationSettings,
@@ -26,6 +26,7 @@ from moa_jax.data.preparation_settings import (
     settings_from_config,
 )
 from moa_jax.data.prepared import PreparedDataset
+from moa_jax.data.selection import IsKeptAside
 from moa_jax.files import sha256_of
 from moa_jax.knowledge.gene_identifiers import GeneIdentifiers, read_gene_ids
 from moa_jax.knowledge.gene_ontology import read_gaf, read_obo

@@ -116,6 +116,7 @@ def test_signatures_know_their_instances(tmp_path):
 
 def test_instinfo_of_both_releases():
     common = {"pert_id": ["BRD-1"], "pert_type": ["trt_cp"], "pert_dose": ["10"]}
+    common |= {"qc_pass": ["1"]}
     old = pd.DataFrame(
         {
             **common,
