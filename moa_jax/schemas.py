@@ -8,7 +8,8 @@ jaxtyping; the tests check them at run time.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -221,8 +222,25 @@ class Split:
 
 
 def _pytree(cls: type) -> type:
-    """A frozen dataclass whose fields are arrays (or pytrees of them)."""
-    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True)(cls))
+    """Makes a frozen dataclass of arrays that JAX can take apart and put together.
+
+    JAX also rebuilds it around tracers, shapes and shardings, so that path does not go
+    through the constructor, whose arguments are checked.
+    """
+    cls = dataclasses.dataclass(frozen=True)(cls)
+    names = tuple(field.name for field in dataclasses.fields(cls))
+
+    def flatten_with_keys(value: Any) -> tuple[tuple[tuple[Any, Any], ...], None]:
+        return tuple((jax.tree_util.GetAttrKey(name), getattr(value, name)) for name in names), None
+
+    def unflatten(_: None, children: Iterable[Any]) -> Any:
+        value = object.__new__(cls)
+        for name, child in zip(names, children, strict=True):
+            object.__setattr__(value, name, child)
+        return value
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten)
+    return cls
 
 
 @_pytree

@@ -2,13 +2,17 @@
 
 import dataclasses
 
+import ml_collections
 import numpy as np
+import pandas as pd
 
+from configs import fusion
 from moa_jax.compounds.molecular_graph import molecular_graph
 from moa_jax.data.batches import make_batch
+from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples
 from moa_jax.models.fusion import FusionModel
-from moa_jax.schemas import Batch, EdgeArrays, GraphArrays
+from moa_jax.schemas import Batch, EdgeArrays, EdgeSet, GraphArrays, KnowledgeGraph
 
 NUM_GENES, NUM_LANDMARKS, NUM_TERMS, NUM_MOAS, NUM_BITS = 7, 5, 4, 3, 16
 SMILES = ("CCO", "c1ccccc1C(=O)O", "C", "CC(C)N[C@H](C)C(=O)O", "C/C=C/C", "OCC1CC1")
@@ -86,3 +90,98 @@ def batch_of(num_examples=8, *, num_shards=1, seed=0) -> Batch:
 
 def replace(batch, **changes):
     return dataclasses.replace(batch, **changes)
+
+
+def make_knowledge_graph(num_landmarks=NUM_LANDMARKS) -> KnowledgeGraph:
+    """Two unmeasured genes behind the landmarks, four terms under one root."""
+    num_genes = num_landmarks + 2
+    entrez = [str(100 + row) for row in range(num_genes)]
+    edge_set = lambda pairs, weight=1.0: EdgeSet(  # noqa: E731 (four edge sets)
+        senders=np.array([pair[0] for pair in pairs], np.int32),
+        receivers=np.array([pair[1] for pair in pairs], np.int32),
+        weight=np.full(len(pairs), weight, np.float32),
+    )
+    hub, other = num_landmarks, num_landmarks + 1
+    links = [(0, hub), (hub, 0), (1, other), (other, 1), (hub, other), (other, hub)]
+    return KnowledgeGraph(
+        genes=pd.DataFrame(
+            {
+                "entrez_id": entrez,
+                "symbol": [f"GENE{name}" for name in entrez],
+                "is_landmark": np.arange(num_genes) < num_landmarks,
+            }
+        ),
+        terms=pd.DataFrame(
+            {
+                "go_id": [f"GO:000000{row}" for row in range(NUM_TERMS)],
+                "name": [f"term {row}" for row in range(NUM_TERMS)],
+                "namespace": "biological_process",
+            }
+        ),
+        interacts=edge_set(links, 0.9),
+        annotated_to=dataclasses.replace(
+            edge_set([(0, 0), (1, 0), (2, 1), (hub, 2), (other, 1)]), evidence=("IDA",) * 5
+        ),
+        is_a=edge_set([(0, 2), (1, 2)]),
+        part_of=edge_set([(2, 3)]),
+    )
+
+
+def make_raw_examples(num_examples=24, *, seed=0, num_landmarks=NUM_LANDMARKS) -> Examples:
+    """Two signatures per compound; the MoA shifts one gene, so it can be learned."""
+    rng = np.random.default_rng(seed)
+    compound = np.arange(num_examples) // 2
+    moa = compound % NUM_MOAS
+    expression = rng.normal(size=(num_examples, num_landmarks))
+    expression[np.arange(num_examples), moa] += 3.0
+    table = pd.DataFrame(
+        {
+            "sig_id": [f"sig{row}" for row in range(num_examples)],
+            "pert_id": [f"BRD-{unit:03d}" for unit in compound],
+            "compound": [f"drug {unit}" for unit in compound],
+            "cell_line": np.where(np.arange(num_examples) % 2, "A375", "MCF7"),
+            "dose_um": 10.0,
+            "time_h": 24.0,
+            "n_replicates": 3.0,
+            "cc_q75": 0.4,
+            "tas": 0.3,
+            "plate": "P1",
+        }
+    )
+    return Examples(
+        expression=expression.astype(np.float32),
+        has_expression=np.ones(num_examples, bool),
+        gene_mask=np.ones(num_landmarks, bool),
+        table=table,
+        smiles=tuple(SMILES[unit % len(SMILES)] for unit in compound),
+        groups=tuple(f"GROUP{unit:03d}" for unit in compound),
+        moas=tuple(f"moa {row}" for row in range(NUM_MOAS)),
+        labels=np.eye(NUM_MOAS, dtype=np.float32)[moa],
+    )
+
+
+def tiny_config(**overrides) -> ml_collections.ConfigDict:
+    """`configs/fusion.py` at a size that compiles in seconds."""
+    config = fusion.get_config()
+    config.update(
+        {
+            "batch_size": 8,
+            "num_steps": 6,
+            "eval_every": 3,
+            "log_every": 1,
+            "patience": 10,
+            "refit": False,
+            "num_devices": 1,
+            "model": {
+                "features": 8,
+                "hidden": 12,
+                "num_heads": 2,
+                "knowledge_features": 6,
+                "knowledge_layers": 1,
+                "atom_features": 8,
+                "molecule_layers": 1,
+            },
+        }
+    )
+    config.update(overrides)
+    return config

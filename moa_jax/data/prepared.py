@@ -21,44 +21,22 @@ import pathlib
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float
 
+from moa_jax.data.contract_tables import read_table, write_table
+from moa_jax.data.graph_folder import read_graph, write_graph
 from moa_jax.files import atomic_path, read_json, write_json
 from moa_jax.schemas import (
     COMPOUND_COLUMNS,
     GENE_COLUMNS,
-    GENE_NODE_COLUMNS,
     PREPARED_FORMAT_VERSION,
     SIGNATURE_COLUMNS,
-    TERM_COLUMNS,
     Compounds,
-    EdgeSet,
     InputError,
     KnowledgeGraph,
     Signatures,
-    require_columns,
 )
 
-EDGE_SETS = ("interacts", "annotated_to", "is_a", "part_of")
-EDGE_COLUMNS = ("senders", "receivers", "weight")
-
-# Columns that do not hold text.
-_COLUMN_TYPES = {
-    "dose_um": pa.float64(),
-    "time_h": pa.float64(),
-    "n_replicates": pa.float64(),
-    "cc_q75": pa.float64(),
-    "tas": pa.float64(),
-    "is_landmark": pa.bool_(),
-    "moas": pa.list_(pa.string()),
-    "targets": pa.list_(pa.string()),
-    "senders": pa.int32(),
-    "receivers": pa.int32(),
-    "weight": pa.float32(),
-}
 # Rows of the expression matrix that are copied at a time.
 _BLOCK_ROWS = 4096
 
@@ -98,16 +76,12 @@ def write_prepared(folder: str | os.PathLike[str], dataset: PreparedDataset) -> 
         "signatures": (dataset.signatures.table, SIGNATURE_COLUMNS),
         "compounds": (dataset.compounds.table, COMPOUND_COLUMNS),
         "genes": (dataset.signatures.genes, GENE_COLUMNS),
-        "graph/genes": (dataset.graph.genes, GENE_NODE_COLUMNS),
-        "graph/terms": (dataset.graph.terms, TERM_COLUMNS),
     }
     with atomic_path(folder) as temporary:
-        (temporary / "graph").mkdir(parents=True)
+        write_graph(temporary / "graph", dataset.graph)
         _write_expression(temporary / "expression.npy", dataset.signatures.expression)
         for name, (table, columns) in tables.items():
-            _write_table(temporary / f"{name}.parquet", table, columns)
-        for name in EDGE_SETS:
-            _write_edges(temporary / "graph" / f"{name}.parquet", getattr(dataset.graph, name))
+            write_table(temporary / f"{name}.parquet", table, columns)
         manifest = {**dataset.manifest, "format_version": PREPARED_FORMAT_VERSION}
         write_json(temporary / "manifest.json", manifest)
 
@@ -129,20 +103,16 @@ def read_prepared(folder: str | os.PathLike[str]) -> PreparedDataset:
             f"{folder} has format version {version}, but this program reads version "
             f"{PREPARED_FORMAT_VERSION}; prepare it again."
         )
-    genes = _read_table(folder / "genes.parquet", GENE_COLUMNS)
-    table = _read_table(folder / "signatures.parquet", SIGNATURE_COLUMNS)
+    genes = read_table(folder / "genes.parquet", GENE_COLUMNS)
+    table = read_table(folder / "signatures.parquet", SIGNATURE_COLUMNS)
     return PreparedDataset(
         signatures=Signatures(
             expression=_read_expression(folder / "expression.npy", (len(table), len(genes))),
             genes=genes,
             table=table,
         ),
-        compounds=Compounds(_read_table(folder / "compounds.parquet", COMPOUND_COLUMNS)),
-        graph=KnowledgeGraph(
-            genes=_read_table(folder / "graph" / "genes.parquet", GENE_NODE_COLUMNS),
-            terms=_read_table(folder / "graph" / "terms.parquet", TERM_COLUMNS),
-            **{name: _read_edges(folder / "graph" / f"{name}.parquet") for name in EDGE_SETS},
-        ),
+        compounds=Compounds(read_table(folder / "compounds.parquet", COMPOUND_COLUMNS)),
+        graph=read_graph(folder / "graph"),
         manifest=manifest,
     )
 
@@ -177,44 +147,3 @@ def _read_expression(
             f"describe float32 of shape {expected} (signatures, genes)."
         )
     return expression
-
-
-def _write_table(path: pathlib.Path, table: pd.DataFrame, columns: tuple[str, ...]) -> None:
-    """Writes the contract's columns under their own types, whatever pandas inferred."""
-    arrays = []
-    for name in columns:
-        kind = _COLUMN_TYPES.get(name, pa.string())
-        values = table[name]
-        if kind == pa.float64():
-            values = pd.to_numeric(values).astype("float64")
-        arrays.append(pa.array(values, type=kind, from_pandas=True))
-    pq.write_table(pa.table(arrays, names=list(columns)), path)
-
-
-def _read_table(path: pathlib.Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    if not path.is_file():
-        raise InputError(f"there is no file {path}.")
-    try:
-        table = pq.read_table(path).to_pandas()
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} is damaged: {error}.") from None
-    require_columns(table, columns, str(path))
-    for name in columns:
-        if name in ("moas", "targets"):
-            table[name] = [tuple(values) for values in table[name]]
-    return table
-
-
-def _write_edges(path: pathlib.Path, edges: EdgeSet) -> None:
-    table = pd.DataFrame({name: getattr(edges, name) for name in EDGE_COLUMNS})
-    columns = EDGE_COLUMNS
-    if edges.evidence:
-        table["evidence"] = list(edges.evidence)
-        columns = (*EDGE_COLUMNS, "evidence")
-    _write_table(path, table, columns)
-
-
-def _read_edges(path: pathlib.Path) -> EdgeSet:
-    table = _read_table(path, EDGE_COLUMNS)
-    arrays = {name: table[name].to_numpy() for name in EDGE_COLUMNS}
-    return EdgeSet(**arrays, evidence=tuple(table["evidence"]) if "evidence" in table else ())

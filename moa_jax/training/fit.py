@@ -80,7 +80,7 @@ class Run:
         apply_fn = make_apply_fn(self.model)
         self._optimiser = make_optimiser(config.optimiser, config.num_steps)
         self._schedule = make_schedule(config.optimiser, config.num_steps)
-        self._train_step = make_train_step(apply_fn, self._optimiser, config)
+        self.train_step = make_train_step(apply_fn, self._optimiser, config)
         self._predict_step = make_predict_step(apply_fn, self.mesh)
 
     def initial_state(self) -> TrainState:
@@ -93,8 +93,8 @@ class Run:
             num_shards=self.mesh.size,
         )
 
-        def init(rng: jax.Array) -> TrainState:
-            params = self.model.init(rng, batch, self.graph, train=False)["params"]
+        def init(rng: jax.Array, batch: Batch, graph: GraphArrays) -> TrainState:
+            params = self.model.init(rng, batch, graph, train=False)["params"]
             return TrainState(
                 step=jnp.zeros((), jnp.int32),
                 params=params,
@@ -104,7 +104,9 @@ class Run:
             )
 
         replicated = jax.sharding.NamedSharding(self.mesh, jax.sharding.PartitionSpec())
-        return jax.jit(init, out_shardings=replicated)(init_rng)
+        return jax.jit(init, out_shardings=replicated)(
+            init_rng, shard(batch, self.mesh), self.graph
+        )
 
     def batch(self, step: int) -> Batch:
         """The batch of a step, on the devices."""
@@ -135,7 +137,7 @@ class Run:
         for step in track(range(start, num_steps), "training"):
             if progress.num_stale >= self.config.patience:
                 break
-            state, metrics = self._train_step(state, self.batch(step), self.graph)
+            state, metrics = self.train_step(state, self.batch(step), self.graph)
             done = step + 1
             if done % log_every == 0 or done == num_steps:
                 self._log(writer, done, metrics)

@@ -50,7 +50,7 @@ class MetricWriter:
             self._board.close()
 
 
-def read_metrics(path: pathlib.Path) -> list[dict[str, float]]:
+def read_metrics(path: pathlib.Path) -> list[dict[str, int | float]]:
     """Reads `metrics.jsonl`; an unfinished last line, left by a killed run, is passed over."""
     if not path.exists():
         return []

@@ -23,7 +23,7 @@ ApplyFn = Callable[..., FusionOutput]
 
 @flax.struct.dataclass
 class TrainState:
-    """What a run needs to go on.
+    """What a run needs to go on; every field may also hold shapes or shardings.
 
     Attributes:
       step: number of updates done.
@@ -33,11 +33,11 @@ class TrainState:
       rng: key of the run; a step uses `fold_in(rng, step)`.
     """
 
-    step: Array
+    step: Any
     params: Any
     ema_params: Any
     opt_state: Any
-    rng: Array
+    rng: Any
 
 
 def modality_dropout(

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from moa_jax.data.prepared import EDGE_SETS, PreparedDataset, read_prepared, write_prepared
+from moa_jax.data.graph_folder import EDGE_SETS
+from moa_jax.data.prepared import PreparedDataset, read_prepared, write_prepared
 from moa_jax.schemas import PREPARED_FORMAT_VERSION, InputError
 from tests.small_sets import dataset, gene_table
 

@@ -1,0 +1,100 @@
+"""What a run's folder holds beside its checkpoints, so that it can be used alone.
+
+Layout::
+
+    config.json        the complete configuration
+    data_manifest.json where the data came from
+    split.json         which compound was in which part
+    genes.parquet      the measured genes
+    graph/             the knowledge graph
+    checkpoints/       Orbax checkpoints of the result
+    selection/         the run that chose the number of steps, where there was one
+    metrics.jsonl, tensorboard/, plots/, metrics.json, per_moa.csv, compound_predictions.csv
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import ml_collections
+import pandas as pd
+
+from moa_jax.data.contract_tables import read_table, write_table
+from moa_jax.data.graph_arrays import graph_arrays
+from moa_jax.data.graph_folder import read_graph, write_graph
+from moa_jax.data.prepared import PreparedDataset
+from moa_jax.data.splits import write_split
+from moa_jax.files import atomic_path, read_json, write_json
+from moa_jax.schemas import GENE_COLUMNS, InputError, KnowledgeGraph, Split
+from moa_jax.training.fit import refuse_other_config
+from moa_jax.training.predictor import Predictor, load_predictor
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishedRun:
+    """A run, restored from its folder alone.
+
+    Attributes:
+      predictor: the trained model.
+      genes: `GENE_COLUMNS` of the model's expression columns.
+      graph: the knowledge graph that it was trained with.
+      manifest: where the training data came from.
+    """
+
+    predictor: Predictor
+    genes: pd.DataFrame
+    graph: KnowledgeGraph
+    manifest: dict[str, Any]
+
+
+def start_run(
+    workdir: pathlib.Path,
+    config: ml_collections.ConfigDict,
+    split: Split,
+    dataset: PreparedDataset,
+) -> None:
+    """Writes what does not change during a run; a folder of the same run is left as it is.
+
+    Raises:
+      InputError: the folder holds a run of another configuration or other data.
+    """
+    path = workdir / "config.json"
+    if path.exists():
+        refuse_other_config(read_json(path), config.to_dict(), workdir)
+        if read_json(workdir / "data_manifest.json") != dataset.manifest:
+            raise InputError(f"{workdir} holds a run on other data; choose another --workdir.")
+        return
+    workdir.mkdir(parents=True, exist_ok=True)
+    write_json(workdir / "data_manifest.json", dataset.manifest)
+    write_split(workdir / "split.json", split)
+    with atomic_path(workdir / "genes.parquet") as temporary:
+        write_table(temporary, dataset.signatures.genes, GENE_COLUMNS)
+    with atomic_path(workdir / "graph") as temporary:
+        write_graph(temporary, dataset.graph)
+    # Last, so that a folder with a config has everything else.
+    write_json(path, config.to_dict())
+
+
+def open_run(workdir: pathlib.Path, *, num_devices: int = 0) -> FinishedRun:
+    """Restores a run.
+
+    Args:
+      workdir: folder of the run.
+      num_devices: devices to use; 0 means all.
+
+    Raises:
+      InputError: the folder is not that of a run, or is of another version.
+    """
+    if not (workdir / "config.json").is_file():
+        raise InputError(f"{workdir} is not the folder of a run: it has no config.json.")
+    config = ml_collections.ConfigDict(read_json(workdir / "config.json"))
+    graph = read_graph(workdir / "graph")
+    arrays = graph_arrays(graph, restart=config.graph.restart, num_steps=config.graph.num_steps)
+    return FinishedRun(
+        predictor=load_predictor(workdir, arrays, num_devices=num_devices),
+        genes=read_table(workdir / "genes.parquet", GENE_COLUMNS),
+        graph=graph,
+        manifest=read_json(workdir / "data_manifest.json"),
+    )

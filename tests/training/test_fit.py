@@ -1,0 +1,206 @@
+"""Training: it learns, it resumes exactly, and it is the same on any number of devices."""
+
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from moa_jax.data.graph_arrays import graph_arrays
+from moa_jax.schemas import InputError
+from moa_jax.training.fit import Run
+from moa_jax.training.metric_writer import read_metrics
+from moa_jax.training.predictor import load_predictor, make_apply_fn
+from moa_jax.training.recipe import fit_fusion
+from moa_jax.training.step import fusion_loss
+from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
+
+GRAPH = make_knowledge_graph()
+
+
+def make_run(workdir, *, validation=True, **overrides):
+    config = tiny_config(**overrides)
+    return Run(
+        config,
+        make_raw_examples(),
+        make_raw_examples(12, seed=1) if validation else None,
+        genes=GRAPH.genes.iloc[: GRAPH.num_landmarks],
+        graph=graph_arrays(GRAPH, restart=0.5, num_steps=2),
+        graph_size=(GRAPH.num_genes, GRAPH.num_terms),
+        workdir=workdir,
+    )
+
+
+def assert_equal_trees(left, right):
+    assert jax.tree.structure(left) == jax.tree.structure(right)
+    jax.tree.map(np.testing.assert_array_equal, left, right)
+
+
+def test_a_small_set_is_learned_by_heart(tmp_path):
+    overrides = {
+        "num_steps": 120,
+        "eval_every": 120,
+        "batch_size": 24,
+        "optimiser.learning_rate": 0.02,
+        "model.gene_dropout": 0.0,
+        "model.bit_dropout": 0.0,
+        "model.dropout": 0.0,
+    }
+    run = make_run(tmp_path, validation=False, **_nested(overrides))
+    predictor = run.train()
+    probs = predictor.predict(make_raw_examples())
+    right = make_raw_examples().labels.argmax(1)
+    assert (probs["fusion"].argmax(1) == right).all()
+    assert (probs["expression"].argmax(1) == right).mean() > 0.9
+    losses = [line["loss"] for line in read_metrics(tmp_path / "metrics.jsonl")]
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def _nested(flat):
+    nested = {}
+    for key, value in flat.items():
+        *path, last = key.split(".")
+        place = nested
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return nested
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("uninterrupted")
+    return workdir, make_run(workdir).train()
+
+
+def test_a_resumed_run_ends_bitwise_equal(tmp_path, uninterrupted):
+    folder, whole = uninterrupted
+    make_run(tmp_path).train(num_steps=3)
+    resumed = make_run(tmp_path).train()
+    assert_equal_trees(resumed.params, whole.params)
+    assert read_metrics(tmp_path / "metrics.jsonl") == read_metrics(folder / "metrics.jsonl")
+
+
+def test_a_killed_run_resumes_bitwise_equal(tmp_path, uninterrupted):
+    script = (
+        "import pathlib, sys; from tests.training.test_fit import make_run;"
+        "make_run(pathlib.Path(sys.argv[1])).train()"
+    )
+    root = pathlib.Path(__file__).parents[2]
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], cwd=root)
+    deadline = time.monotonic() + 120
+    # Kill it as soon as a first checkpoint begins to appear: in the middle of a save.
+    while not list(tmp_path.glob("checkpoints/*")) and time.monotonic() < deadline:
+        assert process.poll() in (None, 0)
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    resumed = make_run(tmp_path).train()
+    assert_equal_trees(resumed.params, uninterrupted[1].params)
+
+
+def test_the_best_step_is_the_one_that_predicts(tmp_path):
+    predictor = make_run(tmp_path, num_steps=12).train()
+    lines = read_metrics(tmp_path / "metrics.jsonl")
+    scores = {
+        line["step"]: line["validation/fusion/macro_auprc"]
+        for line in lines
+        if "validation/fusion/macro_auprc" in line
+    }
+    assert list(scores) == [3, 6, 9, 12]
+    assert predictor.progress.best_step == max(scores, key=scores.get)
+    assert predictor.progress.best_score == max(scores.values())
+
+
+def test_training_stops_when_validation_stalls(tmp_path):
+    make_run(tmp_path, num_steps=30, patience=2, optimiser={"learning_rate": 0.0}).train()
+    steps = [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl")]
+    assert max(steps) == 9
+
+
+def test_a_folder_of_another_run_is_refused(uninterrupted):
+    folder, _ = uninterrupted
+    with pytest.raises(InputError, match="seed=0, not 7; choose another --workdir"):
+        make_run(folder, seed=7).train()
+
+
+def test_lines_after_the_checkpoint_are_forgotten_on_resume(tmp_path, uninterrupted):
+    make_run(tmp_path).train(num_steps=3)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 4, "loss": 99.0}) + '\n{"step": 5, "lo')
+    make_run(tmp_path).train()
+    expected = read_metrics(uninterrupted[0] / "metrics.jsonl")
+    assert read_metrics(tmp_path / "metrics.jsonl") == expected
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    with pytest.raises(FloatingPointError, match="at step 2"):
+        make_run(tmp_path, optimiser={"learning_rate": float("nan"), "clip_norm": 1.0}).train()
+
+
+def test_refit_trains_on_all_compounds_for_the_chosen_steps(tmp_path):
+    config = tiny_config(refit=True, num_steps=6)
+    train, validation = make_raw_examples(), make_raw_examples(12, seed=1)
+    predictor = fit_fusion(config, train, validation, GRAPH, tmp_path)
+    selection = load_predictor(tmp_path / "selection", predictor.graph, num_devices=1)
+    steps = [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl")]
+    assert max(steps) == selection.progress.best_step
+    everything = np.concatenate([train.expression, validation.expression])
+    np.testing.assert_allclose(predictor.features.mean, everything.mean(0), rtol=1e-5)
+
+
+def test_another_number_of_devices_restores_the_same_answers(uninterrupted):
+    folder, one = uninterrupted
+    graph = graph_arrays(GRAPH, restart=0.5, num_steps=2)
+    many = load_predictor(folder, graph, num_devices=4)
+    assert many.mesh.size == 4
+    examples = make_raw_examples(10, seed=2)
+    for view, probs in one.predict(examples).items():
+        np.testing.assert_allclose(many.predict(examples)[view], probs, rtol=1e-5, atol=1e-6)
+
+
+def loss_and_gradients(run):
+    apply_fn = make_apply_fn(run.model)
+
+    def loss(params, batch, graph):
+        output = apply_fn(params, batch, graph, {}, train=False)
+        return fusion_loss(output, batch, run.config.loss)[0]
+
+    state = run.initial_state()
+    noise = jax.random.normal(jax.random.key(5), (200_000,))
+    params = jax.tree.map(
+        lambda leaf: leaf + 0.1 * noise[: leaf.size].reshape(leaf.shape), state.params
+    )
+    return jax.device_get(jax.jit(jax.value_and_grad(loss))(params, run.batch(0), run.graph))
+
+
+def test_eight_devices_give_the_loss_and_gradients_of_one(tmp_path):
+    assert jax.device_count() == 8
+    one, eight = (
+        loss_and_gradients(make_run(tmp_path, num_devices=count)) for count in (1, 8)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), one, eight)
+
+
+def test_the_step_needs_few_collectives(tmp_path):
+    run = make_run(tmp_path, num_devices=8)
+    lowered = run.train_step.lower(run.initial_state(), run.batch(0), run.graph)
+    program = lowered.compile().as_text()
+    collectives = re.findall(
+        r"= \S+ (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)"
+        r"(?:-start)?\(|= \(.*?\) (all-reduce|all-gather|all-to-all)(?:-start)?\(",
+        program,
+    )
+    assert 1 <= len(collectives) <= 3, collectives
+
+
+def test_an_unknown_folder_holds_no_model(tmp_path):
+    graph = graph_arrays(GRAPH, restart=0.5, num_steps=2)
+    with pytest.raises(InputError, match="there are no checkpoints in"):
+        load_predictor(tmp_path / "nothing", graph)
