@@ -31,14 +31,17 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         holder = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}.") from error
+    temporary = holder / path.name
     try:
-        temporary = holder / path.name
         yield temporary
         if path.is_dir() and temporary.is_dir():
             os.rename(path, holder / f"{path.name}.old")
         os.replace(temporary, path)
+    except InputError as error:
+        # What is written inside a folder names its temporary place, which means nothing to users.
+        raise InputError(str(error).replace(str(temporary), str(path))) from error
     except OSError as error:
-        if error.errno is None or isinstance(error, InputError):
+        if error.errno is None:
             raise
         raise InputError(
             f"cannot write {path}: {error.strerror}; nothing was left half written."
