@@ -41,7 +41,9 @@ COMPOUND_COLUMNS = (
     "moas",
     "targets",
 )
-GENE_COLUMNS = ("entrez_id", "symbol")
+GENE_NAME_COLUMNS = ("entrez_id", "symbol")
+# `aliases`: other names that mean this gene and no other, separated by `|`; empty where none.
+GENE_COLUMNS = (*GENE_NAME_COLUMNS, "aliases")
 GENE_NODE_COLUMNS = ("entrez_id", "symbol", "is_landmark")
 TERM_COLUMNS = ("go_id", "name", "namespace")
 

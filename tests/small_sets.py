@@ -22,6 +22,7 @@ def gene_table(num_genes):
         {
             "entrez_id": [str(100 + gene) for gene in range(num_genes)],
             "symbol": [f"GENE{gene}" for gene in range(num_genes)],
+            "aliases": [f"G{gene}|OLD{gene}" if gene % 2 else "" for gene in range(num_genes)],
         }
     )
 
@@ -40,7 +41,7 @@ def edge_set(pairs=(), weight=None, evidence=()):
 def knowledge_graph(num_landmarks):
     """The landmarks, one unmeasured protein and three terms."""
     genes = pd.concat([gene_table(num_landmarks), gene_table(num_landmarks + 1).iloc[-1:]])
-    genes = genes.reset_index(drop=True)
+    genes = genes.drop(columns="aliases").reset_index(drop=True)
     genes["is_landmark"] = genes.index < num_landmarks
     terms = pd.DataFrame(
         {

@@ -37,6 +37,7 @@ from moa_jax.lincs.releases import harmonise_cellinfo, harmonise_geneinfo, read_
 from moa_jax.progress import say, track
 from moa_jax.schemas import (
     GENE_COLUMNS,
+    GENE_NAME_COLUMNS,
     Compounds,
     InputError,
     KnowledgeGraph,
@@ -112,10 +113,10 @@ def prepare(
 
 
 def _read_genes(paths: Paths) -> tuple[pd.DataFrame, GeneIdentifiers]:
-    """The landmarks under their current symbols, and the names of all genes."""
+    """The landmarks with their current symbols and aliases, and the names of all genes."""
     geneinfo = harmonise_geneinfo(read_table(paths["geneinfo"]), str(paths["geneinfo"]))
     geneinfo["symbol"] = geneinfo["symbol"].fillna("")
-    tables = [geneinfo[list(GENE_COLUMNS)]]
+    tables = [geneinfo[list(GENE_NAME_COLUMNS)]]
     if "gene_ids" in paths:
         tables.insert(0, read_gene_ids(paths["gene_ids"]))
     identifiers = GeneIdentifiers.from_table(*tables)
@@ -126,7 +127,8 @@ def _read_genes(paths: Paths) -> tuple[pd.DataFrame, GeneIdentifiers]:
             "feature_space or pr_is_lm was expected to."
         )
     symbols = [identifiers.symbol_of.get(gene, gene) for gene in landmarks["entrez_id"]]
-    return landmarks.assign(symbol=symbols)[list(GENE_COLUMNS)], identifiers
+    aliases = identifiers.safe_aliases(list(landmarks["entrez_id"]))
+    return landmarks.assign(symbol=symbols, aliases=aliases)[list(GENE_COLUMNS)], identifiers
 
 
 def _find_columns(

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from moa_jax.knowledge.reading import read_columns, read_header
-from moa_jax.schemas import GENE_COLUMNS, InputError, require_columns
+from moa_jax.schemas import GENE_NAME_COLUMNS, InputError, require_columns
 
 ALIAS_SEPARATOR = "|"
 
@@ -94,7 +94,7 @@ class GeneIdentifiers:
         symbol_of: dict[str, str] = {}
         pairs: dict[str, set[tuple[str, str]]] = {way: set() for way in WAYS[:4]}
         for number, table in enumerate(tables, start=1):
-            require_columns(table, GENE_COLUMNS, f"gene table {number}")
+            require_columns(table, GENE_NAME_COLUMNS, f"gene table {number}")
             aliases = table["aliases"].fillna("") if "aliases" in table else [""] * len(table)
             known = set(symbol_of)
             # Sorted, so that a table that repeats an id reads the same in any row order.
@@ -134,6 +134,32 @@ class GeneIdentifiers:
     def resolve(self, names: Sequence[str]) -> list[str | None]:
         """Entrez id of each name; None where it is unknown or ambiguous (see `explain`)."""
         return [self.explain(name).entrez_id for name in names]
+
+    def safe_aliases(self, entrez_ids: Sequence[str]) -> list[str]:
+        """Names of each gene beside its current symbol that are safe without the other genes.
+
+        A name is left out where any spelling of it, the case ignored, means another gene or is
+        ambiguous, so that a table of these genes alone understands no name of a gene that is
+        not in it.
+
+        Returns:
+          The sorted names of each gene, joined by `ALIAS_SEPARATOR`; empty where there is none.
+        """
+        exact = {name for index in self.indexes[:4] for name in index}
+        meanings = collections.defaultdict(set)
+        for name in exact:
+            meanings[name.upper()].add(self.explain(name).entrez_id)
+        names_of = collections.defaultdict(list)
+        for name in sorted(exact):
+            means = meanings[name.upper()]
+            if len(means) == 1:
+                names_of[next(iter(means))].append(name)
+        return [
+            ALIAS_SEPARATOR.join(
+                name for name in names_of[gene] if name not in (gene, self.symbol_of.get(gene))
+            )
+            for gene in entrez_ids
+        ]
 
 
 def _index(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:

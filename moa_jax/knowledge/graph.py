@@ -15,7 +15,7 @@ from moa_jax.knowledge.gene_ontology import IS_A, PART_OF, Annotations, Ontology
 from moa_jax.knowledge.gene_selection import gene_interactions, interaction_edges, select_genes
 from moa_jax.knowledge.string_db import MAX_SCORE, genes_of_proteins
 from moa_jax.knowledge.term_selection import nearest_kept, select_terms, specific_annotations
-from moa_jax.schemas import GENE_COLUMNS, EdgeSet, InputError, KnowledgeGraph, require_columns
+from moa_jax.schemas import GENE_NAME_COLUMNS, EdgeSet, InputError, KnowledgeGraph, require_columns
 
 NAMESPACES = ("biological_process", "molecular_function", "cellular_component")
 
@@ -165,7 +165,7 @@ def assemble_graph(
 
 
 def _landmark_ids(landmarks: pd.DataFrame) -> list[str]:
-    require_columns(landmarks, GENE_COLUMNS, "the landmark table")
+    require_columns(landmarks, GENE_NAME_COLUMNS, "the landmark table")
     repeated = landmarks["entrez_id"][landmarks["entrez_id"].duplicated()]
     if len(repeated):
         raise InputError(f"the landmark table repeats the Entrez id {repeated.iloc[0]}.")

@@ -73,6 +73,23 @@ def test_row_order_does_not_matter(identifiers):
     assert forward.explain("X").how == "ambiguous"
 
 
+def test_safe_aliases_mean_the_same_without_the_other_genes(identifiers):
+    # CHD5 is ambiguous, WRB the older symbol of one gene, DUAL the symbol of another.
+    genes = ["16", "7485", "8", "100", "77"]
+    aliases = identifiers.safe_aliases(genes)
+    assert aliases == ["AARS|CMT2N", "WRB", "", "", ""]
+    table = pd.DataFrame({"entrez_id": ["7485"], "symbol": ["GET1"], "aliases": [aliases[1]]})
+    alone = GeneIdentifiers.from_table(table)
+    assert alone.resolve(["WRB", "get1", "CHD5", "DUAL"]) == ["7485", "7485", None, None]
+
+
+def test_a_name_that_differs_from_another_genes_in_case_alone_is_not_safe():
+    table = pd.DataFrame(
+        {"entrez_id": ["1", "2"], "symbol": ["NOS3", "X"], "aliases": ["eNOS|NOSIII", "ENOS"]}
+    )
+    assert GeneIdentifiers.from_table(table).safe_aliases(["1", "2"]) == ["NOSIII", ""]
+
+
 def test_missing_columns_are_named():
     with pytest.raises(InputError, match="gene table 2 lacks the column symbol"):
         GeneIdentifiers.from_table(
