@@ -70,4 +70,12 @@ def get_config() -> ml_collections.ConfigDict:
     config.patience = 8
     # Devices to use; 0 means all.
     config.num_devices = 0
+    # Methods scored beside the model.
+    config.baselines = (
+        "prevalence",
+        "cosine_knn",
+        "expression_logistic",
+        "morgan_logistic",
+        "product_of_logistics",
+    )
     return config

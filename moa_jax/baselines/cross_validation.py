@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float
 
 from moa_jax.baselines.interface import Method
 from moa_jax.data.examples import Examples
 from moa_jax.data.splits import check_no_crossing, compound_split, split_rows
-from moa_jax.progress import track
+from moa_jax.progress import say
 from moa_jax.schemas import KnowledgeGraph
 
 
 def out_of_fold_probs(
-    method: Method,
+    method_of: Callable[[int], Method],
     examples: Examples,
     graph: KnowledgeGraph,
     *,
@@ -21,10 +23,10 @@ def out_of_fold_probs(
     seed: int = 0,
     validation_fraction: float = 0.1,
 ) -> Float[np.ndarray, "example moa"]:
-    """Fits `method` once per fold of the `compound` split and predicts that fold.
+    """Fits a method once per fold of the `compound` split and predicts that fold.
 
     Args:
-      method: what is fitted.
+      method_of: the method for a fold; most do not care which one it is.
       examples: all examples.
       graph: knowledge graph over their genes.
       num_folds: number of folds.
@@ -38,7 +40,9 @@ def out_of_fold_probs(
       InputError: there are too few compounds, or one compound is on two sides of a split.
     """
     probs = np.zeros(examples.labels.shape)
-    for fold in track(range(num_folds), f"{method.name}, fold"):
+    for fold in range(num_folds):
+        method = method_of(fold)
+        say(f"{method.name}: fold {fold + 1} of {num_folds}")
         split = compound_split(
             examples,
             fold=fold,

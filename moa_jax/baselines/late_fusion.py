@@ -56,7 +56,7 @@ class FittedLateFusion:
 class LateFusion:
     """Fits the expression and the Morgan logistic regression, each as it is fitted alone."""
 
-    name: str = "late_fusion"
+    name: str = "product_of_logistics"
 
     def fit(
         self, train: Examples, validation: Examples, graph: KnowledgeGraph, *, seed: int

@@ -17,7 +17,7 @@ METHODS: dict[str, Callable[[], Method]] = {
     "cosine_knn": CosineKnn,
     "expression_logistic": expression_logistic,
     "morgan_logistic": morgan_logistic,
-    "late_fusion": LateFusion,
+    "product_of_logistics": LateFusion,
 }
 
 

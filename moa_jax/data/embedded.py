@@ -77,6 +77,15 @@ def simulated_config() -> ml_collections.ConfigDict:
     return config
 
 
+def open_dataset(folder: str) -> PreparedDataset:
+    """The prepared dataset in `folder`, or the embedded simulated one where that is empty.
+
+    Raises:
+      InputError: `folder` holds no dataset that this version can read.
+    """
+    return read_prepared(folder) if folder else embedded_dataset()
+
+
 def embedded_dataset(folder: str | os.PathLike[str] = SIMULATED_FOLDER) -> PreparedDataset:
     """The prepared simulated release; made in about half a minute where it is not there yet.
 

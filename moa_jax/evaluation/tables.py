@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from moa_jax.evaluation.metrics import per_moa_table, score
+from moa_jax.data.examples import Examples
+from moa_jax.evaluation.metrics import per_moa_table, pool_by_compound, score
 from moa_jax.files import atomic_path, write_json
 
 # Nine significant digits give back every float32 exactly.
@@ -39,6 +40,23 @@ class Results:
     def scores(self) -> dict[str, dict[str, float | int]]:
         """Headline metrics of each method, in the order of `probs`."""
         return {method: score(probs, self.labels) for method, probs in self.probs.items()}
+
+
+def pool_results(
+    probs: Mapping[str, Float[np.ndarray, "example moa"]], examples: Examples
+) -> Results:
+    """Pools each method's predictions for the same examples by compound group."""
+    pooled = {
+        method: pool_by_compound(values, examples.labels, examples.groups)
+        for method, values in probs.items()
+    }
+    _, labels, compounds = next(iter(pooled.values()))
+    return Results(
+        probs={method: values for method, (values, _, _) in pooled.items()},
+        labels=labels,
+        compounds=compounds,
+        moas=examples.moas,
+    )
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -122,3 +140,15 @@ def _write_csv(path: pathlib.Path, tables: list[pd.DataFrame]) -> None:
         pd.concat(tables, ignore_index=True).to_csv(
             temporary, index=False, float_format=CSV_FLOAT_FORMAT, lineterminator="\n"
         )
+
+
+def results_markdown(results: Results, release: str) -> str:
+    """The table of headline metrics under a line that names the data.
+
+    Args:
+      results: what was scored.
+      release: name of the release; a simulated one says so.
+    """
+    rows = [{"method": method, **scores} for method, scores in results.scores().items()]
+    count = f"{len(results.compounds)} compounds, {len(results.moas)} MoAs"
+    return f"{release}: {count}, scored per compound\n\n{markdown_table(rows)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import pathlib
 from collections.abc import Iterator
@@ -71,6 +72,7 @@ class Run:
         self.workdir = workdir
         self.features = fit_features(train, genes)
         weight = balanced_weights(strata(train), power=config.balance_power)
+        self._examples = [_digest(train), None if validation is None else _digest(validation)]
         self._train = encode(train, self.features, weight=weight)
         self._validation = None if validation is None else encode(validation, self.features)
         self.mesh = make_mesh(config.num_devices or None)
@@ -156,6 +158,10 @@ class Run:
             return state, Progress()
         stored = checkpoints.describe(step)
         refuse_other_config(stored["config"], self.config.to_dict(), self.workdir)
+        if stored["examples"] != self._examples:
+            raise InputError(
+                f"{self.workdir} holds a run on other examples; choose another --workdir."
+            )
         say(f"continuing {self.workdir} at step {step}")
         return checkpoints.restore(step, state), Progress(**stored["progress"])
 
@@ -165,6 +171,7 @@ class Run:
             "config": self.config.to_dict(),
             "features": self.features.to_json(),
             "graph_size": list(self._graph_size),
+            "examples": self._examples,
             "progress": dataclasses.asdict(progress),
         }
 
@@ -213,6 +220,14 @@ def refuse_other_config(
                 f"{workdir} holds a run with {key}={flat_old.get(key)}, not "
                 f"{flat_new.get(key)}; choose another --workdir."
             )
+
+
+def _digest(examples: Examples) -> str:
+    """Tells sets of examples apart: their signatures, labels and expression."""
+    digest = hashlib.sha256("\n".join(map(str, examples.table["sig_id"])).encode())
+    for array in (examples.labels, examples.expression):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -6,10 +6,10 @@ import json
 import pathlib
 from collections.abc import Mapping
 
-import jax
 from tensorboardX import SummaryWriter
 
 from moa_jax.files import atomic_path
+from moa_jax.training.sharding import is_first_process
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -22,7 +22,7 @@ class MetricWriter:
 
     def __init__(self, folder: pathlib.Path, *, resume_step: int) -> None:
         """Opens the files; lines past `resume_step` belong to work that was lost and go."""
-        self._writes = jax.process_index() == 0
+        self._writes = is_first_process()
         if not self._writes:
             return
         folder.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,8 @@ from moa_jax.training.step import ApplyFn, make_predict_step
 
 # Folder of a run's checkpoints.
 CHECKPOINTS = "checkpoints"
+# What a model can be asked for: its answer from all there is, or from one modality alone.
+VIEWS = ("fusion", "expression", "structure")
 
 
 @dataclasses.dataclass(frozen=True)

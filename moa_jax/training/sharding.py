@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import TypeVar
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 Tree = TypeVar("Tree")
@@ -24,12 +28,7 @@ def replicate(tree: Tree, mesh: Mesh) -> Tree:
     """Puts a whole copy of every array on every device."""
     sharding = NamedSharding(mesh, PartitionSpec())
     return jax.tree.map(
-        lambda leaf: (
-            jax.make_array_from_process_local_data(sharding, np.asarray(leaf))
-            if not jax.dtypes.issubdtype(getattr(leaf, "dtype", np.float32), jax.dtypes.prng_key)
-            else jax.device_put(leaf, sharding)
-        ),
-        tree,
+        lambda leaf: jax.make_array_from_process_local_data(sharding, np.asarray(leaf)), tree
     )
 
 
@@ -45,3 +44,38 @@ def shard(tree: Tree, mesh: Mesh) -> Tree:
         return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
 
     return jax.tree.map(place, tree)
+
+
+def join_processes() -> None:
+    """Joins the processes of one job, where the launcher started several.
+
+    A launcher says so by `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`,
+    or is SLURM; see `launch/`. Must come before the first use of a device.
+    """
+    address = os.environ.get("JAX_COORDINATOR_ADDRESS")
+    if address:
+        jax.distributed.initialize(
+            coordinator_address=address,
+            num_processes=int(os.environ["JAX_NUM_PROCESSES"]),
+            process_id=int(os.environ["JAX_PROCESS_ID"]),
+        )
+    elif int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+        jax.distributed.initialize()
+
+
+def is_first_process() -> bool:
+    """Whether this process writes what all of them know."""
+    return jax.process_index() == 0
+
+
+@contextlib.contextmanager
+def one_process_first() -> Iterator[None]:
+    """Lets the first process go through the body before the others.
+
+    For work that makes files when they are not there yet.
+    """
+    if not is_first_process():
+        multihost_utils.sync_global_devices("first process is done")
+    yield
+    if is_first_process() and jax.process_count() > 1:
+        multihost_utils.sync_global_devices("first process is done")

@@ -31,7 +31,7 @@ def test_each_example_is_answered_by_the_model_that_never_saw_it():
     planted = planted_examples(num_compounds=40, num_moas=4)
     recorder = Recorder()
     probs = out_of_fold_probs(
-        recorder, planted, GRAPH, num_folds=4, seed=6, validation_fraction=0.25
+        lambda fold: recorder, planted, GRAPH, num_folds=4, seed=6, validation_fraction=0.25
     )
     folds = compound_folds(planted, num_folds=4, seed=6)
     np.testing.assert_array_equal(probs, np.tile(folds[:, None], (1, 4)))
@@ -48,4 +48,4 @@ def test_a_leak_stops_the_run():
     planted = planted_examples(num_compounds=40, num_moas=4)
     same = dataclasses.replace(planted, smiles=("c1ccccc1O",) * planted.num_examples)
     with pytest.raises(InputError, match="InChIKey block ISWSIDIOOBJBQZ crosses"):
-        out_of_fold_probs(Recorder(), same, GRAPH)
+        out_of_fold_probs(lambda fold: Recorder(), same, GRAPH)

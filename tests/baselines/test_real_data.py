@@ -21,7 +21,7 @@ EXPECTED = {
     "cosine_knn": (0.304, 0.251),
     "expression_logistic": (0.341, 0.278),
     "morgan_logistic": (0.498, 0.436),
-    "late_fusion": (0.565, 0.482),
+    "product_of_logistics": (0.565, 0.482),
 }
 
 
@@ -38,7 +38,7 @@ def dataset(real_data):
     info = pd.read_csv(real_data / "expression" / f"{RELEASE}_siginfo.txt", sep="\t")
     info = info.set_index("sig_id").loc[sig_ids].reset_index()
     compounds = pd.read_csv(real_data / "compounds" / "compounds.tsv", sep="\t")
-    genes = pd.DataFrame({"entrez_id": entrez_ids, "symbol": entrez_ids})
+    genes = pd.DataFrame({"entrez_id": entrez_ids, "symbol": entrez_ids, "aliases": ""})
     table = pd.DataFrame(
         {
             "sig_id": info["sig_id"],
@@ -86,11 +86,11 @@ def examples(dataset):
 def probs(dataset, examples):
     """Out-of-fold probabilities; late fusion is made from its parts, which are fitted once."""
     found = {
-        name: out_of_fold_probs(make_method(name), examples, dataset.graph)
+        name: out_of_fold_probs(lambda fold, name=name: make_method(name), examples, dataset.graph)
         for name in ("prevalence", "cosine_knn", "expression_logistic", "morgan_logistic")
     }
     everywhere = np.ones(examples.num_examples, bool)
-    found["late_fusion"] = fuse(
+    found["product_of_logistics"] = fuse(
         found["expression_logistic"], found["morgan_logistic"], everywhere, everywhere
     )
     return found

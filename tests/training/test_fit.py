@@ -182,9 +182,7 @@ def loss_and_gradients(run):
 
 def test_eight_devices_give_the_loss_and_gradients_of_one(tmp_path):
     assert jax.device_count() == 8
-    one, eight = (
-        loss_and_gradients(make_run(tmp_path, num_devices=count)) for count in (1, 8)
-    )
+    one, eight = (loss_and_gradients(make_run(tmp_path, num_devices=count)) for count in (1, 8))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), one, eight)
 
 

@@ -1,0 +1,74 @@
+"""Our fusion model as one of the methods, in each of its views."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import ml_collections
+import numpy as np
+from jaxtyping import Float
+
+from moa_jax.data.examples import Examples
+from moa_jax.schemas import KnowledgeGraph
+from moa_jax.training.predictor import Predictor
+from moa_jax.training.recipe import fit_fusion
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedFusion:
+    """A trained fusion model asked for one view.
+
+    Attributes:
+      predictor: the trained model.
+      view: `fusion`, `expression` or `structure`.
+    """
+
+    predictor: Predictor
+    view: str
+
+    def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
+        """Probability of each MoA for each example."""
+        return self.predictor.predict(examples)[self.view]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fusion:
+    """The fusion model of a configuration.
+
+    Attributes:
+      config: see `configs/fusion.py`; its seed gives way to that of `fit`.
+      workdir: folder of the run; one folder, one training set.
+      view: `fusion`, `expression` or `structure`.
+      predictors: what was trained in this process, by folder; views that share it train once.
+    """
+
+    config: ml_collections.ConfigDict
+    workdir: pathlib.Path
+    view: str = "fusion"
+    predictors: dict[pathlib.Path, Predictor] = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """`fusion`, or `fusion_expression` and `fusion_structure` for one modality alone."""
+        return "fusion" if self.view == "fusion" else f"fusion_{self.view}"
+
+    def seen_as(self, view: str) -> Fusion:
+        """The same model, trained once, asked for another view."""
+        return dataclasses.replace(self, view=view)
+
+    def fit(
+        self, train: Examples, validation: Examples, graph: KnowledgeGraph, *, seed: int
+    ) -> FittedFusion:
+        """Trains the model, or goes on with the run that the folder holds.
+
+        Raises:
+          InputError: the folder holds a run of another configuration or on other examples.
+        """
+        if self.workdir not in self.predictors:
+            config = ml_collections.ConfigDict(self.config.to_dict())
+            config.seed = seed
+            self.predictors[self.workdir] = fit_fusion(
+                config, train, validation, graph, self.workdir
+            )
+        return FittedFusion(self.predictors[self.workdir], self.view)

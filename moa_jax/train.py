@@ -1,0 +1,111 @@
+"""Trains the fusion model and scores it beside the plain methods: the main job.
+
+    python -m moa_jax.train --config=configs/fusion.py --workdir=runs/fusion
+
+trains on the prepared folder `config.data`, or on the embedded simulated release where that is
+empty, with the compounds of fold `config.split.fold` held out. The run's folder then holds
+everything: config, split, checkpoints, metrics, plots, and the predictions for the held-out
+compounds. A run that was stopped goes on where it was when it is started again.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import ml_collections
+
+from moa_jax import command_line
+from moa_jax.baselines.fusion import Fusion
+from moa_jax.baselines.registry import make_method
+from moa_jax.data.embedded import open_dataset
+from moa_jax.data.examples import build_examples
+from moa_jax.data.splits import check_no_crossing, compound_split, split_rows
+from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
+from moa_jax.progress import say
+from moa_jax.training.metric_writer import METRICS_FILE, read_metrics
+from moa_jax.training.plots import plot_curves, plot_per_moa
+from moa_jax.training.predictor import VIEWS
+from moa_jax.training.recipe import SELECTION
+from moa_jax.training.run_folder import start_run
+from moa_jax.training.sharding import is_first_process, join_processes, one_process_first
+
+
+def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> tuple[Results, str]:
+    """Trains one fold and scores its test part.
+
+    Args:
+      config: a complete configuration; see `configs/fusion.py`.
+      workdir: folder of the run.
+
+    Returns:
+      Pooled predictions of the fusion model's views and of `config.baselines` for the test
+      part, and the name of the release.
+
+    Raises:
+      InputError: the configuration or the data cannot be used.
+    """
+    with one_process_first():
+        dataset = open_dataset(config.data)
+    examples = build_examples(dataset, min_compounds=config.min_compounds)
+    split = compound_split(
+        examples,
+        fold=config.split.fold,
+        num_folds=config.split.num_folds,
+        seed=config.split.seed,
+        validation_fraction=config.split.validation_fraction,
+    )
+    check_no_crossing(split, examples)
+    parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
+    say(", ".join(f"{part} {part_of.num_examples} signatures" for part, part_of in parts.items()))
+    with one_process_first():
+        start_run(workdir, config, split, dataset)
+
+    fusion = Fusion(config, workdir)
+    methods = [fusion.seen_as(view) for view in VIEWS]
+    methods += [make_method(name) for name in config.baselines]
+    probs = {}
+    for method in methods:
+        fitted = method.fit(parts["train"], parts["validation"], dataset.graph, seed=config.seed)
+        probs[method.name] = fitted.predict(parts["test"])
+    return pool_results(probs, parts["test"]), dataset.manifest["release"]
+
+
+def write_run_results(workdir: pathlib.Path, results: Results, release: str) -> None:
+    """Writes tables and plots of a run into its folder."""
+    write_results(workdir, results)
+    runs = {"final": workdir / METRICS_FILE, "selection": workdir / SELECTION / METRICS_FILE}
+    lines = {label: read_metrics(path) for label, path in runs.items() if path.exists()}
+    plot_curves(workdir / "plots" / "curves.png", lines, title=release)
+    plot_per_moa(
+        workdir / "plots" / "per_moa.png",
+        results.probs["fusion"],
+        results.labels,
+        results.moas,
+        title=f"fusion, {release}",
+    )
+
+
+def main(config: ml_collections.ConfigDict, workdir: str) -> None:
+    """Trains, scores, writes and prints.
+
+    Raises:
+      InputError: something the user gave cannot be used.
+    """
+    join_processes()
+    folder = pathlib.Path(workdir)
+    results, release = train(config, folder)
+    if is_first_process():
+        write_run_results(folder, results, release)
+        print(f"\n{results_markdown(results, release)}\n")
+        print(f"the run: {folder}  (checkpoints, metrics, plots, predictions)")
+
+
+if __name__ == "__main__":
+    sys.exit(
+        command_line.run(
+            main,
+            description=__doc__,
+            options=(command_line.Option("workdir", "folder of the run", "runs/fusion"),),
+        )
+    )
