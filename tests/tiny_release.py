@@ -11,8 +11,7 @@ from moa_jax.data.simulated import SimulationSettings, write_simulated_release
 from moa_jax.lincs.gctx_writer import write_gctx
 from moa_jax.lincs.matrix import read_matrix
 
-SIGINFO, INSTINFO, COMPOUNDINFO = "siginfo.txt", "instinfo.txt", "compoundinfo.txt"
-GENEINFO, OBO = "geneinfo.txt", "go-basic.obo"
+SIGINFO = "siginfo.txt"
 LINKS, GAF = "9606.protein.links.v12.0.txt.gz", "goa_human.gaf.gz"
 
 # A user's own release: a config with other files and without the simulation's settings.
@@ -53,6 +52,11 @@ def config_of(raw_dir="", level=5, **changes):
 
 def read_tsv(path):
     return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+
+
+def compounds_of(folder):
+    """The rows of the release's siginfo that hold compounds."""
+    return read_tsv(folder / SIGINFO).query("pert_type == 'trt_cp'")
 
 
 def edit_tsv(path, edit):

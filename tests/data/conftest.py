@@ -1,0 +1,22 @@
+"""A tiny release, prepared once, for the tests of preparation."""
+
+import pytest
+
+from moa_jax.data.preparation import prepare
+from tests import tiny_release
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory):
+    return tiny_release.make_release(tmp_path_factory.mktemp("release") / "raw")
+
+
+@pytest.fixture
+def raw(release, tmp_path):
+    """A copy of the release that a test may spoil."""
+    return tiny_release.copy_release(release, tmp_path / "raw")
+
+
+@pytest.fixture(scope="session")
+def level5(release):
+    return prepare(tiny_release.config_of(release))
