@@ -32,6 +32,17 @@ def real_data() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory) -> pathlib.Path:
+    """Folder of a finished run of the fusion model, small enough to be trained in seconds."""
+    # Only now, so that the hook above sees its imports.
+    from tests.synthetic import train_tiny_run  # noqa: PLC0415 (as the line above says)
+
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    train_tiny_run(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def golden() -> pathlib.Path:
     """Folder of CMap's own test fixtures; the test is skipped where there is none."""
     return _folder_from("MOA_JAX_GOLDEN")

@@ -1,6 +1,7 @@
 """Small made-up batches and graphs for the tests of models and training."""
 
 import dataclasses
+import pathlib
 
 import ml_collections
 import numpy as np
@@ -11,8 +12,20 @@ from moa_jax.compounds.molecular_graph import molecular_graph
 from moa_jax.data.batches import make_batch
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples
+from moa_jax.data.prepared import PreparedDataset
+from moa_jax.data.splits import compound_split, split_rows
 from moa_jax.models.fusion import FusionModel
-from moa_jax.schemas import Batch, EdgeArrays, EdgeSet, GraphArrays, KnowledgeGraph
+from moa_jax.schemas import (
+    Batch,
+    Compounds,
+    EdgeArrays,
+    EdgeSet,
+    GraphArrays,
+    KnowledgeGraph,
+    Signatures,
+)
+from moa_jax.training.recipe import fit_fusion
+from moa_jax.training.run_folder import start_run
 
 NUM_GENES, NUM_LANDMARKS, NUM_TERMS, NUM_MOAS, NUM_BITS = 7, 5, 4, 3, 16
 SMILES = ("CCO", "c1ccccc1C(=O)O", "C", "CC(C)N[C@H](C)C(=O)O", "C/C=C/C", "OCC1CC1")
@@ -185,3 +198,45 @@ def tiny_config(**overrides) -> ml_collections.ConfigDict:
     )
     config.update(overrides)
     return config
+
+
+def make_gene_table(num_landmarks=NUM_LANDMARKS) -> pd.DataFrame:
+    """The measured genes of `make_knowledge_graph`; each second one has two aliases."""
+    genes = make_knowledge_graph(num_landmarks).genes.iloc[:num_landmarks]
+    aliases = [f"OLD{row}|alias{row}" if row % 2 else "" for row in range(num_landmarks)]
+    return genes[["entrez_id", "symbol"]].assign(aliases=aliases)
+
+
+def make_dataset(examples: Examples) -> PreparedDataset:
+    """A prepared dataset that holds what `make_raw_examples` returned."""
+    num_landmarks = len(examples.gene_mask)
+    first = examples.table["pert_id"].drop_duplicates().index
+    moas = [examples.moas[column] for column in examples.labels.argmax(axis=1)]
+    compounds = pd.DataFrame(
+        {
+            "pert_id": examples.table["pert_id"][first],
+            "compound": examples.table["compound"][first],
+            "compound_group": [examples.groups[row] for row in first],
+            "inchi_key": None,
+            "smiles": [examples.smiles[row] for row in first],
+            "scaffold": "",
+            "moas": [(moas[row],) for row in first],
+            "targets": [() for _ in first],
+        }
+    )
+    return PreparedDataset(
+        signatures=Signatures(examples.expression, make_gene_table(num_landmarks), examples.table),
+        compounds=Compounds(compounds.reset_index(drop=True)),
+        graph=make_knowledge_graph(num_landmarks),
+        manifest={"release": "made up for tests"},
+    )
+
+
+def train_tiny_run(folder: pathlib.Path) -> None:
+    """Trains the fusion model on `make_raw_examples` into the folder of a run."""
+    config, examples = tiny_config(), make_raw_examples()
+    dataset = make_dataset(examples)
+    split = compound_split(examples, fold=0, num_folds=2, seed=0, validation_fraction=0.25)
+    parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
+    start_run(folder, config, split, dataset)
+    fit_fusion(config, parts["train"], parts["validation"], dataset.graph, folder)

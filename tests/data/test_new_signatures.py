@@ -1,0 +1,330 @@
+"""A user's signatures: whatever the file calls, orders or lacks, the examples are the same."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from moa_jax.data.features import fit_features
+from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.lincs.gctx_writer import write_gctx
+from moa_jax.schemas import InputError
+from tests.synthetic import make_gene_table, make_raw_examples
+
+GENES = make_gene_table()
+ENTREZ = list(GENES["entrez_id"])
+FEATURES = fit_features(make_raw_examples(), GENES)
+SIG_IDS = ["S1", "S2", "S3", "S4"]
+VALUES = np.random.default_rng(7).normal(size=(4, 5)).astype(np.float32)
+SIGINFO = pd.DataFrame(
+    {
+        "sig_id": SIG_IDS,
+        "pert_id": ["A", "B", "A", "C"],
+        "cmap_name": ["aspirin", "b", "aspirin", "c"],
+        "cell_iname": ["A375", "MCF7", "HELA", "-666"],
+        "pert_idose": ["10 uM", "100 nM", "", "-666"],
+        "pert_itime": ["24 h", "6 h", "24 h", ""],
+    }
+)
+COMPOUNDS = [
+    ("A", "CC(=O)Oc1ccccc1C(O)=O"),
+    ("B", "not a molecule"),
+    ("UNUSED", "CCO"),
+]
+
+
+def write_matrix(path, values=VALUES, gene_ids=ENTREZ, **profile_fields):
+    """A GCTX file of the signatures `SIG_IDS`."""
+    profiles = pd.DataFrame(profile_fields, index=SIG_IDS[: len(values)])
+    genes = pd.DataFrame(index=pd.Index(gene_ids))
+    write_gctx(path, profile_table=profiles, gene_table=genes, blocks=[values])
+    return path
+
+
+def write_table(path, table):
+    table.to_csv(path, sep="\t", index=False)
+    return path
+
+
+def write_compoundinfo(path, compounds=COMPOUNDS):
+    rows = [(pert_id, pert_id.lower(), "", "", smiles, "") for pert_id, smiles in compounds]
+    columns = ["pert_id", "cmap_name", "target", "moa", "canonical_smiles", "inchi_key"]
+    return write_table(path, pd.DataFrame(rows, columns=columns))
+
+
+def read(matrix, siginfo=None, compoundinfo=None):
+    return read_new_signatures(SignatureFiles(matrix, siginfo, compoundinfo), GENES, FEATURES)
+
+
+@pytest.fixture
+def siginfo(tmp_path):
+    return write_table(tmp_path / "siginfo.txt", SIGINFO)
+
+
+def test_what_the_files_say_arrives(tmp_path, siginfo):
+    compounds = write_compoundinfo(tmp_path / "compounds.txt")
+    new = read(write_matrix(tmp_path / "m.gctx"), siginfo, compounds)
+    examples = new.examples
+    np.testing.assert_array_equal(examples.expression, VALUES)
+    assert examples.gene_mask.all()
+    assert examples.has_expression.all()
+    assert examples.moas == FEATURES.moas
+    assert not examples.labels.any()
+    assert examples.groups == ("A", "B", "A", "C")
+    assert examples.smiles == ("CC(=O)Oc1ccccc1C(=O)O", None, "CC(=O)Oc1ccccc1C(=O)O", None)
+    table = examples.table
+    assert table["sig_id"].tolist() == SIG_IDS
+    assert table["cell_line"].tolist() == ["A375", "MCF7", "HELA", None]
+    np.testing.assert_array_equal(table["dose_um"], [10, 0.1, np.nan, np.nan])
+    np.testing.assert_array_equal(table["time_h"], [24, 6, 24, np.nan])
+    distance = np.abs(VALUES - FEATURES.mean) / FEATURES.scale
+    assert new.report == {
+        "signatures": {
+            "predicted": 4,
+            "left_out_because_siginfo_lacks_them": 0,
+            "without_pert_id": 0,
+        },
+        "genes": {
+            "expected": 5,
+            "measured": 5,
+            "missing": [],
+            "others_not_used": 0,
+            "found_by_name": 0,
+        },
+        "compounds": {
+            "predicted": 3,
+            "with_structure": 1,
+            "without_structure": {"invalid SMILES": 1, "not in the compound table": 1},
+        },
+        "context": {
+            "unknown_cell_lines": {"HELA": 1},
+            "without_cell_line": 1,
+            "without_dose": 2,
+            "without_time": 1,
+        },
+        "median_standardised_magnitude": pytest.approx(np.median(distance)),
+    }
+
+
+@pytest.mark.parametrize(
+    "gene_ids",
+    [
+        ENTREZ,
+        ["GENE100", "GENE101", "GENE102", "GENE103", "GENE104"],
+        # Two aliases and the names that are left, in any case.
+        ["gene100", "OLD1", "102", "alias3", "Gene104"],
+    ],
+)
+def test_names_order_and_other_genes_change_nothing(tmp_path, siginfo, gene_ids):
+    order = np.array([3, 0, 4, 1, 2])
+    values = np.concatenate([VALUES[:, order], np.full((4, 2), np.nan)], axis=1)
+    names = [gene_ids[place] for place in order] + ["7157", "TP53"]
+    new = read(write_matrix(tmp_path / "m.gctx", values, names), siginfo)
+    np.testing.assert_array_equal(new.examples.expression, VALUES)
+    assert new.examples.gene_mask.all()
+    assert new.report["genes"]["others_not_used"] == 2
+    assert new.report["genes"]["found_by_name"] == len(set(gene_ids) - set(ENTREZ))
+
+
+def test_a_missing_gene_is_masked_and_named(tmp_path, siginfo):
+    kept = [4, 0, 2]
+    path = write_matrix(tmp_path / "m.gctx", VALUES[:, kept], [ENTREZ[place] for place in kept])
+    new = read(path, siginfo)
+    assert new.examples.gene_mask.tolist() == [True, False, True, False, True]
+    np.testing.assert_array_equal(
+        new.examples.expression, np.where(new.examples.gene_mask, VALUES, 0)
+    )
+    assert new.report["genes"]["missing"] == ["101 GENE101", "103 GENE103"]
+    assert new.report["genes"]["measured"] == 3
+
+
+def test_siginfo_may_be_in_another_order_and_select(tmp_path):
+    siginfo = write_table(tmp_path / "siginfo.txt", SIGINFO.iloc[[2, 1]])
+    new = read(write_matrix(tmp_path / "m.gctx"), siginfo)
+    assert new.examples.table["sig_id"].tolist() == ["S2", "S3"]
+    assert new.examples.groups == ("B", "A")
+    np.testing.assert_array_equal(new.examples.expression, VALUES[[1, 2]])
+    assert new.report["signatures"]["left_out_because_siginfo_lacks_them"] == 2
+
+
+def test_the_matrix_file_may_tell_what_siginfo_would(tmp_path):
+    # The metadata of one well each; their common sig_id is not what names the profiles.
+    path = write_matrix(
+        tmp_path / "m.gctx",
+        pert_id=["A", "B", "-666", "C"],
+        cell_id=["A375", "MCF7", "A375", "A375"],
+        pert_idose=["10 uM"] * 4,
+        sig_id=["S0"] * 4,
+    )
+    new = read(path)
+    assert new.examples.table["sig_id"].tolist() == SIG_IDS
+    assert new.examples.groups == ("A", "B", "S3", "C")
+    assert new.examples.table["cell_line"].tolist() == ["A375", "MCF7", "A375", "A375"]
+    assert new.examples.table["dose_um"].tolist() == [10] * 4
+    assert new.report["signatures"]["without_pert_id"] == 1
+    assert new.report["context"]["without_time"] == 4
+    assert new.report["compounds"]["without_structure"] == {"no compound table": 4}
+
+
+def test_a_bare_matrix_makes_each_signature_its_own_compound(tmp_path):
+    new = read(write_matrix(tmp_path / "m.gctx"))
+    assert new.examples.groups == tuple(SIG_IDS)
+    assert new.examples.table["pert_id"].tolist() == SIG_IDS
+    assert new.examples.table[["cell_line", "dose_um", "time_h"]].isna().all(axis=None)
+    assert new.examples.smiles == (None,) * 4
+
+
+def gct(fields, rows, num_values=2):
+    """A GCT file with gene fields `fields` and rows of (id, field..., value...)."""
+    sizes = [len(rows), num_values, len(fields), 0]
+    header = ["id", *fields, *SIG_IDS[:num_values]]
+    lines = [["#1.3"], sizes, header, *rows]
+    return "\n".join("\t".join(map(str, line)) for line in lines) + "\n"
+
+
+def test_probes_are_read_by_the_gene_ids_beside_them(tmp_path):
+    rows = [
+        ("200_at", 104, "x", 1.5, -1),
+        ("201_s_at", 100, "x", 2, -2),
+        ("202_at", 9999, "x", 3, -3),
+        ("203_at", 9999, "x", 3, -3),
+    ]
+    path = tmp_path / "m.gct"
+    path.write_text(gct(["pr_gene_id", "pr_gene_symbol"], rows))
+    new = read(path)
+    np.testing.assert_array_equal(new.examples.expression, [[2, 0, 0, 0, 1.5], [-2, 0, 0, 0, -1]])
+    assert new.examples.gene_mask.tolist() == [True, False, False, False, True]
+    rows[2] = ("202_at", 100, "x", 3, -3)
+    path.write_text(gct(["pr_gene_id", "pr_gene_symbol"], rows))
+    with pytest.raises(InputError, match=r"m.gct has the gene 100 twice, .* 201_s_at and 202_at"):
+        read(path)
+
+
+def test_a_gct_file_equals_the_gctx_file(tmp_path, siginfo):
+    rows = [(gene, *VALUES[:, column].tolist()) for column, gene in enumerate(ENTREZ)]
+    (tmp_path / "m.gct").write_text(gct([], rows, num_values=4))
+    text = read(tmp_path / "m.gct", siginfo)
+    binary = read(write_matrix(tmp_path / "m.gctx"), siginfo)
+    np.testing.assert_array_equal(text.examples.expression, binary.examples.expression)
+    pd.testing.assert_frame_equal(text.examples.table, binary.examples.table)
+    assert text.report == binary.report
+
+
+def test_salts_and_empty_structures_are_counted(tmp_path, siginfo):
+    compounds = [("A", "[Na+].[Cl-]"), ("B", ""), ("C", "[Na+].[O-]C(=O)Cc1ccccc1")]
+    path = write_compoundinfo(tmp_path / "compounds.txt", compounds)
+    new = read(write_matrix(tmp_path / "m.gctx"), siginfo, path)
+    assert new.examples.smiles == (None, None, None, "O=C(O)Cc1ccccc1")
+    assert new.report["compounds"]["without_structure"] == {
+        "no structure": 1,
+        "only salt or solvent": 1,
+    }
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused(tmp_path, siginfo, value):
+    values = VALUES.copy()
+    values[2, 1] = value
+    path = write_matrix(tmp_path / "m.gctx", values)
+    message = rf"m.gctx has {value} for profile S3 and gene 101, one of 1 values"
+    with pytest.raises(InputError, match=message):
+        read(path, siginfo)
+
+
+def test_a_truncated_matrix_is_refused(tmp_path):
+    path = write_matrix(tmp_path / "m.gctx")
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(InputError, match=r"m.gctx is a truncated or corrupt GCTX file"):
+        read(path)
+
+
+def test_files_that_are_not_there_are_refused(tmp_path, siginfo):
+    with pytest.raises(InputError, match=r"there is no file .*absent.gctx"):
+        read(tmp_path / "absent.gctx")
+    path = write_matrix(tmp_path / "m.gctx")
+    with pytest.raises(InputError, match=r"absent.txt"):
+        read(path, tmp_path / "absent.txt")
+    with pytest.raises(InputError, match=r"absent.txt"):
+        read(path, siginfo, tmp_path / "absent.txt")
+
+
+def test_a_matrix_without_any_of_the_genes_is_refused(tmp_path):
+    path = write_matrix(tmp_path / "m.gctx", gene_ids=["P1", "P2", "P3", "P4", "P5"])
+    with pytest.raises(InputError, match="has none of the 5 landmark genes; its 5 genes start"):
+        read(path)
+
+
+def test_a_gene_under_two_names_is_refused(tmp_path):
+    path = write_matrix(tmp_path / "m.gctx", gene_ids=["100", "GENE100", "102", "103", "104"])
+    with pytest.raises(InputError, match="has the landmark 100 twice, as 100 and as GENE100"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (SIGINFO.drop(columns="pert_id"), r"siginfo.txt lacks the column pert_id"),
+        (SIGINFO.drop(columns="sig_id"), r"siginfo.txt lacks the column sig_id"),
+        (SIGINFO.assign(sig_id=["S1", "S2", "S1", "S4"]), r"siginfo.txt repeats the sig_id S1"),
+        (
+            SIGINFO.assign(sig_id=["S1", "S9", "S3", "S4"]),
+            r"siginfo.txt names the signature S9, one of 1 of its 4 rows that .*m.gctx has no",
+        ),
+        (SIGINFO.iloc[:0], r"siginfo.txt has no signature"),
+    ],
+)
+def test_a_siginfo_that_does_not_fit_is_refused(tmp_path, table, message):
+    siginfo = write_table(tmp_path / "siginfo.txt", table)
+    with pytest.raises(InputError, match=message):
+        read(write_matrix(tmp_path / "m.gctx"), siginfo)
+
+
+def test_a_compound_table_without_structures_is_refused(tmp_path, siginfo):
+    path = write_table(tmp_path / "compounds.txt", pd.DataFrame({"pert_id": ["A"]}))
+    with pytest.raises(InputError, match=r"compounds.txt lacks the columns .*canonical_smiles"):
+        read(write_matrix(tmp_path / "m.gctx"), siginfo, path)
+
+
+def test_real_files_of_three_kinds_are_read(real_data):
+    folder: pathlib.Path = real_data / "expression"
+    raw = pd.read_csv(real_data / "genes" / "geneinfo_beta.txt", sep="\t", dtype=str)
+    raw = raw[raw["feature_space"] == "landmark"]
+    genes = pd.DataFrame(
+        {"entrez_id": raw["gene_id"], "symbol": raw["gene_symbol"], "aliases": ""}
+    ).reset_index(drop=True)
+    num_genes = len(genes)
+    features = dataclasses.replace(
+        FEATURES,
+        genes=tuple(genes["entrez_id"]),
+        mean=np.zeros(num_genes, np.float32),
+        scale=np.ones(num_genes, np.float32),
+    )
+    release = "LINCS2020_level5_gold_24h_10uM"
+    compounds = real_data / "compounds" / "compoundinfo_beta.subset.txt"
+    gctx = SignatureFiles(
+        folder / f"{release}_n3366x978.gctx", folder / f"{release}_siginfo.txt", compounds
+    )
+    found = read_new_signatures(gctx, genes, features)
+    assert found.report["genes"]["measured"] == 978
+    assert found.examples.num_examples == 3366
+    assert found.report["compounds"]["with_structure"] > 700
+    assert found.report["median_standardised_magnitude"] < 1.5
+
+    # Probes as row ids, metadata of the 2017 release in the file.
+    level5 = read_new_signatures(SignatureFiles(folder / "modzs_n272x978.gct"), genes, features)
+    assert level5.report["genes"]["measured"] == 978
+    assert level5.report["signatures"]["predicted"] == 272
+    assert level5.report["compounds"]["predicted"] == 6
+    assert level5.report["context"]["without_cell_line"] == 0
+
+    # One plate of log2 intensities, whatever its name says: far from any z-score.
+    plate = folder / "LJP005_A375_24H_X1_B19_ZSPC_n377x978.gct"
+    wells = read_new_signatures(SignatureFiles(plate), genes, features)
+    assert wells.report["genes"]["measured"] == 978
+    assert wells.report["median_standardised_magnitude"] > 5
+
+    consensus = SignatureFiles(folder / "TCS_L1000_phase2_2017_n1518x960.gctx")
+    counts = read_new_signatures(consensus, genes, features)
+    assert len(counts.report["genes"]["missing"]) == 18

@@ -1,0 +1,280 @@
+"""Prediction from a run's folder: what the files lack or call otherwise, and bad input."""
+
+import json
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from moa_jax import predict
+from moa_jax.data.examples import Examples
+from moa_jax.lincs.gctx_writer import write_gctx
+from moa_jax.training.run_folder import open_run
+from tests.synthetic import make_gene_table, make_raw_examples
+
+FILES = ["compound_predictions.csv", "prediction_manifest.json", "signature_predictions.csv"]
+GENES = make_gene_table()
+ENTREZ = list(GENES["entrez_id"])
+# Six signatures of three compounds, one of them without structure.
+RAW = make_raw_examples(6, seed=3)
+COMPOUNDS = {
+    "BRD-000": "CC(=O)Oc1ccccc1C(=O)O",
+    "BRD-001": "CC(=O)Nc1ccc(O)cc1",
+    "BRD-999": "c1ccncc1",
+}
+PROBS = ["moa 0", "moa 1", "moa 2"]
+
+
+def write_matrix(folder, values=RAW.expression, gene_ids=ENTREZ):
+    path = folder / "signatures.gctx"
+    profiles = pd.DataFrame(index=list(RAW.table["sig_id"]))
+    genes = pd.DataFrame(index=pd.Index(gene_ids))
+    write_gctx(path, profile_table=profiles, gene_table=genes, blocks=[values])
+    return path
+
+
+def write_siginfo(folder, table=RAW.table):
+    path = folder / "siginfo.txt"
+    table.rename(columns={"compound": "cmap_name", "cell_line": "cell_iname"}).to_csv(
+        path, sep="\t", index=False
+    )
+    return path
+
+
+def write_compoundinfo(folder):
+    path = folder / "compoundinfo.txt"
+    columns = ["pert_id", "cmap_name", "target", "moa", "canonical_smiles", "inchi_key"]
+    rows = [(pert_id, "", "", "", smiles, "") for pert_id, smiles in COMPOUNDS.items()]
+    pd.DataFrame(rows, columns=columns).to_csv(path, sep="\t", index=False)
+    return path
+
+
+def arguments(folder, run, **others):
+    files = {
+        "workdir": run,
+        "signatures": folder / "signatures.gctx",
+        "siginfo": folder / "siginfo.txt",
+        "compoundinfo": folder / "compoundinfo.txt",
+        "out": folder / "out",
+    } | others
+    return [f"--{name}={value}" for name, value in files.items() if value is not None]
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    write_matrix(tmp_path)
+    write_siginfo(tmp_path)
+    write_compoundinfo(tmp_path)
+    return tmp_path
+
+
+def predicted(folder):
+    names = ("signature_predictions.csv", "compound_predictions.csv")
+    return tuple(pd.read_csv(folder / name) for name in names)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory, tiny_run):
+    """Tables for the whole input, and the folder they came from."""
+    folder = tmp_path_factory.mktemp("reference")
+    write_matrix(folder)
+    write_siginfo(folder)
+    write_compoundinfo(folder)
+    assert predict.run(arguments(folder, tiny_run)) == 0
+    return folder, *predicted(folder / "out")
+
+
+@pytest.fixture(scope="module")
+def model(tiny_run):
+    return open_run(tiny_run).predictor
+
+
+def examples_of(model, **changes) -> Examples:
+    """What the files say, written down by hand."""
+    values = {
+        "expression": RAW.expression,
+        "has_expression": np.ones(6, bool),
+        "gene_mask": np.ones(5, bool),
+        "table": RAW.table,
+        "smiles": tuple(COMPOUNDS.get(pert_id) for pert_id in RAW.table["pert_id"]),
+        "groups": tuple(RAW.table["pert_id"]),
+        "moas": model.features.moas,
+        "labels": np.zeros((6, 3), np.float32),
+    }
+    return Examples(**(values | changes))
+
+
+def test_the_tables_hold_the_models_probabilities(reference, model):
+    folder, signatures, compounds = reference
+    assert sorted(path.name for path in (folder / "out").iterdir()) == FILES
+    assert list(signatures.columns) == ["sig_id", "pert_id", *PROBS]
+    assert signatures["sig_id"].tolist() == RAW.table["sig_id"].tolist()
+    assert signatures["pert_id"].tolist() == RAW.table["pert_id"].tolist()
+    probs = model.predict(examples_of(model))
+    np.testing.assert_array_equal(signatures[PROBS].to_numpy(np.float32), probs["fusion"])
+
+    assert list(compounds.columns) == ["pert_id", "n_signatures", "modalities_used", *PROBS]
+    # A compound without signature gets no row.
+    assert compounds["pert_id"].tolist() == ["BRD-000", "BRD-001", "BRD-002"]
+    assert compounds["n_signatures"].tolist() == [2, 2, 2]
+    both = "expression+structure"
+    assert compounds["modalities_used"].tolist() == [both, both, "expression"]
+    means = probs["fusion"].reshape(3, 2, 3).mean(axis=1)
+    np.testing.assert_allclose(compounds[PROBS], means, rtol=1e-6)
+
+
+def test_without_structure_the_answer_is_that_of_expression(reference, model):
+    _, signatures, _ = reference
+    alone = model.predict(examples_of(model))["expression"]
+    ours = signatures[PROBS].to_numpy()
+    np.testing.assert_allclose(ours[4:], alone[4:], rtol=1e-5)
+    assert np.abs(ours[:4] - alone[:4]).max() > 1e-3
+
+
+def test_no_compound_table_is_expression_alone(inputs, tiny_run, model):
+    assert predict.run(arguments(inputs, tiny_run, compoundinfo=None)) == 0
+    signatures, compounds = predicted(inputs / "out")
+    alone = model.predict(examples_of(model))["expression"]
+    np.testing.assert_allclose(signatures[PROBS], alone, rtol=1e-5)
+    assert compounds["modalities_used"].tolist() == ["expression"] * 3
+
+
+@pytest.mark.parametrize(
+    "names",
+    [ENTREZ, list(GENES["symbol"]), ["GENE100", "OLD1", "102", "alias3", "gene104"]],
+    ids=["entrez", "symbol", "alias"],
+)
+def test_names_order_and_other_genes_change_no_probability(inputs, tiny_run, reference, names):
+    order = [3, 0, 4, 1, 2]
+    others = np.full((6, 2), 50, np.float32)
+    values = np.concatenate([others, RAW.expression[:, order]], axis=1)
+    write_matrix(inputs, values, ["7157", "TP53", *(names[place] for place in order)])
+    assert predict.run(arguments(inputs, tiny_run)) == 0
+    for ours, expected in zip(predicted(inputs / "out"), reference[1:], strict=True):
+        pd.testing.assert_frame_equal(ours, expected, check_exact=True)
+
+
+def test_a_missing_gene_is_a_masked_gene(inputs, tiny_run, model, capsys):
+    write_matrix(inputs, RAW.expression[:, [0, 1, 3, 4]], ["100", "101", "103", "104"])
+    assert predict.run(arguments(inputs, tiny_run)) == 0
+    mask = np.array([True, True, False, True, True])
+    # What stands in a masked column is not read.
+    masked = examples_of(model, gene_mask=mask, expression=np.where(mask, RAW.expression, 9))
+    signatures, _ = predicted(inputs / "out")
+    np.testing.assert_array_equal(
+        signatures[PROBS].to_numpy(np.float32), model.predict(masked)["fusion"]
+    )
+    assert "1 missing, taken as unchanged: 102 GENE102" in capsys.readouterr().out
+
+
+def test_an_unknown_context_is_legal(inputs, tiny_run, model, capsys):
+    table = RAW.table.assign(
+        cell_line=["HELA", None] * 3, dose_um=[np.nan, 10.0] * 3, time_h=[24.0, np.nan] * 3
+    )
+    write_siginfo(inputs, table)
+    assert predict.run(arguments(inputs, tiny_run)) == 0
+    signatures, _ = predicted(inputs / "out")
+    expected = model.predict(examples_of(model, table=table.assign(cell_line=None)))["fusion"]
+    np.testing.assert_array_equal(signatures[PROBS].to_numpy(np.float32), expected)
+    printed = capsys.readouterr().out
+    assert "cell lines unknown to the model: HELA (3 signatures)" in printed
+    for name in ("cell line", "dose", "time"):
+        assert f"signatures without {name}: 3" in printed
+
+
+def test_the_summary_and_the_manifest_say_what_was_used(inputs, tiny_run, reference, capsys):
+    assert predict.run(arguments(inputs, tiny_run)) == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines() == [
+        "model: 3 mechanisms, trained on made up for tests",
+        "signatures: 6 of 3 compounds",
+        "genes: 5 of 5 measured (0 found by name), 0 others not used",
+        "structures: 2 of 3 compounds",
+        "  1 without: not in the compound table",
+        f"written to {inputs / 'out'}: signature_predictions.csv, compound_predictions.csv, "
+        "prediction_manifest.json",
+    ]
+    # The same input gives the same bytes, wherever it lies.
+    for name in FILES:
+        assert (inputs / "out" / name).read_bytes() == (reference[0] / "out" / name).read_bytes()
+    manifest = json.loads((inputs / "out" / "prediction_manifest.json").read_text())
+    assert set(manifest["run"]) == {"release", "num_moas", "config_sha256", "params_sha256"}
+    assert set(manifest["inputs"]) == {"signatures", "siginfo", "compoundinfo"}
+    assert manifest["signatures"]["predicted"] == 6
+
+
+def test_values_of_another_kind_raise_a_warning(inputs, tiny_run, capsys):
+    # Two genes of log2 intensities where z-scores are expected.
+    write_matrix(inputs, RAW.expression[:, :2] + 12, ENTREZ[:2])
+    assert predict.run(arguments(inputs, tiny_run)) == 0
+    printed = capsys.readouterr().out
+    assert "warning: the values lie" in printed
+    assert "warning: less than half of the model's genes are measured" in printed
+
+
+def refused(capsys, argv):
+    """The one line that a refusal prints."""
+    assert predict.run(argv) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_bad_input_is_one_sentence_and_writes_nothing(inputs, tiny_run, capsys):
+    argv = arguments(inputs, tiny_run)
+    write_siginfo(inputs, RAW.table.assign(sig_id=["sig0", "sig0", *RAW.table["sig_id"][2:]]))
+    assert "siginfo.txt repeats the sig_id sig0" in refused(capsys, argv)
+    write_siginfo(inputs)
+    path = write_matrix(inputs, gene_ids=["A", "B", "C", "D", "E"])
+    assert "none of the 5 landmark genes" in refused(capsys, argv)
+    write_matrix(inputs)
+    path.write_bytes(path.read_bytes()[:1000])
+    assert "signatures.gctx is a truncated or corrupt GCTX file" in refused(capsys, argv)
+    # Beyond what the model's arithmetic can hold.
+    write_matrix(inputs, RAW.expression * np.float32(2e37))
+    assert "no finite answer for the signature sig0" in refused(capsys, argv)
+    assert not (inputs / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["workdir", "signatures", "out"])
+def test_a_missing_option_is_named(inputs, tiny_run, capsys, name):
+    assert f"--{name} is needed" in refused(capsys, arguments(inputs, tiny_run, **{name: None}))
+
+
+def test_a_folder_that_is_no_run_is_refused(inputs, capsys):
+    message = refused(capsys, arguments(inputs, inputs))
+    assert "is not the folder of a run: it has no config.json" in message
+
+
+def test_what_is_no_prediction_is_never_deleted(inputs, tiny_run, capsys):
+    (inputs / "out").mkdir()
+    (inputs / "out" / "thesis.txt").write_text("years of work")
+    message = refused(capsys, arguments(inputs, tiny_run))
+    assert "out holds thesis.txt, which is no prediction" in message
+    assert (inputs / "out" / "thesis.txt").read_text() == "years of work"
+    file = inputs / "siginfo.txt"
+    assert "is a file" in refused(capsys, arguments(inputs, tiny_run, out=file))
+
+
+def test_a_full_disk_leaves_the_older_prediction(inputs, tiny_run, capsys):
+    assert predict.run(arguments(inputs, tiny_run)) == 0
+    before = {name: (inputs / "out" / name).read_bytes() for name in FILES}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
+    try:
+        message = refused(capsys, arguments(inputs, tiny_run, compoundinfo=None))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "cannot write" in message
+    assert "nothing was left half written" in message
+    assert {name: (inputs / "out" / name).read_bytes() for name in FILES} == before
+    assert len(list(inputs.iterdir())) == 4
+
+
+def test_the_program_prints_its_help():
+    command = [sys.executable, "-m", "moa_jax.predict", "--help"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "--signatures=VALUE" in answer.stdout
