@@ -2,7 +2,7 @@
 
     python -m moa_jax.prepare --config=configs/data/simulated.py
 
-Half a minute on one core; the release itself is made on first use. `configs/fusion.py` uses the
+About ten seconds on one core; the release is made on first use. `configs/fusion.py` uses the
 same settings without this command. Larger or noisier releases:
 `--config.simulation.repeats=10 --config.simulation.noise_log2=0.9 --config.raw_dir=data/larger`.
 

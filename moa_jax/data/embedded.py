@@ -87,7 +87,7 @@ def open_dataset(folder: str) -> PreparedDataset:
 
 
 def embedded_dataset(folder: str | os.PathLike[str] = SIMULATED_FOLDER) -> PreparedDataset:
-    """The prepared simulated release; made in about half a minute where it is not there yet.
+    """The prepared simulated release; made in a few seconds where it is not there yet.
 
     Args:
       folder: where the release and the prepared folder lie or are made.

@@ -38,7 +38,7 @@ Paths = Mapping[str, pathlib.Path]
 NOT_FINITE = "a value is not finite"
 
 # Values of levels 3 and 4 that are in memory at a time.
-_VALUES_IN_MEMORY = 2**26
+_VALUES_IN_MEMORY = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
