@@ -44,7 +44,7 @@ COMPOUND_FILE = "compound_predictions.csv"
 MANIFEST_FILE = "prediction_manifest.json"
 
 # Beyond this many training standard deviations in the median, values are not z-scores of the
-# kind that the model knows. Level 3 (log2 intensities) has 5 and more.
+# kind that the model knows. Level 3 (log2 intensities) has about 5.
 MAX_TYPICAL_MAGNITUDE = 3.0
 # Names that are printed of a longer list.
 _NUM_NAMED = 5

@@ -50,6 +50,23 @@ def test_landmarks_are_found_in_string_by_lincs_or_current_symbol(real):
     assert list(real.landmarks["symbol"][~found]) == ["SACM1L"]
 
 
+def test_landmarks_alone_are_found_by_the_symbols_of_2017(real):
+    landmarks = real.landmarks.assign(
+        symbol=[real.identifiers.symbol_of[gene] for gene in real.landmarks["entrez_id"]],
+        aliases=real.identifiers.safe_aliases(list(real.landmarks["entrez_id"])),
+    )
+    alone = GeneIdentifiers.from_table(landmarks)
+    old = real.landmarks["symbol"]
+    assert (old != landmarks["symbol"]).sum() == 32
+    assert alone.resolve(list(old)) == list(real.landmarks["entrez_id"])
+    # No name of another gene is taken for a landmark's.
+    others = sorted({name for index in real.identifiers.indexes[1:4] for name in index})
+    pairs = zip(others, alone.resolve(others), real.identifiers.resolve(others), strict=True)
+    wrong = [name for name, ours, right in pairs if ours not in (None, right)]
+    # Aliases of other genes that differ from a landmark's symbol in case alone.
+    assert wrong == ["cblB", "hK1"]
+
+
 def test_files_have_the_published_sizes(real):
     assert len(real.info) == 19_699
     assert len(real.links) == 174_769
