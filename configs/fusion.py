@@ -23,8 +23,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.split.seed = 0
     # Share of the training compounds that choose the step.
     config.split.validation_fraction = 0.2
-    # After the step is chosen, train anew for as long on training and validation compounds.
-    config.refit = True
 
     config.graph = ml_collections.ConfigDict()
     # Random walk with restart from the measured genes.
@@ -44,30 +42,33 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.dropout = 0.3
     config.model.cell_line_dropout = 0.2
 
-    config.loss = ml_collections.ConfigDict()
-    config.loss.fused_weight = 1.0
-    config.loss.expression_weight = 1.0
-    config.loss.structure_weight = 1.0
-    # 0 leaves the classes as they are, 1 gives each the same total weight.
-    config.balance_power = 1.0
-    # Shares of examples that lose one modality in a step.
-    config.drop_expression = 0.15
-    config.drop_structure = 0.15
+    # Scales of the expression, structure and joint expert until validation compounds set them.
+    config.expert_scales = (0.3, 0.6, 0.3)
 
-    config.optimiser = ml_collections.ConfigDict()
-    config.optimiser.learning_rate = 1e-3
-    config.optimiser.warmup_fraction = 0.1
-    config.optimiser.weight_decay = 0.3
-    config.optimiser.clip_norm = 5.0
-    config.optimiser.adam_b2 = 0.99
-    config.ema_decay = 0.98
-
-    config.batch_size = 256
-    config.num_steps = 400
-    config.eval_every = 25
-    config.log_every = 10
+    config.training = ml_collections.ConfigDict()
+    config.training.batch_size = 256
+    config.training.num_steps = 250
+    config.training.eval_every = 25
+    config.training.log_every = 10
     # Evaluations without a better validation score after which training stops.
-    config.patience = 8
+    config.training.patience = 5
+    config.training.loss = ml_collections.ConfigDict()
+    config.training.loss.joint_weight = 1.0
+    config.training.loss.expression_weight = 1.0
+    config.training.loss.structure_weight = 1.0
+    # 0 leaves the classes as they are, 1 gives each the same total weight.
+    config.training.balance_power = 1.0
+    # Shares of examples that lose one modality in a step.
+    config.training.drop_expression = 0.15
+    config.training.drop_structure = 0.15
+    config.training.optimiser = ml_collections.ConfigDict()
+    config.training.optimiser.learning_rate = 2e-3
+    config.training.optimiser.warmup_fraction = 0.1
+    config.training.optimiser.weight_decay = 0.3
+    config.training.optimiser.clip_norm = 5.0
+    config.training.optimiser.adam_b2 = 0.99
+    config.training.ema_decay = 0.98
+
     # Devices to use; 0 means all.
     config.num_devices = 0
     # Methods scored beside the model.

@@ -178,13 +178,14 @@ def tiny_config(**overrides) -> ml_collections.ConfigDict:
     config = fusion.get_config()
     config.update(
         {
-            "batch_size": 8,
-            "num_steps": 6,
-            "eval_every": 3,
-            "log_every": 1,
-            "patience": 10,
-            "refit": False,
             "num_devices": 1,
+            "training": {
+                "batch_size": 8,
+                "num_steps": 6,
+                "eval_every": 3,
+                "log_every": 1,
+                "patience": 10,
+            },
             "model": {
                 "features": 8,
                 "hidden": 12,

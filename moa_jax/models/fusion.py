@@ -22,8 +22,9 @@ class FusionOutput:
 
     Attributes:
       logits: what the model says, from the modalities that each example may use.
-      expression_logits: evidence of expression alone.
-      structure_logits: evidence of structure alone.
+      expression_logits: the expert on expression alone.
+      structure_logits: the expert on structure alone.
+      joint_logits: the expert on the fused representation.
       fused: the fused representation.
       activity: activity of every graph node in the signature.
       node_attention: attention over graph nodes; zeros where expression is masked.
@@ -33,6 +34,7 @@ class FusionOutput:
     logits: Float[Array, "batch moa"]
     expression_logits: Float[Array, "batch moa"]
     structure_logits: Float[Array, "batch moa"]
+    joint_logits: Float[Array, "batch moa"]
     fused: Float[Array, "batch feature"]
     activity: Float[Array, "batch node"]
     node_attention: Float[Array, "batch head node"]
@@ -40,13 +42,16 @@ class FusionOutput:
 
 
 class FusionModel(nn.Module):
-    """A product of experts with an attentive correction.
+    """A product of three experts, each weighed by how far it can be trusted.
 
-    `logits = m_e * expression + m_s * structure + joint(fused)`: with a zero joint head this is
-    the product of two plain classifiers. The fused state comes from cross-attention: the
-    molecule and the context ask the graph's nodes, the signature asks the atoms.
-    A masked modality takes part in nothing: its evidence is dropped, its state is a learned
-    constant, and attention to it returns zeros.
+    `logits = a * expression + b * structure + c * joint`, where a masked modality's expert is
+    left out. The scales are temperatures: they are not trained with the rest, whose confidence
+    on its own training data means nothing, but fitted to validation compounds afterwards. With
+    `c = 0` and linear experts this is the product of two logistic regressions.
+
+    The joint expert reads the fused state: the molecule and the context ask the graph's nodes,
+    the signature asks the atoms. A masked modality takes no part in it either: its state is a
+    learned constant and attention to it returns zeros.
 
     Attributes:
       num_moas: size of the output.
@@ -148,15 +153,18 @@ class FusionModel(nn.Module):
             axis=-1,
         )
         fused = nn.gelu(nn.Dense(self.hidden, name="fuse")(nn.LayerNorm(name="fuse_norm")(fused)))
+        fused = nn.Dropout(self.dropout, name="fused_dropout")(fused, deterministic=not train)
         joint = nn.Dense(
             self.num_moas, kernel_init=nn.initializers.zeros_init(), name="joint_logits"
-        )(nn.Dropout(self.dropout, name="fused_dropout")(fused, deterministic=not train))
+        )(fused)
+        scales = self.param("expert_scales", nn.initializers.ones_init(), (3,))
         return FusionOutput(
-            logits=jnp.where(has_expression, signature.logits, 0.0)
-            + jnp.where(has_structure, molecule.logits, 0.0)
-            + joint,
+            logits=jnp.where(has_expression, scales[0] * signature.logits, 0.0)
+            + jnp.where(has_structure, scales[1] * molecule.logits, 0.0)
+            + scales[2] * joint,
             expression_logits=signature.logits,
             structure_logits=molecule.logits,
+            joint_logits=joint,
             fused=fused,
             activity=signature.activity,
             node_attention=jnp.where(has_expression[..., None], node_attention, 0.0),

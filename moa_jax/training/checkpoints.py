@@ -39,7 +39,12 @@ class Checkpoints:
         self._folder = folder
         self._manager = ocp.CheckpointManager(
             folder,
-            item_names=("params", "training", "description"),
+            # Without handlers a fresh manager does not know the items' shapes.
+            item_handlers={
+                "params": ocp.StandardCheckpointHandler(),
+                "training": ocp.StandardCheckpointHandler(),
+                "description": ocp.JsonCheckpointHandler(),
+            },
             options=ocp.CheckpointManagerOptions(
                 create=create,
                 read_only=not create,

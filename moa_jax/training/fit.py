@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import pandas as pd
@@ -24,7 +23,7 @@ from moa_jax.schemas import Batch, GraphArrays, InputError
 from moa_jax.training.checkpoints import Checkpoints
 from moa_jax.training.losses import balanced_weights
 from moa_jax.training.metric_writer import MetricWriter
-from moa_jax.training.optimiser import make_optimiser, make_schedule
+from moa_jax.training.optimiser import make_schedule
 from moa_jax.training.predictor import (
     CHECKPOINTS,
     Predictor,
@@ -35,7 +34,12 @@ from moa_jax.training.predictor import (
     predict_encoded,
 )
 from moa_jax.training.sharding import make_mesh, replicate, shard
-from moa_jax.training.step import TrainState, make_predict_step, make_train_step
+from moa_jax.training.step import (
+    TrainState,
+    initial_state,
+    make_predict_step,
+    make_train_step,
+)
 
 
 class Run:
@@ -71,7 +75,7 @@ class Run:
         self.validation = validation
         self.workdir = workdir
         self.features = fit_features(train, genes)
-        weight = balanced_weights(strata(train), power=config.balance_power)
+        weight = balanced_weights(strata(train), power=config.training.balance_power)
         self._examples = [_digest(train), None if validation is None else _digest(validation)]
         self._train = encode(train, self.features, weight=weight)
         self._validation = None if validation is None else encode(validation, self.features)
@@ -80,42 +84,27 @@ class Run:
         self.graph = replicate(graph, self.mesh)
         self._graph_size = graph_size
         apply_fn = make_apply_fn(self.model)
-        self._optimiser = make_optimiser(config.optimiser, config.num_steps)
-        self._schedule = make_schedule(config.optimiser, config.num_steps)
-        self.train_step = make_train_step(apply_fn, self._optimiser, config)
+        training = ml_collections.FrozenConfigDict(config.training)
+        self._schedule = make_schedule(training.optimiser, training.num_steps)
+        self.train_step = make_train_step(apply_fn, training)
         self._predict_step = make_predict_step(apply_fn, self.mesh)
 
     def initial_state(self) -> TrainState:
         """The state before the first step, replicated on the mesh."""
-        init_rng, run_rng = jax.random.split(jax.random.key(self.config.seed))
-        batch = make_batch(
-            self._train,
-            np.arange(self.mesh.size) % self._train.num_examples,
-            self.mesh.size,
-            num_shards=self.mesh.size,
-        )
-
-        def init(rng: jax.Array, batch: Batch, graph: GraphArrays) -> TrainState:
-            params = self.model.init(rng, batch, graph, train=False)["params"]
-            return TrainState(
-                step=jnp.zeros((), jnp.int32),
-                params=params,
-                ema_params=jax.tree.map(jnp.copy, params),
-                opt_state=self._optimiser.init(params),
-                rng=run_rng,
-            )
-
-        replicated = jax.sharding.NamedSharding(self.mesh, jax.sharding.PartitionSpec())
-        return jax.jit(init, out_shardings=replicated)(
-            init_rng, shard(batch, self.mesh), self.graph
-        )
+        config = ml_collections.FrozenConfigDict(self.config)
+        return initial_state(self.model, config, self.batch(0), self.graph, self.mesh)
 
     def batch(self, step: int) -> Batch:
         """The batch of a step, on the devices."""
         rows = training_rows(
-            self._train.num_examples, self.config.batch_size, seed=self.config.seed, step=step
+            self._train.num_examples,
+            self.config.training.batch_size,
+            seed=self.config.seed,
+            step=step,
         )
-        host = make_batch(self._train, rows, self.config.batch_size, num_shards=self.mesh.size)
+        host = make_batch(
+            self._train, rows, self.config.training.batch_size, num_shards=self.mesh.size
+        )
         return shard(host, self.mesh)
 
     def train(self, *, num_steps: int | None = None) -> Predictor:
@@ -130,14 +119,14 @@ class Run:
           InputError: the folder holds a run of another configuration.
           FloatingPointError: the loss is not finite.
         """
-        num_steps = self.config.num_steps if num_steps is None else num_steps
+        num_steps = self.config.training.num_steps if num_steps is None else num_steps
         checkpoints = Checkpoints(self.workdir / CHECKPOINTS, create=True)
         state, progress = self._start(checkpoints)
         start = int(state.step)
         writer = MetricWriter(self.workdir, resume_step=start)
-        log_every, eval_every = self.config.log_every, self.config.eval_every
+        log_every, eval_every = self.config.training.log_every, self.config.training.eval_every
         for step in track(range(start, num_steps), "training"):
-            if progress.num_stale >= self.config.patience:
+            if progress.num_stale >= self.config.training.patience:
                 break
             state, metrics = self.train_step(state, self.batch(step), self.graph)
             done = step + 1
@@ -193,7 +182,7 @@ class Run:
             self.graph,
             self._validation,
             mesh=self.mesh,
-            batch_size=self.config.batch_size,
+            batch_size=self.config.training.batch_size,
         )
         values = {}
         for view, view_probs in probs.items():

@@ -9,7 +9,7 @@ import ml_collections
 import optax
 
 
-def make_schedule(config: ml_collections.ConfigDict, num_steps: int) -> optax.Schedule:
+def make_schedule(config: ml_collections.FrozenConfigDict, num_steps: int) -> optax.Schedule:
     """Linear warm-up to `learning_rate`, then cosine decay to zero at `num_steps`."""
     return optax.warmup_cosine_decay_schedule(
         init_value=0.0,
@@ -20,7 +20,7 @@ def make_schedule(config: ml_collections.ConfigDict, num_steps: int) -> optax.Sc
 
 
 def make_optimiser(
-    config: ml_collections.ConfigDict, num_steps: int
+    config: ml_collections.FrozenConfigDict, num_steps: int
 ) -> optax.GradientTransformation:
     """Clipped AdamW (Loshchilov 2019); weight decay on matrices alone.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -120,6 +121,7 @@ def make_model(
     )
 
 
+@functools.lru_cache(maxsize=8)
 def make_apply_fn(model: FusionModel) -> ApplyFn:
     """The model as a function of (params, batch, graph, rngs, train)."""
 
@@ -156,6 +158,6 @@ def load_predictor(workdir: pathlib.Path, graph: GraphArrays, *, num_devices: in
         features=features,
         graph=replicate(graph, mesh),
         mesh=mesh,
-        batch_size=-(-config.batch_size // mesh.size) * mesh.size,
+        batch_size=-(-config.training.batch_size // mesh.size) * mesh.size,
         progress=Progress(**stored["progress"]),
     )

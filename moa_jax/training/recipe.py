@@ -1,4 +1,4 @@
-"""How a fusion model is made: choose the number of steps on validation, then use all data."""
+"""How a fusion model is made: validation chooses steps and scales, then all data are used."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from moa_jax.data.examples import Examples, concatenate
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.progress import say
 from moa_jax.schemas import KnowledgeGraph
+from moa_jax.training.expert_scales import fit_expert_scales
 from moa_jax.training.fit import Run
 from moa_jax.training.predictor import Predictor
 
@@ -26,14 +27,15 @@ def fit_fusion(
 ) -> Predictor:
     """Trains the fusion model of a configuration; an interrupted call continues.
 
-    With `config.refit` a first run on `train` finds the step with the best validation score
-    and a second one, from new parameters, trains that long on `train` and `validation`
-    together. Without it the best step of the first run is the result.
+    A first run on `train` finds the step with the best validation score and the scales of the
+    experts. A second one, from new parameters, trains that long on `train` and `validation`
+    together with those scales.
 
     Args:
       config: a complete configuration; see `configs/fusion.py`.
       train: training examples.
-      validation: examples of other compounds; none means: train to the last step.
+      validation: examples of other compounds; where there are none the model is trained to the
+        last step with the configuration's own scales.
       graph: the knowledge graph over the examples' genes.
       workdir: folder of the run.
 
@@ -42,7 +44,12 @@ def fit_fusion(
     """
     arrays = graph_arrays(graph, restart=config.graph.restart, num_steps=config.graph.num_steps)
 
-    def run(train: Examples, validation: Examples | None, folder: pathlib.Path) -> Run:
+    def run(
+        config: ml_collections.ConfigDict,
+        train: Examples,
+        validation: Examples | None,
+        folder: pathlib.Path,
+    ) -> Run:
         return Run(
             config,
             train,
@@ -54,10 +61,14 @@ def fit_fusion(
         )
 
     if validation.num_examples == 0:
-        return run(train, None, workdir).train()
-    if not config.refit:
-        return run(train, validation, workdir).train()
-    chosen = run(train, validation, workdir / SELECTION).train().progress
-    say(f"validation macro AUPRC {chosen.best_score:.3f} at step {chosen.best_step}")
-    final = run(concatenate(train, validation), None, workdir)
-    return final.train(num_steps=chosen.best_step)
+        return run(config, train, None, workdir).train()
+    chosen = run(config, train, validation, workdir / SELECTION).train()
+    scales = fit_expert_scales(chosen, validation)
+    step, score = chosen.progress.best_step, chosen.progress.best_score
+    say(
+        f"validation macro AUPRC {score:.3f} at step {step}; scales of the experts: "
+        "expression {:.2f}, structure {:.2f}, joint {:.2f}".format(*scales)
+    )
+    final = ml_collections.ConfigDict(config.to_dict())
+    final.expert_scales = scales
+    return run(final, concatenate(train, validation), None, workdir).train(num_steps=step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +14,10 @@ import optax
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float
 
-from moa_jax.models.fusion import FusionOutput
+from moa_jax.models.fusion import FusionModel, FusionOutput
 from moa_jax.schemas import Batch, GraphArrays
 from moa_jax.training.losses import label_distribution_cross_entropy, masked_mean
+from moa_jax.training.optimiser import make_optimiser
 
 # (params, batch, graph, rngs, train) -> output
 ApplyFn = Callable[..., FusionOutput]
@@ -38,6 +40,35 @@ class TrainState:
     ema_params: Any
     opt_state: Any
     rng: Any
+
+
+def initial_state(
+    model: FusionModel,
+    config: ml_collections.FrozenConfigDict,
+    batch: Batch,
+    graph: GraphArrays,
+    mesh: jax.sharding.Mesh,
+) -> TrainState:
+    """The state before the first step, replicated on the mesh; `batch` gives the shapes.
+
+    The scales of the experts are those of the configuration.
+    """
+    init_rng, run_rng = jax.random.split(jax.random.key(config.seed))
+    optimiser = make_optimiser(config.training.optimiser, config.training.num_steps)
+
+    def init(rng: Array, batch: Batch, graph: GraphArrays) -> TrainState:
+        params = dict(model.init(rng, batch, graph, train=False)["params"])
+        params["expert_scales"] = jnp.asarray(config.expert_scales, jnp.float32)
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            ema_params=jax.tree.map(jnp.copy, params),
+            opt_state=optimiser.init(params),
+            rng=run_rng,
+        )
+
+    replicated = NamedSharding(mesh, PartitionSpec())
+    return jax.jit(init, out_shardings=replicated)(init_rng, batch, graph)
 
 
 def modality_dropout(
@@ -80,14 +111,16 @@ def _replace(
 
 
 def fusion_loss(
-    output: FusionOutput, batch: Batch, config: ml_collections.ConfigDict
+    output: FusionOutput, batch: Batch, config: ml_collections.FrozenConfigDict
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Loss of the fused answer plus that of each modality's own evidence.
+    """Sum of the losses of the three experts, each of which must answer alone.
+
+    The product itself is not trained: its scales are fitted to validation compounds later.
 
     Args:
       output: the model's output for the batch whose masks the model saw.
       batch: the batch with the masks of what is really there.
-      config: `fused_weight`, `expression_weight`, `structure_weight`.
+      config: `joint_weight`, `expression_weight`, `structure_weight`.
 
     Returns:
       The loss and its parts.
@@ -98,7 +131,7 @@ def fusion_loss(
         return masked_mean(losses, batch.weight, mask & batch.example_mask)
 
     parts = {
-        "fused": mean_loss(output.logits, jnp.ones_like(batch.example_mask)),
+        "joint": mean_loss(output.joint_logits, jnp.ones_like(batch.example_mask)),
         "expression": mean_loss(output.expression_logits, batch.expression_mask),
         "structure": mean_loss(output.structure_logits, batch.structure_mask),
     }
@@ -106,12 +139,15 @@ def fusion_loss(
     return loss, parts
 
 
+@functools.lru_cache(maxsize=8)
 def make_train_step(
-    apply_fn: ApplyFn,
-    optimiser: optax.GradientTransformation,
-    config: ml_collections.ConfigDict,
+    apply_fn: ApplyFn, config: ml_collections.FrozenConfigDict
 ) -> Callable[[TrainState, Batch, GraphArrays], tuple[TrainState, dict[str, Array]]]:
-    """Builds the jitted update; the state is donated."""
+    """Builds the jitted update; the state is donated.
+
+    Runs of one model and `config.training` share the step, so it is compiled once.
+    """
+    optimiser = make_optimiser(config.optimiser, config.num_steps)
 
     def train_step(
         state: TrainState, batch: Batch, graph: GraphArrays
@@ -149,6 +185,7 @@ def make_train_step(
     return jax.jit(train_step, donate_argnums=0)
 
 
+@functools.lru_cache(maxsize=8)
 def make_predict_step(
     apply_fn: ApplyFn, mesh: jax.sharding.Mesh
 ) -> Callable[[Any, Batch, GraphArrays], dict[str, Float[Array, "batch moa"]]]:

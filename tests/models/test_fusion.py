@@ -3,7 +3,6 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -187,11 +186,12 @@ def test_relabelled_nodes_give_the_same_answer(run, params):
     )
 
 
-def test_without_joint_head_the_model_is_a_product_of_experts(run, params):
-    silent = {**params, "joint_logits": jax.tree.map(jnp.zeros_like, params["joint_logits"])}
-    batch = batch_of()
-    output = run(batch, params=silent)
-    expected = output.expression_logits + np.where(
-        batch.structure_mask[:, None], output.structure_logits, 0.0
+def test_the_answer_is_the_scaled_product_of_the_experts(run, params):
+    batch, scales = batch_of(), np.asarray(params["expert_scales"])
+    output = run(batch)
+    expected = (
+        scales[0] * output.expression_logits
+        + scales[1] * np.where(batch.structure_mask[:, None], output.structure_logits, 0.0)
+        + scales[2] * output.joint_logits
     )
     np.testing.assert_allclose(output.logits, expected, **TOLERANCE)

@@ -1,5 +1,6 @@
 """Training: it learns, it resumes exactly, and it is the same on any number of devices."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -11,9 +12,13 @@ import time
 import jax
 import numpy as np
 import pytest
+from ml_collections import FrozenConfigDict
+from sklearn.metrics import log_loss
 
 from moa_jax.data.graph_arrays import graph_arrays
+from moa_jax.evaluation.metrics import pool_by_compound
 from moa_jax.schemas import InputError
+from moa_jax.training.expert_scales import fit_expert_scales
 from moa_jax.training.fit import Run
 from moa_jax.training.metric_writer import read_metrics
 from moa_jax.training.predictor import load_predictor, make_apply_fn
@@ -43,16 +48,17 @@ def assert_equal_trees(left, right):
 
 
 def test_a_small_set_is_learned_by_heart(tmp_path):
-    overrides = {
-        "num_steps": 120,
-        "eval_every": 120,
-        "batch_size": 24,
-        "optimiser.learning_rate": 0.02,
-        "model.gene_dropout": 0.0,
-        "model.bit_dropout": 0.0,
-        "model.dropout": 0.0,
-    }
-    run = make_run(tmp_path, validation=False, **_nested(overrides))
+    run = make_run(
+        tmp_path,
+        validation=False,
+        training={
+            "num_steps": 120,
+            "eval_every": 120,
+            "batch_size": 24,
+            "optimiser": {"learning_rate": 0.02},
+        },
+        model={"gene_dropout": 0.0, "bit_dropout": 0.0, "dropout": 0.0},
+    )
     predictor = run.train()
     probs = predictor.predict(make_raw_examples())
     right = make_raw_examples().labels.argmax(1)
@@ -60,17 +66,6 @@ def test_a_small_set_is_learned_by_heart(tmp_path):
     assert (probs["expression"].argmax(1) == right).mean() > 0.9
     losses = [line["loss"] for line in read_metrics(tmp_path / "metrics.jsonl")]
     assert losses[-1] < 0.2 * losses[0]
-
-
-def _nested(flat):
-    nested = {}
-    for key, value in flat.items():
-        *path, last = key.split(".")
-        place = nested
-        for part in path:
-            place = place.setdefault(part, {})
-        place[last] = value
-    return nested
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +101,7 @@ def test_a_killed_run_resumes_bitwise_equal(tmp_path, uninterrupted):
 
 
 def test_the_best_step_is_the_one_that_predicts(tmp_path):
-    predictor = make_run(tmp_path, num_steps=12).train()
+    predictor = make_run(tmp_path, training={"num_steps": 12}).train()
     lines = read_metrics(tmp_path / "metrics.jsonl")
     scores = {
         line["step"]: line["validation/fusion/macro_auprc"]
@@ -119,7 +114,8 @@ def test_the_best_step_is_the_one_that_predicts(tmp_path):
 
 
 def test_training_stops_when_validation_stalls(tmp_path):
-    make_run(tmp_path, num_steps=30, patience=2, optimiser={"learning_rate": 0.0}).train()
+    still = {"num_steps": 30, "patience": 2, "optimiser": {"learning_rate": 0.0}}
+    make_run(tmp_path, training=still).train()
     steps = [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl")]
     assert max(steps) == 9
 
@@ -141,11 +137,11 @@ def test_lines_after_the_checkpoint_are_forgotten_on_resume(tmp_path, uninterrup
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     with pytest.raises(FloatingPointError, match="at step 2"):
-        make_run(tmp_path, optimiser={"learning_rate": float("nan"), "clip_norm": 1.0}).train()
+        make_run(tmp_path, training={"optimiser": {"learning_rate": float("nan")}}).train()
 
 
-def test_refit_trains_on_all_compounds_for_the_chosen_steps(tmp_path):
-    config = tiny_config(refit=True, num_steps=6)
+def test_the_recipe_refits_on_all_compounds_with_the_chosen_steps_and_scales(tmp_path):
+    config = tiny_config()
     train, validation = make_raw_examples(), make_raw_examples(12, seed=1)
     predictor = fit_fusion(config, train, validation, GRAPH, tmp_path)
     selection = load_predictor(tmp_path / "selection", predictor.graph, num_devices=1)
@@ -153,6 +149,37 @@ def test_refit_trains_on_all_compounds_for_the_chosen_steps(tmp_path):
     assert max(steps) == selection.progress.best_step
     everything = np.concatenate([train.expression, validation.expression])
     np.testing.assert_allclose(predictor.features.mean, everything.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(
+        predictor.params["expert_scales"], fit_expert_scales(selection, validation), rtol=1e-5
+    )
+
+
+def test_the_scales_are_not_trained(uninterrupted):
+    np.testing.assert_array_equal(
+        uninterrupted[1].params["expert_scales"],
+        np.asarray(tiny_config().expert_scales, np.float32),
+    )
+
+
+def test_fitted_scales_are_a_minimum_of_the_validation_loss(uninterrupted):
+    predictor, validation = uninterrupted[1], make_raw_examples(12, seed=1)
+    best = np.array(fit_expert_scales(predictor, validation))
+
+    def loss(scales):
+        params = {**predictor.params, "expert_scales": jax.numpy.asarray(scales)}
+        probs = dataclasses.replace(predictor, params=params).predict(validation)
+        total = 0.0
+        for view in probs.values():
+            pooled, labels, _ = pool_by_compound(view, validation.labels, validation.groups)
+            total += log_loss(labels.argmax(1), pooled, labels=range(labels.shape[1]))
+        return total
+
+    for expert in range(3):
+        for factor in (0.8, 1.25):
+            moved = best.copy()
+            moved[expert] *= factor
+            # A scale at its lower bound of exp(-5) has an expert that only harms.
+            assert loss(moved) >= loss(best) - 1e-5
 
 
 def test_another_number_of_devices_restores_the_same_answers(uninterrupted):
@@ -170,7 +197,7 @@ def loss_and_gradients(run):
 
     def loss(params, batch, graph):
         output = apply_fn(params, batch, graph, {}, train=False)
-        return fusion_loss(output, batch, run.config.loss)[0]
+        return fusion_loss(output, batch, FrozenConfigDict(run.config.training.loss))[0]
 
     state = run.initial_state()
     noise = jax.random.normal(jax.random.key(5), (200_000,))

@@ -1,0 +1,89 @@
+"""How far each expert of the fusion model can be trusted, fitted on validation compounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+import scipy.optimize
+import scipy.special
+from jaxtyping import Float
+
+from moa_jax.data.batches import evaluation_batches
+from moa_jax.data.examples import Examples
+from moa_jax.data.features import encode
+from moa_jax.evaluation.metrics import pool_by_compound
+from moa_jax.training.predictor import Predictor, make_apply_fn
+from moa_jax.training.sharding import shard
+from moa_jax.training.step import keep_only
+
+# Logits of the three experts for every example; zeros where an expert has no say.
+Evidence = Float[np.ndarray, "expert example moa"]
+
+
+def fit_expert_scales(predictor: Predictor, validation: Examples) -> tuple[float, float, float]:
+    """Scales that make the pooled answers of validation compounds most likely.
+
+    Minimises the negative log likelihood of the compounds' labels, summed over the three views
+    (all there is, expression alone, structure alone), in the logarithm of the scales
+    (temperature scaling: Guo 2017; product of experts: Hinton 2002).
+
+    Args:
+      predictor: a model that has not seen these compounds.
+      validation: labelled examples.
+
+    Returns:
+      Scales of the expression, structure and joint expert.
+    """
+    views = _evidence(predictor, validation)
+    start = np.log(np.asarray(predictor.params["expert_scales"], np.float64))
+    found = scipy.optimize.minimize(
+        lambda logs: _negative_log_likelihood(np.exp(logs), views, validation),
+        start,
+        method="Nelder-Mead",
+        bounds=[(-5.0, 2.0)] * 3,
+        options={"xatol": 1e-3, "fatol": 1e-6, "maxiter": 400},
+    )
+    expression, structure, joint = np.exp(found.x)
+    return float(expression), float(structure), float(joint)
+
+
+def _negative_log_likelihood(
+    scales: Float[np.ndarray, " expert"], views: Sequence[Evidence], validation: Examples
+) -> float:
+    total = 0.0
+    for view in views:
+        probs = scipy.special.softmax(np.tensordot(scales, view, axes=1), axis=-1)
+        pooled, labels, _ = pool_by_compound(probs, validation.labels, validation.groups)
+        share = labels / labels.sum(axis=1, keepdims=True)
+        total -= float((share * np.log(np.maximum(pooled, 1e-12))).sum(axis=1).mean())
+    return total
+
+
+def _evidence(predictor: Predictor, validation: Examples) -> list[Evidence]:
+    apply_fn = make_apply_fn(predictor.model)
+    run = jax.jit(lambda params, batch, graph: apply_fn(params, batch, graph, {}, train=False))
+    encoded = encode(validation, predictor.features)
+    views = []
+    for expression, structure in ((True, True), (True, False), (False, True)):
+        parts = []
+        for batch in evaluation_batches(
+            encoded, predictor.batch_size, num_shards=predictor.mesh.size
+        ):
+            seen = keep_only(batch, expression=expression, structure=structure)
+            output = jax.device_get(
+                run(predictor.params, shard(seen, predictor.mesh), predictor.graph)
+            )
+            rows = seen.example_mask
+            parts.append(
+                np.stack(
+                    [
+                        np.where(seen.expression_mask[:, None], output.expression_logits, 0.0),
+                        np.where(seen.structure_mask[:, None], output.structure_logits, 0.0),
+                        output.joint_logits,
+                    ]
+                )[:, rows]
+            )
+        views.append(np.concatenate(parts, axis=1, dtype=np.float64))
+    return views
