@@ -3,6 +3,9 @@
 import os
 import pathlib
 
+# Before numpy is imported anywhere: the tests fill the cores already, one process each.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Before jax is imported anywhere: eight virtual CPU devices, and compiled programs kept.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from moa_jax.baselines.inputs import Inputs, MorganBits, StandardisedExpression
 from moa_jax.baselines.prevalence import FittedPrevalence, fit_prevalence
@@ -79,7 +80,12 @@ class Logistic:
         if len(np.unique(stratum)) >= 2:
             classifier = LogisticRegression(
                 C=self.inverse_penalty, class_weight="balanced", max_iter=2000
-            ).fit(inputs.fit_transform(known), stratum)
+            )
+            matrix = inputs.fit_transform(known)
+            # Products of this size are done before a second BLAS thread has woken up: several
+            # threads take five times as long.
+            with threadpool_limits(limits=1, user_api="blas"):
+                classifier.fit(matrix, stratum)
         return FittedLogistic(inputs, classifier, fit_prevalence(examples))
 
 
