@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 import scipy.special
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from moa_jax.data.batches import evaluation_batches
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import encode
 from moa_jax.evaluation.metrics import pool_by_compound
+from moa_jax.schemas import Batch, GraphArrays
 from moa_jax.training.predictor import Predictor, make_apply_fn
 from moa_jax.training.sharding import shard
 from moa_jax.training.step import keep_only
+
+# Range of a scale; an expert at the lower end has no say.
+SCALE_BOUNDS = (0.01, 10.0)
 
 # Logits of the three experts for every example; zeros where an expert has no say.
 Evidence = Float[np.ndarray, "expert example moa"]
@@ -42,7 +48,7 @@ def fit_expert_scales(predictor: Predictor, validation: Examples) -> tuple[float
         lambda logs: _negative_log_likelihood(np.exp(logs), views, validation),
         start,
         method="Nelder-Mead",
-        bounds=[(-5.0, 2.0)] * 3,
+        bounds=[tuple(np.log(SCALE_BOUNDS))] * 3,
         options={"xatol": 1e-3, "fatol": 1e-6, "maxiter": 400},
     )
     expression, structure, joint = np.exp(found.x)
@@ -62,28 +68,33 @@ def _negative_log_likelihood(
 
 
 def _evidence(predictor: Predictor, validation: Examples) -> list[Evidence]:
+    """What each expert says of every example, in each of the three views."""
     apply_fn = make_apply_fn(predictor.model)
-    run = jax.jit(lambda params, batch, graph: apply_fn(params, batch, graph, {}, train=False))
-    encoded = encode(validation, predictor.features)
-    views = []
-    for expression, structure in ((True, True), (True, False), (False, True)):
-        parts = []
-        for batch in evaluation_batches(
-            encoded, predictor.batch_size, num_shards=predictor.mesh.size
-        ):
+
+    @jax.jit
+    def experts(params: Any, batch: Batch, graph: GraphArrays) -> Array:
+        views = []
+        for expression, structure in ((True, True), (True, False), (False, True)):
             seen = keep_only(batch, expression=expression, structure=structure)
-            output = jax.device_get(
-                run(predictor.params, shard(seen, predictor.mesh), predictor.graph)
-            )
-            rows = seen.example_mask
-            parts.append(
-                np.stack(
+            output = apply_fn(params, seen, graph, {}, train=False)
+            views.append(
+                jnp.stack(
                     [
-                        np.where(seen.expression_mask[:, None], output.expression_logits, 0.0),
-                        np.where(seen.structure_mask[:, None], output.structure_logits, 0.0),
+                        jnp.where(seen.expression_mask[:, None], output.expression_logits, 0.0),
+                        jnp.where(seen.structure_mask[:, None], output.structure_logits, 0.0),
                         output.joint_logits,
                     ]
-                )[:, rows]
+                )
             )
-        views.append(np.concatenate(parts, axis=1, dtype=np.float64))
-    return views
+        return jnp.stack(views)
+
+    parts = [
+        jax.device_get(experts(predictor.params, shard(batch, predictor.mesh), predictor.graph))
+        for batch in evaluation_batches(
+            encode(validation, predictor.features),
+            predictor.batch_size,
+            num_shards=predictor.mesh.size,
+        )
+    ]
+    everything = np.concatenate(parts, axis=2, dtype=np.float64)
+    return list(everything[:, :, : validation.num_examples])

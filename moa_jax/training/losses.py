@@ -8,13 +8,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Int
 
 
-def masked_mean(
+def masked_sum(
     values: Float[Array, " batch"], weight: Float[Array, " batch"], mask: Bool[Array, " batch"]
 ) -> Float[Array, ""]:
-    """Weighted mean of the unmasked values; 0 where nothing is left."""
-    weight = jnp.where(mask, weight, 0.0)
-    total = jnp.sum(weight * jnp.where(mask, values, 0.0))
-    return total / jnp.maximum(jnp.sum(weight), 1e-6)
+    """Weighted sum of the unmasked values, whatever stands in the masked ones."""
+    return jnp.sum(jnp.where(mask, weight, 0.0) * jnp.where(mask, values, 0.0))
 
 
 def label_distribution_cross_entropy(

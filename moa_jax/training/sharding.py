@@ -12,6 +12,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from moa_jax.schemas import InputError
+
 Tree = TypeVar("Tree")
 
 
@@ -47,20 +49,41 @@ def shard(tree: Tree, mesh: Mesh) -> Tree:
 
 
 def join_processes() -> None:
-    """Joins the processes of one job, where the launcher started several.
+    """Joins the processes of one job, where a launcher started several.
 
     A launcher says so by `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`,
-    or is SLURM; see `launch/`. Must come before the first use of a device.
+    by `JAX_NUM_PROCESSES=auto` on a cluster that JAX knows (Cloud TPU), or is SLURM's `srun`;
+    see `launch/`. Must come before the first use of a device.
+
+    Raises:
+      InputError: the variables do not say how to join.
     """
     address = os.environ.get("JAX_COORDINATOR_ADDRESS")
     if address:
         jax.distributed.initialize(
             coordinator_address=address,
-            num_processes=int(os.environ["JAX_NUM_PROCESSES"]),
-            process_id=int(os.environ["JAX_PROCESS_ID"]),
+            num_processes=_count_in("JAX_NUM_PROCESSES"),
+            process_id=_count_in("JAX_PROCESS_ID"),
         )
-    elif int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-        jax.distributed.initialize()
+    elif os.environ.get("JAX_NUM_PROCESSES") == "auto":
+        try:
+            jax.distributed.initialize()
+        except ValueError as error:
+            raise InputError(
+                f"JAX_NUM_PROCESSES is auto, but JAX does not know this cluster: {error}"
+            ) from None
+    # Set inside `srun` alone; `SLURM_NTASKS` is also there in the shell of an allocation.
+    elif int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        jax.distributed.initialize(cluster_detection_method="slurm")
+
+
+def _count_in(variable: str) -> int:
+    text = os.environ.get(variable, "")
+    if not text.isdecimal():
+        raise InputError(
+            f'{variable} is "{text}"; beside JAX_COORDINATOR_ADDRESS it must be a number.'
+        )
+    return int(text)
 
 
 def is_first_process() -> bool:

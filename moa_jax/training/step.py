@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -12,11 +13,11 @@ import jax.numpy as jnp
 import ml_collections
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from moa_jax.models.fusion import FusionModel, FusionOutput
 from moa_jax.schemas import Batch, GraphArrays
-from moa_jax.training.losses import label_distribution_cross_entropy, masked_mean
+from moa_jax.training.losses import label_distribution_cross_entropy, masked_sum
 from moa_jax.training.optimiser import make_optimiser
 
 # (params, batch, graph, rngs, train) -> output
@@ -86,7 +87,7 @@ def modality_dropout(
     draw = jax.random.uniform(rng, both.shape)
     lose_expression = both & (draw < drop_expression)
     lose_structure = both & (draw >= 1.0 - drop_structure)
-    return _replace(
+    return dataclasses.replace(
         batch,
         expression_mask=batch.expression_mask & ~lose_expression,
         structure_mask=batch.structure_mask & ~lose_structure,
@@ -95,27 +96,21 @@ def modality_dropout(
 
 def keep_only(batch: Batch, *, expression: bool, structure: bool) -> Batch:
     """The batch as seen with some modalities alone."""
-    return _replace(
+    return dataclasses.replace(
         batch,
         expression_mask=batch.expression_mask & expression,
         structure_mask=batch.structure_mask & structure,
     )
 
 
-def _replace(
-    batch: Batch, *, expression_mask: Bool[Array, " batch"], structure_mask: Bool[Array, " batch"]
-) -> Batch:
-    values = {name: getattr(batch, name) for name in Batch.__dataclass_fields__}
-    values.update(expression_mask=expression_mask, structure_mask=structure_mask)
-    return Batch(**values)
-
-
 def fusion_loss(
     output: FusionOutput, batch: Batch, config: ml_collections.FrozenConfigDict
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Sum of the losses of the three experts, each of which must answer alone.
+    """Losses of the three experts, each of which must answer alone, summed over examples.
 
     The product itself is not trained: its scales are fitted to validation compounds later.
+    Nothing is divided here: a mean over a sharded batch would wait for the other devices
+    before the backward pass can begin.
 
     Args:
       output: the model's output for the batch whose masks the model saw.
@@ -123,17 +118,17 @@ def fusion_loss(
       config: `joint_weight`, `expression_weight`, `structure_weight`.
 
     Returns:
-      The loss and its parts.
+      The weighted loss and its parts.
     """
 
-    def mean_loss(logits: Float[Array, "batch moa"], mask: Bool[Array, " batch"]) -> Array:
+    def total(logits: Float[Array, "batch moa"], mask: Bool[Array, " batch"]) -> Array:
         losses = label_distribution_cross_entropy(logits, batch.labels, batch.label_mask)
-        return masked_mean(losses, batch.weight, mask & batch.example_mask)
+        return masked_sum(losses, batch.weight, mask & batch.example_mask)
 
     parts = {
-        "joint": mean_loss(output.joint_logits, jnp.ones_like(batch.example_mask)),
-        "expression": mean_loss(output.expression_logits, batch.expression_mask),
-        "structure": mean_loss(output.structure_logits, batch.structure_mask),
+        "joint": total(output.joint_logits, jnp.ones_like(batch.example_mask)),
+        "expression": total(output.expression_logits, batch.expression_mask),
+        "structure": total(output.structure_logits, batch.structure_mask),
     }
     loss = sum(config[f"{name}_weight"] * value for name, value in parts.items())
     return loss, parts
@@ -165,6 +160,8 @@ def make_train_step(
             return fusion_loss(output, batch, config.loss)
 
         (loss, parts), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+        count = jnp.sum(jnp.where(batch.example_mask, batch.weight, 0.0))
+        loss, parts, grads = jax.tree.map(lambda total: total / count, (loss, parts, grads))
         updates, opt_state = optimiser.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         step = state.step + 1

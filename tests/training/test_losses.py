@@ -9,7 +9,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from moa_jax.training.losses import (
     balanced_weights,
     label_distribution_cross_entropy,
-    masked_mean,
+    masked_sum,
 )
 
 
@@ -55,11 +55,11 @@ def test_an_example_without_a_known_label_costs_nothing():
     np.testing.assert_array_equal(losses, [0.0])
 
 
-def test_masked_mean_equals_the_mean_of_what_is_left():
+def test_masked_sum_is_the_sum_of_what_is_left():
     values, weight = jnp.array([1.0, 2.0, jnp.nan, 4.0]), jnp.array([1.0, 3.0, 5.0, 1.0])
     mask = jnp.array([True, True, False, False])
-    np.testing.assert_allclose(masked_mean(values, weight, mask), (1 + 6) / 4)
-    np.testing.assert_array_equal(masked_mean(values, weight, jnp.zeros(4, bool)), 0.0)
+    np.testing.assert_allclose(masked_sum(values, weight, mask), 1 + 6)
+    np.testing.assert_array_equal(masked_sum(values, weight, jnp.zeros(4, bool)), 0.0)
 
 
 @pytest.mark.parametrize("power", [0.0, 1.0])
