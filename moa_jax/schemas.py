@@ -18,6 +18,8 @@ from jaxtyping import Array, Bool, Float, Float32, Int32
 
 # Version of the prepared folder's layout. A folder of another version is refused.
 PREPARED_FORMAT_VERSION = 1
+# Version of the checkpoints: raised whenever the parameters of the network change.
+CHECKPOINT_FORMAT_VERSION = 1
 
 SIGNATURE_COLUMNS = (
     "sig_id",

@@ -21,6 +21,7 @@ def out_of_fold_probs(
     *,
     num_folds: int = 5,
     seed: int = 0,
+    method_seed: int = 0,
     validation_fraction: float = 0.1,
 ) -> Float[np.ndarray, "example moa"]:
     """Fits a method once per fold of the `compound` split and predicts that fold.
@@ -30,7 +31,8 @@ def out_of_fold_probs(
       examples: all examples.
       graph: knowledge graph over their genes.
       num_folds: number of folds.
-      seed: seed of the folds and of the method.
+      seed: seed of the folds.
+      method_seed: seed of the method.
       validation_fraction: share of the training folds that becomes the validation part.
 
     Returns:
@@ -53,7 +55,7 @@ def out_of_fold_probs(
         check_no_crossing(split, examples)
         rows = split_rows(split, examples)
         fitted = method.fit(
-            examples.take(rows["train"]), examples.take(rows["validation"]), graph, seed=seed
+            examples.take(rows["train"]), examples.take(rows["validation"]), graph, seed=method_seed
         )
         probs[rows["test"]] = fitted.predict(examples.take(rows["test"]))
     return probs

@@ -50,8 +50,13 @@ class Fusion:
 
     @property
     def name(self) -> str:
+        """Name of the view among the methods."""
+        return self.name_of(self.view)
+
+    @staticmethod
+    def name_of(view: str) -> str:
         """`fusion`, or `fusion_expression` and `fusion_structure` for one modality alone."""
-        return "fusion" if self.view == "fusion" else f"fusion_{self.view}"
+        return "fusion" if view == "fusion" else f"fusion_{view}"
 
     def seen_as(self, view: str) -> Fusion:
         """The same model, trained once, asked for another view."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 import scipy.special
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from moa_jax.data.batches import evaluation_batches
@@ -71,7 +73,8 @@ def _evidence(predictor: Predictor, validation: Examples) -> list[Evidence]:
     """What each expert says of every example, in each of the three views."""
     apply_fn = make_apply_fn(predictor.model)
 
-    @jax.jit
+    # Replicated, so that every process can read all of it.
+    @functools.partial(jax.jit, out_shardings=NamedSharding(predictor.mesh, PartitionSpec()))
     def experts(params: Any, batch: Batch, graph: GraphArrays) -> Array:
         views = []
         for expression, structure in ((True, True), (True, False), (False, True)):

@@ -19,7 +19,7 @@ from moa_jax.data.examples import Examples, strata
 from moa_jax.data.features import encode, fit_features
 from moa_jax.evaluation.metrics import pool_by_compound, score
 from moa_jax.progress import say, track
-from moa_jax.schemas import Batch, GraphArrays, InputError
+from moa_jax.schemas import CHECKPOINT_FORMAT_VERSION, Batch, GraphArrays, InputError
 from moa_jax.training.checkpoints import Checkpoints
 from moa_jax.training.losses import balanced_weights
 from moa_jax.training.metric_writer import MetricWriter
@@ -32,6 +32,7 @@ from moa_jax.training.predictor import (
     make_apply_fn,
     make_model,
     predict_encoded,
+    read_description,
 )
 from moa_jax.training.sharding import make_mesh, replicate, shard
 from moa_jax.training.step import (
@@ -145,7 +146,7 @@ class Run:
         step = checkpoints.latest_step()
         if step is None:
             return state, Progress()
-        stored = checkpoints.describe(step)
+        stored = read_description(checkpoints, step, self.workdir)
         refuse_other_config(stored["config"], self.config.to_dict(), self.workdir)
         if stored["examples"] != self._examples:
             raise InputError(
@@ -157,6 +158,7 @@ class Run:
     def describe(self, progress: Progress) -> dict[str, Any]:
         """What a checkpoint says of itself: enough to build the model again."""
         return {
+            "format_version": CHECKPOINT_FORMAT_VERSION,
             "config": self.config.to_dict(),
             "features": self.features.to_json(),
             "graph_size": list(self._graph_size),

@@ -17,7 +17,7 @@ from moa_jax.data.batches import evaluation_batches
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples, FeatureSpec, encode
 from moa_jax.models.fusion import FusionModel, FusionOutput
-from moa_jax.schemas import Batch, GraphArrays
+from moa_jax.schemas import CHECKPOINT_FORMAT_VERSION, Batch, GraphArrays, InputError
 from moa_jax.training.checkpoints import Checkpoints
 from moa_jax.training.sharding import make_mesh, replicate, shard
 from moa_jax.training.step import ApplyFn, make_predict_step
@@ -147,7 +147,7 @@ def load_predictor(workdir: pathlib.Path, graph: GraphArrays, *, num_devices: in
     mesh = make_mesh(num_devices or None)
     checkpoints = Checkpoints(workdir / CHECKPOINTS, create=False)
     step = checkpoints.step_to_use()
-    stored = checkpoints.describe(step)
+    stored = read_description(checkpoints, step, workdir)
     config = ml_collections.ConfigDict(stored["config"])
     features = FeatureSpec.from_json(stored["features"])
     params = checkpoints.restore_params(step, mesh)
@@ -161,3 +161,19 @@ def load_predictor(workdir: pathlib.Path, graph: GraphArrays, *, num_devices: in
         batch_size=-(-config.training.batch_size // mesh.size) * mesh.size,
         progress=Progress(**stored["progress"]),
     )
+
+
+def read_description(checkpoints: Checkpoints, step: int, workdir: pathlib.Path) -> dict[str, Any]:
+    """What a checkpoint says of itself.
+
+    Raises:
+      InputError: it was written in another format version.
+    """
+    stored = checkpoints.describe(step)
+    version = stored.get("format_version")
+    if version != CHECKPOINT_FORMAT_VERSION:
+        raise InputError(
+            f"the checkpoints in {workdir} have format version {version}, but this program reads "
+            f"version {CHECKPOINT_FORMAT_VERSION}; use the version that wrote them."
+        )
+    return stored

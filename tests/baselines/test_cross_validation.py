@@ -31,14 +31,20 @@ def test_each_example_is_answered_by_the_model_that_never_saw_it():
     planted = planted_examples(num_compounds=40, num_moas=4)
     recorder = Recorder()
     probs = out_of_fold_probs(
-        lambda fold: recorder, planted, GRAPH, num_folds=4, seed=6, validation_fraction=0.25
+        lambda fold: recorder,
+        planted,
+        GRAPH,
+        num_folds=4,
+        seed=6,
+        method_seed=9,
+        validation_fraction=0.25,
     )
     folds = compound_folds(planted, num_folds=4, seed=6)
     np.testing.assert_array_equal(probs, np.tile(folds[:, None], (1, 4)))
     everything = set(planted.groups)
     for fold, (train, validation, seed) in enumerate(recorder.fits):
         test = {group for group, found in zip(planted.groups, folds, strict=True) if found == fold}
-        assert seed == 6
+        assert seed == 9
         assert not train & validation
         assert train | validation == everything - test
         assert len(validation) == pytest.approx(0.25 * len(train | validation), abs=2)
