@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import ml_collections
 
@@ -28,6 +28,9 @@ from moa_jax.evaluation.tables import Results, pool_results, results_markdown, w
 from moa_jax.files import atomic_path
 from moa_jax.schemas import InputError
 from moa_jax.training.predictor import VIEWS
+
+
+OPTIONS = (command_line.Option("workdir", "folder of the evaluation", "runs/main_result"),)
 
 
 def evaluate(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> tuple[Results, str]:
@@ -101,13 +104,10 @@ def main(config: ml_collections.ConfigDict, workdir: str) -> None:
     print(f"\n{table}\n\nthe evaluation: {folder}  (metrics, per MoA, predictions, splits)")
 
 
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs the program; returns its exit status."""
+    return command_line.run(main, description=__doc__, options=OPTIONS, argv=argv)
+
+
 if __name__ == "__main__":
-    sys.exit(
-        command_line.run(
-            main,
-            description=__doc__,
-            options=(
-                command_line.Option("workdir", "folder of the evaluation", "runs/main_result"),
-            ),
-        )
-    )
+    sys.exit(run())

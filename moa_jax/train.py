@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import pathlib
 import sys
+from collections.abc import Sequence
 
 import ml_collections
 
@@ -29,6 +30,9 @@ from moa_jax.training.predictor import VIEWS
 from moa_jax.training.recipe import SELECTION
 from moa_jax.training.run_folder import start_run
 from moa_jax.training.sharding import is_first_process, join_processes, one_process_first
+
+
+OPTIONS = (command_line.Option("workdir", "folder of the run", "runs/fusion"),)
 
 
 def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> tuple[Results, str]:
@@ -101,11 +105,10 @@ def main(config: ml_collections.ConfigDict, workdir: str) -> None:
         print(f"the run: {folder}  (checkpoints, metrics, plots, predictions)")
 
 
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs the program; returns its exit status."""
+    return command_line.run(main, description=__doc__, options=OPTIONS, argv=argv)
+
+
 if __name__ == "__main__":
-    sys.exit(
-        command_line.run(
-            main,
-            description=__doc__,
-            options=(command_line.Option("workdir", "folder of the run", "runs/fusion"),),
-        )
-    )
+    sys.exit(run())

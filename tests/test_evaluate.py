@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from moa_jax import evaluate
-from moa_jax.command_line import run
 from moa_jax.data.examples import build_examples
 from moa_jax.data.preparation import prepare
 from moa_jax.data.prepared import read_prepared, write_prepared
@@ -51,8 +50,7 @@ def start(folder, prepared, methods, workdir="out"):
         CONFIG.format(methods=methods, data=str(prepared), fusion=str(folder / "fusion.py"))
     )
     argv = [f"--config={config}", f"--workdir={folder / workdir}"]
-    options = (evaluate.command_line.Option("workdir", "folder"),)
-    return run(evaluate.main, description="", options=options, argv=argv)
+    return evaluate.run(argv)
 
 
 @pytest.fixture(scope="module")
