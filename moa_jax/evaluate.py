@@ -29,7 +29,6 @@ from moa_jax.files import atomic_path
 from moa_jax.schemas import InputError
 from moa_jax.training.predictor import VIEWS
 
-
 OPTIONS = (command_line.Option("workdir", "folder of the evaluation", "runs/main_result"),)
 
 

@@ -31,7 +31,6 @@ from moa_jax.training.recipe import SELECTION
 from moa_jax.training.run_folder import start_run
 from moa_jax.training.sharding import is_first_process, join_processes, one_process_first
 
-
 OPTIONS = (command_line.Option("workdir", "folder of the run", "runs/fusion"),)
 
 
