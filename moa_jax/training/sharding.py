@@ -96,9 +96,27 @@ def one_process_first() -> Iterator[None]:
     """Lets the first process go through the body before the others.
 
     For work that makes files when they are not there yet.
+
+    Raises:
+      InputError: in the other processes, where the first one failed: it would wait for them at
+        its end, and they for it here.
     """
+    if jax.process_count() == 1:
+        yield
+        return
     if not is_first_process():
-        multihost_utils.sync_global_devices("first process is done")
-    yield
-    if is_first_process() and jax.process_count() > 1:
-        multihost_utils.sync_global_devices("first process is done")
+        _hear_from_first(True)
+        yield
+        return
+    try:
+        yield
+    except Exception:
+        _hear_from_first(False)
+        raise
+    _hear_from_first(True)
+
+
+def _hear_from_first(well: bool) -> None:
+    """Waits for all processes and hands on how it went in the first one."""
+    if not multihost_utils.broadcast_one_to_all(np.asarray(well)) and not is_first_process():
+        raise InputError("the first process failed; its own message says why.")

@@ -11,6 +11,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
@@ -54,12 +55,27 @@ def initial_state(
 
     The scales of the experts are those of the configuration.
     """
-    init_rng, run_rng = jax.random.split(jax.random.key(config.seed))
-    optimiser = make_optimiser(config.training.optimiser, config.training.num_steps)
+    init = _make_init(model, config.training.optimiser, config.training.num_steps, mesh)
+    scales = np.asarray(config.expert_scales, np.float32)
+    return init(jax.random.key(config.seed), scales, batch, graph)
 
-    def init(rng: Array, batch: Batch, graph: GraphArrays) -> TrainState:
-        params = dict(model.init(rng, batch, graph, train=False)["params"])
-        params["expert_scales"] = jnp.asarray(config.expert_scales, jnp.float32)
+
+@functools.lru_cache(maxsize=8)
+def _make_init(
+    model: FusionModel,
+    config: ml_collections.FrozenConfigDict,
+    num_steps: int,
+    mesh: jax.sharding.Mesh,
+) -> Callable[[Array, Float[np.ndarray, " expert"], Batch, GraphArrays], TrainState]:
+    """Builds the jitted initialisation; runs of one model share it, as they share their steps."""
+    optimiser = make_optimiser(config, num_steps)
+
+    def init(
+        rng: Array, scales: Float[Array, " expert"], batch: Batch, graph: GraphArrays
+    ) -> TrainState:
+        init_rng, run_rng = jax.random.split(rng)
+        params = dict(model.init(init_rng, batch, graph, train=False)["params"])
+        params["expert_scales"] = scales
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
@@ -68,8 +84,7 @@ def initial_state(
             rng=run_rng,
         )
 
-    replicated = NamedSharding(mesh, PartitionSpec())
-    return jax.jit(init, out_shardings=replicated)(init_rng, batch, graph)
+    return jax.jit(init, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
 def modality_dropout(

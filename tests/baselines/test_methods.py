@@ -212,5 +212,7 @@ def test_late_fusion_without_structures_in_training_is_the_expression_method(par
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match=r"no method 'svm'; the methods are prevalence, .*fusion"):
+    with pytest.raises(
+        InputError, match=r"no method 'svm'; the methods are prevalence, .*logistics"
+    ):
         make_method("svm")

@@ -1,0 +1,179 @@
+"""The direction of imports, the homes of flax, jraph and cmapPy, and the size of files."""
+
+import ast
+import functools
+import pathlib
+
+import networkx as nx
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+MAX_LINES = 400
+HOMELESS_NAMES = ("utils", "util", "helpers", "helper", "common", "misc")
+
+# What every room may use.
+GROUND = {"schemas", "files", "progress"}
+PUBLIC_FILES = {"lincs", "knowledge", "compounds"}
+BELOW = GROUND | PUBLIC_FILES
+TRAINED = {"training", "baselines", "evaluation", "explanation"}
+PROGRAMS = {"prepare", "train", "evaluate", "explain", "predict"}
+# Room -> rooms that it may import beside itself. "" is the package's own version.
+MAY_IMPORT = {
+    "": set(),
+    "schemas": set(),
+    "files": {"schemas"},
+    "progress": set(),
+    "command_line": {"schemas"},
+    **dict.fromkeys(PUBLIC_FILES, GROUND),
+    "data": BELOW | {""},
+    "models": {"schemas"},
+    **dict.fromkeys(TRAINED, TRAINED | {"models", "data", ""} | BELOW),
+    **dict.fromkeys(PROGRAMS, TRAINED | {"models", "data", "", "command_line"} | BELOW),
+}
+# Package -> where it may be imported: rooms, or single modules.
+HOMES = {
+    "flax": ("models", "training", "baselines"),
+    "jraph": ("models.message_passing",),
+    "cmapPy": ("lincs",),
+}
+OUTSIDE = {"experiments", "launch", "configs", "tests"}
+
+
+def sources():
+    files = sorted((ROOT / "moa_jax").rglob("*.py"))
+    return {str(path.relative_to(ROOT)): path.read_text() for path in files}
+
+
+def module_of(path):
+    """`moa_jax/data/splits.py` -> `data.splits`; a package's `__init__` is the package."""
+    parts = pathlib.PurePosixPath(path).with_suffix("").parts[1:]
+    return ".".join(parts[:-1] if parts[-1:] == ("__init__",) else parts)
+
+
+@functools.cache
+def import_lines(source):
+    kinds = (ast.Import, ast.ImportFrom)
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
+
+
+def imports_of(path, source, modules):
+    """Full names of the modules that a file imports."""
+    found = []
+    for node in import_lines(source):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        else:
+            # No relative imports, so that what is imported can be read off the line.
+            assert not node.level, f"{path} has a relative import"
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [name if module_in(name) in modules else node.module for name in inside]
+    return found
+
+
+def module_in(name):
+    """The package's own module of that full name, None where it is from elsewhere."""
+    package, _, module = name.partition(".")
+    return module if package == "moa_jax" else None
+
+
+def broken_rules(files):
+    modules = {module_of(path) for path in files}
+    broken = []
+    for path, source in files.items():
+        module = module_of(path)
+        room = module.split(".")[0]
+        if room not in MAY_IMPORT:
+            broken.append(f"{path} belongs to no room")
+            continue
+        if pathlib.PurePosixPath(path).stem in HOMELESS_NAMES:
+            broken.append(f"{path} has a name that says nothing")
+        if len(source.splitlines()) > MAX_LINES:
+            broken.append(f"{path} is longer than {MAX_LINES} lines")
+        for name in imports_of(path, source, modules):
+            package = name.split(".")[0]
+            if package == "moa_jax":
+                other = name.partition(".")[2].split(".")[0]
+                if other != room and other not in MAY_IMPORT[room]:
+                    broken.append(f"{path} imports {name}")
+            elif package in OUTSIDE or not at_home(package, module):
+                broken.append(f"{path} imports {name}")
+    return broken
+
+
+def at_home(package, module):
+    homes = HOMES.get(package)
+    return homes is None or any(f"{module}.".startswith(f"{home}.") for home in homes)
+
+
+def import_cycle(files):
+    modules = {module_of(path) for path in files}
+    graph = nx.DiGraph()
+    for path, source in files.items():
+        names = map(module_in, imports_of(path, source, modules))
+        graph.add_edges_from((module_of(path), name) for name in names if name in modules)
+    try:
+        return nx.find_cycle(graph)
+    except nx.NetworkXNoCycle:
+        return []
+
+
+def test_the_package_keeps_the_rules():
+    files = sources()
+    assert len(files) > 50
+    assert broken_rules(files) == []
+
+
+def test_no_module_imports_itself_in_a_circle():
+    assert import_cycle(sources()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "culprit"),
+    [
+        ("moa_jax/lincs/gctx.py", "from moa_jax.knowledge import graph", "moa_jax.knowledge"),
+        ("moa_jax/lincs/gctx.py", "import moa_jax.compounds.tables", "moa_jax.compounds.tables"),
+        ("moa_jax/compounds/tables.py", "from moa_jax import data", "moa_jax.data"),
+        ("moa_jax/knowledge/graph.py", "import flax.linen as nn", "flax.linen"),
+        (
+            "moa_jax/data/splits.py",
+            "from moa_jax.models.fusion import FusionModel",
+            "moa_jax.models",
+        ),
+        ("moa_jax/data/splits.py", "from flax import struct", "flax"),
+        ("moa_jax/models/fusion.py", "from moa_jax.data import splits", "moa_jax.data"),
+        ("moa_jax/models/fusion.py", "from jraph import GraphsTuple", "jraph"),
+        ("moa_jax/training/fit.py", "def late():\n    import jraph", "jraph"),
+        ("moa_jax/evaluation/metrics.py", "import flax", "flax"),
+        ("moa_jax/data/splits.py", "from cmapPy.pandasGEXpress import parse", "cmapPy"),
+        ("moa_jax/baselines/logistic.py", "from moa_jax.train import train", "moa_jax.train"),
+        ("moa_jax/predict.py", "from moa_jax import train", "moa_jax.train"),
+        ("moa_jax/schemas.py", "from moa_jax.files import write_json", "moa_jax.files"),
+        ("moa_jax/train.py", "from experiments.main_result import run", "experiments"),
+        ("moa_jax/train.py", "import launch", "launch"),
+        ("moa_jax/train.py", "from configs import fusion", "configs"),
+    ],
+)
+def test_a_planted_import_is_found(path, line, culprit):
+    files = sources()
+    files[path] += f"\n{line}\n"
+    (found,) = broken_rules(files)
+    assert found.startswith(f"{path} imports {culprit}")
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "rule"),
+    [
+        ("moa_jax/data/utils.py", "", "moa_jax/data/utils.py has a name that says nothing"),
+        ("moa_jax/attic/old.py", "", "moa_jax/attic/old.py belongs to no room"),
+        ("moa_jax/loose.py", "", "moa_jax/loose.py belongs to no room"),
+        ("moa_jax/data/long.py", "\n" * 401, "moa_jax/data/long.py is longer than 400 lines"),
+    ],
+)
+def test_a_planted_file_is_found(path, source, rule):
+    assert broken_rules({**sources(), path: source}) == [rule]
+
+
+def test_a_planted_circle_is_found():
+    files = sources()
+    files["moa_jax/data/prepared.py"] += "\nfrom moa_jax.data.embedded import open_dataset\n"
+    assert ("data.prepared", "data.embedded") in import_cycle(files)

@@ -1,0 +1,126 @@
+"""Every config loads, every key is read by someone, and the full-size model can be built."""
+
+import ast
+import dataclasses
+import functools
+import pathlib
+import re
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import FrozenConfigDict
+
+from configs import fusion, main_result, smoke
+from moa_jax.command_line import load_config
+from moa_jax.data.features import encode, fit_features
+from moa_jax.data.graph_arrays import graph_arrays
+from moa_jax.data.preparation_settings import settings_from_config
+from moa_jax.models.fusion import FusionModel
+from moa_jax.training.predictor import make_apply_fn, make_model
+from moa_jax.training.sharding import make_mesh
+from moa_jax.training.step import initial_state, make_train_step
+from tests import synthetic
+
+ROOT = pathlib.Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").rglob("*.py"))
+LANDMARKS, MOAS = 978, 50
+
+
+def leaves(values, prefix=""):
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+@functools.cache
+def names_read():
+    """What the package reads by name: attributes, subscripts, and what f-strings make."""
+    names = set()
+    for path in (ROOT / "moa_jax").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                names.add(node.attr)
+            elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+                names.add(str(node.slice.value))
+            elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.JoinedStr):
+                parts = [getattr(part, "value", None) for part in node.slice.values]
+                names.add("".join(part if isinstance(part, str) else r"\w+" for part in parts))
+    return re.compile("|".join(sorted(names - {r"\w+"})))
+
+
+def unread(config):
+    """Keys of a config that nothing in the package reads."""
+    # The model's attributes are handed over together.
+    attributes = {field.name for field in dataclasses.fields(FusionModel)}
+    keys = [(key, key.split(".")[-1]) for key in leaves(config.to_dict())]
+    return [
+        key
+        for key, name in keys
+        if not (name in attributes if key.startswith("model.") else names_read().fullmatch(name))
+    ]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_loads_and_names_its_command(path):
+    load_config(str(path))
+    text = ast.get_docstring(ast.parse(path.read_text()))
+    assert f"--config={path.relative_to(ROOT)}" in text
+    assert re.search(r"python -m moa_jax\.\w+ ", text)
+
+
+@pytest.mark.parametrize("name", ["simulated", "lincs2020", "phase1_consensus", "phase2_consensus"])
+def test_every_release_config_has_all_settings_and_no_other(name, tmp_path):
+    config = load_config(str(ROOT / f"configs/data/{name}.py"))
+    config.raw_dir = str(tmp_path)
+    assert settings_from_config(config).release == config.release
+
+
+def test_every_key_is_read_by_someone():
+    assert unread(fusion.get_config()) == []
+    assert unread(main_result.get_config()) == []
+
+
+@pytest.mark.parametrize("key", ["training.momentum", "model.depth", "frobnicate"])
+def test_a_planted_key_that_nobody_reads_is_found(key):
+    config = fusion.get_config()
+    with config.unlocked():
+        config.update_from_flattened_dict({key: 1})
+    assert unread(config) == [key]
+
+
+def test_the_smoke_config_has_the_keys_of_the_full_one():
+    assert list(leaves(smoke.get_config().to_dict())) == list(leaves(fusion.get_config().to_dict()))
+
+
+@pytest.mark.parametrize("module", [fusion, smoke])
+def test_the_full_size_model_can_be_built_and_trained(module):
+    """Shapes alone: nothing is computed, so the real sizes cost nothing."""
+    config = FrozenConfigDict(module.get_config())
+    knowledge = synthetic.make_knowledge_graph(LANDMARKS)
+    examples = dataclasses.replace(
+        synthetic.make_raw_examples(num_landmarks=LANDMARKS),
+        moas=tuple(f"moa {row}" for row in range(MOAS)),
+        labels=np.eye(MOAS, dtype=np.float32)[np.arange(24) % MOAS],
+    )
+    features = fit_features(examples, knowledge.genes.iloc[:LANDMARKS])
+    graph = graph_arrays(knowledge, restart=config.graph.restart, num_steps=config.graph.num_steps)
+    batch = synthetic.make_batch(
+        encode(examples, features), np.arange(24), config.training.batch_size, num_shards=1
+    )
+    model = make_model(config.model, features, (knowledge.num_genes, knowledge.num_terms))
+    state = jax.eval_shape(
+        lambda batch, graph: initial_state(model, config, batch, graph, make_mesh(1)), batch, graph
+    )
+    step = make_train_step(make_apply_fn(model), config.training)
+    after, metrics = jax.eval_shape(step, state, batch, graph)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), state
+    )
+    assert {value.shape for value in metrics.values()} == {()}
+    logits = state.params["joint_logits"]["kernel"]
+    assert logits.shape == (config.model.hidden, MOAS)
+    # Readers of the configuration expect a schedule that fits into the run.
+    assert config.training.eval_every <= config.training.num_steps
