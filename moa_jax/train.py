@@ -29,7 +29,12 @@ from moa_jax.training.plots import plot_curves, plot_per_moa
 from moa_jax.training.predictor import VIEWS
 from moa_jax.training.recipe import SELECTION
 from moa_jax.training.run_folder import start_run
-from moa_jax.training.sharding import is_first_process, join_processes, one_process_first
+from moa_jax.training.sharding import (
+    is_first_process,
+    join_processes,
+    make_training_mesh,
+    one_process_first,
+)
 
 OPTIONS = (command_line.Option("workdir", "folder of the run", "runs/fusion"),)
 
@@ -61,12 +66,14 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> tuple[Res
     check_no_crossing(split, examples)
     parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
     say(", ".join(f"{part} {part_of.num_examples} signatures" for part, part_of in parts.items()))
-    with one_process_first():
-        start_run(workdir, config, split, dataset)
 
+    # What can be refused is refused before the folder of the run is made.
+    make_training_mesh(config.num_devices, config.training.batch_size)
     fusion = Fusion(config, workdir)
     methods = [fusion.seen_as(view) for view in VIEWS]
     methods += [make_method(name) for name in config.baselines]
+    with one_process_first():
+        start_run(workdir, config, split, dataset)
     probs = {}
     for method in methods:
         fitted = method.fit(parts["train"], parts["validation"], dataset.graph, seed=config.seed)

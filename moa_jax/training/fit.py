@@ -34,7 +34,7 @@ from moa_jax.training.predictor import (
     predict_encoded,
     read_description,
 )
-from moa_jax.training.sharding import make_mesh, replicate, shard
+from moa_jax.training.sharding import make_training_mesh, replicate, shard
 from moa_jax.training.step import (
     TrainState,
     initial_state,
@@ -71,6 +71,9 @@ class Run:
           graph: the knowledge graph.
           graph_size: number of gene nodes and of term nodes.
           workdir: folder of checkpoints and metrics.
+
+        Raises:
+          InputError: the configuration's batch or devices do not fit the machine.
         """
         self.config = config
         self.validation = validation
@@ -80,7 +83,7 @@ class Run:
         self._examples = [_digest(train), None if validation is None else _digest(validation)]
         self._train = encode(train, self.features, weight=weight)
         self._validation = None if validation is None else encode(validation, self.features)
-        self.mesh = make_mesh(config.num_devices or None)
+        self.mesh = make_training_mesh(config.num_devices, config.training.batch_size)
         self.model = make_model(config.model, self.features, graph_size)
         self.graph = replicate(graph, self.mesh)
         self._graph_size = graph_size

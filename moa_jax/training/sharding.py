@@ -21,9 +21,38 @@ def make_mesh(num_devices: int | None = None) -> Mesh:
     """A mesh over the first `num_devices` devices of all processes (all where None).
 
     The axis is Auto: with Explicit axes linen's Dropout and graph gathers raise.
+
+    Raises:
+      InputError: there are fewer devices, or one of several processes would be left without.
     """
+    found = jax.device_count()
+    if num_devices is not None and num_devices > found:
+        raise InputError(f"config.num_devices is {num_devices}, but there are {found} devices.")
+    if jax.process_count() > 1 and num_devices not in (None, found):
+        raise InputError(
+            f"config.num_devices is {num_devices}; several processes use all {found} devices (0)."
+        )
     devices = jax.devices()[:num_devices]
     return jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def make_training_mesh(num_devices: int, batch_size: int) -> Mesh:
+    """The mesh of a training run.
+
+    Args:
+      num_devices: devices to use; 0 means all.
+      batch_size: examples per step, split over the devices.
+
+    Raises:
+      InputError: there are fewer devices, or the batch cannot be split over them.
+    """
+    mesh = make_mesh(num_devices or None)
+    if batch_size % mesh.size:
+        raise InputError(
+            f"config.training.batch_size is {batch_size}, which is no multiple of the "
+            f"{mesh.size} devices."
+        )
+    return mesh
 
 
 def replicate(tree: Tree, mesh: Mesh) -> Tree:

@@ -1,0 +1,177 @@
+"""The train program on a tiny simulated release: its files, its second start, what it refuses."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import image
+
+from configs import smoke
+from moa_jax import command_line
+from moa_jax.data.preparation import prepare
+from moa_jax.data.prepared import write_prepared
+from moa_jax.files import read_json, write_json
+from moa_jax.train import OPTIONS, main
+from moa_jax.training.metric_writer import read_metrics
+from moa_jax.training.run_folder import open_run
+from tests import tiny_release
+
+METHODS = ("fusion", "fusion_expression", "fusion_structure", *smoke.get_config().baselines)
+FILES = (
+    "config.json",
+    "data_manifest.json",
+    "split.json",
+    "genes.parquet",
+    "metrics.jsonl",
+    "metrics.json",
+    "per_moa.csv",
+    "compound_predictions.csv",
+    "plots/curves.png",
+    "plots/per_moa.png",
+)
+FOLDERS = ("graph", "checkpoints", "selection/checkpoints", "tensorboard")
+
+
+def start(*flags):
+    """Runs the program and returns its exit status."""
+    argv = ["--config=configs/smoke.py", "--config.num_devices=1", *flags]
+    return command_line.run(main, description="", options=OPTIONS, argv=argv)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("train")
+    raw = tiny_release.make_release(folder / "raw")
+    write_prepared(folder / "prepared", prepare(tiny_release.config_of(raw)))
+    return folder / "prepared"
+
+
+@pytest.fixture(scope="module")
+def run(prepared, tmp_path_factory):
+    """Folder of a finished run."""
+    folder = tmp_path_factory.mktemp("train") / "run"
+    assert start(f"--config.data={prepared}", f"--workdir={folder}") == 0
+    return folder
+
+
+def test_the_folder_holds_everything(run, prepared):
+    assert all((run / name).stat().st_size for name in FILES)
+    assert all(any((run / name).iterdir()) for name in FOLDERS)
+    config = smoke.get_config()
+    config.update({"data": str(prepared), "num_devices": 1})
+    assert read_json(run / "config.json") == json.loads(config.to_json())
+    assert read_json(run / "data_manifest.json") == read_json(prepared / "manifest.json")
+    assert open_run(run, num_devices=1).manifest["release"] == "simulated"
+
+
+def test_every_method_is_scored_on_the_same_compounds(run):
+    metrics = read_json(run / "metrics.json")
+    assert tuple(sorted(metrics)) == tuple(sorted(METHODS))
+    assert len({scores["num_compounds"] for scores in metrics.values()}) == 1
+    predictions = pd.read_csv(run / "compound_predictions.csv")
+    parts = read_json(run / "split.json")["parts"]
+    num_test = metrics["fusion"]["num_compounds"]
+    assert 0 < num_test <= sum(part == "test" for part in parts.values())
+    assert predictions.groupby("method").size().to_dict() == dict.fromkeys(METHODS, num_test)
+    probs = predictions.drop(columns=["method", "compound_group", "moas"]).to_numpy()
+    assert ((probs >= 0) & (probs <= 1)).all()
+    fusion = probs[predictions["method"] == "fusion"]
+    np.testing.assert_allclose(fusion.sum(axis=1), 1.0, rtol=1e-5)
+    assert set(pd.read_csv(run / "per_moa.csv")["method"]) == set(METHODS)
+
+
+def test_the_losses_are_written_every_few_steps(run):
+    config = smoke.get_config().training
+    steps = [
+        line["step"] for line in read_metrics(run / "selection" / "metrics.jsonl") if "loss" in line
+    ]
+    assert steps == list(range(config.log_every, config.num_steps + 1, config.log_every))
+
+
+def test_the_plots_are_pictures(run):
+    for path in (run / "plots").iterdir():
+        pixels = image.imread(path)
+        assert pixels.ndim == 3
+        assert pixels.std() > 0.01
+
+
+def test_a_second_start_trains_nothing_and_gives_the_same_bytes(run, prepared, capfd):
+    before = {name: (run / name).read_bytes() for name in FILES}
+    assert start(f"--config.data={prepared}", f"--workdir={run}") == 0
+    told = capfd.readouterr()
+    assert f"continuing {run} at step" in told.err
+    assert "simulated: " in told.out
+    assert f"the run: {run}" in told.out
+    assert {name: (run / name).read_bytes() for name in FILES} == before
+
+
+def refusal(capfd, *flags):
+    """The one sentence that a refused start leaves."""
+    capfd.readouterr()
+    assert start(*flags) == 2
+    told = capfd.readouterr()
+    lines = told.err.strip().splitlines()
+    assert not told.out
+    assert lines[-1].startswith("error: ")
+    assert sum(line.startswith("error: ") for line in lines) == 1
+    return lines[-1]
+
+
+def test_an_unknown_key_is_refused(capfd, tmp_path):
+    sentence = refusal(capfd, "--config.training.batchsize=8", f"--workdir={tmp_path / 'run'}")
+    assert 'has no key "training.batchsize"; did you mean "training.batch_size"?' in sentence
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_prepared_folder_of_another_version_is_refused(capfd, tmp_path):
+    write_json(tmp_path / "prepared" / "manifest.json", {"format_version": 99})
+    workdir = tmp_path / "run"
+    sentence = refusal(capfd, f"--config.data={tmp_path / 'prepared'}", f"--workdir={workdir}")
+    assert "has format version 99, but this program reads version" in sentence
+    assert not workdir.exists()
+
+
+def test_a_folder_of_a_run_with_another_config_is_refused(capfd, run, prepared):
+    before = (run / "metrics.json").read_bytes()
+    flags = (f"--config.data={prepared}", f"--workdir={run}", "--config.min_compounds=6")
+    assert "min_compounds=5, not 6; choose another --workdir." in refusal(capfd, *flags)
+    assert (run / "metrics.json").read_bytes() == before
+
+
+def test_a_folder_of_a_run_on_other_data_is_refused(capfd, run, prepared):
+    manifest = read_json(prepared / "manifest.json")
+    try:
+        write_json(prepared / "manifest.json", {**manifest, "release": "another"})
+        sentence = refusal(capfd, f"--config.data={prepared}", f"--workdir={run}")
+    finally:
+        write_json(prepared / "manifest.json", manifest)
+    assert "holds a run on other data; choose another --workdir." in sentence
+
+
+def test_a_data_folder_that_is_not_there_is_refused(capfd, tmp_path):
+    sentence = refusal(capfd, f"--config.data={tmp_path / 'none'}", f"--workdir={tmp_path / 'run'}")
+    assert "there is no prepared folder" in sentence
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--config.num_devices=3", "batch_size is 32, which is no multiple of the 3 devices"),
+        ("--config.baselines=('svm',)", "there is no method 'svm'; the methods are prevalence"),
+        ("--config.num_devices=99", "num_devices is 99, but there are 8 devices"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_the_folder_is_made(
+    capfd, prepared, tmp_path, flag, message
+):
+    workdir = tmp_path / "run"
+    assert message in refusal(capfd, f"--config.data={prepared}", f"--workdir={workdir}", flag)
+    assert not workdir.exists()
+
+
+def test_metrics_are_json_without_nan(run):
+    def refuse(text):
+        raise AssertionError(text)
+
+    json.loads((run / "metrics.json").read_text(), parse_constant=refuse)
