@@ -43,10 +43,14 @@ class Progress:
     num_stale: int = 0
 
     def after(self, step: int, value: float) -> Progress:
-        """Progress after an evaluation at `step` that scored `value`."""
+        """Progress after an evaluation at `step` that scored `value`.
+
+        Of equal scores the last is the best, as for the checkpoint manager, but it is no advance.
+        """
         if self.best_score is None or value > self.best_score:
             return Progress(best_score=value, best_step=step)
-        return dataclasses.replace(self, num_stale=self.num_stale + 1)
+        best_step = step if value == self.best_score else self.best_step
+        return dataclasses.replace(self, best_step=best_step, num_stale=self.num_stale + 1)
 
 
 @dataclasses.dataclass(frozen=True)

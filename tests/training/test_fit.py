@@ -11,6 +11,7 @@ import time
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 from ml_collections import FrozenConfigDict
 from sklearn.metrics import log_loss
@@ -109,7 +110,7 @@ def test_the_best_step_is_the_one_that_predicts(tmp_path):
         if "validation/fusion/macro_auprc" in line
     }
     assert list(scores) == [3, 6, 9, 12]
-    assert predictor.progress.best_step == max(scores, key=scores.get)
+    assert predictor.progress.best_step == max(scores, key=lambda step: (scores[step], step))
     assert predictor.progress.best_score == max(scores.values())
 
 
@@ -228,3 +229,14 @@ def test_an_unknown_folder_holds_no_model(tmp_path):
     graph = graph_arrays(GRAPH, restart=0.5, num_steps=2)
     with pytest.raises(InputError, match="there are no checkpoints in"):
         load_predictor(tmp_path / "nothing", graph)
+
+
+def test_a_checkpoint_opens_without_our_code(uninterrupted):
+    folder, predictor = uninterrupted
+    newest = max((folder / "checkpoints").iterdir(), key=lambda path: int(path.name))
+    best = folder / "checkpoints" / str(predictor.progress.best_step)
+    params = ocp.StandardCheckpointer().restore(best / "params")
+    assert_equal_trees(params, predictor.params)
+    description = json.loads((newest / "description" / "metadata").read_text())
+    assert description["features"]["moas"] == list(predictor.features.moas)
+    assert description["config"]["training"]["num_steps"] == 6
