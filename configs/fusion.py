@@ -2,7 +2,10 @@
 
     python -m moa_jax.train --config=configs/fusion.py --workdir=runs/fusion
 
-trains on the embedded simulated release; `--config.data=FOLDER` names another prepared folder.
+trains on the embedded simulated release (a minute and a half on two CPU cores);
+`--config.data=FOLDER` names another prepared folder. On LINCS 2020 (configs/data/lincs2020.py) a
+fold takes four minutes; over five folds macro AUPRC is .501, top-1 .565, from expression alone .311
+and .386: experiments/main_result/README.md.
 """
 
 import ml_collections
