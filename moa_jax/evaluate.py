@@ -32,7 +32,7 @@ from moa_jax.training.predictor import VIEWS
 OPTIONS = (command_line.Option("workdir", "folder of the evaluation", "runs/main_result"),)
 
 
-def evaluate(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> tuple[Results, str]:
+def evaluate(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     """Out-of-fold results of every method of a configuration.
 
     Args:
@@ -40,7 +40,7 @@ def evaluate(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> tuple[
       workdir: folder of the evaluation.
 
     Returns:
-      Pooled predictions of every method, and the name of the release.
+      Pooled predictions of every method.
 
     Raises:
       InputError: the configuration or the data cannot be used, or a compound is on two sides.
@@ -58,7 +58,7 @@ def evaluate(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> tuple[
         )
         for name, method_of in makers.items()
     }
-    return pool_results(probs, examples), dataset.manifest["release"]
+    return pool_results(probs, examples, dataset.manifest["release"])
 
 
 def method_makers(
@@ -95,10 +95,10 @@ def main(config: ml_collections.ConfigDict, workdir: str) -> None:
       InputError: something the user gave cannot be used.
     """
     folder = pathlib.Path(workdir)
-    results, release = evaluate(config, folder)
+    results = evaluate(config, folder)
     write_results(folder, results)
-    table = results_markdown(results, release)
-    with atomic_path(folder / "table.md") as temporary:
+    table = results_markdown(results)
+    with atomic_path(folder / results.file_name("table.md")) as temporary:
         temporary.write_text(table + "\n")
     print(f"\n{table}\n\nthe evaluation: {folder}  (metrics, per MoA, predictions, splits)")
 

@@ -39,7 +39,7 @@ from moa_jax.training.sharding import (
 OPTIONS = (command_line.Option("workdir", "folder of the run", "runs/fusion"),)
 
 
-def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> tuple[Results, str]:
+def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     """Trains one fold and scores its test part.
 
     Args:
@@ -48,7 +48,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> tuple[Res
 
     Returns:
       Pooled predictions of the fusion model's views and of `config.baselines` for the test
-      part, and the name of the release.
+      part.
 
     Raises:
       InputError: the configuration or the data cannot be used.
@@ -78,21 +78,22 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> tuple[Res
     for method in methods:
         fitted = method.fit(parts["train"], parts["validation"], dataset.graph, seed=config.seed)
         probs[method.name] = fitted.predict(parts["test"])
-    return pool_results(probs, parts["test"]), dataset.manifest["release"]
+    return pool_results(probs, parts["test"], dataset.manifest["release"])
 
 
-def write_run_results(workdir: pathlib.Path, results: Results, release: str) -> None:
+def write_run_results(workdir: pathlib.Path, results: Results) -> None:
     """Writes tables and plots of a run into its folder."""
     write_results(workdir, results)
+    plots = workdir / "plots"
     runs = {"final": workdir / METRICS_FILE, "selection": workdir / SELECTION / METRICS_FILE}
     lines = {label: read_metrics(path) for label, path in runs.items() if path.exists()}
-    plot_curves(workdir / "plots" / "curves.png", lines, title=release)
+    plot_curves(plots / results.file_name("curves.png"), lines, title=results.release)
     plot_per_moa(
-        workdir / "plots" / "per_moa.png",
+        plots / results.file_name("per_moa.png"),
         results.probs["fusion"],
         results.labels,
         results.moas,
-        title=f"fusion, {release}",
+        title=f"fusion, {results.release}",
     )
 
 
@@ -104,10 +105,10 @@ def main(config: ml_collections.ConfigDict, workdir: str) -> None:
     """
     join_processes()
     folder = pathlib.Path(workdir)
-    results, release = train(config, folder)
+    results = train(config, folder)
     if is_first_process():
-        write_run_results(folder, results, release)
-        print(f"\n{results_markdown(results, release)}\n")
+        write_run_results(folder, results)
+        print(f"\n{results_markdown(results)}\n")
         print(f"the run: {folder}  (checkpoints, metrics, plots, predictions)")
 
 

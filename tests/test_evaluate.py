@@ -62,20 +62,20 @@ def evaluated(prepared, tmp_path_factory):
 
 def test_every_compound_is_predicted_once_by_every_method(evaluated, prepared):
     examples = build_examples(read_prepared(prepared))
-    predictions = pd.read_csv(evaluated / "compound_predictions.csv")
+    predictions = pd.read_csv(evaluated / "simulated_compound_predictions.csv")
     for _, rows in predictions.groupby("method"):
         assert sorted(rows["compound_group"]) == sorted(set(examples.groups))
         probs = rows[list(examples.moas)].to_numpy()
         assert np.isfinite(probs).all()
         assert (probs >= 0).all()
         assert (probs <= 1).all()
-    assert list(json.loads((evaluated / "metrics.json").read_text())) == sorted(
+    assert list(json.loads((evaluated / "simulated_metrics.json").read_text())) == sorted(
         (*PLAIN, "fusion", "fusion_expression")
     )
 
 
 def test_the_planted_signal_is_found(evaluated):
-    metrics = json.loads((evaluated / "metrics.json").read_text())
+    metrics = json.loads((evaluated / "simulated_metrics.json").read_text())
     chance = metrics["prevalence"]["macro_auprc"]
     assert metrics["product_of_logistics"]["macro_auprc"] > 2 * chance
 
@@ -91,7 +91,7 @@ def test_the_folds_are_published_and_do_not_leak(evaluated, prepared):
 
 
 def test_the_table_names_the_release_and_every_method(evaluated):
-    table = (evaluated / "table.md").read_text()
+    table = (evaluated / "simulated_table.md").read_text()
     assert table.startswith("simulated: ")
     assert all(f"| {name}" in table for name in (*PLAIN, "fusion", "fusion_expression"))
 
@@ -99,7 +99,12 @@ def test_the_table_names_the_release_and_every_method(evaluated):
 def test_two_evaluations_give_equal_bytes(evaluated, prepared, tmp_path):
     for workdir in ("first", "second"):
         assert start(tmp_path, prepared, PLAIN, workdir) == 0
-    for name in ("metrics.json", "per_moa.csv", "compound_predictions.csv", "table.md"):
+    for name in (
+        "simulated_metrics.json",
+        "simulated_per_moa.csv",
+        "simulated_compound_predictions.csv",
+        "simulated_table.md",
+    ):
         first, second = (tmp_path / workdir / name for workdir in ("first", "second"))
         assert first.read_bytes() == second.read_bytes()
 

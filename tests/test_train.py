@@ -24,11 +24,11 @@ FILES = (
     "split.json",
     "genes.parquet",
     "metrics.jsonl",
-    "metrics.json",
-    "per_moa.csv",
-    "compound_predictions.csv",
-    "plots/curves.png",
-    "plots/per_moa.png",
+    "simulated_metrics.json",
+    "simulated_per_moa.csv",
+    "simulated_compound_predictions.csv",
+    "plots/simulated_curves.png",
+    "plots/simulated_per_moa.png",
 )
 FOLDERS = ("graph", "checkpoints", "selection/checkpoints", "tensorboard")
 
@@ -66,10 +66,10 @@ def test_the_folder_holds_everything(run, prepared):
 
 
 def test_every_method_is_scored_on_the_same_compounds(run):
-    metrics = read_json(run / "metrics.json")
+    metrics = read_json(run / "simulated_metrics.json")
     assert tuple(sorted(metrics)) == tuple(sorted(METHODS))
     assert len({scores["num_compounds"] for scores in metrics.values()}) == 1
-    predictions = pd.read_csv(run / "compound_predictions.csv")
+    predictions = pd.read_csv(run / "simulated_compound_predictions.csv")
     parts = read_json(run / "split.json")["parts"]
     num_test = metrics["fusion"]["num_compounds"]
     assert 0 < num_test <= sum(part == "test" for part in parts.values())
@@ -78,7 +78,7 @@ def test_every_method_is_scored_on_the_same_compounds(run):
     assert ((probs >= 0) & (probs <= 1)).all()
     fusion = probs[predictions["method"] == "fusion"]
     np.testing.assert_allclose(fusion.sum(axis=1), 1.0, rtol=1e-5)
-    assert set(pd.read_csv(run / "per_moa.csv")["method"]) == set(METHODS)
+    assert set(pd.read_csv(run / "simulated_per_moa.csv")["method"]) == set(METHODS)
 
 
 def test_the_losses_are_written_every_few_steps(run):
@@ -133,10 +133,10 @@ def test_a_prepared_folder_of_another_version_is_refused(capfd, tmp_path):
 
 
 def test_a_folder_of_a_run_with_another_config_is_refused(capfd, run, prepared):
-    before = (run / "metrics.json").read_bytes()
+    before = (run / "simulated_metrics.json").read_bytes()
     flags = (f"--config.data={prepared}", f"--workdir={run}", "--config.min_compounds=6")
     assert "min_compounds=5, not 6; choose another --workdir." in refusal(capfd, *flags)
-    assert (run / "metrics.json").read_bytes() == before
+    assert (run / "simulated_metrics.json").read_bytes() == before
 
 
 def test_a_folder_of_a_run_on_other_data_is_refused(capfd, run, prepared):
@@ -174,4 +174,4 @@ def test_metrics_are_json_without_nan(run):
     def refuse(text):
         raise AssertionError(text)
 
-    json.loads((run / "metrics.json").read_text(), parse_constant=refuse)
+    json.loads((run / "simulated_metrics.json").read_text(), parse_constant=refuse)

@@ -30,12 +30,18 @@ class Results:
       labels: 1 where the compound has the MoA, else 0.
       compounds: compound group of each row.
       moas: MoA of each column.
+      release: name of the release, which heads every table.
     """
 
     probs: Mapping[str, Float[np.ndarray, "compound moa"]]
     labels: Float[np.ndarray, "compound moa"]
     compounds: tuple[str, ...]
     moas: tuple[str, ...]
+    release: str
+
+    def file_name(self, name: str) -> str:
+        """`name`, marked where the release is simulated."""
+        return f"simulated_{name}" if "simulated" in self.release.lower() else name
 
     def scores(self) -> dict[str, dict[str, float | int]]:
         """Headline metrics of each method, in the order of `probs`."""
@@ -43,9 +49,9 @@ class Results:
 
 
 def pool_results(
-    probs: Mapping[str, Float[np.ndarray, "example moa"]], examples: Examples
+    probs: Mapping[str, Float[np.ndarray, "example moa"]], examples: Examples, release: str
 ) -> Results:
-    """Pools each method's predictions for the same examples by compound group."""
+    """Pools each method's predictions for the same examples of a release by compound group."""
     pooled = {
         method: pool_by_compound(values, examples.labels, examples.groups)
         for method, values in probs.items()
@@ -56,6 +62,7 @@ def pool_results(
         labels=labels,
         compounds=compounds,
         moas=examples.moas,
+        release=release,
     )
 
 
@@ -99,6 +106,8 @@ def _cell(value: Any) -> str:
 def write_results(folder: str | os.PathLike[str], results: Results) -> None:
     """Writes the results of an evaluation into `folder`; equal results give equal bytes.
 
+    Names of files about a simulated release begin with `simulated_`.
+
     - `metrics.json`: method -> headline metrics; null where a metric is not defined.
     - `per_moa.csv`: one row per method and MoA.
     - `compound_predictions.csv`: one row per method and compound: its MoAs (separated by `|`)
@@ -126,9 +135,9 @@ def write_results(folder: str | os.PathLike[str], results: Results) -> None:
         table.insert(1, "compound_group", list(results.compounds))
         table.insert(2, "moas", true_moas)
         predictions.append(table)
-    _write_csv(folder / "per_moa.csv", per_moa)
-    _write_csv(folder / "compound_predictions.csv", predictions)
-    write_json(folder / "metrics.json", metrics)
+    _write_csv(folder / results.file_name("per_moa.csv"), per_moa)
+    _write_csv(folder / results.file_name("compound_predictions.csv"), predictions)
+    write_json(folder / results.file_name("metrics.json"), metrics)
 
 
 def _json_number(value: float | int) -> float | int | None:
@@ -142,13 +151,8 @@ def _write_csv(path: pathlib.Path, tables: list[pd.DataFrame]) -> None:
         )
 
 
-def results_markdown(results: Results, release: str) -> str:
-    """The table of headline metrics under a line that names the data.
-
-    Args:
-      results: what was scored.
-      release: name of the release; a simulated one says so.
-    """
+def results_markdown(results: Results) -> str:
+    """The table of headline metrics under a line that names the release."""
     rows = [{"method": method, **scores} for method, scores in results.scores().items()]
     count = f"{len(results.compounds)} compounds, {len(results.moas)} MoAs"
-    return f"{release}: {count}, scored per compound\n\n{markdown_table(rows)}"
+    return f"{results.release}: {count}, scored per compound\n\n{markdown_table(rows)}"

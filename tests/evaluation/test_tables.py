@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from moa_jax.evaluation.metrics import average_precision, score
-from moa_jax.evaluation.tables import Results, markdown_table, write_results
+from moa_jax.evaluation.tables import Results, markdown_table, results_markdown, write_results
 from moa_jax.schemas import InputError
 
 
@@ -19,6 +19,7 @@ def results():
         labels=labels,
         compounds=("AAA", "BBB", "CCC", "DDD"),
         moas=("HDAC inhibitor", "inhibitor, other", "unseen"),
+        release="LINCS 2020",
     )
 
 
@@ -88,3 +89,15 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path, results):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write"):
         write_results(tmp_path / "file" / "results", results)
+
+
+def test_simulated_results_say_so_in_every_name_and_heading(tmp_path, results):
+    simulated = dataclasses.replace(results, release="simulated")
+    write_results(tmp_path, simulated)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "simulated_compound_predictions.csv",
+        "simulated_metrics.json",
+        "simulated_per_moa.csv",
+    ]
+    assert results_markdown(simulated).startswith("simulated: 4 compounds, 3 MoAs")
+    assert results_markdown(results).startswith("LINCS 2020: 4 compounds, 3 MoAs")
