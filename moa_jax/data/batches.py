@@ -11,10 +11,10 @@ from moa_jax.compounds.molecular_graph import MolecularGraph, num_atom_features,
 from moa_jax.data.features import EncodedExamples
 from moa_jax.schemas import Batch, MoleculeBatch
 
-# Padded atom and bond counts are multiples of these per shard example, so that a run compiles
-# a handful of programs at most.
-ATOM_BUCKET = 8
-BOND_BUCKET = 16
+# Padded atom and bond counts are multiples of these per shard example, and of the least ones in
+# small batches, so that a run compiles a handful of programs at most.
+ATOM_BUCKET, LEAST_ATOM_BUCKET = 8, 512
+BOND_BUCKET, LEAST_BOND_BUCKET = 16, 1024
 
 
 def training_rows(
@@ -97,8 +97,8 @@ def _stack(shards: list[list[MolecularGraph | None]]) -> MoleculeBatch:
     """Flattens each shard's molecules and pads all shards to one size."""
     atoms = max(sum(graph.num_atoms for graph in shard if graph) for shard in shards)
     bonds = max(sum(graph.num_bonds for graph in shard if graph) for shard in shards)
-    num_atoms = _bucket(atoms, ATOM_BUCKET * len(shards[0]))
-    num_bonds = _bucket(bonds, BOND_BUCKET * len(shards[0]))
+    num_atoms = _bucket(atoms, max(LEAST_ATOM_BUCKET, ATOM_BUCKET * len(shards[0])))
+    num_bonds = _bucket(bonds, max(LEAST_BOND_BUCKET, BOND_BUCKET * len(shards[0])))
     flat = [_flatten(shard, num_atoms, num_bonds) for shard in shards]
     return MoleculeBatch(**{name: np.stack([shard[name] for shard in flat]) for name in flat[0]})
 
