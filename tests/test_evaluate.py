@@ -26,10 +26,12 @@ def get_config():
     return config
 """
 FUSION = """
-from tests import synthetic
+from configs import smoke
 
 def get_config():
-    return synthetic.tiny_config()
+    config = smoke.get_config()
+    config.num_devices = 1
+    return config
 """
 PLAIN = ("prevalence", "cosine_knn", "product_of_logistics")
 
