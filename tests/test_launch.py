@@ -71,7 +71,7 @@ def test_two_processes_give_the_losses_of_one(prepared, two_processes, tmp_path)
             assert left.keys() == right.keys()
             for name in left:
                 np.testing.assert_allclose(right[name], left[name], rtol=1e-5, atol=1e-5)
-    stored = json.loads((folder / "simulated_metrics.json").read_text())
+    stored = json.loads((folder / results.file_name("metrics.json")).read_text())
     for method, scores in results.scores().items():
         for name, value in scores.items():
             np.testing.assert_allclose(stored[method][name], value, rtol=1e-4, atol=1e-5)
