@@ -1,8 +1,9 @@
-"""What every method offers, baseline or not, so that all are fitted and scored alike."""
+"""What every method offers, baseline or not, so that all are fitted, tuned and scored alike."""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +14,7 @@ from moa_jax.schemas import KnowledgeGraph
 
 @runtime_checkable
 class Fitted(Protocol):
-    """A method that has been trained."""
+    """Something that has been trained."""
 
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
         """Probability of each MoA of the training vocabulary for each example.
@@ -23,8 +24,36 @@ class Fitted(Protocol):
 
 
 @runtime_checkable
+class Learner(Protocol):
+    """A way to learn MoAs at fixed settings: what `Tuned` chooses from."""
+
+    def fit(self, examples: Examples, graph: KnowledgeGraph, *, seed: int) -> Fitted:
+        """Learns.
+
+        Args:
+          examples: examples to learn from.
+          graph: knowledge graph; its first genes are the examples' expression columns.
+          seed: the only source of randomness.
+        """
+
+
+@runtime_checkable
+class FittedMethod(Fitted, Protocol):
+    """A trained method that can also show how its settings were chosen.
+
+    Attributes:
+      validation_probs: what a model with the chosen settings that never saw the validation
+        examples answers for them, one row each; calibration is fitted to it.
+      report: JSON values: the settings chosen, their validation scores, training curves.
+    """
+
+    validation_probs: Float[np.ndarray, "validation moa"]
+    report: Mapping[str, Any]
+
+
+@runtime_checkable
 class Method(Protocol):
-    """A way to learn MoAs from examples.
+    """A learner with its way of choosing settings.
 
     Attributes:
       name: what tables and files call the method.
@@ -34,13 +63,13 @@ class Method(Protocol):
 
     def fit(
         self, train: Examples, validation: Examples, graph: KnowledgeGraph, *, seed: int
-    ) -> Fitted:
+    ) -> FittedMethod:
         """Trains the method.
 
         Args:
           train: examples to learn from.
-          validation: examples to choose settings by, or, for a method that chooses nothing, to
-            learn from as well. May be empty.
-          graph: knowledge graph over the genes of the expression columns.
+          validation: examples of other compounds to choose settings by, and then to learn from
+            as well. May be empty.
+          graph: knowledge graph; its first genes are the examples' expression columns.
           seed: the only source of randomness.
         """

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float
 
-from moa_jax.baselines.logistic import FittedLogistic, expression_logistic, morgan_logistic
+from moa_jax.baselines.classifier import ClassifierLearner, FittedClassifier
+from moa_jax.baselines.logistic import EXPRESSION_LOGISTIC, MORGAN_LOGISTIC
 from moa_jax.data.examples import Examples
 from moa_jax.schemas import KnowledgeGraph
 
@@ -39,8 +40,8 @@ def fuse(
 class FittedLateFusion:
     """The two fitted experts."""
 
-    expression: FittedLogistic
-    structure: FittedLogistic
+    expression: FittedClassifier
+    structure: FittedClassifier
 
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
         """`fuse` of both experts; the training prevalence where neither can answer."""
@@ -54,15 +55,19 @@ class FittedLateFusion:
 
 @dataclasses.dataclass(frozen=True)
 class LateFusion:
-    """Fits the expression and the Morgan logistic regression, each as it is fitted alone."""
+    """Fits one expert per modality, each as it is fitted alone.
 
-    name: str = "product_of_logistics"
+    Attributes:
+      expression: the expert on expression.
+      structure: the expert on structure.
+    """
 
-    def fit(
-        self, train: Examples, validation: Examples, graph: KnowledgeGraph, *, seed: int
-    ) -> FittedLateFusion:
-        """Fits both experts on training and validation examples."""
+    expression: ClassifierLearner = EXPRESSION_LOGISTIC
+    structure: ClassifierLearner = MORGAN_LOGISTIC
+
+    def fit(self, examples: Examples, graph: KnowledgeGraph, *, seed: int) -> FittedLateFusion:
+        """Fits both experts."""
         return FittedLateFusion(
-            expression=expression_logistic().fit(train, validation, graph, seed=seed),
-            structure=morgan_logistic().fit(train, validation, graph, seed=seed),
+            expression=self.expression.fit(examples, graph, seed=seed),
+            structure=self.structure.fit(examples, graph, seed=seed),
         )

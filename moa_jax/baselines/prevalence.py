@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from moa_jax.data.examples import Examples, concatenate
+from moa_jax.data.examples import Examples
 from moa_jax.evaluation.metrics import pool_by_compound, prevalence
 from moa_jax.schemas import KnowledgeGraph
 
@@ -35,12 +35,8 @@ def fit_prevalence(examples: Examples) -> FittedPrevalence:
 
 @dataclasses.dataclass(frozen=True)
 class Prevalence:
-    """Fits the prior on the training and validation compounds together."""
+    """Counts labels."""
 
-    name: str = "prevalence"
-
-    def fit(
-        self, train: Examples, validation: Examples, graph: KnowledgeGraph, *, seed: int
-    ) -> FittedPrevalence:
-        """Counts labels; `graph` and `seed` are not used."""
-        return fit_prevalence(concatenate(train, validation))
+    def fit(self, examples: Examples, graph: KnowledgeGraph, *, seed: int) -> FittedPrevalence:
+        """Fits the prior; `graph` and `seed` are not used."""
+        return fit_prevalence(examples)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from moa_jax.baselines.inputs import StandardisedExpression
 from moa_jax.baselines.prevalence import FittedPrevalence, fit_prevalence
-from moa_jax.data.examples import Examples, concatenate
+from moa_jax.data.examples import Examples
 from moa_jax.schemas import KnowledgeGraph
 
 # Rows whose similarities to all training signatures are held at a time.
@@ -71,19 +71,12 @@ class FittedCosineKnn:
 
 @dataclasses.dataclass(frozen=True)
 class CosineKnn:
-    """k nearest training signatures on standardised expression.
+    """k nearest training signatures on standardised expression."""
 
-    It tunes nothing, so it learns from training and validation examples alike.
-    """
-
-    name: str = "cosine_knn"
     num_neighbours: int = 10
 
-    def fit(
-        self, train: Examples, validation: Examples, graph: KnowledgeGraph, *, seed: int
-    ) -> FittedCosineKnn:
+    def fit(self, examples: Examples, graph: KnowledgeGraph, *, seed: int) -> FittedCosineKnn:
         """Keeps the signatures; `graph` and `seed` are not used."""
-        examples = concatenate(train, validation)
         inputs = StandardisedExpression()
         known = examples.take(np.flatnonzero(inputs.usable(examples)))
         return FittedCosineKnn(
