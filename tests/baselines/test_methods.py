@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 from moa_jax.baselines.inputs import MorganBits, StandardisedExpression
 from moa_jax.baselines.interface import Fitted, Method
 from moa_jax.baselines.late_fusion import LateFusion, fuse
-from moa_jax.baselines.logistic import expression_logistic, morgan_logistic
+from moa_jax.baselines.logistic import EXPRESSION_LOGISTIC, MORGAN_LOGISTIC
 from moa_jax.baselines.prevalence import Prevalence
 from moa_jax.baselines.registry import METHODS, make_method
 from moa_jax.baselines.similarity import CosineKnn, neighbour_votes
@@ -102,10 +102,11 @@ def test_a_class_absent_in_training_gets_no_probability(name, parts):
 
 
 def test_prevalence_counts_compounds_not_signatures():
-    train = examples([[1, 0], [1, 0], [1, 0], [0, 1]], ["A", "A", "A", "B"])
-    validation = examples([[0, 1], [1, 1]], ["C", "D"])
-    fitted = Prevalence().fit(train, validation, GRAPH, seed=0)
-    np.testing.assert_allclose(fitted.predict(validation), [[0.5, 0.75]] * 2)
+    known = examples(
+        [[1, 0], [1, 0], [1, 0], [0, 1], [0, 1], [1, 1]], ["A", "A", "A", "B", "C", "D"]
+    )
+    fitted = Prevalence().fit(known, GRAPH, seed=0)
+    np.testing.assert_allclose(fitted.predict(known), [[0.5, 0.75]] * 6)
 
 
 def test_neighbour_votes_by_hand():
@@ -137,7 +138,7 @@ def test_knn_stands_on_training_statistics(parts):
         known.labels.astype(float),
         num_neighbours=3,
     )
-    fitted = CosineKnn(num_neighbours=3).fit(train, validation, GRAPH, seed=0)
+    fitted = CosineKnn(num_neighbours=3).fit(known, GRAPH, seed=0)
     np.testing.assert_allclose(fitted.predict(test), expected, rtol=1e-6)
 
 
@@ -145,13 +146,13 @@ def test_logistics_are_scikit_learns(parts):
     train, validation, test = parts
     known = concatenate(train, validation)
     scaler = StandardScaler().fit(known.expression)
-    for method, inverse_penalty, inputs in (
-        (expression_logistic(), 0.003, lambda some: scaler.transform(some.expression)),
-        (morgan_logistic(), 0.1, lambda some: morgan_fingerprints(some.smiles).astype(float)),
+    for learner, inverse_penalty, inputs in (
+        (EXPRESSION_LOGISTIC, 0.003, lambda some: scaler.transform(some.expression)),
+        (MORGAN_LOGISTIC, 0.1, lambda some: morgan_fingerprints(some.smiles).astype(float)),
     ):
         direct = LogisticRegression(C=inverse_penalty, class_weight="balanced", max_iter=2000)
         direct.fit(inputs(known), strata(known))
-        probs = method.fit(train, validation, GRAPH, seed=0).predict(test)
+        probs = learner.fit(known, GRAPH, seed=0).predict(test)
         np.testing.assert_allclose(probs, direct.predict_proba(inputs(test)), atol=1e-6)
 
 
@@ -194,9 +195,10 @@ def test_fuse_closed_form():
 def test_late_fusion_fuses_the_two_logistics(parts):
     train, validation, test = parts
     test = without_expression(without_structure(test, [0, 1]), [0, 2])
-    probs = LateFusion().fit(train, validation, GRAPH, seed=0).predict(test)
-    expression = expression_logistic().fit(train, validation, GRAPH, seed=0).predict(test)
-    structure = morgan_logistic().fit(train, validation, GRAPH, seed=0).predict(test)
+    known = concatenate(train, validation)
+    probs = LateFusion().fit(known, GRAPH, seed=0).predict(test)
+    expression = EXPRESSION_LOGISTIC.fit(known, GRAPH, seed=0).predict(test)
+    structure = MORGAN_LOGISTIC.fit(known, GRAPH, seed=0).predict(test)
     np.testing.assert_allclose(probs[0], PRIOR)
     np.testing.assert_array_equal(probs[1], expression[1])
     np.testing.assert_array_equal(probs[2], structure[2])
@@ -205,9 +207,9 @@ def test_late_fusion_fuses_the_two_logistics(parts):
 
 def test_late_fusion_without_structures_in_training_is_the_expression_method(parts):
     train, validation, test = parts
-    train, validation = (without_structure(part, range(99)) for part in (train, validation))
-    probs = LateFusion().fit(train, validation, GRAPH, seed=0).predict(test)
-    expression = expression_logistic().fit(train, validation, GRAPH, seed=0).predict(test)
+    known = without_structure(concatenate(train, validation), range(99))
+    probs = LateFusion().fit(known, GRAPH, seed=0).predict(test)
+    expression = EXPRESSION_LOGISTIC.fit(known, GRAPH, seed=0).predict(test)
     np.testing.assert_array_equal(probs, expression)
 
 
