@@ -17,7 +17,7 @@ import pandas as pd
 from jaxtyping import Array, Bool, Float, Float32, Int32
 
 # Version of the prepared folder's layout. A folder of another version is refused.
-PREPARED_FORMAT_VERSION = 1
+PREPARED_FORMAT_VERSION = 2
 # Version of the checkpoints: raised whenever the parameters of the network change.
 CHECKPOINT_FORMAT_VERSION = 1
 
@@ -45,11 +45,16 @@ COMPOUND_COLUMNS = (
 )
 GENE_NAME_COLUMNS = ("entrez_id", "symbol")
 # `aliases`: other names that mean this gene and no other, separated by `|`; empty where none.
-GENE_COLUMNS = (*GENE_NAME_COLUMNS, "aliases")
+# `bead`: id of the bead colour, which two landmarks share; empty where it is not known.
+GENE_COLUMNS = (*GENE_NAME_COLUMNS, "aliases", "bead")
 GENE_NODE_COLUMNS = ("entrez_id", "symbol", "is_landmark")
 TERM_COLUMNS = ("go_id", "name", "namespace")
 
 PARTS = ("train", "validation", "test")
+# The part of what a split's rule leaves out on purpose; no method sees it.
+UNUSED = "unused"
+# What a split's parts may be keyed by.
+SPLIT_UNITS = ("pert_id", "sig_id")
 
 
 class InputError(ValueError):
@@ -203,14 +208,18 @@ class KnowledgeGraph:
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Which part each compound belongs to, with the rule that made it.
+    """Which part each compound or signature belongs to, with the rule that made it.
 
     Attributes:
       rule: name of the rule, such as `compound`.
       seed: seed of the rule.
       fold: which fold is the test part.
       num_folds: how many folds the rule made.
-      parts: `pert_id` -> one of `PARTS`.
+      parts: key -> one of `PARTS`, or `UNUSED` for what the rule leaves out on purpose.
+      unit: what the keys of `parts` are: `pert_id` where a compound has one part, `sig_id` where
+        its signatures may have several.
+      held_out: what the rule keeps for the test part beside compounds: cell lines, doses, times
+        or MoAs; empty for other rules.
     """
 
     rule: str
@@ -218,11 +227,20 @@ class Split:
     fold: int
     num_folds: int
     parts: Mapping[str, str]
+    unit: str = "pert_id"
+    held_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.parts.values()) - set(PARTS))
+        legal = (*PARTS, UNUSED)
+        unknown = sorted(set(self.parts.values()) - set(legal))
         if unknown:
-            raise InputError(f"the split names the part {unknown[0]}; parts are {PARTS}.")
+            raise InputError(
+                f"the split names the part {unknown[0]}; parts are {', '.join(legal)}."
+            )
+        if self.unit not in SPLIT_UNITS:
+            raise InputError(
+                f"the split has unit = {self.unit!r}, expected {' or '.join(SPLIT_UNITS)}."
+            )
 
 
 def _pytree(cls: type) -> type:

@@ -23,6 +23,11 @@ def gene_table(num_genes):
             "entrez_id": [str(100 + gene) for gene in range(num_genes)],
             "symbol": [f"GENE{gene}" for gene in range(num_genes)],
             "aliases": [f"G{gene}|OLD{gene}" if gene % 2 else "" for gene in range(num_genes)],
+            # Neighbours share a colour, an odd one out has none.
+            "bead": [
+                str(11 + gene // 2) if gene < num_genes // 2 * 2 else ""
+                for gene in range(num_genes)
+            ],
         }
     )
 
@@ -41,7 +46,7 @@ def edge_set(pairs=(), weight=None, evidence=()):
 def knowledge_graph(num_landmarks):
     """The landmarks, one unmeasured protein and three terms."""
     genes = pd.concat([gene_table(num_landmarks), gene_table(num_landmarks + 1).iloc[-1:]])
-    genes = genes.drop(columns="aliases").reset_index(drop=True)
+    genes = genes.drop(columns=["aliases", "bead"]).reset_index(drop=True)
     genes["is_landmark"] = genes.index < num_landmarks
     terms = pd.DataFrame(
         {

@@ -205,7 +205,7 @@ def make_gene_table(num_landmarks=NUM_LANDMARKS) -> pd.DataFrame:
     """The measured genes of `make_knowledge_graph`; each second one has two aliases."""
     genes = make_knowledge_graph(num_landmarks).genes.iloc[:num_landmarks]
     aliases = [f"OLD{row}|alias{row}" if row % 2 else "" for row in range(num_landmarks)]
-    return genes[["entrez_id", "symbol"]].assign(aliases=aliases)
+    return genes[["entrez_id", "symbol"]].assign(aliases=aliases, bead="")
 
 
 def make_dataset(examples: Examples) -> PreparedDataset:

@@ -8,6 +8,7 @@ import pytest
 from moa_jax import command_line, prepare
 from moa_jax.data.prepared import read_prepared
 from moa_jax.files import read_json, write_json
+from moa_jax.schemas import PREPARED_FORMAT_VERSION
 from tests import tiny_release
 from tests.tiny_release import edit_gctx, edit_text, edit_tsv
 
@@ -292,4 +293,7 @@ def test_a_prepared_folder_of_another_version_is_refused_by_its_readers(
     capsys.readouterr()
     reader = lambda: read_prepared(out)  # noqa: E731 (a program in one line)
     assert command_line.run(reader, description="", takes_config=False, argv=[]) == 2
-    assert "has format version 99, but this program reads version 1" in last_error(capsys)
+    assert (
+        f"has format version 99, but this program reads version {PREPARED_FORMAT_VERSION}"
+        in last_error(capsys)
+    )

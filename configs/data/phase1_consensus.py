@@ -27,6 +27,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.files.instinfo = ""
     config.files.geneinfo = "genes/geneinfo_beta.txt"
     config.files.gene_ids = "genes/human_gene_ids_org.Hs.eg.db_3.16.0.tsv.gz"
+    config.files.bead_map = "beads/barcode_to_gene_map.txt"
     config.files.cellinfo = ""
     config.files.compounds = "compounds/compounds.tsv"
     config.files.compound_samples = ""

@@ -48,6 +48,7 @@ def simulated_config() -> ml_collections.ConfigDict:
     config.files.instinfo = "instinfo.txt"
     config.files.geneinfo = "geneinfo.txt"
     config.files.gene_ids = "Homo_sapiens.gene_info.gz"
+    config.files.bead_map = "barcode_to_gene_map.txt"
     config.files.cellinfo = "cellinfo.txt"
     config.files.compounds = "compoundinfo.txt"
     config.files.compound_samples = ""

@@ -32,6 +32,7 @@ from moa_jax.knowledge.gene_identifiers import GeneIdentifiers, read_gene_ids
 from moa_jax.knowledge.gene_ontology import read_gaf, read_obo
 from moa_jax.knowledge.graph import assemble_graph
 from moa_jax.knowledge.string_db import read_string_info, read_string_links
+from moa_jax.lincs.bead_map import read_bead_map
 from moa_jax.lincs.matrix import read_ids
 from moa_jax.lincs.releases import harmonise_cellinfo, harmonise_geneinfo, read_table
 from moa_jax.progress import say, track
@@ -113,7 +114,7 @@ def prepare(
 
 
 def _read_genes(paths: Paths) -> tuple[pd.DataFrame, GeneIdentifiers]:
-    """The landmarks with their current symbols and aliases, and the names of all genes."""
+    """The landmarks with their current names and bead colours, and the names of all genes."""
     geneinfo = harmonise_geneinfo(read_table(paths["geneinfo"]), str(paths["geneinfo"]))
     geneinfo["symbol"] = geneinfo["symbol"].fillna("")
     tables = [geneinfo[list(GENE_NAME_COLUMNS)]]
@@ -128,7 +129,10 @@ def _read_genes(paths: Paths) -> tuple[pd.DataFrame, GeneIdentifiers]:
         )
     symbols = [identifiers.symbol_of.get(gene, gene) for gene in landmarks["entrez_id"]]
     aliases = identifiers.safe_aliases(list(landmarks["entrez_id"]))
-    return landmarks.assign(symbol=symbols, aliases=aliases)[list(GENE_COLUMNS)], identifiers
+    bead_of = read_bead_map(paths["bead_map"]) if "bead_map" in paths else {}
+    beads = [bead_of.get(gene, "") for gene in landmarks["entrez_id"]]
+    landmarks = landmarks.assign(symbol=symbols, aliases=aliases, bead=beads)
+    return landmarks[list(GENE_COLUMNS)], identifiers
 
 
 def _find_columns(
@@ -197,6 +201,7 @@ def _gene_report(columns: LandmarkColumns, *, num_landmarks: int) -> dict[str, A
         "missing": [
             f"{gene.entrez_id} {gene.symbol}" for gene in columns.missing.itertuples(index=False)
         ],
+        "without_bead": int((columns.genes["bead"] == "").sum()),
         "others_left_out": columns.num_others,
         "found_by_name": columns.renamed,
     }

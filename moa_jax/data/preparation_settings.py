@@ -30,6 +30,7 @@ class SourceFiles:
       instinfo: profile metadata, needed at levels 3 and 4.
       geneinfo: which genes are landmarks.
       gene_ids: current symbols and aliases (NCBI gene_info, HGNC or org.Hs.eg.db).
+      bead_map: which genes share a bead colour (CMap's `barcode_to_gene_map.txt`).
       cellinfo: cell lines.
       compounds: compoundinfo, a table with compound groups, or the Repurposing Hub's drugs.
       compound_samples: the Repurposing Hub's samples.
@@ -45,6 +46,7 @@ class SourceFiles:
     instinfo: str
     geneinfo: str
     gene_ids: str
+    bead_map: str
     cellinfo: str
     compounds: str
     compound_samples: str

@@ -10,7 +10,8 @@ from moa_jax.baselines.late_fusion import fuse
 from moa_jax.baselines.registry import make_method
 from moa_jax.data.examples import build_examples
 from moa_jax.data.prepared import PreparedDataset
-from moa_jax.evaluation.metrics import pool_by_compound, score
+from moa_jax.evaluation.metrics import score
+from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.schemas import Compounds, KnowledgeGraph, Signatures
 from tests.small_sets import edge_set
 
@@ -38,7 +39,7 @@ def dataset(real_data):
     info = pd.read_csv(real_data / "expression" / f"{RELEASE}_siginfo.txt", sep="\t")
     info = info.set_index("sig_id").loc[sig_ids].reset_index()
     compounds = pd.read_csv(real_data / "compounds" / "compounds.tsv", sep="\t")
-    genes = pd.DataFrame({"entrez_id": entrez_ids, "symbol": entrez_ids, "aliases": ""})
+    genes = pd.DataFrame({"entrez_id": entrez_ids, "symbol": entrez_ids, "aliases": "", "bead": ""})
     table = pd.DataFrame(
         {
             "sig_id": info["sig_id"],

@@ -292,7 +292,7 @@ def test_real_files_of_three_kinds_are_read(real_data):
     raw = pd.read_csv(real_data / "genes" / "geneinfo_beta.txt", sep="\t", dtype=str)
     raw = raw[raw["feature_space"] == "landmark"]
     genes = pd.DataFrame(
-        {"entrez_id": raw["gene_id"], "symbol": raw["gene_symbol"], "aliases": ""}
+        {"entrez_id": raw["gene_id"], "symbol": raw["gene_symbol"], "aliases": "", "bead": ""}
     ).reset_index(drop=True)
     num_genes = len(genes)
     features = dataclasses.replace(

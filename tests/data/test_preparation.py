@@ -72,6 +72,7 @@ def test_missing_landmarks_are_named(raw, level5):
         "landmarks": 60,
         "measured": 56,
         "missing": lost,
+        "without_bead": 0,
         "others_left_out": 0,
         "found_by_name": {},
     }
@@ -97,7 +98,7 @@ def test_genes_may_be_called_by_symbol_or_alias(raw, level5, column):
 def test_landmark_columns():
     table = pd.DataFrame(
         {"entrez_id": ["100", "20", "3"], "symbol": ["A", "B", "C"], "aliases": ["OLDA", "", ""]}
-    )
+    ).assign(bead="")
     identifiers = GeneIdentifiers.from_table(table)
     found = find_landmarks(["99", "OLDA", "3", "B"], table, identifiers, "F.gctx")
     assert found.genes["entrez_id"].tolist() == ["3", "20", "100"]
@@ -108,6 +109,21 @@ def test_landmark_columns():
         find_landmarks(["OLDA", "100"], table, identifiers, "F.gctx")
     with pytest.raises(InputError, match="has none of the 3 landmark genes; its 2 genes start"):
         find_landmarks(["x", "y"], table, identifiers, "F.gctx")
+
+
+def test_pairs_of_landmarks_share_a_bead_colour(release, raw, level5):
+    stored = read_tsv(release / "barcode_to_gene_map.txt")
+    genes = level5.signatures.genes
+    assert genes["bead"].value_counts().tolist() == [2] * 30
+    bead_of = dict(zip(stored["gene_id"], stored["barcode_id"], strict=True))
+    assert genes["bead"].tolist() == [bead_of[gene] for gene in genes["entrez_id"]]
+    edit_tsv(raw / "barcode_to_gene_map.txt", lambda table: table.iloc[4:])
+    prepared = prepare(config_of(raw))
+    assert prepared.manifest["genes"]["without_bead"] == 4
+    unknown = prepared.signatures.genes.query("bead == ''")["entrez_id"]
+    assert set(unknown) == set(stored["gene_id"][:4])
+    beads = prepare(config_of(raw, files_bead_map="")).signatures.genes["bead"]
+    assert set(beads) == {""}
 
 
 def keep_aside(raw, rows):

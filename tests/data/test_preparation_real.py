@@ -70,6 +70,7 @@ def test_lincs2020(prepare_real, real_data):
     assert dataset.manifest["compounds"]["dropped"] == {"compound is kept aside": 265}
     assert dataset.manifest["joined"]["compounds_with_signature_and_moa"] == 783
     assert dataset.manifest["coverage"]["landmarks"]["in_string"] == 977
+    assert signatures.genes["bead"].value_counts().value_counts().to_dict() == {2: 488, 1: 2}
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ PUBLIC_FILES = {
     "instinfo.txt",
     "siginfo.txt",
     "geneinfo.txt",
+    "barcode_to_gene_map.txt",
     "cellinfo.txt",
     "compoundinfo.txt",
     "Homo_sapiens.gene_info.gz",

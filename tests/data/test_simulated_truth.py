@@ -13,6 +13,7 @@ from moa_jax.data.simulated import SimulationSettings, write_simulated_release
 from moa_jax.data.simulated.biology import make_biology, spread_over_network
 from moa_jax.data.simulated.drugs import action_sign, load_drugs
 from moa_jax.data.simulated.mechanisms import cut_to_affected, make_mechanisms, response_log2
+from moa_jax.lincs.bead_map import read_bead_map
 
 SETTINGS = dataclasses.replace(
     SimulationSettings.tiny(), bad_well_rate=0.1, wrong_moa_rate=0.2, wrong_metadata_rate=0.1
@@ -94,6 +95,10 @@ def test_swapped_bead_pairs_are_told(folder, tmp_path):
     pd.testing.assert_frame_equal(swapped, plain)
     counts = table(folder / "truth" / "wells.tsv").set_index("sample_id")["num_swapped_pairs"]
     assert counts.astype(int).sum() == len(told) > 0
+    bead_of = read_bead_map(folder / "barcode_to_gene_map.txt")
+    assert [bead_of[gene] for gene in told["gene_id_a"]] == [
+        bead_of[gene] for gene in told["gene_id_b"]
+    ]
 
 
 def test_labels_are_wrong_where_told_and_nowhere_else(folder):

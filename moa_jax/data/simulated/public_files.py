@@ -10,7 +10,9 @@ import pathlib
 from collections.abc import Iterator
 from typing import TextIO
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Int
 from rdkit import Chem
 
 from moa_jax.data.simulated.biology import Biology
@@ -23,6 +25,8 @@ STRING_INFO = "9606.protein.info.v12.0.txt.gz"
 GENE_INFO = "Homo_sapiens.gene_info.gz"
 _FLAGS = {True: "true", False: "false"}
 _DATE = "20260101"
+# The first ten bead colours are calibration sets.
+_FIRST_BEAD = 11
 _ASPECTS = {
     "biological_process": ("P", "involved_in"),
     "molecular_function": ("F", "enables"),
@@ -39,6 +43,7 @@ Results on these files say nothing about the drugs; never put them in one table 
 level3.gctx level4.gctx level5.gctx    expression, robust z per plate, MODZ signatures
 instinfo.txt siginfo.txt geneinfo.txt cellinfo.txt compoundinfo.txt    LINCS 2020 column names
 Homo_sapiens.gene_info.gz              NCBI Gene: symbols, Entrez ids, aliases
+barcode_to_gene_map.txt                CMap's map of bead colours to pairs of genes
 9606.protein.links/info.v12.0.txt.gz   STRING;  go-basic.obo goa_human.gaf.gz   Gene Ontology
 truth/                                 what was planted, and what was made wrong on purpose
 """
@@ -126,6 +131,21 @@ def write_gene_info(folder: pathlib.Path, biology: Biology) -> None:
             fields = ["9606", gene.gene_id, gene.gene_symbol, "-", alias, "-", "-", "-"]
             fields += [f"simulated {gene.gene_symbol}", "protein-coding"]
             file.write("\t".join(fields) + "\n")
+
+
+def write_bead_map(
+    folder: pathlib.Path, biology: Biology, bead_pairs: Int[np.ndarray, "pair 2"]
+) -> None:
+    """`barcode_to_gene_map.txt`: the two genes of each bead colour, numbered from 11 as CMap's."""
+    gene_ids = biology.genes["gene_id"].to_numpy()[biology.matrix_rows]
+    table = pd.DataFrame(
+        {
+            "barcode_id": np.repeat(np.arange(len(bead_pairs)) + _FIRST_BEAD, 2),
+            "gene_id": gene_ids[bead_pairs.ravel()],
+            "high_prop": np.tile([1, 0], len(bead_pairs)),
+        }
+    )
+    write_tsv(folder / "barcode_to_gene_map.txt", table)
 
 
 def write_cellinfo(folder: pathlib.Path, settings: SimulationSettings) -> None:

@@ -73,8 +73,9 @@ def write_simulated_release(folder: str | os.PathLike[str], settings: Simulation
     In the formats of the public files: `level3.gctx` (log2 intensities), `level4.gctx` (robust z
     per plate) and `level5.gctx` (MODZ), each made from the one before, plate by plate;
     `instinfo.txt`, `siginfo.txt`, `geneinfo.txt`, `cellinfo.txt` and `compoundinfo.txt` of LINCS
-    2020; STRING's links and info; NCBI's gene_info; `go-basic.obo`, `goa_human.gaf.gz`; a
-    `README.txt`; and `truth/`, whose tables are described where they are written.
+    2020; CMap's `barcode_to_gene_map.txt`; STRING's links and info; NCBI's gene_info;
+    `go-basic.obo`, `goa_human.gaf.gz`; a `README.txt`; and `truth/`, whose tables are described
+    where they are written.
 
     Args:
       folder: the release; an existing one is replaced once the new one is whole.
@@ -101,6 +102,7 @@ def write_simulated_release(folder: str | os.PathLike[str], settings: Simulation
         public_files.write_readme(temporary)
         public_files.write_geneinfo(temporary, biology)
         public_files.write_gene_info(temporary, biology)
+        public_files.write_bead_map(temporary, biology, screen.assay.bead_pairs)
         public_files.write_cellinfo(temporary, settings)
         public_files.write_compoundinfo(temporary, published)
         public_files.write_string(temporary, biology)
