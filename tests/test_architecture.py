@@ -27,8 +27,12 @@ MAY_IMPORT = {
     **dict.fromkeys(PUBLIC_FILES, GROUND),
     "data": BELOW | {""},
     "models": {"schemas"},
+    "report": GROUND,
     **dict.fromkeys(TRAINED, TRAINED | {"models", "data", ""} | BELOW),
-    **dict.fromkeys(PROGRAMS, TRAINED | {"models", "data", "", "command_line"} | BELOW),
+    "benchmark": TRAINED | {"models", "data", ""} | BELOW,
+    **dict.fromkeys(
+        PROGRAMS, TRAINED | {"benchmark", "models", "data", "", "command_line"} | BELOW
+    ),
 }
 # Package -> where it may be imported: rooms, or single modules.
 HOMES = {

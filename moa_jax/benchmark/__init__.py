@@ -1,0 +1,1 @@
+"""The benchmark: methods, splits and conditions as cells of one resumable grid."""
