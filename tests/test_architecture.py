@@ -29,9 +29,10 @@ MAY_IMPORT = {
     "models": {"schemas"},
     "report": GROUND,
     **dict.fromkeys(TRAINED, TRAINED | {"models", "data", ""} | BELOW),
-    "benchmark": TRAINED | {"models", "data", ""} | BELOW,
+    "benchmark": TRAINED | {"report", "models", "data", ""} | BELOW,
     **dict.fromkeys(
-        PROGRAMS, TRAINED | {"benchmark", "models", "data", "", "command_line"} | BELOW
+        PROGRAMS,
+        TRAINED | {"benchmark", "report", "models", "data", "", "command_line"} | BELOW,
     ),
 }
 # Package -> where it may be imported: rooms, or single modules.

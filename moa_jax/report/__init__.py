@@ -1,0 +1,1 @@
+"""One self-contained HTML page from typed parts: tables, heat maps, line charts and text."""

@@ -1,0 +1,200 @@
+"""What a page is made of: text, tables with intervals, heat maps and line charts.
+
+The parts hold values, not looks: `moa_jax.report.html` decides how they are shown. Every
+text is plain text; nothing in it is read as HTML.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Num
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A value with its interval; NaN bounds where there is none, a NaN value where none exists."""
+
+    value: Real
+    low: Real = math.nan
+    high: Real = math.nan
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"the interval [{self.low}, {self.high}] is upside down")
+
+
+# Numbers are right-aligned and sort by value, NaN last; a bool is shown as yes or no.
+Cell = str | Real | Estimate
+Numbers = Sequence[Real] | Num[np.ndarray, " point"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Rows under named columns; the first column names the row.
+
+    Attributes:
+      columns: the names over the columns.
+      rows: one cell per column; a column is numeric if any of its cells is a number.
+      caption: one or two sentences above the table.
+      sort_by: column that the rows are sorted by when the page opens; None keeps their order.
+      ascending: direction of `sort_by`; the largest number comes first unless it is set.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    caption: str = ""
+    sort_by: str | None = None
+    ascending: bool = False
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows, start=1):
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"row {number} has {len(row)} cells for {len(self.columns)} columns"
+                )
+        if self.sort_by is not None and self.sort_by not in self.columns:
+            raise ValueError(f"there is no column {self.sort_by!r} to sort by")
+
+
+@dataclasses.dataclass(frozen=True)
+class HeatMap:
+    """A matrix as a table of coloured cells.
+
+    Attributes:
+      row_names: one per row of `values`.
+      column_names: one per column of `values`.
+      values: the numbers; NaN cells stay empty and sort last.
+      caption: one or two sentences above the map.
+      low: value of the ramp's first colour; None for the smallest finite value.
+      high: value of the ramp's last colour; None for the largest finite value.
+      value_format: format specification of the number in a cell, as for `format`.
+      corner: what the rows are; stands over their names.
+
+    A range with zero inside is shown on a diverging ramp with zero in its middle.
+    """
+
+    row_names: Sequence[str]
+    column_names: Sequence[str]
+    values: Num[np.ndarray, "row column"]
+    caption: str = ""
+    low: Real | None = None
+    high: Real | None = None
+    value_format: str = ".2f"
+    corner: str = ""
+
+    def __post_init__(self) -> None:
+        expected = (len(self.row_names), len(self.column_names))
+        if self.values.shape != expected:
+            raise ValueError(f"a heat map of {expected} names has values of {self.values.shape}")
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise ValueError(f"the colours' range [{self.low}, {self.high}] is empty")
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """One line of a chart, in the order of its points.
+
+    Attributes:
+      name: its name in the legend.
+      x: where the points are.
+      y: their values; a NaN interrupts the line.
+      low: lower edge of the band around the line, None for no band.
+      high: upper edge of the band.
+    """
+
+    name: str
+    x: Numbers
+    y: Numbers
+    low: Numbers | None = None
+    high: Numbers | None = None
+
+    def __post_init__(self) -> None:
+        if (self.low is None) != (self.high is None):
+            raise ValueError(f"series {self.name!r} has one edge of a band without the other")
+        lengths = {len(part) for part in (self.x, self.y, self.low, self.high) if part is not None}
+        if len(lengths) > 1:
+            raise ValueError(f"series {self.name!r} has parts of {sorted(lengths)} points")
+
+
+@dataclasses.dataclass(frozen=True)
+class LineChart:
+    """Lines over one pair of linear axes.
+
+    Attributes:
+      series: the lines; each has its own colour, dashes and markers.
+      x_label: name, and unit where there is one, of the horizontal axis.
+      y_label: of the vertical axis.
+      caption: one or two sentences above the chart.
+      x_range: first and last value of the axis; None for round numbers around the data.
+      y_range: of the vertical axis.
+      diagonal: whether the line y = x is drawn for comparison.
+    """
+
+    series: Sequence[Series]
+    x_label: str
+    y_label: str
+    caption: str = ""
+    x_range: tuple[Real, Real] | None = None
+    y_range: tuple[Real, Real] | None = None
+    diagonal: bool = False
+
+    def __post_init__(self) -> None:
+        for ends in (self.x_range, self.y_range):
+            if ends is not None and not ends[0] < ends[1]:
+                raise ValueError(f"the axis range {ends} is empty")
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """Paragraphs, separated by blank lines."""
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """Paragraphs that must not be overlooked."""
+
+    text: str
+    kind: Literal["info", "warning"] = "info"
+
+
+Part = Table | HeatMap | LineChart | Text | Note
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A titled stretch of the page; the navigation leads to it.
+
+    Attributes:
+      title: its heading.
+      text: paragraphs under the heading, separated by blank lines.
+      parts: what it shows, in order; neighbouring charts stand side by side.
+    """
+
+    title: str
+    text: str = ""
+    parts: Sequence[Part] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """A whole report.
+
+    Attributes:
+      title: its heading and the name of the browser's tab.
+      subtitle: one sentence under it.
+      facts: what the reader must know about the page (data, split, seeds), by name.
+      sections: its sections, in order.
+    """
+
+    title: str
+    subtitle: str = ""
+    facts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    sections: Sequence[Section] = ()
