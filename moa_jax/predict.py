@@ -32,7 +32,7 @@ import moa_jax
 from moa_jax import command_line
 from moa_jax.data.examples import Examples
 from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
-from moa_jax.evaluation.metrics import pool_by_compound
+from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.tables import CSV_FLOAT_FORMAT
 from moa_jax.files import atomic_path, sha256_of, write_json
 from moa_jax.progress import say

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from moa_jax.data.examples import Examples
-from moa_jax.evaluation.metrics import pool_by_compound, prevalence
+from moa_jax.evaluation.metrics import prevalence
+from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.schemas import KnowledgeGraph
 
 

@@ -11,7 +11,8 @@ from jaxtyping import Float
 
 from moa_jax.baselines.interface import Fitted, Learner
 from moa_jax.data.examples import Examples, concatenate
-from moa_jax.evaluation.metrics import macro_auprc, pool_by_compound
+from moa_jax.evaluation.metrics import macro_auprc
+from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.schemas import KnowledgeGraph
 
 # Most settings that a method may try on the validation part.

@@ -16,6 +16,8 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Num
 from scipy import stats
 
+from moa_jax.evaluation.pooling import pool_by_compound  # noqa: F401 (asked for here as well)
+
 # Probabilities are clipped to [LOG_LOSS_CLIP, 1 - LOG_LOSS_CLIP] before the logarithm, as in the
 # LISH-MoA competition (2020).
 LOG_LOSS_CLIP = 1e-15
@@ -23,6 +25,18 @@ LOG_LOSS_CLIP = 1e-15
 Probs = Float[np.ndarray, "example moa"]
 Labels = Num[np.ndarray, "example moa"] | Bool[np.ndarray, "example moa"]
 ExampleMask = Bool[np.ndarray, " example"]
+
+# What a table of results shows, in its order; `scorecard.full_score` has more.
+HEADLINE = (
+    "macro_auprc",
+    "micro_auprc",
+    "macro_auroc",
+    "top1",
+    "top5",
+    "log_loss",
+    "num_compounds",
+    "num_moas",
+)
 
 
 def _unmasked(
@@ -96,35 +110,64 @@ def macro_auroc(probs: Probs, labels: Labels, example_mask: ExampleMask | None =
     return _nanmean(auroc(probs, labels, example_mask))
 
 
+def top_k_hits(probs: Probs, labels: Labels, k: int) -> Int[np.ndarray, " example"]:
+    """How many of an example's MoAs are among the k that are the most probable for it.
+
+    Of tied MoAs the later column ranks first, as in scikit-learn.
+    """
+    top = np.argsort(probs, axis=1, kind="stable")[:, ::-1][:, :k]
+    return np.take_along_axis(labels > 0, top, axis=1).sum(axis=1)
+
+
 def top_k_accuracy(
     probs: Probs, labels: Labels, k: int, example_mask: ExampleMask | None = None
 ) -> float:
-    """Share of labelled examples with one of their MoAs among the k most probable.
+    """Share of labelled examples with one of their MoAs among the k most probable (hit@k).
 
-    Examples without a label are left out. Of tied MoAs the later column ranks first, as in
-    scikit-learn.
+    Examples without a label are left out; for ties see `top_k_hits`.
     """
     probs, positive = _unmasked(probs, labels, example_mask)
-    top = np.argsort(probs, axis=1, kind="stable")[:, ::-1][:, :k]
-    hit = np.take_along_axis(positive, top, axis=1).any(axis=1)
-    labelled = positive.any(axis=1)
-    return float(hit[labelled].mean()) if labelled.any() else float("nan")
+    return _nanmean(np.where(positive.any(axis=1), top_k_hits(probs, positive, k) > 0, np.nan))
+
+
+def recall_at_k(
+    probs: Probs, labels: Labels, k: int, example_mask: ExampleMask | None = None
+) -> float:
+    """Mean share of a labelled example's MoAs that are among the k most probable (recall@k)."""
+    probs, positive = _unmasked(probs, labels, example_mask)
+    num_moas = positive.sum(axis=1)
+    hits = top_k_hits(probs, positive, k)
+    return _nanmean(np.where(num_moas > 0, hits / np.maximum(num_moas, 1), np.nan))
+
+
+def binary_log_losses(probs: Probs, labels: Labels) -> Float[np.ndarray, "example moa"]:
+    """Log loss of each (example, MoA) pair, in nats; see `LOG_LOSS_CLIP`."""
+    probs = np.clip(probs.astype(np.float64), LOG_LOSS_CLIP, 1 - LOG_LOSS_CLIP)
+    return -np.where(labels > 0, np.log(probs), np.log1p(-probs))
+
+
+def squared_errors(probs: Probs, labels: Labels) -> Float[np.ndarray, "example moa"]:
+    """Squared distance of each probability from the 0 or 1 that it foretells."""
+    return (probs.astype(np.float64) - (labels > 0)) ** 2
 
 
 def column_log_loss(
     probs: Probs, labels: Labels, example_mask: ExampleMask | None = None
 ) -> Float[np.ndarray, " moa"]:
-    """Mean binary log loss of each column, in nats; see `LOG_LOSS_CLIP`."""
+    """Mean binary log loss of each column, in nats."""
     probs, positive = _unmasked(probs, labels, example_mask)
-    if not len(probs):
-        return np.full(probs.shape[1], np.nan)
-    probs = np.clip(probs, LOG_LOSS_CLIP, 1 - LOG_LOSS_CLIP)
-    return -np.where(positive, np.log(probs), np.log1p(-probs)).mean(axis=0)
+    losses = binary_log_losses(probs, positive)
+    return losses.mean(axis=0) if len(losses) else np.full(losses.shape[1], np.nan)
 
 
 def log_loss(probs: Probs, labels: Labels, example_mask: ExampleMask | None = None) -> float:
     """Mean over MoAs of the binary log loss, in nats."""
     return _nanmean(column_log_loss(probs, labels, example_mask))
+
+
+def brier(probs: Probs, labels: Labels, example_mask: ExampleMask | None = None) -> float:
+    """Mean over MoAs of the squared error of the probabilities (Brier 1950, two-class form)."""
+    return _nanmean(squared_errors(*_unmasked(probs, labels, example_mask)).ravel())
 
 
 def prevalence(
@@ -137,32 +180,10 @@ def prevalence(
     return positive.mean(axis=0)
 
 
-def pool_by_compound(
-    probs: Probs, labels: Labels, groups: Sequence[str]
-) -> tuple[Float[np.ndarray, "compound moa"], Float[np.ndarray, "compound moa"], tuple[str, ...]]:
-    """One row per compound: mean of its probabilities, union of its labels.
-
-    Args:
-      probs: probabilities of each example.
-      labels: labels of each example.
-      groups: compound group of each example.
-
-    Returns:
-      Pooled probabilities, pooled labels and the groups they belong to, sorted.
-    """
-    names, unit = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    pooled = np.zeros((len(names), probs.shape[1]))
-    np.add.at(pooled, unit, probs)
-    pooled /= np.bincount(unit, minlength=len(names))[:, None]
-    union = np.zeros(pooled.shape)
-    np.maximum.at(union, unit, labels)
-    return pooled, union, tuple(names.tolist())
-
-
 def score(
     probs: Probs, labels: Labels, example_mask: ExampleMask | None = None
 ) -> dict[str, float | int]:
-    """All headline metrics of one method, in the order of the results table.
+    """The metrics of `HEADLINE` of one method, in its order.
 
     `num_moas` counts the MoAs that have a positive, over which `macro_auprc` is averaged.
     """

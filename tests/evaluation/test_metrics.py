@@ -116,7 +116,7 @@ def test_masked_rows_change_nothing(kind):
     moas = list("abcdefg")
     padded_table = metrics.per_moa_table(padded_probs, padded_labels, moas, mask)
     assert padded_table.equals(metrics.per_moa_table(probs, labels, moas))
-    for name in ("macro_auprc", "micro_auprc", "macro_auroc", "log_loss"):
+    for name in ("macro_auprc", "micro_auprc", "macro_auroc", "log_loss", "brier"):
         metric = getattr(metrics, name)
         assert metric(padded_probs, padded_labels, mask) == metric(probs, labels)
     np.testing.assert_array_equal(
@@ -146,28 +146,38 @@ def test_nothing_to_score_is_nan_without_warnings():
     assert table[["prevalence", "auprc", "auroc", "log_loss"]].isna().all(axis=None)
 
 
-def test_pooling_by_hand():
-    probs = np.array([[0.2, 0.8], [0.5, 0.5], [0.4, 0.0]], np.float32)
-    labels = np.array([[1, 0], [0, 1], [0, 1]], np.float32)
-    pooled, union, names = metrics.pool_by_compound(probs, labels, ["B", "A", "B"])
-    assert names == ("A", "B")
-    np.testing.assert_allclose(pooled, [[0.5, 0.5], [0.3, 0.4]], rtol=1e-6)
-    np.testing.assert_array_equal(union, [[0, 1], [1, 1]])
+@pytest.mark.parametrize("kind", ["random", "tied", "constant"])
+def test_brier_is_scikit_learns(kind):
+    probs, labels = draw(6, kind)
+    columns = [
+        sklearn.metrics.brier_score_loss(labels[:, column], probs[:, column], pos_label=1)
+        for column in range(SHAPE[1])
+        if column not in (2, 3)
+    ]
+    both = [column for column in range(SHAPE[1]) if column not in (2, 3)]
+    assert metrics.brier(probs[:, both], labels[:, both]) == pytest.approx(np.mean(columns), 1e-12)
+    assert np.isnan(metrics.brier(np.ones((0, 2)), np.ones((0, 2))))
+
+
+def test_recall_at_k_by_hand():
+    probs = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.6, 0.3, 0.1], [0.9, 0.05, 0.05]])
+    labels = np.array([[0, 1, 1], [0, 0, 1], [1, 0, 1], [0, 0, 0]])
+    # The last row has no label and does not count.
+    assert metrics.recall_at_k(probs, labels, 1) == pytest.approx((0 + 1 + 1 / 2) / 3)
+    assert metrics.recall_at_k(probs, labels, 2) == pytest.approx((1 / 2 + 1 + 1 / 2) / 3)
+    assert metrics.recall_at_k(probs, labels, 5) == 1.0
+    assert np.isnan(metrics.recall_at_k(probs, np.zeros((4, 3)), 1))
+    # Of compounds with one MoA, recall at k is hit at k.
+    single = np.eye(3)[[0, 2, 1, 0]]
+    for k in (1, 2):
+        recall = metrics.recall_at_k(probs, single, k)
+        assert recall == metrics.top_k_accuracy(probs, single, k)
 
 
 def test_score_has_every_metric():
     probs, labels = draw(1, "random")
     values = metrics.score(probs, labels)
-    assert list(values) == [
-        "macro_auprc",
-        "micro_auprc",
-        "macro_auroc",
-        "top1",
-        "top5",
-        "log_loss",
-        "num_compounds",
-        "num_moas",
-    ]
+    assert tuple(values) == metrics.HEADLINE
     assert values["num_compounds"] == 60
     assert values["num_moas"] == 6
     assert values["top5"] == metrics.top_k_accuracy(probs, labels, 5)

@@ -1,0 +1,148 @@
+"""Paired bootstrap of compounds: how far a metric, or a difference of two methods, may be trusted.
+
+A resample draws as many compounds as there are, with replacement (Efron 1979). All methods see
+the same resamples, so that the difference of two of them is paired. Intervals are percentile
+intervals (Efron and Tibshirani 1993, chapter 13): in simulated benchmarks they covered the
+difference of two methods' macro AUPRC more truly than basic, normal and BCa intervals, because
+resamples without a rare MoA shift and skew what those correct by.
+
+An interval speaks of other compounds from the same source. It does not speak of other seeds: a
+method with several seeds is averaged over them in every resample.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+from threadpoolctl import threadpool_limits
+
+from moa_jax.evaluation.metrics import ExampleMask, Labels
+from moa_jax.evaluation.weighted_metrics import Counts, weighted_metrics
+from moa_jax.schemas import InputError
+
+CONFIDENCE = 0.95
+
+Samples = Float[np.ndarray, " resample"]
+
+
+@dataclasses.dataclass(frozen=True)
+class BootstrapScores:
+    """Metrics of one method, averaged over its seeds.
+
+    Attributes:
+      estimate: metric -> its value on the compounds themselves.
+      samples: metric -> its value in each resample; NaN where it is not defined.
+    """
+
+    estimate: Mapping[str, float]
+    samples: Mapping[str, Samples]
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """One method's metric less another's, on the same compounds.
+
+    Attributes:
+      estimate: difference on the compounds themselves.
+      low: lower end of the 95 % interval.
+      high: upper end of the 95 % interval.
+      p_value: two-sided, of no difference; see `two_sided_p`.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    p_value: float
+
+
+def resample_counts(num_compounds: int, *, num_resamples: int, seed: int) -> Counts:
+    """How often each resample draws each compound; every row sums to `num_compounds`.
+
+    The first row is no resample: it has each compound once. `num_resamples` rows follow.
+
+    Raises:
+      InputError: there is no compound.
+    """
+    if not num_compounds:
+        raise InputError("the bootstrap found no compound to draw from; it needs at least one.")
+    rng = np.random.default_rng(seed)
+    chances = np.full(num_compounds, 1 / num_compounds)
+    drawn = rng.multinomial(num_compounds, chances, size=num_resamples)
+    return np.concatenate([np.ones((1, num_compounds)), drawn]).astype(np.float32)
+
+
+def bootstrap_scores(
+    probs_by_method: Mapping[str, Float[np.ndarray, "..."]],
+    labels: Labels,
+    *,
+    num_resamples: int = 2000,
+    seed: int = 0,
+    example_mask: ExampleMask | None = None,
+) -> dict[str, BootstrapScores]:
+    """Every metric of `weighted_metrics.METRICS` for every method in the same resamples.
+
+    Args:
+      probs_by_method: method -> pooled probabilities, one row per compound and one column per
+        MoA, with one more axis in front for several seeds.
+      labels: labels of the same compounds.
+      num_resamples: number of resamples.
+      seed: seed of the resamples.
+      example_mask: false for rows that are padding.
+
+    Raises:
+      InputError: there is no compound, or a method has probabilities for others.
+    """
+    keep = np.ones(len(labels), bool) if example_mask is None else example_mask
+    positive = labels[keep] > 0
+    counts = resample_counts(len(positive), num_resamples=num_resamples, seed=seed)
+    scores = {}
+    for method, probs in probs_by_method.items():
+        if probs.ndim not in (2, 3) or probs.shape[-2:] != labels.shape:
+            raise InputError(
+                f"the method {method} has probabilities of shape {probs.shape}; expected "
+                f"{labels.shape} (compounds, MoAs), or that for each seed."
+            )
+        seeds = probs.reshape(-1, *labels.shape)[:, keep]
+        # A second BLAS thread gains little on products of this size, and where other processes
+        # have the cores it takes twenty times as long.
+        with threadpool_limits(limits=1, user_api="blas"):
+            runs = [weighted_metrics(counts, run.astype(np.float64), positive) for run in seeds]
+        mean = {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
+        scores[method] = BootstrapScores(
+            estimate={name: float(values[0]) for name, values in mean.items()},
+            samples={name: values[1:] for name, values in mean.items()},
+        )
+    return scores
+
+
+def interval(samples: Samples, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Percentile interval of the defined samples; NaN where none is."""
+    defined = samples[~np.isnan(samples)]
+    if not len(defined):
+        return float("nan"), float("nan")
+    low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def two_sided_p(samples: Samples) -> float:
+    """P-value that agrees with `interval`: twice the smaller share of samples beyond zero.
+
+    One is added to counts and samples (Davison and Hinkley 1997, eq. 4.11), so that the smallest
+    p-value is 2 / (number of samples + 1). NaN where no sample is defined.
+    """
+    defined = samples[~np.isnan(samples)]
+    if not len(defined):
+        return float("nan")
+    beyond = min((defined <= 0).sum(), (defined >= 0).sum())
+    return min(1.0, 2 * (int(beyond) + 1) / (len(defined) + 1))
+
+
+def paired_difference(first: BootstrapScores, second: BootstrapScores, metric: str) -> Difference:
+    """`first` less `second`, both from one call of `bootstrap_scores`."""
+    samples = first.samples[metric] - second.samples[metric]
+    low, high = interval(samples)
+    estimate = first.estimate[metric] - second.estimate[metric]
+    return Difference(estimate, low, high, two_sided_p(samples))

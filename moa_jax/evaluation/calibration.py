@@ -1,0 +1,221 @@
+"""Probabilities that mean what they say: calibration maps and the measures of miscalibration.
+
+Both maps are fitted on the validation compounds of a method and applied to its test compounds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Num
+from scipy import optimize, special
+
+from moa_jax.evaluation.metrics import ExampleMask, Labels, Probs, top_k_hits
+from moa_jax.schemas import InputError
+
+# Probabilities are kept this far from 0 and 1 before a logarithm, so that an answer of zero can
+# be calibrated: a row of zeros becomes a row of equal probabilities.
+PROB_FLOOR = 1e-6
+# Equal-width bins of the calibration error (Guo 2017).
+NUM_BINS = 15
+# Temperatures that are considered; beyond them a row is flat or all but one of its MoAs is zero.
+_MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.02, 50.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Temperature:
+    """Temperature scaling (Guo 2017, section 4.2) of probabilities instead of logits.
+
+    Attributes:
+      temperature: above 1 it makes answers less sure, below 1 surer.
+    """
+
+    temperature: float
+
+    def __call__(self, probs: Probs) -> Probs:
+        """Probabilities to the power 1 / temperature, with rows that sum to one."""
+        return special.softmax(_log(probs) / self.temperature, axis=1)
+
+
+def fit_temperature(
+    probs: Probs, labels: Labels, example_mask: ExampleMask | None = None
+) -> Temperature:
+    """The temperature with the least negative log-likelihood on labelled compounds.
+
+    The likelihood is that of one draw among a compound's MoAs, all equally likely; for compounds
+    with one MoA it is the usual cross-entropy.
+
+    Raises:
+      InputError: no compound is labelled.
+    """
+    probs, positive = _labelled(probs, labels, example_mask)
+    log_probs = _log(probs)
+    target = positive / positive.sum(axis=1, keepdims=True)
+
+    def loss(log_temperature: float) -> float:
+        scaled = special.log_softmax(log_probs / np.exp(log_temperature), axis=1)
+        return float(-(target * scaled).sum(axis=1).mean())
+
+    bounds = (np.log(_MIN_TEMPERATURE), np.log(_MAX_TEMPERATURE))
+    found = optimize.minimize_scalar(loss, bounds=bounds, method="bounded")
+    return Temperature(float(np.exp(found.x)))
+
+
+@dataclasses.dataclass(frozen=True)
+class BetaCalibration:
+    """logit q = a ln p - b ln(1 - p) + c (Kull 2017, equation 5); the same for every MoA.
+
+    It keeps the order of all pairs, so rankings do not change; rows need not sum to one.
+
+    Attributes:
+      a: slope at small probabilities, not negative.
+      b: slope at large probabilities, not negative.
+      c: shift.
+    """
+
+    a: float
+    b: float
+    c: float
+
+    def __call__(self, probs: Probs) -> Probs:
+        """Calibrated probabilities of all (compound, MoA) pairs."""
+        clipped = _clipped(probs)
+        return special.expit(self.a * np.log(clipped) - self.b * np.log1p(-clipped) + self.c)
+
+
+def fit_beta_calibration(
+    probs: Probs, labels: Labels, example_mask: ExampleMask | None = None
+) -> BetaCalibration:
+    """Beta calibration with the greatest likelihood over all (compound, MoA) pairs.
+
+    Raises:
+      InputError: no compound is labelled.
+    """
+    probs, positive = _labelled(probs, labels, example_mask)
+    clipped, target = _clipped(probs).ravel(), positive.ravel()
+    inputs = np.stack([np.log(clipped), -np.log1p(-clipped), np.ones(len(clipped))], axis=1)
+
+    def loss(weights: Float[np.ndarray, " 3"]) -> tuple[float, Float[np.ndarray, " 3"]]:
+        logits = inputs @ weights
+        value = np.logaddexp(0, logits) - target * logits
+        return float(value.mean()), inputs.T @ (special.expit(logits) - target) / len(target)
+
+    found = optimize.minimize(
+        loss,
+        x0=np.array([1.0, 1.0, 0.0]),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0, None), (0, None), (None, None)],
+        options={"ftol": 1e-12, "gtol": 1e-9, "maxiter": 1000},
+    )
+    return BetaCalibration(*map(float, found.x))
+
+
+def _labelled(
+    probs: Probs, labels: Labels, example_mask: ExampleMask | None
+) -> tuple[Float[np.ndarray, "labelled moa"], Bool[np.ndarray, "labelled moa"]]:
+    positive = labels > 0
+    counted = positive.any(axis=1) if example_mask is None else positive.any(axis=1) & example_mask
+    if not counted.any():
+        raise InputError(
+            f"calibration found no labelled compound among {len(labels)}; it needs at least one."
+        )
+    return probs[counted], positive[counted]
+
+
+def _clipped(probs: Probs) -> Probs:
+    return np.clip(probs.astype(np.float64), PROB_FLOOR, 1 - PROB_FLOOR)
+
+
+def _log(probs: Probs) -> Probs:
+    """Logarithm of probabilities that are not below the floor."""
+    return np.log(np.maximum(probs.astype(np.float64), PROB_FLOOR))
+
+
+def reliability_curve(
+    confidence: Float[np.ndarray, " answer"],
+    correct: Bool[np.ndarray, " answer"] | Num[np.ndarray, " answer"],
+    *,
+    num_bins: int = NUM_BINS,
+) -> pd.DataFrame:
+    """Stated confidence beside the share of correct answers, in bins of equal width.
+
+    Args:
+      confidence: in [0, 1].
+      correct: whether the answer was right, or the 0/1 label of a pair.
+      num_bins: bins [0, 1/n), [1/n, 2/n), ..., the last one with its upper end.
+
+    Returns:
+      One row per bin that has an answer: `low`, `high`, `num_answers`, `confidence` (mean) and
+      `accuracy`.
+    """
+    edges = np.linspace(0, 1, num_bins + 1)
+    place = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, num_bins - 1)
+    count = np.bincount(place, minlength=num_bins)
+    filled = np.flatnonzero(count)
+    stated = np.bincount(place, confidence, minlength=num_bins)
+    right = np.bincount(place, correct, minlength=num_bins)
+    return pd.DataFrame(
+        {
+            "low": edges[filled],
+            "high": edges[filled + 1],
+            "num_answers": count[filled],
+            "confidence": stated[filled] / count[filled],
+            "accuracy": right[filled] / count[filled],
+        }
+    )
+
+
+def expected_calibration_error(
+    confidence: Float[np.ndarray, " answer"],
+    correct: Bool[np.ndarray, " answer"] | Num[np.ndarray, " answer"],
+    *,
+    num_bins: int = NUM_BINS,
+) -> float:
+    """Mean of |accuracy - confidence| over bins, weighted by their answers (Guo 2017, eq. 3).
+
+    NaN without answers.
+    """
+    if not len(confidence):
+        return float("nan")
+    curve = reliability_curve(confidence, correct, num_bins=num_bins)
+    gap = (curve["accuracy"] - curve["confidence"]).abs()
+    return float(np.average(gap, weights=curve["num_answers"]))
+
+
+def top_answers(
+    probs: Probs, labels: Labels, example_mask: ExampleMask | None = None
+) -> tuple[Float[np.ndarray, " answer"], Bool[np.ndarray, " answer"]]:
+    """Probability of each labelled compound's most probable MoA, and whether it has that MoA."""
+    labelled = (labels > 0).any(axis=1)
+    counted = labelled if example_mask is None else labelled & example_mask
+    probs, labels = probs[counted].astype(np.float64), labels[counted]
+    return probs.max(axis=1, initial=0.0), top_k_hits(probs, labels, 1) > 0
+
+
+def top_label_ece(
+    probs: Probs,
+    labels: Labels,
+    example_mask: ExampleMask | None = None,
+    *,
+    num_bins: int = NUM_BINS,
+) -> float:
+    """Calibration error of the most probable MoA of each labelled compound."""
+    return expected_calibration_error(*top_answers(probs, labels, example_mask), num_bins=num_bins)
+
+
+def all_pairs_ece(
+    probs: Probs,
+    labels: Labels,
+    example_mask: ExampleMask | None = None,
+    *,
+    num_bins: int = NUM_BINS,
+) -> float:
+    """Calibration error over all (compound, MoA) pairs, most of which are sure negatives."""
+    if example_mask is not None:
+        probs, labels = probs[example_mask], labels[example_mask]
+    return expected_calibration_error(
+        probs.astype(np.float64).ravel(), (labels > 0).ravel(), num_bins=num_bins
+    )

@@ -1,0 +1,91 @@
+"""Differences of two methods MoA by MoA, with false discoveries under control."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy import stats
+from threadpoolctl import threadpool_limits
+
+from moa_jax.evaluation.bootstrap import interval, resample_counts, two_sided_p
+from moa_jax.evaluation.metrics import ExampleMask, Labels
+from moa_jax.evaluation.weighted_metrics import weighted_average_precision
+
+
+def adjusted_p_values(p_values: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:
+    """Benjamini and Hochberg 1995: the false discovery rate at which each test is a discovery.
+
+    Tests without a p-value (NaN) stay without and do not count among the tests.
+    """
+    adjusted = np.full(p_values.shape, np.nan)
+    known = ~np.isnan(p_values)
+    if known.any():
+        adjusted[known] = stats.false_discovery_control(p_values[known], method="bh")
+    return adjusted
+
+
+def per_moa_differences(
+    first: Float[np.ndarray, "*first_seed compound moa"],
+    second: Float[np.ndarray, "*second_seed compound moa"],
+    labels: Labels,
+    moas: Sequence[str],
+    *,
+    num_resamples: int = 10_000,
+    seed: int = 0,
+    example_mask: ExampleMask | None = None,
+) -> pd.DataFrame:
+    """Paired difference of the average precision of every MoA.
+
+    An MoA with few compounds has few distinct resamples, and its p-value is then a rough one.
+
+    Args:
+      first: pooled probabilities of one method, with one more axis in front for several seeds.
+      second: the same of the other method; it may have another number of seeds.
+      labels: labels of the same compounds.
+      moas: name of each MoA.
+      num_resamples: number of paired resamples of compounds; no p-value is below
+        2 / (`num_resamples` + 1), which has to be small against 1 / (number of MoAs).
+      seed: seed of the resamples.
+      example_mask: false for rows that are padding.
+
+    Returns:
+      One row per MoA, in their order: `moa`, `num_compounds`, `first`, `second` (average
+      precisions), `difference`, `low`, `high` (95 %), `p_value` and `q_value` (see
+      `adjusted_p_values`). NaN for an MoA without a compound.
+
+    Raises:
+      InputError: there is no compound.
+    """
+    keep = np.ones(len(labels), bool) if example_mask is None else example_mask
+    positive = labels[keep] > 0
+    counts = resample_counts(len(positive), num_resamples=num_resamples, seed=seed)
+    with threadpool_limits(limits=1, user_api="blas"):
+        precision = [
+            np.mean(
+                [
+                    weighted_average_precision(counts, run[keep].astype(np.float64), positive)
+                    for run in probs.reshape(-1, *labels.shape)
+                ],
+                axis=0,
+            )
+            for probs in (first, second)
+        ]
+    difference = precision[0] - precision[1]
+    ends = np.array([interval(column) for column in difference[1:].T])
+    p_values = np.array([two_sided_p(column) for column in difference[1:].T])
+    return pd.DataFrame(
+        {
+            "moa": list(moas),
+            "num_compounds": positive.sum(axis=0),
+            "first": precision[0][0],
+            "second": precision[1][0],
+            "difference": difference[0],
+            "low": ends[:, 0],
+            "high": ends[:, 1],
+            "p_value": p_values,
+            "q_value": adjusted_p_values(p_values),
+        }
+    )

@@ -1,0 +1,54 @@
+"""How near compounds are to the training data: by structure and by expression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.metrics.pairwise import cosine_similarity
+
+from moa_jax.compounds.fingerprints import morgan_fingerprints, tanimoto
+
+# Rows whose similarities to all training rows are held at a time.
+_BLOCK_ROWS = 1024
+
+
+def nearest_tanimoto(
+    smiles: Sequence[str | None], train_smiles: Sequence[str | None]
+) -> Float[np.ndarray, " compound"]:
+    """Largest Tanimoto similarity of each structure to a training structure.
+
+    On folded Morgan fingerprints (radius 2, 2,048 bits). NaN where the structure is unknown, or
+    where no training structure is known.
+
+    Raises:
+      InputError: RDKit cannot read a SMILES.
+    """
+    nearest = np.full(len(smiles), np.nan)
+    known = np.flatnonzero([text is not None for text in smiles])
+    references = sorted({text for text in train_smiles if text is not None})
+    if not references:
+        return nearest
+    fingerprints = morgan_fingerprints(references)
+    for start in range(0, len(known), _BLOCK_ROWS):
+        block = known[start : start + _BLOCK_ROWS]
+        queries = morgan_fingerprints([smiles[row] for row in block])
+        nearest[block] = tanimoto(queries, fingerprints).max(axis=1)
+    return nearest
+
+
+def nearest_cosine(
+    expression: Float[np.ndarray, "example gene"], train_expression: Float[np.ndarray, "train gene"]
+) -> Float[np.ndarray, " example"]:
+    """Largest cosine of each signature with a training signature; NaN without any.
+
+    Genes should be on the scale that the methods see; a row of zeros is orthogonal to all.
+    """
+    nearest = np.full(len(expression), np.nan)
+    if not len(train_expression):
+        return nearest
+    for start in range(0, len(expression), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        nearest[block] = cosine_similarity(expression[block], train_expression).max(axis=1)
+    return nearest

@@ -1,0 +1,172 @@
+"""Where a method works: MoAs by frequency, compounds by signal and by nearness to training.
+
+Strata are ordered categories, one per MoA or compound. All thresholds are arguments and stand in
+the names, so that a table states them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from moa_jax.evaluation.metrics import (
+    ExampleMask,
+    Labels,
+    Probs,
+    auroc,
+    average_precision,
+    prevalence,
+    score,
+)
+
+# TAS from which a signature usually counts as active, and from which it is clearly so.
+TAS_EDGES = (0.2, 0.4)
+# Nearest-train Tanimoto (Morgan, radius 2) from which structures look related, are analogues,
+# and are close analogues.
+TANIMOTO_EDGES = (0.3, 0.5, 0.7)
+
+
+def frequency_strata(
+    num_compounds: Int[np.ndarray, " moa"], *, head: int = 15, mid: int = 8
+) -> pd.Categorical:
+    """Head, mid or tail for each MoA.
+
+    Args:
+      num_compounds: compounds that have the MoA, in the whole dataset rather than in a part.
+      head: an MoA of the head has at least this many.
+      mid: one of the middle has at least this many and fewer than `head`; the tail has fewer.
+    """
+    names = [f"head (>= {head})", f"mid ({mid}-{head - 1})", f"tail (< {mid})"]
+    place = np.where(num_compounds >= head, 0, np.where(num_compounds >= mid, 1, 2))
+    return pd.Categorical.from_codes(place, names, ordered=True)
+
+
+def binned(
+    values: Float[np.ndarray, " compound"], edges: Sequence[float], quantity: str
+) -> pd.Categorical:
+    """Each compound's bin of a quantity, such as `TAS 0.2-0.4`; bins hold their lower edge.
+
+    Args:
+      values: the quantity, NaN where unknown; such compounds are in the last stratum.
+      edges: inner edges of the bins, ascending; at least one.
+      quantity: what the names of the strata call it.
+    """
+    inner = [f"{quantity} {low:g}-{high:g}" for low, high in itertools.pairwise(edges)]
+    names = [
+        f"{quantity} < {edges[0]:g}",
+        *inner,
+        f"{quantity} >= {edges[-1]:g}",
+        f"no {quantity}",
+    ]
+    place = np.searchsorted(edges, values, side="right")
+    return pd.Categorical.from_codes(
+        np.where(np.isnan(values), len(names) - 1, place), names, ordered=True
+    )
+
+
+def signal_strata(
+    tas: Float[np.ndarray, " compound"],
+    strength: Float[np.ndarray, " compound"],
+    *,
+    edges: Sequence[float] = TAS_EDGES,
+) -> pd.Categorical:
+    """Strata by TAS where a compound has one, else by thirds of signature strength.
+
+    Args:
+      tas: median TAS of each compound's signatures (`pooling.median_by_compound`), NaN where the
+        release does not tell it.
+      strength: median signature strength of the same compounds, NaN without expression.
+      edges: inner edges of the TAS strata.
+
+    Returns:
+      Strata of TAS, then the thirds of strength among the compounds without TAS, from weak to
+      strong, then `no signature`.
+    """
+    by_tas = binned(tas, edges, "TAS")
+    *tas_names, _ = by_tas.categories
+    names = [*tas_names, "strength, low third", "strength, middle third", "strength, high third"]
+    unknown = np.isnan(tas)
+    candidates = strength[unknown & ~np.isnan(strength)]
+    thirds = np.quantile(candidates, [1 / 3, 2 / 3]) if len(candidates) else np.zeros(2)
+    by_strength = len(tas_names) + np.searchsorted(thirds, strength, side="right")
+    by_strength = np.where(np.isnan(strength), len(names), by_strength)
+    place = np.where(unknown, by_strength, by_tas.codes)
+    return pd.Categorical.from_codes(place, [*names, "no signature"], ordered=True)
+
+
+def tanimoto_strata(
+    nearest: Float[np.ndarray, " compound"], *, edges: Sequence[float] = TANIMOTO_EDGES
+) -> pd.Categorical:
+    """Strata by the Tanimoto similarity of the nearest training structure.
+
+    Args:
+      nearest: see `nearest.nearest_tanimoto`; NaN where the structure is unknown.
+      edges: inner edges of the strata.
+    """
+    return binned(nearest, edges, "Tanimoto")
+
+
+def scores_by_stratum(
+    probs: Probs,
+    labels: Labels,
+    strata: pd.Categorical,
+    example_mask: ExampleMask | None = None,
+) -> pd.DataFrame:
+    """Metrics of the compounds of each stratum, scored as a set of their own.
+
+    MoAs are more or less frequent in a stratum than elsewhere, so its average precisions are to
+    be read beside `chance_auprc`, that of a random ranking of the same compounds.
+
+    Returns:
+      One row per stratum that has a compound, in the order of the strata: `stratum`, the
+      metrics of `score`, `chance_auprc`.
+    """
+    keep = np.ones(len(labels), bool) if example_mask is None else example_mask
+    rows = []
+    for code, name in enumerate(strata.categories):
+        inside = keep & (strata.codes == code)
+        if inside.any():
+            share = prevalence(labels, inside)
+            chance = float(share[share > 0].mean()) if (share > 0).any() else float("nan")
+            metrics = score(probs, labels, inside)
+            rows.append({"stratum": name, **metrics, "chance_auprc": chance})
+    return pd.DataFrame(rows)
+
+
+def scores_by_frequency(
+    probs: Probs,
+    labels: Labels,
+    strata: pd.Categorical,
+    example_mask: ExampleMask | None = None,
+) -> pd.DataFrame:
+    """Metrics of the MoAs of each stratum, each MoA ranked over all compounds.
+
+    Args:
+      probs: probabilities of compounds.
+      labels: labels of the same compounds.
+      strata: stratum of each MoA, see `frequency_strata`.
+      example_mask: false for padding.
+
+    Returns:
+      One row per stratum that has an MoA with a positive: `stratum`, `num_moas` (those with a
+      positive), `macro_auprc`, `macro_auroc` and `chance_auprc` (mean prevalence).
+    """
+    table = pd.DataFrame(
+        {
+            "stratum": strata,
+            "auprc": average_precision(probs, labels, example_mask),
+            "auroc": auroc(probs, labels, example_mask),
+            "prevalence": prevalence(labels, example_mask),
+        }
+    )
+    strata_of_scored = table[table["auprc"].notna()].groupby("stratum", observed=True)
+    return strata_of_scored.agg(
+        num_moas=("auprc", "size"),
+        macro_auprc=("auprc", "mean"),
+        macro_auroc=("auroc", "mean"),
+        chance_auprc=("prevalence", "mean"),
+    ).reset_index()
