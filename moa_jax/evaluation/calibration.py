@@ -15,13 +15,14 @@ from scipy import optimize, special
 from moa_jax.evaluation.metrics import ExampleMask, Labels, Probs, top_k_hits
 from moa_jax.schemas import InputError
 
-# Probabilities are kept this far from 0 and 1 before a logarithm, so that an answer of zero can
-# be calibrated: a row of zeros becomes a row of equal probabilities.
-PROB_FLOOR = 1e-6
+# Beta calibration keeps probabilities this far from 0 and 1, so that those too have logarithms.
+PROB_CLIP = 1e-6
 # Equal-width bins of the calibration error (Guo 2017).
 NUM_BINS = 15
 # Temperatures that are considered; beyond them a row is flat or all but one of its MoAs is zero.
 _MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.02, 50.0
+# Below it, a softmax in single precision has lost its digits.
+_MIN_FLOOR = 1e-30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,13 +31,17 @@ class Temperature:
 
     Attributes:
       temperature: above 1 it makes answers less sure, below 1 surer.
+      floor: what smaller probabilities are raised to, so that a zero has a logarithm. A row of
+        zeros becomes a row of equal probabilities.
     """
 
     temperature: float
+    floor: float
 
     def __call__(self, probs: Probs) -> Probs:
         """Probabilities to the power 1 / temperature, with rows that sum to one."""
-        return special.softmax(_log(probs) / self.temperature, axis=1)
+        raised = np.maximum(probs.astype(np.float64), self.floor)
+        return special.softmax(np.log(raised) / self.temperature, axis=1)
 
 
 def fit_temperature(
@@ -45,13 +50,17 @@ def fit_temperature(
     """The temperature with the least negative log-likelihood on labelled compounds.
 
     The likelihood is that of one draw among a compound's MoAs, all equally likely; for compounds
-    with one MoA it is the usual cross-entropy.
+    with one MoA it is the usual cross-entropy. The floor is half the smallest probability that
+    is not zero: a method that counts votes says zero where it means less than half a vote, and
+    one that computes a softmax hardly ever says it.
 
     Raises:
       InputError: no compound is labelled.
     """
     probs, positive = _labelled(probs, labels, example_mask)
-    log_probs = _log(probs)
+    probs = probs.astype(np.float64)
+    floor = max(probs[probs > 0].min(initial=1.0) / 2, _MIN_FLOOR)
+    log_probs = np.log(np.maximum(probs, floor))
     target = positive / positive.sum(axis=1, keepdims=True)
 
     def loss(log_temperature: float) -> float:
@@ -60,7 +69,7 @@ def fit_temperature(
 
     bounds = (np.log(_MIN_TEMPERATURE), np.log(_MAX_TEMPERATURE))
     found = optimize.minimize_scalar(loss, bounds=bounds, method="bounded")
-    return Temperature(float(np.exp(found.x)))
+    return Temperature(float(np.exp(found.x)), float(floor))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,12 +135,7 @@ def _labelled(
 
 
 def _clipped(probs: Probs) -> Probs:
-    return np.clip(probs.astype(np.float64), PROB_FLOOR, 1 - PROB_FLOOR)
-
-
-def _log(probs: Probs) -> Probs:
-    """Logarithm of probabilities that are not below the floor."""
-    return np.log(np.maximum(probs.astype(np.float64), PROB_FLOOR))
+    return np.clip(probs.astype(np.float64), PROB_CLIP, 1 - PROB_CLIP)
 
 
 def reliability_curve(
