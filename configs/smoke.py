@@ -18,6 +18,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.seed = 0
 
     config.split = ml_collections.ConfigDict()
+    # What is held out: one of the rules of moa_jax/data/split_rules.py.
+    config.split.rule = "compound"
     config.split.fold = 0
     config.split.num_folds = 5
     config.split.seed = 0

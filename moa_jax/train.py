@@ -21,7 +21,9 @@ from moa_jax.baselines.fusion import Fusion
 from moa_jax.baselines.registry import make_method
 from moa_jax.data.embedded import open_dataset
 from moa_jax.data.examples import build_examples
-from moa_jax.data.splits import check_no_crossing, compound_split, split_rows
+from moa_jax.data.leaks import check_no_leaks
+from moa_jax.data.split_rules import make_split
+from moa_jax.data.splits import split_rows
 from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
 from moa_jax.progress import say
 from moa_jax.training.metric_writer import METRICS_FILE, read_metrics
@@ -56,14 +58,18 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     with one_process_first():
         dataset = open_dataset(config.data)
     examples = build_examples(dataset, min_compounds=config.min_compounds)
-    split = compound_split(
+    split = make_split(
+        config.split.rule,
         examples,
         fold=config.split.fold,
         num_folds=config.split.num_folds,
         seed=config.split.seed,
         validation_fraction=config.split.validation_fraction,
     )
-    check_no_crossing(split, examples)
+    crossing = check_no_leaks(split, examples)
+    if crossing:
+        counts = ", ".join(f"{count} {identity}" for identity, count in crossing.items())
+        say(f"shared between parts, as the {split.rule} split allows: {counts}")
     parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
     say(", ".join(f"{part} {part_of.num_examples} signatures" for part, part_of in parts.items()))
 

@@ -13,7 +13,8 @@ from moa_jax.data.batches import make_batch
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples
 from moa_jax.data.prepared import PreparedDataset
-from moa_jax.data.splits import compound_split, split_rows
+from moa_jax.data.split_rules import make_split
+from moa_jax.data.splits import split_rows
 from moa_jax.models.fusion import FusionModel
 from moa_jax.schemas import (
     Batch,
@@ -237,7 +238,7 @@ def train_tiny_run(folder: pathlib.Path) -> None:
     """Trains the fusion model on `make_raw_examples` into the folder of a run."""
     config, examples = tiny_config(), make_raw_examples()
     dataset = make_dataset(examples)
-    split = compound_split(examples, fold=0, num_folds=2, seed=0, validation_fraction=0.25)
+    split = make_split("compound", examples, fold=0, num_folds=2, validation_fraction=0.25)
     parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
     start_run(folder, config, split, dataset)
     fit_fusion(config, parts["train"], parts["validation"], dataset.graph, folder)

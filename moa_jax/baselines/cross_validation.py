@@ -9,7 +9,9 @@ from jaxtyping import Float
 
 from moa_jax.baselines.interface import Method
 from moa_jax.data.examples import Examples
-from moa_jax.data.splits import check_no_crossing, compound_split, split_rows
+from moa_jax.data.leaks import check_no_leaks
+from moa_jax.data.split_rules import make_split
+from moa_jax.data.splits import split_rows
 from moa_jax.progress import say
 from moa_jax.schemas import KnowledgeGraph
 
@@ -45,14 +47,15 @@ def out_of_fold_probs(
     for fold in range(num_folds):
         method = method_of(fold)
         say(f"{method.name}: fold {fold + 1} of {num_folds}")
-        split = compound_split(
+        split = make_split(
+            "compound",
             examples,
             fold=fold,
             num_folds=num_folds,
             seed=seed,
             validation_fraction=validation_fraction,
         )
-        check_no_crossing(split, examples)
+        check_no_leaks(split, examples)
         rows = split_rows(split, examples)
         fitted = method.fit(
             examples.take(rows["train"]), examples.take(rows["validation"]), graph, seed=method_seed

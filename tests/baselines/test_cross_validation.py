@@ -3,8 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from moa_jax.baselines import cross_validation
 from moa_jax.baselines.cross_validation import out_of_fold_probs
-from moa_jax.data.splits import compound_folds
+from moa_jax.data.split_rules import make_split
 from moa_jax.schemas import InputError
 from tests.small_sets import knowledge_graph, planted_examples
 
@@ -39,7 +40,13 @@ def test_each_example_is_answered_by_the_model_that_never_saw_it():
         method_seed=9,
         validation_fraction=0.25,
     )
-    folds = compound_folds(planted, num_folds=4, seed=6)
+    splits = [make_split("compound", planted, fold=fold, num_folds=4, seed=6) for fold in range(4)]
+    folds = np.array(
+        [
+            [split.parts[pert_id] for split in splits].index("test")
+            for pert_id in planted.table["pert_id"]
+        ]
+    )
     np.testing.assert_array_equal(probs, np.tile(folds[:, None], (1, 4)))
     everything = set(planted.groups)
     for fold, (train, validation, seed) in enumerate(recorder.fits):
@@ -50,8 +57,10 @@ def test_each_example_is_answered_by_the_model_that_never_saw_it():
         assert len(validation) == pytest.approx(0.25 * len(train | validation), abs=2)
 
 
-def test_a_leak_stops_the_run():
+def test_a_leak_stops_the_run(monkeypatch):
     planted = planted_examples(num_compounds=40, num_moas=4)
     same = dataclasses.replace(planted, smiles=("c1ccccc1O",) * planted.num_examples)
+    divided = make_split("compound", planted, fold=0)
+    monkeypatch.setattr(cross_validation, "make_split", lambda *_, **__: divided)
     with pytest.raises(InputError, match="InChIKey block ISWSIDIOOBJBQZ crosses"):
         out_of_fold_probs(lambda fold: Recorder(), same, GRAPH)

@@ -1,0 +1,216 @@
+"""What makes two examples the same in some respect: the values that may not cross parts.
+
+Every identity gives each example a tuple of values: one compound group, several plates, no
+structure. Two examples share an identity where they share a value.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from moa_jax.compounds.identity import normalise_name
+from moa_jax.compounds.near_duplicates import near_duplicates
+from moa_jax.compounds.scaffold_clusters import scaffold_units, units_reached
+from moa_jax.compounds.structures import Structure, standardise
+from moa_jax.data.examples import Examples
+
+# What makes two examples one compound.
+COMPOUND_IDENTITIES = ("compound group", "InChIKey block", "name", "structure")
+
+Values = list[tuple[str, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class IdentityRows:
+    """What identities are read from: examples of one or several sets, without expression.
+
+    Attributes:
+      table: `SIGNATURE_COLUMNS`, index 0..n-1.
+      smiles: SMILES, None where unknown.
+      groups: compound group.
+      moas: MoAs of the example in its set's vocabulary.
+      has_expression: false for a labelled structure without a signature.
+    """
+
+    table: pd.DataFrame
+    smiles: tuple[str | None, ...]
+    groups: tuple[str, ...]
+    moas: tuple[tuple[str, ...], ...]
+    has_expression: tuple[bool, ...]
+
+
+def identity_rows(*sets: Examples) -> IdentityRows:
+    """The rows of all sets, one set after the other."""
+    return IdentityRows(
+        table=pd.concat([each.table.astype(object) for each in sets], ignore_index=True),
+        smiles=tuple(smiles for each in sets for smiles in each.smiles),
+        groups=tuple(group for each in sets for group in each.groups),
+        moas=tuple(moas for each in sets for moas in _moas_of(each)),
+        has_expression=tuple(bool(has) for each in sets for has in each.has_expression),
+    )
+
+
+def _moas_of(examples: Examples) -> Values:
+    vocabulary = np.asarray(examples.moas, dtype=object)
+    return [tuple(vocabulary[row > 0]) for row in examples.labels]
+
+
+def values_of(identity: str, rows: IdentityRows) -> Values:
+    """Values of an identity for every row; `IDENTITIES` names them."""
+    return IDENTITIES[identity](rows)
+
+
+def dose_level(dose_um: object) -> int | None:
+    """Half-log step of a dose: 0 for 1 uM, 2 for 10 uM; None where no dose is told.
+
+    Releases give one nominal dose as 9.99 and 10 uM, and their series are threefold: doses of
+    one half-log step are one dose.
+    """
+    known = isinstance(dose_um, (int, float)) and math.isfinite(dose_um) and dose_um > 0
+    return round(2 * math.log10(dose_um)) if known else None
+
+
+def time_level(time_h: object) -> int | None:
+    """Time in whole hours (releases give 6 and 6.4 for one plan); None where none is told."""
+    return round(time_h) if isinstance(time_h, (int, float)) and math.isfinite(time_h) else None
+
+
+def dose_name(level: int) -> str:
+    """A dose level as users read it, such as `3.16 uM`."""
+    return f"{10 ** (level / 2):.3g} uM"
+
+
+def time_name(level: int) -> str:
+    """A time level as users read it, such as `24 h`."""
+    return f"{level} h"
+
+
+def plates_of(plate: object) -> tuple[str, ...]:
+    """The plates of a signature, which its table joins by `|`."""
+    return tuple(sorted({name for name in plate.split("|") if name})) if _is_told(plate) else ()
+
+
+def _is_told(text: object) -> bool:
+    return isinstance(text, str) and text != ""
+
+
+def _one(values: Sequence[str | None]) -> Values:
+    return [(value,) if value else () for value in values]
+
+
+def _groups(rows: IdentityRows) -> Values:
+    return _one(rows.groups)
+
+
+def _inchi_blocks(rows: IdentityRows) -> Values:
+    block_of = {
+        text: parent.inchi_block
+        for text in set(rows.smiles)
+        if isinstance(parent := standardise(text), Structure)
+    }
+    return _one([block_of.get(text) for text in rows.smiles])
+
+
+def _names(rows: IdentityRows) -> Values:
+    names = rows.table["compound"]
+    name_of = {name: normalise_name(name) for name in set(names) if _is_told(name)}
+    return _one([name_of.get(name) for name in names])
+
+
+def _structures(rows: IdentityRows) -> Values:
+    return _one(near_duplicates(rows.smiles))
+
+
+def _scaffolds(rows: IdentityRows) -> Values:
+    """Structures without a signature do not shape the clusters: the split did not see them."""
+    measured = [smiles for smiles, has in zip(rows.smiles, rows.has_expression, strict=True) if has]
+    further = [
+        smiles for smiles, has in zip(rows.smiles, rows.has_expression, strict=True) if not has
+    ]
+    own, reached = iter(_one(scaffold_units(measured))), iter(units_reached(further, measured))
+    return [next(own) if has else next(reached) for has in rows.has_expression]
+
+
+def _moas(rows: IdentityRows) -> Values:
+    return list(rows.moas)
+
+
+def _cell_lines(rows: IdentityRows) -> Values:
+    return [(line,) if _is_told(line) else () for line in rows.table["cell_line"]]
+
+
+def _doses(rows: IdentityRows) -> Values:
+    levels = map(dose_level, rows.table["dose_um"])
+    return [() if level is None else (dose_name(level),) for level in levels]
+
+
+def _times(rows: IdentityRows) -> Values:
+    levels = map(time_level, rows.table["time_h"])
+    return [() if level is None else (time_name(level),) for level in levels]
+
+
+def _plates(rows: IdentityRows) -> Values:
+    return [plates_of(plate) for plate in rows.table["plate"]]
+
+
+def _replicates(rows: IdentityRows) -> Values:
+    """One compound in one cell line at one dose and time; conditions not told count as equal."""
+    conditions = zip(
+        rows.groups,
+        *(_cell_lines(rows), _doses(rows), _times(rows)),
+        rows.has_expression,
+        strict=True,
+    )
+    return [
+        (f"of {group}, {', '.join((*line, *dose, *time)) or 'no conditions'}",) if has else ()
+        for group, line, dose, time, has in conditions
+    ]
+
+
+IDENTITIES: dict[str, Callable[[IdentityRows], Values]] = {
+    "compound group": _groups,
+    "InChIKey block": _inchi_blocks,
+    "name": _names,
+    "structure": _structures,
+    "scaffold": _scaffolds,
+    "replicate": _replicates,
+    "plate": _plates,
+    "cell line": _cell_lines,
+    "dose": _doses,
+    "time": _times,
+    "MoA": _moas,
+}
+
+
+def joined_units(rows: IdentityRows, identities: Sequence[str]) -> list[str]:
+    """What stays together where no value of any of the identities may be divided.
+
+    Returns:
+      One unit per row: rows that share a value, directly or through others, have one. A unit is
+      named by its smallest compound group.
+    """
+    num_rows = len(rows.groups)
+    row_ends, value_ends, num_values = [], [], 0
+    for identity in identities:
+        pairs = [
+            (row, value) for row, values in enumerate(values_of(identity, rows)) for value in values
+        ]
+        codes, distinct = pd.factorize(np.array([value for _, value in pairs], dtype=object))
+        row_ends += [row for row, _ in pairs]
+        value_ends += list(codes + num_values)
+        num_values += len(distinct)
+    size = num_rows + num_values
+    ends = (np.array(row_ends, np.int64), np.array(value_ends, np.int64) + num_rows)
+    graph = coo_array((np.ones(len(row_ends), np.int8), ends), shape=(size, size))
+    component = connected_components(graph, directed=False)[1][:num_rows]
+    name_of: dict[int, str] = {}
+    for unit, group in zip(component, rows.groups, strict=True):
+        name_of[unit] = min(name_of.get(unit, group), group)
+    return [name_of[unit] for unit in component]
