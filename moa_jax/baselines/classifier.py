@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from threadpoolctl import threadpool_limits
 
-from moa_jax.baselines.inputs import Inputs
+from moa_jax.baselines.inputs import Inputs, one_per_structure
 from moa_jax.baselines.prevalence import FittedPrevalence, fit_prevalence
 from moa_jax.data.examples import Examples, strata
 from moa_jax.schemas import KnowledgeGraph
@@ -80,15 +80,20 @@ class ClassifierLearner:
     Attributes:
       make_classifier: seed -> classifier; one that is deterministic leaves the seed alone.
       make_inputs: makes the modality that the classifier reads.
+      once_per_structure: learn from each structure once, not once per signature; for inputs
+        that read nothing but the structure.
     """
 
     make_classifier: Callable[[int], Classifier]
     make_inputs: Callable[[], Inputs]
+    once_per_structure: bool = False
 
     def fit(self, examples: Examples, graph: KnowledgeGraph, *, seed: int) -> FittedClassifier:
         """Fits the classifier; `graph` is not used."""
         inputs = self.make_inputs()
         known = examples.take(np.flatnonzero(inputs.usable(examples)))
+        if self.once_per_structure:
+            known = one_per_structure(known)
         stratum = strata(known)
         classifier = None
         if len(np.unique(stratum)) >= 2:

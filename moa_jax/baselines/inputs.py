@@ -76,3 +76,21 @@ class MorganBits:
         return morgan_fingerprints(
             examples.smiles, radius=self.radius, num_bits=self.num_bits
         ).astype(np.float64)
+
+
+def one_per_structure(examples: Examples) -> Examples:
+    """One example per structure of each compound, with the union of its examples' labels.
+
+    All signatures of a structure have the same fingerprint: repeated, a compound would weigh as
+    much as it was measured.
+
+    Args:
+      examples: all have a structure.
+    """
+    keys = [
+        f"{group}\n{smiles}" for group, smiles in zip(examples.groups, examples.smiles, strict=True)
+    ]
+    _, first, unit = np.unique(np.asarray(keys, str), return_index=True, return_inverse=True)
+    labels = np.zeros((len(first), len(examples.moas)), np.float32)
+    np.maximum.at(labels, unit, examples.labels)
+    return dataclasses.replace(examples.take(first), labels=labels)

@@ -1,8 +1,9 @@
-"""Late fusion: the product of the expression and the structure classifier."""
+"""Late fusion: one expert on expression, one on structure, and a mean of their answers."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -12,36 +13,51 @@ from moa_jax.baselines.logistic import EXPRESSION_LOGISTIC, MORGAN_LOGISTIC
 from moa_jax.data.examples import Examples
 from moa_jax.schemas import KnowledgeGraph
 
+Answers = Float[np.ndarray, "example moa"]
 
-def fuse(
-    first: Float[np.ndarray, "example moa"],
-    second: Float[np.ndarray, "example moa"],
-    first_answers: Bool[np.ndarray, " example"],
-    second_answers: Bool[np.ndarray, " example"],
-) -> Float[np.ndarray, "example moa"]:
+
+def geometric_mean(first: Answers, second: Answers) -> Answers:
     """Product of experts on the scale of one probability: sqrt(first * second).
 
     The square root orders an example's MoAs as the product does and keeps the answers of
     examples with one modality comparable with those of examples with both. Rows are not
     normalised: that would raise rows on which both experts are unsure or disagree.
+    """
+    return np.sqrt(first * second)
+
+
+def arithmetic_mean(first: Answers, second: Answers) -> Answers:
+    """What one expert is sure of stays, whatever the other one answers."""
+    return (first + second) / 2
+
+
+def fuse(
+    first: Answers,
+    second: Answers,
+    first_answers: Bool[np.ndarray, " example"],
+    second_answers: Bool[np.ndarray, " example"],
+    combine: Callable[[Answers, Answers], Answers] = geometric_mean,
+) -> Answers:
+    """What two experts answer together.
 
     Args:
       first: probabilities of one expert.
       second: probabilities of the other.
       first_answers: the first expert has something to say.
       second_answers: the second one has; where only one has, its answer stands alone.
+      combine: makes one answer of two.
     """
-    both = np.sqrt(first * second)
     alone = np.where(second_answers[:, None], second, first)
-    return np.where((first_answers & second_answers)[:, None], both, alone)
+    return np.where((first_answers & second_answers)[:, None], combine(first, second), alone)
 
 
 @dataclasses.dataclass(frozen=True)
 class FittedLateFusion:
-    """The two fitted experts."""
+    """The two fitted experts and how their answers are joined."""
 
     expression: FittedClassifier
     structure: FittedClassifier
+    combine: Callable[[Answers, Answers], Answers]
 
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
         """`fuse` of both experts; the training prevalence where neither can answer."""
@@ -50,24 +66,28 @@ class FittedLateFusion:
             self.structure.predict(examples),
             self.expression.can_answer(examples),
             self.structure.can_answer(examples),
+            self.combine,
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class LateFusion:
-    """Fits one expert per modality, each as it is fitted alone.
+    """Fits one expert per modality, each to all examples that have it, as it is fitted alone.
 
     Attributes:
       expression: the expert on expression.
       structure: the expert on structure.
+      combine: makes one answer of two.
     """
 
     expression: ClassifierLearner = EXPRESSION_LOGISTIC
     structure: ClassifierLearner = MORGAN_LOGISTIC
+    combine: Callable[[Answers, Answers], Answers] = geometric_mean
 
     def fit(self, examples: Examples, graph: KnowledgeGraph, *, seed: int) -> FittedLateFusion:
         """Fits both experts."""
         return FittedLateFusion(
             expression=self.expression.fit(examples, graph, seed=seed),
             structure=self.structure.fit(examples, graph, seed=seed),
+            combine=self.combine,
         )

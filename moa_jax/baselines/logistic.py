@@ -10,19 +10,37 @@ from moa_jax.baselines.classifier import ClassifierLearner
 from moa_jax.baselines.inputs import Inputs, MorganBits, StandardisedExpression
 
 
-def logistic(inverse_penalty: float, make_inputs: Callable[[], Inputs]) -> ClassifierLearner:
+def logistic(
+    inverse_penalty: float,
+    make_inputs: Callable[[], Inputs],
+    *,
+    once_per_structure: bool = False,
+) -> ClassifierLearner:
     """Class-balanced multinomial logistic regression with an L2 penalty, by L-BFGS.
 
     Args:
       inverse_penalty: scikit-learn's C.
       make_inputs: makes the modality that the classifier reads.
+      once_per_structure: see `ClassifierLearner`.
     """
     return ClassifierLearner(
         lambda seed: LogisticRegression(C=inverse_penalty, class_weight="balanced", max_iter=2000),
         make_inputs,
+        once_per_structure,
     )
 
 
-# The reference lines, at the settings under which they are known.
+def expression_logistic(inverse_penalty: float) -> ClassifierLearner:
+    """On standardised expression."""
+    return logistic(inverse_penalty, StandardisedExpression)
+
+
+def morgan_logistic(inverse_penalty: float) -> ClassifierLearner:
+    """On Morgan fingerprints, each structure once."""
+    return logistic(inverse_penalty, MorganBits, once_per_structure=True)
+
+
+# The reference lines, at the settings under which they are known: the structure's sees every
+# signature of a compound.
 EXPRESSION_LOGISTIC = logistic(0.003, StandardisedExpression)
 MORGAN_LOGISTIC = logistic(0.1, MorganBits)

@@ -1,34 +1,67 @@
-"""Every method by its name."""
+"""Every method by its name, in families, in the order of the results table.
+
+A method joins as one line of its family's mapping: either the settings that it tries, or, where
+it trains in a folder, a function from that folder to the method.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import pathlib
+from collections.abc import Callable, Mapping
 
+from moa_jax.baselines.controls import CONTROLS
 from moa_jax.baselines.interface import Learner, Method
-from moa_jax.baselines.late_fusion import LateFusion
-from moa_jax.baselines.logistic import EXPRESSION_LOGISTIC, MORGAN_LOGISTIC
-from moa_jax.baselines.prevalence import Prevalence
+from moa_jax.baselines.settings import EXPRESSION, FUSION, STRUCTURE
 from moa_jax.baselines.similarity import CosineKnn
 from moa_jax.baselines.tuning import Tuned
 from moa_jax.schemas import InputError
 
-# Methods at the fixed settings under which they are known, in the order of the results table.
-REFERENCE_LINES: dict[str, Callable[[], Learner]] = {
-    "prevalence": Prevalence,
-    "cosine_knn": CosineKnn,
-    "expression_logistic": lambda: EXPRESSION_LOGISTIC,
-    "morgan_logistic": lambda: MORGAN_LOGISTIC,
-    "product_of_logistics": LateFusion,
+Candidates = Mapping[str, Learner]
+InFolder = Callable[[pathlib.Path], Method]
+
+SIMILARITY: dict[str, Candidates] = {"cosine_knn": {"as known": CosineKnn()}}
+
+# Family -> name -> settings as text -> learner, or folder -> method.
+FAMILIES: dict[str, Mapping[str, Candidates | InFolder]] = {
+    "control": CONTROLS,
+    "similarity": SIMILARITY,
+    "expression": EXPRESSION,
+    "structure": STRUCTURE,
+    "fusion": FUSION,
 }
-METHODS = tuple(REFERENCE_LINES)
+FAMILY_OF = {name: family for family, methods in FAMILIES.items() for name in methods}
+METHODS = tuple(FAMILY_OF)
+# At fixed settings, under which they are known: published numbers hang on them.
+REFERENCE_LINES = (
+    "prevalence",
+    "cosine_knn",
+    "expression_logistic",
+    "morgan_logistic",
+    "product_of_logistics",
+)
 
 
-def make_method(name: str) -> Method:
+def trains_in_folder(name: str) -> bool:
+    """`make_method` needs a folder for the method called `name`."""
+    return not isinstance(FAMILIES[FAMILY_OF[name]][name], Mapping)
+
+
+def make_method(name: str, workdir: pathlib.Path | None = None) -> Method:
     """The method called `name`.
 
+    Args:
+      name: one of `METHODS`.
+      workdir: where a method that trains in a folder keeps its run; one folder, one training
+        set. Others leave it alone.
+
     Raises:
-      InputError: there is no such method.
+      InputError: there is no such method, or it needs a folder and none is given.
     """
     if name not in METHODS:
         raise InputError(f"there is no method {name!r}; the methods are {', '.join(METHODS)}.")
-    return Tuned(name, {"as known": REFERENCE_LINES[name]()})
+    found = FAMILIES[FAMILY_OF[name]][name]
+    if isinstance(found, Mapping):
+        return Tuned(name, found)
+    if workdir is None:
+        raise InputError(f"the method {name} trains in a folder, and none is given.")
+    return found(workdir)
