@@ -1,0 +1,114 @@
+"""Characteristic direction of differential expression (Clark 2014).
+
+b ~ V (g S + (1 - g) s I)^-1 V^T (mu1 - mu0), of unit length: the difference of the means, turned
+away from directions in which profiles vary anyway. The columns of V are principal components, S
+is the covariance within groups in their coordinates, s its mean variance, and g shrinks S
+towards s I.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+# Clark 2014's shrinkage.
+GAMMA = 0.5
+
+# Of the largest singular value: components below vary by rounding alone.
+_RELATIVE_RANK = 1e-10
+
+
+def characteristic_direction(
+    treated: Float[np.ndarray, "treated gene"],
+    control: Float[np.ndarray, "control gene"],
+    *,
+    gamma: float = GAMMA,
+) -> Float64[np.ndarray, " gene"]:
+    """Direction from control to treated profiles; zeros where their means are equal.
+
+    Args:
+      treated: replicates of one perturbation.
+      control: profiles of the vehicle; together with `treated` at least three.
+      gamma: share of the measured covariance, in [0, 1); the rest is shrunk to equal variances.
+    """
+    means = treated.mean(axis=0, dtype=np.float64), control.mean(axis=0, dtype=np.float64)
+    within = np.concatenate([treated - means[0], control - means[1]])
+    difference = means[0] - means[1]
+    # The group means vary along the difference, so that the components reach it.
+    components = _components(np.concatenate([within, difference[None]]))
+    coordinates = within @ components
+    covariance = coordinates.T @ coordinates / (len(within) - 2)
+    return _unit(_turned(difference[None], components, _shrunk(covariance, gamma)))[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Background:
+    """How signatures vary, against which the direction of each single one is taken.
+
+    A collapsed (level 5) signature has no replicates left. It stands for its own mean, and
+    the spread of many signatures stands for that within groups.
+
+    Attributes:
+      mean: mean signature.
+      components: principal components of the signatures.
+      covariance: g S + (1 - g) s I in their coordinates.
+    """
+
+    mean: Float64[np.ndarray, " gene"]
+    components: Float64[np.ndarray, "gene component"]
+    covariance: Float64[np.ndarray, "component component"]
+
+    def directions(
+        self, signatures: Float[np.ndarray, "signature gene"]
+    ) -> Float64[np.ndarray, "signature gene"]:
+        """Characteristic direction of each signature; zeros for one that is the mean."""
+        return _unit(_turned(signatures - self.mean, self.components, self.covariance))
+
+
+def fit_background(
+    signatures: Float[np.ndarray, "signature gene"], *, gamma: float = GAMMA
+) -> Background:
+    """Learns mean and covariance from at least two signatures.
+
+    Args:
+      signatures: the background.
+      gamma: see `characteristic_direction`.
+    """
+    mean = signatures.mean(axis=0, dtype=np.float64)
+    within = signatures - mean
+    components = _components(within)
+    coordinates = within @ components
+    covariance = coordinates.T @ coordinates / (len(within) - 1)
+    return Background(mean, components, _shrunk(covariance, gamma))
+
+
+def _components(
+    rows: Float64[np.ndarray, "row gene"],
+) -> Float64[np.ndarray, "gene component"]:
+    """Orthonormal basis of the rows, by falling variance."""
+    _, singular, basis = np.linalg.svd(rows, full_matrices=False)
+    return basis[singular > _RELATIVE_RANK * singular.max(initial=0)].T
+
+
+def _shrunk(
+    covariance: Float64[np.ndarray, "component component"], gamma: float
+) -> Float64[np.ndarray, "component component"]:
+    size = len(covariance)
+    mean_variance = np.trace(covariance) / max(size, 1)
+    return gamma * covariance + (1 - gamma) * mean_variance * np.eye(size)
+
+
+def _turned(
+    differences: Float64[np.ndarray, "row gene"],
+    components: Float64[np.ndarray, "gene component"],
+    covariance: Float64[np.ndarray, "component component"],
+) -> Float64[np.ndarray, "row gene"]:
+    solved = np.linalg.solve(covariance, (differences @ components).T)
+    return solved.T @ components.T
+
+
+def _unit(rows: Float64[np.ndarray, "row gene"]) -> Float64[np.ndarray, "row gene"]:
+    norm = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norm > 0, norm, 1.0)
