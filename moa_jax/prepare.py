@@ -95,13 +95,13 @@ def _is_current(
 def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What was kept and dropped, and how well the sources meet, in a few lines."""
     yield f"release: {manifest['release']}"
-    for stage in ("profiles", "signatures", "compounds"):
-        if stage in manifest:
+    for stage in ("profiles", "signatures", "compounds", "further_compounds"):
+        if manifest.get(stage, {}).get("found"):
             counts = manifest[stage]
-            yield f"{stage}: {counts['kept']:,} of {counts['found']:,} kept"
+            yield f"{stage.replace('_', ' ')}: {counts['kept']:,} of {counts['found']:,} kept"
             yield from (f"  {count:,} dropped: {why}" for why, count in counts["dropped"].items())
-    for why, count in manifest["compounds"]["without_structure"].items():
-        yield f"  {count:,} kept without structure: {why}"
+            for why, count in counts.get("without_structure", {}).items():
+                yield f"  {count:,} kept without structure: {why}"
     joined, genes, coverage = manifest["joined"], manifest["genes"], manifest["coverage"]
     yield (
         f"labelled: {joined['signatures_with_moa']:,} signatures of "

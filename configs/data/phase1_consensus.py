@@ -31,6 +31,10 @@ def get_config() -> ml_collections.ConfigDict:
     config.files.cellinfo = ""
     config.files.compounds = "compounds/compounds.tsv"
     config.files.compound_samples = ""
+    # Labelled structures without signature, for methods that can use them. The Repurposing Hub is
+    # for non-commercial use only; leave both empty to do without it.
+    config.files.further_compounds = "compounds/repurposing_drugs_20200324.txt"
+    config.files.further_compound_samples = "compounds/repurposing_samples_20200324.txt"
     config.files.kept_aside = "compounds/kept_aside_compounds.tsv"
     config.files.string_links = "string/9606.protein.links.v12.0.notextmining.txt.gz"
     config.files.string_info = "string/9606.protein.info.v12.0.txt.gz"

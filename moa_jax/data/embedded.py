@@ -52,6 +52,8 @@ def simulated_config() -> ml_collections.ConfigDict:
     config.files.cellinfo = "cellinfo.txt"
     config.files.compounds = "compoundinfo.txt"
     config.files.compound_samples = ""
+    config.files.further_compounds = "further_compounds.txt"
+    config.files.further_compound_samples = ""
     config.files.kept_aside = ""
     config.files.string_links = "9606.protein.links.v12.0.txt.gz"
     config.files.string_info = "9606.protein.info.v12.0.txt.gz"

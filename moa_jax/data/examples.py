@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32, Int
 
+from moa_jax.compounds.identity import compound_groups
+from moa_jax.data.labels import label_matrix
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError, require_columns
 
@@ -118,36 +120,109 @@ def build_examples(
       InputError: no MoA has enough compounds, a compound has no group, or a signature holds a
         value that is not finite.
     """
-    signatures = dataset.signatures
-    compounds = dataset.compounds.table.set_index("pert_id")
-    pert_ids = signatures.table["pert_id"]
-    joined = compounds.reindex(pert_ids.to_numpy())
-    # Signatures of compounds that the table lacks come out of `reindex` as missing.
-    usable = [isinstance(moas, tuple) and len(moas) > 0 for moas in joined["moas"]]
-    if require_structure:
-        usable = np.asarray(usable) & joined["smiles"].notna().to_numpy()
-    candidates = np.flatnonzero(usable)
-    joined = joined.iloc[candidates]
-    if joined["compound_group"].isna().any():
-        culprit = joined.index[joined["compound_group"].isna()][0]
-        raise InputError(f"the compound table gives {culprit} no compound_group.")
+    candidates, joined = labelled_signatures(dataset, require_structure=require_structure)
     moas = _vocabulary(joined, min_compounds)
-    column = {moa: index for index, moa in enumerate(moas)}
-    labels = np.zeros((len(joined), len(moas)), np.float32)
-    for row, names in enumerate(joined["moas"]):
-        labels[row, [column[name] for name in names if name in column]] = 1
+    labels = label_matrix(list(joined["moas"]), moas)
     labelled = np.flatnonzero(labels.any(axis=1))
     rows, joined = candidates[labelled], joined.iloc[labelled]
     return Examples(
-        expression=_finite_expression(dataset, rows),
+        expression=finite_expression(dataset, rows),
         has_expression=np.ones(len(rows), bool),
-        gene_mask=np.ones(signatures.num_genes, bool),
-        table=signatures.table.iloc[rows][list(SIGNATURE_COLUMNS)].reset_index(drop=True),
+        gene_mask=np.ones(dataset.signatures.num_genes, bool),
+        table=dataset.signatures.table.iloc[rows][list(SIGNATURE_COLUMNS)].reset_index(drop=True),
         smiles=tuple(None if pd.isna(smiles) else smiles for smiles in joined["smiles"]),
         groups=tuple(joined["compound_group"]),
         moas=moas,
         labels=labels[labelled],
     )
+
+
+def labelled_signatures(
+    dataset: PreparedDataset, *, require_structure: bool
+) -> tuple[Int[np.ndarray, " row"], pd.DataFrame]:
+    """Signatures whose compound has an MoA.
+
+    Args:
+      dataset: what was prepared.
+      require_structure: leave out signatures whose compound has no structure.
+
+    Returns:
+      Their rows among the dataset's signatures, ascending, and as many rows of the compound table.
+
+    Raises:
+      InputError: a compound has no group.
+    """
+    compounds = dataset.compounds.table.set_index("pert_id")
+    joined = compounds.reindex(dataset.signatures.table["pert_id"].to_numpy())
+    # Signatures of compounds that the table lacks come out of `reindex` as missing.
+    usable = np.array([isinstance(moas, tuple) and len(moas) > 0 for moas in joined["moas"]], bool)
+    if require_structure:
+        usable &= joined["smiles"].notna().to_numpy()
+    rows = np.flatnonzero(usable)
+    joined = joined.iloc[rows]
+    if joined["compound_group"].isna().any():
+        culprit = joined.index[joined["compound_group"].isna()][0]
+        raise InputError(f"the compound table gives {culprit} no compound_group.")
+    return rows, joined
+
+
+def further_structures(dataset: PreparedDataset, examples: Examples) -> Examples:
+    """Labelled structures without signature, over the vocabulary of `examples`.
+
+    Whatever shares a compound group, an InChIKey block or a name with a compound of `examples` is
+    that compound, and left out. So `examples` must be all examples that are divided into parts:
+    given the training part alone, the structures of the test part would come back here.
+
+    Args:
+      dataset: where the examples come from.
+      examples: what `build_examples` returned.
+
+    Returns:
+      One example per compound group and distinct SMILES whose compound has an MoA of the
+      vocabulary, in the order of the compound table. Its `sig_id` is `structure:<pert_id>`; its
+      expression is zero and not to be read; cell line, dose and time are missing.
+    """
+    table = dataset.compounds.table
+    measured = table["pert_id"].isin(set(examples.table["pert_id"]))
+    measured |= table["compound_group"].isin(set(examples.groups))
+    same = pd.Series(
+        compound_groups(list(table["inchi_key"]), list(table["compound"])), index=table.index
+    )
+    usable = ~same.isin(set(same[measured])) & ~measured
+    usable &= table["smiles"].notna() & table["compound_group"].notna()
+    table = table[usable].reset_index(drop=True)
+    labels = label_matrix(list(table["moas"]), examples.moas, any_case=True)
+    rows_of = collections.defaultdict(list)
+    for row in np.flatnonzero(labels.any(axis=1)).tolist():
+        rows_of[table["compound_group"][row], table["smiles"][row]].append(row)
+    table = table.iloc[[rows[0] for rows in rows_of.values()]].reset_index(drop=True)
+    count = len(table)
+    merged = [labels[rows].max(axis=0) for rows in rows_of.values()]
+    return Examples(
+        expression=np.zeros((count, len(examples.gene_mask)), np.float32),
+        has_expression=np.zeros(count, bool),
+        gene_mask=examples.gene_mask,
+        table=_table_of_structures(table, examples.table),
+        smiles=tuple(table["smiles"]),
+        groups=tuple(table["compound_group"]),
+        moas=examples.moas,
+        labels=np.array(merged, np.float32).reshape(count, len(examples.moas)),
+    )
+
+
+def _table_of_structures(compounds: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
+    """`SIGNATURE_COLUMNS` of compounds without signature, with the types of `like`."""
+    known = {
+        "sig_id": "structure:" + compounds["pert_id"],
+        "pert_id": compounds["pert_id"],
+        "compound": compounds["compound"],
+    }
+    columns = {}
+    for name in SIGNATURE_COLUMNS:
+        missing = np.nan if like[name].dtype.kind == "f" else None
+        values = known.get(name, [missing] * len(compounds))
+        columns[name] = pd.Series(values, dtype=like[name].dtype)
+    return pd.DataFrame(columns)
 
 
 def _vocabulary(joined: pd.DataFrame, min_compounds: int) -> tuple[str, ...]:
@@ -165,9 +240,14 @@ def _vocabulary(joined: pd.DataFrame, min_compounds: int) -> tuple[str, ...]:
     return moas
 
 
-def _finite_expression(
+def finite_expression(
     dataset: PreparedDataset, rows: Int[np.ndarray, " row"]
 ) -> Float32[np.ndarray, "row gene"]:
+    """Expression of some of a dataset's signatures.
+
+    Raises:
+      InputError: a value is not finite.
+    """
     expression = np.asarray(dataset.signatures.expression[rows], dtype=np.float32)
     finite = np.isfinite(expression)
     if not finite.all():

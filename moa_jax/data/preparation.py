@@ -15,9 +15,7 @@ import ml_collections
 import pandas as pd
 
 import moa_jax
-from moa_jax.compounds.assemble import KEPT_ASIDE_REASON, assemble_compounds
-from moa_jax.compounds.identity import normalise_name
-from moa_jax.compounds.tables import KeptAside, read_compound_table, read_kept_aside
+from moa_jax.data.compound_sources import read_further_compounds, read_own_compounds
 from moa_jax.data.expression_sources import Paths, read_signatures
 from moa_jax.data.landmarks import LandmarkColumns, find_landmarks
 from moa_jax.data.preparation_settings import (
@@ -26,7 +24,6 @@ from moa_jax.data.preparation_settings import (
     settings_from_config,
 )
 from moa_jax.data.prepared import PreparedDataset
-from moa_jax.data.selection import IsKeptAside
 from moa_jax.files import sha256_of
 from moa_jax.knowledge.gene_identifiers import GeneIdentifiers, read_gene_ids
 from moa_jax.knowledge.gene_ontology import read_gaf, read_obo
@@ -95,16 +92,20 @@ def prepare(
     say("reading genes and compounds")
     landmarks, identifiers = _read_genes(paths)
     columns = _find_columns(paths["expression"], landmarks, identifiers)
-    compounds, is_kept_aside, compound_counts = _read_compounds(paths)
+    own = read_own_compounds(paths)
     say("reading expression")
-    expression, table, counts = read_signatures(settings, paths, columns, is_kept_aside)
+    expression, table, counts = read_signatures(settings, paths, columns, own.is_kept_aside)
     signatures = Signatures(expression, columns.genes, table)
+    further, further_counts = read_further_compounds(paths, own, table)
+    compounds = _joined(own.compounds, further)
     say("reading STRING and Gene Ontology")
-    graph, coverage = _read_graph(settings, paths, signatures, compounds, identifiers)
+    # What was measured decides the graph; further structures do not.
+    graph, coverage = _read_graph(settings, paths, signatures, own.compounds, identifiers)
     manifest = {
         **description,
         **counts,
-        "compounds": compound_counts,
+        "compounds": own.report,
+        "further_compounds": further_counts,
         "genes": _gene_report(columns, num_landmarks=len(landmarks)),
         "joined": _join_report(signatures, compounds),
         "cell_lines": _cell_line_report(paths, table),
@@ -142,36 +143,10 @@ def _find_columns(
     return find_landmarks(gene_ids, landmarks, identifiers, str(path))
 
 
-def _read_compounds(paths: Paths) -> tuple[Compounds, IsKeptAside, dict[str, Any]]:
-    raw = read_compound_table(paths["compounds"], paths.get("compound_samples"))
-    listed = read_kept_aside(paths["kept_aside"]) if "kept_aside" in paths else None
-    compounds, reasons = assemble_compounds(raw, listed)
-    num_aside = reasons.pop(KEPT_ASIDE_REASON)
-    report = {
-        "found": len(raw),
-        "kept": len(compounds.table),
-        "dropped": {KEPT_ASIDE_REASON: num_aside} if num_aside else {},
-        "without_structure": {
-            reason.removeprefix("structure missing: "): count for reason, count in reasons.items()
-        },
-    }
-    return compounds, _kept_aside_rule(raw, compounds, listed), report
-
-
-def _kept_aside_rule(
-    raw: pd.DataFrame, compounds: Compounds, listed: KeptAside | None
-) -> IsKeptAside:
-    """Whether a signature's compound is kept aside: by its id, or by a name of the kept aside."""
-    aside = raw[~raw["pert_id"].isin(compounds.table["pert_id"])]
-    ids = frozenset(aside["pert_id"])
-    names = frozenset(normalise_name(name) for name in aside["compound"]) - {""}
-
-    def is_kept_aside(pert_id: str | None, name: str | None) -> bool:
-        if listed is None:
-            return False
-        return pert_id in ids or normalise_name(name) in names or listed.excludes(None, name)
-
-    return is_kept_aside
+def _joined(own: Compounds, further: Compounds) -> Compounds:
+    """The compounds of both tables, sorted by `pert_id`."""
+    table = pd.concat([own.table, further.table], ignore_index=True)
+    return Compounds(table.sort_values("pert_id", ignore_index=True))
 
 
 def _read_graph(

@@ -34,6 +34,10 @@ class SourceFiles:
       cellinfo: cell lines.
       compounds: compoundinfo, a table with compound groups, or the Repurposing Hub's drugs.
       compound_samples: the Repurposing Hub's samples.
+      further_compounds: labelled structures beyond the release's own, of any kind that
+        `compounds` may be.
+      further_compound_samples: the Repurposing Hub's samples, where the further compounds are
+        the Hub's drugs.
       kept_aside: compounds that are excluded everywhere.
       string_links: STRING's `9606.protein.links`.
       string_info: STRING's `9606.protein.info`.
@@ -50,6 +54,8 @@ class SourceFiles:
     cellinfo: str
     compounds: str
     compound_samples: str
+    further_compounds: str
+    further_compound_samples: str
     kept_aside: str
     string_links: str
     string_info: str
@@ -61,6 +67,11 @@ class SourceFiles:
         for name in (*needed, "ontology", "annotations"):
             if not getattr(self, name):
                 raise InputError(f"config.files.{name} is empty; it must name a file.")
+        if self.further_compound_samples and not self.further_compounds:
+            raise InputError(
+                "config.files.further_compounds is empty; config.files.further_compound_samples "
+                "needs the drug table beside it."
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from moa_jax.data.examples import build_examples, concatenate, strata
+from moa_jax.data.examples import build_examples, concatenate, further_structures, strata
 from moa_jax.schemas import InputError
 from tests.small_sets import dataset, examples
 
@@ -114,3 +114,48 @@ def test_a_group_counts_once_over_its_differing_labels():
 def test_no_label_means_no_stratum():
     with pytest.raises(InputError, match="SIG1 has no label"):
         strata(examples([[1.0], [0.0]], ["A", "B"]))
+
+
+def test_further_structures_are_other_compounds():
+    rows = [
+        *COMPOUNDS,
+        # Of P1's group, of P2's name, of P1's InChIKey block.
+        ("P7", "A", "CCCCCO", ("x",)),
+        ("P8", "F", "CCCCCCO", ("x",)),
+        ("P10", "G", "CCCCCCCO", ("x",)),
+        # One structure of one compound twice, an isomer of it, no known MoA, no structure.
+        ("P12", "H", "CC(O)CC", ("X",)),
+        ("P13", "H", "CC(O)CC", ("z", "unknown")),
+        ("P14", "H", "C[C@H](O)CC", ("x",)),
+        ("P15", "I", "CCOC", ("unknown",)),
+        ("P16", "J", None, ("x",)),
+    ]
+    small = dataset(rows, PERT_IDS)
+    table = small.compounds.table
+    table.loc[table["pert_id"] == "P8", "compound"] = "Compound_P2"
+    table.loc[table["pert_id"].isin(["P1", "P10"]), "inchi_key"] = "LFQSCWFLJHTTHZ-UHFFFAOYSA-N"
+    built = build_examples(small, min_compounds=1)
+    assert built.moas == ("w", "x", "y", "z")
+    further = further_structures(small, built)
+    assert further.table["sig_id"].tolist() == ["structure:P12", "structure:P14"]
+    assert further.table["pert_id"].tolist() == ["P12", "P14"]
+    assert further.table["compound"].tolist() == ["compound P12", "compound P14"]
+    assert further.table.drop(columns=["sig_id", "pert_id", "compound"]).isna().all(axis=None)
+    assert further.groups == ("H", "H")
+    assert further.smiles == ("CC(O)CC", "C[C@H](O)CC")
+    # `X` is `x` in another case.
+    np.testing.assert_array_equal(further.labels, [[0, 1, 0, 1], [0, 1, 0, 0]])
+    assert not further.has_expression.any()
+    assert not further.expression.any()
+    joined = concatenate(built, further)
+    assert joined.num_examples == built.num_examples + 2
+
+
+def test_no_further_structures():
+    small = dataset(COMPOUNDS[:3], ["P1", "P2", "P3"])
+    built = build_examples(small, min_compounds=1)
+    none = further_structures(small, built)
+    assert none.num_examples == 0
+    joined = concatenate(built, none)
+    np.testing.assert_array_equal(joined.labels, built.labels)
+    assert joined.table["sig_id"].tolist() == built.table["sig_id"].tolist()

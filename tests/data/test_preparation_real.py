@@ -1,14 +1,17 @@
 """The real releases, as far as they are there."""
 
+import functools
 import pathlib
 
 import numpy as np
 import pytest
 
 from moa_jax.command_line import load_config
+from moa_jax.compounds.tables import read_kept_aside
 from moa_jax.data import preparation
-from moa_jax.data.examples import build_examples
+from moa_jax.data.examples import build_examples, further_structures
 from moa_jax.data.preparation import prepare
+from moa_jax.data.release_alignment import align_examples
 from moa_jax.lincs.matrix import read_matrix
 from moa_jax.schemas import SIGNATURE_COLUMNS
 
@@ -22,7 +25,7 @@ SHARED = {
     "read_string_links": lambda path, min_score: (path, min_score),
     "read_gene_ids": lambda path: path,
     "assemble_graph": lambda landmarks, **_: tuple(landmarks["entrez_id"]),
-    "_read_compounds": lambda paths: paths["compounds"],
+    "read_own_compounds": lambda paths: paths["compounds"],
 }
 
 
@@ -41,8 +44,9 @@ def once(function, key):
 
 @pytest.fixture(scope="module")
 def prepare_real(real_data):
-    """Prepares a config on the real files."""
+    """Prepares a config on the real files, once."""
 
+    @functools.cache
     def prepare_config(name):
         config = load_config(str(CONFIGS / f"{name}.py"))
         config.raw_dir = str(real_data)
@@ -70,14 +74,46 @@ def test_lincs2020(prepare_real, real_data):
     assert dataset.manifest["compounds"]["dropped"] == {"compound is kept aside": 265}
     assert dataset.manifest["joined"]["compounds_with_signature_and_moa"] == 783
     assert dataset.manifest["coverage"]["landmarks"]["in_string"] == 977
+    assert dataset.manifest["further_compounds"] == {
+        "found": 6806,
+        "kept": 4020,
+        "dropped": {
+            "compound is kept aside": 227,
+            "no MoA": 553,
+            "no structure": 5,
+            "the release knows the compound": 2001,
+        },
+    }
+    further = further_structures(dataset, examples)
+    assert (further.num_examples, len(set(further.groups))) == (1376, 1341)
+    aside = read_kept_aside(real_data / "compounds/kept_aside_compounds.tsv")
+    compounds = dataset.compounds.table
+    for inchi_key, name in zip(compounds["inchi_key"], compounds["compound"], strict=True):
+        assert not aside.excludes(inchi_key, name)
     assert signatures.genes["bead"].value_counts().value_counts().to_dict() == {2: 488, 1: 2}
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("phase2_consensus", {"shape": (1518, 960), "labelled": (1378, 1366), "largest": 27.0}),
-        ("phase1_consensus", {"shape": (1061, 978), "labelled": (805, 789), "largest": 207.228}),
+        (
+            "phase2_consensus",
+            {
+                "shape": (1518, 960),
+                "labelled": (1378, 1366),
+                "largest": 27.0,
+                "aligned": (541, 535, 960),
+            },
+        ),
+        (
+            "phase1_consensus",
+            {
+                "shape": (1061, 978),
+                "labelled": (805, 789),
+                "largest": 207.228,
+                "aligned": (349, 340, 978),
+            },
+        ),
     ],
 )
 def test_consensus_files(prepare_real, name, expected):
@@ -88,5 +124,9 @@ def test_consensus_files(prepare_real, name, expected):
     labelled = (joined["signatures_with_moa"], joined["compounds_with_signature_and_moa"])
     assert labelled == expected["labelled"]
     assert len(dataset.manifest["genes"]["missing"]) == 978 - expected["shape"][1]
+    like = prepare_real("lincs2020")
+    aligned = align_examples(dataset, build_examples(like), like.signatures.genes)
+    found = (aligned.num_examples, len(set(aligned.groups)), int(aligned.gene_mask.sum()))
+    assert found == expected["aligned"]
     table = dataset.signatures.table
     assert table[["cell_line", "dose_um", "time_h"]].isna().all(axis=None)

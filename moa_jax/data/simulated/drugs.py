@@ -54,6 +54,20 @@ def load_drugs(num_moas: int, drugs_per_moa: int) -> tuple[Drug, ...]:
     Raises:
       InputError: more mechanisms are asked for than the table has.
     """
+    return _chosen_drugs(num_moas, drugs_per_moa)[0]
+
+
+def load_further_drugs(num_moas: int, drugs_per_moa: int) -> tuple[Drug, ...]:
+    """The drugs of the same mechanisms that `load_drugs` leaves out.
+
+    Raises:
+      InputError: more mechanisms are asked for than the table has.
+    """
+    return _chosen_drugs(num_moas, drugs_per_moa)[1]
+
+
+def _chosen_drugs(num_moas: int, drugs_per_moa: int) -> tuple[tuple[Drug, ...], tuple[Drug, ...]]:
+    """The drugs of the first mechanisms: those that are tested, and the others."""
     table = _read("drugs.tsv")
     first = table["moa"].str.split("|").str[0]
     names = list(dict.fromkeys(first))
@@ -61,16 +75,18 @@ def load_drugs(num_moas: int, drugs_per_moa: int) -> tuple[Drug, ...]:
         raise InputError(f"num_moas is {num_moas}; the drug table has {len(names)} mechanisms.")
     chosen = set(names[:num_moas])
     taken: collections.Counter[str] = collections.Counter()
-    drugs = []
+    tested: list[Drug] = []
+    others: list[Drug] = []
     for row in table.itertuples(index=False):
         moas = tuple(moa for moa in row.moa.split("|") if moa in chosen)
         main = row.moa.split("|")[0]
-        if main not in chosen or taken[main] == drugs_per_moa:
+        if main not in chosen:
             continue
+        drugs, letter = (tested, "K") if taken[main] < drugs_per_moa else (others, "F")
         taken[main] += 1
         drugs.append(
             Drug(
-                pert_id=f"SIM-K{len(drugs) + 1:05d}",
+                pert_id=f"SIM-{letter}{len(drugs) + 1:05d}",
                 name=row.cmap_name,
                 moas=moas,
                 targets=tuple(row.target.split("|")),
@@ -78,7 +94,7 @@ def load_drugs(num_moas: int, drugs_per_moa: int) -> tuple[Drug, ...]:
                 smiles=row.canonical_smiles,
             )
         )
-    return tuple(drugs)
+    return tuple(tested), tuple(others)
 
 
 def entrez_ids() -> dict[str, str]:

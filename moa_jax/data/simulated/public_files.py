@@ -7,7 +7,7 @@ import gzip
 import io
 import itertools
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 import numpy as np
@@ -16,6 +16,7 @@ from jaxtyping import Int
 from rdkit import Chem
 
 from moa_jax.data.simulated.biology import Biology
+from moa_jax.data.simulated.drugs import Drug
 from moa_jax.data.simulated.ontology import ROOTS, Ontology
 from moa_jax.data.simulated.records import MISSING, VEHICLE_ID, PublishedDrug
 from moa_jax.data.simulated.settings import SimulationSettings
@@ -23,6 +24,10 @@ from moa_jax.data.simulated.settings import SimulationSettings
 STRING_LINKS = "9606.protein.links.v12.0.txt.gz"
 STRING_INFO = "9606.protein.info.v12.0.txt.gz"
 GENE_INFO = "Homo_sapiens.gene_info.gz"
+_COMPOUND_COLUMNS = (
+    *("pert_id", "cmap_name", "target", "moa"),
+    *("canonical_smiles", "inchi_key", "compound_aliases"),
+)
 _FLAGS = {True: "true", False: "false"}
 _DATE = "20260101"
 # The first ten bead colours are calibration sets.
@@ -43,6 +48,7 @@ Results on these files say nothing about the drugs; never put them in one table 
 level3.gctx level4.gctx level5.gctx    expression, robust z per plate, MODZ signatures
 instinfo.txt siginfo.txt geneinfo.txt cellinfo.txt compoundinfo.txt    LINCS 2020 column names
 Homo_sapiens.gene_info.gz              NCBI Gene: symbols, Entrez ids, aliases
+further_compounds.txt                  drugs of the same mechanisms that were not tested
 barcode_to_gene_map.txt                CMap's map of bead colours to pairs of genes
 9606.protein.links/info.v12.0.txt.gz   STRING;  go-basic.obo goa_human.gaf.gz   Gene Ontology
 truth/                                 what was planted, and what was made wrong on purpose
@@ -170,15 +176,26 @@ def write_cellinfo(folder: pathlib.Path, settings: SimulationSettings) -> None:
 
 def write_compoundinfo(folder: pathlib.Path, published: tuple[PublishedDrug, ...]) -> None:
     """`compoundinfo.txt`: one row per drug, target and mechanism, and one for the vehicle."""
-    columns = ["pert_id", "cmap_name", "target", "moa"]
-    columns += ["canonical_smiles", "inchi_key", "compound_aliases"]
-    rows = [(VEHICLE_ID, VEHICLE_ID, "", "", "CS(C)=O", _inchi_key("CS(C)=O"), "")]
+    vehicle = (VEHICLE_ID, VEHICLE_ID, "", "", "CS(C)=O", _inchi_key("CS(C)=O"), "")
+    rows = [vehicle, *_compound_rows(published)]
+    write_tsv(folder / "compoundinfo.txt", pd.DataFrame(rows, columns=_COMPOUND_COLUMNS))
+
+
+def write_further_compounds(folder: pathlib.Path, drugs: tuple[Drug, ...]) -> None:
+    """`further_compounds.txt`: drugs that were not tested, described without error."""
+    rows = _compound_rows(
+        PublishedDrug(drug, drug.moas, drug.targets, drug.smiles) for drug in drugs
+    )
+    table = pd.DataFrame(rows, columns=_COMPOUND_COLUMNS)
+    write_tsv(folder / "further_compounds.txt", table)
+
+
+def _compound_rows(published: Iterable[PublishedDrug]) -> Iterator[tuple[str, ...]]:
     for one in published:
         inchi_key = _inchi_key(one.smiles)
         for target, moa in itertools.product(one.targets or ("",), one.moas or ("",)):
             name = one.drug.name
-            rows.append((one.drug.pert_id, name, target, moa, one.smiles, inchi_key, ""))
-    write_tsv(folder / "compoundinfo.txt", pd.DataFrame(rows, columns=columns))
+            yield (one.drug.pert_id, name, target, moa, one.smiles, inchi_key, "")
 
 
 def _inchi_key(smiles: str) -> str:

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float32
 from moa_jax.data.simulated import public_files, truth
 from moa_jax.data.simulated.assay import CLEAN, Assay, Plate, make_assay, run_plate
 from moa_jax.data.simulated.biology import Biology, make_biology
-from moa_jax.data.simulated.drugs import Drug, load_drugs
+from moa_jax.data.simulated.drugs import Drug, load_drugs, load_further_drugs
 from moa_jax.data.simulated.mechanisms import Mechanisms, make_mechanisms
 from moa_jax.data.simulated.ontology import make_ontology
 from moa_jax.data.simulated.records import SignatureRecord, publish_drugs, signature_records
@@ -73,9 +73,10 @@ def write_simulated_release(folder: str | os.PathLike[str], settings: Simulation
     In the formats of the public files: `level3.gctx` (log2 intensities), `level4.gctx` (robust z
     per plate) and `level5.gctx` (MODZ), each made from the one before, plate by plate;
     `instinfo.txt`, `siginfo.txt`, `geneinfo.txt`, `cellinfo.txt` and `compoundinfo.txt` of LINCS
-    2020; CMap's `barcode_to_gene_map.txt`; STRING's links and info; NCBI's gene_info;
-    `go-basic.obo`, `goa_human.gaf.gz`; a `README.txt`; and `truth/`, whose tables are described
-    where they are written.
+    2020; `further_compounds.txt`, drugs that were not tested, in the form of compoundinfo; CMap's
+    `barcode_to_gene_map.txt`; STRING's links and info; NCBI's gene_info; `go-basic.obo`,
+    `goa_human.gaf.gz`; a `README.txt`; and `truth/`, whose tables are described where they are
+    written.
 
     Args:
       folder: the release; an existing one is replaced once the new one is whole.
@@ -105,6 +106,8 @@ def write_simulated_release(folder: str | os.PathLike[str], settings: Simulation
         public_files.write_bead_map(temporary, biology, screen.assay.bead_pairs)
         public_files.write_cellinfo(temporary, settings)
         public_files.write_compoundinfo(temporary, published)
+        untested = load_further_drugs(settings.num_moas, settings.drugs_per_moa)
+        public_files.write_further_compounds(temporary, untested)
         public_files.write_string(temporary, biology)
         public_files.write_obo(temporary, ontology)
         public_files.write_gaf(temporary, biology, ontology)
