@@ -9,6 +9,8 @@ Figures and times: experiments/main_result/README.md.
 
 import ml_collections
 
+from moa_jax.benchmark.blocks import block
+
 
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
@@ -17,24 +19,41 @@ def get_config() -> ml_collections.ConfigDict:
     config.data = ""
     # MoAs with fewer compounds are left out.
     config.min_compounds = 5
-    config.methods = (
-        "fusion",
-        "fusion_expression",
-        "fusion_structure",
-        "prevalence",
-        "cosine_knn",
-        "expression_logistic",
-        "morgan_logistic",
-        "product_of_logistics",
-    )
     # Configuration of the fusion model.
     config.fusion = "configs/fusion.py"
-    config.seed = 0
+    # False leaves out the methods that train networks.
+    config.neural = True
+    # Processes that share the cells, each with one core; networks use all cores by themselves.
+    config.num_processes = 1
+    # False removes the checkpoints of a model once its answers are written.
+    config.keep_models = True
 
     config.split = ml_collections.ConfigDict()
     config.split.num_folds = 5
-    config.split.seed = 0
+    # Every seed divides the data anew.
+    config.split.seeds = (0,)
     # Share of the training compounds that chooses settings; methods that choose nothing learn
     # from it as from the rest.
     config.split.validation_fraction = 0.2
+
+    config.statistics = ml_collections.ConfigDict()
+    config.statistics.num_resamples = 2000
+    config.statistics.seed = 0
+    # Method that all others are compared with; empty means the plain method that is best on the
+    # validation parts.
+    config.statistics.reference = "product_of_logistics"
+
+    config.blocks = ml_collections.ConfigDict()
+    config.blocks.main = block(
+        (
+            "fusion",
+            "fusion_expression",
+            "fusion_structure",
+            "prevalence",
+            "cosine_knn",
+            "expression_logistic",
+            "morgan_logistic",
+            "product_of_logistics",
+        )
+    )
     return config

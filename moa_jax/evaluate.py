@@ -1,106 +1,100 @@
-"""Scores methods side by side on the same folds: out-of-fold predictions, pooled per compound.
+"""Measures methods side by side on the same leak-proof splits.
 
     python -m moa_jax.evaluate --config=configs/main_result.py --workdir=runs/main_result
 
-fits every method of `config.methods` once per fold of the prepared folder `config.data` (the
-embedded simulated release where that is empty) and writes `metrics.json`, `per_moa.csv`,
-`compound_predictions.csv`, `table.md` and the folds' manifests into the workdir. Fusion models
-keep their runs there too: an evaluation that was stopped goes on with the fold it was in.
+fits every method of the configuration's blocks once per split, fold, seed and condition of
+training, on the prepared folder `config.data` (the embedded simulated release where that is
+empty), and writes tables, one HTML report, and the splits' manifests into the workdir. An
+evaluation that was stopped goes on where it was; one that is asked for more does only what is new.
+
+    python -m moa_jax.evaluate --config=configs/benchmark.py \
+        --predictions=mine.csv --splits=runs/benchmark/splits/compound_seed0
+
+scores predictions that were made elsewhere for the test parts of published manifests.
 """
 
 from __future__ import annotations
 
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import ml_collections
 
 from moa_jax import command_line
-from moa_jax.baselines.cross_validation import out_of_fold_probs
-from moa_jax.baselines.fusion import Fusion
-from moa_jax.baselines.interface import Method
-from moa_jax.baselines.registry import METHODS, make_method
-from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import build_examples
-from moa_jax.data.splits import compound_split, write_split
-from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
-from moa_jax.files import atomic_path
+from moa_jax.benchmark.collect import SplitResults, collect
+from moa_jax.benchmark.grid import run_grid
+from moa_jax.benchmark.material import Material
+from moa_jax.benchmark.outputs import write_outputs
+from moa_jax.benchmark.outside_predictions import (
+    outside_results,
+    read_manifests,
+    read_predictions,
+)
+from moa_jax.benchmark.plan import plan
+from moa_jax.benchmark.scored import score_split
 from moa_jax.schemas import InputError
-from moa_jax.training.predictor import VIEWS
 
-OPTIONS = (command_line.Option("workdir", "folder of the evaluation", "runs/main_result"),)
+OPTIONS = (
+    command_line.Option("workdir", "folder of the evaluation", "runs/benchmark"),
+    command_line.Option("predictions", "CSV file of predictions made elsewhere to score instead"),
+    command_line.Option("splits", "manifest, or folder of manifests, that the predictions are for"),
+)
 
 
-def evaluate(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
-    """Out-of-fold results of every method of a configuration.
+def evaluate(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> tuple[Material, tuple[SplitResults, ...]]:
+    """Runs a benchmark and reads its answers.
 
     Args:
-      config: see `configs/main_result.py`.
-      workdir: folder of the evaluation.
-
-    Returns:
-      Pooled predictions of every method.
+      config: see `configs/benchmark.py`.
+      workdir: folder of the benchmark.
 
     Raises:
-      InputError: the configuration or the data cannot be used, or a compound is on two sides.
+      InputError: the configuration or the data cannot be used, or something leaks.
     """
-    makers = method_makers(config, workdir)
-    dataset = open_dataset(config.data)
-    examples = build_examples(dataset, min_compounds=config.min_compounds)
-    split = config.split.to_dict()
-    for fold in range(config.split.num_folds):
-        manifest = compound_split(examples, fold=fold, **split)
-        write_split(workdir / "splits" / f"fold_{fold}.json", manifest)
-    probs = {
-        name: out_of_fold_probs(
-            method_of, examples, dataset.graph, method_seed=config.seed, **split
+    cells = plan(config)
+    material = run_grid(config, command_line.load_config(config.fusion), cells, workdir)
+    return material, collect(cells, material, workdir)
+
+
+def score_predictions(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, predictions: str, splits: str
+) -> tuple[Material, tuple[SplitResults, ...]]:
+    """Scores a file of predictions beside the prevalence of the training parts.
+
+    Raises:
+      InputError: the file or a manifest cannot be used, or does not fit the data.
+    """
+    if not splits:
+        raise InputError(
+            "--predictions needs --splits=MANIFEST, the split that they were made for, or a folder."
         )
-        for name, method_of in makers.items()
-    }
-    return pool_results(probs, examples, dataset.manifest["release"])
+    material = Material(config, workdir)
+    examples = material.examples
+    manifests = read_manifests(pathlib.Path(splits), examples)
+    found = read_predictions(pathlib.Path(predictions), examples.moas)
+    return material, (outside_results(found, manifests, examples),)
 
 
-def method_makers(
-    config: ml_collections.ConfigDict, workdir: pathlib.Path
-) -> dict[str, Callable[[int], Method]]:
-    """For every method of a configuration a function from fold to method.
-
-    Raises:
-      InputError: there is no such method, or the fusion configuration cannot be read.
-    """
-    views = {Fusion.name_of(view): view for view in VIEWS}
-    unknown = [name for name in config.methods if name not in {*views, *METHODS}]
-    if unknown:
-        known = ", ".join([*views, *METHODS])
-        raise InputError(f"there is no method {unknown[0]!r}; the methods are {known}.")
-    makers: dict[str, Callable[[int], Method]] = {}
-    fusion = command_line.load_config(config.fusion) if views.keys() & set(config.methods) else None
-    # One model per fold, whatever views of it are asked for.
-    models: dict[int, Fusion] = {}
-    for name in config.methods:
-        if name in views:
-            makers[name] = lambda fold, view=views[name]: models.setdefault(
-                fold, Fusion(fusion, workdir / "fusion" / f"fold_{fold}")
-            ).seen_as(view)
-        else:
-            makers[name] = lambda fold, name=name: make_method(name)
-    return makers
-
-
-def main(config: ml_collections.ConfigDict, workdir: str) -> None:
+def main(config: ml_collections.ConfigDict, workdir: str, predictions: str, splits: str) -> None:
     """Evaluates, writes and prints.
 
     Raises:
       InputError: something the user gave cannot be used.
     """
     folder = pathlib.Path(workdir)
-    results = evaluate(config, folder)
-    write_results(folder, results)
-    table = results_markdown(results)
-    with atomic_path(folder / results.file_name("table.md")) as temporary:
-        temporary.write_text(table + "\n")
-    print(f"\n{table}\n\nthe evaluation: {folder}  (metrics, per MoA, predictions, splits)")
+    if splits and not predictions:
+        raise InputError("--splits says what --predictions are for; give both or neither.")
+    material, results = (
+        score_predictions(config, folder, predictions, splits)
+        if predictions
+        else evaluate(config, folder)
+    )
+    scored = [score_split(some, config.statistics) for some in results]
+    table = write_outputs(folder, scored, material)
+    print(f"\n{table}\n\nthe evaluation: {folder}  (report, tables, predictions, splits)")
 
 
 def run(argv: Sequence[str] | None = None) -> int:

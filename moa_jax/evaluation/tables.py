@@ -14,11 +14,17 @@ import pandas as pd
 from jaxtyping import Float
 
 from moa_jax.data.examples import Examples
-from moa_jax.evaluation.metrics import per_moa_table, pool_by_compound, score
+from moa_jax.evaluation.metrics import per_moa_table, score
+from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.files import atomic_path, write_json
 
 # Nine significant digits give back every float32 exactly.
 CSV_FLOAT_FORMAT = "%.9g"
+
+
+def file_name(name: str, release: str) -> str:
+    """`name`, marked where the release is simulated."""
+    return f"simulated_{name}" if "simulated" in release.lower() else name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Results:
 
     def file_name(self, name: str) -> str:
         """`name`, marked where the release is simulated."""
-        return f"simulated_{name}" if "simulated" in self.release.lower() else name
+        return file_name(name, self.release)
 
     def scores(self) -> dict[str, dict[str, float | int]]:
         """Headline metrics of each method, in the order of `probs`."""
@@ -135,8 +141,11 @@ def write_results(folder: str | os.PathLike[str], results: Results) -> None:
         table.insert(1, "compound_group", list(results.compounds))
         table.insert(2, "moas", true_moas)
         predictions.append(table)
-    _write_csv(folder / results.file_name("per_moa.csv"), per_moa)
-    _write_csv(folder / results.file_name("compound_predictions.csv"), predictions)
+    write_csv(folder / results.file_name("per_moa.csv"), pd.concat(per_moa, ignore_index=True))
+    write_csv(
+        folder / results.file_name("compound_predictions.csv"),
+        pd.concat(predictions, ignore_index=True),
+    )
     write_json(folder / results.file_name("metrics.json"), metrics)
 
 
@@ -144,11 +153,10 @@ def _json_number(value: float | int) -> float | int | None:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _write_csv(path: pathlib.Path, tables: list[pd.DataFrame]) -> None:
+def write_csv(path: pathlib.Path, table: pd.DataFrame) -> None:
+    """Writes a table, whole or not at all; equal tables give equal bytes."""
     with atomic_path(path) as temporary:
-        pd.concat(tables, ignore_index=True).to_csv(
-            temporary, index=False, float_format=CSV_FLOAT_FORMAT, lineterminator="\n"
-        )
+        table.to_csv(temporary, index=False, float_format=CSV_FLOAT_FORMAT, lineterminator="\n")
 
 
 def results_markdown(results: Results) -> str:

@@ -1,0 +1,147 @@
+r"""The benchmark: every method on every split, with controls, noise and statistics.
+
+    python -m moa_jax.prepare --config=configs/data/lincs2020.py --config.out=data/lincs2020
+    python -m moa_jax.evaluate --config=configs/benchmark.py \
+        --config.data=data/lincs2020 --workdir=runs/benchmark
+
+`--config.neural=False` leaves out the methods that train networks. Figures and times:
+experiments/benchmark/README.md.
+"""
+
+import ml_collections
+
+from moa_jax.benchmark.blocks import block
+
+CONTROLS = ("prevalence", "shuffled_labels", "signature_strength", "viability", "context_only")
+SIMILARITY = (
+    "cosine_knn",
+    "spearman_knn",
+    "connectivity_wtcs",
+    "connectivity_ncs",
+    "connectivity_tau",
+    "xsum_knn",
+    "xcos_knn",
+    "sscmap_knn",
+    "cd_cosine_knn",
+    "lda_similarity",
+)
+EXPRESSION = (
+    "expression_logistic",
+    "expression_logistic_tuned",
+    "linear_svm",
+    "rbf_svm",
+)
+EXPRESSION_SEEDED = ("random_forest", "xgboost", "lightgbm", "wrfen_xgboost")
+STRUCTURE = ("morgan_knn", "morgan_logistic", "morgan_logistic_tuned")
+STRUCTURE_SEEDED = ("morgan_random_forest",)
+FUSIONS = (
+    "early_logistic",
+    "product_of_logistics",
+    "product_of_tuned_logistics",
+    "mean_of_tuned_logistics",
+    "stacked_logistics",
+)
+FUSIONS_SEEDED = ("early_xgboost",)
+NEURAL = (
+    "expression_mlp",
+    "string_gcn",
+    "contrastive_knn",
+    "vae_knn",
+    "vae_logistic",
+    "molecule_gnn",
+    "intermediate_fusion",
+)
+FUSION_MODEL = ("fusion", "fusion_expression", "fusion_structure")
+SPLITS = ("compound", "scaffold", "cell_line", "random_signature")
+# Methods whose behaviour under noise, with fewer compounds and with damaged inputs is followed.
+FOLLOWED = (
+    "cosine_knn",
+    "expression_logistic",
+    "rbf_svm",
+    "morgan_logistic",
+    "product_of_logistics",
+)
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The complete configuration."""
+    config = ml_collections.ConfigDict()
+    # Prepared folder; empty means the embedded simulated release, made on first use.
+    config.data = ""
+    # MoAs with fewer compounds are left out.
+    config.min_compounds = 5
+    # Configuration of the fusion model.
+    config.fusion = "configs/fusion.py"
+    # False leaves out the methods that train networks.
+    config.neural = True
+    # Processes that share the cells, each with one core.
+    config.num_processes = 2
+    # False removes the checkpoints of a model once its answers are written.
+    config.keep_models = False
+
+    config.split = ml_collections.ConfigDict()
+    config.split.num_folds = 5
+    # Every seed divides the data anew.
+    config.split.seeds = (0,)
+    # Share of the training compounds that chooses settings.
+    config.split.validation_fraction = 0.2
+
+    config.statistics = ml_collections.ConfigDict()
+    config.statistics.num_resamples = 2000
+    config.statistics.seed = 0
+    # Method that all others are compared with; empty means the plain method that is best on the
+    # validation parts.
+    config.statistics.reference = ""
+
+    config.blocks = ml_collections.ConfigDict()
+    blocks = config.blocks
+    blocks.plain = block((*CONTROLS, *SIMILARITY, *EXPRESSION, *STRUCTURE, *FUSIONS), splits=SPLITS)
+    blocks.seeded = block(
+        (*EXPRESSION_SEEDED, *STRUCTURE_SEEDED, *FUSIONS_SEEDED), splits=SPLITS, seeds=range(5)
+    )
+    blocks.neural = block((*NEURAL, *FUSION_MODEL), splits=SPLITS, seeds=range(5))
+    # Labelled structures that have no signature are learned from too.
+    blocks.structures = block(
+        (*STRUCTURE, *FUSIONS[1:], "molecule_gnn", "fusion", "fusion_structure"),
+        splits=("compound", "scaffold"),
+        further_structures=True,
+    )
+    blocks.damaged = block(
+        (*FOLLOWED, "early_logistic", "stacked_logistics", "intermediate_fusion", "fusion"),
+        test={
+            "expression_absent": (),
+            "expression_shuffled": (),
+            "structure_absent": (),
+            "structure_shuffled": (),
+        },
+    )
+    blocks.without = block(
+        ("early_logistic", "stacked_logistics", "intermediate_fusion", "fusion"),
+        training={"without_expression": (), "without_structure": ()},
+    )
+    blocks.knowledge = block(
+        ("string_gcn", "fusion", "fusion_expression"),
+        training={"rewired_string": (), "shuffled_annotations": ()},
+    )
+    blocks.noise = block(
+        (*FOLLOWED, "random_forest", "expression_mlp", "fusion", "fusion_expression"),
+        test={
+            "gaussian": (2.0, 4.0, 8.0, 16.0),
+            "gene_dropout": (0.25, 0.5, 0.75, 0.9),
+            "peak_swap": (0.1, 0.2, 0.4, 0.8),
+            "plate_offset": (1.0, 2.0, 4.0, 8.0),
+        },
+    )
+    blocks.wrong_labels = block(
+        (*FOLLOWED, "fusion", "fusion_expression"),
+        training={
+            "uniform_labels": (0.1, 0.2, 0.3, 0.4),
+            "confusable_labels": (0.1, 0.2, 0.3, 0.4),
+        },
+    )
+    blocks.fewer = block(FOLLOWED, training={"compounds": (0.2, 0.4, 0.6, 0.8)})
+    blocks.unseen = block(
+        ("cosine_knn", "expression_logistic", "morgan_logistic", "product_of_logistics", "fusion"),
+        splits=("unseen_moa",),
+    )
+    return config

@@ -1,0 +1,160 @@
+"""When not to answer: which signs tell right answers from wrong ones and from unknown MoAs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from moa_jax.benchmark.collect import Fold, Line
+from moa_jax.benchmark.material import Material
+from moa_jax.benchmark.scored import ScoredSplit
+from moa_jax.data.examples import Examples, concatenate
+from moa_jax.evaluation.abstention import (
+    Signal,
+    agreement,
+    fit_confidence,
+    margin,
+    max_probability,
+    negative_entropy,
+)
+from moa_jax.evaluation.calibration import fit_temperature
+from moa_jax.evaluation.metrics import top_k_hits
+from moa_jax.evaluation.nearest import nearest_cosine, nearest_tanimoto
+from moa_jax.evaluation.pooling import median_by_compound, signature_strength
+from moa_jax.evaluation.risk_coverage import accuracy_at_coverage, aurc, rejection_auroc
+from moa_jax.report.parts import Section, Table
+
+COMBINED = "combined"
+UNSEEN_MOA = "unseen_moa"
+
+Signals = Mapping[str, Signal]
+
+
+def abstention_section(scored: ScoredSplit, material: Material) -> Section | None:
+    """How well each signal orders the answers of the featured lines."""
+    if not scored.results.keys or not scored.featured():
+        return None
+    data = list(_data_signals(scored, material))
+    rows = []
+    for line in scored.featured():
+        confidence, correct = _all_signals(scored, line, data)
+        rows += [
+            (
+                line.name,
+                name,
+                aurc(values, correct),
+                accuracy_at_coverage(values, correct, 0.5),
+                accuracy_at_coverage(values, correct, 0.25),
+                accuracy_at_coverage(values, correct, 0.1),
+            )
+            for name, values in confidence.items()
+            if not np.isnan(values).any()
+        ]
+    table = Table(
+        ("method", "signal", "AURC", "accuracy at 50 %", "at 25 %", "at 10 %"),
+        rows,
+        caption=(
+            "Answers given in the order of one signal; `combined` is a logistic regression of "
+            "all signals, fitted to the validation compounds of each fold."
+        ),
+    )
+    return Section(title=f"{scored.results.name}: when not to answer", parts=(table,))
+
+
+def rejection_section(scored: ScoredSplit) -> Section:
+    """Whether low confidence gives away compounds whose MoA no training compound had."""
+    rows = []
+    for line in scored.clean:
+        values: dict[str, list[float]] = {}
+        for folds in scored.results.lines[line].values():
+            for fold, trained in zip(folds, scored.results.trained_moas, strict=True):
+                unseen = (scored.results.labels[fold.compounds][:, ~trained] > 0).any(axis=1)
+                for name, signal in _answer_signals(_at_temperature(fold)).items():
+                    values.setdefault(name, []).append(rejection_auroc(signal, unseen))
+        rows.append((line.name, *(float(np.mean(some)) for some in values.values())))
+    names = tuple(_answer_signals(np.ones((1, 2))))
+    table = Table(
+        ("method", *names),
+        rows,
+        caption=(
+            "AUROC of rejection: chance that a compound of an MoA unknown to the model gets less "
+            "confidence than one of known MoAs; .5 is chance. Mean over folds and seeds."
+        ),
+    )
+    return Section(title=f"{scored.results.name}: unknown MoAs", parts=(table,))
+
+
+def _at_temperature(fold: Fold) -> Float[np.ndarray, "compound moa"]:
+    return fit_temperature(fold.validation_probs, fold.validation_labels)(fold.probs)
+
+
+def _answer_signals(probs: Float[np.ndarray, "compound moa"]) -> Signals:
+    return {
+        "probability": max_probability(probs),
+        "margin": margin(probs),
+        "entropy": negative_entropy(probs),
+    }
+
+
+def _data_signals(scored: ScoredSplit, material: Material) -> Iterator[tuple[Signals, Signals]]:
+    """For each fold the signals of its validation and test compounds that no method enters.
+
+    Validation compounds are compared with the training part, test compounds with both parts:
+    that is what the models that answer them have learned from.
+    """
+    for key in scored.results.keys:
+        parts = material.parts(key, further_structures=False)
+        learned = concatenate(parts.train, parts.validation)
+        yield _signals_of(parts.validation, parts.train), _signals_of(parts.test, learned)
+
+
+def _signals_of(examples: Examples, learned: Examples) -> Signals:
+    measured = learned.expression[learned.has_expression]
+    scale = np.where((spread := measured.std(axis=0)) > 0, spread, 1.0)
+    similarity = nearest_cosine(
+        (examples.expression - measured.mean(axis=0)) / scale,
+        (measured - measured.mean(axis=0)) / scale,
+    )
+    by_example = {
+        "TAS": examples.table["tas"].to_numpy(dtype=float, na_value=np.nan),
+        "cc_q75": examples.table["cc_q75"].to_numpy(dtype=float, na_value=np.nan),
+        "signature strength": signature_strength(examples),
+        "nearest signature": similarity.astype(np.float64),
+        "nearest structure": nearest_tanimoto(examples.smiles, learned.smiles),
+    }
+    return {
+        name: median_by_compound(values, examples.groups) for name, values in by_example.items()
+    }
+
+
+def _all_signals(
+    scored: ScoredSplit, line: Line, data: Sequence[tuple[Signals, Signals]]
+) -> tuple[dict[str, Signal], Bool[np.ndarray, " compound"]]:
+    """Signals of every test answer of a line's first seed, and whether it was right."""
+    runs = list(scored.results.lines[line].values())
+    confidence: dict[str, list[Signal]] = {}
+    correct = []
+    for number, (fold, (validation_data, test_data)) in enumerate(zip(runs[0], data, strict=True)):
+        scaling = fit_temperature(fold.validation_probs, fold.validation_labels)
+        seeds = np.stack([run[number].probs for run in runs])
+        validation_seeds = np.stack([run[number].validation_probs for run in runs])
+        test = {
+            **_answer_signals(scaling(fold.probs)),
+            "agreement of seeds": agreement(seeds),
+            **test_data,
+        }
+        validation = {
+            **_answer_signals(scaling(fold.validation_probs)),
+            "agreement of seeds": agreement(validation_seeds),
+            **validation_data,
+        }
+        hits = top_k_hits(fold.validation_probs, fold.validation_labels, 1) > 0
+        combined = fit_confidence(validation, hits)(test)
+        for name, values in {**test, COMBINED: combined}.items():
+            confidence.setdefault(name, []).append(values)
+        correct.append(top_k_hits(fold.probs, scored.results.labels[fold.compounds], 1) > 0)
+    return {name: np.concatenate(some) for name, some in confidence.items()}, np.concatenate(
+        correct
+    )

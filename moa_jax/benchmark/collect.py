@@ -1,0 +1,215 @@
+"""From the files of finished cells to out-of-fold answers, one row per compound."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from moa_jax.benchmark.cell_files import read_answers
+from moa_jax.benchmark.grid import cell_path
+from moa_jax.benchmark.material import Material
+from moa_jax.benchmark.plan import CLEAN_TEST, CLEAN_TRAINING, Cell, SplitKey
+from moa_jax.benchmark.test_conditions import TestCondition
+from moa_jax.benchmark.training_conditions import TrainingCondition
+from moa_jax.data.examples import Examples
+from moa_jax.evaluation.pooling import pool_by_compound
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A row of the tables: a method under one condition of training and one of its inputs."""
+
+    method: str
+    training: TrainingCondition = CLEAN_TRAINING
+    further_structures: bool = False
+    test: TestCondition = CLEAN_TEST
+
+    @property
+    def name(self) -> str:
+        """The method with what is special about the line."""
+        special = ["further structures"] if self.further_structures else []
+        special += [self.training.name] if self.training != CLEAN_TRAINING else []
+        special += [f"tested on {self.test.name}"] if self.test != CLEAN_TEST else []
+        return self.method + (f" ({', '.join(special)})" if special else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Fold:
+    """What one model says of one fold, pooled by compound.
+
+    Attributes:
+      rows: rows of the test examples among all tested examples.
+      example_probs: answers for the test examples.
+      probs: answers for the test compounds.
+      compounds: rows of these compounds in `SplitResults.compounds`.
+      validation_probs: answers for the validation compounds of a model that did not learn them.
+      validation_labels: their MoAs.
+      report: how the settings were chosen.
+      fit_s: seconds of training.
+    """
+
+    rows: Int[np.ndarray, " test"]
+    example_probs: Float[np.ndarray, "test moa"]
+    probs: Float[np.ndarray, "compound moa"]
+    compounds: Int[np.ndarray, " compound"]
+    validation_probs: Float[np.ndarray, "validation moa"]
+    validation_labels: Float[np.ndarray, "validation moa"]
+    report: Mapping[str, Any]
+    fit_s: float
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitResults:
+    """Everything that was answered under one rule with one seed of its folds.
+
+    Attributes:
+      name: name of the rule with its seed, and of the release that was tested on.
+      keys: the divisions of the data, one per fold; none for predictions made elsewhere.
+      tested: the examples that test parts are made of.
+      compounds: compound groups that were tested, sorted.
+      labels: their MoAs.
+      trained_moas: for each fold the MoAs that its training part holds.
+      lines: line -> seed -> folds, in their order.
+    """
+
+    name: str
+    keys: tuple[SplitKey, ...]
+    tested: Examples
+    compounds: tuple[str, ...]
+    labels: Float[np.ndarray, "compound moa"]
+    trained_moas: tuple[Bool[np.ndarray, " moa"], ...]
+    lines: Mapping[Line, Mapping[int, tuple[Fold, ...]]]
+
+    @property
+    def moas(self) -> tuple[str, ...]:
+        """The vocabulary, the columns of all answers."""
+        return self.tested.moas
+
+    def probs(self, line: Line) -> tuple[Float[np.ndarray, "compound moa"], ...]:
+        """Out-of-fold answers of a line for all compounds, one array per seed.
+
+        A compound that several folds test gets the mean of what they say.
+        """
+        return tuple(
+            self.joined([fold.probs for fold in folds], folds)
+            for folds in self.lines[line].values()
+        )
+
+    def joined(
+        self, answers: Sequence[Float[np.ndarray, "compound moa"]], folds: Sequence[Fold]
+    ) -> Float[np.ndarray, "all_compounds moa"]:
+        """Answers per fold brought to the order of `compounds`."""
+        total = np.zeros(self.labels.shape)
+        count = np.zeros(len(self.compounds))
+        for values, fold in zip(answers, folds, strict=True):
+            total[fold.compounds] += values
+            count[fold.compounds] += 1
+        return total / count[:, None]
+
+
+def collect(
+    cells: Sequence[Cell], material: Material, workdir: pathlib.Path
+) -> tuple[SplitResults, ...]:
+    """Reads the cells, in the order of the plan, one result per rule, release and seed."""
+    by_split: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_split.setdefault(cell.split.name, []).append(cell)
+    return tuple(_collect_split(some, material, workdir) for some in by_split.values())
+
+
+def _collect_split(
+    cells: Sequence[Cell], material: Material, workdir: pathlib.Path
+) -> SplitResults:
+    keys = sorted({cell.split for cell in cells}, key=lambda key: key.fold)
+    tested = material.tested(keys[0].test_data)
+    row_of = _rows_by_id(tested)
+    parts = {key: material.parts(key, further_structures=False) for key in keys}
+    groups = sorted({group for part in parts.values() for group in part.test.groups})
+    place = {group: row for row, group in enumerate(groups)}
+    labels = np.zeros((len(groups), len(tested.moas)))
+    for part in parts.values():
+        np.maximum.at(labels, [place[group] for group in part.test.groups], part.test.labels)
+    lines: dict[Line, dict[int, list[Fold]]] = {}
+    for cell in sorted(cells, key=lambda cell: cell.split.fold):
+        answers = read_answers(cell_path(workdir, cell))
+        validation = parts[cell.split].validation
+        validation_row_of = _rows_by_id(validation)
+        validation_rows = [validation_row_of[sig_id] for sig_id in answers.validation_ids]
+        for test in cell.tests:
+            line = Line(cell.method, cell.training, cell.further_structures, test)
+            fold = pooled_fold(
+                tested,
+                np.array([row_of[sig_id] for sig_id in answers.test_ids], dtype=np.int64),
+                answers.probs[test.name],
+                place,
+                validation=validation.take(np.array(validation_rows, dtype=np.int64)),
+                validation_probs=answers.validation_probs,
+                report=answers.report,
+                fit_s=answers.fit_s,
+            )
+            lines.setdefault(line, {}).setdefault(cell.seed, []).append(fold)
+    order = {cell.method: None for cell in cells}
+    ranked = sorted(lines, key=lambda line: list(order).index(line.method))
+    return SplitResults(
+        name=keys[0].name,
+        keys=tuple(keys),
+        tested=tested,
+        compounds=tuple(groups),
+        labels=labels,
+        trained_moas=tuple(part.train.labels.any(axis=0) for part in parts.values()),
+        lines={
+            line: {seed: tuple(folds) for seed, folds in sorted(lines[line].items())}
+            for line in ranked
+        },
+    )
+
+
+def _rows_by_id(examples: Examples) -> dict[str, int]:
+    return {sig_id: row for row, sig_id in enumerate(examples.table["sig_id"])}
+
+
+def pooled_fold(
+    tested: Examples,
+    rows: Int[np.ndarray, " test"],
+    example_probs: Float[np.ndarray, "test moa"],
+    place: Mapping[str, int],
+    *,
+    validation: Examples | None = None,
+    validation_probs: Float[np.ndarray, "validation moa"] | None = None,
+    report: Mapping[str, Any] | None = None,
+    fit_s: float = 0.0,
+) -> Fold:
+    """Pools a model's answers by compound.
+
+    Args:
+      tested: the examples that test parts are made of.
+      rows: rows of the test examples among them.
+      example_probs: answers for the test examples.
+      place: compound group -> row in `SplitResults.compounds`.
+      validation: validation examples, None where there are no answers for them.
+      validation_probs: answers for them.
+      report: how the settings were chosen.
+      fit_s: seconds of training.
+    """
+    test_groups = [tested.groups[row] for row in rows]
+    probs, _, compounds = pool_by_compound(example_probs, tested.labels[rows], test_groups)
+    if validation is None or validation_probs is None:
+        validation, validation_probs = tested.take(rows[:0]), example_probs[:0]
+    pooled_validation, validation_labels, _ = pool_by_compound(
+        validation_probs, validation.labels, validation.groups
+    )
+    return Fold(
+        rows=rows,
+        example_probs=example_probs,
+        probs=probs,
+        compounds=np.array([place[group] for group in compounds], dtype=np.int64),
+        validation_probs=pooled_validation,
+        validation_labels=validation_labels,
+        report=report or {},
+        fit_s=fit_s,
+    )

@@ -1,0 +1,219 @@
+"""Runs the cells of a benchmark, in parallel over processes; what is done is not done again."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import itertools
+import json
+import multiprocessing
+import pathlib
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import ml_collections
+
+from moa_jax.baselines.fusion import Fusion
+from moa_jax.baselines.interface import Method
+from moa_jax.baselines.registry import make_method
+from moa_jax.benchmark.cell_files import Answers, conditions_in, write_answers
+from moa_jax.benchmark.material import Material
+from moa_jax.benchmark.plan import FUSION_VIEWS, Cell
+from moa_jax.benchmark.test_conditions import perturb
+from moa_jax.benchmark.training_conditions import alter
+from moa_jax.files import read_json, write_json
+from moa_jax.progress import say, track
+from moa_jax.training.fit import refuse_other_config
+
+# Cells that share one model.
+Job = tuple[Cell, ...]
+
+_CELLS = "cells"
+_MODELS = "models"
+
+
+def cell_path(workdir: pathlib.Path, cell: Cell) -> pathlib.Path:
+    """Where the answers of a cell are kept."""
+    return workdir / _CELLS / cell.path
+
+
+def run_grid(
+    config: ml_collections.ConfigDict,
+    fusion: ml_collections.ConfigDict,
+    cells: Sequence[Cell],
+    workdir: pathlib.Path,
+) -> Material:
+    """Runs every cell whose file is not there yet.
+
+    Args:
+      config: see `configs/benchmark.py`.
+      fusion: configuration of the fusion model; see `configs/fusion.py`.
+      cells: what to run.
+      workdir: folder of the benchmark.
+
+    Returns:
+      The data of the benchmark.
+
+    Raises:
+      InputError: the configuration or the data cannot be used, or the folder holds a benchmark
+        on other data.
+    """
+    material = Material(config, workdir)
+    _start(config, fusion, cells, material, workdir)
+    material.make_splits(cell.split for cell in cells)
+    jobs = [
+        job
+        for _, group in itertools.groupby(sorted(cells, key=_order_of(cells)), lambda c: c.model)
+        if (job := tuple(cell for cell in group if not _is_done(workdir, cell)))
+    ]
+    num_cells = sum(map(len, jobs))
+    say(f"{len(cells)} cells, {len(cells) - num_cells} of them done before")
+    with _workers(config, fusion, workdir, material, num_jobs=len(jobs)) as finished:
+        for _ in track(finished(jobs), "cells", total=len(jobs)):
+            pass
+    return material
+
+
+def _order_of(cells: Sequence[Cell]) -> Callable[[Cell], int]:
+    """Cells of one model together, models in the order in which they are first asked for."""
+    first: dict[object, int] = {}
+    for cell in cells:
+        first.setdefault(cell.model, len(first))
+    return lambda cell: first[cell.model]
+
+
+def _is_done(workdir: pathlib.Path, cell: Cell) -> bool:
+    return {test.name for test in cell.tests} <= conditions_in(cell_path(workdir, cell))
+
+
+def _start(
+    config: ml_collections.ConfigDict,
+    fusion: ml_collections.ConfigDict,
+    cells: Sequence[Cell],
+    material: Material,
+    workdir: pathlib.Path,
+) -> None:
+    """Writes what decides the answers of all cells, or compares it with what is there."""
+    decisive = {
+        "min_compounds": config.min_compounds,
+        "split": config.split.to_dict(),
+        "data": material.dataset.manifest,
+    }
+    if any(cell.method in FUSION_VIEWS for cell in cells):
+        decisive["fusion"] = fusion.to_dict()
+    path = workdir / "benchmark.json"
+    if path.exists():
+        stored = read_json(path)
+        shared = stored.keys() & decisive.keys()
+        current = json.loads(json.dumps({key: decisive[key] for key in shared}))
+        refuse_other_config({key: stored[key] for key in shared}, current, workdir)
+        decisive = {**stored, **decisive}
+    write_json(path, decisive)
+
+
+class _Worker:
+    """What a process needs to work on jobs."""
+
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict,
+        fusion: ml_collections.ConfigDict,
+        workdir: pathlib.Path,
+        material: Material,
+    ) -> None:
+        self._config = config
+        self._fusion = fusion
+        self._workdir = workdir
+        self._material = material
+
+    def run(self, job: Job) -> None:
+        """Trains the model of a job and writes what it answers in each of its cells."""
+        first = job[0]
+        parts = self._material.parts(first.split, further_structures=first.further_structures)
+        train, validation, graph = alter(
+            first.training,
+            parts.train,
+            parts.validation,
+            self._material.dataset.graph,
+            seed=first.seed,
+        )
+        genes = self._material.dataset.signatures.genes
+        tested = perturb(first.training.tested_under, parts.test, genes, seed=first.seed)
+        folder = self._workdir / _MODELS / first.folder / f"{first.model[-2]}_seed{first.seed}"
+        for cell, method in zip(job, self._methods(job, folder), strict=True):
+            start = time.monotonic()
+            fitted = method.fit(train, validation, graph, seed=cell.seed)
+            fit_s = time.monotonic() - start
+            probs = {
+                test.name: fitted.predict(perturb(test, tested, genes, seed=cell.seed))
+                for test in cell.tests
+            }
+            answers = Answers(
+                test_ids=tuple(parts.test.table["sig_id"]),
+                probs=probs,
+                validation_ids=tuple(validation.table["sig_id"]),
+                validation_probs=fitted.validation_probs,
+                report=fitted.report,
+                fit_s=fit_s,
+            )
+            write_answers(cell_path(self._workdir, cell), answers)
+        if not self._config.keep_models:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _methods(self, job: Job, folder: pathlib.Path) -> Iterator[Method]:
+        """The methods of a job's cells; views of the fusion model share one training."""
+        if job[0].method not in FUSION_VIEWS:
+            return iter([make_method(cell.method, folder) for cell in job])
+        fusion = Fusion(self._fusion, folder)
+        return iter([fusion.seen_as(FUSION_VIEWS[cell.method]) for cell in job])
+
+
+_worker: _Worker
+
+
+def _start_worker(
+    config: ml_collections.ConfigDict, fusion: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> None:
+    # One worker per process, because a job that is sent over has no other way to find it.
+    global _worker  # noqa: PLW0603
+    _worker = _Worker(config, fusion, workdir, Material(config, workdir))
+
+
+def _work(job: Job) -> None:
+    _worker.run(job)
+
+
+@contextlib.contextmanager
+def _workers(
+    config: ml_collections.ConfigDict,
+    fusion: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    material: Material,
+    *,
+    num_jobs: int,
+) -> Iterator[Callable[[Sequence[Job]], Iterator[None]]]:
+    """Yields a function that runs jobs and yields once for each that is finished."""
+    num_processes = min(config.num_processes, num_jobs)
+    if num_processes <= 1:
+        worker = _Worker(config, fusion, workdir, material)
+        yield lambda jobs: map(worker.run, jobs)
+        return
+    # A process that was forked after JAX has started may stand still for ever.
+    with concurrent.futures.ProcessPoolExecutor(
+        num_processes,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(config, fusion, workdir),
+    ) as pool:
+
+        def finished(jobs: Sequence[Job]) -> Iterator[None]:
+            futures = [pool.submit(_work, job) for job in jobs]
+            for future in concurrent.futures.as_completed(futures):
+                yield future.result()
+
+        try:
+            yield finished
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

@@ -1,0 +1,167 @@
+"""What a benchmark leaves in its folder: report, Markdown, metrics, predictions.
+
+Names of files about a simulated release begin with `simulated_`. Equal answers give equal bytes,
+but for `fit_seconds.csv`.
+"""
+
+from __future__ import annotations
+
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from moa_jax.benchmark.headline import main_table
+from moa_jax.benchmark.material import Material
+from moa_jax.benchmark.pages import across_splits, benchmark_page, is_closed_set, sections_of
+from moa_jax.benchmark.scored import ScoredSplit
+from moa_jax.evaluation.bootstrap import interval, paired_difference
+from moa_jax.evaluation.metrics import per_moa_table
+from moa_jax.evaluation.tables import file_name, markdown_table, write_csv
+from moa_jax.files import atomic_path, write_json
+from moa_jax.progress import track
+from moa_jax.report.html import write_page
+from moa_jax.report.parts import Cell, Estimate, Section, Table
+
+# Columns of the main table that the terminal and README files show.
+HEADLINE_COLUMNS = (
+    "method",
+    "seeds",
+    "macro AUPRC",
+    "difference",
+    "micro AUPRC",
+    "macro AUROC",
+    "top-1",
+    "top-5",
+    "log loss",
+)
+
+
+def write_outputs(workdir: pathlib.Path, scored: Sequence[ScoredSplit], material: Material) -> str:
+    """Writes everything that a benchmark says; returns its main tables as Markdown.
+
+    Raises:
+      InputError: the disk is full or the folder cannot be written.
+    """
+    release = material.dataset.manifest["release"]
+    by_split = {
+        some.results.name: sections_of(some, material) for some in track(scored, "sections")
+    }
+    across = across_splits(scored)
+    sections = [*([across] if across else []), *(s for some in by_split.values() for s in some)]
+    write_page(
+        workdir / file_name("report.html", release), benchmark_page(scored, material, sections)
+    )
+    for some in scored:
+        folder = workdir / "tables" / some.results.name
+        text = "\n\n".join(section_markdown(s) for s in by_split[some.results.name])
+        _write_text(folder / file_name("tables.md", release), f"# {release}\n\n{text}\n")
+        _write_numbers(folder, some, release)
+    main = main_markdown(scored, across, release)
+    _write_text(workdir / file_name("table.md", release), main + "\n")
+    return main
+
+
+def main_markdown(scored: Sequence[ScoredSplit], across: Section | None, release: str) -> str:
+    """The main table of each split, and the one across splits."""
+    texts = [] if across is None else [section_markdown(across)]
+    for some in scored:
+        if not is_closed_set(some):
+            continue
+        table = main_table(some)
+        places = [table.columns.index(name) for name in HEADLINE_COLUMNS]
+        rows = [[row[place] for place in places] for row in table.rows]
+        texts.append(f"{release}: {table.caption}\n\n{_markdown(HEADLINE_COLUMNS, rows)}")
+    return "\n\n".join(texts)
+
+
+def section_markdown(section: Section) -> str:
+    """Heading, text and tables of a section; charts and heat maps are left to the report."""
+    parts = [f"## {section.title}", section.text]
+    for part in section.parts:
+        if isinstance(part, Table):
+            parts += [part.caption, _markdown(part.columns, part.rows)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _markdown(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    return markdown_table([dict(zip(columns, map(_plain, row), strict=True)) for row in rows])
+
+
+def _plain(cell: Cell) -> Cell:
+    if not isinstance(cell, Estimate):
+        return cell
+    if math.isnan(cell.low):
+        return cell.value
+    return f"{cell.value:.3f} [{cell.low:.3f}, {cell.high:.3f}]"
+
+
+def _write_numbers(folder: pathlib.Path, scored: ScoredSplit, release: str) -> None:
+    results = scored.results
+    write_json(folder / file_name("metrics.json", release), _metrics(scored))
+    moas = "|".join
+    true_moas = [
+        moas(moa for moa, label in zip(results.moas, row, strict=True) if label > 0)
+        for row in results.labels
+    ]
+    per_moa, predictions, seconds = [], [], []
+    for line in scored.clean:
+        for seed, probs in zip(results.lines[line], results.probs(line), strict=True):
+            about = {"method": line.name, "seed": seed}
+            per_moa.append(per_moa_table(probs, results.labels, results.moas).assign(**about))
+            answers = pd.DataFrame(probs, columns=list(results.moas))
+            answers.insert(0, "compound_group", list(results.compounds))
+            answers.insert(1, "moas", true_moas)
+            predictions.append(answers.assign(**about))
+            seconds += [
+                {**about, "fold": fold, "fit_s": answered.fit_s}
+                for fold, answered in enumerate(results.lines[line][seed])
+            ]
+    for name, tables in (
+        ("per_moa.csv", per_moa),
+        ("compound_predictions.csv", predictions),
+        ("fit_seconds.csv", [pd.DataFrame(seconds)]),
+    ):
+        table = pd.concat(tables, ignore_index=True)
+        first = ["method", "seed"]
+        rest = [column for column in table.columns if column not in first]
+        write_csv(folder / file_name(name, release), table[first + rest])
+
+
+def _metrics(scored: ScoredSplit) -> Mapping[str, Any]:
+    """Line -> metric -> estimate and interval; null where something is not defined."""
+    return {
+        line.name: {
+            "seeds": len(scored.results.lines[line]),
+            "validation_macro_auprc": _number(scored.validation[line]),
+            "difference_in_macro_auprc": {
+                name: _number(value)
+                for name, value in vars(
+                    paired_difference(scores, scored.scores[scored.reference], "macro_auprc")
+                ).items()
+            },
+            **{
+                metric: dict(
+                    zip(
+                        ("estimate", "low", "high"),
+                        map(_number, (value, *interval(scores.samples[metric]))),
+                        strict=True,
+                    )
+                )
+                for metric, value in scores.estimate.items()
+            },
+        }
+        for line, scores in scored.scores.items()
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _write_text(path: pathlib.Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)

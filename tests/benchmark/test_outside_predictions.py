@@ -1,0 +1,114 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from moa_jax.benchmark.collect import Line
+from moa_jax.benchmark.outside_predictions import (
+    outside_results,
+    read_manifests,
+    read_predictions,
+)
+from moa_jax.data.split_rules import make_split
+from moa_jax.data.splits import write_split
+from moa_jax.schemas import InputError
+from tests.small_sets import planted_examples
+
+EXAMPLES = planted_examples()
+FOLDS = 3
+
+
+@pytest.fixture(scope="module")
+def manifests(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("splits")
+    for fold in range(FOLDS):
+        split = make_split("compound", EXAMPLES, fold=fold, num_folds=FOLDS)
+        write_split(folder / f"fold{fold}.json", split)
+    return folder
+
+
+def table(key, keys):
+    rng = np.random.default_rng(0)
+    values = rng.random((len(keys), len(EXAMPLES.moas)))
+    frame = pd.DataFrame(values, columns=list(EXAMPLES.moas))
+    frame.insert(0, key, list(keys))
+    return frame
+
+
+@pytest.mark.parametrize("key", ["sig_id", "pert_id", "compound_group"])
+def test_predictions_are_pooled_per_compound(tmp_path, manifests, key):
+    column = pd.Series(EXAMPLES.groups) if key == "compound_group" else EXAMPLES.table[key]
+    frame = table(key, column.drop_duplicates())
+    # The order of rows and columns must not matter.
+    frame.sample(frac=1, random_state=0).iloc[:, ::-1].to_csv(tmp_path / "mine.csv", index=False)
+    predictions = read_predictions(tmp_path / "mine.csv", EXAMPLES.moas)
+    results = outside_results(predictions, read_manifests(manifests, EXAMPLES), EXAMPLES)
+    (pooled,) = results.probs(Line("mine"))
+    by_key = frame.set_index(key)
+    answers = by_key.loc[list(column)].groupby(np.array(EXAMPLES.groups)).mean()
+    np.testing.assert_allclose(pooled, answers.loc[list(results.compounds)].to_numpy())
+    assert results.compounds == tuple(sorted(set(EXAMPLES.groups)))
+    # Three MoAs, ten compounds each: no training part tells much else than thirds.
+    (prior,) = results.probs(Line("prevalence"))
+    np.testing.assert_allclose(prior, 1 / 3, atol=0.05)
+
+
+def edited(tmp_path, change):
+    frame = table("sig_id", EXAMPLES.table["sig_id"]).astype(object)
+    change(frame).to_csv(tmp_path / "mine.csv", index=False)
+    return tmp_path / "mine.csv"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda frame: frame.drop(columns="sig_id"), "has no column sig_id, pert_id or"),
+        (lambda frame: frame.drop(columns="MoA 1"), "lacks the columns of 1 of 3 MoAs.*'MoA 1'"),
+        (lambda frame: pd.concat([frame, frame[:1]]), "empty or repeated sig_id: SIG0"),
+        (lambda frame: frame.assign(**{"MoA 2": 1.5}), "the row SIG0 has 1.5 for 'MoA 2'"),
+        (lambda frame: frame.assign(**{"MoA 2": "high"}), "has 'high' for 'MoA 2', expected a"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path, change, message):
+    path = edited(tmp_path, change)
+    with pytest.raises(InputError, match=message):
+        read_predictions(path, EXAMPLES.moas)
+
+
+def test_a_missing_row_is_named(tmp_path, manifests):
+    path = edited(tmp_path, lambda frame: frame[1:])
+    predictions = read_predictions(path, EXAMPLES.moas)
+    with pytest.raises(InputError, match=r"no row for 1 values of sig_id.*such as SIG0"):
+        outside_results(predictions, read_manifests(manifests, EXAMPLES), EXAMPLES)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"there is no file .*none\.csv"):
+        read_predictions(tmp_path / "none.csv", EXAMPLES.moas)
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match="holds no manifest of a split"):
+        read_manifests(tmp_path, EXAMPLES)
+
+
+def test_overlapping_manifests_are_refused(tmp_path):
+    split = make_split("compound", EXAMPLES, fold=0, num_folds=FOLDS)
+    for name in ("a.json", "b.json"):
+        write_split(tmp_path / name, split)
+    with pytest.raises(InputError, match=r"two manifests of .* have the signature"):
+        read_manifests(tmp_path, EXAMPLES)
+
+
+def test_a_leaking_manifest_is_refused(tmp_path):
+    split = make_split("compound", EXAMPLES, fold=0, num_folds=FOLDS)
+    # All signatures of planted compounds share a pert_id, so a leak needs a second one.
+    twin = EXAMPLES.take(np.arange(EXAMPLES.num_examples))
+    first = twin.table["pert_id"].iloc[0]
+    other = next(name for name, part in split.parts.items() if part != split.parts[first])
+    smiles = list(twin.smiles)
+    for row in np.flatnonzero(twin.table["pert_id"] == other):
+        smiles[row] = twin.smiles[0]
+    object.__setattr__(twin, "smiles", tuple(smiles))
+    write_split(tmp_path / "leak.json", split)
+    with pytest.raises(InputError, match="InChIKey block"):
+        read_manifests(tmp_path / "leak.json", twin)
