@@ -15,6 +15,7 @@ from moa_jax.benchmark.blocks import block
 CONTROLS = ("prevalence", "shuffled_labels", "signature_strength", "viability", "context_only")
 SIMILARITY = (
     "cosine_knn",
+    "cosine_knn_tuned",
     "spearman_knn",
     "connectivity_wtcs",
     "connectivity_ncs",
@@ -28,20 +29,14 @@ SIMILARITY = (
 EXPRESSION = (
     "expression_logistic",
     "expression_logistic_tuned",
-    "linear_svm",
-    "rbf_svm",
+    "expression_linear_svm",
+    "expression_rbf_svm",
 )
-EXPRESSION_SEEDED = ("random_forest", "xgboost", "lightgbm", "wrfen_xgboost")
-STRUCTURE = ("morgan_knn", "morgan_logistic", "morgan_logistic_tuned")
-STRUCTURE_SEEDED = ("morgan_random_forest",)
-FUSIONS = (
-    "early_logistic",
-    "product_of_logistics",
-    "product_of_tuned_logistics",
-    "mean_of_tuned_logistics",
-    "stacked_logistics",
-)
-FUSIONS_SEEDED = ("early_xgboost",)
+STRUCTURE = ("morgan_logistic", "morgan_logistic_tuned", "morgan_knn")
+FUSIONS = ("early_logistic", "product_of_logistics", "product", "mean", "stacked")
+# Methods that draw random numbers.
+FORESTS = ("expression_random_forest", "morgan_random_forest")
+BOOSTED = ("expression_xgboost", "expression_lightgbm", "wrfen_xgboost", "early_xgboost")
 NEURAL = (
     "expression_mlp",
     "string_gcn",
@@ -57,9 +52,10 @@ SPLITS = ("compound", "scaffold", "cell_line", "random_signature")
 FOLLOWED = (
     "cosine_knn",
     "expression_logistic",
-    "rbf_svm",
+    "expression_rbf_svm",
     "morgan_logistic",
     "product_of_logistics",
+    "stacked",
 )
 
 
@@ -96,9 +92,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.blocks = ml_collections.ConfigDict()
     blocks = config.blocks
     blocks.plain = block((*CONTROLS, *SIMILARITY, *EXPRESSION, *STRUCTURE, *FUSIONS), splits=SPLITS)
-    blocks.seeded = block(
-        (*EXPRESSION_SEEDED, *STRUCTURE_SEEDED, *FUSIONS_SEEDED), splits=SPLITS, seeds=range(5)
-    )
+    blocks.forests = block(FORESTS, splits=SPLITS, seeds=range(5))
+    blocks.boosted = block(BOOSTED, splits=SPLITS, seeds=range(5))
     blocks.neural = block((*NEURAL, *FUSION_MODEL), splits=SPLITS, seeds=range(5))
     # Labelled structures that have no signature are learned from too.
     blocks.structures = block(
@@ -107,7 +102,7 @@ def get_config() -> ml_collections.ConfigDict:
         further_structures=True,
     )
     blocks.damaged = block(
-        (*FOLLOWED, "early_logistic", "stacked_logistics", "intermediate_fusion", "fusion"),
+        (*FOLLOWED, "early_logistic", "intermediate_fusion", "fusion"),
         test={
             "expression_absent": (),
             "expression_shuffled": (),
@@ -116,7 +111,7 @@ def get_config() -> ml_collections.ConfigDict:
         },
     )
     blocks.without = block(
-        ("early_logistic", "stacked_logistics", "intermediate_fusion", "fusion"),
+        ("early_logistic", "stacked", "intermediate_fusion", "fusion"),
         training={"without_expression": (), "without_structure": ()},
     )
     blocks.knowledge = block(
@@ -124,7 +119,7 @@ def get_config() -> ml_collections.ConfigDict:
         training={"rewired_string": (), "shuffled_annotations": ()},
     )
     blocks.noise = block(
-        (*FOLLOWED, "random_forest", "expression_mlp", "fusion", "fusion_expression"),
+        (*FOLLOWED, "expression_random_forest", "expression_mlp", "fusion", "fusion_expression"),
         test={
             "gaussian": (2.0, 4.0, 8.0, 16.0),
             "gene_dropout": (0.25, 0.5, 0.75, 0.9),

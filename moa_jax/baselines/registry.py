@@ -11,15 +11,20 @@ from collections.abc import Callable, Mapping
 
 from moa_jax.baselines.controls import CONTROLS
 from moa_jax.baselines.interface import Learner, Method
-from moa_jax.baselines.settings import EXPRESSION, FUSION, STRUCTURE
+from moa_jax.baselines.settings import AS_KNOWN, EXPRESSION, FUSION, STRUCTURE
 from moa_jax.baselines.similarity import CosineKnn
+from moa_jax.baselines.similarity_candidates import SIMILARITY_CANDIDATES
 from moa_jax.baselines.tuning import Tuned
 from moa_jax.schemas import InputError
 
 Candidates = Mapping[str, Learner]
 InFolder = Callable[[pathlib.Path], Method]
 
-SIMILARITY: dict[str, Candidates] = {"cosine_knn": {"as known": CosineKnn()}}
+SIMILARITY: dict[str, Candidates] = {
+    "cosine_knn": {AS_KNOWN: CosineKnn()},
+    "cosine_knn_tuned": SIMILARITY_CANDIDATES["cosine_knn"],
+    **{name: tried for name, tried in SIMILARITY_CANDIDATES.items() if name != "cosine_knn"},
+}
 
 # Family -> name -> settings as text -> learner, or folder -> method.
 FAMILIES: dict[str, Mapping[str, Candidates | InFolder]] = {

@@ -108,5 +108,5 @@ def test_the_benchmark_asks_for_what_every_table_must_hold():
     assert {"rewired_string", "shuffled_annotations", "without_structure"} <= trainings
     tests = {test.kind for cell in cells for test in cell.tests}
     assert {"structure_absent", "structure_shuffled", "peak_swap"} <= tests
-    seeds = {cell.seed for cell in cells if cell.method == "random_forest"}
+    seeds = {cell.seed for cell in cells if cell.method == "expression_random_forest"}
     assert len(seeds) == 5
