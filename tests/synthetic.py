@@ -238,7 +238,9 @@ def train_tiny_run(folder: pathlib.Path) -> None:
     """Trains the fusion model on `make_raw_examples` into the folder of a run."""
     config, examples = tiny_config(), make_raw_examples()
     dataset = make_dataset(examples)
-    split = make_split("compound", examples, fold=0, num_folds=2, validation_fraction=0.25)
+    # Compounds share structures here, for which the rule would keep them together.
+    unknown = dataclasses.replace(examples, smiles=(None,) * examples.num_examples)
+    split = make_split("compound", unknown, fold=0, num_folds=2, validation_fraction=0.25)
     parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
     start_run(folder, config, split, dataset)
     fit_fusion(config, parts["train"], parts["validation"], dataset.graph, folder)
