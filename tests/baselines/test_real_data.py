@@ -5,11 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from moa_jax.baselines.cross_validation import out_of_fold_probs
 from moa_jax.baselines.late_fusion import fuse
-from moa_jax.baselines.registry import make_method
+from moa_jax.baselines.logistic import EXPRESSION_LOGISTIC, MORGAN_LOGISTIC
+from moa_jax.baselines.prevalence import Prevalence
+from moa_jax.baselines.similarity import CosineKnn
 from moa_jax.data.examples import build_examples
 from moa_jax.data.prepared import PreparedDataset
+from moa_jax.data.split_rules import make_split
+from moa_jax.data.splits import split_rows
 from moa_jax.evaluation.metrics import score
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.schemas import Compounds, KnowledgeGraph, Signatures
@@ -23,6 +26,12 @@ EXPECTED = {
     "expression_logistic": (0.341, 0.278),
     "morgan_logistic": (0.498, 0.436),
     "product_of_logistics": (0.565, 0.482),
+}
+LEARNERS = {
+    "prevalence": Prevalence(),
+    "cosine_knn": CosineKnn(),
+    "expression_logistic": EXPRESSION_LOGISTIC,
+    "morgan_logistic": MORGAN_LOGISTIC,
 }
 
 
@@ -86,10 +95,13 @@ def examples(dataset):
 @pytest.fixture(scope="module")
 def probs(dataset, examples):
     """Out-of-fold probabilities; late fusion is made from its parts, which are fitted once."""
-    found = {
-        name: out_of_fold_probs(lambda fold, name=name: make_method(name), examples, dataset.graph)
-        for name in ("prevalence", "cosine_knn", "expression_logistic", "morgan_logistic")
-    }
+    found = {name: np.zeros(examples.labels.shape) for name in LEARNERS}
+    for fold in range(5):
+        rows = split_rows(make_split("compound", examples, fold=fold), examples)
+        learned = examples.take(np.sort(np.concatenate([rows["train"], rows["validation"]])))
+        for name, learner in LEARNERS.items():
+            fitted = learner.fit(learned, dataset.graph, seed=0)
+            found[name][rows["test"]] = fitted.predict(examples.take(rows["test"]))
     everywhere = np.ones(examples.num_examples, bool)
     found["product_of_logistics"] = fuse(
         found["expression_logistic"], found["morgan_logistic"], everywhere, everywhere
