@@ -134,8 +134,8 @@ def _collect_split(
     labels = np.zeros((len(groups), len(tested.moas)))
     for part in parts.values():
         np.maximum.at(labels, [place[group] for group in part.test.groups], part.test.labels)
-    lines: dict[Line, dict[int, list[Fold]]] = {}
-    for cell in sorted(cells, key=lambda cell: cell.split.fold):
+    lines: dict[Line, dict[int, dict[int, Fold]]] = {}
+    for cell in cells:
         answers = read_answers(cell_path(workdir, cell))
         validation = parts[cell.split].validation
         validation_row_of = _rows_by_id(validation)
@@ -152,9 +152,8 @@ def _collect_split(
                 report=answers.report,
                 fit_s=answers.fit_s,
             )
-            lines.setdefault(line, {}).setdefault(cell.seed, []).append(fold)
-    order = {cell.method: None for cell in cells}
-    ranked = sorted(lines, key=lambda line: list(order).index(line.method))
+            by_seed = lines.setdefault(line, {})
+            by_seed.setdefault(cell.seed, {})[cell.split.fold] = fold
     return SplitResults(
         name=keys[0].name,
         keys=tuple(keys),
@@ -163,8 +162,11 @@ def _collect_split(
         labels=labels,
         trained_moas=tuple(part.train.labels.any(axis=0) for part in parts.values()),
         lines={
-            line: {seed: tuple(folds) for seed, folds in sorted(lines[line].items())}
-            for line in ranked
+            line: {
+                seed: tuple(folds[key.fold] for key in keys)
+                for seed, folds in sorted(by_seed.items())
+            }
+            for line, by_seed in lines.items()
         },
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import itertools
 import json
 import multiprocessing
 import pathlib
@@ -62,25 +61,17 @@ def run_grid(
     material = Material(config, workdir)
     _start(config, fusion, cells, material, workdir)
     material.make_splits(cell.split for cell in cells)
-    jobs = [
-        job
-        for _, group in itertools.groupby(sorted(cells, key=_order_of(cells)), lambda c: c.model)
-        if (job := tuple(cell for cell in group if not _is_done(workdir, cell)))
-    ]
+    by_model: dict[object, list[Cell]] = {}
+    for cell in cells:
+        if not _is_done(workdir, cell):
+            by_model.setdefault(cell.model, []).append(cell)
+    jobs = [tuple(job) for job in by_model.values()]
     num_cells = sum(map(len, jobs))
     say(f"{len(cells)} cells, {len(cells) - num_cells} of them done before")
     with _workers(config, fusion, workdir, material, num_jobs=len(jobs)) as finished:
         for _ in track(finished(jobs), "cells", total=len(jobs)):
             pass
     return material
-
-
-def _order_of(cells: Sequence[Cell]) -> Callable[[Cell], int]:
-    """Cells of one model together, models in the order in which they are first asked for."""
-    first: dict[object, int] = {}
-    for cell in cells:
-        first.setdefault(cell.model, len(first))
-    return lambda cell: first[cell.model]
 
 
 def _is_done(workdir: pathlib.Path, cell: Cell) -> bool:

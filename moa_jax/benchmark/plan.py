@@ -92,6 +92,10 @@ def plan(config: ml_collections.ConfigDict) -> tuple[Cell, ...]:
     Args:
       config: see `configs/benchmark.py`.
 
+    Returns:
+      Cells by seed, then in the order of the methods' registry: a benchmark that is stopped has
+      its first seed in full.
+
     Raises:
       InputError: a block names a method, rule, condition or level that does not exist.
     """
@@ -105,7 +109,8 @@ def plan(config: ml_collections.ConfigDict) -> tuple[Cell, ...]:
             cells[key] = dataclasses.replace(cell, tests=tuple(dict.fromkeys(tests)))
     if not cells:
         raise InputError("the benchmark is empty: config.blocks asks for no cell.")
-    return tuple(cells.values())
+    place = {method: number for number, method in enumerate([*FUSION_VIEWS, *METHODS])}
+    return tuple(sorted(cells.values(), key=lambda cell: (cell.seed, place[cell.method])))
 
 
 def trains_network(method: str) -> bool:
