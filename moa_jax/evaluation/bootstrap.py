@@ -2,9 +2,9 @@
 
 A resample draws as many compounds as there are, with replacement (Efron 1979). All methods see
 the same resamples, so that the difference of two of them is paired. Intervals are percentile
-intervals (Efron and Tibshirani 1993, chapter 13): in simulated benchmarks they covered the
-difference of two methods' macro AUPRC more truly than basic, normal and BCa intervals, because
-resamples without a rare MoA shift and skew what those correct by.
+intervals (Efron and Tibshirani 1993, chapter 13) of samples that were moved to have the estimate
+as their mean. Without the move they would sit too high for macro AUPRC: a positive that is drawn
+twice ranks beside itself, which lifts the precision of MoAs with few compounds.
 
 An interval speaks of other compounds from the same source. It does not speak of other seeds: a
 method with several seeds is averaged over them in every resample.
@@ -34,7 +34,7 @@ class BootstrapScores:
 
     Attributes:
       estimate: metric -> its value on the compounds themselves.
-      samples: metric -> its value in each resample; NaN where it is not defined.
+      samples: metric -> its value in each resample, moved by `centred`; NaN where undefined.
     """
 
     estimate: Mapping[str, float]
@@ -113,9 +113,20 @@ def bootstrap_scores(
         mean = {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
         scores[method] = BootstrapScores(
             estimate={name: float(values[0]) for name, values in mean.items()},
-            samples={name: values[1:] for name, values in mean.items()},
+            samples={name: centred(values)[1:] for name, values in mean.items()},
         )
     return scores
+
+
+def centred(values: Float[np.ndarray, "resample *moa"]) -> Float[np.ndarray, "resample *moa"]:
+    """Moves the rows after the first by one constant, so that their mean is the first row.
+
+    NaN rows do not count and stay NaN.
+    """
+    defined = ~np.isnan(values[1:])
+    total = np.where(defined, values[1:], 0.0).sum(axis=0)
+    bias = total / np.maximum(defined.sum(axis=0), 1) - values[0]
+    return np.concatenate([values[:1], values[1:] - bias])
 
 
 def interval(samples: Samples, *, confidence: float = CONFIDENCE) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,8 +11,9 @@ from jaxtyping import Float
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from moa_jax.evaluation.bootstrap import interval, resample_counts, two_sided_p
+from moa_jax.evaluation.bootstrap import centred, interval, resample_counts
 from moa_jax.evaluation.metrics import ExampleMask, Labels
+from moa_jax.evaluation.randomisation import randomisation_p_values
 from moa_jax.evaluation.weighted_metrics import weighted_average_precision
 
 
@@ -39,15 +41,17 @@ def per_moa_differences(
 ) -> pd.DataFrame:
     """Paired difference of the average precision of every MoA.
 
-    An MoA with few compounds has few distinct resamples, and its p-value is then a rough one.
+    Intervals are the bootstrap's and rough for MoAs with few compounds; p-values are those of
+    the randomisation test, which is not. The two need not agree at the edge.
 
     Args:
       first: pooled probabilities of one method, with one more axis in front for several seeds.
       second: the same of the other method; it may have another number of seeds.
       labels: labels of the same compounds.
       moas: name of each MoA.
-      num_resamples: number of paired resamples of compounds; no p-value is below
-        2 / (`num_resamples` + 1), which has to be small against 1 / (number of MoAs).
+      num_resamples: number of paired resamples of compounds and of rounds of the randomisation
+        test; no p-value is below 2 / (`num_resamples` + 1), which has to be small against
+        1 / (number of MoAs).
       seed: seed of the resamples.
       example_mask: false for rows that are padding.
 
@@ -62,20 +66,18 @@ def per_moa_differences(
     keep = np.ones(len(labels), bool) if example_mask is None else example_mask
     positive = labels[keep] > 0
     counts = resample_counts(len(positive), num_resamples=num_resamples, seed=seed)
+    runs = [probs.reshape(-1, *labels.shape)[:, keep].astype(float) for probs in (first, second)]
     with threadpool_limits(limits=1, user_api="blas"):
         precision = [
-            np.mean(
-                [
-                    weighted_average_precision(counts, run[keep].astype(np.float64), positive)
-                    for run in probs.reshape(-1, *labels.shape)
-                ],
-                axis=0,
-            )
-            for probs in (first, second)
+            np.mean([weighted_average_precision(counts, run, positive) for run in seeds], axis=0)
+            for seeds in runs
         ]
-    difference = precision[0] - precision[1]
+    difference = centred(precision[0] - precision[1])
     ends = np.array([interval(column) for column in difference[1:].T])
-    p_values = np.array([two_sided_p(column) for column in difference[1:].T])
+    # Each seed of one method meets each in turn of the other.
+    num_pairs = math.lcm(len(runs[0]), len(runs[1]))
+    paired = [np.tile(seeds, (num_pairs // len(seeds), 1, 1)) for seeds in runs]
+    p_values = randomisation_p_values(*paired, positive, num_rounds=num_resamples, seed=seed)
     return pd.DataFrame(
         {
             "moa": list(moas),

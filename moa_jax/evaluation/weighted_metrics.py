@@ -64,11 +64,11 @@ def weighted_average_precision(
 ) -> Float[np.ndarray, "resample moa"]:
     """`average_precision` of each MoA in each resample; NaN where it draws no positive."""
     total = np.zeros((len(counts), probs.shape[1]))
-    for rows, columns in _positives(positive):
+    for rows, columns in positives_in_blocks(positive):
         scores = probs[rows, columns]
         above = counts @ (probs[:, columns] >= scores).astype(np.float32)
         hits = counts @ (positive[:, columns] & (probs[:, columns] >= scores)).astype(np.float32)
-        total += _sum_by_moa(counts[:, rows] * _precision(hits, above), columns, probs.shape[1])
+        total += sum_by_moa(counts[:, rows] * _precision(hits, above), columns, probs.shape[1])
     return _ratio(total, counts @ positive.astype(np.float32))
 
 
@@ -79,11 +79,11 @@ def weighted_auroc(
 ) -> Float[np.ndarray, "resample moa"]:
     """`auroc` of each MoA in each resample; NaN where it draws no positive or no negative."""
     total = np.zeros((len(counts), probs.shape[1]))
-    for rows, columns in _positives(positive):
+    for rows, columns in positives_in_blocks(positive):
         scores, others = probs[rows, columns], probs[:, columns]
         below = (others < scores) + 0.5 * (others == scores)
         beaten = counts @ (below * ~positive[:, columns]).astype(np.float32)
-        total += _sum_by_moa(counts[:, rows] * beaten.astype(float), columns, probs.shape[1])
+        total += sum_by_moa(counts[:, rows] * beaten.astype(float), columns, probs.shape[1])
     num_pairs = (counts @ positive.astype(float)) * (counts @ (~positive).astype(float))
     return _ratio(total, num_pairs)
 
@@ -97,7 +97,7 @@ def weighted_micro_average_precision(
     all_rows, all_columns = np.nonzero(positive)
     all_scores, ranked = probs[all_rows, all_columns], np.sort(probs, axis=1)
     total = np.zeros(len(counts))
-    for rows, columns in _positives(positive):
+    for rows, columns in positives_in_blocks(positive):
         scores = probs[rows, columns]
         num_below = np.stack([np.searchsorted(row, scores) for row in ranked])
         above = counts @ (probs.shape[1] - num_below).astype(np.float32)
@@ -106,7 +106,7 @@ def weighted_micro_average_precision(
     return _ratio(total, counts @ positive.sum(axis=1).astype(np.float32))
 
 
-def _positives(
+def positives_in_blocks(
     positive: Positive,
 ) -> Iterator[tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " pair"]]]:
     """Row and column of the positives, a block at a time."""
@@ -116,9 +116,10 @@ def _positives(
         yield rows[block], columns[block]
 
 
-def _sum_by_moa(
+def sum_by_moa(
     values: Float[np.ndarray, "resample pair"], columns: Int[np.ndarray, " pair"], num_moas: int
 ) -> Float[np.ndarray, "resample moa"]:
+    """Sums the values of (compound, MoA) pairs over the pairs of each MoA."""
     return values @ (columns[:, None] == np.arange(num_moas)).astype(float)
 
 

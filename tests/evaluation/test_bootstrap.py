@@ -6,6 +6,7 @@ import scipy.stats
 from moa_jax.evaluation import metrics
 from moa_jax.evaluation.bootstrap import (
     bootstrap_scores,
+    centred,
     interval,
     paired_difference,
     resample_counts,
@@ -58,8 +59,9 @@ def test_estimates_are_the_metrics_and_seeds_are_averaged():
         assert found["one"].estimate[name] == pytest.approx(scores[0][name], rel=1e-12)
         mean = (scores[0][name] + scores[1][name]) / 2
         assert found["two seeds"].estimate[name] == pytest.approx(mean, rel=1e-12)
-        mean = (apart[0][name] + apart[1][name]) / 2
-        np.testing.assert_allclose(found["two seeds"].samples[name], mean, rtol=1e-12)
+        resampled = (apart[0][name] + apart[1][name]) / 2
+        moved = resampled - resampled.mean() + mean
+        np.testing.assert_allclose(found["two seeds"].samples[name], moved, rtol=1e-12)
 
 
 def test_masked_rows_change_nothing():
@@ -132,29 +134,48 @@ def test_what_cannot_be_resampled_is_refused(probs, labels, message):
         bootstrap_scores({"m": probs}, labels)
 
 
-def test_intervals_of_a_paired_difference_cover_it(monkeypatch):
-    """95 % of new test sets, made as the benchmark was, have an interval that holds the mean.
+def test_centred_samples_by_hand():
+    values = np.array([[1.0, 0.0], [3.0, np.nan], [4.0, 2.0], [8.0, 4.0]])
+    np.testing.assert_array_equal(centred(values), [[1, 0], [-1, np.nan], [0, -1], [4, 1]])
+    np.testing.assert_array_equal(centred(values[:, 0]), [1, -1, 0, 4])
 
-    Of 800 sets of 200 compounds and 8 MoAs, with 1,000 resamples each, the percentile interval
-    covered macro AUPRC in 95.1 %, micro AUPRC in 94.9 %, macro AUROC in 94.0 %, top-1 in 96.2 %,
-    log loss in 94.8 % and Brier in 94.4 %. Basic and BCa intervals covered macro AUPRC in 94.5 %
-    and 93.2 %; of sets of 100 compounds (300 of them) in 92.0 % and 90.7 %, percentile in
-    95.3 %. Here 400 smaller sets must do, whose counts scatter by 1.1 points.
+
+def test_intervals_cover_what_they_speak_of(monkeypatch):
+    """95 % of new test sets have an interval that holds the mean over all of them.
+
+    For a difference, for the metric of one method, and for the difference from a method that
+    answers everyone alike. 500 sets of 150 compounds and 20 MoAs, the rarest with 1.4 compounds on
+    average, were covered so, macro AUPRC first, micro AUPRC second, in per cent:
+
+    | interval            | difference | one method | from a constant |
+    | ------------------- | ---------- | ---------- | --------------- |
+    | centred percentile  | 94.2, 93.0 | 94.6, 93.4 | 93.6, 94.2      |
+    | percentile          | 95.8, 93.0 | 87.8, 94.2 | 89.4, 94.0      |
+    | basic               | 91.8, 93.2 | 74.8, 90.2 | 72.8, 91.6      |
+    | normal              | 94.6, 93.4 | 93.8, 93.4 | 93.0, 94.0      |
+
+    BCa covered the difference in 90.7 % where percentile covered 95.3 %. Of 2,000 sets as below,
+    94.3 to 95.0 % were covered for the differences of six metrics, and 93.0 (macro AUPRC) to
+    95.1 % for one method. Here 400 of them must do, whose shares scatter by 1.1 points.
     """
-    names = ("macro_auprc", "micro_auprc", "top1", "log_loss")
-    # The types of the same calls are checked by the other tests; here they take nine tenths of
-    # the time.
+    # The types of the same calls are checked by the other tests.
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    names = ("macro_auprc", "micro_auprc", "top1", "log_loss")
     rng = np.random.default_rng(0)
-    found = {name: [] for name in names}
+    differences = {name: [] for name in names}
+    alone = {name: [] for name in names}
     for simulation in range(400):
-        labels, first, second = benchmark(rng, num_compounds=100, num_moas=5)
+        labels, first, second = benchmark(rng, num_compounds=150, num_moas=8)
         scores = bootstrap_scores(
             {"a": first, "b": second}, labels, num_resamples=400, seed=simulation
         )
         for name in names:
-            found[name].append(paired_difference(scores["a"], scores["b"], name))
-    for name, differences in found.items():
-        truth = np.mean([difference.estimate for difference in differences])
-        covered = np.mean([each.low <= truth <= each.high for each in differences])
-        assert 0.93 <= covered <= 0.97, name
+            found = paired_difference(scores["a"], scores["b"], name)
+            differences[name].append((found.estimate, found.low, found.high))
+            ends = interval(scores["b"].samples[name])
+            alone[name].append((scores["b"].estimate[name], *ends))
+    for found, least in ((differences, 0.93), (alone, 0.92)):
+        for name, rows in found.items():
+            estimate, low, high = np.array(rows).T
+            covered = ((low <= estimate.mean()) & (estimate.mean() <= high)).mean()
+            assert least <= covered <= 0.97, name

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from moa_jax.evaluation.metrics import average_precision
@@ -51,6 +52,17 @@ def test_seeds_are_averaged_and_padding_is_ignored():
         example_mask=mask,
     )
     assert found.equals(expected)
+
+
+def test_other_numbers_of_seeds_are_paired():
+    rng = np.random.default_rng(2)
+    labels = np.eye(3)[rng.integers(0, 3, 30)]
+    first, second = rng.random((30, 3)), rng.random((2, 30, 3))
+    found = per_moa_differences(first, second, labels, list("abc"), num_resamples=200)
+    repeated = per_moa_differences(
+        np.stack([first, first]), second, labels, list("abc"), num_resamples=200
+    )
+    pd.testing.assert_frame_equal(found, repeated)
 
 
 def test_no_compound_is_refused():
