@@ -24,7 +24,8 @@ from moa_jax.benchmark.test_conditions import bead_pairs
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import fit_features
 from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
-from moa_jax.evaluation.metrics import macro_auprc, pool_by_compound, top_k_accuracy
+from moa_jax.evaluation.metrics import macro_auprc, top_k_accuracy
+from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.schemas import InputError
 
 # The deconvolution with one gene per bead.

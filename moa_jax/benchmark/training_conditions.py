@@ -23,7 +23,7 @@ from moa_jax.benchmark.test_conditions import (
 )
 from moa_jax.data.examples import Examples, strata
 from moa_jax.data.simulated.random_streams import generator
-from moa_jax.evaluation.metrics import pool_by_compound
+from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
 from moa_jax.schemas import InputError, KnowledgeGraph
 
