@@ -6,8 +6,10 @@ import concurrent.futures
 import contextlib
 import json
 import multiprocessing
+import os
 import pathlib
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -166,9 +168,18 @@ _worker: _Worker
 def _start_worker(
     config: ml_collections.ConfigDict, fusion: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # One worker per process, because a job that is sent over has no other way to find it.
     global _worker  # noqa: PLW0603
     _worker = _Worker(config, fusion, workdir, Material(config, workdir))
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that started it is killed, which cannot tell it so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(job: Job) -> None:
