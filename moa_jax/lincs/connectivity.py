@@ -14,12 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jax import lax
-from jaxtyping import Array, Bool, Float, Float32
+from jaxtyping import Array, Bool, Float, Float32, Int32
 
 from moa_jax.schemas import InputError
 
 # The running sums in memory at a time: more would not stay in the cache of a core.
 _SUMS_PER_BLOCK = 2**15
+
+# Signatures ranked at a time.
+_SIGNATURES_PER_BLOCK = 512
 
 # Queries scored at a time. Fewer are padded to a multiple of `_QUERY_PADDING`, so that sets of
 # queries of about one size share a compiled program.
@@ -123,56 +126,80 @@ def enrichment_scores(
       InputError: a signature holds a value that is not finite.
     """
     _require_finite(signatures)
-    num_signatures, num_genes = signatures.shape
-    scores = np.empty((len(sets), num_signatures), np.float32)
+    scores = np.empty((len(sets), len(signatures)), np.float32)
     if not scores.size:
         return scores
     num_padded = -(-len(sets) // _QUERY_PADDING) * _QUERY_PADDING
-    padded = np.zeros((num_genes, num_padded), np.float32)
-    padded[:, : len(sets)] = sets.T
-    members = jnp.asarray(padded)
-    size = min(num_signatures, max(1, _SUMS_PER_BLOCK // num_padded))
-    for start in range(0, num_signatures, size):
-        block = np.zeros((size, num_genes), np.float32)
-        found = signatures[start : start + size]
-        block[: len(found)] = found
-        made = np.asarray(_enrichment_of_block(block, members, exponent))
-        scores[:, start : start + size] = made[: len(found), : len(sets)].T
+    members = np.zeros((sets.shape[1], num_padded), bool)
+    members[:, : len(sets)] = sets.T
+    present = members.astype(np.float32)
+    num_outside = len(members) - present.sum(axis=0)
+    for start in range(0, len(signatures), _SIGNATURES_PER_BLOCK):
+        values = signatures[start : start + _SIGNATURES_PER_BLOCK]
+        order = np.argsort(-values, axis=1, kind="stable").astype(np.int32)
+        weights = np.abs(values).astype(np.float32) ** np.float32(exponent)
+        total = weights @ present
+        defined = (num_outside > 0) & (num_outside < len(members)) & (total > 0)
+        gain = np.divide(num_outside, total, out=np.zeros_like(total), where=defined)
+        ranked = np.take_along_axis(weights, order, axis=1)
+        furthest = _furthest_sums(order, ranked, gain, members, _ROUNDING * num_outside)
+        found = np.divide(furthest, num_outside, out=np.zeros_like(total), where=defined)
+        scores[:, start : start + len(values)] = found[:, : len(sets)].T
     return scores
 
 
-@functools.partial(jax.jit, static_argnames="exponent")
-def _enrichment_of_block(
-    signatures: Float[Array | np.ndarray, "signature gene"],
-    members: Float[Array, "gene set"],
-    exponent: float,
-) -> Float[Array, "signature set"]:
-    """Walks down the ranks once, all sums of the block side by side."""
-    num_genes = signatures.shape[1]
-    order = jnp.argsort(-signatures, axis=1, stable=True)
-    weights = jnp.abs(signatures) ** exponent
-    total = jnp.matmul(weights, members, precision=lax.Precision.HIGHEST)
-    set_size = members.sum(axis=0)
-    defined = (set_size > 0) & (set_size < num_genes) & (total > 0)
-    share = jnp.where(defined, 1 / jnp.where(defined, total, 1), 0)
-    # What a gene outside the set costs.
-    step = 1 / jnp.maximum(num_genes - set_size, 1)
+def _furthest_sums(
+    order: Int32[np.ndarray, "signature rank"],
+    ranked: Float32[np.ndarray, "signature rank"],
+    gain: Float32[np.ndarray, "signature set"],
+    members: Bool[np.ndarray, "gene set"],
+    rounding: Float32[np.ndarray, " set"],
+) -> Float32[np.ndarray, "signature set"]:
+    """The running sums where they are furthest from 0, as many at a time as fit in the cache."""
+    furthest = np.empty_like(gain)
+    on_device = jnp.asarray(members)
+    size = min(len(order), max(1, _SUMS_PER_BLOCK // members.shape[1]))
+    for start in range(0, len(order), size):
+        # The last rows once more where they do not fill a block: one shape, one program.
+        rows = slice(min(start, len(order) - size), min(start + size, len(order)))
+        furthest[rows] = _walk(order[rows].T, ranked[rows].T, gain[rows], on_device, rounding)
+    return furthest
 
-    def walk(
-        sums: tuple[Array, Array, Array], rank: tuple[Array, Array, Array]
-    ) -> tuple[tuple[Array, Array, Array], None]:
-        gained, highest, lowest = sums
+
+@jax.jit
+def _walk(
+    order: Int32[Array | np.ndarray, "rank signature"],
+    ranked: Float32[Array | np.ndarray, "rank signature"],
+    gain: Float32[Array | np.ndarray, "signature set"],
+    members: Bool[Array, "gene set"],
+    rounding: Float32[Array | np.ndarray, " set"],
+) -> Float32[Array, "signature set"]:
+    """Walks down the ranks once, the sums of all sets in all signatures side by side.
+
+    Args:
+      order: gene at each rank.
+      ranked: weight of the gene at each rank.
+      gain: what a unit of weight is worth; the unit of the sums is the cost of a gene that is
+        not in the set.
+      members: the genes of each set.
+      rounding: sums that differ by less are equally far from 0.
+    """
+
+    def step(
+        sums: tuple[Array, Array], rank: tuple[Array, Array, Array]
+    ) -> tuple[tuple[Array, Array], None]:
+        gained, furthest = sums
         gene, weight, depth = rank
-        # The cost of all genes so far is one product, not a sum of roundings.
-        gained += (weight[:, None] * share + step) * members[gene]
-        running = gained - depth * step
-        return (gained, jnp.maximum(highest, running), jnp.minimum(lowest, running)), None
+        # All genes have cost their unit, `depth` in all; those of the set have it back.
+        gained += (weight[:, None] * gain + 1) * members[gene]
+        running = gained - depth
+        return (gained, jnp.where(jnp.abs(running) > jnp.abs(furthest), running, furthest)), None
 
-    zeros = jnp.zeros_like(total)
-    ranked = jnp.take_along_axis(weights, order, axis=1)
-    depths = jnp.arange(1, num_genes + 1, dtype=signatures.dtype)
-    (_, highest, lowest), _ = lax.scan(walk, (zeros,) * 3, (order.T, ranked.T, depths))
-    return jnp.where(defined, jnp.where(highest + lowest > _ROUNDING, highest, lowest), 0)
+    depths = jnp.arange(1, len(order) + 1, dtype=gain.dtype)
+    # The sums start below 0 by half of what is rounding, which turns equal distances down.
+    start = jnp.broadcast_to(-rounding / 2, gain.shape)
+    (_, furthest), _ = lax.scan(step, (start, jnp.zeros_like(gain)), (order, ranked, depths))
+    return furthest + rounding / 2
 
 
 def ncs(
