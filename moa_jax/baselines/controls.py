@@ -103,7 +103,7 @@ def signature_strength(examples: Examples) -> Float[np.ndarray, "example 4"]:
 
 
 def mean_expression(
-    examples: Examples, gene_sets: Sequence[Int[np.ndarray, " gene_row"]]
+    examples: Examples, gene_sets: Sequence[Int[np.ndarray, " _"]]
 ) -> Float[np.ndarray, "example gene_set"]:
     """Mean over the measured genes of each set; NaN where none was measured."""
     measured = [rows[examples.gene_mask[rows]] for rows in gene_sets]

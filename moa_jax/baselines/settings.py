@@ -135,7 +135,7 @@ FUSION: dict[str, Mapping[str, Learner]] = {
                 n_estimators=rounds,
                 max_depth=depth,
                 learning_rate=6 / rounds,
-                colsample_bytree=0.05,
+                colsample_bytree=0.15,
             )
         )
         for rounds, depth in ((30, 3), (20, 4))
