@@ -17,7 +17,7 @@ from moa_jax.data.features import encode, fit_features
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.data.preparation_settings import settings_from_config
 from moa_jax.models.fusion import FusionModel
-from moa_jax.training.predictor import make_apply_fn, make_model
+from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.sharding import make_mesh
 from moa_jax.training.step import initial_state, make_train_step
 from tests import synthetic
@@ -110,11 +110,11 @@ def test_the_full_size_model_can_be_built_and_trained(module):
     batch = synthetic.make_batch(
         encode(examples, features), np.arange(24), config.training.batch_size, num_shards=1
     )
-    model = make_model(config.model, features, (knowledge.num_genes, knowledge.num_terms))
+    task = make_fusion_task(config, features, (knowledge.num_genes, knowledge.num_terms))
     state = jax.eval_shape(
-        lambda batch, graph: initial_state(model, config, batch, graph, make_mesh(1)), batch, graph
+        lambda batch, graph: initial_state(task, config, batch, graph, make_mesh(1)), batch, graph
     )
-    step = make_train_step(make_apply_fn(model), config.training)
+    step = make_train_step(task, config.training)
     after, metrics = jax.eval_shape(step, state, batch, graph)
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), state

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import ml_collections
 import numpy as np
@@ -11,8 +13,7 @@ from jaxtyping import Float
 
 from moa_jax.data.examples import Examples
 from moa_jax.schemas import KnowledgeGraph
-from moa_jax.training.predictor import Predictor
-from moa_jax.training.recipe import fit_fusion
+from moa_jax.training.recipe import FusionFit, fit_fusion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,16 +21,26 @@ class FittedFusion:
     """A trained fusion model asked for one view.
 
     Attributes:
-      predictor: the trained model.
+      fit: the trained model and how it was chosen.
       view: `fusion`, `expression` or `structure`.
     """
 
-    predictor: Predictor
+    fit: FusionFit
     view: str
+
+    @property
+    def validation_probs(self) -> Float[np.ndarray, "validation moa"]:
+        """See `FittedMethod`: the selection run's model with the fitted scales of its experts."""
+        return self.fit.validation_probs[self.view]
+
+    @property
+    def report(self) -> Mapping[str, Any]:
+        """`best_step`, `expert_scales` and `validation_curve`: [step, macro AUPRC] pairs."""
+        return {**self.fit.choices, "validation_curve": self.fit.curves[self.view]}
 
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
         """Probability of each MoA for each example."""
-        return self.predictor.predict(examples)[self.view]
+        return self.fit.predictor.predict(examples)[self.view]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +51,13 @@ class Fusion:
       config: see `configs/fusion.py`; its seed gives way to that of `fit`.
       workdir: folder of the run; one folder, one training set.
       view: `fusion`, `expression` or `structure`.
-      predictors: what was trained in this process, by folder; views that share it train once.
+      fits: what was trained in this process, by folder; views that share it train once.
     """
 
     config: ml_collections.ConfigDict
     workdir: pathlib.Path
     view: str = "fusion"
-    predictors: dict[pathlib.Path, Predictor] = dataclasses.field(default_factory=dict)
+    fits: dict[pathlib.Path, FusionFit] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -70,10 +81,8 @@ class Fusion:
         Raises:
           InputError: the folder holds a run of another configuration or on other examples.
         """
-        if self.workdir not in self.predictors:
+        if self.workdir not in self.fits:
             config = ml_collections.ConfigDict(self.config.to_dict())
             config.seed = seed
-            self.predictors[self.workdir] = fit_fusion(
-                config, train, validation, graph, self.workdir
-            )
-        return FittedFusion(self.predictors[self.workdir], self.view)
+            self.fits[self.workdir] = fit_fusion(config, train, validation, graph, self.workdir)
+        return FittedFusion(self.fits[self.workdir], self.view)

@@ -52,6 +52,18 @@ def owner_sum(
     return jraph.segment_sum(values, owner, num_owners)
 
 
+def owner_max(
+    values: Float[Array, "atom feature"],
+    owner: Int[Array, " atom"],
+    mask: Bool[Array, " atom"],
+    num_owners: int,
+) -> Float[Array, "owner feature"]:
+    """Largest value over the unmasked atoms of each owner; zeros where it has none."""
+    lowest = jnp.finfo(values.dtype).min
+    largest = jraph.segment_max(jnp.where(mask[:, None], values, lowest), owner, num_owners)
+    return jnp.where(largest > lowest, largest, 0.0)
+
+
 class BondNetworkLayer(nn.Module):
     """One step of message passing along bonds, residual (GINE: Hu 2020, section 5.2).
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from moa_jax.models.message_passing import BondNetworkLayer, owner_sum
+from moa_jax.models.message_passing import BondNetworkLayer, owner_max, owner_sum
 from moa_jax.schemas import MoleculeBatch
 
 
@@ -56,6 +56,44 @@ class AtomEncoder(nn.Module):
         return atoms
 
 
+def atom_states(
+    molecules: MoleculeBatch, features: int, num_layers: int
+) -> Float[Array, "shard atom feature"]:
+    """States of all atoms by an `AtomEncoder` named `atoms` of the module that calls this."""
+    encode_shards = nn.vmap(
+        AtomEncoder, variable_axes={"params": None}, split_rngs={"params": False}
+    )
+    return encode_shards(features, num_layers, name="atoms")(
+        molecules.atom_features,
+        molecules.bond_features,
+        molecules.senders,
+        molecules.receivers,
+        molecules.bond_mask,
+    )
+
+
+def mean_over_atoms(
+    atoms: Float[Array, "shard atom feature"], molecules: MoleculeBatch, num_examples: int
+) -> Float[Array, "example feature"]:
+    """Mean state of each example's atoms; zeros where it has none."""
+    num_owners = num_examples // molecules.atom_mask.shape[0]
+    mask = molecules.atom_mask[..., None]
+    pool = jax.vmap(owner_sum, in_axes=(0, 0, None))
+    total = pool(jnp.where(mask, atoms, 0.0), molecules.owner, num_owners)
+    count = pool(mask.astype(atoms.dtype), molecules.owner, num_owners)
+    return (total / jnp.maximum(count, 1.0)).reshape(num_examples, -1)
+
+
+def largest_over_atoms(
+    atoms: Float[Array, "shard atom feature"], molecules: MoleculeBatch, num_examples: int
+) -> Float[Array, "example feature"]:
+    """Largest value of each feature over each example's atoms; zeros where it has none."""
+    num_owners = num_examples // molecules.atom_mask.shape[0]
+    pool = jax.vmap(owner_max, in_axes=(0, 0, 0, None))
+    largest = pool(atoms, molecules.owner, molecules.atom_mask, num_owners)
+    return largest.reshape(num_examples, -1)
+
+
 class MoleculeEncoder(nn.Module):
     """Linear evidence per fingerprint bit and a summary of graph and fingerprint.
 
@@ -88,24 +126,8 @@ class MoleculeEncoder(nn.Module):
         train: bool,
     ) -> MoleculeEncoding:
         """Encodes the molecule of every example; an example without atoms gets a zero graph."""
-        num_shards = molecules.atom_mask.shape[0]
-        num_owners = fingerprint.shape[0] // num_shards
-        encode_shards = nn.vmap(
-            AtomEncoder, variable_axes={"params": None}, split_rngs={"params": False}
-        )
-        atoms = encode_shards(self.atom_features, self.num_layers, name="atoms")(
-            molecules.atom_features,
-            molecules.bond_features,
-            molecules.senders,
-            molecules.receivers,
-            molecules.bond_mask,
-        )
-        mask = molecules.atom_mask[..., None]
-        pool = jax.vmap(owner_sum, in_axes=(0, 0, None))
-        total = pool(jnp.where(mask, atoms, 0.0), molecules.owner, num_owners)
-        count = pool(mask.astype(atoms.dtype), molecules.owner, num_owners)
-        mean = (total / jnp.maximum(count, 1.0)).reshape(fingerprint.shape[0], -1)
-
+        atoms = atom_states(molecules, self.atom_features, self.num_layers)
+        mean = mean_over_atoms(atoms, molecules, fingerprint.shape[0])
         bits = nn.Dropout(self.input_dropout, name="bit_dropout")(
             fingerprint, deterministic=not train
         )

@@ -17,11 +17,11 @@ from jaxtyping import Array, Float
 from moa_jax.data.batches import evaluation_batches
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import encode
-from moa_jax.evaluation.metrics import pool_by_compound
+from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.schemas import Batch, GraphArrays
-from moa_jax.training.predictor import Predictor, make_apply_fn
+from moa_jax.training.modalities import keep_only
+from moa_jax.training.predictor import Predictor
 from moa_jax.training.sharding import shard
-from moa_jax.training.step import keep_only
 
 # Range of a scale; an expert at the lower end has no say.
 SCALE_BOUNDS = (0.01, 10.0)
@@ -71,7 +71,7 @@ def _negative_log_likelihood(
 
 def _evidence(predictor: Predictor, validation: Examples) -> list[Evidence]:
     """What each expert says of every example, in each of the three views."""
-    apply_fn = make_apply_fn(predictor.model)
+    model = predictor.task.model
 
     # Replicated, so that every process can read all of it.
     @functools.partial(jax.jit, out_shardings=NamedSharding(predictor.mesh, PartitionSpec()))
@@ -79,7 +79,7 @@ def _evidence(predictor: Predictor, validation: Examples) -> list[Evidence]:
         views = []
         for expression, structure in ((True, True), (True, False), (False, True)):
             seen = keep_only(batch, expression=expression, structure=structure)
-            output = apply_fn(params, seen, graph, {}, train=False)
+            output = model.apply({"params": params}, seen, graph, train=False)
             views.append(
                 jnp.stack(
                     [

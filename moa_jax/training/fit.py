@@ -16,21 +16,20 @@ import pandas as pd
 
 from moa_jax.data.batches import make_batch, training_rows
 from moa_jax.data.examples import Examples, strata
-from moa_jax.data.features import encode, fit_features
-from moa_jax.evaluation.metrics import pool_by_compound, score
+from moa_jax.data.features import EncodedExamples, encode, fit_features
+from moa_jax.evaluation.metrics import score
+from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.progress import say, track
 from moa_jax.schemas import CHECKPOINT_FORMAT_VERSION, Batch, GraphArrays, InputError
 from moa_jax.training.checkpoints import Checkpoints
 from moa_jax.training.losses import balanced_weights
-from moa_jax.training.metric_writer import MetricWriter
+from moa_jax.training.metric_writer import METRICS_FILE, MetricWriter, read_metrics
 from moa_jax.training.optimiser import make_schedule
 from moa_jax.training.predictor import (
     CHECKPOINTS,
     Predictor,
     Progress,
     load_predictor,
-    make_apply_fn,
-    make_model,
     predict_encoded,
     read_description,
 )
@@ -41,10 +40,11 @@ from moa_jax.training.step import (
     make_predict_step,
     make_train_step,
 )
+from moa_jax.training.task import MakeTask, Views
 
 
 class Run:
-    """One training run: a model, its data on the host, and its folder.
+    """One training run: a task, its data on the host, and its folder.
 
     Everything that a step depends on is a function of the configuration, the examples and the
     step's number, so a run that was killed and started again ends as if nothing had happened.
@@ -56,6 +56,7 @@ class Run:
         train: Examples,
         validation: Examples | None,
         *,
+        make_task: MakeTask,
         genes: pd.DataFrame,
         graph: GraphArrays,
         graph_size: tuple[int, int],
@@ -67,6 +68,7 @@ class Run:
           config: a complete configuration; see `configs/fusion.py`.
           train: training examples.
           validation: examples that choose the step; None trains to the end.
+          make_task: makes what is trained from the configuration.
           genes: `GENE_COLUMNS`, one row per expression column.
           graph: the knowledge graph.
           graph_size: number of gene nodes and of term nodes.
@@ -76,6 +78,7 @@ class Run:
           InputError: the configuration's batch or devices do not fit the machine.
         """
         self.config = config
+        self.train_examples = train
         self.validation = validation
         self.workdir = workdir
         self.features = fit_features(train, genes)
@@ -84,19 +87,19 @@ class Run:
         self._train = encode(train, self.features, weight=weight)
         self._validation = None if validation is None else encode(validation, self.features)
         self.mesh = make_training_mesh(config.num_devices, config.training.batch_size)
-        self.model = make_model(config.model, self.features, graph_size)
+        self._make_task = make_task
+        self.task = make_task(config, self.features, graph_size)
         self.graph = replicate(graph, self.mesh)
         self._graph_size = graph_size
-        apply_fn = make_apply_fn(self.model)
         training = ml_collections.FrozenConfigDict(config.training)
         self._schedule = make_schedule(training.optimiser, training.num_steps)
-        self.train_step = make_train_step(apply_fn, training)
-        self._predict_step = make_predict_step(apply_fn, self.mesh)
+        self.train_step = make_train_step(self.task, training)
+        self._predict_step = make_predict_step(self.task, self.mesh)
 
     def initial_state(self) -> TrainState:
         """The state before the first step, replicated on the mesh."""
         config = ml_collections.FrozenConfigDict(self.config)
-        return initial_state(self.model, config, self.batch(0), self.graph, self.mesh)
+        return initial_state(self.task, config, self.batch(0), self.graph, self.mesh)
 
     def batch(self, step: int) -> Batch:
         """The batch of a step, on the devices."""
@@ -142,7 +145,9 @@ class Run:
                 checkpoints.save(state, self.describe(progress), value)
         writer.close()
         checkpoints.close()
-        return load_predictor(self.workdir, self.graph, num_devices=self.config.num_devices)
+        return load_predictor(
+            self.workdir, self.graph, self._make_task, num_devices=self.config.num_devices
+        )
 
     def _start(self, checkpoints: Checkpoints) -> tuple[TrainState, Progress]:
         state = self.initial_state()
@@ -181,14 +186,10 @@ class Run:
         """Scores the validation part; returns the score that selects, None without one."""
         if self.validation is None or self._validation is None:
             return None
-        probs = predict_encoded(
-            self._predict_step,
-            state.ema_params,
-            self.graph,
-            self._validation,
-            mesh=self.mesh,
-            batch_size=self.config.training.batch_size,
+        read_out = self.task.fit_read_out(
+            self.train_examples, lambda: self._views(state, self._train)
         )
+        probs = read_out(self._views(state, self._validation))
         values = {}
         for view, view_probs in probs.items():
             pooled, labels, _ = pool_by_compound(
@@ -200,7 +201,28 @@ class Run:
                 for name in ("macro_auprc", "top1", "log_loss")
             }
         writer.write(step, values)
-        return values["validation/fusion/macro_auprc"]
+        return values[curve_name(self.task.selection_view)]
+
+    def _views(self, state: TrainState, examples: EncodedExamples) -> Views:
+        return predict_encoded(
+            self._predict_step,
+            state.ema_params,
+            self.graph,
+            examples,
+            mesh=self.mesh,
+            batch_size=self.config.training.batch_size,
+        )
+
+
+def curve_name(view: str) -> str:
+    """Name under which the validation macro AUPRC of a view stands in `metrics.jsonl`."""
+    return f"validation/{view}/macro_auprc"
+
+
+def validation_curve(workdir: pathlib.Path, view: str) -> list[list[int | float]]:
+    """The [step, macro AUPRC of the validation compounds] pairs of a run, in order."""
+    lines = read_metrics(workdir / METRICS_FILE)
+    return [[line["step"], line[curve_name(view)]] for line in lines if curve_name(view) in line]
 
 
 def refuse_other_config(

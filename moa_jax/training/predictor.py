@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -11,20 +10,19 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
-from jaxtyping import Float
 
 from moa_jax.data.batches import evaluation_batches
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples, FeatureSpec, encode
-from moa_jax.models.fusion import FusionModel, FusionOutput
 from moa_jax.schemas import CHECKPOINT_FORMAT_VERSION, Batch, GraphArrays, InputError
 from moa_jax.training.checkpoints import Checkpoints
 from moa_jax.training.sharding import make_mesh, replicate, shard
-from moa_jax.training.step import ApplyFn, make_predict_step
+from moa_jax.training.step import make_predict_step
+from moa_jax.training.task import MakeTask, Task, Views
 
 # Folder of a run's checkpoints.
 CHECKPOINTS = "checkpoints"
-# What a model can be asked for: its answer from all there is, or from one modality alone.
+# What the fusion model can be asked for: its answer from all there is, or from one modality alone.
 VIEWS = ("fusion", "expression", "structure")
 
 
@@ -58,8 +56,8 @@ class Predictor:
     """A trained model with everything it needs to answer.
 
     Attributes:
-      model: the network.
-      params: its parameters, replicated on `mesh`.
+      task: the network and what it answers.
+      params: the network's parameters, replicated on `mesh`.
       features: how examples become inputs.
       graph: the knowledge graph, replicated on `mesh`.
       mesh: devices.
@@ -67,7 +65,7 @@ class Predictor:
       progress: how far the run had come.
     """
 
-    model: FusionModel
+    task: Task
     params: Any
     features: FeatureSpec
     graph: GraphArrays
@@ -75,15 +73,15 @@ class Predictor:
     batch_size: int
     progress: Progress
 
-    def predict(self, examples: Examples) -> dict[str, Float[np.ndarray, "example moa"]]:
-        """Probabilities from what each example has, and from each modality alone.
+    def predict(self, examples: Examples) -> Views:
+        """What the task's network says of examples, in each view.
 
-        Returns:
-          `fusion`, `expression` and `structure` -> probabilities; a row of a view whose
-          modality the example lacks says what is likely without it.
+        Of the fusion model: probabilities from what each example has (`fusion`), and from each
+        modality alone (`expression`, `structure`); a row of a view whose modality the example
+        lacks says what is likely without it.
         """
         return predict_encoded(
-            make_predict_step(make_apply_fn(self.model), self.mesh),
+            make_predict_step(self.task, self.mesh),
             self.params,
             self.graph,
             encode(examples, self.features),
@@ -100,7 +98,7 @@ def predict_encoded(
     *,
     mesh: jax.sharding.Mesh,
     batch_size: int,
-) -> dict[str, Float[np.ndarray, "example moa"]]:
+) -> Views:
     """Runs a compiled prediction step over all examples, padding the last batch."""
     parts = [
         jax.device_get(predict_step(params, shard(batch, mesh), graph))
@@ -112,37 +110,15 @@ def predict_encoded(
     }
 
 
-def make_model(
-    config: ml_collections.ConfigDict, features: FeatureSpec, graph_size: tuple[int, int]
-) -> FusionModel:
-    """The network for given vocabularies and graph; `config` holds its other attributes."""
-    return FusionModel(
-        num_moas=len(features.moas),
-        num_genes=graph_size[0],
-        num_terms=graph_size[1],
-        num_cell_lines=len(features.cell_lines),
-        **config,
-    )
-
-
-@functools.lru_cache(maxsize=8)
-def make_apply_fn(model: FusionModel) -> ApplyFn:
-    """The model as a function of (params, batch, graph, rngs, train)."""
-
-    def apply_fn(
-        params: Any, batch: Batch, graph: GraphArrays, rngs: dict[str, jax.Array], *, train: bool
-    ) -> FusionOutput:
-        return model.apply({"params": params}, batch, graph, train=train, rngs=rngs)
-
-    return apply_fn
-
-
-def load_predictor(workdir: pathlib.Path, graph: GraphArrays, *, num_devices: int = 0) -> Predictor:
+def load_predictor(
+    workdir: pathlib.Path, graph: GraphArrays, make_task: MakeTask, *, num_devices: int = 0
+) -> Predictor:
     """Restores the predictor of a run from its best checkpoint, on any number of devices.
 
     Args:
       workdir: folder of the run.
       graph: the knowledge graph that the run was trained with.
+      make_task: what made the run's task.
       num_devices: devices to use; 0 means all.
 
     Raises:
@@ -157,7 +133,7 @@ def load_predictor(workdir: pathlib.Path, graph: GraphArrays, *, num_devices: in
     params = checkpoints.restore_params(step, mesh)
     checkpoints.close()
     return Predictor(
-        model=make_model(config.model, features, tuple(stored["graph_size"])),
+        task=make_task(config, features, tuple(stored["graph_size"])),
         params=params,
         features=features,
         graph=replicate(graph, mesh),

@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
+from typing import Any
 
 import ml_collections
+import numpy as np
 
 from moa_jax.data.examples import Examples, concatenate
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.progress import say
 from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.expert_scales import fit_expert_scales
-from moa_jax.training.fit import Run
-from moa_jax.training.predictor import Predictor
+from moa_jax.training.fit import Run, validation_curve
+from moa_jax.training.fusion_task import make_fusion_task
+from moa_jax.training.predictor import VIEWS, Predictor
+from moa_jax.training.sharding import replicate
+from moa_jax.training.task import Views
 
+EXPERTS = ("expression", "structure", "joint")
 # Subfolder of the run that chooses the number of steps.
 SELECTION = "selection"
+
+
+@dataclasses.dataclass(frozen=True)
+class FusionFit:
+    """A fusion model and how it was chosen.
+
+    Attributes:
+      predictor: the model trained on training and validation examples.
+      validation_probs: view -> what the model that never saw the validation examples answers
+        for them, with the scales that were fitted to it.
+      choices: JSON values: `best_step`, `expert_scales` by expert; empty without validation.
+      curves: view -> [step, validation macro AUPRC] pairs.
+    """
+
+    predictor: Predictor
+    validation_probs: Views
+    choices: dict[str, Any]
+    curves: dict[str, list[list[int | float]]]
 
 
 def fit_fusion(
@@ -24,7 +49,7 @@ def fit_fusion(
     validation: Examples,
     graph: KnowledgeGraph,
     workdir: pathlib.Path,
-) -> Predictor:
+) -> FusionFit:
     """Trains the fusion model of a configuration; an interrupted call continues.
 
     A first run on `train` finds the step with the best validation score and the scales of the
@@ -54,6 +79,7 @@ def fit_fusion(
             config,
             train,
             validation,
+            make_task=make_fusion_task,
             genes=graph.genes.iloc[: graph.num_landmarks],
             graph=arrays,
             graph_size=(graph.num_genes, graph.num_terms),
@@ -61,7 +87,9 @@ def fit_fusion(
         )
 
     if validation.num_examples == 0:
-        return run(config, train, None, workdir).train()
+        predictor = run(config, train, None, workdir).train()
+        nothing = np.zeros(validation.labels.shape)
+        return FusionFit(predictor, dict.fromkeys(VIEWS, nothing), {}, {view: [] for view in VIEWS})
     chosen = run(config, train, validation, workdir / SELECTION).train()
     scales = fit_expert_scales(chosen, validation)
     step, score = chosen.progress.best_step, chosen.progress.best_score
@@ -71,4 +99,14 @@ def fit_fusion(
     )
     final = ml_collections.ConfigDict(config.to_dict())
     final.expert_scales = scales
-    return run(final, concatenate(train, validation), None, workdir).train(num_steps=step)
+    given = replicate(dict(chosen.task.given_params(final)), chosen.mesh)
+    scaled = dataclasses.replace(chosen, params={**chosen.params, **given})
+    return FusionFit(
+        predictor=run(final, concatenate(train, validation), None, workdir).train(num_steps=step),
+        validation_probs=scaled.predict(validation),
+        choices={
+            "best_step": step,
+            "expert_scales": dict(zip(EXPERTS, scales, strict=True)),
+        },
+        curves={view: validation_curve(workdir / SELECTION, view) for view in VIEWS},
+    )

@@ -29,6 +29,7 @@ from moa_jax.data.splits import write_split
 from moa_jax.files import atomic_path, read_json, write_json
 from moa_jax.schemas import GENE_COLUMNS, InputError, KnowledgeGraph, Split
 from moa_jax.training.fit import refuse_other_config
+from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.predictor import Predictor, load_predictor
 
 
@@ -93,7 +94,7 @@ def open_run(workdir: pathlib.Path, *, num_devices: int = 0) -> FinishedRun:
     graph = read_graph(workdir / "graph")
     arrays = graph_arrays(graph, restart=config.graph.restart, num_steps=config.graph.num_steps)
     return FinishedRun(
-        predictor=load_predictor(workdir, arrays, num_devices=num_devices),
+        predictor=load_predictor(workdir, arrays, make_fusion_task, num_devices=num_devices),
         genes=read_table(workdir / "genes.parquet", GENE_COLUMNS),
         graph=graph,
         manifest=read_json(workdir / "data_manifest.json"),

@@ -13,18 +13,18 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from ml_collections import FrozenConfigDict
 from sklearn.metrics import log_loss
 
+from moa_jax.baselines.fusion import Fusion
+from moa_jax.baselines.interface import FittedMethod
 from moa_jax.data.graph_arrays import graph_arrays
-from moa_jax.evaluation.metrics import pool_by_compound
+from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.schemas import InputError
 from moa_jax.training.expert_scales import SCALE_BOUNDS, fit_expert_scales
 from moa_jax.training.fit import Run
+from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.metric_writer import read_metrics
-from moa_jax.training.predictor import load_predictor, make_apply_fn
-from moa_jax.training.recipe import fit_fusion
-from moa_jax.training.step import fusion_loss
+from moa_jax.training.predictor import VIEWS, load_predictor
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
 
 GRAPH = make_knowledge_graph()
@@ -36,6 +36,7 @@ def make_run(workdir, *, validation=True, **overrides):
         config,
         make_raw_examples(),
         make_raw_examples(12, seed=1) if validation else None,
+        make_task=make_fusion_task,
         genes=GRAPH.genes.iloc[: GRAPH.num_landmarks],
         graph=graph_arrays(GRAPH, restart=0.5, num_steps=2),
         graph_size=(GRAPH.num_genes, GRAPH.num_terms),
@@ -141,18 +142,60 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
         make_run(tmp_path, training={"optimiser": {"learning_rate": float("nan")}}).train()
 
 
-def test_the_recipe_refits_on_all_compounds_with_the_chosen_steps_and_scales(tmp_path):
-    config = tiny_config()
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """A fusion method's folder, its three views fitted, and the model that chose."""
+    folder = tmp_path_factory.mktemp("recipe")
     train, validation = make_raw_examples(), make_raw_examples(12, seed=1)
-    predictor = fit_fusion(config, train, validation, GRAPH, tmp_path)
-    selection = load_predictor(tmp_path / "selection", predictor.graph, num_devices=1)
-    steps = [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl")]
+    method = Fusion(tiny_config(), folder)
+    fitted = {view: method.seen_as(view).fit(train, validation, GRAPH, seed=0) for view in VIEWS}
+    graph = fitted["fusion"].fit.predictor.graph
+    selection = load_predictor(folder / "selection", graph, make_fusion_task, num_devices=1)
+    return folder, fitted, selection
+
+
+def test_the_recipe_refits_on_all_compounds_with_the_chosen_steps_and_scales(recipe):
+    folder, fitted, selection = recipe
+    predictor = fitted["fusion"].fit.predictor
+    steps = [line["step"] for line in read_metrics(folder / "metrics.jsonl")]
     assert max(steps) == selection.progress.best_step
+    train, validation = make_raw_examples(), make_raw_examples(12, seed=1)
     everything = np.concatenate([train.expression, validation.expression])
     np.testing.assert_allclose(predictor.features.mean, everything.mean(0), rtol=1e-5)
     np.testing.assert_allclose(
         predictor.params["expert_scales"], fit_expert_scales(selection, validation), rtol=1e-5
     )
+
+
+def test_a_fusion_method_shows_how_it_was_chosen(recipe):
+    _, fitted, selection = recipe
+    validation = make_raw_examples(12, seed=1)
+    for view, method in fitted.items():
+        assert isinstance(method, FittedMethod)
+        report = json.loads(json.dumps(dict(method.report)))
+        scales = list(report["expert_scales"].values())
+        np.testing.assert_allclose(scales, fit_expert_scales(selection, validation))
+        params = {**selection.params, "expert_scales": np.asarray(scales, np.float32)}
+        expected = dataclasses.replace(selection, params=params).predict(validation)[view]
+        np.testing.assert_allclose(method.validation_probs, expected, rtol=1e-5)
+        assert report["best_step"] == selection.progress.best_step
+        assert [step for step, _ in report["validation_curve"]] == [3, 6]
+    curve = dict(fitted["fusion"].report["validation_curve"])
+    assert curve[selection.progress.best_step] == selection.progress.best_score
+    # The scales matter: without them the answers are others.
+    assert not np.allclose(
+        fitted["fusion"].validation_probs, selection.predict(validation)["fusion"]
+    )
+
+
+def test_without_validation_compounds_nothing_is_chosen(tmp_path):
+    train = make_raw_examples()
+    nothing = train.take(np.array([], int))
+    fitted = Fusion(tiny_config(), tmp_path).fit(train, nothing, GRAPH, seed=0)
+    assert fitted.validation_probs.shape == (0, 3)
+    assert fitted.report == {"validation_curve": []}
+    steps = [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl")]
+    assert max(steps) == tiny_config().training.num_steps
 
 
 def test_the_scales_are_not_trained(uninterrupted):
@@ -185,7 +228,7 @@ def test_fitted_scales_are_a_minimum_of_the_validation_loss(uninterrupted):
 def test_another_number_of_devices_restores_the_same_answers(uninterrupted):
     folder, one = uninterrupted
     graph = graph_arrays(GRAPH, restart=0.5, num_steps=2)
-    many = load_predictor(folder, graph, num_devices=4)
+    many = load_predictor(folder, graph, make_fusion_task, num_devices=4)
     assert many.mesh.size == 4
     examples = make_raw_examples(10, seed=2)
     for view, probs in one.predict(examples).items():
@@ -193,11 +236,9 @@ def test_another_number_of_devices_restores_the_same_answers(uninterrupted):
 
 
 def loss_and_gradients(run):
-    apply_fn = make_apply_fn(run.model)
-
     def loss(params, batch, graph):
-        output = apply_fn(params, batch, graph, {}, train=False)
-        return fusion_loss(output, batch, FrozenConfigDict(run.config.training.loss))[0]
+        output = run.task.model.apply({"params": params}, batch, graph, train=False)
+        return run.task.loss_of(output, batch)[0]
 
     state = run.initial_state()
     noise = jax.random.normal(jax.random.key(5), (200_000,))
@@ -228,7 +269,7 @@ def test_the_step_needs_few_collectives(tmp_path):
 def test_an_unknown_folder_holds_no_model(tmp_path):
     graph = graph_arrays(GRAPH, restart=0.5, num_steps=2)
     with pytest.raises(InputError, match="there are no checkpoints in"):
-        load_predictor(tmp_path / "nothing", graph)
+        load_predictor(tmp_path / "nothing", graph, make_fusion_task)
 
 
 def test_a_checkpoint_opens_without_our_code(uninterrupted):

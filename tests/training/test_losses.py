@@ -3,13 +3,17 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_sample_weight
 
 from moa_jax.training.losses import (
     balanced_weights,
+    gaussian_divergence,
+    gaussian_reconstruction,
     label_distribution_cross_entropy,
     masked_sum,
+    supervised_contrastive_loss,
 )
 
 
@@ -68,3 +72,73 @@ def test_balanced_weights_are_those_of_scikit_learn(power):
     ours = balanced_weights(strata, power=power)
     theirs = compute_sample_weight("balanced" if power else None, strata)
     np.testing.assert_allclose(ours, theirs / theirs.mean(), rtol=1e-6)
+
+
+def unit_rows(rng, *shape):
+    rows = rng.normal(size=shape)
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def test_supervised_contrastive_loss_is_khosla_2020_eq_2():
+    rng = np.random.default_rng(3)
+    points, temperature = unit_rows(rng, 7, 3), 0.2
+    # Row 5 shares an MoA with nobody, row 6 one with each of two classes.
+    labels = np.eye(4)[[0, 0, 1, 1, 0, 2, 0]]
+    labels[6, 1] = 1
+    expected = np.zeros(7)
+    for anchor in range(7):
+        others = [row for row in range(7) if row != anchor]
+        positives = [row for row in others if labels[anchor] @ labels[row] > 0]
+        total = sum(np.exp(points[anchor] @ points[row] / temperature) for row in others)
+        for row in positives:
+            share = np.exp(points[anchor] @ points[row] / temperature) / total
+            expected[anchor] -= np.log(share) / len(positives)
+    losses = supervised_contrastive_loss(
+        jnp.asarray(points, jnp.float32),
+        jnp.asarray(labels, jnp.float32),
+        jnp.ones(7, bool),
+        temperature=temperature,
+    )
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    assert losses[5] == 0
+
+
+def test_contrast_of_equal_points_is_chance():
+    losses = supervised_contrastive_loss(
+        jnp.tile(jnp.array([[0.6, 0.8]]), (5, 1)),
+        jnp.eye(2)[jnp.array([0, 0, 1, 1, 1])],
+        jnp.ones(5, bool),
+        temperature=0.1,
+    )
+    np.testing.assert_allclose(losses, np.log(4), rtol=1e-6)
+
+
+def test_contrast_does_not_see_masked_rows():
+    rng = np.random.default_rng(4)
+    points = jnp.asarray(unit_rows(rng, 6, 3), jnp.float32)
+    labels = jnp.eye(2)[jnp.array([0, 1, 0, 1, 0, 1])]
+    real = jnp.arange(6) < 4
+    losses = supervised_contrastive_loss(points, labels, real, temperature=0.1)
+    alone = supervised_contrastive_loss(points[:4], labels[:4], real[:4], temperature=0.1)
+    np.testing.assert_allclose(losses[:4], alone, rtol=1e-5)
+    np.testing.assert_array_equal(losses[4:], 0)
+
+
+def test_divergence_is_the_integral_over_gaussians():
+    mean, log_variance = jnp.array([[0.7, -1.2]]), jnp.array([[-0.5, 0.9]])
+    axis = np.linspace(-12, 12, 20001)
+    expected = 0.0
+    for centre, spread in zip(mean[0], np.exp(0.5 * log_variance[0]), strict=True):
+        density = norm.pdf(axis, centre, spread)
+        ratio = norm.logpdf(axis, centre, spread) - norm.logpdf(axis)
+        expected += np.trapezoid(density * ratio, axis)
+    np.testing.assert_allclose(gaussian_divergence(mean, log_variance), [expected], rtol=1e-4)
+    np.testing.assert_array_equal(gaussian_divergence(jnp.zeros((1, 3)), jnp.zeros((1, 3))), [0.0])
+
+
+def test_reconstruction_is_the_gaussian_likelihood_of_measured_genes():
+    values, guess = jnp.array([[1.0, -2.0, jnp.nan]]), jnp.array([[0.5, 1.0, 3.0]])
+    mask = jnp.array([[True, True, False]])
+    constant = np.log(2 * np.pi)
+    expected = -norm.logpdf([1.0, -2.0], [0.5, 1.0]).sum() - constant
+    np.testing.assert_allclose(gaussian_reconstruction(values, guess, mask), [expected], rtol=1e-6)
