@@ -29,7 +29,8 @@ from moa_jax.report.parts import Section, Table
 COMBINED = "combined"
 UNSEEN_MOA = "unseen_moa"
 
-Signals = Mapping[str, Signal]
+# Validation and test compounds stand side by side, so the number of rows is left open.
+Signals = Mapping[str, Float[np.ndarray, " _"]]
 
 
 def abstention_section(scored: ScoredSplit, material: Material) -> Section | None:

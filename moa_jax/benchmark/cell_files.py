@@ -74,7 +74,7 @@ def read_answers(path: pathlib.Path) -> Answers:
                 report=about["report"],
                 fit_s=about["fit_s"],
             )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is not the file of a benchmark cell: {error}.") from error
 
 

@@ -101,7 +101,7 @@ class SplitResults:
         )
 
     def joined(
-        self, answers: Sequence[Float[np.ndarray, "compound moa"]], folds: Sequence[Fold]
+        self, answers: Sequence[Float[np.ndarray, "_ moa"]], folds: Sequence[Fold]
     ) -> Float[np.ndarray, "all_compounds moa"]:
         """Answers per fold brought to the order of `compounds`."""
         total = np.zeros(self.labels.shape)

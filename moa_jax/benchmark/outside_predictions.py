@@ -83,7 +83,7 @@ def read_predictions(path: pathlib.Path, moas: Sequence[str]) -> Predictions:
     if len(wrong):
         row, column = wrong[0]
         raise InputError(
-            f"{path}: the row {probs.index[row]} has {table[moas[column]].iloc[row]!r} for "
+            f"{path}: the row {probs.index[row]} has {table[moas[column]].iloc[row]} for "
             f"{moas[column]!r}, expected a probability from 0 to 1."
         )
     return Predictions(path, key, probs)

@@ -115,7 +115,7 @@ def plan(config: ml_collections.ConfigDict) -> tuple[Cell, ...]:
 
 def trains_network(method: str) -> bool:
     """The method trains a network, so that it takes longer than the others."""
-    return method in FUSION_VIEWS or trains_in_folder(method)
+    return method in FUSION_VIEWS or (method in METHODS and trains_in_folder(method))
 
 
 def family_of(method: str) -> str:
