@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool
 
+from moa_jax.baselines.inputs import one_per_structure
 from moa_jax.data.examples import Examples
 
 
@@ -48,18 +49,6 @@ class Modalities:
         return examples
 
     def training_examples(self, examples: Examples) -> Examples:
-        """What to train on: usable examples, or compounds where structures alone are seen.
-
-        All signatures of a compound have one structure, so it would only be repeated; its
-        labels are the union of theirs.
-        """
+        """What to train on: usable examples, or compounds where structures alone are seen."""
         known = self.visible(examples.take(np.flatnonzero(self.usable(examples))))
-        if self.expression:
-            return known
-        keys = [
-            f"{group}\n{smiles}" for group, smiles in zip(known.groups, known.smiles, strict=True)
-        ]
-        _, first, unit = np.unique(keys, return_index=True, return_inverse=True)
-        labels = np.zeros((len(first), len(known.moas)), np.float32)
-        np.maximum.at(labels, unit, known.labels)
-        return dataclasses.replace(known.take(first), labels=labels)
+        return known if self.expression else one_per_structure(known)

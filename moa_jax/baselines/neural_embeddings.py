@@ -203,19 +203,19 @@ def autoencoder_task(make_reader: Callable[[ml_collections.ConfigDict], Reader])
 
 
 def contrastive_knn(workdir: pathlib.Path) -> NeuralMethod:
-    """Supervised contrastive embedding of expression, then nearest neighbours; validation .31."""
+    """Supervised contrastive embedding of expression, then nearest neighbours; validation .32."""
 
     def config(temperature: float) -> ml_collections.ConfigDict:
         return neural_config(
             "contrastive_knn",
-            model={"hidden": (256,), "features": 64, "gene_dropout": 0.5, "dropout": 0.3},
+            model={"hidden": (256,), "features": 128, "gene_dropout": 0.5, "dropout": 0.3},
             task={"temperature": temperature, "num_neighbours": 10},
             batch_size=256,
-            num_steps=200,
+            num_steps=300,
             eval_every=25,
-            patience=4,
+            patience=3,
             learning_rate=2e-3,
-            weight_decay=0.3,
+            weight_decay=1.0,
             balance_power=1.0,
         )
 
@@ -230,7 +230,7 @@ def contrastive_knn(workdir: pathlib.Path) -> NeuralMethod:
 
 
 def vae_knn(workdir: pathlib.Path) -> NeuralMethod:
-    """Nearest neighbours in an autoencoder's latent space; validation .24."""
+    """Nearest neighbours in an autoencoder's latent space; validation .25."""
     return _autoencoder_method(
         "vae_knn",
         {"num_neighbours": 10},

@@ -11,6 +11,13 @@ from collections.abc import Callable, Mapping
 
 from moa_jax.baselines.controls import CONTROLS
 from moa_jax.baselines.interface import Learner, Method
+from moa_jax.baselines.neural_classifiers import (
+    expression_mlp,
+    intermediate_fusion,
+    molecule_gnn,
+    string_gcn,
+)
+from moa_jax.baselines.neural_embeddings import contrastive_knn, vae_knn, vae_logistic
 from moa_jax.baselines.settings import AS_KNOWN, EXPRESSION, FUSION, STRUCTURE
 from moa_jax.baselines.similarity import CosineKnn
 from moa_jax.baselines.similarity_candidates import SIMILARITY_CANDIDATES
@@ -30,9 +37,16 @@ SIMILARITY: dict[str, Candidates] = {
 FAMILIES: dict[str, Mapping[str, Candidates | InFolder]] = {
     "control": CONTROLS,
     "similarity": SIMILARITY,
-    "expression": EXPRESSION,
-    "structure": STRUCTURE,
-    "fusion": FUSION,
+    "expression": {
+        **EXPRESSION,
+        "expression_mlp": expression_mlp,
+        "string_gcn": string_gcn,
+        "contrastive_knn": contrastive_knn,
+        "vae_knn": vae_knn,
+        "vae_logistic": vae_logistic,
+    },
+    "structure": {**STRUCTURE, "molecule_gnn": molecule_gnn},
+    "fusion": {**FUSION, "intermediate_fusion": intermediate_fusion},
 }
 FAMILY_OF = {name: family for family, methods in FAMILIES.items() for name in methods}
 METHODS = tuple(FAMILY_OF)

@@ -10,7 +10,7 @@ from moa_jax.baselines.interface import FittedMethod, Method
 from moa_jax.baselines.modalities import Modalities
 from moa_jax.baselines.neural_config import landmark_interactions
 from moa_jax.baselines.neural_embeddings import LogisticOnSpace, NeighbourVotes
-from moa_jax.baselines.neural_methods import NEURAL_METHODS
+from moa_jax.baselines.registry import METHODS, make_method, trains_in_folder
 from moa_jax.baselines.similarity import neighbour_votes
 from moa_jax.data.examples import concatenate, strata
 from moa_jax.evaluation.metrics import macro_auprc
@@ -22,13 +22,14 @@ from tests.small_sets import edge_set, knowledge_graph, planted_examples
 GRAPH = dataclasses.replace(
     knowledge_graph(5), interacts=edge_set([(0, 1), (1, 0), (0, 5), (5, 0)], [0.9, 0.9, 0.7, 0.7])
 )
+NEURAL_METHODS = tuple(name for name in METHODS if trains_in_folder(name))
 PRIOR = np.full(3, 1 / 3)
 NOT_ON_EXPRESSION = {"molecule_gnn"}
 
 
 def tiny(name, folder, *, num_candidates=1, **training):
     """The method with networks and schedules of a size for tests."""
-    method = NEURAL_METHODS[name](folder)
+    method = make_method(name, folder)
     candidates = dict(list(method.candidates.items())[:num_candidates])
     settings = {"batch_size": 16, "num_steps": 4, "eval_every": 2, "log_every": 2}
     for config in candidates.values():
