@@ -16,7 +16,6 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Num
 from scipy import stats
 
-from moa_jax.evaluation.pooling import pool_by_compound  # noqa: F401 (older callers ask here)
 
 # Probabilities are clipped to [LOG_LOSS_CLIP, 1 - LOG_LOSS_CLIP] before the logarithm, as in the
 # LISH-MoA competition (2020).
