@@ -16,7 +16,6 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Num
 from scipy import stats
 
-
 # Probabilities are clipped to [LOG_LOSS_CLIP, 1 - LOG_LOSS_CLIP] before the logarithm, as in the
 # LISH-MoA competition (2020).
 LOG_LOSS_CLIP = 1e-15
