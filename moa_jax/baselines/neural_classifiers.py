@@ -165,7 +165,7 @@ def molecule_gnn(workdir: pathlib.Path) -> NeuralMethod:
 
 
 def intermediate_fusion(workdir: pathlib.Path) -> NeuralMethod:
-    """Perceptron on joined embeddings of expression and Morgan bits; validation .44."""
+    """Perceptron on joined embeddings of expression and Morgan bits; validation .45."""
 
     def config(weight_decay: float) -> ml_collections.ConfigDict:
         return neural_config(
