@@ -1,8 +1,8 @@
 r"""Across releases: trained on LINCS 2020, tested on the consensus signatures of the two phases.
 
-    for release in lincs2020 phase1_consensus phase2_consensus; do
-        python -m moa_jax.prepare --config=configs/data/$release.py --config.out=data/$release
-    done
+    python -m moa_jax.prepare --config=configs/data/lincs2020.py
+    python -m moa_jax.prepare --config=configs/data/phase1_consensus.py
+    python -m moa_jax.prepare --config=configs/data/phase2_consensus.py
     python -m moa_jax.evaluate --config=configs/phase.py --workdir=runs/phase
 
 Compounds of both releases are left out of the training. Figures and times:
