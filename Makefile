@@ -20,7 +20,8 @@ train: $(VENV)/.installed ## train the fusion model and score it beside the plai
 	$(BIN)/python -m moa_jax.train --config=$(CONFIG) --workdir=$(WORKDIR)
 
 test: $(VENV)/.installed-dev ## run all tests
-	$(BIN)/python -m pytest -n $(WORKERS)
+	# The tests fill the cores already, one process each.
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(VENV)/.installed-dev ## check style and format
 	$(BIN)/ruff check .
