@@ -64,18 +64,23 @@ def abstention_section(scored: ScoredSplit, material: Material) -> Section | Non
     return Section(title=f"{scored.results.name}: when not to answer", parts=(table,))
 
 
-def rejection_section(scored: ScoredSplit) -> Section:
+def rejection_section(scored: ScoredSplit, material: Material) -> Section:
     """Whether low confidence gives away compounds whose MoA no training compound had."""
+    data = list(_data_signals(scored, material))
     rows = []
     for line in scored.clean:
         values: dict[str, list[float]] = {}
         for folds in scored.results.lines[line].values():
-            for fold, trained in zip(folds, scored.results.trained_moas, strict=True):
+            for number, fold in enumerate(folds):
+                trained = scored.results.trained_moas[number]
                 unseen = (scored.results.labels[fold.compounds][:, ~trained] > 0).any(axis=1)
-                for name, signal in _answer_signals(_at_temperature(fold)).items():
-                    values.setdefault(name, []).append(rejection_auroc(signal, unseen))
+                for name, signal in {
+                    **_answer_signals(_at_temperature(fold)),
+                    **data[number][1],
+                }.items():
+                    values.setdefault(name, []).append(_rejection(signal, unseen))
         rows.append((line.name, *(float(np.mean(some)) for some in values.values())))
-    names = tuple(_answer_signals(np.ones((1, 2))))
+    names = (*_answer_signals(np.ones((1, 2))), *data[0][1])
     table = Table(
         ("method", *names),
         rows,
@@ -85,6 +90,12 @@ def rejection_section(scored: ScoredSplit) -> Section:
         ),
     )
     return Section(title=f"{scored.results.name}: unknown MoAs", parts=(table,))
+
+
+def _rejection(signal: Signal, unseen: Bool[np.ndarray, " example"]) -> float:
+    """AUROC among the compounds that have the signal; NaN where none does."""
+    known = ~np.isnan(signal)
+    return rejection_auroc(signal[known], unseen[known]) if known.any() else float("nan")
 
 
 def _at_temperature(fold: Fold) -> Float[np.ndarray, "compound moa"]:

@@ -102,7 +102,7 @@ def _strata(scored: ScoredSplit, material: Material) -> Iterator[tuple[str, pd.C
         edges = np.nanquantile(strength, STRENGTH_QUANTILES)
         yield (
             "median signature strength (RMS z-score, thirds of the compounds)",
-            binned(strength, [float(edge) for edge in edges], "strength"),
+            binned(strength, [round(float(edge), 2) for edge in edges], "strength"),
         )
     if scored.results.keys:
         nearest = _nearest_structure(scored, material)

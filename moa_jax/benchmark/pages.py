@@ -32,7 +32,7 @@ def is_closed_set(scored: ScoredSplit) -> bool:
 def sections_of(scored: ScoredSplit, material: Material) -> tuple[Section, ...]:
     """Everything that is said about one split."""
     if not is_closed_set(scored):
-        return (rejection_section(scored),)
+        return (rejection_section(scored, material),)
     sections = (
         headline_section(scored),
         moa_section(scored),
