@@ -20,7 +20,9 @@ FALSE_DISCOVERY_RATE = 0.05
 def estimate(scored: ScoredSplit, line: Line, metric: str) -> Estimate:
     """A line's metric with its 95 % interval over compounds."""
     scores = scored.scores[line]
-    return Estimate(scores.estimate[metric], *interval(scores.samples[metric]))
+    low, high = interval(scores.samples[metric])
+    # No metric is below 0, but samples that were centred on a small one can be.
+    return Estimate(scores.estimate[metric], max(low, 0.0), high)
 
 
 def difference(scored: ScoredSplit, line: Line, other: Line, metric: str) -> Estimate:
