@@ -34,9 +34,15 @@ EXPRESSION = (
 )
 STRUCTURE = ("morgan_logistic", "morgan_logistic_tuned", "morgan_knn")
 FUSIONS = ("early_logistic", "product_of_logistics", "product", "mean", "stacked")
-# Methods that draw random numbers.
-FORESTS = ("expression_random_forest", "morgan_random_forest")
-BOOSTED = ("expression_xgboost", "expression_lightgbm", "wrfen_xgboost", "early_xgboost")
+# Plain methods that draw random numbers.
+RANDOM = (
+    "expression_random_forest",
+    "morgan_random_forest",
+    "expression_xgboost",
+    "expression_lightgbm",
+    "wrfen_xgboost",
+    "early_xgboost",
+)
 NEURAL = (
     "expression_mlp",
     "string_gcn",
@@ -91,10 +97,12 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.blocks = ml_collections.ConfigDict()
     blocks = config.blocks
-    blocks.plain = block((*CONTROLS, *SIMILARITY, *EXPRESSION, *STRUCTURE, *FUSIONS), splits=SPLITS)
-    blocks.forests = block(FORESTS, splits=SPLITS, seeds=range(5))
-    blocks.boosted = block(BOOSTED, splits=SPLITS, seeds=range(5))
-    blocks.neural = block((*NEURAL, *FUSION_MODEL), splits=SPLITS, seeds=range(5))
+    plain = (*CONTROLS, *SIMILARITY, *EXPRESSION, *STRUCTURE, *FUSIONS, *RANDOM)
+    blocks.plain = block(plain, splits=SPLITS)
+    blocks.neural = block((*NEURAL, *FUSION_MODEL), splits=SPLITS)
+    # Four more seeds of what draws random numbers.
+    blocks.plain_seeds = block(RANDOM, splits=SPLITS, seeds=range(1, 5))
+    blocks.neural_seeds = block((*NEURAL, *FUSION_MODEL), splits=SPLITS, seeds=range(1, 5))
     # Labelled structures that have no signature are learned from too.
     blocks.structures = block(
         (*STRUCTURE, *FUSIONS[1:], "molecule_gnn", "fusion", "fusion_structure"),
