@@ -111,14 +111,17 @@ def _chart(scored: ScoredSplit, kind: str, lines: Mapping[Line, tuple[Line, ...]
 
 
 def _areas(kind: str, curves: Mapping[Line, DegradationCurve], scored: ScoredSplit) -> Table:
-    reference = curves.get(scored.reference)
-    levels = next(iter(curves.values())).levels[1:]
+    # The split's reference, or the best on validation of the lines that this kind was tried on.
+    first = max(curves, key=lambda line: np.nan_to_num(scored.validation[line], nan=-1.0))
+    compared = scored.reference if scored.reference in curves else first
+    reference = curves[compared]
+    levels = reference.levels[1:]
     rows = []
     for line, curve in curves.items():
         against: Estimate | str = "n/a"
-        if line == scored.reference:
+        if line == compared:
             against = "reference"
-        elif reference is not None and np.array_equal(reference.levels, curve.levels):
+        elif np.array_equal(reference.levels, curve.levels):
             areas = area_difference(curve, reference)
             against = Estimate(float(areas[0]), *interval(areas[1:]))
         losses = [float(curve.loss_at(float(level))[0]) for level in curve.levels[1:]]
