@@ -19,8 +19,8 @@ help: ## say what can be made
 train: $(VENV)/.installed ## train the fusion model and score it beside the plain methods
 	$(BIN)/python -m moa_jax.train --config=$(CONFIG) --workdir=$(WORKDIR)
 
+# One thread a process: the tests fill the cores already.
 test: $(VENV)/.installed-dev ## run all tests
-	# The tests fill the cores already, one process each.
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(VENV)/.installed-dev ## check style and format

@@ -13,13 +13,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from moa_jax.baselines.classifier import Classifier, ClassifierLearner, FittedClassifier
 from moa_jax.baselines.interface import Fitted, Learner
 from moa_jax.baselines.late_fusion import LateFusion
+from moa_jax.baselines.logistic import balanced_logistic
 from moa_jax.baselines.prevalence import Prevalence
 from moa_jax.data.examples import Examples
 from moa_jax.evaluation.pooling import STRONG_Z
@@ -150,7 +150,7 @@ def _linear(inverse_penalty: float) -> Callable[[int], Classifier]:
     return lambda seed: make_pipeline(
         _imputer(),
         StandardScaler(),
-        LogisticRegression(C=inverse_penalty, class_weight="balanced", max_iter=2000),
+        balanced_logistic(inverse_penalty),
     )
 
 

@@ -10,6 +10,11 @@ from moa_jax.baselines.classifier import ClassifierLearner
 from moa_jax.baselines.inputs import Inputs, MorganBits, StandardisedExpression
 
 
+def balanced_logistic(inverse_penalty: float) -> LogisticRegression:
+    """Class-balanced multinomial logistic regression, not fitted; `inverse_penalty` is C."""
+    return LogisticRegression(C=inverse_penalty, class_weight="balanced", max_iter=2000)
+
+
 def logistic(
     inverse_penalty: float,
     make_inputs: Callable[[], Inputs],
@@ -24,7 +29,7 @@ def logistic(
       once_per_structure: see `ClassifierLearner`.
     """
     return ClassifierLearner(
-        lambda seed: LogisticRegression(C=inverse_penalty, class_weight="balanced", max_iter=2000),
+        lambda seed: balanced_logistic(inverse_penalty),
         make_inputs,
         once_per_structure,
     )

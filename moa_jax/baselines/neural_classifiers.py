@@ -1,9 +1,4 @@
-"""Networks whose outputs are MoA probabilities: perceptron, graph convolutions, plain fusion.
-
-The validation scores are macro AUPRC at the best step on the `compound` split of LINCS 2020
-(fold 0, a fifth of the training compounds as validation part), where logistic regression reaches
-.309 on expression and .414 on Morgan bits, and their product .444.
-"""
+"""Networks whose outputs are MoA probabilities: perceptron, graph convolutions, plain fusion."""
 
 from __future__ import annotations
 
@@ -30,40 +25,21 @@ from moa_jax.models.molecule_network import IntermediateFusion, MoleculeGnn
 from moa_jax.models.string_convolution import StringGcn
 from moa_jax.schemas import Batch, GraphArrays
 from moa_jax.training.losses import label_distribution_cross_entropy, masked_sum
-from moa_jax.training.modalities import modality_dropout
-from moa_jax.training.task import MakeTask, Task
+from moa_jax.training.modalities import ModalityDropoutTask
+from moa_jax.training.task import MakeTask
 
 
 @dataclasses.dataclass(frozen=True)
-class ClassifierTask(Task):
-    """Softmax over MoAs; an example's labels share the target evenly.
-
-    Attributes:
-      model: the network, which returns logits.
-      drop_expression: share of examples with both modalities that lose expression in a step.
-      drop_structure: share of them that lose structure.
-    """
-
-    drop_expression: float
-    drop_structure: float
+class ClassifierTask(ModalityDropoutTask):
+    """Softmax over MoAs; an example's labels share the target evenly."""
 
     selection_view: ClassVar[str] = "answer"
 
-    def loss(
-        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array
+    def loss_of(
+        self, output: Float[Array, "batch moa"], batch: Batch
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        """Loss of one step; see `Task.loss`."""
-        modality_rng, dropout_rng = jax.random.split(rng)
-        seen = modality_dropout(
-            modality_rng,
-            batch,
-            drop_expression=self.drop_expression,
-            drop_structure=self.drop_structure,
-        )
-        logits = self.model.apply(
-            {"params": params}, seen, graph, train=True, rngs={"dropout": dropout_rng}
-        )
-        losses = label_distribution_cross_entropy(logits, batch.labels, batch.label_mask)
+        """Cross-entropy of the logits; see `ModalityDropoutTask.loss_of`."""
+        losses = label_distribution_cross_entropy(output, batch.labels, batch.label_mask)
         return masked_sum(losses, batch.weight, batch.example_mask), {}
 
     def views(
@@ -87,7 +63,7 @@ def classifier_task(model: type[nn.Module]) -> MakeTask:
 
 
 def expression_mlp(workdir: pathlib.Path) -> NeuralMethod:
-    """Multilayer perceptron on expression; validation .35."""
+    """Multilayer perceptron on expression."""
 
     def config(weight_decay: float) -> ml_collections.ConfigDict:
         return neural_config(
@@ -114,7 +90,7 @@ def expression_mlp(workdir: pathlib.Path) -> NeuralMethod:
 
 
 def string_gcn(workdir: pathlib.Path) -> NeuralMethod:
-    """Graph convolution of expression on the landmarks' STRING edges; validation .36."""
+    """Graph convolution of expression on the landmarks' STRING edges."""
 
     def config(channels: tuple[int, ...]) -> ml_collections.ConfigDict:
         return neural_config(
@@ -141,7 +117,7 @@ def string_gcn(workdir: pathlib.Path) -> NeuralMethod:
 
 
 def molecule_gnn(workdir: pathlib.Path) -> NeuralMethod:
-    """Molecule GNN alone, without fingerprints; validation .35."""
+    """Molecule GNN alone, without fingerprints."""
     config = neural_config(
         "molecule_gnn",
         model={"atom_features": 64, "num_layers": 3, "hidden": 128, "dropout": 0.3},
@@ -165,7 +141,7 @@ def molecule_gnn(workdir: pathlib.Path) -> NeuralMethod:
 
 
 def intermediate_fusion(workdir: pathlib.Path) -> NeuralMethod:
-    """Perceptron on joined embeddings of expression and Morgan bits; validation .45."""
+    """Perceptron on joined embeddings of expression and Morgan bits."""
 
     def config(weight_decay: float) -> ml_collections.ConfigDict:
         return neural_config(

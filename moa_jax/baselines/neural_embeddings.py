@@ -1,8 +1,4 @@
-"""Networks that place signatures in a space, and plain learners that read MoAs off it.
-
-The validation scores are those of `neural_classifiers`; cosine neighbours of the signatures
-themselves reach .248.
-"""
+"""Networks that place signatures in a space, and plain learners that read MoAs off it."""
 
 from __future__ import annotations
 
@@ -15,10 +11,10 @@ import jax
 import ml_collections
 import numpy as np
 from jaxtyping import Array, Float
-from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from moa_jax.baselines.logistic import balanced_logistic
 from moa_jax.baselines.modalities import Modalities
 from moa_jax.baselines.neural import NeuralMethod
 from moa_jax.baselines.neural_config import attributes, neural_config, no_graph
@@ -74,9 +70,7 @@ class LogisticOnSpace:
     def fit(self, points: Float[np.ndarray, "example feature"], known: Examples) -> ReadOut:
         """Fits to the strata of the training examples."""
         scaler = StandardScaler()
-        classifier = LogisticRegression(
-            C=self.inverse_penalty, class_weight="balanced", max_iter=2000
-        )
+        classifier = balanced_logistic(self.inverse_penalty)
         with threadpool_limits(limits=1, user_api="blas"):
             classifier.fit(scaler.fit_transform(points.astype(np.float64)), strata(known))
 
@@ -203,7 +197,7 @@ def autoencoder_task(make_reader: Callable[[ml_collections.ConfigDict], Reader])
 
 
 def contrastive_knn(workdir: pathlib.Path) -> NeuralMethod:
-    """Supervised contrastive embedding of expression, then nearest neighbours; validation .32."""
+    """Supervised contrastive embedding of expression, then nearest neighbours."""
 
     def config(temperature: float) -> ml_collections.ConfigDict:
         return neural_config(
@@ -230,7 +224,7 @@ def contrastive_knn(workdir: pathlib.Path) -> NeuralMethod:
 
 
 def vae_knn(workdir: pathlib.Path) -> NeuralMethod:
-    """Nearest neighbours in an autoencoder's latent space; validation .25."""
+    """Nearest neighbours in an autoencoder's latent space."""
     return _autoencoder_method(
         "vae_knn",
         {"num_neighbours": 10},
@@ -240,7 +234,7 @@ def vae_knn(workdir: pathlib.Path) -> NeuralMethod:
 
 
 def vae_logistic(workdir: pathlib.Path) -> NeuralMethod:
-    """Logistic regression on an autoencoder's latent space; validation .29."""
+    """Logistic regression on an autoencoder's latent space."""
     return _autoencoder_method(
         "vae_logistic",
         {"inverse_penalty": 0.01},

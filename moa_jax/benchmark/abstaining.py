@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from moa_jax.benchmark.collect import Fold, Line
+from moa_jax.baselines.inputs import StandardisedExpression
+from moa_jax.benchmark.collect import Line
 from moa_jax.benchmark.material import Material
-from moa_jax.benchmark.scored import ScoredSplit
+from moa_jax.benchmark.scored import ScoredSplit, calibrated
 from moa_jax.data.examples import Examples, concatenate
 from moa_jax.evaluation.abstention import (
     Signal,
@@ -66,7 +67,8 @@ def abstention_section(scored: ScoredSplit, material: Material) -> Section | Non
 
 def rejection_section(scored: ScoredSplit, material: Material) -> Section:
     """Whether low confidence gives away compounds whose MoA no training compound had."""
-    data = list(_data_signals(scored, material))
+    # Predictions made elsewhere come without the divisions that the data signals need.
+    data = list(_data_signals(scored, material)) or [({}, {})] * len(scored.results.trained_moas)
     rows = []
     for line in scored.clean:
         values: dict[str, list[float]] = {}
@@ -75,7 +77,7 @@ def rejection_section(scored: ScoredSplit, material: Material) -> Section:
                 trained = scored.results.trained_moas[number]
                 unseen = (scored.results.labels[fold.compounds][:, ~trained] > 0).any(axis=1)
                 for name, signal in {
-                    **_answer_signals(_at_temperature(fold)),
+                    **_answer_signals(calibrated(fold)),
                     **data[number][1],
                 }.items():
                     values.setdefault(name, []).append(_rejection(signal, unseen))
@@ -96,10 +98,6 @@ def _rejection(signal: Signal, unseen: Bool[np.ndarray, " example"]) -> float:
     """AUROC among the compounds that have the signal; NaN where none does."""
     known = ~np.isnan(signal)
     return rejection_auroc(signal[known], unseen[known]) if known.any() else float("nan")
-
-
-def _at_temperature(fold: Fold) -> Float[np.ndarray, "compound moa"]:
-    return fit_temperature(fold.validation_probs, fold.validation_labels)(fold.probs)
 
 
 def _answer_signals(probs: Float[np.ndarray, "compound moa"]) -> Signals:
@@ -123,17 +121,14 @@ def _data_signals(scored: ScoredSplit, material: Material) -> Iterator[tuple[Sig
 
 
 def _signals_of(examples: Examples, learned: Examples) -> Signals:
-    measured = learned.expression[learned.has_expression]
-    scale = np.where((spread := measured.std(axis=0)) > 0, spread, 1.0)
-    similarity = nearest_cosine(
-        (examples.expression - measured.mean(axis=0)) / scale,
-        (measured - measured.mean(axis=0)) / scale,
-    )
+    inputs = StandardisedExpression()
+    references = inputs.fit_transform(learned.take(np.flatnonzero(inputs.usable(learned))))
+    similarity = nearest_cosine(inputs.transform(examples), references)
     by_example = {
         "TAS": examples.table["tas"].to_numpy(dtype=float, na_value=np.nan),
         "cc_q75": examples.table["cc_q75"].to_numpy(dtype=float, na_value=np.nan),
         "signature strength": signature_strength(examples),
-        "nearest signature": similarity.astype(np.float64),
+        "nearest signature": similarity,
         "nearest structure": nearest_tanimoto(examples.smiles, learned.smiles),
     }
     return {

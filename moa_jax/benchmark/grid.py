@@ -133,7 +133,7 @@ class _Worker:
         )
         genes = self._material.dataset.signatures.genes
         tested = perturb(first.training.tested_under, parts.test, genes, seed=first.seed)
-        folder = self._workdir / _MODELS / first.folder / f"{first.model[-2]}_seed{first.seed}"
+        folder = self._workdir / _MODELS / first.folder / f"{first.trained_as}_seed{first.seed}"
         for cell, method in zip(job, self._methods(job, folder), strict=True):
             start = time.monotonic()
             fitted = method.fit(train, validation, graph, seed=cell.seed)
@@ -154,12 +154,12 @@ class _Worker:
         if not self._config.keep_models:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _methods(self, job: Job, folder: pathlib.Path) -> Iterator[Method]:
+    def _methods(self, job: Job, folder: pathlib.Path) -> list[Method]:
         """The methods of a job's cells; views of the fusion model share one training."""
         if job[0].method not in FUSION_VIEWS:
-            return iter([make_method(cell.method, folder) for cell in job])
+            return [make_method(cell.method, folder) for cell in job]
         fusion = Fusion(self._fusion, folder)
-        return iter([fusion.seen_as(FUSION_VIEWS[cell.method]) for cell in job])
+        return [fusion.seen_as(FUSION_VIEWS[cell.method]) for cell in job]
 
 
 _worker: _Worker

@@ -11,7 +11,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from moa_jax.benchmark.headline import main_table
@@ -20,7 +19,13 @@ from moa_jax.benchmark.pages import across_splits, benchmark_page, is_closed_set
 from moa_jax.benchmark.scored import ScoredSplit
 from moa_jax.evaluation.bootstrap import interval, paired_difference
 from moa_jax.evaluation.metrics import per_moa_table
-from moa_jax.evaluation.tables import file_name, markdown_table, write_csv
+from moa_jax.evaluation.tables import (
+    file_name,
+    json_number,
+    markdown_table,
+    prediction_table,
+    write_csv,
+)
 from moa_jax.files import atomic_path, write_json
 from moa_jax.progress import track
 from moa_jax.report.html import write_page
@@ -102,19 +107,12 @@ def _plain(cell: Cell) -> Cell:
 def _write_numbers(folder: pathlib.Path, scored: ScoredSplit, release: str) -> None:
     results = scored.results
     write_json(folder / file_name("metrics.json", release), _metrics(scored))
-    moas = "|".join
-    true_moas = [
-        moas(moa for moa, label in zip(results.moas, row, strict=True) if label > 0)
-        for row in results.labels
-    ]
     per_moa, predictions, seconds = [], [], []
     for line in scored.clean:
         for seed, probs in zip(results.lines[line], results.probs(line), strict=True):
             about = {"method": line.name, "seed": seed}
             per_moa.append(per_moa_table(probs, results.labels, results.moas).assign(**about))
-            answers = pd.DataFrame(probs, columns=list(results.moas))
-            answers.insert(0, "compound_group", list(results.compounds))
-            answers.insert(1, "moas", true_moas)
+            answers = prediction_table(probs, results.labels, results.compounds, results.moas)
             predictions.append(answers.assign(**about))
             seconds += [
                 {**about, "fold": fold, "fit_s": answered.fit_s}
@@ -136,9 +134,9 @@ def _metrics(scored: ScoredSplit) -> Mapping[str, Any]:
     return {
         line.name: {
             "seeds": len(scored.results.lines[line]),
-            "validation_macro_auprc": _number(scored.validation[line]),
+            "validation_macro_auprc": json_number(scored.validation[line]),
             "difference_in_macro_auprc": {
-                name: _number(value)
+                name: json_number(value)
                 for name, value in vars(
                     paired_difference(scores, scored.scores[scored.reference], "macro_auprc")
                 ).items()
@@ -147,7 +145,7 @@ def _metrics(scored: ScoredSplit) -> Mapping[str, Any]:
                 metric: dict(
                     zip(
                         ("estimate", "low", "high"),
-                        map(_number, (value, *interval(scores.samples[metric]))),
+                        map(json_number, (value, *interval(scores.samples[metric]))),
                         strict=True,
                     )
                 )
@@ -156,10 +154,6 @@ def _metrics(scored: ScoredSplit) -> Mapping[str, Any]:
         }
         for line, scores in scored.scores.items()
     }
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def _write_text(path: pathlib.Path, text: str) -> None:

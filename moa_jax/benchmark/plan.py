@@ -80,10 +80,14 @@ class Cell:
         return self.folder / f"{self.method}_seed{self.seed}.npz"
 
     @property
+    def trained_as(self) -> str:
+        """The method that is trained: for a view of the fusion model, that model."""
+        return "fusion" if self.method in FUSION_VIEWS else self.method
+
+    @property
     def model(self) -> tuple[SplitKey, TrainingCondition, bool, str, int]:
         """Equal for cells that are views of one model, which is trained once for all of them."""
-        method = "fusion" if self.method in FUSION_VIEWS else self.method
-        return (self.split, self.training, self.further_structures, method, self.seed)
+        return (self.split, self.training, self.further_structures, self.trained_as, self.seed)
 
 
 def plan(config: ml_collections.ConfigDict) -> tuple[Cell, ...]:

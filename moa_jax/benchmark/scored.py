@@ -79,15 +79,12 @@ def score_split(results: SplitResults, config: ml_collections.ConfigDict) -> Sco
     """
     scores = {}
     for line in track(list(results.lines), f"intervals of {results.name}"):
-        probs = np.stack(results.probs(line))
-        scores |= {
-            line: bootstrap_scores(
-                {line.name: probs},
-                results.labels,
-                num_resamples=config.num_resamples,
-                seed=config.seed,
-            )[line.name]
-        }
+        scores[line] = bootstrap_scores(
+            {line.name: np.stack(results.probs(line))},
+            results.labels,
+            num_resamples=config.num_resamples,
+            seed=config.seed,
+        )[line.name]
     validation = {line: _validation_score(results, line) for line in results.lines}
     return ScoredSplit(
         results=results,

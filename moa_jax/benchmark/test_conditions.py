@@ -10,7 +10,7 @@ of the CMap deconvolution contest (plate DPK.CP003_PC3_24H_X1_B42, 372 wells, 48
 `benchmark.deconvolutions.exchange_rate`), UNI has one gene per bead and cannot exchange any.
 Against it both genes of a pair jump by more than 3, in opposite directions, in 0.35 % (CMap's
 algorithm) and 0.23 % (the contest's winner) of the pairs, against 0.07 % and 0.04 % of pairs of
-genes of different beads; by more than 2 in 0.85 % and 0.66 %, against 0.34 % and 0.22 %. The mere
+genes of different beads (`experiments/deconvolutions` makes these figures). The mere
 order of the two z-scores flips in 32 % of the pairs, but also in 32 % and 30 % of genes of
 different beads: that is noise, not exchange. Higher levels are a stress test. The real failure
 exchanges expression before z-scores are taken, and the collapse of replicates dampens it.

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 
 from moa_jax.schemas import InputError
@@ -82,37 +80,3 @@ def area_difference(
             f"{second.levels.tolist()}, expected the same."
         )
     return np.asarray(first.area - second.area)
-
-
-def degradation_table(curves: Mapping[str, DegradationCurve], reference: str) -> pd.DataFrame:
-    """One row per method: clean score, area, difference from the reference's, losses.
-
-    Args:
-      curves: method -> its curve, without repetitions, all of one kind of noise.
-      reference: the method that the others are compared with.
-
-    Returns:
-      `method clean area area_difference` and one column `loss_at_<level>` per level above 0.
-
-    Raises:
-      InputError: the reference has no curve, or the methods were measured at other levels.
-    """
-    if reference not in curves:
-        raise InputError(
-            f"there is no degradation curve of {reference}, only of {', '.join(curves)}."
-        )
-    return pd.DataFrame(
-        [
-            {
-                "method": method,
-                "clean": float(curve.scores[0]),
-                "area": float(curve.area),
-                "area_difference": float(area_difference(curve, curves[reference])),
-                **{
-                    f"loss_at_{level:g}": float(curve.loss_at(float(level)))
-                    for level in curve.levels[1:]
-                },
-            }
-            for method, curve in curves.items()
-        ]
-    )

@@ -68,48 +68,6 @@ def binned(
     )
 
 
-def signal_strata(
-    tas: Float[np.ndarray, " compound"],
-    strength: Float[np.ndarray, " compound"],
-    *,
-    edges: Sequence[float] = TAS_EDGES,
-) -> pd.Categorical:
-    """Strata by TAS where a compound has one, else by thirds of signature strength.
-
-    Args:
-      tas: median TAS of each compound's signatures (`pooling.median_by_compound`), NaN where the
-        release does not tell it.
-      strength: median signature strength of the same compounds, NaN without expression.
-      edges: inner edges of the TAS strata.
-
-    Returns:
-      Strata of TAS, then the thirds of strength among the compounds without TAS, from weak to
-      strong, then `no signature`.
-    """
-    by_tas = binned(tas, edges, "TAS")
-    *tas_names, _ = by_tas.categories
-    names = [*tas_names, "strength, low third", "strength, middle third", "strength, high third"]
-    unknown = np.isnan(tas)
-    candidates = strength[unknown & ~np.isnan(strength)]
-    thirds = np.quantile(candidates, [1 / 3, 2 / 3]) if len(candidates) else np.zeros(2)
-    by_strength = len(tas_names) + np.searchsorted(thirds, strength, side="right")
-    by_strength = np.where(np.isnan(strength), len(names), by_strength)
-    place = np.where(unknown, by_strength, by_tas.codes)
-    return pd.Categorical.from_codes(place, [*names, "no signature"], ordered=True)
-
-
-def tanimoto_strata(
-    nearest: Float[np.ndarray, " compound"], *, edges: Sequence[float] = TANIMOTO_EDGES
-) -> pd.Categorical:
-    """Strata by the Tanimoto similarity of the nearest training structure.
-
-    Args:
-      nearest: see `nearest.nearest_tanimoto`; NaN where the structure is unknown.
-      edges: inner edges of the strata.
-    """
-    return binned(nearest, edges, "Tanimoto")
-
-
 def scores_by_stratum(
     probs: Probs,
     labels: Labels,

@@ -124,22 +124,16 @@ def write_results(folder: str | os.PathLike[str], results: Results) -> None:
     """
     folder = pathlib.Path(folder)
     metrics = {
-        method: {name: _json_number(value) for name, value in values.items()}
+        method: {name: json_number(value) for name, value in values.items()}
         for method, values in results.scores().items()
     }
     per_moa, predictions = [], []
-    true_moas = [
-        "|".join(moa for moa, label in zip(results.moas, row, strict=True) if label > 0)
-        for row in results.labels
-    ]
     for method, probs in results.probs.items():
         table = per_moa_table(probs, results.labels, results.moas)
         table.insert(0, "method", method)
         per_moa.append(table)
-        table = pd.DataFrame(probs, columns=list(results.moas))
+        table = prediction_table(probs, results.labels, results.compounds, results.moas)
         table.insert(0, "method", method)
-        table.insert(1, "compound_group", list(results.compounds))
-        table.insert(2, "moas", true_moas)
         predictions.append(table)
     write_csv(folder / results.file_name("per_moa.csv"), pd.concat(per_moa, ignore_index=True))
     write_csv(
@@ -149,7 +143,27 @@ def write_results(folder: str | os.PathLike[str], results: Results) -> None:
     write_json(folder / results.file_name("metrics.json"), metrics)
 
 
-def _json_number(value: float | int) -> float | int | None:
+def prediction_table(
+    probs: Float[np.ndarray, "compound moa"],
+    labels: Float[np.ndarray, "compound moa"],
+    compounds: Sequence[str],
+    moas: Sequence[str],
+) -> pd.DataFrame:
+    """Predictions of a method as a file holds them.
+
+    Returns:
+      One row per compound: `compound_group`, `moas` (its own, separated by `|`) and one column of
+      probability per MoA.
+    """
+    table = pd.DataFrame(probs, columns=list(moas))
+    table.insert(0, "compound_group", list(compounds))
+    own = ["|".join(np.asarray(moas, dtype=object)[row > 0]) for row in labels]
+    table.insert(1, "moas", own)
+    return table
+
+
+def json_number(value: float | int) -> float | int | None:
+    """A number as JSON has it: null where it is not defined."""
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

@@ -6,8 +6,9 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
+from moa_jax.models.absence import or_absent
 from moa_jax.models.context_encoder import ContextEncoder
 from moa_jax.models.cross_attention import AtomAttention, NodeAttention
 from moa_jax.models.knowledge_encoder import KnowledgeEncoder
@@ -128,8 +129,10 @@ class FusionModel(nn.Module):
 
         has_expression = batch.expression_mask[:, None]
         has_structure = batch.structure_mask[:, None]
-        signature_state = self._or_absent("absent_signature", signature.state, has_expression)
-        molecule_state = self._or_absent("absent_molecule", molecule.state, has_structure)
+        signature_state = or_absent(
+            self, "absent_signature", signature.state, batch.expression_mask
+        )
+        molecule_state = or_absent(self, "absent_molecule", molecule.state, batch.structure_mask)
 
         from_nodes, node_attention = NodeAttention(
             self.features, self.num_heads, name="node_attention"
@@ -174,9 +177,3 @@ class FusionModel(nn.Module):
                 batch.molecules.owner,
             ),
         )
-
-    def _or_absent(
-        self, name: str, state: Float[Array, "batch feature"], mask: Bool[Array, "batch 1"]
-    ) -> Float[Array, "batch feature"]:
-        absent = self.param(name, nn.initializers.zeros_init(), (self.features,))
-        return jnp.where(mask, state, absent)

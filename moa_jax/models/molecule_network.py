@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from moa_jax.models.absence import or_absent
 from moa_jax.models.expression_network import ExpressionTrunk
 from moa_jax.models.molecule_encoder import atom_states, largest_over_atoms, mean_over_atoms
 from moa_jax.schemas import Batch, GraphArrays
@@ -81,15 +82,10 @@ class IntermediateFusion(nn.Module):
         structure = nn.gelu(nn.Dense(self.features, name="bits")(bits))
         structure = nn.LayerNorm(name="structure_norm")(structure)
         zeros = nn.initializers.zeros_init()
-
-        def or_absent(name, state, mask):  # noqa: ANN001, ANN202 (twice below)
-            absent = self.param(f"absent_{name}", zeros, (self.features,))
-            return jnp.where(mask[:, None], state, absent)
-
         state = jnp.concatenate(
             [
-                or_absent("expression", expression, batch.expression_mask),
-                or_absent("structure", structure, batch.structure_mask),
+                or_absent(self, "absent_expression", expression, batch.expression_mask),
+                or_absent(self, "absent_structure", structure, batch.structure_mask),
             ],
             axis=-1,
         )

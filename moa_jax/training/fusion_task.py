@@ -16,59 +16,33 @@ from moa_jax.data.features import FeatureSpec
 from moa_jax.models.fusion import FusionModel, FusionOutput
 from moa_jax.schemas import Batch, GraphArrays
 from moa_jax.training.losses import label_distribution_cross_entropy, masked_sum
-from moa_jax.training.modalities import keep_only, modality_dropout
-from moa_jax.training.task import Task
+from moa_jax.training.modalities import ModalityDropoutTask, keep_only
 
 
 @dataclasses.dataclass(frozen=True)
-class FusionTask(Task):
+class FusionTask(ModalityDropoutTask):
     """Losses of the three experts under modality dropout.
 
     The product itself is not trained: its scales are fitted to validation compounds later.
 
     Attributes:
       model: the network.
-      drop_expression: share of examples that lose expression in a step.
-      drop_structure: share of examples that lose structure in a step.
       joint_weight: weight of the joint expert's loss.
       expression_weight: weight of the expression expert's loss.
       structure_weight: weight of the structure expert's loss.
     """
 
     model: FusionModel
-    drop_expression: float
-    drop_structure: float
     joint_weight: float
     expression_weight: float
     structure_weight: float
 
     selection_view: ClassVar[str] = "fusion"
 
-    def loss(
-        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array
-    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        """Loss of one step; see `Task.loss`."""
-        modality_rng, dropout_rng = jax.random.split(rng)
-        seen = modality_dropout(
-            modality_rng,
-            batch,
-            drop_expression=self.drop_expression,
-            drop_structure=self.drop_structure,
-        )
-        output = self.model.apply(
-            {"params": params}, seen, graph, train=True, rngs={"dropout": dropout_rng}
-        )
-        return self.loss_of(output, batch)
-
     def loss_of(
         self, output: FusionOutput, batch: Batch
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        """The weighted loss and its parts, summed over examples.
-
-        Args:
-          output: the model's output for the batch whose masks the model saw.
-          batch: the batch with the masks of what is really there.
-        """
+        """The weighted losses; see `ModalityDropoutTask.loss_of`."""
 
         def total(logits: Float[Array, "batch moa"], mask: Bool[Array, " batch"]) -> Array:
             losses = label_distribution_cross_entropy(logits, batch.labels, batch.label_mask)

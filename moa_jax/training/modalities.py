@@ -1,13 +1,16 @@
-"""Batches of which a network sees less than is there."""
+"""Batches of which a network sees less than is there, and tasks that train on them."""
 
 from __future__ import annotations
 
+import abc
 import dataclasses
+from typing import Any
 
 import jax
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
-from moa_jax.schemas import Batch
+from moa_jax.schemas import Batch, GraphArrays
+from moa_jax.training.task import Task
 
 
 def modality_dropout(
@@ -39,3 +42,44 @@ def keep_only(batch: Batch, *, expression: bool, structure: bool) -> Batch:
         expression_mask=batch.expression_mask & expression,
         structure_mask=batch.structure_mask & structure,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class ModalityDropoutTask(Task):
+    """A task whose network must do without one modality now and then.
+
+    Attributes:
+      model: the network.
+      drop_expression: share of examples with both modalities that lose expression in a step.
+      drop_structure: share of them that lose structure.
+    """
+
+    drop_expression: float
+    drop_structure: float
+
+    def loss(
+        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array
+    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+        """Loss of one step; see `Task.loss`."""
+        modality_rng, dropout_rng = jax.random.split(rng)
+        seen = modality_dropout(
+            modality_rng,
+            batch,
+            drop_expression=self.drop_expression,
+            drop_structure=self.drop_structure,
+        )
+        output = self.model.apply(
+            {"params": params}, seen, graph, train=True, rngs={"dropout": dropout_rng}
+        )
+        return self.loss_of(output, batch)
+
+    @abc.abstractmethod
+    def loss_of(
+        self, output: Any, batch: Batch
+    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+        """The loss and its parts, summed over examples.
+
+        Args:
+          output: the model's output for the batch whose masks the model saw.
+          batch: the batch with the masks of what is really there.
+        """

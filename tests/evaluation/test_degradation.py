@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.integrate import trapezoid
 
-from moa_jax.evaluation.degradation import DegradationCurve, area_difference, degradation_table
+from moa_jax.evaluation.degradation import DegradationCurve, area_difference
 from moa_jax.schemas import InputError
 
 LEVELS = np.array([0.0, 0.5, 1.0, 2.0])
@@ -52,19 +52,6 @@ def test_methods_are_compared_relative_to_their_own_clean_score():
     np.testing.assert_array_equal(difference, [0, 0])
     with pytest.raises(InputError, match="expected the same"):
         area_difference(good, curve([1, 1], [0.0, 1.0]))
-
-
-def test_the_table_has_one_row_per_method():
-    table = degradation_table(
-        {"good": curve([0.8, 0.4, 0.4, 0.4]), "steady": curve([0.2, 0.2, 0.2, 0.2])}, "good"
-    )
-    assert list(table["method"]) == ["good", "steady"]
-    assert table["clean"].tolist() == [0.8, 0.2]
-    assert table["area"].tolist() == pytest.approx([0.5625, 1.0])
-    assert table["area_difference"].tolist() == pytest.approx([0.0, 0.4375])
-    assert table["loss_at_0.5"].tolist() == pytest.approx([0.5, 0.0])
-    with pytest.raises(InputError, match="no degradation curve of other"):
-        degradation_table({"good": curve([1, 1, 1, 1])}, "other")
 
 
 @pytest.mark.parametrize(

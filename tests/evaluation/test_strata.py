@@ -10,8 +10,6 @@ from moa_jax.evaluation.strata import (
     frequency_strata,
     scores_by_frequency,
     scores_by_stratum,
-    signal_strata,
-    tanimoto_strata,
 )
 
 NAN = np.nan
@@ -38,29 +36,12 @@ def test_bins_hold_their_lower_edge():
     assert list(binned(np.array([0.4, 1.0]), (1.0,), "x")) == ["x < 1", "x >= 1"]
 
 
-def test_compounds_without_tas_are_parted_by_strength():
-    tas = np.array([0.1, 0.5, NAN, NAN, NAN, NAN])
-    strength = np.array([9.0, NAN, 1.0, 3.0, 2.0, NAN])
-    assert list(signal_strata(tas, strength)) == [
-        "TAS < 0.2",
-        "TAS >= 0.4",
-        "strength, low third",
-        "strength, high third",
-        "strength, middle third",
-        "no signature",
-    ]
-    nothing = np.full(2, NAN)
-    assert list(signal_strata(nothing, nothing)) == ["no signature"] * 2
-    thirds = signal_strata(np.full(9, NAN), np.arange(9.0))
-    assert np.bincount(thirds.codes).tolist()[-3:] == [3, 3, 3]
-
-
 def test_strata_of_compounds_are_scored_apart():
     rng = np.random.default_rng(0)
     probs, labels = rng.random((30, 4)), np.eye(4)[rng.integers(0, 4, 30)]
     values = rng.random(30)
     values[3] = NAN
-    strata = tanimoto_strata(values, edges=(0.5,))
+    strata = binned(values, (0.5,), "Tanimoto")
     table = scores_by_stratum(probs, labels, strata)
     assert table["stratum"].tolist() == ["Tanimoto < 0.5", "Tanimoto >= 0.5", "no Tanimoto"]
     assert table["num_compounds"].sum() == 30
