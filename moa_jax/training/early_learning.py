@@ -1,0 +1,56 @@
+"""Early-learning regularisation: a loss that remembers what a network said of each example."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from moa_jax.training.robust_losses import Known, Numbers, Ranged, between, cross_entropy
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlyLearning(Ranged):
+    """Early-learning regularisation: stay with what was predicted early (Liu 2020, section 4).
+
+    Every training example has targets: its own probabilities, averaged over the steps that saw
+    it. They start at `EarlyLearning.FIRST_TARGET`, from where they pull nowhere.
+
+    Attributes:
+      weight: of the regularisation, Liu's lambda; 0 is cross-entropy.
+      momentum: what the targets keep in an update, Liu's beta.
+    """
+
+    weight: float = between(0.0)
+    momentum: float = between(0.0, 1.0)
+
+    NAME: ClassVar[str] = "early_learning"
+    FIRST_TARGET: ClassVar[float] = 0.5
+    # Liu's bounds of the probabilities; without them the regularisation has no minimum.
+    LEAST_PROBABILITY: ClassVar[float] = 1e-4
+
+    def __call__(
+        self, logits: Numbers, labels: Numbers, label_mask: Known, targets: Numbers
+    ) -> Float[Array, " batch"]:
+        """Loss of every example: `CE + weight log(1 - <p, t>)`, summed over known labels.
+
+        `<p, t>` is `p t + (1 - p) (1 - t)`, the agreement of two answers with the targets.
+        No gradient flows into the targets, which `updated` moves.
+        """
+        logits, labels = (jnp.where(label_mask, some, 0.0) for some in (logits, labels))
+        probs, targets = self._bounded(logits), jax.lax.stop_gradient(targets)
+        apart = jnp.log(probs * (1 - targets) + (1 - probs) * targets)
+        costs = cross_entropy(logits, labels) + self.weight * apart
+        return jnp.sum(jnp.where(label_mask, costs, 0.0), axis=-1)
+
+    def updated(self, targets: Numbers, logits: Numbers) -> Numbers:
+        """The targets after a step that saw their examples: `beta t + (1 - beta) p`."""
+        probs = jax.lax.stop_gradient(self._bounded(logits))
+        return self.momentum * targets + (1 - self.momentum) * probs
+
+    def _bounded(self, logits: Numbers) -> Numbers:
+        least = self.LEAST_PROBABILITY
+        return jnp.clip(jax.nn.sigmoid(logits), least, 1 - least)
