@@ -1,7 +1,7 @@
 r"""Which MoA labels look wrong, and how well wrong labels that were planted are found.
 
     python -m experiments.label_audit.audit --data=data/lincs2020
-    python -m experiments.label_audit.audit --data=data/simulated --plant
+    python -m experiments.label_audit.audit --data=data/simulated/prepared --plant
     python -m experiments.label_audit.audit --method=fusion \
         --predictions=runs/benchmark/tables/compound_seed0/compound_predictions.csv
 
