@@ -1,4 +1,4 @@
-r"""The main result: the fusion model beside the plain methods, out of fold over all compounds.
+r"""The main result: the fusion model beside the best plain methods, with its robustness.
 
     python -m moa_jax.prepare --config=configs/data/lincs2020.py --config.out=data/lincs2020
     python -m moa_jax.evaluate --config=configs/main_result.py \
@@ -10,6 +10,13 @@ Figures and times: experiments/main_result/README.md.
 import ml_collections
 
 from moa_jax.benchmark.blocks import block
+
+FUSION_MODEL = ("fusion", "fusion_expression", "fusion_structure")
+EXPRESSION = ("expression_logistic", "expression_logistic_tuned", "expression_rbf_svm")
+STRUCTURE = ("morgan_logistic", "morgan_knn")
+FUSIONS = ("product_of_logistics", "product", "mean", "stacked")
+# Methods whose behaviour under noise is compared.
+ROBUST = ("fusion", "fusion_expression", "expression_logistic", "product_of_logistics")
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -23,8 +30,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.fusion = "configs/fusion.py"
     # False leaves out the methods that train networks.
     config.neural = True
-    # Processes that share the cells, each with one core; networks use all cores by themselves.
-    config.num_processes = 1
+    # Processes that share the cells, each with one core.
+    config.num_processes = 2
     # False removes the checkpoints of a model once its answers are written.
     config.keep_models = True
 
@@ -41,19 +48,24 @@ def get_config() -> ml_collections.ConfigDict:
     config.statistics.seed = 0
     # Method that all others are compared with; empty means the plain method that is best on the
     # validation parts.
-    config.statistics.reference = "product_of_logistics"
+    config.statistics.reference = ""
 
     config.blocks = ml_collections.ConfigDict()
-    config.blocks.main = block(
-        (
-            "fusion",
-            "fusion_expression",
-            "fusion_structure",
-            "prevalence",
-            "cosine_knn",
-            "expression_logistic",
-            "morgan_logistic",
-            "product_of_logistics",
-        )
+    blocks = config.blocks
+    blocks.main = block(
+        (*FUSION_MODEL, *EXPRESSION, *STRUCTURE, *FUSIONS),
+        splits=("compound", "scaffold", "cell_line"),
+    )
+    # Labelled structures that have no signature are learned from too.
+    blocks.structures = block(
+        ("fusion", "fusion_structure", *STRUCTURE, *FUSIONS),
+        splits=("compound", "scaffold"),
+        further_structures=True,
+    )
+    blocks.noise = block(
+        ROBUST, test={"gaussian": (2.0, 4.0), "peak_swap": (0.1, 0.2, 0.4), "gene_dropout": (0.5,)}
+    )
+    blocks.wrong_labels = block(
+        ROBUST, training={"uniform_labels": (0.2,), "confusable_labels": (0.2,)}
     )
     return config

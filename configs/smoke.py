@@ -26,12 +26,20 @@ def get_config() -> ml_collections.ConfigDict:
     # Share of the training compounds that choose the step.
     config.split.validation_fraction = 0.2
 
-    config.graph = ml_collections.ConfigDict()
     # Random walk with restart from the measured genes.
-    config.graph.restart = 0.5
-    config.graph.num_steps = 3
+    config.graph = ml_collections.ConfigDict({"restart": 0.5, "num_steps": 3})
 
     config.model = ml_collections.ConfigDict()
+    # Of signature, molecule, joint (networks), signature_kernel and structure_kernel.
+    config.model.experts = (
+        "signature",
+        "molecule",
+        "joint",
+        "signature_kernel",
+        "structure_kernel",
+    )
+    # exp(width * (cosine - 1)) compares two signatures.
+    config.model.signature_kernel_width = 1.0
     config.model.features = 8
     config.model.hidden = 16
     config.model.num_heads = 2
@@ -44,8 +52,26 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.dropout = 0.3
     config.model.cell_line_dropout = 0.2
 
-    # Scales of the expression, structure and joint expert until validation compounds set them.
-    config.expert_scales = (0.3, 0.6, 0.3)
+    # Kernel ridge regression: what is added to the diagonal, how far rare MoAs are favoured (0 not
+    # at all, 1 as much as frequent ones), and how many references are kept at most.
+    config.kernels = ml_collections.ConfigDict(
+        {
+            "signature": {"ridge": 0.1, "balance_power": 0.5, "max_references": 10_000},
+            "structure": {"ridge": 0.3, "balance_power": 0.5, "max_references": 10_000},
+        }
+    )
+
+    # Scales of the experts until validation compounds set them, and how firmly they are believed:
+    # inverse variance of a Gaussian prior on their logarithms.
+    networks = {"signature": 0.3, "molecule": 0.6, "joint": 0.3}
+    config.expert_scales = ml_collections.ConfigDict(
+        {
+            "fusion": {**networks, "signature_kernel": 8.0, "structure_kernel": 12.0},
+            "expression": {**networks, "signature_kernel": 13.0, "structure_kernel": 15.0},
+            "structure": {**networks, "signature_kernel": 13.0, "structure_kernel": 15.0},
+        }
+    )
+    config.scale_prior = 4.0
 
     config.training = ml_collections.ConfigDict()
     config.training.batch_size = 32
@@ -54,21 +80,23 @@ def get_config() -> ml_collections.ConfigDict:
     config.training.log_every = 2
     # Evaluations without a better validation score after which training stops.
     config.training.patience = 5
-    config.training.loss = ml_collections.ConfigDict()
-    config.training.loss.joint_weight = 1.0
-    config.training.loss.expression_weight = 1.0
-    config.training.loss.structure_weight = 1.0
+    config.training.loss = ml_collections.ConfigDict(
+        {"joint_weight": 1.0, "expression_weight": 1.0, "structure_weight": 1.0}
+    )
     # 0 leaves the classes as they are, 1 gives each the same total weight.
     config.training.balance_power = 1.0
     # Shares of examples that lose one modality in a step.
     config.training.drop_expression = 0.15
     config.training.drop_structure = 0.15
-    config.training.optimiser = ml_collections.ConfigDict()
-    config.training.optimiser.learning_rate = 2e-3
-    config.training.optimiser.warmup_fraction = 0.1
-    config.training.optimiser.weight_decay = 0.3
-    config.training.optimiser.clip_norm = 5.0
-    config.training.optimiser.adam_b2 = 0.99
+    config.training.optimiser = ml_collections.ConfigDict(
+        {
+            "learning_rate": 2e-3,
+            "warmup_fraction": 0.1,
+            "weight_decay": 0.3,
+            "clip_norm": 5.0,
+            "adam_b2": 0.99,
+        }
+    )
     config.training.ema_decay = 0.98
 
     # Devices to use; 0 means all.

@@ -14,12 +14,12 @@ from typing import Any
 import jax
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Bool, Float, Float32, Int32
+from jaxtyping import Array, Bool, Float, Float32, Int32, UInt8
 
 # Version of the prepared folder's layout. A folder of another version is refused.
 PREPARED_FORMAT_VERSION = 2
 # Version of the checkpoints: raised whenever the parameters of the network change.
-CHECKPOINT_FORMAT_VERSION = 1
+CHECKPOINT_FORMAT_VERSION = 2
 
 SIGNATURE_COLUMNS = (
     "sig_id",
@@ -326,6 +326,7 @@ class Batch:
       log_time: log10 of the time in hours, read where `time_mask`.
       molecules: molecular graphs of the examples.
       fingerprint: Morgan bits.
+      substructures: counts of substructures (`compounds.substructures`).
       labels: 0 or 1.
       label_mask: the label is known.
       weight: weight of the example in the loss.
@@ -343,6 +344,7 @@ class Batch:
     time_mask: Bool[Array | np.ndarray, " batch"]
     molecules: MoleculeBatch
     fingerprint: Float[Array | np.ndarray, "batch bit"]
+    substructures: UInt8[Array | np.ndarray, "batch substructure"]
     labels: Float[Array | np.ndarray, "batch moa"]
     label_mask: Bool[Array | np.ndarray, "batch moa"]
     weight: Float[Array | np.ndarray, " batch"]

@@ -25,10 +25,10 @@ from moa_jax.data.leaks import check_no_leaks
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import split_rows
 from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
+from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
 from moa_jax.training.metric_writer import METRICS_FILE, read_metrics
 from moa_jax.training.plots import plot_curves, plot_per_moa
-from moa_jax.training.predictor import VIEWS
 from moa_jax.training.recipe import SELECTION
 from moa_jax.training.run_folder import start_run
 from moa_jax.training.sharding import (

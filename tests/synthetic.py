@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import ml_collections
 import numpy as np
@@ -15,7 +16,7 @@ from moa_jax.data.features import EncodedExamples
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import split_rows
-from moa_jax.models.fusion import FusionModel
+from moa_jax.models.fusion import EXPERTS, NETWORKS, VIEWS, FusionModel
 from moa_jax.schemas import (
     Batch,
     Compounds,
@@ -29,6 +30,7 @@ from moa_jax.training.recipe import fit_fusion
 from moa_jax.training.run_folder import start_run
 
 NUM_GENES, NUM_LANDMARKS, NUM_TERMS, NUM_MOAS, NUM_BITS = 7, 5, 4, 3, 16
+SUBSTRUCTURE_VIEWS = (6, 10)
 SMILES = ("CCO", "c1ccccc1C(=O)O", "C", "CC(C)N[C@H](C)C(=O)O", "C/C=C/C", "OCC1CC1")
 
 
@@ -38,6 +40,9 @@ def make_model(**overrides) -> FusionModel:
         "num_genes": NUM_GENES,
         "num_terms": NUM_TERMS,
         "num_cell_lines": 3,
+        "substructure_views": SUBSTRUCTURE_VIEWS,
+        "experts": tuple(EXPERTS),
+        "signature_kernel_width": 1.0,
         "features": 8,
         "hidden": 12,
         "num_heads": 2,
@@ -51,6 +56,24 @@ def make_model(**overrides) -> FusionModel:
         "cell_line_dropout": 0.0,
     }
     return FusionModel(**(settings | overrides))
+
+
+def make_given(seed=3) -> dict[str, Any]:
+    """Parameters of `make_model`'s kernel experts."""
+    rng = np.random.default_rng(seed)
+    normal = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731 (four uses)
+    return {
+        "signature_kernel": {
+            "gene_scale": np.ones(NUM_LANDMARKS, np.float32),
+            "offsets": normal(3, NUM_LANDMARKS),
+            "references": normal(6, NUM_LANDMARKS),
+            "coefficients": normal(6, NUM_MOAS),
+        },
+        "structure_kernel": {
+            "references": rng.integers(0, 6, (4, sum(SUBSTRUCTURE_VIEWS)), np.uint8),
+            "coefficients": normal(4, NUM_MOAS),
+        },
+    }
 
 
 def edges(pairs, weight=None) -> EdgeArrays:
@@ -88,6 +111,7 @@ def make_examples(num_examples=8, seed=0) -> EncodedExamples:
         time_mask=np.arange(num_examples) % 3 != 0,
         structure=structure,
         fingerprints=(rng.random((len(SMILES) + 1, NUM_BITS)) < 0.3).astype(np.float32),
+        substructures=rng.integers(0, 6, (len(SMILES) + 1, sum(SUBSTRUCTURE_VIEWS)), np.uint8),
         molecules=(*map(molecular_graph, SMILES), None),
         labels=np.eye(NUM_MOAS, dtype=np.float32)[np.arange(num_examples) % NUM_MOAS],
         label_mask=np.ones((num_examples, NUM_MOAS), bool),
@@ -180,6 +204,10 @@ def tiny_config(**overrides) -> ml_collections.ConfigDict:
     config.update(
         {
             "num_devices": 1,
+            # The made-up examples are easy: with the scales of real ones nothing would be in doubt.
+            "expert_scales": {
+                view: {"signature_kernel": 0.5, "structure_kernel": 0.5} for view in VIEWS
+            },
             "training": {
                 "batch_size": 8,
                 "num_steps": 6,
@@ -188,6 +216,7 @@ def tiny_config(**overrides) -> ml_collections.ConfigDict:
                 "patience": 10,
             },
             "model": {
+                "experts": (*NETWORKS, "signature_kernel", "structure_kernel"),
                 "features": 8,
                 "hidden": 12,
                 "num_heads": 2,

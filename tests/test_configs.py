@@ -11,12 +11,20 @@ import numpy as np
 import pytest
 from ml_collections import FrozenConfigDict
 
-from configs import benchmark, benchmark_smoke, fusion, main_result, phase, smoke
+from configs import (
+    benchmark,
+    benchmark_smoke,
+    cross_attention,
+    fusion,
+    main_result,
+    phase,
+    smoke,
+)
 from moa_jax.command_line import load_config
 from moa_jax.data.features import encode, fit_features
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.data.preparation_settings import settings_from_config
-from moa_jax.models.fusion import FusionModel
+from moa_jax.models.fusion import EXPERTS, NETWORKS, VIEWS, FusionModel
 from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.sharding import make_mesh
 from moa_jax.training.step import initial_state, make_train_step
@@ -55,7 +63,12 @@ def unread(config):
     """Keys of a config that nothing in the package reads."""
     # The model's attributes are handed over together.
     attributes = {field.name for field in dataclasses.fields(FusionModel)}
-    keys = [(key, key.split(".")[-1]) for key in leaves(config.to_dict())]
+    keys = [
+        (key, key.split(".")[-1])
+        for key in leaves(config.to_dict())
+        # Looked up by the names of views and experts.
+        if not re.fullmatch(rf"expert_scales\.({'|'.join(VIEWS)})\.({'|'.join(EXPERTS)})", key)
+    ]
     return [
         key
         for key, name in keys
@@ -89,7 +102,7 @@ def test_every_key_is_read_by_someone():
         assert unread(config) == []
 
 
-@pytest.mark.parametrize("key", ["training.momentum", "model.depth", "frobnicate"])
+@pytest.mark.parametrize("key", ["training.frobnication", "model.depth", "frobnicate"])
 def test_a_planted_key_that_nobody_reads_is_found(key):
     config = fusion.get_config()
     with config.unlocked():
@@ -101,7 +114,7 @@ def test_the_smoke_config_has_the_keys_of_the_full_one():
     assert list(leaves(smoke.get_config().to_dict())) == list(leaves(fusion.get_config().to_dict()))
 
 
-@pytest.mark.parametrize("module", [fusion, smoke])
+@pytest.mark.parametrize("module", [fusion, cross_attention, smoke])
 def test_the_full_size_model_can_be_built_and_trained(module):
     """Shapes alone: nothing is computed, so the real sizes cost nothing."""
     config = FrozenConfigDict(module.get_config())
@@ -113,12 +126,14 @@ def test_the_full_size_model_can_be_built_and_trained(module):
     )
     features = fit_features(examples, knowledge.genes.iloc[:LANDMARKS])
     graph = graph_arrays(knowledge, restart=config.graph.restart, num_steps=config.graph.num_steps)
-    batch = synthetic.make_batch(
-        encode(examples, features), np.arange(24), config.training.batch_size, num_shards=1
-    )
+    encoded = encode(examples, features)
+    batch = synthetic.make_batch(encoded, np.arange(24), config.training.batch_size, num_shards=1)
     task = make_fusion_task(config, features, (knowledge.num_genes, knowledge.num_terms))
+    given = task.given_params(config, encoded, features)
     state = jax.eval_shape(
-        lambda batch, graph: initial_state(task, config, batch, graph, make_mesh(1)), batch, graph
+        lambda batch, graph: initial_state(task, config, batch, graph, make_mesh(1), given=given),
+        batch,
+        graph,
     )
     step = make_train_step(task, config.training)
     after, metrics = jax.eval_shape(step, state, batch, graph)
@@ -126,7 +141,10 @@ def test_the_full_size_model_can_be_built_and_trained(module):
         lambda leaf: (leaf.shape, leaf.dtype), state
     )
     assert {value.shape for value in metrics.values()} == {()}
-    logits = state.params["joint_logits"]["kernel"]
-    assert logits.shape == (config.model.hidden, MOAS)
+    if "joint" in config.model.experts:
+        logits = state.params["joint_logits"]["kernel"]
+        assert logits.shape == (config.model.hidden, MOAS)
+    assert bool(state.params.keys() - {"expert_scales"}) == task.is_trained
+    assert task.is_trained == bool(set(config.model.experts) & set(NETWORKS))
     # Readers of the configuration expect a schedule that fits into the run.
     assert config.training.eval_every <= config.training.num_steps

@@ -14,8 +14,8 @@ from moa_jax.benchmark.conditions import CLEAN
 from moa_jax.benchmark.test_conditions import TestCondition, test_conditions
 from moa_jax.benchmark.training_conditions import TrainingCondition, training_conditions
 from moa_jax.data.split_rules import SPLIT_RULES
+from moa_jax.models.fusion import VIEWS
 from moa_jax.schemas import InputError
-from moa_jax.training.predictor import VIEWS
 
 CLEAN_TRAINING = TrainingCondition(CLEAN)
 CLEAN_TEST = TestCondition(CLEAN)

@@ -84,6 +84,7 @@ def make_batch(
         time_mask=examples.time_mask[rows],
         molecules=_stack([molecules[start : start + size] for start in range(0, batch_size, size)]),
         fingerprint=examples.fingerprints[structure],
+        substructures=examples.substructures[structure],
         labels=examples.labels[rows],
         label_mask=examples.label_mask[rows] & real[:, None],
         weight=examples.weight[rows],

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float32, Int32, UInt8
 
 from moa_jax.compounds.fingerprints import morgan_fingerprints
 from moa_jax.compounds.molecular_graph import (
@@ -21,6 +21,7 @@ from moa_jax.compounds.molecular_graph import (
     MolecularGraph,
     molecular_graph,
 )
+from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS, substructure_counts
 from moa_jax.data.examples import Examples
 from moa_jax.schemas import InputError
 
@@ -58,6 +59,7 @@ class FeatureSpec:
         values["scale"] = [float(value) for value in self.scale]
         values["atom_features"] = list(ATOM_FEATURES)
         values["bond_features"] = list(BOND_FEATURES)
+        values["substructure_views"] = _described_views()
         return {
             key: list(value) if isinstance(value, tuple) else value for key, value in values.items()
         }
@@ -71,7 +73,12 @@ class FeatureSpec:
             ones that this version computes.
         """
         values = dict(values)
-        for name, ours in (("atom_features", ATOM_FEATURES), ("bond_features", BOND_FEATURES)):
+        views = _described_views()
+        for name, ours in (
+            ("atom_features", ATOM_FEATURES),
+            ("bond_features", BOND_FEATURES),
+            ("substructure_views", views),
+        ):
             theirs = tuple(values.pop(name, ()))
             if theirs != tuple(ours):
                 raise InputError(
@@ -106,6 +113,7 @@ class EncodedExamples:
     time_mask: Bool[np.ndarray, " example"]
     structure: Int32[np.ndarray, " example"]
     fingerprints: Float32[np.ndarray, "structure bit"]
+    substructures: UInt8[np.ndarray, "structure substructure"]
     molecules: tuple[MolecularGraph | None, ...]
     labels: Float32[np.ndarray, "example moa"]
     label_mask: Bool[np.ndarray, "example moa"]
@@ -126,12 +134,11 @@ def fit_features(train: Examples, genes: pd.DataFrame) -> FeatureSpec:
       train: training examples.
       genes: `GENE_COLUMNS`, one row per expression column.
 
-    Raises:
-      InputError: no training example has expression.
+    Without a signature among them genes are left as they are.
     """
-    if not train.has_expression.any():
-        raise InputError("no training example has an expression signature.")
     expression = train.expression[train.has_expression]
+    if not len(expression):
+        expression = np.zeros((1, len(genes)), np.float32)
     scale = expression.std(axis=0)
     cell_lines = sorted(set(train.table["cell_line"].dropna()))
     return FeatureSpec(
@@ -181,6 +188,7 @@ def encode(
         fingerprints=morgan_fingerprints(
             [*distinct, None], radius=spec.radius, num_bits=spec.num_bits
         ),
+        substructures=substructure_counts([*distinct, None]),
         molecules=(*map(molecular_graph, distinct), None),
         labels=examples.labels,
         label_mask=np.ones(examples.labels.shape, bool),
@@ -196,3 +204,7 @@ def _log10(
     values = column.to_numpy(np.float64, na_value=np.nan)
     known = np.isfinite(values) & (values > 0)
     return np.log10(np.where(known, values, 1.0)).astype(np.float32), known
+
+
+def _described_views() -> list[str]:
+    return [f"{name}: {size}" for name, size in SUBSTRUCTURE_VIEWS.items()]

@@ -6,15 +6,48 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from moa_jax.models.absence import or_absent
 from moa_jax.models.context_encoder import ContextEncoder
 from moa_jax.models.cross_attention import AtomAttention, NodeAttention
+from moa_jax.models.kernel_experts import SignatureKernel, StructureKernel
 from moa_jax.models.knowledge_encoder import KnowledgeEncoder
 from moa_jax.models.molecule_encoder import MoleculeEncoder
 from moa_jax.models.signature_encoder import SignatureEncoder
 from moa_jax.schemas import Batch, GraphArrays
+
+# Expert -> whether it reads expression and whether it reads structure. Without either, the joint
+# expert answers from the context.
+EXPERTS = {
+    "signature": (True, False),
+    "molecule": (False, True),
+    "joint": (True, True),
+    "signature_kernel": (True, False),
+    "structure_kernel": (False, True),
+}
+# What an example shows: both modalities, or one alone. Experts that agree are no independent
+# witnesses, so each view has its own scales.
+VIEWS = ("fusion", "expression", "structure")
+# Those that are trained in steps; the others are solved for at once.
+NETWORKS = ("signature", "molecule", "joint")
+
+
+@flax.struct.dataclass
+class FusedState:
+    """What the networks know beside their logits.
+
+    Attributes:
+      fused: the fused representation.
+      activity: activity of every graph node in the signature.
+      node_attention: attention over graph nodes; zeros where expression is masked.
+      atom_attention: attention over atoms; zeros on padding and where structure is masked.
+    """
+
+    fused: Float[Array, "batch feature"]
+    activity: Float[Array, "batch node"]
+    node_attention: Float[Array, "batch head node"]
+    atom_attention: Float[Array, "shard atom head"]
 
 
 @flax.struct.dataclass
@@ -23,32 +56,37 @@ class FusionOutput:
 
     Attributes:
       logits: what the model says, from the modalities that each example may use.
-      expression_logits: the expert on expression alone.
-      structure_logits: the expert on structure alone.
-      joint_logits: the expert on the fused representation.
-      fused: the fused representation.
-      activity: activity of every graph node in the signature.
-      node_attention: attention over graph nodes; zeros where expression is masked.
-      atom_attention: attention over atoms; zeros on padding and where structure is masked.
+      experts: what each expert says, whether or not it may be heard; in the model's order.
+      state: what the networks know; None in a model without networks.
     """
 
     logits: Float[Array, "batch moa"]
-    expression_logits: Float[Array, "batch moa"]
-    structure_logits: Float[Array, "batch moa"]
-    joint_logits: Float[Array, "batch moa"]
-    fused: Float[Array, "batch feature"]
-    activity: Float[Array, "batch node"]
-    node_attention: Float[Array, "batch head node"]
-    atom_attention: Float[Array, "shard atom head"]
+    experts: dict[str, Float[Array, "batch moa"]]
+    state: FusedState | None
+
+
+def heard(expert: str, batch: Batch) -> Bool[Array, " batch"]:
+    """Examples for which an expert has a say: those with the modality that it reads alone."""
+    reads_expression, reads_structure = EXPERTS[expert]
+    if reads_expression == reads_structure:
+        return jnp.ones_like(batch.expression_mask)
+    return batch.expression_mask if reads_expression else batch.structure_mask
+
+
+def view_of(batch: Batch) -> Int[Array, " batch"]:
+    """Which of `VIEWS` each example is seen in; without either modality it is the first."""
+    alone = jnp.where(batch.expression_mask, VIEWS.index("expression"), VIEWS.index("structure"))
+    return jnp.where(batch.expression_mask == batch.structure_mask, VIEWS.index("fusion"), alone)
 
 
 class FusionModel(nn.Module):
-    """A product of three experts, each weighed by how far it can be trusted.
+    """A product of experts, each weighed by how far it can be trusted.
 
-    `logits = a * expression + b * structure + c * joint`, where a masked modality's expert is
-    left out. The scales are temperatures: they are not trained with the rest, whose confidence
+    `logits` is the sum of the experts' logits, each times its scale, without the experts of masked
+    modalities. The scales are temperatures: they are not trained with the rest, whose confidence
     on its own training data means nothing, but fitted to validation compounds afterwards. With
-    `c = 0` and linear experts this is the product of two logistic regressions.
+    linear networks on each modality and no other expert this is the product of two logistic
+    regressions.
 
     The joint expert reads the fused state: the molecule and the context ask the graph's nodes,
     the signature asks the atoms. A masked modality takes no part in it either: its state is a
@@ -59,6 +97,9 @@ class FusionModel(nn.Module):
       num_genes: gene nodes of the graph.
       num_terms: term nodes of the graph.
       num_cell_lines: size of the cell-line vocabulary with the unknown token.
+      substructure_views: columns of each view of the substructure counts.
+      experts: those that take part, of `EXPERTS`.
+      signature_kernel_width: see `kernel_experts.signature_kernel`.
       features: size of the modality states.
       hidden: width of hidden layers.
       num_heads: heads of both attentions.
@@ -76,6 +117,9 @@ class FusionModel(nn.Module):
     num_genes: int
     num_terms: int
     num_cell_lines: int
+    substructure_views: tuple[int, ...]
+    experts: tuple[str, ...]
+    signature_kernel_width: float
     features: int
     hidden: int
     num_heads: int
@@ -91,6 +135,31 @@ class FusionModel(nn.Module):
     @nn.compact
     def __call__(self, batch: Batch, graph: GraphArrays, *, train: bool) -> FusionOutput:
         """Predicts every example of the batch from the modalities its masks allow."""
+        said: dict[str, Float[Array, "batch moa"]] = {}
+        state = None
+        if set(self.experts) & set(NETWORKS):
+            said, state = self._networks(batch, graph, train)
+        if "signature_kernel" in self.experts:
+            said["signature_kernel"] = SignatureKernel(
+                self.num_moas, self.signature_kernel_width, name="signature_kernel"
+            )(batch.expression, batch.gene_mask, batch.cell_line)
+        if "structure_kernel" in self.experts:
+            said["structure_kernel"] = StructureKernel(
+                self.num_moas, self.substructure_views, name="structure_kernel"
+            )(batch.substructures)
+        said = {expert: said[expert] for expert in self.experts}
+        scales = self.param(
+            "expert_scales", nn.initializers.ones_init(), (len(VIEWS), len(self.experts))
+        )[view_of(batch)]
+        logits = sum(
+            jnp.where(heard(expert, batch)[:, None], scales[:, [place]] * said[expert], 0.0)
+            for place, expert in enumerate(self.experts)
+        )
+        return FusionOutput(logits=logits, experts=said, state=state)
+
+    def _networks(
+        self, batch: Batch, graph: GraphArrays, train: bool
+    ) -> tuple[dict[str, Float[Array, "batch moa"]], FusedState]:
         nodes = KnowledgeEncoder(
             self.num_genes,
             self.num_terms,
@@ -160,14 +229,8 @@ class FusionModel(nn.Module):
         joint = nn.Dense(
             self.num_moas, kernel_init=nn.initializers.zeros_init(), name="joint_logits"
         )(fused)
-        scales = self.param("expert_scales", nn.initializers.ones_init(), (3,))
-        return FusionOutput(
-            logits=jnp.where(has_expression, scales[0] * signature.logits, 0.0)
-            + jnp.where(has_structure, scales[1] * molecule.logits, 0.0)
-            + scales[2] * joint,
-            expression_logits=signature.logits,
-            structure_logits=molecule.logits,
-            joint_logits=joint,
+        said = {"signature": signature.logits, "molecule": molecule.logits, "joint": joint}
+        return said, FusedState(
             fused=fused,
             activity=signature.activity,
             node_attention=jnp.where(has_expression[..., None], node_attention, 0.0),

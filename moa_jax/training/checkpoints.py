@@ -63,7 +63,7 @@ class Checkpoints:
         self._manager.save(
             int(state.step),
             args=ocp.args.Composite(
-                params=ocp.args.StandardSave(state.ema_params),
+                params=ocp.args.StandardSave(state.predicting),
                 training=ocp.args.StandardSave(_training_part(state)),
                 description=ocp.args.JsonSave(description),
             ),
@@ -77,7 +77,7 @@ class Checkpoints:
     def restore(self, step: int, like: TrainState) -> TrainState:
         """Restores a training state with the structure and placement of `like`."""
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, _training_part(like))
-        params = jax.tree.map(ocp.utils.to_shape_dtype_struct, like.ema_params)
+        params = jax.tree.map(ocp.utils.to_shape_dtype_struct, like.predicting)
         items = self._manager.restore(
             step,
             args=ocp.args.Composite(
@@ -89,7 +89,8 @@ class Checkpoints:
         return TrainState(
             step=training["step"],
             params=training["params"],
-            ema_params=items.params,
+            ema_params={name: items.params[name] for name in like.ema_params},
+            given={name: items.params[name] for name in like.given},
             opt_state=training["opt_state"],
             rng=jax.random.wrap_key_data(training["rng"]),
         )

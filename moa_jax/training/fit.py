@@ -99,7 +99,8 @@ class Run:
     def initial_state(self) -> TrainState:
         """The state before the first step, replicated on the mesh."""
         config = ml_collections.FrozenConfigDict(self.config)
-        return initial_state(self.task, config, self.batch(0), self.graph, self.mesh)
+        given = self.task.given_params(self.config, self._train, self.features)
+        return initial_state(self.task, config, self.batch(0), self.graph, self.mesh, given=given)
 
     def batch(self, step: int) -> Batch:
         """The batch of a step, on the devices."""
@@ -127,6 +128,8 @@ class Run:
           FloatingPointError: the loss is not finite.
         """
         num_steps = self.config.training.num_steps if num_steps is None else num_steps
+        if not self.task.is_trained:
+            num_steps = 0
         checkpoints = Checkpoints(self.workdir / CHECKPOINTS, create=True)
         state, progress = self._start(checkpoints)
         start = int(state.step)
@@ -143,6 +146,10 @@ class Run:
                 value = self._evaluate(writer, state, done)
                 progress = progress if value is None else progress.after(done, value)
                 checkpoints.save(state, self.describe(progress), value)
+        if num_steps == 0 and checkpoints.latest_step() is None:
+            value = self._evaluate(writer, state, 0)
+            progress = progress if value is None else progress.after(0, value)
+            checkpoints.save(state, self.describe(progress), value)
         writer.close()
         checkpoints.close()
         return load_predictor(
@@ -206,7 +213,7 @@ class Run:
     def _views(self, state: TrainState, examples: EncodedExamples) -> Views:
         return predict_encoded(
             self._predict_step,
-            state.ema_params,
+            state.predicting,
             self.graph,
             examples,
             mesh=self.mesh,

@@ -1,4 +1,4 @@
-"""The fusion model's task: three experts that must answer alone, and views of what they know."""
+"""The fusion model's task: experts that must answer alone, and views of what they know."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ import ml_collections
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from moa_jax.data.features import FeatureSpec
-from moa_jax.models.fusion import FusionModel, FusionOutput
-from moa_jax.schemas import Batch, GraphArrays
+from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS
+from moa_jax.data.features import EncodedExamples, FeatureSpec
+from moa_jax.models.fusion import EXPERTS, NETWORKS, VIEWS, FusionModel, FusionOutput, heard
+from moa_jax.schemas import Batch, GraphArrays, InputError
+from moa_jax.training.kernel_ridge import fit_signature_kernel, fit_structure_kernel
 from moa_jax.training.losses import label_distribution_cross_entropy, masked_sum
 from moa_jax.training.modalities import ModalityDropoutTask, keep_only
 
 
 @dataclasses.dataclass(frozen=True)
 class FusionTask(ModalityDropoutTask):
-    """Losses of the three experts under modality dropout.
+    """Losses of the networks among the experts under modality dropout.
 
     The product itself is not trained: its scales are fitted to validation compounds later.
 
     Attributes:
       model: the network.
       joint_weight: weight of the joint expert's loss.
-      expression_weight: weight of the expression expert's loss.
-      structure_weight: weight of the structure expert's loss.
+      expression_weight: weight of the signature expert's loss.
+      structure_weight: weight of the molecule expert's loss.
     """
 
     model: FusionModel
@@ -48,17 +50,17 @@ class FusionTask(ModalityDropoutTask):
             losses = label_distribution_cross_entropy(logits, batch.labels, batch.label_mask)
             return masked_sum(losses, batch.weight, mask & batch.example_mask)
 
-        parts = {
-            "joint": total(output.joint_logits, jnp.ones_like(batch.example_mask)),
-            "expression": total(output.expression_logits, batch.expression_mask),
-            "structure": total(output.structure_logits, batch.structure_mask),
-        }
         weights = {
+            "signature": self.expression_weight,
+            "molecule": self.structure_weight,
             "joint": self.joint_weight,
-            "expression": self.expression_weight,
-            "structure": self.structure_weight,
         }
-        return sum(weights[name] * value for name, value in parts.items()), parts
+        parts = {
+            expert: total(output.experts[expert], heard(expert, batch))
+            for expert in NETWORKS
+            if expert in self.model.experts
+        }
+        return sum((weights[name] * value for name, value in parts.items()), jnp.zeros(())), parts
 
     def views(
         self, params: Any, batch: Batch, graph: GraphArrays
@@ -76,21 +78,64 @@ class FusionTask(ModalityDropoutTask):
             for name, view in seen.items()
         }
 
-    def given_params(self, config: ml_collections.ConfigDict) -> Mapping[str, np.ndarray]:
-        """The scales of the experts."""
-        return {"expert_scales": np.asarray(config.expert_scales, np.float32)}
+    @property
+    def is_trained(self) -> bool:
+        """Whether a network is among the experts."""
+        return bool(set(self.model.experts) & set(NETWORKS))
+
+    def given_params(
+        self, config: ml_collections.ConfigDict, train: EncodedExamples, features: FeatureSpec
+    ) -> Mapping[str, Any]:
+        """The scales of the experts, and the kernel experts."""
+        given: dict[str, Any] = {
+            "expert_scales": np.asarray(
+                [
+                    [config.expert_scales[view][expert] for expert in self.model.experts]
+                    for view in VIEWS
+                ],
+                np.float32,
+            )
+        }
+        if "signature_kernel" in self.model.experts:
+            given["signature_kernel"] = fit_signature_kernel(
+                train,
+                features,
+                config.kernels.signature,
+                width=self.model.signature_kernel_width,
+                seed=config.seed,
+            )
+        if "structure_kernel" in self.model.experts:
+            given["structure_kernel"] = fit_structure_kernel(
+                train,
+                config.kernels.structure,
+                views=self.model.substructure_views,
+                seed=config.seed,
+            )
+        return given
 
 
 def make_fusion_task(
     config: ml_collections.ConfigDict, features: FeatureSpec, graph_size: tuple[int, int]
 ) -> FusionTask:
-    """The task of a configuration (see `configs/fusion.py`) for given vocabularies and graph."""
+    """The task of a configuration (see `configs/fusion.py`) for given vocabularies and graph.
+
+    Raises:
+      InputError: the configuration names an expert that does not exist, none, or one twice.
+    """
+    settings = config.model.to_dict()
+    experts = tuple(settings.pop("experts"))
+    if unknown := sorted(set(experts) - set(EXPERTS)):
+        raise InputError(f"model.experts names {unknown[0]}; the experts are {', '.join(EXPERTS)}.")
+    if not experts or len(set(experts)) < len(experts):
+        raise InputError(f"model.experts is {experts}, expected one or more, each once.")
     model = FusionModel(
         num_moas=len(features.moas),
         num_genes=graph_size[0],
         num_terms=graph_size[1],
         num_cell_lines=len(features.cell_lines),
-        **config.model,
+        substructure_views=tuple(SUBSTRUCTURE_VIEWS.values()),
+        experts=experts,
+        **settings,
     )
     training = config.training
     return FusionTask(

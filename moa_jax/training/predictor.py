@@ -22,8 +22,6 @@ from moa_jax.training.task import MakeTask, Task, Views
 
 # Folder of a run's checkpoints.
 CHECKPOINTS = "checkpoints"
-# What the fusion model can be asked for: its answer from all there is, or from one modality alone.
-VIEWS = ("fusion", "expression", "structure")
 
 
 @dataclasses.dataclass(frozen=True)

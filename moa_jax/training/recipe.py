@@ -11,16 +11,16 @@ import numpy as np
 
 from moa_jax.data.examples import Examples, concatenate
 from moa_jax.data.graph_arrays import graph_arrays
+from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
 from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.expert_scales import fit_expert_scales
 from moa_jax.training.fit import Run, validation_curve
 from moa_jax.training.fusion_task import make_fusion_task
-from moa_jax.training.predictor import VIEWS, Predictor
+from moa_jax.training.predictor import Predictor
 from moa_jax.training.sharding import replicate
 from moa_jax.training.task import Views
 
-EXPERTS = ("expression", "structure", "joint")
 # Subfolder of the run that chooses the number of steps.
 SELECTION = "selection"
 
@@ -91,22 +91,24 @@ def fit_fusion(
         nothing = np.zeros(validation.labels.shape)
         return FusionFit(predictor, dict.fromkeys(VIEWS, nothing), {}, {view: [] for view in VIEWS})
     chosen = run(config, train, validation, workdir / SELECTION).train()
-    scales = fit_expert_scales(chosen, validation)
+    scales = fit_expert_scales(chosen, validation, prior_strength=config.scale_prior)
     step, score = chosen.progress.best_step, chosen.progress.best_score
     say(
         f"validation macro AUPRC {score:.3f} at step {step}; scales of the experts: "
-        "expression {:.2f}, structure {:.2f}, joint {:.2f}".format(*scales)
+        + ", ".join(f"{expert} {scale:.2f}" for expert, scale in scales["fusion"].items())
     )
     final = ml_collections.ConfigDict(config.to_dict())
-    final.expert_scales = scales
-    given = replicate(dict(chosen.task.given_params(final)), chosen.mesh)
-    scaled = dataclasses.replace(chosen, params={**chosen.params, **given})
+    for view, of_view in scales.items():
+        final.expert_scales[view].update(of_view)
+    rows = [list(scales[view].values()) for view in VIEWS]
+    given = {"expert_scales": np.asarray(rows, np.float32)}
+    scaled = dataclasses.replace(chosen, params={**chosen.params, **replicate(given, chosen.mesh)})
     return FusionFit(
         predictor=run(final, concatenate(train, validation), None, workdir).train(num_steps=step),
         validation_probs=scaled.predict(validation),
         choices={
             "best_step": step,
-            "expert_scales": dict(zip(EXPERTS, scales, strict=True)),
+            "expert_scales": scales,
         },
         curves={view: validation_curve(workdir / SELECTION, view) for view in VIEWS},
     )

@@ -10,7 +10,6 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import ml_collections
-import numpy as np
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
@@ -26,8 +25,9 @@ class TrainState:
 
     Attributes:
       step: number of updates done.
-      params: parameters.
-      ema_params: exponential moving average of the parameters, used to predict.
+      params: parameters that are trained.
+      ema_params: their exponential moving average, used to predict.
+      given: parameters that stay as they are; see `Task.given_params`.
       opt_state: state of the optimiser.
       rng: key of the run; a step uses `fold_in(rng, step)`.
     """
@@ -35,8 +35,14 @@ class TrainState:
     step: Any
     params: Any
     ema_params: Any
+    given: Any
     opt_state: Any
     rng: Any
+
+    @property
+    def predicting(self) -> dict[str, Any]:
+        """All parameters as the model takes them to predict."""
+        return {**self.ema_params, **self.given}
 
 
 def initial_state(
@@ -45,13 +51,15 @@ def initial_state(
     batch: Batch,
     graph: GraphArrays,
     mesh: jax.sharding.Mesh,
+    *,
+    given: Mapping[str, Any],
 ) -> TrainState:
     """The state before the first step, replicated on the mesh; `batch` gives the shapes.
 
-    Parameters that the configuration gives (`Task.given_params`) start at its values.
+    Parameters that the task gives (`given`, see `Task.given_params`) take no part in training.
     """
     init = _make_init(task, config.training.optimiser, config.training.num_steps, mesh)
-    return init(jax.random.key(config.seed), task.given_params(config), batch, graph)
+    return init(jax.random.key(config.seed), given, batch, graph)
 
 
 @functools.lru_cache(maxsize=32)
@@ -60,19 +68,19 @@ def _make_init(
     config: ml_collections.FrozenConfigDict,
     num_steps: int,
     mesh: jax.sharding.Mesh,
-) -> Callable[[Array, Mapping[str, np.ndarray], Batch, GraphArrays], TrainState]:
+) -> Callable[[Array, Mapping[str, Any], Batch, GraphArrays], TrainState]:
     """Builds the jitted initialisation; runs of one task share it, as they share their steps."""
     optimiser = make_optimiser(config, num_steps)
 
-    def init(
-        rng: Array, given: Mapping[str, Array], batch: Batch, graph: GraphArrays
-    ) -> TrainState:
+    def init(rng: Array, given: Mapping[str, Any], batch: Batch, graph: GraphArrays) -> TrainState:
         init_rng, run_rng = jax.random.split(rng)
-        params = {**task.model.init(init_rng, batch, graph, train=False)["params"], **given}
+        drawn = task.model.init(init_rng, batch, graph, train=False).get("params", {})
+        params = {name: value for name, value in drawn.items() if name not in given}
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
             ema_params=jax.tree.map(jnp.copy, params),
+            given=dict(given),
             opt_state=optimiser.init(params),
             rng=run_rng,
         )
@@ -94,9 +102,11 @@ def make_train_step(
         state: TrainState, batch: Batch, graph: GraphArrays
     ) -> tuple[TrainState, dict[str, Array]]:
         rng = jax.random.fold_in(state.rng, state.step)
-        (loss, parts), grads = jax.value_and_grad(task.loss, has_aux=True)(
-            state.params, batch, graph, rng
-        )
+
+        def loss_of(trained: Any) -> tuple[Array, dict[str, Array]]:
+            return task.loss({**trained, **state.given}, batch, graph, rng)
+
+        (loss, parts), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
         count = jnp.sum(jnp.where(batch.example_mask, batch.weight, 0.0))
         loss, parts, grads = jax.tree.map(lambda total: total / count, (loss, parts, grads))
         updates, opt_state = optimiser.update(grads, state.opt_state, state.params)

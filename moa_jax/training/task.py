@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from moa_jax.data.examples import Examples
-from moa_jax.data.features import FeatureSpec
+from moa_jax.data.features import EncodedExamples, FeatureSpec
 from moa_jax.schemas import Batch, GraphArrays
 
 # What a network says of some examples: view -> one row per example.
@@ -57,9 +57,22 @@ class Task(abc.ABC):
     ) -> dict[str, Float[Array, "batch column"]]:
         """What the trained network says of a batch."""
 
-    def given_params(self, config: ml_collections.ConfigDict) -> Mapping[str, np.ndarray]:
-        """Parameters whose first value is the configuration's."""
-        del config
+    @property
+    def is_trained(self) -> bool:
+        """Whether anything is left to train beside the given parameters."""
+        return True
+
+    def given_params(
+        self, config: ml_collections.ConfigDict, train: EncodedExamples, features: FeatureSpec
+    ) -> Mapping[str, Any]:
+        """Parameters that are computed at once instead of being trained in steps.
+
+        Args:
+          config: the run's configuration.
+          train: the training examples.
+          features: their vocabularies and scales.
+        """
+        del config, train, features
         return {}
 
     def fit_read_out(self, known: Examples, views_of_known: Callable[[], Views]) -> ReadOut:

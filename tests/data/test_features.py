@@ -87,8 +87,9 @@ def test_other_molecular_features_are_refused(spec):
         FeatureSpec.from_json(values)
 
 
-def test_without_expression_nothing_can_be_fitted():
+def test_without_expression_genes_are_left_as_they_are():
     train = make_raw_examples(4)
     nothing = dataclasses.replace(train, has_expression=np.zeros(4, bool))
-    with pytest.raises(InputError, match="no training example has an expression signature"):
-        fit_features(nothing, make_gene_table())
+    spec = fit_features(nothing, make_gene_table())
+    np.testing.assert_array_equal(spec.mean, 0.0)
+    np.testing.assert_array_equal(spec.scale, 1.0)

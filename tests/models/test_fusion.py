@@ -1,14 +1,16 @@
 """The fusion model honours its masks and does not care how things are stored."""
 
 import dataclasses
+import operator
 
 import jax
 import numpy as np
 import pytest
 
+from moa_jax.models.fusion import EXPERTS, NETWORKS, VIEWS
 from moa_jax.schemas import GraphArrays
 from tests import synthetic
-from tests.synthetic import batch_of, make_graph, make_model, replace
+from tests.synthetic import batch_of, make_given, make_graph, make_model, replace
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
@@ -27,14 +29,16 @@ def model():
 def params(model):
     """Random parameters everywhere: heads that start at zero would hide mistakes."""
     params = initialise(model)
+    assert not set(make_given()) & set(params)
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(1), len(leaves))
-    return tree.unflatten(
+    drawn = tree.unflatten(
         [
             leaf + 0.3 * jax.random.normal(key, leaf.shape)
             for key, leaf in zip(keys, leaves, strict=True)
         ]
     )
+    return {**drawn, **make_given()}
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +49,18 @@ def run(model, params):
     return lambda batch, graph=None, params=params: apply(params, batch, graph or make_graph())
 
 
-def assert_same(left, right, fields=("logits", "fused", "node_attention")):
+def assert_same(left, right, fields=("logits", "state.fused", "state.node_attention")):
     for field in fields:
-        np.testing.assert_allclose(
-            getattr(left, field), getattr(right, field), err_msg=field, **TOLERANCE
-        )
+        get = operator.attrgetter(field)
+        np.testing.assert_allclose(get(left), get(right), err_msg=field, **TOLERANCE)
 
 
 def test_a_fresh_model_says_nothing(model):
     apply = jax.jit(model.apply, static_argnames="train")
-    output = apply({"params": initialise(model)}, batch_of(), make_graph(), train=False)
-    np.testing.assert_array_equal(output.logits, 0.0)
+    params = {**initialise(model), **make_given()}
+    output = apply({"params": params}, batch_of(), make_graph(), train=False)
+    for expert in NETWORKS:
+        np.testing.assert_array_equal(output.experts[expert], 0.0)
 
 
 def test_masked_expression_has_no_influence(run):
@@ -66,7 +71,7 @@ def test_masked_expression_has_no_influence(run):
     changed = replace(masked, expression=batch.expression + noise)
     assert_same(run(masked), run(changed))
     assert np.abs(run(batch).logits - run(changed).logits)[~mask].max() > 1e-3
-    np.testing.assert_array_equal(run(masked).node_attention[~mask], 0.0)
+    np.testing.assert_array_equal(run(masked).state.node_attention[~mask], 0.0)
 
 
 def test_masked_structure_has_no_influence(run):
@@ -79,10 +84,16 @@ def test_masked_structure_has_no_influence(run):
         atom_features=batch.molecules.atom_features + 50.0 * owner_masked[..., None],
     )
     fingerprint = np.where(mask[:, None], batch.fingerprint, 1 - batch.fingerprint)
-    changed = replace(masked, molecules=molecules, fingerprint=fingerprint.astype(np.float32))
-    assert_same(run(masked), run(changed), ("logits", "fused", "node_attention", "atom_attention"))
+    changed = replace(
+        masked,
+        molecules=molecules,
+        fingerprint=fingerprint.astype(np.float32),
+        substructures=np.where(mask[:, None], batch.substructures, np.uint8(9)),
+    )
+    fields = ("logits", "state.fused", "state.node_attention", "state.atom_attention")
+    assert_same(run(masked), run(changed), fields)
     np.testing.assert_array_equal(
-        np.asarray(run(masked).atom_attention)[np.asarray(owner_masked)], 0.0
+        np.asarray(run(masked).state.atom_attention)[np.asarray(owner_masked)], 0.0
     )
 
 
@@ -113,7 +124,7 @@ def test_padding_atoms_and_bonds_have_no_influence(run):
             owner=np.where(molecules.atom_mask, molecules.owner, 2),
         ),
     )
-    assert_same(run(batch), run(changed), ("logits", "fused", "atom_attention"))
+    assert_same(run(batch), run(changed), ("logits", "state.fused", "state.atom_attention"))
 
 
 def test_shards_change_nothing(run):
@@ -130,9 +141,9 @@ def test_examples_do_not_see_each_other(run):
 def test_attention_is_a_distribution(run):
     batch = batch_of()
     output = run(batch)
-    np.testing.assert_allclose(output.node_attention.sum(-1), 1.0, **TOLERANCE)
+    np.testing.assert_allclose(output.state.node_attention.sum(-1), 1.0, **TOLERANCE)
     per_owner = jax.ops.segment_sum(
-        output.atom_attention[0], batch.molecules.owner[0], num_segments=8
+        output.state.atom_attention[0], batch.molecules.owner[0], num_segments=8
     )
     expected = np.repeat(batch.structure_mask[:, None].astype(float), 2, axis=1)
     np.testing.assert_allclose(per_owner, expected, **TOLERANCE)
@@ -182,16 +193,38 @@ def test_relabelled_nodes_give_the_same_answer(run, params):
     knowledge["term"] = knowledge["term"][np.argsort(terms)]
     batch = batch_of()
     assert_same(
-        run(batch), run(batch, changed, {**params, "knowledge": knowledge}), ("logits", "fused")
+        run(batch),
+        run(batch, changed, {**params, "knowledge": knowledge}),
+        ("logits", "state.fused"),
     )
 
 
 def test_the_answer_is_the_scaled_product_of_the_experts(run, params):
-    batch, scales = batch_of(), np.asarray(params["expert_scales"])
+    """Each view has its own scales; an expert whose modality is masked has no say."""
+    batch = batch_of()
+    expression = np.arange(8) % 4 != 0
+    batch = replace(batch, expression_mask=expression)
+    structure = np.asarray(batch.structure_mask)
     output = run(batch)
-    expected = (
-        scales[0] * output.expression_logits
-        + scales[1] * np.where(batch.structure_mask[:, None], output.structure_logits, 0.0)
-        + scales[2] * output.joint_logits
+    views = [
+        "fusion" if both == neither else "expression" if both else "structure"
+        for both, neither in zip(expression, structure, strict=True)
+    ]
+    assert set(views) == set(VIEWS)
+    rows = np.asarray(params["expert_scales"])[[VIEWS.index(view) for view in views]]
+    reads = {"signature": expression, "molecule": structure, "joint": np.ones(8, bool)}
+    reads |= {"signature_kernel": expression, "structure_kernel": structure}
+    expected = sum(
+        (rows[:, place] * reads[expert])[:, None] * np.asarray(output.experts[expert])
+        for place, expert in enumerate(EXPERTS)
     )
     np.testing.assert_allclose(output.logits, expected, **TOLERANCE)
+
+
+def test_kernels_alone_need_no_network(params):
+    model = make_model(experts=("structure_kernel", "signature_kernel"))
+    kept = {**make_given(), "expert_scales": np.ones((3, 2), np.float32)}
+    apply = jax.jit(model.apply, static_argnames="train")
+    output = apply({"params": kept}, batch_of(), make_graph(), train=False)
+    assert output.state is None
+    assert set(output.experts) == {"structure_kernel", "signature_kernel"}

@@ -19,12 +19,13 @@ from moa_jax.baselines.fusion import Fusion
 from moa_jax.baselines.interface import FittedMethod
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.models.fusion import VIEWS
 from moa_jax.schemas import InputError
 from moa_jax.training.expert_scales import SCALE_BOUNDS, fit_expert_scales
 from moa_jax.training.fit import Run
 from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.metric_writer import read_metrics
-from moa_jax.training.predictor import VIEWS, load_predictor
+from moa_jax.training.predictor import load_predictor
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
 
 GRAPH = make_knowledge_graph()
@@ -49,6 +50,20 @@ def assert_equal_trees(left, right):
     jax.tree.map(np.testing.assert_array_equal, left, right)
 
 
+def as_rows(scales, experts=None):
+    """View -> expert -> scale as the model's array."""
+    rows = [[scales[view][name] for name in experts or scales[view]] for view in VIEWS]
+    return np.asarray(rows, np.float32)
+
+
+def fit_scales(predictor, validation):
+    return fit_expert_scales(predictor, validation, prior_strength=tiny_config().scale_prior)
+
+
+def true_moas():
+    return make_raw_examples().labels.argmax(1)
+
+
 def test_a_small_set_is_learned_by_heart(tmp_path):
     run = make_run(
         tmp_path,
@@ -63,9 +78,8 @@ def test_a_small_set_is_learned_by_heart(tmp_path):
     )
     predictor = run.train()
     probs = predictor.predict(make_raw_examples())
-    right = make_raw_examples().labels.argmax(1)
-    assert (probs["fusion"].argmax(1) == right).all()
-    assert (probs["expression"].argmax(1) == right).mean() > 0.9
+    assert (probs["fusion"].argmax(1) == true_moas()).all()
+    assert (probs["expression"].argmax(1) == true_moas()).mean() > 0.9
     losses = [line["loss"] for line in read_metrics(tmp_path / "metrics.jsonl")]
     assert losses[-1] < 0.2 * losses[0]
 
@@ -163,7 +177,7 @@ def test_the_recipe_refits_on_all_compounds_with_the_chosen_steps_and_scales(rec
     everything = np.concatenate([train.expression, validation.expression])
     np.testing.assert_allclose(predictor.features.mean, everything.mean(0), rtol=1e-5)
     np.testing.assert_allclose(
-        predictor.params["expert_scales"], fit_expert_scales(selection, validation), rtol=1e-5
+        predictor.params["expert_scales"], as_rows(fit_scales(selection, validation)), rtol=1e-5
     )
 
 
@@ -173,9 +187,9 @@ def test_a_fusion_method_shows_how_it_was_chosen(recipe):
     for view, method in fitted.items():
         assert isinstance(method, FittedMethod)
         report = json.loads(json.dumps(dict(method.report)))
-        scales = list(report["expert_scales"].values())
-        np.testing.assert_allclose(scales, fit_expert_scales(selection, validation))
-        params = {**selection.params, "expert_scales": np.asarray(scales, np.float32)}
+        scales = as_rows(report["expert_scales"])
+        np.testing.assert_allclose(scales, as_rows(fit_scales(selection, validation)))
+        params = {**selection.params, "expert_scales": scales}
         expected = dataclasses.replace(selection, params=params).predict(validation)[view]
         np.testing.assert_allclose(method.validation_probs, expected, rtol=1e-5)
         assert report["best_step"] == selection.progress.best_step
@@ -201,28 +215,68 @@ def test_without_validation_compounds_nothing_is_chosen(tmp_path):
 def test_the_scales_are_not_trained(uninterrupted):
     np.testing.assert_array_equal(
         uninterrupted[1].params["expert_scales"],
-        np.asarray(tiny_config().expert_scales, np.float32),
+        as_rows(tiny_config().expert_scales, tiny_config().model.experts),
     )
+
+
+def test_a_model_of_kernels_alone_is_solved_at_once(tmp_path):
+    """Nothing is trained: the first checkpoint is the last, and a second start restores it."""
+    kernels = ("signature_kernel", "structure_kernel")
+    predictor = make_run(tmp_path, model={"experts": kernels}).train()
+    assert predictor.progress.best_step == 0
+    assert set(predictor.params) == {*kernels, "expert_scales"}
+    lines = read_metrics(tmp_path / "metrics.jsonl")
+    assert [line["step"] for line in lines] == [0]
+    assert predictor.progress.best_score == lines[0]["validation/fusion/macro_auprc"]
+    examples = make_raw_examples(10, seed=2)
+    again = make_run(tmp_path, model={"experts": kernels}).train()
+    for view, probs in predictor.predict(examples).items():
+        np.testing.assert_array_equal(again.predict(examples)[view], probs)
+    assert (predictor.predict(make_raw_examples())["fusion"].argmax(1) == true_moas()).mean() > 0.9
+
+
+def test_kernels_do_not_change_while_networks_are_trained(uninterrupted):
+    run = make_run(uninterrupted[0])
+    given = run.initial_state().given
+    params = uninterrupted[1].params
+    assert_equal_trees({name: params[name] for name in given}, given)
+
+
+@pytest.mark.parametrize(
+    ("experts", "sentence"),
+    [
+        (("signature", "oracle"), "model.experts names oracle; the experts are signature, "),
+        ((), "expected one or more, each once"),
+        (("joint", "joint"), "expected one or more, each once"),
+    ],
+)
+def test_experts_that_cannot_be_are_refused(tmp_path, experts, sentence):
+    with pytest.raises(InputError, match=sentence):
+        make_run(tmp_path, model={"experts": experts})
+
+
+def test_a_strong_prior_keeps_the_scales(uninterrupted):
+    predictor, validation = uninterrupted[1], make_raw_examples(12, seed=1)
+    kept = fit_expert_scales(predictor, validation, prior_strength=1e9)
+    np.testing.assert_allclose(as_rows(kept), predictor.params["expert_scales"], rtol=1e-3)
 
 
 def test_fitted_scales_are_a_minimum_of_the_validation_loss(uninterrupted):
     predictor, validation = uninterrupted[1], make_raw_examples(12, seed=1)
-    best = np.array(fit_expert_scales(predictor, validation))
+    best = as_rows(fit_expert_scales(predictor, validation, prior_strength=0.0))
 
-    def loss(scales):
+    def loss(scales, view):
         params = {**predictor.params, "expert_scales": jax.numpy.asarray(scales)}
-        probs = dataclasses.replace(predictor, params=params).predict(validation)
-        total = 0.0
-        for view in probs.values():
-            pooled, labels, _ = pool_by_compound(view, validation.labels, validation.groups)
-            total += log_loss(labels.argmax(1), pooled, labels=range(labels.shape[1]))
-        return total
+        probs = dataclasses.replace(predictor, params=params).predict(validation)[view]
+        pooled, labels, _ = pool_by_compound(probs, validation.labels, validation.groups)
+        return log_loss(labels.argmax(1), pooled, labels=range(labels.shape[1]))
 
-    for expert in range(3):
-        for factor in (0.8, 1.25):
-            moved = best.copy()
-            moved[expert] = np.clip(moved[expert] * factor, *SCALE_BOUNDS)
-            assert loss(moved) >= loss(best) - 1e-5
+    for row, view in enumerate(VIEWS):
+        for expert in range(best.shape[1]):
+            for factor in (0.8, 1.25):
+                moved = best.copy()
+                moved[row, expert] = np.clip(moved[row, expert] * factor, *SCALE_BOUNDS)
+                assert loss(moved, view) >= loss(best, view) - 1e-5
 
 
 def test_another_number_of_devices_restores_the_same_answers(uninterrupted):
@@ -236,11 +290,13 @@ def test_another_number_of_devices_restores_the_same_answers(uninterrupted):
 
 
 def loss_and_gradients(run):
+    state = run.initial_state()
+
     def loss(params, batch, graph):
+        params = {**params, **state.given}
         output = run.task.model.apply({"params": params}, batch, graph, train=False)
         return run.task.loss_of(output, batch)[0]
 
-    state = run.initial_state()
     noise = jax.random.normal(jax.random.key(5), (200_000,))
     params = jax.tree.map(
         lambda leaf: leaf + 0.1 * noise[: leaf.size].reshape(leaf.shape), state.params

@@ -1,0 +1,142 @@
+"""Experts that compare an example with reference examples whose MoAs are known.
+
+Each is kernel ridge regression (Saunders 1998): `logits = kernel(example, references) @
+coefficients`. Its parameters are not trained in steps: `training.kernel_ridge` solves for them,
+and they travel with the checkpoint like all others.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, UInt8
+
+# Counts from which a substructure is told from one that occurs less often.
+COUNT_LEVELS = (1, 2, 4)
+
+
+def signature_kernel(
+    signatures: Float[Array, "m gene"],
+    gene_mask: Bool[Array, "m gene"],
+    references: Float[Array, "n gene"],
+    *,
+    width: float,
+) -> Float[Array, "m n"]:
+    """`exp(width * (cosine - 1))` of every signature with every reference.
+
+    A Gaussian kernel on the unit sphere. The cosine is over the genes that a signature measures;
+    one without any has cosine 0 to all.
+    """
+    signatures = jnp.where(gene_mask, signatures, 0.0)
+    mask = gene_mask.astype(references.dtype)
+    product = jnp.matmul(signatures, references.T, precision="highest")
+    squares = jnp.sum(signatures**2, axis=1)[:, None] * jnp.matmul(
+        mask, (references**2).T, precision="highest"
+    )
+    known = squares > 0
+    cosine = jnp.where(known, product, 0.0) / jnp.sqrt(jnp.where(known, squares, 1.0))
+    return jnp.exp(width * (cosine - 1.0))
+
+
+def structure_kernel(
+    counts: UInt8[Array, "m substructure"],
+    references: UInt8[Array, "n substructure"],
+    *,
+    views: tuple[int, ...],
+) -> Float[Array, "m n"]:
+    """Tanimoto similarity of substructure counts, averaged over views.
+
+    Sum of the smaller over sum of the larger counts (Ralaivola 2005, MinMax kernel), of counts as
+    far as `COUNT_LEVELS` tell them apart; 0 in a view where neither has a substructure.
+
+    Args:
+      counts: substructure counts.
+      references: those of the references.
+      views: number of columns of each view, in order.
+    """
+    total, start = 0.0, 0
+    for size in views:
+        columns = slice(start, start + size)
+        ours, theirs = _levels(counts[:, columns]), _levels(references[:, columns])
+        shared = jnp.matmul(ours, theirs.T, precision="highest")
+        either = ours.sum(axis=1)[:, None] + theirs.sum(axis=1)[None, :] - shared
+        total += shared / jnp.maximum(either, 1.0)
+        start += size
+    return total / len(views)
+
+
+def _levels(counts: UInt8[Array, "m column"]) -> Float[Array, "m level_column"]:
+    """1 where a count reaches a level, so that a product counts the smaller of two."""
+    return jnp.concatenate([counts >= level for level in COUNT_LEVELS], axis=1).astype(jnp.float32)
+
+
+def centred(
+    expression: Float[Array, "batch gene"],
+    cell_line: Int[Array, " batch"],
+    gene_scale: Float[Array, " gene"],
+    offsets: Float[Array, "cell_line gene"],
+) -> Float[Array, "batch gene"]:
+    """Standardised signatures back on the scale of the release, less what is usual in a cell line.
+
+    Args:
+      expression: standardised signatures.
+      cell_line: row of the vocabulary.
+      gene_scale: standard deviation by which the genes were divided.
+      offsets: mean standardised signature of each cell line of the vocabulary.
+    """
+    return (expression - offsets[cell_line]) * gene_scale
+
+
+class SignatureKernel(nn.Module):
+    """Kernel ridge regression on signatures, centred within their cell line.
+
+    Attributes:
+      num_moas: size of the output.
+      width: see `signature_kernel`.
+    """
+
+    num_moas: int
+    width: float
+
+    @nn.compact
+    def __call__(
+        self,
+        expression: Float[Array, "batch gene"],
+        gene_mask: Bool[Array, "batch gene"],
+        cell_line: Int[Array, " batch"],
+    ) -> Float[Array, "batch moa"]:
+        """Evidence for each MoA; zeros before the parameters are there."""
+        if self.is_initializing():
+            return jnp.zeros((len(expression), self.num_moas))
+        given = {
+            name: self.get_variable("params", name)
+            for name in ("gene_scale", "offsets", "references", "coefficients")
+        }
+        kernel = signature_kernel(
+            centred(expression, cell_line, given["gene_scale"], given["offsets"]),
+            gene_mask,
+            given["references"],
+            width=self.width,
+        )
+        return jnp.matmul(kernel, given["coefficients"], precision="highest")
+
+
+class StructureKernel(nn.Module):
+    """Kernel ridge regression on substructure counts.
+
+    Attributes:
+      num_moas: size of the output.
+      views: see `structure_kernel`.
+    """
+
+    num_moas: int
+    views: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, counts: UInt8[Array, "batch substructure"]) -> Float[Array, "batch moa"]:
+        """Evidence for each MoA; zeros before the parameters are there."""
+        if self.is_initializing():
+            return jnp.zeros((len(counts), self.num_moas))
+        references = self.get_variable("params", "references")
+        kernel = structure_kernel(counts, references, views=self.views)
+        return jnp.matmul(kernel, self.get_variable("params", "coefficients"), precision="highest")

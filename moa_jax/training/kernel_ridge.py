@@ -1,0 +1,122 @@
+"""The kernel experts' parameters, solved for in closed form."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.linalg
+import ml_collections
+import numpy as np
+from jaxtyping import Array, Float, Float32, Int
+
+from moa_jax.data.features import EncodedExamples, FeatureSpec
+from moa_jax.models.kernel_experts import centred, signature_kernel, structure_kernel
+
+
+def fit_signature_kernel(
+    train: EncodedExamples,
+    features: FeatureSpec,
+    config: ml_collections.ConfigDict,
+    *,
+    width: float,
+    seed: int,
+) -> dict[str, Array | np.ndarray]:
+    """Parameters of `models.kernel_experts.SignatureKernel`.
+
+    Args:
+      train: training examples; those without expression take no part.
+      features: their vocabularies and scales.
+      config: `ridge`, `balance_power`, `max_references`.
+      width: see `signature_kernel`.
+      seed: chooses the references where there are more examples than may be.
+    """
+    rows = _reference_rows(np.flatnonzero(train.has_expression), config.max_references, seed)
+    expression, cell_line = train.expression[rows], train.cell_line[rows]
+    offsets = np.zeros((len(features.cell_lines), expression.shape[1]), np.float32)
+    # The first is the unknown cell line, in which nothing is usual but the overall mean.
+    for line in range(1, len(offsets)):
+        of_line = train.expression[train.has_expression & (train.cell_line == line)]
+        if len(of_line):
+            offsets[line] = of_line.mean(axis=0)
+    centre = centred(*map(jnp.asarray, (expression, cell_line, features.scale, offsets)))
+    references = jnp.where(train.gene_mask, centre, 0.0)
+    mask = jnp.broadcast_to(train.gene_mask, references.shape)
+    kernel = signature_kernel(references, mask, references, width=width)
+    return {
+        "gene_scale": features.scale,
+        "offsets": offsets,
+        "references": references,
+        "coefficients": _solve(kernel, train.labels[rows], _balance(train, rows, config), config),
+    }
+
+
+def fit_structure_kernel(
+    train: EncodedExamples,
+    config: ml_collections.ConfigDict,
+    *,
+    views: tuple[int, ...],
+    seed: int,
+) -> dict[str, Array | np.ndarray]:
+    """Parameters of `models.kernel_experts.StructureKernel`; each structure counts once.
+
+    Args:
+      train: training examples; those without structure take no part.
+      config: `ridge`, `balance_power`, `max_references`.
+      views: number of columns of each view of the substructure counts.
+      seed: chooses the references where there are more structures than may be.
+    """
+    known = np.flatnonzero(train.has_structure)
+    structures, first = np.unique(train.structure[known], return_index=True)
+    labels = np.zeros((len(train.substructures), train.labels.shape[1]), np.float32)
+    np.maximum.at(labels, train.structure[known], train.labels[known])
+    kept = _reference_rows(np.arange(len(structures)), config.max_references, seed)
+    structures, rows = structures[kept], known[first[kept]]
+    references = train.substructures[structures]
+    kernel = structure_kernel(jnp.asarray(references), jnp.asarray(references), views=views)
+    return {
+        "references": references,
+        "coefficients": _solve(kernel, labels[structures], _balance(train, rows, config), config),
+    }
+
+
+def _reference_rows(
+    rows: Int[np.ndarray, " row"], most: int, seed: int
+) -> Int[np.ndarray, " reference"]:
+    """All rows, or a random subset in their order where there are more than `most`."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+
+
+def _balance(
+    train: EncodedExamples, rows: Int[np.ndarray, " reference"], config: ml_collections.ConfigDict
+) -> Float[np.ndarray, " reference"]:
+    """Weight of each reference: mean over its MoAs of (structures with the MoA) ** -power."""
+    labels = np.zeros((len(train.substructures), train.labels.shape[1]), bool)
+    np.logical_or.at(labels, train.structure, train.labels > 0)
+    num_structures = np.maximum(labels.sum(axis=0), 1.0)
+    own = train.labels[rows] > 0
+    weight = (own * num_structures**-config.balance_power).sum(axis=1) / np.maximum(
+        own.sum(axis=1), 1
+    )
+    return weight / weight.mean()
+
+
+def _solve(
+    kernel: Float[Array, "n n"],
+    labels: Float32[np.ndarray, "n moa"],
+    weight: Float[np.ndarray, " n"],
+    config: ml_collections.ConfigDict,
+) -> Float[Array, "n moa"]:
+    target = labels - np.average(labels, axis=0, weights=weight)
+    noise = jnp.asarray(config.ridge / weight, kernel.dtype)
+    return _coefficients(kernel, noise, jnp.asarray(target, kernel.dtype))
+
+
+@jax.jit
+def _coefficients(
+    kernel: Float[Array, "n n"], noise: Float[Array, " n"], target: Float[Array, "n moa"]
+) -> Float[Array, "n moa"]:
+    """`(kernel + diag(noise))^-1 target`."""
+    factor = jax.scipy.linalg.cho_factor(kernel + jnp.diag(noise), lower=True)
+    return jax.scipy.linalg.cho_solve(factor, target)

@@ -1,0 +1,86 @@
+"""Kernels against slow definitions, and what they must not depend on."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from moa_jax.models.kernel_experts import COUNT_LEVELS, centred, signature_kernel, structure_kernel
+
+RNG = np.random.default_rng(0)
+
+
+def test_the_signature_kernel_is_gaussian_on_the_unit_sphere():
+    """exp(w (cos - 1)) = exp(-w/2 |a/|a| - b/|b||^2)."""
+    a, b = (RNG.normal(size=(rows, 7)).astype(np.float32) for rows in (4, 5))
+    kernel = signature_kernel(jnp.asarray(a), jnp.ones(a.shape, bool), jnp.asarray(b), width=1.7)
+    unit = [matrix / np.linalg.norm(matrix, axis=1, keepdims=True) for matrix in (a, b)]
+    distance = ((unit[0][:, None] - unit[1][None]) ** 2).sum(axis=2)
+    np.testing.assert_allclose(kernel, np.exp(-1.7 / 2 * distance), rtol=1e-5)
+
+
+def test_only_measured_genes_are_compared():
+    a, b = (RNG.normal(size=(3, 6)).astype(np.float32) for _ in range(2))
+    mask = np.array([True, True, False, True, False, True])
+    full = np.broadcast_to(mask, a.shape)
+    noisy = np.where(mask, a, 99.0).astype(np.float32)
+    kernel = signature_kernel(jnp.asarray(noisy), jnp.asarray(full), jnp.asarray(b), width=1.0)
+    expected = signature_kernel(
+        jnp.asarray(a[:, mask]), jnp.ones((3, 4), bool), jnp.asarray(b[:, mask]), width=1.0
+    )
+    np.testing.assert_allclose(kernel, expected, rtol=1e-5)
+
+
+def test_a_signature_without_genes_has_cosine_zero():
+    kernel = signature_kernel(
+        jnp.ones((1, 3)), jnp.zeros((1, 3), bool), jnp.ones((2, 3)), width=2.0
+    )
+    np.testing.assert_allclose(kernel, np.exp(-2.0), rtol=1e-6)
+
+
+def test_a_scaled_signature_is_the_same_signature():
+    a = jnp.asarray(RNG.normal(size=(2, 5)), jnp.float32)
+    ones = jnp.ones(a.shape, bool)
+    np.testing.assert_allclose(
+        signature_kernel(3.0 * a, ones, a, width=1.0),
+        signature_kernel(a, ones, a, width=1.0),
+        rtol=1e-5,
+    )
+
+
+def slow_minmax(a, b, views):
+    """Sum of smaller over sum of larger counts, of counts as far as the levels tell them apart."""
+    rank = lambda count: sum(int(count) >= level for level in COUNT_LEVELS)  # noqa: E731 (used twice)
+    values, start = [], 0
+    for size in views:
+        pairs = [
+            (rank(x), rank(y))
+            for x, y in zip(a[start : start + size], b[start : start + size], strict=True)
+        ]
+        either = sum(map(max, pairs))
+        values.append(sum(map(min, pairs)) / either if either else 0.0)
+        start += size
+    return np.mean(values)
+
+
+@pytest.mark.parametrize("views", [(9,), (4, 5), (2, 3, 4)])
+def test_the_structure_kernel_is_the_mean_tanimoto_of_the_views(views):
+    a = RNG.integers(0, 7, (5, 9), np.uint8) * (RNG.random((5, 9)) < 0.5).astype(np.uint8)
+    b = RNG.integers(0, 7, (3, 9), np.uint8)
+    a[2] = 0
+    kernel = structure_kernel(jnp.asarray(a), jnp.asarray(b), views=views)
+    expected = [[slow_minmax(x, y, views) for y in b] for x in a]
+    np.testing.assert_allclose(kernel, expected, rtol=1e-6)
+    own = structure_kernel(jnp.asarray(b), jnp.asarray(b), views=views)
+    np.testing.assert_allclose(np.diag(own), 1.0, rtol=1e-6)
+    assert np.linalg.eigvalsh(own).min() > -1e-6
+
+
+def test_centring_takes_away_what_is_usual_in_the_cell_line():
+    expression = jnp.asarray([[1.0, 2.0], [1.0, 2.0]])
+    centre = centred(
+        expression,
+        jnp.asarray([0, 1]),
+        jnp.asarray([10.0, 1.0]),
+        jnp.asarray([[0.0, 0.0], [0.5, 3.0]]),
+    )
+    np.testing.assert_allclose(centre, [[10.0, 2.0], [5.0, -1.0]])

@@ -1,0 +1,97 @@
+"""The closed form against scikit-learn, and what enters it."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+from sklearn.kernel_ridge import KernelRidge
+
+from moa_jax.data.features import encode, fit_features
+from moa_jax.models.kernel_experts import signature_kernel, structure_kernel
+from moa_jax.training.kernel_ridge import fit_signature_kernel, fit_structure_kernel
+from tests.synthetic import make_gene_table, make_raw_examples
+
+VIEWS = (1024,) * 6 + (167,)
+
+
+def settings(**overrides):
+    values = {"ridge": 0.2, "balance_power": 0.0, "max_references": 1000}
+    return ml_collections.ConfigDict(values | overrides)
+
+
+@pytest.fixture(scope="module")
+def train():
+    return make_raw_examples(30)
+
+
+@pytest.fixture(scope="module")
+def spec(train):
+    return fit_features(train, make_gene_table())
+
+
+def test_signature_coefficients_are_kernel_ridge_regression(train, spec):
+    encoded = encode(train, spec)
+    given = fit_signature_kernel(encoded, spec, settings(), width=1.3, seed=0)
+    kernel = signature_kernel(
+        given["references"],
+        jnp.ones(given["references"].shape, bool),
+        given["references"],
+        width=1.3,
+    )
+    target = train.labels - train.labels.mean(axis=0)
+    sklearn = KernelRidge(alpha=0.2, kernel="precomputed").fit(np.asarray(kernel), target)
+    np.testing.assert_allclose(given["coefficients"], sklearn.dual_coef_, rtol=1e-3, atol=1e-4)
+    # Centred within the cell line, on the scale of the release.
+    lines = train.table["cell_line"].to_numpy()
+    usual = np.stack([train.expression[lines == line].mean(axis=0) for line in lines])
+    np.testing.assert_allclose(given["references"], train.expression - usual, atol=1e-4)
+
+
+def test_structure_coefficients_count_each_structure_once(train, spec):
+    encoded = encode(train, spec)
+    given = fit_structure_kernel(encoded, settings(balance_power=1.0), views=VIEWS, seed=0)
+    smiles = sorted(set(train.smiles))
+    assert given["references"].shape == (len(smiles), sum(VIEWS))
+    labels = np.stack(
+        [
+            train.labels[[row for row, text in enumerate(train.smiles) if text == one]].max(axis=0)
+            for one in smiles
+        ]
+    )
+    weight = (labels / labels.sum(axis=0)).sum(axis=1) / labels.sum(axis=1)
+    weight /= weight.mean()
+    references = jnp.asarray(given["references"])
+    kernel = structure_kernel(references, references, views=VIEWS)
+    noisy = np.asarray(kernel) + np.diag(0.2 / weight)
+    target = labels - np.average(labels, axis=0, weights=weight)
+    np.testing.assert_allclose(
+        given["coefficients"], np.linalg.solve(noisy, target), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_examples_without_the_modality_take_no_part(train, spec):
+    has = np.arange(train.num_examples) % 3 > 0
+    partial = dataclasses.replace(
+        train,
+        has_expression=has,
+        smiles=tuple(None if row % 5 == 0 else text for row, text in enumerate(train.smiles)),
+    )
+    encoded = encode(partial, spec)
+    given = fit_signature_kernel(encoded, spec, settings(), width=1.0, seed=0)
+    assert len(given["references"]) == has.sum()
+    known = {text for text in partial.smiles if text is not None}
+    given = fit_structure_kernel(encoded, settings(), views=VIEWS, seed=0)
+    assert len(given["references"]) == len(known)
+
+
+def test_too_many_references_are_thinned_by_the_seed(train, spec):
+    encoded = encode(train, spec)
+    few = [
+        fit_signature_kernel(encoded, spec, settings(max_references=7), width=1.0, seed=seed)
+        for seed in (0, 0, 1)
+    ]
+    assert few[0]["references"].shape[0] == 7
+    np.testing.assert_array_equal(few[0]["references"], few[1]["references"])
+    assert not np.array_equal(few[0]["references"], few[2]["references"])
