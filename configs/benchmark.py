@@ -46,6 +46,7 @@ RANDOM = (
 NEURAL = (
     "expression_mlp",
     "string_gcn",
+    "visible_network",
     "contrastive_knn",
     "vae_knn",
     "vae_logistic",

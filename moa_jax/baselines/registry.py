@@ -22,6 +22,7 @@ from moa_jax.baselines.settings import AS_KNOWN, EXPRESSION, FUSION, STRUCTURE
 from moa_jax.baselines.similarity import CosineKnn
 from moa_jax.baselines.similarity_candidates import SIMILARITY_CANDIDATES
 from moa_jax.baselines.tuning import Tuned
+from moa_jax.baselines.visible import visible_network
 from moa_jax.schemas import InputError
 
 Candidates = Mapping[str, Learner]
@@ -41,6 +42,7 @@ FAMILIES: dict[str, Mapping[str, Candidates | InFolder]] = {
         **EXPRESSION,
         "expression_mlp": expression_mlp,
         "string_gcn": string_gcn,
+        "visible_network": visible_network,
         "contrastive_knn": contrastive_knn,
         "vae_knn": vae_knn,
         "vae_logistic": vae_logistic,
