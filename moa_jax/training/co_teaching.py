@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from moa_jax.schemas import Batch, GraphArrays
 from moa_jax.training.losses import masked_sum
-from moa_jax.training.robust_losses import RobustLoss
+from moa_jax.training.sigmoid_losses import RobustLoss
 from moa_jax.training.task import Task
 
 

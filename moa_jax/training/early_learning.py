@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from moa_jax.training.robust_losses import Known, Numbers, Ranged, between, cross_entropy
+from moa_jax.training.sigmoid_losses import Known, Numbers, Ranged, RobustLoss, between
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,10 +20,12 @@ class EarlyLearning(Ranged):
     it. They start at `EarlyLearning.FIRST_TARGET`, from where they pull nowhere.
 
     Attributes:
-      weight: of the regularisation, Liu's lambda; 0 is cross-entropy.
+      loss: what is regularised; cross-entropy in the paper.
+      weight: of the regularisation, Liu's lambda.
       momentum: what the targets keep in an update, Liu's beta.
     """
 
+    loss: RobustLoss
     weight: float = between(0.0)
     momentum: float = between(0.0, 1.0)
 
@@ -35,16 +37,16 @@ class EarlyLearning(Ranged):
     def __call__(
         self, logits: Numbers, labels: Numbers, label_mask: Known, targets: Numbers
     ) -> Float[Array, " batch"]:
-        """Loss of every example: `CE + weight log(1 - <p, t>)`, summed over known labels.
+        """Loss of every example: `loss + weight log(1 - <p, t>)`, summed over known labels.
 
         `<p, t>` is `p t + (1 - p) (1 - t)`, the agreement of two answers with the targets.
         No gradient flows into the targets, which `updated` moves.
         """
-        logits, labels = (jnp.where(label_mask, some, 0.0) for some in (logits, labels))
-        probs, targets = self._bounded(logits), jax.lax.stop_gradient(targets)
+        probs = self._bounded(jnp.where(label_mask, logits, 0.0))
+        targets = jax.lax.stop_gradient(targets)
         apart = jnp.log(probs * (1 - targets) + (1 - probs) * targets)
-        costs = cross_entropy(logits, labels) + self.weight * apart
-        return jnp.sum(jnp.where(label_mask, costs, 0.0), axis=-1)
+        pull = jnp.sum(jnp.where(label_mask, apart, 0.0), axis=-1)
+        return self.loss(logits, labels, label_mask) + self.weight * pull
 
     def updated(self, targets: Numbers, logits: Numbers) -> Numbers:
         """The targets after a step that saw their examples: `beta t + (1 - beta) p`."""

@@ -1,13 +1,10 @@
 """Losses that wrong labels mislead less, in their form for several labels (a sigmoid per MoA).
 
-Each was published for one label and a softmax. Here every MoA is a question of its own with the
-answers 1 and 0, and an example costs the sum over the MoAs whose label is known. Labels between 0
-and 1 are allowed. p is the sigmoid of a logit, y its label.
+Each was published for one label and a softmax; `sigmoid_losses` says what becomes of it here.
 """
 
 from __future__ import annotations
 
-import abc
 import dataclasses
 from typing import Any, ClassVar
 
@@ -15,94 +12,18 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from jaxtyping import Array, Bool, Float
 
 from moa_jax.schemas import InputError
-
-# Logits, labels or losses of every label.
-Numbers = Float[Array, "batch moa"]
-# The label is known.
-Known = Bool[Array, "batch moa"]
-
-
-def cross_entropy(logits: Numbers, targets: Numbers) -> Numbers:
-    """Binary cross-entropy `-t log p - (1 - t) log(1 - p)` of every logit, in nats."""
-    return jax.nn.softplus(logits) - targets * logits
-
-
-def between(lowest: float, highest: float = np.inf) -> Any:
-    """A field of a loss with the range that its value or values must lie in."""
-    return dataclasses.field(metadata={"range": (lowest, highest)})
-
-
-@dataclasses.dataclass(frozen=True)
-class Ranged:
-    """Settings of a loss; hashable, so that a task can hold them.
-
-    Raises:
-      InputError: a setting is out of its range.
-    """
-
-    NAME: ClassVar[str]
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            lowest, highest = field.metadata["range"]
-            value = getattr(self, field.name)
-            try:
-                numbers = np.asarray(value, np.float64)
-            except ValueError:
-                numbers = np.array(np.nan)
-            if not ((numbers >= lowest) & (numbers <= highest)).all():
-                raise InputError(
-                    f"the loss {self.NAME} has {field.name}={value}, "
-                    f"expected numbers from {lowest:g} to {highest:g}."
-                )
-
-    def _for_moas(self, name: str, *shapes: tuple[int, ...]) -> Float[np.ndarray, "..."]:
-        """A setting as an array, which must have one of some shapes.
-
-        Raises:
-          InputError: it has another.
-        """
-        values = np.asarray(getattr(self, name), np.float32)
-        if values.shape not in shapes:
-            raise InputError(
-                f"the loss {self.NAME} has {name} of shape {values.shape}, "
-                f"expected {' or '.join(map(str, shapes))}."
-            )
-        return values
-
-
-class RobustLoss(Ranged, abc.ABC):
-    """A loss of logits and labels alone."""
-
-    def __call__(
-        self, logits: Numbers, labels: Numbers, label_mask: Known
-    ) -> Float[Array, " batch"]:
-        """Loss of every example: the sum over MoAs whose label is known.
-
-        What stands in the others, logit or label, takes no part.
-        """
-        costs = self.costs(
-            jnp.where(label_mask, logits, 0.0), jnp.where(label_mask, labels, 0.0), label_mask
-        )
-        return jnp.sum(jnp.where(label_mask, costs, 0.0), axis=-1)
-
-    @abc.abstractmethod
-    def costs(self, logits: Numbers, labels: Numbers, label_mask: Known) -> Numbers:
-        """Loss of every label; both are 0 where `label_mask` is false."""
-
-
-@dataclasses.dataclass(frozen=True)
-class BinaryCrossEntropy(RobustLoss):
-    """The usual loss, which the others bend."""
-
-    NAME: ClassVar[str] = "binary_cross_entropy"
-
-    def costs(self, logits: Numbers, labels: Numbers, label_mask: Known) -> Numbers:
-        """See `cross_entropy`."""
-        return cross_entropy(logits, labels)
+from moa_jax.training.noise_correction import FlipCorrection, TransitionCorrection
+from moa_jax.training.sigmoid_losses import (
+    BinaryCrossEntropy,
+    Known,
+    Numbers,
+    RobustLoss,
+    WeightedPositives,
+    between,
+    cross_entropy,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,73 +181,6 @@ class HardBootstrapping(RobustLoss):
         return cross_entropy(logits, self.trust * labels + (1 - self.trust) * decided)
 
 
-@dataclasses.dataclass(frozen=True)
-class FlipCorrection(RobustLoss):
-    """Forward correction by a 2x2 noise matrix of each MoA (Patrini 2017, theorem 2).
-
-    Attributes:
-      false_positive: probability that a 0 is recorded as 1; one number, or one of each MoA.
-      false_negative: probability that a 1 is recorded as 0; likewise.
-    """
-
-    false_positive: float | tuple[float, ...] = between(0.0, 1.0)
-    false_negative: float | tuple[float, ...] = between(0.0, 1.0)
-
-    NAME: ClassVar[str] = "flip_correction"
-
-    def costs(self, logits: Numbers, labels: Numbers, label_mask: Known) -> Numbers:
-        """Cross-entropy of the label that is recorded, `P(1) = p (1 - fn) + (1 - p) fp`."""
-        log_p, log_not_p = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
-        moas = logits.shape[-1:]
-        gained = np.broadcast_to(self._for_moas("false_positive", (), moas), moas)
-        lost = np.broadcast_to(self._for_moas("false_negative", (), moas), moas)
-        recorded = jnp.logaddexp(log_p + _log(1 - lost), log_not_p + _log(gained))
-        missing = jnp.logaddexp(log_p + _log(lost), log_not_p + _log(1 - gained))
-        return -labels * recorded - (1 - labels) * missing
-
-
-@dataclasses.dataclass(frozen=True)
-class TransitionCorrection(RobustLoss):
-    """Forward correction by a transition matrix between MoAs (Patrini 2017, theorem 2).
-
-    Each MoA that an example has is recorded as some MoA, independently, so MoA j is recorded with
-    probability `1 - prod_i (1 - p_i T_ij)`. With one MoA per example that is Patrini's `T' p`.
-
-    Attributes:
-      transition: T, `T[i][j]` is the probability that i is recorded as j.
-    """
-
-    transition: tuple[tuple[float, ...], ...] = between(0.0, 1.0)
-
-    NAME: ClassVar[str] = "transition_correction"
-
-    def costs(self, logits: Numbers, labels: Numbers, label_mask: Known) -> Numbers:
-        """Cross-entropy of the MoAs that are recorded."""
-        num_moas = logits.shape[-1]
-        transition = self._for_moas("transition", (num_moas, num_moas))
-        log_p, log_not_p = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
-        moved = jax.nn.sigmoid(logits)[:, :, None] * transition
-        # log(1 - p T) by whichever form rounds less: p T near 1, or near 0.
-        near_one = jnp.logaddexp(log_not_p[:, :, None], log_p[:, :, None] + _log(1 - transition))
-        kept = jnp.where(moved > 0.5, near_one, jnp.log1p(-jnp.minimum(moved, 0.5)))
-        missing = jnp.sum(jnp.where(label_mask[:, :, None], kept, 0.0), axis=1)
-        # Where no MoA is in sight the product is 1 to the last bit.
-        recorded = jnp.log(jnp.maximum(-jnp.expm1(missing), jnp.finfo(logits.dtype).tiny))
-        return -labels * recorded - (1 - labels) * missing
-
-
-def uniform_transition(num_moas: int, rate: float) -> tuple[tuple[float, ...], ...]:
-    """T of labels that are wrong with probability `rate`, each other MoA as likely.
-
-    Args:
-      num_moas: how many MoAs there are, at least 2.
-      rate: probability of a wrong label.
-    """
-    matrix = np.full((num_moas, num_moas), rate / (num_moas - 1))
-    np.fill_diagonal(matrix, 1 - rate)
-    return tuple(map(tuple, matrix.tolist()))
-
-
 # Name -> loss, in the order of tables. `early_learning` needs more than a batch and stands apart.
 ROBUST_LOSSES: dict[str, type[RobustLoss]] = {
     loss.NAME: loss
@@ -346,7 +200,11 @@ ROBUST_LOSSES: dict[str, type[RobustLoss]] = {
 
 
 def make_loss(config: ml_collections.ConfigDict) -> RobustLoss:
-    """The loss of a configuration: `name`, one of `ROBUST_LOSSES`, and every setting of it.
+    """The loss of a configuration.
+
+    Args:
+      config: `name`, one of `ROBUST_LOSSES`; `positive_weight`, see `WeightedPositives`; and every
+        setting of the loss.
 
     Raises:
       InputError: there is no such loss, a setting is missing, unknown or out of its range.
@@ -358,21 +216,22 @@ def make_loss(config: ml_collections.ConfigDict) -> RobustLoss:
             f"the configuration's loss has name={name!r}, expected one of "
             f"{', '.join(ROBUST_LOSSES)}."
         )
-    expected = [field.name for field in dataclasses.fields(ROBUST_LOSSES[name])]
+    expected = [
+        "positive_weight",
+        *(field.name for field in dataclasses.fields(ROBUST_LOSSES[name])),
+    ]
     if sorted(settings) != sorted(expected):
         raise InputError(
             f"the configuration's loss {name} has the settings {', '.join(sorted(settings))}, "
             f"expected {', '.join(sorted(expected))}."
         )
-    return ROBUST_LOSSES[name](
-        **{
-            key: float(value) if isinstance(value, int) else value
-            for key, value in settings.items()
-        }
-    )
+    settings = {key: _floats(value) for key, value in settings.items()}
+    weight = settings.pop("positive_weight")
+    return WeightedPositives(ROBUST_LOSSES[name](**settings), weight)
 
 
-def _log(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Logarithms of probabilities, that of 0 too."""
-    with np.errstate(divide="ignore"):
-        return np.log(values)
+def _floats(value: Any) -> Any:
+    """The same with floats for whole numbers, in tuples too."""
+    if isinstance(value, tuple):
+        return tuple(map(_floats, value))
+    return float(value) if isinstance(value, int) else value

@@ -14,7 +14,7 @@ from moa_jax.data.features import encode, fit_features
 from moa_jax.models.expression_network import ExpressionMlp
 from moa_jax.training.co_teaching import CoTeachingTask, Twins, small_losses
 from moa_jax.training.losses import masked_sum
-from moa_jax.training.robust_losses import BinaryCrossEntropy
+from moa_jax.training.sigmoid_losses import BinaryCrossEntropy
 from tests.small_sets import gene_table, knowledge_graph, planted_examples
 
 GRAPH = no_graph(knowledge_graph(7))
@@ -111,9 +111,9 @@ def test_each_network_learns_from_what_the_other_keeps_and_shares_no_gradient(no
     gradient = gradient_of(some, params, noisy)
     kept = kept_rows(some, params, noisy)
     assert (kept[0] != kept[1]).any()
-    for own, other in (("first", 1), ("second", 0)):
+    for own, given in (("first", jnp.asarray(kept[1])), ("second", jnp.asarray(kept[0]))):
 
-        def alone(own_params, given=jnp.asarray(kept[other])):
+        def alone(own_params, given=given):
             logits = NETWORK.apply({"params": own_params}, noisy, GRAPH, train=False)
             losses = some.example_loss(logits, noisy.labels, noisy.label_mask)
             return masked_sum(losses, noisy.weight, given) * len(given) / given.sum()

@@ -10,21 +10,23 @@ import pytest
 
 from moa_jax.schemas import InputError
 from moa_jax.training.early_learning import EarlyLearning
+from moa_jax.training.noise_correction import (
+    FlipCorrection,
+    TransitionCorrection,
+    uniform_transition,
+)
 from moa_jax.training.robust_losses import (
     ROBUST_LOSSES,
     Asymmetric,
-    BinaryCrossEntropy,
-    FlipCorrection,
     Focal,
     GeneralisedCrossEntropy,
     HardBootstrapping,
     LabelSmoothing,
     SoftBootstrapping,
     SymmetricCrossEntropy,
-    TransitionCorrection,
     make_loss,
-    uniform_transition,
 )
+from moa_jax.training.sigmoid_losses import BinaryCrossEntropy, WeightedPositives
 
 BCE = BinaryCrossEntropy()
 THREE = uniform_transition(3, 0.3)
@@ -44,7 +46,7 @@ LOSSES = {
         TransitionCorrection(THREE),
     )
 }
-EARLY = EarlyLearning(3.0, 0.7)
+EARLY = EarlyLearning(BCE, 3.0, 0.7)
 P, Q = 0.8, 0.3  # Probabilities of the two logits below.
 
 
@@ -65,7 +67,8 @@ def early(logits, labels, label_mask):
     return EARLY(logits, labels, label_mask, jnp.full(logits.shape, 0.9))
 
 
-ALL = {**LOSSES, EARLY.NAME: early}
+WEIGHTED = WeightedPositives(GeneralisedCrossEntropy(0.7), 5.0)
+ALL = {**LOSSES, WEIGHTED.NAME: WEIGHTED, EARLY.NAME: early}
 
 
 def test_the_registry_holds_every_loss():
@@ -84,6 +87,7 @@ def test_the_registry_holds_every_loss():
         (Asymmetric(1.0, 4.0, 0.05), (1, 0), 0.0446287 + 0.00390625 * 0.2876821),
         # The negative lies below the margin.
         (Asymmetric(0.0, 2.0, 0.4), (1, 0), 0.2231436),
+        (WeightedPositives(BCE, 3.0), (1, 0), 3 * 0.2231436 + 0.3566749),
         # (1 - .8^.5 + 1 - .7^.5) / .5
         (GeneralisedCrossEntropy(0.5), (1, 0), 0.5378253),
         # .5 * .5798185 + 2 * 4 * (.2 + .3)
@@ -116,6 +120,7 @@ IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 @pytest.mark.parametrize(
     ("loss", "factor"),
     [
+        (WeightedPositives(BCE, 1.0), 1.0),
         (Focal(0.0, 0.5), 1.0),
         (Asymmetric(0.0, 0.0, 0.0), 1.0),
         (GeneralisedCrossEntropy(1e-6), 1.0),
@@ -125,7 +130,7 @@ IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
         (HardBootstrapping(1.0), 1.0),
         (FlipCorrection(0.0, 0.0), 1.0),
         (TransitionCorrection(IDENTITY), 1.0),
-        (lambda *args: EarlyLearning(0.0, 0.7)(*args, jnp.full((6, 3), 0.9)), 1.0),
+        (lambda *args: EarlyLearning(BCE, 0.0, 0.7)(*args, jnp.full((6, 3), 0.9)), 1.0),
     ],
 )
 def test_at_its_limit_a_loss_is_cross_entropy_with_its_gradient(loss, factor):
@@ -254,7 +259,7 @@ def test_large_logits_have_finite_losses_and_gradients(name, size):
 def test_early_learning_by_hand():
     # Log of 1 - <p, t>: .8 * .1 + .2 * .9 = .26 and .3 * .6 + .7 * .4 = .46.
     targets = jnp.array([[0.9, 0.4]])
-    found = one_of_two(lambda *args: EarlyLearning(3.0, 0.7)(*args, targets))
+    found = one_of_two(lambda *args: EarlyLearning(BCE, 3.0, 0.7)(*args, targets))
     assert found == pytest.approx(0.5798185 + 3 * (np.log(0.26) + np.log(0.46)), rel=1e-5)
 
 
@@ -287,15 +292,20 @@ def test_early_learning_targets_average_bounded_probabilities():
     np.testing.assert_array_equal(pull, np.zeros((1, 3)))
 
 
+def made(name, **settings):
+    return make_loss(ml_collections.ConfigDict({"name": name, **settings}))
+
+
 def test_losses_are_made_from_configurations():
-    config = ml_collections.ConfigDict({"name": "focal", "gamma": 2, "positive_share": 0.25})
-    assert make_loss(config) == Focal(2.0, 0.25)
-    nested = {"name": "transition_correction", "transition": [list(row) for row in THREE]}
-    made = make_loss(ml_collections.ConfigDict(nested))
-    assert made == TransitionCorrection(THREE)
-    assert hash(made) == hash(TransitionCorrection(THREE))
-    flips = {"name": "flip_correction", "false_positive": [0.1, 0.2], "false_negative": 0}
-    assert make_loss(ml_collections.ConfigDict(flips)) == FlipCorrection((0.1, 0.2), 0.0)
+    focal = made("focal", positive_weight=3, gamma=2, positive_share=0.25)
+    assert focal == WeightedPositives(Focal(2.0, 0.25), 3.0)
+    rows = [list(row) for row in THREE]
+    nested = made("transition_correction", positive_weight=1.0, transition=rows)
+    expected = WeightedPositives(TransitionCorrection(THREE), 1.0)
+    assert nested == expected
+    assert hash(nested) == hash(expected)
+    flips = made("flip_correction", positive_weight=1, false_positive=[0.1, 0], false_negative=0)
+    assert flips.loss == FlipCorrection((0.1, 0.0), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -304,10 +314,20 @@ def test_losses_are_made_from_configurations():
         ({"name": "hinge"}, "has name='hinge', expected one of binary_cross_entropy, focal"),
         ({"gamma": 2.0}, "has name=None"),
         ({"name": "focal", "gamma": 2.0}, "focal has the settings gamma, expected gamma, posi"),
-        ({"name": "generalised_cross_entropy", "q": 2.0}, r"has q=2.0, expected .* 1e-06 to 1\."),
-        ({"name": "soft_bootstrapping", "trust": -0.1}, r"trust=-0.1, expected .* 0 to 1\."),
         (
-            {"name": "transition_correction", "transition": [[1.0], [0.5, 0.5]]},
+            {"name": "generalised_cross_entropy", "positive_weight": 1, "q": 2.0},
+            r"generalised_cross_entropy has q=2.0, expected numbers from 1e-06 to 1\.",
+        ),
+        (
+            {"name": "soft_bootstrapping", "positive_weight": -1, "trust": 0.1},
+            r"weighted_positives has weight=-1.0, expected numbers from 0 to inf\.",
+        ),
+        (
+            {
+                "name": "transition_correction",
+                "positive_weight": 1,
+                "transition": [[1.0], [0.5, 0.5]],
+            },
             "has transition=.*, expected numbers from 0 to 1",
         ),
     ],
