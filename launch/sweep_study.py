@@ -1,0 +1,204 @@
+"""A study of Optuna that several processes share and that can be gone on with."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import time
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+import sqlalchemy
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from moa_jax.progress import say
+from moa_jax.schemas import InputError
+
+# What counts towards the number of trials; those that failed or were killed do not.
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+# Trials drawn at random before the sampler, and trials finished before the pruner, has an opinion.
+NUM_RANDOM_TRIALS = 10
+NUM_UNPRUNED_TRIALS = 5
+# A process that gave no sign of life for so long is dead, and the trial it ran has failed.
+HEARTBEAT_S = 60
+DEAD_AFTER_S = 600
+# SQLite has one writer at a time: the others wait that long.
+SQLITE_WAIT_S = 120.0
+# Attribute of a study: what its trials have in common.
+ABOUT = "about"
+# How often, and after how long, to look again for what another process is about to write.
+NUM_TRIES = 5
+WAIT_S = 1.0
+
+
+class SeededSampler(optuna.samplers.BaseSampler):
+    """TPE (Bergstra 2011) whose random numbers are a function of a seed and the trial's number.
+
+    So a study that was stopped goes on as if it had not been, and processes that share a study
+    do not draw the same settings.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._sampler = self._of_trial(0)
+
+    def _of_trial(self, number: int) -> optuna.samplers.TPESampler:
+        seed = np.random.SeedSequence((self._seed, number)).generate_state(1)
+        return optuna.samplers.TPESampler(seed=int(seed[0]), n_startup_trials=NUM_RANDOM_TRIALS)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Starts the random numbers of a trial."""
+        self._sampler = self._of_trial(trial.number)
+        self._sampler.before_trial(study, trial)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """See `BaseSampler`, as the methods below."""
+        return self._sampler.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],
+    ) -> dict[str, Any]:
+        """Settings that are drawn together."""
+        return self._sampler.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """A setting that is drawn alone."""
+        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
+
+
+def open_study(
+    storage: str,
+    name: str,
+    *,
+    about: Mapping[str, Any],
+    first: Mapping[str, Any] | None,
+    seed: int,
+    create: bool,
+) -> optuna.Study:
+    """Joins a study, or makes it where there is none.
+
+    Args:
+      storage: database, as SQLAlchemy writes it, such as `sqlite:///runs/sweep/study.db`.
+      name: name of the study.
+      about: JSON values that decide what a score means; equal for all who join.
+      first: settings of the first trial of a study that is made, None for none.
+      seed: seed of the sampler.
+      create: make the study where there is none.
+
+    Raises:
+      InputError: the database cannot be opened, there is no study and none is to be made, or it
+        is about something else.
+    """
+    database = _open_database(storage, create=create)
+    about = json.loads(json.dumps(about))
+    both: dict[str, Any] = {
+        "storage": database,
+        "study_name": name,
+        "sampler": SeededSampler(seed),
+        "pruner": optuna.pruners.MedianPruner(n_startup_trials=NUM_UNPRUNED_TRIALS),
+    }
+    if create:
+        try:
+            study = optuna.create_study(direction="maximize", **both)
+        except optuna.exceptions.DuplicatedStudyError:
+            pass
+        else:
+            if first is None:
+                say("the config itself lies outside the search space, so it is no trial")
+            else:
+                study.enqueue_trial(dict(first))
+            study.set_user_attr(ABOUT, about)
+            return study
+    try:
+        study = optuna.load_study(**both)
+    except KeyError:
+        raise InputError(f"there is no study {name} in {_shown(storage)}.") from None
+    difference = _first_difference(_about(study), about)
+    if difference:
+        raise InputError(f"the study {name} has {difference}; choose another --study.")
+    return study
+
+
+def num_finished(study: optuna.Study) -> int:
+    """Number of trials that came to an end, those that were pruned included."""
+    return len(study.get_trials(deepcopy=False, states=FINISHED))
+
+
+def _open_database(url: str, *, create: bool) -> optuna.storages.RDBStorage:
+    """Opens a database, and makes its tables where it has none.
+
+    Raises:
+      InputError: it cannot be opened, or is a file that is not there and not to be made.
+    """
+    settings: dict[str, Any] = {"pool_pre_ping": True}
+    try:
+        parsed = sqlalchemy.engine.make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            settings["connect_args"] = {"timeout": SQLITE_WAIT_S}
+            if create:
+                pathlib.Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            elif not pathlib.Path(parsed.database).is_file():
+                raise InputError(f"there is no database {parsed.database}.")
+        for _ in range(NUM_TRIES):
+            try:
+                return _storage(url, settings)
+            except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.OperationalError):
+                # Another process may be making the same tables.
+                time.sleep(WAIT_S)
+        return _storage(url, settings)
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError, OSError) as error:
+        reason = " ".join(str(error).split("\n")[0].split()).rstrip(".")
+        raise InputError(f"the database {_shown(url)} cannot be opened: {reason}.") from None
+
+
+def _storage(url: str, settings: dict[str, Any]) -> optuna.storages.RDBStorage:
+    with warnings.catch_warnings():
+        # Optuna calls its heartbeat an experiment.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.storages.RDBStorage(
+            url, settings, heartbeat_interval=HEARTBEAT_S, grace_period=DEAD_AFTER_S
+        )
+
+
+def _shown(url: str) -> str:
+    """The URL without its password."""
+    try:
+        return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
+    except sqlalchemy.exc.ArgumentError:
+        return f'"{url}"'
+
+
+def _about(study: optuna.Study) -> Any:
+    """What the trials of a study have in common; its maker may be just about to write it."""
+    for _ in range(NUM_TRIES):
+        if ABOUT in study.user_attrs:
+            return study.user_attrs[ABOUT]
+        time.sleep(WAIT_S)
+    raise InputError(f"the study {study.study_name} was made by another program.")
+
+
+def _first_difference(stored: Any, current: Any, path: str = "") -> str:
+    """`path=this, not that` for the first value in which two JSON values differ, or nothing."""
+    if not isinstance(stored, dict) or not isinstance(current, dict):
+        return "" if stored == current else f"{path}={stored}, not {current}"
+    for key in sorted(stored.keys() | current.keys()):
+        inner = f"{path}.{key}" if path else key
+        difference = _first_difference(stored.get(key), current.get(key), inner)
+        if difference:
+            return difference
+    return ""
