@@ -3,7 +3,6 @@
 import dataclasses
 import pathlib
 import re
-import shlex
 import subprocess
 import sys
 import time
@@ -13,10 +12,9 @@ import optuna
 import pandas as pd
 import pytest
 
-from configs import fusion
 from launch import sweep, sweep_study
-from launch.sweep_report import FOLD_SCORES, best_config, best_trials
-from launch.sweep_space import Parameter, read_space, values_in, with_values
+from launch.sweep_report import best_config, best_trials
+from launch.sweep_space import read_space, values_in
 from moa_jax import train
 from moa_jax.command_line import load_config
 from moa_jax.data.examples import build_examples
@@ -27,31 +25,15 @@ from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.schemas import InputError
 from moa_jax.training.recipe import fit_fusion
-from tests import small_sets, synthetic
+from tests.sweep_place import RIDGE, fake_score, make_dataset, make_place, refusal, tiny_config
 
 ROOT = pathlib.Path(__file__).parents[1]
-SPACES = sorted((ROOT / "configs/sweeps").glob("*.py"))
-KERNELS = ("signature_kernel", "structure_kernel")
-RIDGE = "kernels.signature.ridge"
-SPACE = {
-    RIDGE: ("log_uniform", 0.01, 10.0),
-    "scale_prior": ("uniform", 1.0, 9.0),
-    "model.molecule_layers": ("int", 1, 3),
-    "model.experts": ("choice", (KERNELS, KERNELS[:1])),
-}
 FINISH_WITHIN_S = 300
-
-CONFIG_FILE = """
-from tests.test_sweep import tiny_config
-
-def get_config():
-    return tiny_config()
-"""
 # A process whose fits cost nothing; it kills itself at the start of fit number argv[1].
 PROCESS = """
 import os, sys
 from launch import sweep
-from tests.test_sweep import fake_score
+from tests.sweep_place import fake_score
 
 fits = iter(range(int(sys.argv[1])))
 
@@ -63,72 +45,6 @@ def score(search, config, fold, folder):
 sweep.Search._score = score
 sys.exit(sweep.run(sys.argv[2:]))
 """
-
-
-def tiny_config():
-    config = synthetic.tiny_config(min_compounds=2)
-    config.model.experts = KERNELS
-    config.split.num_folds = 3
-    config.split.validation_fraction = 0.5
-    return config
-
-
-def fake_score(_, config, fold, folder):
-    """Best where the ridge is 1, whatever the fold."""
-    time.sleep(0.01)
-    return 1 / (1 + abs(np.log(config.kernels.signature.ridge)) + 0.1 * fold)
-
-
-def make_dataset(seed=0):
-    rows = [
-        (f"P{row:02d}", f"G{row:02d}", small_sets.ALCOHOLS[row], (f"moa {row % 3}",))
-        for row in range(24)
-    ]
-    pert_ids = [row[0] for row in rows for _ in range(2)]
-    return small_sets.dataset(rows, pert_ids, manifest={"release": "made up"}, seed=seed)
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """A folder with data, a config and a search space."""
-
-    folder: pathlib.Path
-
-    @property
-    def storage(self):
-        return f"sqlite:///{self.folder}/database/study.db"
-
-    def flags(self, *more, study="s", trials=2, folder="out", data="prepared"):
-        return [
-            f"--config={self.folder / 'config.py'}",
-            f"--config.data={self.folder / data}",
-            f"--space={self.folder / 'space.py'}",
-            f"--study={study}",
-            f"--storage={self.storage}",
-            f"--trials={trials}",
-            f"--workdir={self.folder / folder}",
-            *more,
-        ]
-
-    def start(self, *more, **changes):
-        return sweep.run(self.flags(*more, **changes))
-
-    def trials(self, study="s"):
-        return optuna.load_study(study_name=study, storage=self.storage).trials
-
-    def told(self, study="s"):
-        """What was tried and how it was scored."""
-        return [
-            (trial.state.name, trial.params, trial.user_attrs.get(FOLD_SCORES))
-            for trial in self.trials(study)
-        ]
-
-
-def make_place(folder, space=SPACE):
-    write_prepared(folder / "prepared", make_dataset())
-    (folder / "config.py").write_text(CONFIG_FILE)
-    (folder / "space.py").write_text(f"def get_space():\n    return {space!r}\n")
-    return Place(folder)
 
 
 @pytest.fixture
@@ -147,12 +63,6 @@ def finished(tmp_path_factory):
     place = make_place(tmp_path_factory.mktemp("sweep"))
     assert place.start() == 0
     return place
-
-
-def refusal(capfd, status):
-    assert status == 2
-    (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
-    return line
 
 
 # --- a study that trains ---------------------------------------------------------------------
@@ -375,121 +285,3 @@ def test_settings_that_cannot_be_used_end_the_search_in_one_sentence(place, monk
     assert refusal(capfd, place.start()) == "error: the batch does not fit."
     assert [state for state, _, _ in place.told()] == ["FAIL"]
     assert list((place.folder / "out").iterdir()) == []
-
-
-# --- what is refused -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("space", "message"),
-    [
-        ({"training.lr": ("uniform", 0.0, 1.0)}, 'would have "lr" it has only balance_power, '),
-        ({"modl.features": ("int", 1, 2)}, 'would have "modl" it has only baselines, '),
-        ({"seed.of.it": ("int", 1, 2)}, 'would have "of" it has no settings at all.'),
-        ({"model": ("int", 1, 2)}, 'varies "model", which is a group of settings: atom_features'),
-        ({"model.features": ("uniform", 1, 2)}, "the value 1.0, but the config has 8 there, of"),
-        ({"model.experts": ("choice", ("joint", 3))}, "of type tuple."),
-        ({"scale_prior": ("log_uniform", 0.0, 1.0)}, "as ('log_uniform', 0.0, 1.0); expected (\""),
-        ({"scale_prior": ("uniform", 2.0, 1.0)}, "as ('uniform', 2.0, 1.0); expected"),
-        ({"scale_prior": ("normal", 0.0, 1.0)}, "as ('normal', 0.0, 1.0); expected"),
-        ({"model.hidden": ("int", 1.5, 2)}, "as ('int', 1.5, 2); expected"),
-        ({"model.hidden": ("choice", ())}, "as ('choice', ()); expected"),
-        ({"model.hidden": 3}, "as 3; expected"),
-        ({}, "get_space() must return a dict"),
-    ],
-)
-def test_a_space_that_does_not_fit_is_refused(tmp_path, capfd, space, message):
-    place = make_place(tmp_path, space)
-    assert message in refusal(capfd, place.start())
-    assert not (tmp_path / "out").exists()
-    assert not (tmp_path / "database").exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (None, "there is no search space "),
-        ("def space():\n    return {}", "has no function get_space()."),
-        ("def get_space():\n    return 1 / 0", "fails with ZeroDivisionError: division by zero."),
-        ("def get_space():\n    return {}['x']", "fails with KeyError: 'x'."),
-    ],
-)
-def test_a_file_that_is_no_space_is_refused(place, capfd, text, message):
-    path = place.folder / "space.py"
-    path.unlink() if text is None else path.write_text(text)
-    assert message in refusal(capfd, place.start())
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (("--trials=many",), '--trials is "many", expected a whole number.'),
-        (("--folds=3",), "--folds is 3, expected 1 to 2 as config.split.validation_fraction is"),
-        (("--config.split.validation_fraction=0.0",), "is 0, so nothing can score a trial."),
-        (("--study=a/b",), '--study is "a/b"; a name has letters'),
-        (("--storage=nonsense",), 'the database "nonsense" cannot be opened: '),
-        (("--storage=oracle://me:secret@host/x",), "oracle://me:***@host/x cannot be opened"),
-        (("--report", "--study=none"), "there is no database "),
-    ],
-)
-def test_options_that_cannot_be_used_are_refused(place, capfd, flags, message):
-    assert message in refusal(capfd, place.start(*flags))
-
-
-def test_a_study_of_something_else_is_refused(place, fast, capfd):
-    assert place.start() == 0
-    before = place.told()
-    assert "has config.seed=0, not 1; choose" in refusal(capfd, place.start("--config.seed=1"))
-    assert "has folds=2, not 1; choose" in refusal(capfd, place.start("--folds=1"))
-    write_prepared(
-        place.folder / "other", dataclasses.replace(make_dataset(1), manifest={"release": "new"})
-    )
-    assert "data.release=made up, not new" in refusal(capfd, place.start(data="other"))
-    assert "there is no study t in" in refusal(capfd, place.start("--report", study="t"))
-    assert place.told() == before
-    # Another place of the same data is the same study.
-    (place.folder / "prepared").rename(place.folder / "moved")
-    assert place.start(data="moved", trials=3) == 0
-
-
-def test_a_study_of_another_program_is_refused(place, monkeypatch, capfd):
-    monkeypatch.setattr(sweep_study, "WAIT_S", 0.0)
-    (place.folder / "database").mkdir()
-    optuna.create_study(study_name="s", storage=place.storage)
-    assert "the study s was made by another program." in refusal(capfd, place.start())
-
-
-def test_a_config_outside_the_space_is_no_trial(tmp_path, fast, capfd):
-    place = make_place(tmp_path, {RIDGE: ("uniform", 1.0, 2.0)})
-    assert place.start() == 0
-    assert all(1 <= params[RIDGE] <= 2 for _, params, _ in place.told())
-    assert "the config itself lies outside the search space" in capfd.readouterr().err
-
-
-# --- the spaces of the repository ------------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
-def test_every_space_fits_its_config_and_names_its_command(path, monkeypatch):
-    parameters = read_space(str(path), fusion.get_config())
-    # The config itself is the first trial.
-    assert values_in(fusion.get_config(), parameters) is not None
-    (command,) = re.findall(
-        r"python -m launch\.sweep (--[^\n]*)", re.sub(r"\\\n\s*", "", path.read_text())
-    )
-    calls = []
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(sweep, "main", lambda **arguments: calls.append(arguments))
-    assert sweep.run(shlex.split(command)) == 0
-    assert calls[0]["space"] == str(path.relative_to(ROOT))
-
-
-def test_a_choice_may_be_a_tuple():
-    config = tiny_config()
-    parameter = Parameter("model.experts", "choice", (KERNELS, KERNELS[:1]))
-    stored = parameter.label_of(KERNELS[:1])
-    assert stored == "('signature_kernel',)"
-    assert with_values(config, {"model.experts": parameter.value_of(stored)}).model.experts == (
-        "signature_kernel",
-    )
-    assert config.model.experts == KERNELS
