@@ -8,11 +8,12 @@ import numpy as np
 import optax
 import pytest
 
-from moa_jax.baselines.neural_config import no_graph
+from moa_jax.baselines.neural_config import neural_config, no_graph
 from moa_jax.data.batches import make_batch
 from moa_jax.data.features import encode, fit_features
 from moa_jax.models.expression_network import ExpressionMlp
 from moa_jax.training.co_teaching import CoTeachingTask, Twins, small_losses
+from moa_jax.training.fit import Run
 from moa_jax.training.losses import masked_sum
 from moa_jax.training.sigmoid_losses import BinaryCrossEntropy
 from tests.small_sets import gene_table, knowledge_graph, planted_examples
@@ -208,3 +209,36 @@ def test_the_answer_is_the_mean_of_both(noisy):
     assert not np.allclose(*logits, atol=1e-3)
     expected = (jax.nn.sigmoid(logits[0]) + jax.nn.sigmoid(logits[1])) / 2
     np.testing.assert_allclose(some.views(params, noisy, GRAPH)["answer"], expected, rtol=1e-5)
+
+
+def test_a_run_trains_both_on_eight_devices_as_on_one(tmp_path):
+    planted = planted_examples(num_compounds=20, num_moas=5)
+    known = dataclasses.replace(planted, smiles=(None,) * planted.num_examples)
+    answers = []
+    for num_devices in (1, 8):
+        config = neural_config(
+            "co_teaching",
+            model={},
+            task={},
+            batch_size=16,
+            num_steps=6,
+            eval_every=3,
+            patience=9,
+            learning_rate=0.02,
+            weight_decay=0.1,
+            balance_power=1.0,
+        )
+        config.num_devices = num_devices
+        predictor = Run(
+            config,
+            known,
+            None,
+            make_task=lambda *_: task(),
+            genes=gene_table(7),
+            graph=GRAPH,
+            graph_size=(0, 0),
+            workdir=tmp_path / str(num_devices),
+        ).train()
+        answers.append(predictor.predict(known)["answer"])
+    np.testing.assert_allclose(*answers, rtol=1e-3)
+    assert answers[0].std() > 0.01
