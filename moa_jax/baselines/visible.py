@@ -74,10 +74,11 @@ def levelled_graph(graph: KnowledgeGraph) -> LevelledGraph:
 
 @dataclasses.dataclass(frozen=True)
 class VisibleTask(ModalityDropoutTask):
-    """Softmax over MoAs, and the same of every term's own head (Ma 2018, eq. 2).
+    """Softmax over MoAs, and the same of every term's own head (Ma 2018, Online Methods).
 
     Attributes:
-      term_weight: weight of the terms' mean loss beside that of the answer (0.3 in DCell).
+      term_weight: weight of the terms' mean loss beside that of the answer; DCell adds 0.3 times
+        their sum.
     """
 
     term_weight: float
@@ -122,25 +123,33 @@ def visible_task(
 def visible_network(workdir: pathlib.Path) -> NeuralMethod:
     """Expression through the Gene Ontology."""
 
-    def config(term_weight: float, weight_decay: float) -> ml_collections.ConfigDict:
+    def config(
+        *, roots_only: bool, term_weight: float, dropout: float
+    ) -> ml_collections.ConfigDict:
         return neural_config(
             "visible_network",
-            model={"term_features": 4, "gene_dropout": 0.3, "dropout": 0.3},
+            model={
+                "term_features": 6,
+                "gene_dropout": 0.5,
+                "dropout": dropout,
+                "roots_only": roots_only,
+            },
             task={"drop_expression": 0.0, "drop_structure": 0.0, "term_weight": term_weight},
             batch_size=128,
             num_steps=150,
             eval_every=25,
             patience=2,
-            learning_rate=5e-3,
-            weight_decay=weight_decay,
+            learning_rate=3e-2,
+            weight_decay=0.3,
             balance_power=1.0,
         )
 
     return NeuralMethod(
         name="visible_network",
         candidates={
-            f"term weight {weight}, decay {decay}": config(weight, decay)
-            for weight, decay in ((0.0, 0.3), (0.3, 0.3))
+            "all terms": config(roots_only=False, term_weight=0.0, dropout=0.0),
+            "all terms, dropout 0.5": config(roots_only=False, term_weight=0.0, dropout=0.5),
+            "roots": config(roots_only=True, term_weight=5.0, dropout=0.0),
         },
         make_task=visible_task,
         modalities=Modalities(expression=True, structure=False),

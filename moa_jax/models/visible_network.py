@@ -53,8 +53,9 @@ class VisibleOutput:
     """What the network says and what it has made of a signature.
 
     Attributes:
-      logits: MoA logits, read off the roots.
-      term_logits: MoA logits of every term's own head.
+      logits: MoA logits: the sum of what the terms that are read say, over the square root of
+        their number, and a bias.
+      term_logits: what every term says by itself.
       activations: state of every term, in (-1, 1).
     """
 
@@ -129,6 +130,7 @@ class VisibleNetwork(nn.Module):
       term_features: size of a term's state (6 in DrugCell).
       gene_dropout: share of genes hidden in training.
       dropout: share of the terms' numbers that the heads do not see in training.
+      roots_only: the answer is read off the roots, as in DCell and DrugCell, not off all terms.
     """
 
     num_moas: int
@@ -136,6 +138,7 @@ class VisibleNetwork(nn.Module):
     term_features: int
     gene_dropout: float
     dropout: float
+    roots_only: bool
 
     @nn.compact
     def __call__(self, batch: Batch, graph: LevelledGraph, *, train: bool) -> VisibleOutput:
@@ -146,10 +149,13 @@ class VisibleNetwork(nn.Module):
         seen = nn.Dropout(self.dropout, name="dropout")(states, deterministic=not train)
         shape = (self.num_terms, self.term_features, self.num_moas)
         heads = self.param("heads", nn.initializers.zeros_init(), shape)
-        biases = self.param("head_biases", nn.initializers.zeros_init(), (shape[0], shape[2]))
-        term_logits = jnp.einsum("tbs,tsm->tbm", seen, heads) + biases[:, None]
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.num_moas,))
+        read = graph.roots if self.roots_only else slice(None)
+        # The sum over terms and states at once: the terms' own logits are big, and computed where
+        # somebody asks for them.
+        total = jnp.einsum("tbs,tsm->bm", seen[read], heads[read])
         return VisibleOutput(
-            logits=term_logits[graph.roots].sum(axis=0),
-            term_logits=term_logits,
+            logits=total * len(heads[read]) ** -0.5 + bias,
+            term_logits=jnp.einsum("tbs,tsm->tbm", seen, heads),
             activations=states,
         )

@@ -75,7 +75,7 @@ def named_params(terms=TERMS, *, annotated=ANNOTATED, part_of=PART_OF, state=STA
             "children": stack([numbers(f"{a} in {b}", state, state) for a, b in links]),
         },
         "heads": stack([numbers(f"head {term}", state, NUM_MOAS) for term in terms]),
-        "head_biases": stack([numbers(f"says {term}", NUM_MOAS) for term in terms]),
+        "bias": jnp.asarray(numbers("bias", NUM_MOAS)),
     }
 
 
@@ -102,12 +102,13 @@ def slow_states(batch):
 
 
 def network(terms=TERMS, **overrides):
-    settings = {"term_features": STATE, "gene_dropout": 0.0, "dropout": 0.0}
+    rest = {"gene_dropout": 0.0, "dropout": 0.0, "roots_only": False}
+    settings = {"term_features": STATE} | rest
     return VisibleNetwork(num_moas=NUM_MOAS, num_terms=len(terms), **(settings | overrides))
 
 
-def answer(batch, terms=TERMS, *, turn=1):
-    apply = jax.jit(network(terms).apply, static_argnames="train")
+def answer(batch, terms=TERMS, *, turn=1, roots_only=False):
+    apply = jax.jit(network(terms, roots_only=roots_only).apply, static_argnames="train")
     graph = levelled_graph(ontology(terms, turn=turn))
     batch = jax.tree.map(jnp.asarray, batch)
     return apply({"params": named_params(terms)}, batch, graph, train=False)
@@ -120,15 +121,15 @@ def test_it_equals_a_slow_network_whatever_the_order(terms, turn):
     output, slow = answer(batch, terms, turn=turn), slow_states(batch)
     expected = np.stack([slow[term] for term in terms])
     np.testing.assert_allclose(output.activations, expected, rtol=1e-5, atol=1e-6)
-    says = {
-        term: slow[term] @ numbers(f"head {term}", STATE, NUM_MOAS)
-        + numbers(f"says {term}", NUM_MOAS)
-        for term in terms
-    }
+    says = {term: slow[term] @ numbers(f"head {term}", STATE, NUM_MOAS) for term in terms}
     for place, term in enumerate(terms):
         np.testing.assert_allclose(output.term_logits[place], says[term], rtol=1e-5, atol=1e-5)
+    total = sum(says.values()) / len(TERMS) ** 0.5 + numbers("bias", NUM_MOAS)
+    np.testing.assert_allclose(output.logits, total, rtol=1e-5, atol=1e-5)
     # The roots are the terms without parents.
-    np.testing.assert_allclose(output.logits, says["top"] + says["lone"], rtol=1e-5, atol=1e-5)
+    roots = (says["top"] + says["lone"]) / 2**0.5 + numbers("bias", NUM_MOAS)
+    of_roots = answer(batch, terms, turn=turn, roots_only=True).logits
+    np.testing.assert_allclose(of_roots, roots, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("gene", range(NUM_LANDMARKS))
