@@ -9,6 +9,7 @@ and `Z` for double bonds (labels of Hanson et al. 2018, as RDKit's rdCIPLabeler 
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 from jaxtyping import Float32, Int32
@@ -82,10 +83,11 @@ class MolecularGraph:
         return len(self.senders)
 
 
+@functools.lru_cache(maxsize=2**13)
 def molecular_graph(smiles: str) -> MolecularGraph:
     """Featurised graph of a molecule; atoms are in the order of the SMILES.
 
-    A molecule of one atom has no bonds.
+    A molecule of one atom has no bonds. The arrays are shared by all who ask, so read them only.
 
     Raises:
       InputError: RDKit cannot read the SMILES, or it has no atom.

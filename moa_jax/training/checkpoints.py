@@ -48,6 +48,8 @@ class Checkpoints:
             options=ocp.CheckpointManagerOptions(
                 create=create,
                 read_only=not create,
+                # Without it the manager's best step is its latest one.
+                best_fn=lambda metrics: metrics[METRIC],
                 preservation_policy=AnyPreservationPolicy([LatestN(1), keep_best]),
             ),
         )

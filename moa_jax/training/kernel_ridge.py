@@ -41,7 +41,9 @@ def fit_signature_kernel(
     centre = centred(*map(jnp.asarray, (expression, cell_line, features.scale, offsets)))
     references = jnp.where(train.gene_mask, centre, 0.0)
     mask = jnp.broadcast_to(train.gene_mask, references.shape)
-    kernel = signature_kernel(references, mask, references, width=width)
+    kernel = jax.jit(signature_kernel, static_argnames="width")(
+        references, mask, references, width=width
+    )
     return {
         "gene_scale": features.scale,
         "offsets": offsets,
@@ -72,7 +74,8 @@ def fit_structure_kernel(
     kept = _reference_rows(np.arange(len(structures)), config.max_references, seed)
     structures, rows = structures[kept], known[first[kept]]
     references = train.substructures[structures]
-    kernel = structure_kernel(jnp.asarray(references), jnp.asarray(references), views=views)
+    on_device = jnp.asarray(references)
+    kernel = jax.jit(structure_kernel, static_argnames="views")(on_device, on_device, views=views)
     return {
         "references": references,
         "coefficients": _solve(kernel, labels[structures], _balance(train, rows, config), config),

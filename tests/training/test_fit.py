@@ -21,6 +21,7 @@ from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.models.fusion import VIEWS
 from moa_jax.schemas import InputError
+from moa_jax.training.checkpoints import Checkpoints
 from moa_jax.training.expert_scales import SCALE_BOUNDS, fit_expert_scales
 from moa_jax.training.fit import Run
 from moa_jax.training.fusion_task import make_fusion_task
@@ -127,6 +128,24 @@ def test_the_best_step_is_the_one_that_predicts(tmp_path):
     assert list(scores) == [3, 6, 9, 12]
     assert predictor.progress.best_step == max(scores, key=lambda step: (scores[step], step))
     assert predictor.progress.best_score == max(scores.values())
+
+
+@pytest.mark.parametrize(
+    "scores", [(0.1, 0.5, 0.3), (0.5, 0.2, 0.1), (0.1, 0.2, 0.4), (None, None)]
+)
+def test_the_checkpoint_to_use_is_the_best_else_the_latest(tmp_path, scores):
+    state = make_run(tmp_path).initial_state()
+    checkpoints = Checkpoints(tmp_path / "checkpoints", create=True)
+    for step, value in enumerate(scores):
+        checkpoints.save(state.replace(step=jax.numpy.asarray(step)), {"step": step}, value)
+    checkpoints.close()
+    again = Checkpoints(tmp_path / "checkpoints", create=False)
+    known = [-1.0 if value is None else value for value in scores]
+    expected = len(scores) - 1 if None in scores else int(np.argmax(known))
+    assert again.step_to_use() == expected
+    assert again.describe(expected) == {"step": expected}
+    assert again.latest_step() == len(scores) - 1
+    again.close()
 
 
 def test_training_stops_when_validation_stalls(tmp_path):
