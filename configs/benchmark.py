@@ -124,7 +124,7 @@ def get_config() -> ml_collections.ConfigDict:
         training={"without_expression": (), "without_structure": ()},
     )
     blocks.knowledge = block(
-        ("string_gcn", "fusion", "fusion_expression"),
+        ("string_gcn", "visible_network", "fusion", "fusion_expression"),
         training={"rewired_string": (), "shuffled_annotations": ()},
     )
     blocks.noise = block(

@@ -72,6 +72,6 @@ def test_the_report_works_in_a_browser(benchmark, browser):  # noqa: F811 (the f
     # The first table is sorted by its first split, the best first; a click turns it round.
     rows = "table tbody tr:first-child th, table tbody tr:first-child td:first-child"
     best = browser.find(rows).text
-    assert best == "product_of_logistics (further structures)"
+    assert best == "fusion"
     browser.find("table thead th:nth-child(2) button").click()
     assert browser.find(rows).text == "prevalence"

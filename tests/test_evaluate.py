@@ -16,6 +16,8 @@ from moa_jax.data.splits import read_split
 from tests.tiny_release import config_of, make_release
 
 CONFIG = """
+import ml_collections
+
 from configs import main_result
 from moa_jax.benchmark.blocks import block
 
@@ -27,7 +29,7 @@ def get_config():
     config.split.validation_fraction = 0.34
     config.statistics.num_resamples = 50
     config.statistics.reference = ""
-    del config.blocks["main"]
+    config.blocks = ml_collections.ConfigDict()
     {changes}
     return config
 """
@@ -72,6 +74,7 @@ def evaluated(prepared, tmp_path_factory):
         test={{"gaussian": (1.0, 4.0), "structure_absent": ()}},
         training={{"uniform_labels": (0.3,), "clean": ()}},
     )
+    config.blocks.other_levels = block(("prevalence",), test={{"gaussian": (2.0,)}})
     """
     assert start(folder, prepared, changes) == 0
     return folder / "out"

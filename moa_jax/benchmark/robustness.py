@@ -115,7 +115,8 @@ def _areas(kind: str, curves: Mapping[Line, DegradationCurve], scored: ScoredSpl
     first = max(curves, key=lambda line: np.nan_to_num(scored.validation[line], nan=-1.0))
     compared = scored.reference if scored.reference in curves else first
     reference = curves[compared]
-    levels = reference.levels[1:]
+    # Lines may have been tried at other levels.
+    levels = sorted({level for curve in curves.values() for level in curve.levels[1:].tolist()})
     rows = []
     for line, curve in curves.items():
         against: Estimate | str = "n/a"
@@ -124,7 +125,9 @@ def _areas(kind: str, curves: Mapping[Line, DegradationCurve], scored: ScoredSpl
         elif np.array_equal(reference.levels, curve.levels):
             areas = area_difference(curve, reference)
             against = Estimate(float(areas[0]), *interval(areas[1:]))
-        losses = [float(curve.loss_at(float(level))[0]) for level in curve.levels[1:]]
+        losses = [
+            float(curve.loss_at(level)[0]) if level in curve.levels else "n/a" for level in levels
+        ]
         area = Estimate(float(curve.area[0]), *interval(curve.area[1:]))
         rows.append((line.name, float(curve.scores[0, 0]), area, against, *losses))
     return Table(

@@ -134,26 +134,30 @@ class FusionModel(nn.Module):
 
     @nn.compact
     def __call__(self, batch: Batch, graph: GraphArrays, *, train: bool) -> FusionOutput:
-        """Predicts every example of the batch from the modalities its masks allow."""
+        """Predicts every example of the batch from the modalities its masks allow.
+
+        In training the kernel experts are silent: no step changes them.
+        """
         said: dict[str, Float[Array, "batch moa"]] = {}
         state = None
         if set(self.experts) & set(NETWORKS):
             said, state = self._networks(batch, graph, train)
-        if "signature_kernel" in self.experts:
+        if "signature_kernel" in self.experts and not train:
             said["signature_kernel"] = SignatureKernel(
                 self.num_moas, self.signature_kernel_width, name="signature_kernel"
             )(batch.expression, batch.gene_mask, batch.cell_line)
-        if "structure_kernel" in self.experts:
+        if "structure_kernel" in self.experts and not train:
             said["structure_kernel"] = StructureKernel(
                 self.num_moas, self.substructure_views, name="structure_kernel"
             )(batch.substructures)
-        said = {expert: said[expert] for expert in self.experts}
+        said = {expert: said[expert] for expert in self.experts if expert in said}
         scales = self.param(
             "expert_scales", nn.initializers.ones_init(), (len(VIEWS), len(self.experts))
         )[view_of(batch)]
         logits = sum(
             jnp.where(heard(expert, batch)[:, None], scales[:, [place]] * said[expert], 0.0)
             for place, expert in enumerate(self.experts)
+            if expert in said
         )
         return FusionOutput(logits=logits, experts=said, state=state)
 

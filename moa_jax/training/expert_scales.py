@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
+import scipy.sparse
 import scipy.special
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
@@ -25,6 +27,8 @@ from moa_jax.training.sharding import shard
 
 # Range of a scale; an expert at the lower end has no say.
 SCALE_BOUNDS = (0.01, 100.0)
+# Below it a probability counts as this one.
+LEAST_PROB = 1e-12
 
 # Logits of the experts for every example; zeros where an expert has no say.
 Evidence = Float[np.ndarray, "expert example moa"]
@@ -73,34 +77,70 @@ def _fit_view(
     heard_here = np.flatnonzero(np.abs(evidence).max(axis=(1, 2)) > 0)
     if not len(heard_here):
         return start
-    num_compounds = len(set(validation.groups))
     center = np.log(start[heard_here])
+    likelihood = _Likelihood.of(evidence[heard_here], validation)
+    precision = prior_strength / len(likelihood.share)
 
-    def objective(logs: Float[np.ndarray, " heard"]) -> float:
-        prior = 0.5 * prior_strength * float(((logs - center) ** 2).sum()) / num_compounds
-        return prior + _negative_log_likelihood(np.exp(logs), evidence[heard_here], validation)
+    def objective(
+        logs: Float[np.ndarray, " heard"],
+    ) -> tuple[float, Float[np.ndarray, " heard"]]:
+        value, slope = likelihood(np.exp(logs))
+        away = logs - center
+        return value + 0.5 * precision * float(away @ away), slope * np.exp(logs) + precision * away
 
     found = scipy.optimize.minimize(
         objective,
         center,
-        method="Nelder-Mead",
+        jac=True,
+        method="L-BFGS-B",
         bounds=[tuple(np.log(SCALE_BOUNDS))] * len(center),
-        options={"xatol": 1e-3, "fatol": 1e-6, "maxiter": 200 * (1 + len(center))},
+        options={"ftol": 1e-12, "gtol": 1e-8},
     )
     scales = start.copy()
     scales[heard_here] = np.exp(found.x)
     return scales
 
 
-def _negative_log_likelihood(
-    scales: Float[np.ndarray, " heard"],
-    evidence: Float[np.ndarray, "heard example moa"],
-    validation: Examples,
-) -> float:
-    probs = scipy.special.softmax(np.tensordot(scales, evidence, axes=1), axis=-1)
-    pooled, labels, _ = pool_by_compound(probs, validation.labels, validation.groups)
-    share = labels / labels.sum(axis=1, keepdims=True)
-    return -float((share * np.log(np.maximum(pooled, 1e-12))).sum(axis=1).mean())
+@dataclasses.dataclass(frozen=True)
+class _Likelihood:
+    """Mean negative log likelihood of the compounds' labels as a function of the scales.
+
+    Attributes:
+      evidence: logits of the experts that have a say.
+      pooling: takes the mean of each compound's examples.
+      share: labels of each compound, summing to 1.
+    """
+
+    evidence: Float[np.ndarray, "heard example moa"]
+    pooling: scipy.sparse.csr_array
+    share: Float[np.ndarray, "compound moa"]
+
+    @classmethod
+    def of(
+        cls, evidence: Float[np.ndarray, "heard example moa"], validation: Examples
+    ) -> _Likelihood:
+        """The likelihood of labelled examples."""
+        _, labels, names = pool_by_compound(validation.labels, validation.labels, validation.groups)
+        place = {name: row for row, name in enumerate(names)}
+        rows = np.array([place[group] for group in validation.groups])
+        counts = np.bincount(rows)
+        pooling = scipy.sparse.csr_array(
+            (1.0 / counts[rows], (rows, np.arange(len(rows)))), shape=(len(names), len(rows))
+        )
+        return cls(evidence, pooling, labels / labels.sum(axis=1, keepdims=True))
+
+    def __call__(
+        self, scales: Float[np.ndarray, " heard"]
+    ) -> tuple[float, Float[np.ndarray, " heard"]]:
+        """The value and its gradient."""
+        probs = scipy.special.softmax(np.tensordot(scales, self.evidence, axes=1), axis=-1)
+        pooled = self.pooling @ probs
+        likely = np.maximum(pooled, LEAST_PROB)
+        value = -float((self.share * np.log(likely)).sum(axis=1).mean())
+        slope = np.where(pooled > LEAST_PROB, -self.share / likely, 0.0) / len(self.share)
+        of_probs = self.pooling.T @ slope
+        of_logits = probs * (of_probs - (probs * of_probs).sum(axis=1, keepdims=True))
+        return value, np.tensordot(self.evidence, of_logits, axes=([1, 2], [0, 1]))
 
 
 def _evidence(predictor: Predictor, validation: Examples) -> list[Evidence]:
