@@ -18,7 +18,7 @@ def get_config() -> ml_collections.ConfigDict:
     # MoAs with fewer compounds are left out.
     config.min_compounds = 5
     # Configuration of the fusion model.
-    config.fusion = "configs/smoke.py"
+    config.fusion = "configs/fusion.py"
     # False leaves out the methods that train networks.
     config.neural = True
     # Processes that share the cells, each with one core.
