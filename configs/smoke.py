@@ -1,112 +1,35 @@
-"""The fusion model at a size for tests: it shows that everything runs, not how well.
+"""All experts of the fusion model at a size for tests: everything runs, not how well.
 
     python -m moa_jax.train --config=configs/smoke.py --workdir=runs/smoke
 
-Half a minute on one core, most of it compilation; on the embedded simulated release.
+A minute on one core, most of it compilation; on the embedded simulated release.
 """
 
 import ml_collections
 
+from configs import fusion
+
 
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
-    config = ml_collections.ConfigDict()
-    # Prepared folder; empty means the embedded simulated release, made on first use.
-    config.data = ""
-    # MoAs with fewer compounds are left out.
-    config.min_compounds = 5
-    config.seed = 0
-
-    config.split = ml_collections.ConfigDict()
-    # What is held out: one of the rules of moa_jax/data/split_rules.py.
-    config.split.rule = "compound"
-    config.split.fold = 0
-    config.split.num_folds = 5
-    config.split.seed = 0
-    # Share of the training compounds that choose the step.
-    config.split.validation_fraction = 0.2
-
-    # Random walk with restart from the measured genes.
-    config.graph = ml_collections.ConfigDict({"restart": 0.5, "num_steps": 3})
-
-    config.model = ml_collections.ConfigDict()
-    # Of signature, molecule, joint (networks), signature_kernel and structure_kernel.
-    config.model.experts = (
-        "signature",
-        "molecule",
-        "joint",
-        "signature_kernel",
-        "structure_kernel",
-    )
-    # exp(width * (cosine - 1)) compares two signatures.
-    config.model.signature_kernel_width = 1.0
-    config.model.features = 8
-    config.model.hidden = 16
-    config.model.num_heads = 2
-    config.model.knowledge_features = 8
-    config.model.knowledge_layers = 1
-    config.model.atom_features = 8
-    config.model.molecule_layers = 1
-    config.model.gene_dropout = 0.5
-    config.model.bit_dropout = 0.3
-    config.model.dropout = 0.3
-    config.model.cell_line_dropout = 0.2
-
-    # Kernel ridge regression: what is added to the diagonal, how far rare MoAs are favoured (0 not
-    # at all, 1 as much as frequent ones), and how many references are kept at most.
-    config.kernels = ml_collections.ConfigDict(
+    config = fusion.get_config()
+    config.model.update(
         {
-            "signature": {"ridge": 0.1, "balance_power": 0.5, "max_references": 10_000},
-            "structure": {"ridge": 0.3, "balance_power": 0.5, "max_references": 10_000},
+            "experts": (
+                "signature",
+                "molecule",
+                "joint",
+                "signature_kernel",
+                "structure_kernel",
+            ),
+            "features": 8,
+            "hidden": 16,
+            "num_heads": 2,
+            "knowledge_features": 8,
+            "knowledge_layers": 1,
+            "atom_features": 8,
+            "molecule_layers": 1,
         }
     )
-
-    # Scales of the experts until validation compounds set them, and how firmly they are believed:
-    # inverse variance of a Gaussian prior on their logarithms.
-    networks = {"signature": 0.3, "molecule": 0.6, "joint": 0.3}
-    config.expert_scales = ml_collections.ConfigDict(
-        {
-            "fusion": {**networks, "signature_kernel": 8.0, "structure_kernel": 12.0},
-            "expression": {**networks, "signature_kernel": 13.0, "structure_kernel": 15.0},
-            "structure": {**networks, "signature_kernel": 13.0, "structure_kernel": 15.0},
-        }
-    )
-    config.scale_prior = 4.0
-
-    config.training = ml_collections.ConfigDict()
-    config.training.batch_size = 32
-    config.training.num_steps = 8
-    config.training.eval_every = 4
-    config.training.log_every = 2
-    # Evaluations without a better validation score after which training stops.
-    config.training.patience = 5
-    config.training.loss = ml_collections.ConfigDict(
-        {"joint_weight": 1.0, "expression_weight": 1.0, "structure_weight": 1.0}
-    )
-    # 0 leaves the classes as they are, 1 gives each the same total weight.
-    config.training.balance_power = 1.0
-    # Shares of examples that lose one modality in a step.
-    config.training.drop_expression = 0.15
-    config.training.drop_structure = 0.15
-    config.training.optimiser = ml_collections.ConfigDict(
-        {
-            "learning_rate": 2e-3,
-            "warmup_fraction": 0.1,
-            "weight_decay": 0.3,
-            "clip_norm": 5.0,
-            "adam_b2": 0.99,
-        }
-    )
-    config.training.ema_decay = 0.98
-
-    # Devices to use; 0 means all.
-    config.num_devices = 0
-    # Methods scored beside the model.
-    config.baselines = (
-        "prevalence",
-        "cosine_knn",
-        "expression_logistic",
-        "morgan_logistic",
-        "product_of_logistics",
-    )
+    config.training.update({"batch_size": 32, "num_steps": 8, "eval_every": 4, "log_every": 2})
     return config

@@ -154,11 +154,11 @@ class FusionModel(nn.Module):
         scales = self.param(
             "expert_scales", nn.initializers.ones_init(), (len(VIEWS), len(self.experts))
         )[view_of(batch)]
-        logits = sum(
-            jnp.where(heard(expert, batch)[:, None], scales[:, [place]] * said[expert], 0.0)
-            for place, expert in enumerate(self.experts)
-            if expert in said
-        )
+        logits = jnp.zeros((len(batch.expression), self.num_moas))
+        for place, expert in enumerate(self.experts):
+            if expert in said:
+                scaled = scales[:, [place]] * said[expert]
+                logits += jnp.where(heard(expert, batch)[:, None], scaled, 0.0)
         return FusionOutput(logits=logits, experts=said, state=state)
 
     def _networks(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg
 import ml_collections
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Array, Float, Float32, Int, Shaped
 
 from moa_jax.data.features import EncodedExamples, FeatureSpec
 from moa_jax.models.kernel_experts import centred, signature_kernel, structure_kernel
@@ -22,6 +22,8 @@ def fit_signature_kernel(
     seed: int,
 ) -> dict[str, Array | np.ndarray]:
     """Parameters of `models.kernel_experts.SignatureKernel`.
+
+    Without any signature there is one blank reference that says nothing.
 
     Args:
       train: training examples; those without expression take no part.
@@ -40,15 +42,28 @@ def fit_signature_kernel(
             offsets[line] = of_line.mean(axis=0)
     centre = centred(*map(jnp.asarray, (expression, cell_line, features.scale, offsets)))
     references = jnp.where(train.gene_mask, centre, 0.0)
+    if not len(rows):
+        references, coefficients = _blank(references, train.labels)
+        return _signature_params(features, offsets, references, coefficients)
     mask = jnp.broadcast_to(train.gene_mask, references.shape)
     kernel = jax.jit(signature_kernel, static_argnames="width")(
         references, mask, references, width=width
     )
+    coefficients = _solve(kernel, train.labels[rows], _balance(train, rows, config), config)
+    return _signature_params(features, offsets, references, coefficients)
+
+
+def _signature_params(
+    features: FeatureSpec,
+    offsets: Float32[np.ndarray, "cell_line gene"],
+    references: Float[Array, "reference gene"],
+    coefficients: Float[Array, "reference moa"],
+) -> dict[str, Array | np.ndarray]:
     return {
         "gene_scale": features.scale,
         "offsets": offsets,
         "references": references,
-        "coefficients": _solve(kernel, train.labels[rows], _balance(train, rows, config), config),
+        "coefficients": coefficients,
     }
 
 
@@ -60,6 +75,8 @@ def fit_structure_kernel(
     seed: int,
 ) -> dict[str, Array | np.ndarray]:
     """Parameters of `models.kernel_experts.StructureKernel`; each structure counts once.
+
+    Without any structure there is one blank reference that says nothing.
 
     Args:
       train: training examples; those without structure take no part.
@@ -75,11 +92,24 @@ def fit_structure_kernel(
     structures, rows = structures[kept], known[first[kept]]
     references = train.substructures[structures]
     on_device = jnp.asarray(references)
+    if not len(structures):
+        blank, coefficients = _blank(on_device, train.labels)
+        return {"references": blank, "coefficients": coefficients}
     kernel = jax.jit(structure_kernel, static_argnames="views")(on_device, on_device, views=views)
     return {
         "references": references,
         "coefficients": _solve(kernel, labels[structures], _balance(train, rows, config), config),
     }
+
+
+def _blank(
+    references: Shaped[Array, "none column"], labels: Float32[np.ndarray, "example moa"]
+) -> tuple[Shaped[Array, "one column"], Float[Array, "one moa"]]:
+    """One reference of zeros and its coefficients: arrays without rows cannot be saved."""
+    return (
+        jnp.zeros((1, references.shape[1]), references.dtype),
+        jnp.zeros((1, labels.shape[1]), jnp.float32),
+    )
 
 
 def _reference_rows(

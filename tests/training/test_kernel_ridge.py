@@ -86,6 +86,22 @@ def test_examples_without_the_modality_take_no_part(train, spec):
     assert len(given["references"]) == len(known)
 
 
+def test_without_any_signature_or_structure_the_expert_says_nothing(train, spec):
+    bare = dataclasses.replace(
+        train,
+        has_expression=np.zeros(train.num_examples, bool),
+        smiles=(None,) * train.num_examples,
+    )
+    encoded = encode(bare, spec)
+    for given in (
+        fit_signature_kernel(encoded, spec, settings(), width=1.0, seed=0),
+        fit_structure_kernel(encoded, settings(), views=VIEWS, seed=0),
+    ):
+        np.testing.assert_array_equal(given["coefficients"], np.zeros((1, train.labels.shape[1])))
+        assert not np.asarray(given["references"]).any()
+        assert len(given["references"]) == 1
+
+
 def test_too_many_references_are_thinned_by_the_seed(train, spec):
     encoded = encode(train, spec)
     few = [
