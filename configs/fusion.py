@@ -17,6 +17,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.data = ""
     # MoAs with fewer compounds are left out.
     config.min_compounds = 5
+    # Learn from labelled structures without signature, too. (A benchmark's blocks decide for
+    # themselves.)
+    config.further_structures = True
     config.seed = 0
 
     config.split = ml_collections.ConfigDict()

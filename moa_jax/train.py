@@ -20,8 +20,8 @@ from moa_jax import command_line
 from moa_jax.baselines.fusion import Fusion
 from moa_jax.baselines.registry import make_method
 from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import build_examples
-from moa_jax.data.leaks import check_no_leaks
+from moa_jax.data.examples import build_examples, concatenate, further_structures
+from moa_jax.data.leaks import check_no_leaks, without_leaks
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import split_rows
 from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
@@ -72,6 +72,10 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
         say(f"shared between parts, as the {split.rule} split allows: {counts}")
     parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
     say(", ".join(f"{part} {part_of.num_examples} signatures" for part, part_of in parts.items()))
+    if config.further_structures:
+        further = without_leaks(split, examples, further_structures(dataset, examples))
+        say(f"train {further.num_examples} labelled structures without signature, too")
+        parts["train"] = concatenate(parts["train"], further)
 
     # What can be refused is refused before the folder of the run is made.
     make_training_mesh(config.num_devices, config.training.batch_size)
