@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from launch.sweep_space import Parameter, with_values
 from launch.sweep_study import ABOUT, FINISHED
 from moa_jax.evaluation.tables import file_name, markdown_table, write_csv
-from moa_jax.files import atomic_path
+from moa_jax.files import write_text
 
 # Attribute of a trial: its score on each fold so far.
 FOLD_SCORES = "fold_scores"
@@ -81,11 +81,11 @@ def write_report(
         f"{len(finished) - len(best)} of them given up early; validation macro AUPRC\n\n"
         f"{markdown_table(shown) if shown else 'No trial is complete.'}\n"
     )
-    _write_text(folder / file_name("trials.md", release), text)
+    write_text(folder / file_name("trials.md", release), text)
     if not best:
         return text
     path = folder / file_name("best_config.py", release)
-    _write_text(path, _config_text(best[0], study.study_name, config, parameters))
+    write_text(path, _config_text(best[0], study.study_name, config, parameters))
     return f"{text}\nthe best: python -m moa_jax.train --config={path}"
 
 
@@ -144,8 +144,3 @@ def _config_text(
         scores=f"validation macro AUPRC {trial.value:.3f}, mean of {len(scores)} folds",
         values="\n".join(f"        {line}" for line in lines.splitlines()),
     )
-
-
-def _write_text(path: pathlib.Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text)

@@ -56,10 +56,15 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes `text`, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes `value` as indented JSON with sorted keys, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

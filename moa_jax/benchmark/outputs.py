@@ -26,7 +26,7 @@ from moa_jax.evaluation.tables import (
     prediction_table,
     write_csv,
 )
-from moa_jax.files import atomic_path, write_json
+from moa_jax.files import write_json, write_text
 from moa_jax.progress import track
 from moa_jax.report.html import write_page
 from moa_jax.report.parts import Cell, Estimate, Section, Table
@@ -63,10 +63,10 @@ def write_outputs(workdir: pathlib.Path, scored: Sequence[ScoredSplit], material
     for some in scored:
         folder = workdir / "tables" / some.results.name
         text = "\n\n".join(section_markdown(s) for s in by_split[some.results.name])
-        _write_text(folder / file_name("tables.md", release), f"# {release}\n\n{text}\n")
+        write_text(folder / file_name("tables.md", release), f"# {release}\n\n{text}\n")
         _write_numbers(folder, some, release)
     main = main_markdown(scored, across, release)
-    _write_text(workdir / file_name("table.md", release), main + "\n")
+    write_text(workdir / file_name("table.md", release), main + "\n")
     return main
 
 
@@ -154,8 +154,3 @@ def _metrics(scored: ScoredSplit) -> Mapping[str, Any]:
         }
         for line, scores in scored.scores.items()
     }
-
-
-def _write_text(path: pathlib.Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text)

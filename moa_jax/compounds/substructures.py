@@ -16,7 +16,7 @@ from rdkit.Chem import MACCSkeys, rdFingerprintGenerator
 
 from moa_jax.schemas import InputError
 
-# Length of a hashed view. Twice as many change no validation score by more than .01.
+# Length of a hashed view.
 NUM_HASHED = 1024
 # MACCS keys with RDKit's unused key 0.
 NUM_KEYS = 167

@@ -143,18 +143,29 @@ class Run:
             if done % log_every == 0 or done == num_steps:
                 self._log(writer, done, metrics)
             if done % eval_every == 0 or done == num_steps:
-                value = self._evaluate(writer, state, done)
-                progress = progress if value is None else progress.after(done, value)
-                checkpoints.save(state, self.describe(progress), value)
+                progress = self._save(checkpoints, writer, state, progress, step=done)
         if num_steps == 0 and checkpoints.latest_step() is None:
-            value = self._evaluate(writer, state, 0)
-            progress = progress if value is None else progress.after(0, value)
-            checkpoints.save(state, self.describe(progress), value)
+            self._save(checkpoints, writer, state, progress, step=0)
         writer.close()
         checkpoints.close()
         return load_predictor(
             self.workdir, self.graph, self._make_task, num_devices=self.config.num_devices
         )
+
+    def _save(
+        self,
+        checkpoints: Checkpoints,
+        writer: MetricWriter,
+        state: TrainState,
+        progress: Progress,
+        *,
+        step: int,
+    ) -> Progress:
+        """Scores the validation part and saves; returns how far the run has come with it."""
+        value = self._evaluate(writer, state, step)
+        progress = progress if value is None else progress.after(step, value)
+        checkpoints.save(state, self.describe(progress), value)
+        return progress
 
     def _start(self, checkpoints: Checkpoints) -> tuple[TrainState, Progress]:
         state = self.initial_state()

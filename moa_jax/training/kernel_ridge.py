@@ -42,23 +42,14 @@ def fit_signature_kernel(
             offsets[line] = of_line.mean(axis=0)
     centre = centred(*map(jnp.asarray, (expression, cell_line, features.scale, offsets)))
     references = jnp.where(train.gene_mask, centre, 0.0)
-    if not len(rows):
+    if len(rows):
+        mask = jnp.broadcast_to(train.gene_mask, references.shape)
+        kernel = jax.jit(signature_kernel, static_argnames="width")(
+            references, mask, references, width=width
+        )
+        coefficients = _solve(kernel, train.labels[rows], _balance(train, rows, config), config)
+    else:
         references, coefficients = _blank(references, train.labels)
-        return _signature_params(features, offsets, references, coefficients)
-    mask = jnp.broadcast_to(train.gene_mask, references.shape)
-    kernel = jax.jit(signature_kernel, static_argnames="width")(
-        references, mask, references, width=width
-    )
-    coefficients = _solve(kernel, train.labels[rows], _balance(train, rows, config), config)
-    return _signature_params(features, offsets, references, coefficients)
-
-
-def _signature_params(
-    features: FeatureSpec,
-    offsets: Float32[np.ndarray, "cell_line gene"],
-    references: Float[Array, "reference gene"],
-    coefficients: Float[Array, "reference moa"],
-) -> dict[str, Array | np.ndarray]:
     return {
         "gene_scale": features.scale,
         "offsets": offsets,
@@ -90,16 +81,15 @@ def fit_structure_kernel(
     np.maximum.at(labels, train.structure[known], train.labels[known])
     kept = _reference_rows(np.arange(len(structures)), config.max_references, seed)
     structures, rows = structures[kept], known[first[kept]]
-    references = train.substructures[structures]
-    on_device = jnp.asarray(references)
-    if not len(structures):
-        blank, coefficients = _blank(on_device, train.labels)
-        return {"references": blank, "coefficients": coefficients}
-    kernel = jax.jit(structure_kernel, static_argnames="views")(on_device, on_device, views=views)
-    return {
-        "references": references,
-        "coefficients": _solve(kernel, labels[structures], _balance(train, rows, config), config),
-    }
+    references = jnp.asarray(train.substructures[structures])
+    if len(structures):
+        kernel = jax.jit(structure_kernel, static_argnames="views")(
+            references, references, views=views
+        )
+        coefficients = _solve(kernel, labels[structures], _balance(train, rows, config), config)
+    else:
+        references, coefficients = _blank(references, train.labels)
+    return {"references": references, "coefficients": coefficients}
 
 
 def _blank(

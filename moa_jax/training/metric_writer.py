@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from tensorboardX import SummaryWriter
 
-from moa_jax.files import atomic_path
+from moa_jax.files import write_text
 from moa_jax.training.sharding import is_first_process
 
 METRICS_FILE = "metrics.jsonl"
@@ -28,8 +28,7 @@ class MetricWriter:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / METRICS_FILE
         kept = [line for line in read_metrics(path) if line["step"] <= resume_step]
-        with atomic_path(path) as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._lines = path.open("a", buffering=1)
         self._board = SummaryWriter(
             str(folder / "tensorboard"), purge_step=resume_step + 1 if resume_step else None
