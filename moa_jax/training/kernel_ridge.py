@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg
 import ml_collections
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int, Shaped
+from jaxtyping import Array, Bool, Float, Float32, Int, Shaped
 
 from moa_jax.data.features import EncodedExamples, FeatureSpec
 from moa_jax.models.kernel_experts import centred, signature_kernel, structure_kernel
@@ -32,7 +32,7 @@ def fit_signature_kernel(
       width: see `signature_kernel`.
       seed: chooses the references where there are more examples than may be.
     """
-    rows = _reference_rows(np.flatnonzero(train.has_expression), config.max_references, seed)
+    rows = signature_references(train.has_expression, config.max_references, seed)
     expression, cell_line = train.expression[rows], train.cell_line[rows]
     offsets = np.zeros((len(features.cell_lines), expression.shape[1]), np.float32)
     # The first is the unknown cell line, in which nothing is usual but the overall mean.
@@ -75,12 +75,11 @@ def fit_structure_kernel(
       views: number of columns of each view of the substructure counts.
       seed: chooses the references where there are more structures than may be.
     """
-    known = np.flatnonzero(train.has_structure)
-    structures, first = np.unique(train.structure[known], return_index=True)
+    known = train.has_structure
     labels = np.zeros((len(train.substructures), train.labels.shape[1]), np.float32)
     np.maximum.at(labels, train.structure[known], train.labels[known])
-    kept = _reference_rows(np.arange(len(structures)), config.max_references, seed)
-    structures, rows = structures[kept], known[first[kept]]
+    rows = structure_references(train.structure, known, config.max_references, seed)
+    structures = train.structure[rows]
     references = jnp.asarray(train.substructures[structures])
     if len(structures):
         kernel = jax.jit(structure_kernel, static_argnames="views")(
@@ -102,9 +101,33 @@ def _blank(
     )
 
 
-def _reference_rows(
-    rows: Int[np.ndarray, " row"], most: int, seed: int
+def signature_references(
+    has_expression: Bool[np.ndarray, " example"], max_references: int, seed: int
 ) -> Int[np.ndarray, " reference"]:
+    """Rows of the training examples that the signature expert compares with, in its order."""
+    return _at_most(np.flatnonzero(has_expression), max_references, seed)
+
+
+def structure_references(
+    structure: Int[np.ndarray, " example"],
+    has_structure: Bool[np.ndarray, " example"],
+    max_references: int,
+    seed: int,
+) -> Int[np.ndarray, " reference"]:
+    """First training example of each structure that the structure expert compares with.
+
+    Args:
+      structure: number of each example's structure; their order is that of the references.
+      has_structure: the structure is known.
+      max_references: how many references are kept at most.
+      seed: chooses them where there are more.
+    """
+    known = np.flatnonzero(has_structure)
+    _, first = np.unique(structure[known], return_index=True)
+    return known[first[_at_most(np.arange(len(first)), max_references, seed)]]
+
+
+def _at_most(rows: Int[np.ndarray, " row"], most: int, seed: int) -> Int[np.ndarray, " reference"]:
     """All rows, or a random subset in their order where there are more than `most`."""
     if len(rows) <= most:
         return rows

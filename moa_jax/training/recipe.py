@@ -18,7 +18,8 @@ from moa_jax.training.expert_scales import fit_expert_scales
 from moa_jax.training.fit import Run, validation_curve
 from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.predictor import Predictor
-from moa_jax.training.sharding import replicate
+from moa_jax.training.references import reference_table, write_references
+from moa_jax.training.sharding import is_first_process, replicate
 from moa_jax.training.task import Views
 
 # Subfolder of the run that chooses the number of steps.
@@ -75,6 +76,8 @@ def fit_fusion(
         validation: Examples | None,
         folder: pathlib.Path,
     ) -> Run:
+        if validation is None and is_first_process():
+            write_references(folder, reference_table(config, train))
         return Run(
             config,
             train,

@@ -7,6 +7,7 @@ Layout::
     split.json         which compound was in which part
     genes.parquet      the measured genes
     graph/             the knowledge graph
+    references.parquet what the kernel experts compare with
     checkpoints/       Orbax checkpoints of the result
     selection/         the run that chose the number of steps, where there was one
     metrics.jsonl, tensorboard/, plots/, metrics.json, per_moa.csv, compound_predictions.csv

@@ -1,0 +1,198 @@
+"""The training compounds that an answer rests on.
+
+A kernel expert's logit is a sum over its references, `sum_r kernel(example, r) * coefficient[r]`
+(kernel ridge regression, Saunders 1998), so what each reference adds is exact, not an estimate.
+References that lack an MoA speak against it: their coefficients are mostly negative.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jaxtyping import Array, Float
+
+from moa_jax.data.batches import evaluation_batches
+from moa_jax.data.examples import Examples
+from moa_jax.data.features import encode
+from moa_jax.models.fusion import FusionModel, heard, view_of
+from moa_jax.models.kernel_experts import centred, signature_kernel, structure_kernel
+from moa_jax.schemas import Batch, InputError
+from moa_jax.training.predictor import Predictor
+
+KERNEL_EXPERTS = ("signature_kernel", "structure_kernel")
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelEvidence:
+    """What one kernel expert bases its answers on.
+
+    Attributes:
+      expert: one of `KERNEL_EXPERTS`.
+      kernel: similarity of each example to each reference as the expert sees it.
+      similarity: the same as readers know it: cosine of the centred signatures, or mean Tanimoto
+        similarity of the structures.
+      scale: what the expert's logits are multiplied by in the product of experts; 0 where the
+        expert is not heard.
+      coefficients: weight of each reference for each MoA.
+      references: `training.references.REFERENCE_COLUMNS`, one row per reference.
+    """
+
+    expert: str
+    kernel: Float[np.ndarray, "example reference"]
+    similarity: Float[np.ndarray, "example reference"]
+    scale: Float[np.ndarray, " example"]
+    coefficients: Float[np.ndarray, "reference moa"]
+    references: pd.DataFrame
+
+    def contributions(self, example: int, moa: int) -> Float[np.ndarray, " reference"]:
+        """What each reference adds to the model's logit; they sum to the expert's scaled logit."""
+        return self.scale[example] * self.kernel[example] * self.coefficients[:, moa]
+
+
+def kernel_evidence(
+    predictor: Predictor, examples: Examples, references: pd.DataFrame
+) -> dict[str, KernelEvidence]:
+    """What the kernel experts of a model base their answers on.
+
+    Args:
+      predictor: a fusion model.
+      examples: what is to be explained; memory grows with examples times references.
+      references: what `training.references.read_references` read from the run's folder.
+
+    Returns:
+      Kernel expert -> its evidence; empty where the model has no kernel expert.
+
+    Raises:
+      InputError: the table is not about this model.
+    """
+    model = predictor.task.model
+    params = jax.device_get(predictor.params)
+    evidence = {}
+    for expert in (expert for expert in model.experts if expert in KERNEL_EXPERTS):
+        own = references[references["expert"] == expert].reset_index(drop=True)
+        coefficients = np.asarray(params[expert]["coefficients"], np.float64)
+        # Without any example to compare with, one blank reference keeps the arrays' shape.
+        if len(own) == 0 and len(coefficients) == 1 and not coefficients.any():
+            coefficients = coefficients[:0]
+        if len(own) != len(coefficients):
+            raise InputError(
+                f"the run's table of references has {len(own)} rows for {expert}, but its "
+                f"checkpoint has {len(coefficients)} references; they belong to different runs."
+            )
+        kernel, scale = _kernel_and_scale(predictor, expert, examples)
+        kernel = kernel[:, : len(own)]
+        evidence[expert] = KernelEvidence(
+            expert=expert,
+            kernel=kernel,
+            similarity=_readable(kernel, expert, model),
+            scale=scale,
+            coefficients=coefficients,
+            references=own,
+        )
+    return evidence
+
+
+def compound_evidence(
+    evidence: Mapping[str, KernelEvidence], example: int, moa: int
+) -> pd.DataFrame:
+    """What each training compound adds to one logit of one example.
+
+    Args:
+      evidence: of `kernel_evidence`.
+      example: row of the example.
+      moa: column of the MoA.
+
+    Returns:
+      One row per expert and compound, the largest contribution first, ties by name: `expert`,
+      `group`, `compound`, `moas` (tuple), `cell_lines` (tuple; empty for structures),
+      `num_references`, `similarity` (of the most similar reference) and `contribution`. The
+      contributions sum to what the kernel experts add to the model's logit.
+    """
+    tables = [
+        own.references.assign(
+            similarity=own.similarity[example], contribution=own.contributions(example, moa)
+        )
+        for own in evidence.values()
+        if len(own.references)
+    ]
+    columns = ["expert", "group", "compound", "moas", "cell_lines"]
+    columns += ["num_references", "similarity", "contribution"]
+    if not tables:
+        return pd.DataFrame(columns=columns)
+    grouped = pd.concat(tables, ignore_index=True).groupby(["expert", "group"], sort=True)
+    summary = grouped.agg(
+        compound=("compound", _first_name),
+        moas=("moas", lambda column: tuple(sorted({moa for moas in column for moa in moas}))),
+        cell_lines=("cell_line", lambda column: tuple(sorted(set(column.dropna())))),
+        num_references=("contribution", "size"),
+        similarity=("similarity", "max"),
+        contribution=("contribution", "sum"),
+    ).reset_index()
+    return summary.sort_values(
+        ["contribution", "expert", "group"], ascending=[False, True, True], ignore_index=True
+    )[columns]
+
+
+def _first_name(column: pd.Series) -> str:
+    """The first of several spellings of a compound's name."""
+    return min(column.astype(str))
+
+
+def _kernel_and_scale(
+    predictor: Predictor, expert: str, examples: Examples
+) -> tuple[Float[np.ndarray, "example reference"], Float[np.ndarray, " example"]]:
+    model, params = predictor.task.model, predictor.params
+    place = model.experts.index(expert)
+
+    @jax.jit
+    def compute(params: Any, batch: Batch) -> tuple[Array, Array]:
+        scale = params["expert_scales"][view_of(batch)][:, place]
+        return _kernel(params[expert], batch, expert, model), scale * heard(expert, batch)
+
+    parts = [
+        jax.device_get(compute(params, batch))
+        for batch in evaluation_batches(
+            encode(examples, predictor.features), predictor.batch_size, num_shards=1
+        )
+    ]
+    kernel, scale = (
+        np.concatenate(column)[: examples.num_examples].astype(np.float64)
+        for column in zip(*parts, strict=True)
+    )
+    return kernel, scale
+
+
+def _kernel(
+    given: Mapping[str, Array], batch: Batch, expert: str, model: FusionModel
+) -> Float[Array, "example reference"]:
+    """As `models.kernel_experts` computes it."""
+    if expert == "structure_kernel":
+        return structure_kernel(
+            jnp.asarray(batch.substructures), given["references"], views=model.substructure_views
+        )
+    return signature_kernel(
+        centred(
+            jnp.asarray(batch.expression),
+            jnp.asarray(batch.cell_line),
+            given["gene_scale"],
+            given["offsets"],
+        ),
+        jnp.asarray(batch.gene_mask),
+        given["references"],
+        width=model.signature_kernel_width,
+    )
+
+
+def _readable(
+    kernel: Float[np.ndarray, "example reference"], expert: str, model: FusionModel
+) -> Float[np.ndarray, "example reference"]:
+    """The kernel, or the cosine that a signature kernel `exp(width * (cosine - 1))` stands for."""
+    if expert == "structure_kernel":
+        return kernel
+    return 1.0 + np.log(kernel) / model.signature_kernel_width
