@@ -118,6 +118,12 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield f"graph: {nodes['genes']:,} genes, {nodes['terms']:,} terms; edges: " + ", ".join(
         f"{name} {count:,}" for name, count in edges.items()
     )
+    for name, sets in manifest["gene_sets"].items():
+        unknown = sum(sets["not_understood"].values())
+        yield (
+            f"gene sets: {sets['kept']:,} of {sets['found']:,} of {name} kept; "
+            f"{unknown:,} of {sets['names']:,} names not understood"
+        )
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -49,6 +49,8 @@ GENE_NAME_COLUMNS = ("entrez_id", "symbol")
 GENE_COLUMNS = (*GENE_NAME_COLUMNS, "aliases", "bead")
 GENE_NODE_COLUMNS = ("entrez_id", "symbol", "is_landmark")
 TERM_COLUMNS = ("go_id", "name", "namespace")
+# `genes`: tuple of Entrez ids.
+GENE_SET_COLUMNS = ("collection", "set_id", "name", "genes")
 
 PARTS = ("train", "validation", "test")
 # The part of what a split's rule leaves out on purpose; no method sees it.
@@ -333,6 +335,8 @@ class Batch:
       expression_mask: the expression modality may be used.
       structure_mask: the structure modality may be used.
       example_mask: the row is a real example.
+      row: row of the example among those that the batch was drawn from; read where
+        `example_mask`.
     """
 
     expression: Float[Array | np.ndarray, "batch gene"]
@@ -351,3 +355,4 @@ class Batch:
     expression_mask: Bool[Array | np.ndarray, " batch"]
     structure_mask: Bool[Array | np.ndarray, " batch"]
     example_mask: Bool[Array | np.ndarray, " batch"]
+    row: Int32[Array | np.ndarray, " batch"]

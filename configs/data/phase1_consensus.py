@@ -40,6 +40,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.files.string_info = "string/9606.protein.info.v12.0.txt.gz"
     config.files.ontology = "go/go-basic.obo"
     config.files.annotations = "go/goa_human_noIEA.gaf.gz"
+    # Gene sets that explanations are summed over; either may be left empty.
+    config.files.hallmark = "genesets/h.all.v7.0.symbols.gmt"
+    config.files.reactome = "genesets/ReactomePathways.gmt"
 
     # 5: signatures as they are; 4: from z-scores (MODZ); 3: from normalised expression.
     config.level = 5

@@ -20,6 +20,7 @@ _COLUMN_TYPES = {
     "is_landmark": pa.bool_(),
     "moas": pa.list_(pa.string()),
     "targets": pa.list_(pa.string()),
+    "genes": pa.list_(pa.string()),
     "senders": pa.int32(),
     "receivers": pa.int32(),
     "weight": pa.float32(),
@@ -52,6 +53,6 @@ def read_table(path: pathlib.Path, columns: tuple[str, ...]) -> pd.DataFrame:
         raise InputError(f"{path} is damaged: {error}.") from None
     require_columns(table, columns, str(path))
     for name in columns:
-        if name in ("moas", "targets"):
+        if pa.types.is_list(_COLUMN_TYPES.get(name, pa.string())):
             table[name] = [tuple(values) for values in table[name]]
     return table

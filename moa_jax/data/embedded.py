@@ -59,6 +59,8 @@ def simulated_config() -> ml_collections.ConfigDict:
     config.files.string_info = "9606.protein.info.v12.0.txt.gz"
     config.files.ontology = "go-basic.obo"
     config.files.annotations = "goa_human.gaf.gz"
+    config.files.hallmark = ""
+    config.files.reactome = ""
 
     config.level = 3
     config.zscore_reference = "vehicle"

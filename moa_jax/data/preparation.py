@@ -27,6 +27,7 @@ from moa_jax.data.prepared import PreparedDataset
 from moa_jax.files import sha256_of
 from moa_jax.knowledge.gene_identifiers import GeneIdentifiers, read_gene_ids
 from moa_jax.knowledge.gene_ontology import read_gaf, read_obo
+from moa_jax.knowledge.gene_sets import no_gene_sets, read_gmt
 from moa_jax.knowledge.graph import assemble_graph
 from moa_jax.knowledge.string_db import read_string_info, read_string_links
 from moa_jax.lincs.bead_map import read_bead_map
@@ -42,6 +43,8 @@ from moa_jax.schemas import (
     Signatures,
 )
 
+# Files of the config that hold gene sets; their names are those of the collections.
+GENE_SET_COLLECTIONS = ("hallmark", "reactome")
 # Packages whose versions could change a prepared dataset.
 _PACKAGES = ("h5py", "networkx", "numpy", "obonet", "pandas", "pyarrow", "rdkit", "scipy")
 
@@ -101,6 +104,7 @@ def prepare(
     say("reading STRING and Gene Ontology")
     # What was measured decides the graph; further structures do not.
     graph, coverage = _read_graph(settings, paths, signatures, own.compounds, identifiers)
+    gene_sets, set_reports = _read_gene_sets(paths, identifiers)
     manifest = {
         **description,
         **counts,
@@ -110,8 +114,9 @@ def prepare(
         "joined": _join_report(signatures, compounds),
         "cell_lines": _cell_line_report(paths, table),
         "coverage": coverage,
+        "gene_sets": set_reports,
     }
-    return PreparedDataset(signatures, compounds, graph, manifest)
+    return PreparedDataset(signatures, compounds, graph, manifest, gene_sets)
 
 
 def _read_genes(paths: Paths) -> tuple[pd.DataFrame, GeneIdentifiers]:
@@ -167,6 +172,17 @@ def _read_graph(
         targets=sorted({target for row in compounds.table["targets"] for target in row}),
         settings=settings.graph,
     )
+
+
+def _read_gene_sets(
+    paths: Paths, identifiers: GeneIdentifiers
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The gene sets of all collections, and a report by collection."""
+    tables, reports = [], {}
+    for collection in (name for name in GENE_SET_COLLECTIONS if name in paths):
+        table, reports[collection] = read_gmt(paths[collection], identifiers, collection=collection)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True) if tables else no_gene_sets(), reports
 
 
 def _gene_report(columns: LandmarkColumns, *, num_landmarks: int) -> dict[str, Any]:

@@ -43,6 +43,8 @@ class SourceFiles:
       string_info: STRING's `9606.protein.info`.
       ontology: Gene Ontology, OBO.
       annotations: Gene Ontology annotations, GAF.
+      hallmark: MSigDB's hallmark gene sets, GMT.
+      reactome: Reactome's pathways, GMT.
     """
 
     expression: str
@@ -61,6 +63,8 @@ class SourceFiles:
     string_info: str
     ontology: str
     annotations: str
+    hallmark: str
+    reactome: str
 
     def __post_init__(self) -> None:
         needed = ("expression", "geneinfo", "compounds", "string_links", "string_info")

@@ -8,6 +8,7 @@ Layout::
     genes.parquet                   GENE_COLUMNS, one row per column of expression.npy
     graph/{genes,terms}.parquet     the nodes
     graph/{interacts,annotated_to,is_a,part_of}.parquet   the edges
+    gene_sets.parquet               GENE_SET_COLUMNS; absent where the release has no gene sets
     manifest.json                   format_version, inputs, counts
 
 Equal datasets give equal bytes. Columns beyond the contract are not stored.
@@ -21,20 +22,25 @@ import pathlib
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
 from moa_jax.data.contract_tables import read_table, write_table
+from moa_jax.data.gene_set_table import read_gene_sets, write_gene_sets
 from moa_jax.data.graph_folder import read_graph, write_graph
 from moa_jax.files import atomic_path, read_json, write_json
+from moa_jax.knowledge.gene_sets import no_gene_sets
 from moa_jax.schemas import (
     COMPOUND_COLUMNS,
     GENE_COLUMNS,
+    GENE_SET_COLUMNS,
     PREPARED_FORMAT_VERSION,
     SIGNATURE_COLUMNS,
     Compounds,
     InputError,
     KnowledgeGraph,
     Signatures,
+    require_columns,
 )
 
 # Rows of the expression matrix that are copied at a time.
@@ -50,14 +56,17 @@ class PreparedDataset:
       compounds: one row per `pert_id`.
       graph: STRING and Gene Ontology; its first gene nodes are the signatures' genes.
       manifest: where the dataset came from, as JSON values.
+      gene_sets: `GENE_SET_COLUMNS`; pathways that explanations are summed over.
     """
 
     signatures: Signatures
     compounds: Compounds
     graph: KnowledgeGraph
     manifest: dict[str, Any]
+    gene_sets: pd.DataFrame = dataclasses.field(default_factory=no_gene_sets)
 
     def __post_init__(self) -> None:
+        require_columns(self.gene_sets, GENE_SET_COLUMNS, "the table of gene sets")
         measured = self.graph.genes["entrez_id"].iloc[: self.graph.num_landmarks]
         if list(measured) != list(self.signatures.genes["entrez_id"]):
             raise InputError(
@@ -82,6 +91,7 @@ def write_prepared(folder: str | os.PathLike[str], dataset: PreparedDataset) -> 
         _write_expression(temporary / "expression.npy", dataset.signatures.expression)
         for name, (table, columns) in tables.items():
             write_table(temporary / f"{name}.parquet", table, columns)
+        write_gene_sets(temporary, dataset.gene_sets)
         manifest = {**dataset.manifest, "format_version": PREPARED_FORMAT_VERSION}
         write_json(temporary / "manifest.json", manifest)
 
@@ -114,6 +124,7 @@ def read_prepared(folder: str | os.PathLike[str]) -> PreparedDataset:
         compounds=Compounds(read_table(folder / "compounds.parquet", COMPOUND_COLUMNS)),
         graph=read_graph(folder / "graph"),
         manifest=manifest,
+        gene_sets=read_gene_sets(folder),
     )
 
 

@@ -7,6 +7,7 @@ Layout::
     split.json         which compound was in which part
     genes.parquet      the measured genes
     graph/             the knowledge graph
+    gene_sets.parquet  sets of genes that explanations are summed over, where there are any
     references.parquet what the kernel experts compare with
     checkpoints/       Orbax checkpoints of the result
     selection/         the run that chose the number of steps, where there was one
@@ -23,6 +24,7 @@ import ml_collections
 import pandas as pd
 
 from moa_jax.data.contract_tables import read_table, write_table
+from moa_jax.data.gene_set_table import write_gene_sets
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.data.graph_folder import read_graph, write_graph
 from moa_jax.data.prepared import PreparedDataset
@@ -75,6 +77,7 @@ def start_run(
         write_table(temporary, dataset.signatures.genes, GENE_COLUMNS)
     with atomic_path(workdir / "graph") as temporary:
         write_graph(temporary, dataset.graph)
+    write_gene_sets(workdir, dataset.gene_sets)
     # Last, so that a folder with a config has everything else.
     write_json(path, config.to_dict())
 

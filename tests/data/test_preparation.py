@@ -245,3 +245,17 @@ def test_every_config_is_complete(path, tmp_path):
     config.raw_dir = str(tmp_path)
     assert settings_from_config(config).release
     assert config.out.startswith("data/")
+
+
+def test_gene_sets_come_with_the_dataset(raw):
+    genes = read_tsv(raw / "geneinfo.txt")
+    names = genes["gene_symbol"].tolist()[:3]
+    (raw / "sets.gmt").write_text("A set\tR-HSA-9\t" + "\t".join([*names, "gag"]) + "\n")
+    prepared = prepare(config_of(raw, files_reactome="sets.gmt"))
+    (row,) = prepared.gene_sets.itertuples(index=False)
+    assert (row.collection, row.set_id, row.name) == ("reactome", "R-HSA-9", "A set")
+    assert set(row.genes) == set(genes["gene_id"][:3])
+    assert prepared.manifest["gene_sets"] == {
+        "reactome": {"found": 1, "kept": 1, "names": 4, "not_understood": {"unknown": 1}}
+    }
+    assert prepared.manifest["inputs"]["reactome"]["file"] == "sets.gmt"

@@ -194,3 +194,17 @@ def test_a_graph_over_other_genes_is_refused(small):
     signatures = dataclasses.replace(small.signatures, genes=genes)
     with pytest.raises(InputError, match="4 landmark genes are not the signatures' 4 genes"):
         PreparedDataset(signatures, small.compounds, small.graph, {})
+
+
+def test_gene_sets_round_trip_and_are_absent_without(tmp_path, small):
+    write_prepared(tmp_path / "without", small)
+    assert not (tmp_path / "without" / "gene_sets.parquet").exists()
+    assert len(read_prepared(tmp_path / "without").gene_sets) == 0
+    sets = pd.DataFrame(
+        [("reactome", "R-HSA-1", "a, b", ("100", "103")), ("hallmark", "H", "H", ("7",))],
+        columns=["collection", "set_id", "name", "genes"],
+    )
+    write_prepared(tmp_path / "with", dataclasses.replace(small, gene_sets=sets))
+    pd.testing.assert_frame_equal(read_prepared(tmp_path / "with").gene_sets, sets)
+    with pytest.raises(InputError, match="the table of gene sets lacks the column genes"):
+        dataclasses.replace(small, gene_sets=sets.drop(columns="genes"))

@@ -1,0 +1,119 @@
+"""Named sets of genes from GMT files, such as Reactome's and MSigDB's."""
+
+from __future__ import annotations
+
+import collections
+import os
+from typing import Any
+
+import pandas as pd
+
+from moa_jax.knowledge.gene_identifiers import (
+    AMBIGUOUS,
+    UNKNOWN,
+    WAYS,
+    GeneIdentifiers,
+    entrez_order,
+)
+from moa_jax.knowledge.reading import open_text
+from moa_jax.schemas import GENE_SET_COLUMNS, InputError
+
+# Ways to understand a name that change its case. These files write symbols as published, so
+# another case means a gene of another species: Reactome's `tat` is HIV's, not the human TAT.
+_OTHER_CASE = tuple(way for way in WAYS if way.endswith("other case"))
+# What stands in the second column where there is nothing to say.
+_NO_DESCRIPTION = ("", "na", "n/a", ".")
+
+
+def no_gene_sets() -> pd.DataFrame:
+    """The table of a dataset without gene sets."""
+    return pd.DataFrame(columns=list(GENE_SET_COLUMNS))
+
+
+def read_gmt(
+    path: str | os.PathLike[str], identifiers: GeneIdentifiers, *, collection: str
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Reads a GMT file: name, description and genes of one set per line, separated by tabs.
+
+    Genes may be Entrez ids, symbols of any age or aliases, spelled exactly. The id of a set is its
+    description where that is one word (Reactome's `R-HSA-...`), else its name.
+
+    Args:
+      path: text file, plain or gzip.
+      identifiers: names of genes.
+      collection: what the sets are called together, such as `reactome`.
+
+    Returns:
+      `GENE_SET_COLUMNS`, in the order of the file; genes are Entrez ids. Sets without a known
+      gene are left out. And a report for a manifest: sets found and kept, distinct names, and how
+      many of them were not understood, by reason.
+
+    Raises:
+      InputError: the file cannot be read, a line has no gene, a set is repeated, or no gene of
+        the whole file is known.
+    """
+    rows, names = [], set()
+    with open_text(path) as text:
+        for number, line in enumerate(text, start=1):
+            fields = line.rstrip("\r\n").split("\t")
+            if not any(fields):
+                continue
+            members = [name.strip() for name in fields[2:] if name.strip()]
+            if not fields[0].strip() or not members:
+                raise InputError(
+                    f"{path}, line {number}: found {len(fields)} fields and {len(members)} genes; "
+                    "a GMT line has the name of a set, a description and its genes, with tabs."
+                )
+            names.update(members)
+            rows.append((number, fields[0].strip(), fields[1].strip(), members))
+    meaning = {name: identifiers.explain(name) for name in sorted(names)}
+    known = {
+        name: found.entrez_id
+        for name, found in meaning.items()
+        if found.entrez_id is not None and found.how not in _OTHER_CASE
+    }
+    if not known:
+        raise InputError(
+            f"{path} names {len(names)} genes in {len(rows)} sets and none of them is known; "
+            "expected Entrez ids or symbols of human genes."
+        )
+    table = [
+        (collection, _set_id(name, description), name, _genes(members, known))
+        for _, name, description, members in rows
+    ]
+    _refuse_repeated(
+        path, [(number, row[1]) for (number, *_), row in zip(rows, table, strict=True)]
+    )
+    kept = [row for row in table if row[3]]
+    refused = collections.Counter(
+        found.how if found.how in (AMBIGUOUS, UNKNOWN) else "other case"
+        for name, found in meaning.items()
+        if name not in known
+    )
+    report = {
+        "found": len(table),
+        "kept": len(kept),
+        "names": len(names),
+        "not_understood": dict(sorted(refused.items())),
+    }
+    return pd.DataFrame(kept, columns=list(GENE_SET_COLUMNS)), report
+
+
+def _set_id(name: str, description: str) -> str:
+    is_id = description.lower() not in _NO_DESCRIPTION and len(description.split()) == 1
+    return description if is_id and "://" not in description else name
+
+
+def _genes(members: list[str], known: dict[str, str]) -> tuple[str, ...]:
+    return tuple(sorted({known[name] for name in members if name in known}, key=entrez_order))
+
+
+def _refuse_repeated(path: str | os.PathLike[str], ids: list[tuple[int, str]]) -> None:
+    first: dict[str, int] = {}
+    for number, set_id in ids:
+        if set_id in first:
+            raise InputError(
+                f"{path}, line {number}: the set {set_id} stands in line {first[set_id]} too; "
+                "expected each set once."
+            )
+        first[set_id] = number
