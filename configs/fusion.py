@@ -39,6 +39,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.experts = ("signature_kernel", "structure_kernel")
     # exp(width * (cosine - 1)) compares two signatures.
     config.model.signature_kernel_width = 1.0
+    # How the joint expert joins the modalities: cross_attention, gated or early. Late fusion is
+    # the experts signature and molecule without it.
+    config.model.joint_fusion = "cross_attention"
     config.model.features = 64
     config.model.hidden = 256
     config.model.num_heads = 4

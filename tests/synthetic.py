@@ -16,7 +16,8 @@ from moa_jax.data.features import EncodedExamples
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import split_rows
-from moa_jax.models.fusion import EXPERTS, NETWORKS, VIEWS, FusionModel
+from moa_jax.models.fused_networks import NETWORKS
+from moa_jax.models.fusion import EXPERTS, VIEWS, FusionModel
 from moa_jax.schemas import (
     Batch,
     Compounds,
@@ -43,6 +44,7 @@ def make_model(**overrides) -> FusionModel:
         "substructure_views": SUBSTRUCTURE_VIEWS,
         "experts": tuple(EXPERTS),
         "signature_kernel_width": 1.0,
+        "joint_fusion": "cross_attention",
         "features": 8,
         "hidden": 12,
         "num_heads": 2,

@@ -15,7 +15,10 @@ from configs import (
     benchmark,
     benchmark_smoke,
     cross_attention,
+    early_fusion,
     fusion,
+    gated_fusion,
+    late_fusion,
     main_result,
     phase,
     smoke,
@@ -24,7 +27,8 @@ from moa_jax.command_line import load_config
 from moa_jax.data.features import encode, fit_features
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.data.preparation_settings import settings_from_config
-from moa_jax.models.fusion import EXPERTS, NETWORKS, VIEWS, FusionModel
+from moa_jax.models.fused_networks import NETWORKS
+from moa_jax.models.fusion import EXPERTS, VIEWS, FusionModel
 from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.sharding import make_mesh
 from moa_jax.training.step import initial_state, make_train_step
@@ -115,7 +119,9 @@ def test_the_smoke_config_has_the_keys_of_the_full_one():
     assert list(leaves(smoke.get_config().to_dict())) == list(leaves(fusion.get_config().to_dict()))
 
 
-@pytest.mark.parametrize("module", [fusion, cross_attention, smoke])
+@pytest.mark.parametrize(
+    "module", [fusion, cross_attention, early_fusion, gated_fusion, late_fusion, smoke]
+)
 def test_the_full_size_model_can_be_built_and_trained(module):
     """Shapes alone: nothing is computed, so the real sizes cost nothing."""
     config = FrozenConfigDict(module.get_config())

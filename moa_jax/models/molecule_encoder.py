@@ -20,11 +20,15 @@ class MoleculeEncoding:
       logits: evidence of structure alone.
       state: summary of the molecule.
       atoms: state of every atom; padding atoms are arbitrary.
+      mean: mean over a molecule's atoms.
+      bits: the fingerprint as the encoder saw it.
     """
 
     logits: Float[Array, "batch moa"]
     state: Float[Array, "batch feature"]
     atoms: Float[Array, "shard atom atom_state"]
+    mean: Float[Array, "batch atom_state"]
+    bits: Float[Array, "batch bit"]
 
 
 class AtomEncoder(nn.Module):
@@ -141,4 +145,4 @@ class MoleculeEncoder(nn.Module):
             self.num_moas, use_bias=False, kernel_init=zeros, name="hidden_logits"
         )(hidden)
         state = nn.Dense(self.features, name="state")(hidden)
-        return MoleculeEncoding(logits=logits, state=state, atoms=atoms)
+        return MoleculeEncoding(logits=logits, state=state, atoms=atoms, mean=mean, bits=bits)

@@ -16,11 +16,15 @@ class SignatureEncoding:
       logits: evidence of expression alone.
       state: summary of the signature.
       activity: activity of every graph node in the signature.
+      genes: the genes as the encoder saw them.
+      known: the view through the graph's nodes.
     """
 
     logits: Float[Array, "batch moa"]
     state: Float[Array, "batch feature"]
     activity: Float[Array, "batch node"]
+    genes: Float[Array, "batch gene"]
+    known: Float[Array, "batch node_feature"]
 
 
 class SignatureEncoder(nn.Module):
@@ -70,4 +74,6 @@ class SignatureEncoder(nn.Module):
             self.num_moas, use_bias=False, kernel_init=zeros, name="hidden_logits"
         )(hidden)
         state = nn.Dense(self.features, name="state")(hidden)
-        return SignatureEncoding(logits=logits, state=state, activity=activity)
+        return SignatureEncoding(
+            logits=logits, state=state, activity=activity, genes=genes, known=known
+        )

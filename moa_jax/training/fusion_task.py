@@ -14,7 +14,8 @@ from jaxtyping import Array, Bool, Float
 
 from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS
 from moa_jax.data.features import EncodedExamples, FeatureSpec
-from moa_jax.models.fusion import EXPERTS, NETWORKS, VIEWS, FusionModel, FusionOutput, heard
+from moa_jax.models.fused_networks import JOINT_FUSIONS, NETWORKS
+from moa_jax.models.fusion import EXPERTS, VIEWS, FusionModel, FusionOutput, heard
 from moa_jax.schemas import Batch, GraphArrays, InputError
 from moa_jax.training.kernel_ridge import fit_signature_kernel, fit_structure_kernel
 from moa_jax.training.losses import label_distribution_cross_entropy, masked_sum
@@ -120,7 +121,8 @@ def make_fusion_task(
     """The task of a configuration (see `configs/fusion.py`) for given vocabularies and graph.
 
     Raises:
-      InputError: the configuration names an expert that does not exist, none, or one twice.
+      InputError: the configuration names an expert that does not exist, none, or one twice, or a
+        kind of fusion that does not exist.
     """
     settings = config.model.to_dict()
     experts = tuple(settings.pop("experts"))
@@ -128,6 +130,11 @@ def make_fusion_task(
         raise InputError(f"model.experts names {unknown[0]}; the experts are {', '.join(EXPERTS)}.")
     if not experts or len(set(experts)) < len(experts):
         raise InputError(f"model.experts is {experts}, expected one or more, each once.")
+    if settings["joint_fusion"] not in JOINT_FUSIONS:
+        raise InputError(
+            f"model.joint_fusion is {settings['joint_fusion']!r}, expected one of "
+            f"{', '.join(JOINT_FUSIONS)}."
+        )
     model = FusionModel(
         num_moas=len(features.moas),
         num_genes=graph_size[0],

@@ -7,9 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from moa_jax.models.fusion import EXPERTS, NETWORKS, VIEWS
+from moa_jax.models.fused_networks import NETWORKS
+from moa_jax.models.fusion import EXPERTS, VIEWS
 from moa_jax.schemas import GraphArrays
 from tests import synthetic
+from tests.models.random_params import randomised
 from tests.synthetic import batch_of, make_given, make_graph, make_model, replace
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
@@ -27,18 +29,9 @@ def model():
 
 @pytest.fixture(scope="module")
 def params(model):
-    """Random parameters everywhere: heads that start at zero would hide mistakes."""
     params = initialise(model)
     assert not set(make_given()) & set(params)
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    drawn = tree.unflatten(
-        [
-            leaf + 0.3 * jax.random.normal(key, leaf.shape)
-            for key, leaf in zip(keys, leaves, strict=True)
-        ]
-    )
-    return {**drawn, **make_given()}
+    return {**randomised(params), **make_given()}
 
 
 @pytest.fixture(scope="module")
