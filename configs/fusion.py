@@ -87,6 +87,16 @@ def get_config() -> ml_collections.ConfigDict:
     )
     # 0 leaves the classes as they are, 1 gives each the same total weight.
     config.training.balance_power = 1.0
+    # 0 lets all signatures count alike, 1 each by how far its replicates agree.
+    config.training.quality_power = 0.0
+    # Strong signatures first: how far they count more at the start (0 not at all), and the share of
+    # the steps after which all count alike.
+    config.training.curriculum = ml_collections.ConfigDict(
+        {"signal_power": 0.0, "gradual_fraction": 0.5}
+    )
+    # Pieces of a batch whose gradients are summed one after the other; each needs that much less
+    # memory.
+    config.training.micro_batches = 1
     # Shares of examples that lose one modality in a step.
     config.training.drop_expression = 0.15
     config.training.drop_structure = 0.15
@@ -99,7 +109,10 @@ def get_config() -> ml_collections.ConfigDict:
             "adam_b2": 0.99,
         }
     )
+    # The average of the parameters that predicts: exponential, or from the step swa_start on the
+    # plain mean (0: exponential).
     config.training.ema_decay = 0.98
+    config.training.swa_start = 0
 
     # Devices to use; 0 means all.
     config.num_devices = 0

@@ -210,7 +210,11 @@ def main(
     examples = build_examples(dataset, min_compounds=config.min_compounds)
     num_used = _whole_number("folds", folds) if folds else None
     parts = folds_without_test(examples, split_off_test(examples, config), config, num_used)
-    make_training_mesh(config.num_devices, config.training.batch_size)
+    make_training_mesh(
+        config.num_devices,
+        config.training.batch_size,
+        micro_batches=config.training.micro_batches,
+    )
     about = {
         "config": {k: v for k, v in config.to_dict().items() if k not in _OF_THE_MACHINE},
         "space": {parameter.path: [parameter.kind, *parameter.values] for parameter in parameters},

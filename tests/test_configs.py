@@ -138,7 +138,15 @@ def test_the_full_size_model_can_be_built_and_trained(module):
     task = make_fusion_task(config, features, (knowledge.num_genes, knowledge.num_terms))
     given = task.given_params(config, encoded, features)
     state = jax.eval_shape(
-        lambda batch, graph: initial_state(task, config, batch, graph, make_mesh(1), given=given),
+        lambda batch, graph: initial_state(
+            task,
+            config,
+            batch,
+            graph,
+            make_mesh(1),
+            given=given,
+            memory=task.first_memory(encoded.num_examples),
+        ),
         batch,
         graph,
     )

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import jax
 import ml_collections
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
@@ -115,9 +115,10 @@ class ContrastiveTask(SpaceTask):
     temperature: float
 
     def loss(
-        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array
+        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array, step: Int[Array, ""]
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """Loss of one step; see `Task.loss`."""
+        del step
         points = self.model.apply(
             {"params": params}, batch, graph, train=True, rngs={"dropout": rng}
         )
@@ -144,9 +145,10 @@ class AutoencoderTask(SpaceTask):
     beta: float
 
     def loss(
-        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array
+        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array, step: Int[Array, ""]
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """Negative evidence lower bound of one step; see `Task.loss`."""
+        del step
         latent_rng, dropout_rng = jax.random.split(rng)
         rngs = {"latent": latent_rng, "dropout": dropout_rng}
         output = self.model.apply({"params": params}, batch, graph, train=True, rngs=rngs)

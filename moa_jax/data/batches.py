@@ -91,6 +91,7 @@ def make_batch(
         expression_mask=examples.has_expression[rows],
         structure_mask=examples.has_structure[rows],
         example_mask=real,
+        row=rows.astype(np.int32),
     )
 
 

@@ -13,16 +13,16 @@ import jax
 import ml_collections
 import numpy as np
 import pandas as pd
+from jaxtyping import Float32
 
 from moa_jax.data.batches import make_batch, training_rows
-from moa_jax.data.examples import Examples, strata
+from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples, encode, fit_features
 from moa_jax.evaluation.metrics import score
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.progress import say, track
 from moa_jax.schemas import CHECKPOINT_FORMAT_VERSION, Batch, GraphArrays, InputError
 from moa_jax.training.checkpoints import Checkpoints
-from moa_jax.training.losses import balanced_weights
 from moa_jax.training.metric_writer import METRICS_FILE, MetricWriter, read_metrics
 from moa_jax.training.optimiser import make_schedule
 from moa_jax.training.predictor import (
@@ -33,6 +33,8 @@ from moa_jax.training.predictor import (
     predict_encoded,
     read_description,
 )
+from moa_jax.training.pretraining.pretrain import pretrain, warm_start
+from moa_jax.training.sample_weights import SampleWeights
 from moa_jax.training.sharding import make_training_mesh, replicate, shard
 from moa_jax.training.step import (
     TrainState,
@@ -61,6 +63,8 @@ class Run:
         graph: GraphArrays,
         graph_size: tuple[int, int],
         workdir: pathlib.Path,
+        soft_labels: Float32[np.ndarray, "example moa"] | None = None,
+        unlabelled: Examples | None = None,
     ) -> None:
         """Prepares the run.
 
@@ -73,6 +77,10 @@ class Run:
           graph: the knowledge graph.
           graph_size: number of gene nodes and of term nodes.
           workdir: folder of checkpoints and metrics.
+          soft_labels: what the training steps see instead of the training examples' labels.
+            Whatever else comes of labels, such as weights and kernels, comes of the examples'.
+          unlabelled: what pretraining sees beside the training examples, where the configuration
+            names `pretraining`.
 
         Raises:
           InputError: the configuration's batch or devices do not fit the machine.
@@ -82,38 +90,79 @@ class Run:
         self.validation = validation
         self.workdir = workdir
         self.features = fit_features(train, genes)
-        weight = balanced_weights(strata(train), power=config.training.balance_power)
-        self._examples = [_digest(train), None if validation is None else _digest(validation)]
-        self._train = encode(train, self.features, weight=weight)
+        training = ml_collections.FrozenConfigDict(config.training)
+        self._weights = SampleWeights(train, training)
+        self._examples = [
+            _digest(train, soft_labels),
+            None if validation is None else _digest(validation),
+        ]
+        self._train = encode(train, self.features, weight=self._weights.at(0))
+        self._unlabelled = unlabelled
+        if unlabelled is not None:
+            self._examples.append(_digest(unlabelled))
+        seen = self._train.labels if soft_labels is None else soft_labels
+        self._seen = dataclasses.replace(self._train, labels=seen)
         self._validation = None if validation is None else encode(validation, self.features)
-        self.mesh = make_training_mesh(config.num_devices, config.training.batch_size)
+        self.mesh = make_training_mesh(
+            config.num_devices, training.batch_size, micro_batches=training.micro_batches
+        )
         self._make_task = make_task
         self.task = make_task(config, self.features, graph_size)
         self.graph = replicate(graph, self.mesh)
         self._graph_size = graph_size
-        training = ml_collections.FrozenConfigDict(config.training)
         self._schedule = make_schedule(training.optimiser, training.num_steps)
         self.train_step = make_train_step(self.task, training)
         self._predict_step = make_predict_step(self.task, self.mesh)
 
     def initial_state(self) -> TrainState:
-        """The state before the first step, replicated on the mesh."""
+        """The state before the first step, replicated on the mesh.
+
+        Its encoders are pretrained where the configuration names `pretraining`.
+        """
+        state = self._drawn_state()
+        if "pretraining" not in self.config:
+            return state
+        pretrained = pretrain(
+            self.config,
+            self.train_examples,
+            self._unlabelled,
+            self.features,
+            graph=self.graph,
+            graph_size=self._graph_size,
+            mesh=self.mesh,
+            workdir=self.workdir,
+        )
+        return warm_start(state, pretrained)
+
+    def _drawn_state(self) -> TrainState:
         config = ml_collections.FrozenConfigDict(self.config)
         given = self.task.given_params(self.config, self._train, self.features)
-        return initial_state(self.task, config, self.batch(0), self.graph, self.mesh, given=given)
+        return initial_state(
+            self.task,
+            config,
+            self.batch(0),
+            self.graph,
+            self.mesh,
+            given=given,
+            memory=self.task.first_memory(self._train.num_examples),
+        )
 
     def batch(self, step: int) -> Batch:
         """The batch of a step, on the devices."""
+        return shard(self.host_batch(step), self.mesh)
+
+    def host_batch(self, step: int) -> Batch:
+        """The batch of a step, a function of the configuration, the examples and the step alone."""
+        training = self.config.training
         rows = training_rows(
-            self._train.num_examples,
-            self.config.training.batch_size,
-            seed=self.config.seed,
-            step=step,
+            self._seen.num_examples, training.batch_size, seed=self.config.seed, step=step
         )
-        host = make_batch(
-            self._train, rows, self.config.training.batch_size, num_shards=self.mesh.size
+        return make_batch(
+            dataclasses.replace(self._seen, weight=self._weights.at(step)),
+            rows,
+            training.batch_size,
+            num_shards=self.mesh.size * training.micro_batches,
         )
-        return shard(host, self.mesh)
 
     def train(self, *, num_steps: int | None = None) -> Predictor:
         """Trains to `num_steps` (the configuration's where None), or until validation stalls.
@@ -127,51 +176,39 @@ class Run:
           InputError: the folder holds a run of another configuration.
           FloatingPointError: the loss is not finite.
         """
+        session = self.open(num_steps=num_steps)
+        session.go_on_to(session.num_steps)
+        return session.close()
+
+    def open(self, *, num_steps: int | None = None) -> Session:
+        """The run where its folder has it; see `train`."""
         num_steps = self.config.training.num_steps if num_steps is None else num_steps
-        if not self.task.is_trained:
-            num_steps = 0
         checkpoints = Checkpoints(self.workdir / CHECKPOINTS, create=True)
         state, progress = self._start(checkpoints)
-        start = int(state.step)
-        writer = MetricWriter(self.workdir, resume_step=start)
-        log_every, eval_every = self.config.training.log_every, self.config.training.eval_every
-        for step in track(range(start, num_steps), "training"):
-            if progress.num_stale >= self.config.training.patience:
-                break
-            state, metrics = self.train_step(state, self.batch(step), self.graph)
-            done = step + 1
-            if done % log_every == 0 or done == num_steps:
-                self._log(writer, done, metrics)
-            if done % eval_every == 0 or done == num_steps:
-                progress = self._save(checkpoints, writer, state, progress, step=done)
-        if num_steps == 0 and checkpoints.latest_step() is None:
-            self._save(checkpoints, writer, state, progress, step=0)
-        writer.close()
-        checkpoints.close()
+        return Session(
+            run=self,
+            checkpoints=checkpoints,
+            writer=MetricWriter(self.workdir, resume_step=int(state.step)),
+            num_steps=num_steps if self.task.is_trained else 0,
+            done=int(state.step),
+            state=state,
+            progress=progress,
+        )
+
+    def predictor(self) -> Predictor:
+        """What the run's folder holds."""
         return load_predictor(
             self.workdir, self.graph, self._make_task, num_devices=self.config.num_devices
         )
 
-    def _save(
-        self,
-        checkpoints: Checkpoints,
-        writer: MetricWriter,
-        state: TrainState,
-        progress: Progress,
-        *,
-        step: int,
-    ) -> Progress:
-        """Scores the validation part and saves; returns how far the run has come with it."""
-        value = self._evaluate(writer, state, step)
-        progress = progress if value is None else progress.after(step, value)
-        checkpoints.save(state, self.describe(progress), value)
-        return progress
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        return float(self._schedule(step))
 
     def _start(self, checkpoints: Checkpoints) -> tuple[TrainState, Progress]:
-        state = self.initial_state()
         step = checkpoints.latest_step()
         if step is None:
-            return state, Progress()
+            return self.initial_state(), Progress()
         stored = read_description(checkpoints, step, self.workdir)
         refuse_other_config(stored["config"], self.config.to_dict(), self.workdir)
         if stored["examples"] != self._examples:
@@ -179,7 +216,7 @@ class Run:
                 f"{self.workdir} holds a run on other examples; choose another --workdir."
             )
         say(f"continuing {self.workdir} at step {step}")
-        return checkpoints.restore(step, state), Progress(**stored["progress"])
+        return checkpoints.restore(step, self._drawn_state()), Progress(**stored["progress"])
 
     def describe(self, progress: Progress) -> dict[str, Any]:
         """What a checkpoint says of itself: enough to build the model again."""
@@ -192,15 +229,7 @@ class Run:
             "progress": dataclasses.asdict(progress),
         }
 
-    def _log(self, writer: MetricWriter, step: int, metrics: dict[str, jax.Array]) -> None:
-        values = {name: float(value) for name, value in metrics.items()}
-        if not math.isfinite(values["loss"]):
-            raise FloatingPointError(
-                f"the loss is {values['loss']} at step {step}; lower the learning rate."
-            )
-        writer.write(step, {**values, "learning_rate": float(self._schedule(step))})
-
-    def _evaluate(self, writer: MetricWriter, state: TrainState, step: int) -> float | None:
+    def evaluate(self, writer: MetricWriter, state: TrainState, step: int) -> float | None:
         """Scores the validation part; returns the score that selects, None without one."""
         if self.validation is None or self._validation is None:
             return None
@@ -232,6 +261,82 @@ class Run:
         )
 
 
+@dataclasses.dataclass
+class Session:
+    """A run under way.
+
+    Attributes:
+      run: what is trained.
+      checkpoints: its checkpoints.
+      writer: its metrics.
+      num_steps: where it ends at the latest.
+      done: number of updates done.
+      state: the state after them.
+      progress: how far validation has come.
+    """
+
+    run: Run
+    checkpoints: Checkpoints
+    writer: MetricWriter
+    num_steps: int
+    done: int
+    state: TrainState
+    progress: Progress
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last step is done or validation has stalled."""
+        patience = self.run.config.training.patience
+        return self.done >= self.num_steps or self.progress.num_stale >= patience
+
+    def go_on_to(self, num_steps: int) -> None:
+        """Trains to a number of updates, or until the run is over."""
+        for step in track(range(self.done, num_steps), "training"):
+            if self.is_over:
+                break
+            state, metrics = self.run.train_step(self.state, self.run.batch(step), self.run.graph)
+            self.advance(state, metrics)
+
+    def advance(self, state: TrainState, metrics: dict[str, jax.Array]) -> None:
+        """Takes over the state after one more update; logs, scores and saves where due.
+
+        Values are fetched from the devices only then, so that the host runs ahead of them.
+        """
+        self.state = state
+        self.done += 1
+        if self.is_due("log_every"):
+            self._log(metrics)
+        if self.is_due("eval_every"):
+            self._save()
+
+    def is_due(self, every: str) -> bool:
+        """Whether a setting of `config.training` or the end asks for something at this step."""
+        return self.done % self.run.config.training[every] == 0 or self.done == self.num_steps
+
+    def close(self) -> Predictor:
+        """Ends the run; returns the predictor of the best step, or of the last one."""
+        if self.num_steps == 0 and self.checkpoints.latest_step() is None:
+            self._save()
+        self.writer.close()
+        self.checkpoints.close()
+        return self.run.predictor()
+
+    def _save(self) -> None:
+        value = self.run.evaluate(self.writer, self.state, self.done)
+        if value is not None:
+            self.progress = self.progress.after(self.done, value)
+        self.checkpoints.save(self.state, self.run.describe(self.progress), value)
+
+    def _log(self, metrics: dict[str, jax.Array]) -> None:
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        if not math.isfinite(values["loss"]):
+            raise FloatingPointError(
+                f"the loss is {values['loss']} at step {self.done}; lower the learning rate."
+            )
+        rate = self.run.learning_rate(self.done)
+        self.writer.write(self.done, {**values, "learning_rate": rate})
+
+
 def curve_name(view: str) -> str:
     """Name under which the validation macro AUPRC of a view stands in `metrics.jsonl`."""
     return f"validation/{view}/macro_auprc"
@@ -256,10 +361,13 @@ def refuse_other_config(
             )
 
 
-def _digest(examples: Examples) -> str:
+def _digest(
+    examples: Examples, soft_labels: Float32[np.ndarray, "example moa"] | None = None
+) -> str:
     """Tells sets of examples apart: their signatures, labels and expression."""
     digest = hashlib.sha256("\n".join(map(str, examples.table["sig_id"])).encode())
-    for array in (examples.labels, examples.expression):
+    arrays = [examples.labels, examples.expression]
+    for array in arrays if soft_labels is None else [*arrays, soft_labels]:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 import jax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from moa_jax.schemas import Batch, GraphArrays
 from moa_jax.training.task import Task
@@ -58,9 +58,14 @@ class ModalityDropoutTask(Task):
     drop_structure: float
 
     def loss(
-        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array
+        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array, step: Int[Array, ""]
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """Loss of one step; see `Task.loss`."""
+        del step
+        return self.loss_of(self.heard_in_training(params, batch, graph, rng), batch)
+
+    def heard_in_training(self, params: Any, batch: Batch, graph: GraphArrays, rng: Array) -> Any:
+        """The model's output in a training step; see `Task.loss` for the arguments."""
         modality_rng, dropout_rng = jax.random.split(rng)
         seen = modality_dropout(
             modality_rng,
@@ -68,10 +73,11 @@ class ModalityDropoutTask(Task):
             drop_expression=self.drop_expression,
             drop_structure=self.drop_structure,
         )
-        output = self.model.apply(
-            {"params": params}, seen, graph, train=True, rngs={"dropout": dropout_rng}
-        )
-        return self.loss_of(output, batch)
+        return self.apply_in_training(params, seen, graph, dropout_rng)
+
+    def apply_in_training(self, params: Any, seen: Batch, graph: GraphArrays, rng: Array) -> Any:
+        """The model's output in training for a batch with the masks that the model shall see."""
+        return self.model.apply({"params": params}, seen, graph, train=True, rngs={"dropout": rng})
 
     @abc.abstractmethod
     def loss_of(

@@ -36,12 +36,13 @@ def make_mesh(num_devices: int | None = None) -> Mesh:
     return jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
 
 
-def make_training_mesh(num_devices: int, batch_size: int) -> Mesh:
+def make_training_mesh(num_devices: int, batch_size: int, *, micro_batches: int = 1) -> Mesh:
     """The mesh of a training run.
 
     Args:
       num_devices: devices to use; 0 means all.
       batch_size: examples per step, split over the devices.
+      micro_batches: pieces in which each device takes its part.
 
     Raises:
       InputError: there are fewer devices, or the batch cannot be split over them.
@@ -51,6 +52,11 @@ def make_training_mesh(num_devices: int, batch_size: int) -> Mesh:
         raise InputError(
             f"config.training.batch_size is {batch_size}, which is no multiple of the "
             f"{mesh.size} devices."
+        )
+    if micro_batches < 1 or batch_size % (mesh.size * micro_batches):
+        raise InputError(
+            f"config.training.micro_batches is {micro_batches}, which does not divide the "
+            f"{batch_size // mesh.size} examples of a device."
         )
     return mesh
 

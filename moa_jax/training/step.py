@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import ml_collections
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from moa_jax.schemas import Batch, GraphArrays
+from moa_jax.training.accumulation import summed_gradients
 from moa_jax.training.optimiser import make_optimiser
 from moa_jax.training.task import Task
 
@@ -26,8 +27,9 @@ class TrainState:
     Attributes:
       step: number of updates done.
       params: parameters that are trained.
-      ema_params: their exponential moving average, used to predict.
+      ema_params: their average over the steps, used to predict; see `averaging_decay`.
       given: parameters that stay as they are; see `Task.given_params`.
+      memory: what the task remembers of its training examples; see `Task.first_memory`.
       opt_state: state of the optimiser.
       rng: key of the run; a step uses `fold_in(rng, step)`.
     """
@@ -36,6 +38,7 @@ class TrainState:
     params: Any
     ema_params: Any
     given: Any
+    memory: Any
     opt_state: Any
     rng: Any
 
@@ -53,13 +56,15 @@ def initial_state(
     mesh: jax.sharding.Mesh,
     *,
     given: Mapping[str, Any],
+    memory: Any,
 ) -> TrainState:
     """The state before the first step, replicated on the mesh; `batch` gives the shapes.
 
-    Parameters that the task gives (`given`, see `Task.given_params`) take no part in training.
+    Parameters that the task gives (`given`, see `Task.given_params`) take no part in training;
+    `memory` is the task's `first_memory`.
     """
     init = _make_init(task, config.training.optimiser, config.training.num_steps, mesh)
-    return init(jax.random.key(config.seed), given, batch, graph)
+    return init(jax.random.key(config.seed), given, memory, batch, graph)
 
 
 @functools.lru_cache(maxsize=32)
@@ -68,19 +73,22 @@ def _make_init(
     config: ml_collections.FrozenConfigDict,
     num_steps: int,
     mesh: jax.sharding.Mesh,
-) -> Callable[[Array, Mapping[str, Any], Batch, GraphArrays], TrainState]:
+) -> Callable[[Array, Mapping[str, Any], Any, Batch, GraphArrays], TrainState]:
     """Builds the jitted initialisation; runs of one task share it, as they share their steps."""
     optimiser = make_optimiser(config, num_steps)
 
-    def init(rng: Array, given: Mapping[str, Any], batch: Batch, graph: GraphArrays) -> TrainState:
+    def init(
+        rng: Array, given: Mapping[str, Any], memory: Any, batch: Batch, graph: GraphArrays
+    ) -> TrainState:
         init_rng, run_rng = jax.random.split(rng)
-        drawn = task.model.init(init_rng, batch, graph, train=False).get("params", {})
+        drawn = task.init(init_rng, batch, graph)
         params = {name: value for name, value in drawn.items() if name not in given}
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
             ema_params=jax.tree.map(jnp.copy, params),
             given=dict(given),
+            memory=memory,
             opt_state=optimiser.init(params),
             rng=run_rng,
         )
@@ -96,24 +104,38 @@ def make_train_step(
 
     Runs of one task and `config.training` share the step, so it is compiled once.
     """
+    return jax.jit(train_step_of(task, config), donate_argnums=0)
+
+
+def train_step_of(
+    task: Task, config: ml_collections.FrozenConfigDict
+) -> Callable[[TrainState, Batch, GraphArrays], tuple[TrainState, dict[str, Array]]]:
+    """The update as a plain function, to be compiled alone or for several members at once."""
     optimiser = make_optimiser(config.optimiser, config.num_steps)
 
     def train_step(
         state: TrainState, batch: Batch, graph: GraphArrays
     ) -> tuple[TrainState, dict[str, Array]]:
-        rng = jax.random.fold_in(state.rng, state.step)
+        def loss_of(
+            trained: Any, piece: Batch, rng: Array, memory: Any
+        ) -> tuple[Array, tuple[dict[str, Array], Any]]:
+            params = {**trained, **state.given}
+            return task.remembering_loss(params, piece, graph, rng, state.step, memory=memory)
 
-        def loss_of(trained: Any) -> tuple[Array, dict[str, Array]]:
-            return task.loss({**trained, **state.given}, batch, graph, rng)
-
-        (loss, parts), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+        totals, memory = summed_gradients(
+            loss_of,
+            state.params,
+            batch,
+            jax.random.fold_in(state.rng, state.step),
+            state.memory,
+            micro_batches=config.micro_batches,
+        )
         count = jnp.sum(jnp.where(batch.example_mask, batch.weight, 0.0))
-        loss, parts, grads = jax.tree.map(lambda total: total / count, (loss, parts, grads))
+        loss, parts, grads = jax.tree.map(lambda total: total / count, totals)
         updates, opt_state = optimiser.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         step = state.step + 1
-        # Early on the average follows the parameters closely (bias-corrected decay).
-        decay = jnp.minimum(config.ema_decay, (1.0 + step) / (10.0 + step))
+        decay = averaging_decay(config, step)
         ema = jax.tree.map(
             lambda old, new: decay * old + (1 - decay) * new, state.ema_params, params
         )
@@ -124,9 +146,32 @@ def make_train_step(
             "param_norm": optax.global_norm(params),
             "update_norm": optax.global_norm(updates),
         }
-        return state.replace(step=step, params=params, ema_params=ema, opt_state=opt_state), metrics
+        after = state.replace(
+            step=step, params=params, ema_params=ema, memory=memory, opt_state=opt_state
+        )
+        return after, metrics
 
-    return jax.jit(train_step, donate_argnums=0)
+    return train_step
+
+
+def averaging_decay(
+    config: ml_collections.FrozenConfigDict, step: Int[Array, ""]
+) -> Float[Array, ""]:
+    """What the average of the parameters keeps of itself in the update that ends at `step`.
+
+    With `swa_start` 0 the average is exponential with `ema_decay`, less at first, when the
+    average follows the parameters closely (bias-corrected decay). Otherwise it is the parameters
+    themselves until the step `swa_start`, and from there on their plain mean (stochastic weight
+    averaging, Izmailov 2018, algorithm 1, with a mean at every step).
+
+    Args:
+      config: `training` of a configuration.
+      step: number of updates done with this one.
+    """
+    if not config.swa_start:
+        return jnp.minimum(config.ema_decay, (1.0 + step) / (10.0 + step))
+    num_averaged = jnp.maximum(step - config.swa_start, 0).astype(jnp.float32)
+    return num_averaged / (num_averaged + 1.0)
 
 
 @functools.lru_cache(maxsize=32)

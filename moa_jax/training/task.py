@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import flax.linen as nn
 import ml_collections
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples, FeatureSpec
@@ -37,7 +37,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def loss(
-        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array
+        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array, step: Int[Array, ""]
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """The loss summed over the batch's examples, each times its weight, and its parts.
 
@@ -49,7 +49,50 @@ class Task(abc.ABC):
           batch: the batch with the masks of what is really there.
           graph: the knowledge graph.
           rng: key of the step.
+          step: number of updates done, for what changes in the course of training.
         """
+
+    def init(self, rng: Array, batch: Batch, graph: GraphArrays) -> Mapping[str, Any]:
+        """First parameters of the model; `batch` gives the shapes."""
+        return self.model.init(rng, batch, graph, train=False).get("params", {})
+
+    def first_memory(self, num_examples: int) -> Any:
+        """What is remembered of every training example before the first step.
+
+        Args:
+          num_examples: number of training examples; `Batch.row` points into them.
+
+        Returns:
+          A tree of arrays with one row per training example; nothing unless a task says otherwise.
+        """
+        del num_examples
+        return {}
+
+    def remembering_loss(
+        self,
+        params: Any,
+        batch: Batch,
+        graph: GraphArrays,
+        rng: Array,
+        step: Int[Array, ""],
+        *,
+        memory: Any,
+    ) -> tuple[Float[Array, ""], tuple[dict[str, Float[Array, ""]], Any]]:
+        """`loss` of a task that keeps a memory of its training examples.
+
+        Args:
+          params: see `loss`; so are `batch`, `graph`, `rng` and `step`.
+          batch: the batch.
+          graph: the knowledge graph.
+          rng: key of the step.
+          step: number of updates done.
+          memory: see `first_memory`.
+
+        Returns:
+          The loss; its parts, and the memory after the step.
+        """
+        total, parts = self.loss(params, batch, graph, rng, step)
+        return total, (parts, memory)
 
     @abc.abstractmethod
     def views(

@@ -1,0 +1,82 @@
+"""Gradients of a batch taken piece by piece, for batches that memory does not hold at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from moa_jax.schemas import Batch
+
+# (trained parameters, batch, key, memory) -> loss, (its parts, memory); see `Task`.
+RememberingLoss = Callable[[Any, Batch, Array, Any], tuple[Array, tuple[dict[str, Array], Any]]]
+
+
+def summed_gradients(
+    loss_of: RememberingLoss,
+    params: Any,
+    batch: Batch,
+    rng: Array,
+    memory: Any,
+    *,
+    micro_batches: int,
+) -> tuple[Any, Any]:
+    """Loss, parts and gradients, summed over the examples of a batch.
+
+    Several micro-batches go one after the other, so that the activations of one alone are kept,
+    and their sums are those of the whole batch. Each has its own key. What a loss makes of a
+    batch as a whole, such as a ranking of its examples, it makes of each micro-batch.
+
+    Args:
+      loss_of: the loss summed over examples.
+      params: what is differentiated.
+      batch: the batch; molecules of each micro-batch in its own shards, see `micro_batches_of`.
+      rng: key of the step.
+      memory: see `Task.first_memory`.
+      micro_batches: how many; 1 takes the batch as it is.
+
+    Returns:
+      (loss, parts, gradients), and the memory after the step.
+    """
+    differentiate = jax.value_and_grad(loss_of, has_aux=True)
+
+    def totals_of(piece: Batch, key: Array, memory: Any) -> tuple[Any, Any]:
+        (loss, (parts, memory)), gradients = differentiate(params, piece, key, memory)
+        return (loss, parts, gradients), memory
+
+    if micro_batches == 1:
+        return totals_of(batch, rng, memory)
+    pieces = micro_batches_of(batch, micro_batches)
+    shapes, _ = jax.eval_shape(totals_of, jax.tree.map(lambda leaf: leaf[0], pieces), rng, memory)
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+    def add(carry: tuple[Any, Any], place_and_piece: tuple[Array, Batch]) -> tuple[Any, None]:
+        totals, memory = carry
+        place, piece = place_and_piece
+        new, memory = totals_of(piece, jax.random.fold_in(rng, place), memory)
+        return (jax.tree.map(jnp.add, totals, new), memory), None
+
+    (totals, memory), _ = jax.lax.scan(add, (zeros, memory), (jnp.arange(micro_batches), pieces))
+    return totals, memory
+
+
+def micro_batches_of(batch: Batch, count: int) -> Batch:
+    """Every array of a batch with a leading axis of micro-batches.
+
+    A batch over several devices has one run of rows per device. Each micro-batch takes its part
+    of every run, so that no row changes its device.
+
+    Args:
+      batch: a batch whose molecules are in `count` shards per device.
+      count: number of micro-batches.
+    """
+    num_devices = batch.molecules.atom_mask.shape[0] // count
+
+    def divide(leaf: Array) -> Array:
+        runs = leaf.reshape(num_devices, count, -1, *leaf.shape[1:])
+        return jnp.swapaxes(runs, 0, 1).reshape(count, -1, *leaf.shape[1:])
+
+    return jax.tree.map(divide, batch)
