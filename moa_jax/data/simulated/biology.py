@@ -20,6 +20,8 @@ _EDGES_BETWEEN = 0.7
 _SAME_BRANCH_SHARE = 0.7
 _INHIBITING_SHARE = 0.2
 _LANDMARK_TARGET_SHARE = 0.1
+# Below 1 some mechanisms share a module; one that runs through the network has its own.
+_HOMES_PER_MOA = 0.7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +65,8 @@ def make_biology(settings: SimulationSettings, table: tuple[drugs.Drug, ...]) ->
     num_modules = max(4, int(0.4 * settings.num_terms))
     branch_of_module = np.sort(rng.integers(0, max(2, num_modules // 6), num_modules))
     moas = sorted({moa for drug in table for moa in drug.moas})
-    num_homes = min(num_modules, max(2, int(0.7 * len(moas))))
+    share = 1.0 if settings.mechanism == "network" else _HOMES_PER_MOA
+    num_homes = min(num_modules, max(2, int(share * len(moas))))
     homes = rng.permutation(num_modules)[:num_homes]
     home_modules = {
         moa: int(homes[rank % num_homes])

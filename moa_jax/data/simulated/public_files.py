@@ -40,9 +40,7 @@ _ASPECTS = {
 _README = """\
 SIMULATED DATA. Nothing in this folder was measured.
 
-A simulated LINCS release in the formats of the public files, with planted mechanisms. Drug names,
-structures, targets, mechanisms and the targets' Entrez ids are real; every expression value,
-cell line, well, interaction and annotation is made up, and so are all genes named SIMG*.
+A simulated LINCS release in the formats of the public files, with planted mechanisms. {real}
 Results on these files say nothing about the drugs; never put them in one table with real ones.
 
 level3.gctx level4.gctx level5.gctx    expression, robust z per plate, MODZ signatures
@@ -53,6 +51,17 @@ barcode_to_gene_map.txt                CMap's map of bead colours to pairs of ge
 9606.protein.links/info.v12.0.txt.gz   STRING;  go-basic.obo goa_human.gaf.gz   Gene Ontology
 truth/                                 what was planted, and what was made wrong on purpose
 """
+# Mechanism of the settings -> what is real and what is not.
+_REAL = {
+    "shared_targets": """\
+Drug names,
+structures, targets, mechanisms and the targets' Entrez ids are real; every expression value,
+cell line, well, interaction and annotation is made up, and so are all genes named SIMG*.""",
+    "network": """\
+Drug names,
+structures and Entrez ids of genes not named SIMG* are real; everything else is made up. Which drug
+has which mechanism was drawn by lot, and so were its targets: genes of the mechanism's module.""",
+}
 
 
 def write_tsv(path: pathlib.Path, table: pd.DataFrame) -> None:
@@ -104,9 +113,10 @@ def open_gzip(path: pathlib.Path) -> Iterator[TextIO]:
         yield file
 
 
-def write_readme(folder: pathlib.Path) -> None:
+def write_readme(folder: pathlib.Path, settings: SimulationSettings) -> None:
     """Says that everything here is simulated."""
-    (folder / "README.txt").write_text(_README, encoding="utf-8")
+    text = _README.format(real=_REAL[settings.mechanism])
+    (folder / "README.txt").write_text(text, encoding="utf-8")
 
 
 def write_geneinfo(folder: pathlib.Path, biology: Biology) -> None:

@@ -17,6 +17,7 @@ from moa_jax.data.simulated.assay import CLEAN, Assay, Plate, make_assay, run_pl
 from moa_jax.data.simulated.biology import Biology, make_biology
 from moa_jax.data.simulated.drugs import Drug, load_drugs, load_further_drugs
 from moa_jax.data.simulated.mechanisms import Mechanisms, make_mechanisms
+from moa_jax.data.simulated.network_mechanism import deal_network_mechanisms
 from moa_jax.data.simulated.ontology import make_ontology
 from moa_jax.data.simulated.records import SignatureRecord, publish_drugs, signature_records
 from moa_jax.data.simulated.screen import PlateGroup, PlateMap, plate_groups, plate_maps
@@ -86,7 +87,13 @@ def write_simulated_release(folder: str | os.PathLike[str], settings: Simulation
       InputError: the settings contradict each other, or the disk is full.
     """
     table = load_drugs(settings.num_moas, settings.drugs_per_moa)
+    untested = load_further_drugs(settings.num_moas, settings.drugs_per_moa)
     biology = make_biology(settings, table)
+    if settings.mechanism == "network":
+        table, untested = (
+            deal_network_mechanisms(settings, drugs, biology, stream=stream)
+            for drugs, stream in ((table, "tested drugs"), (untested, "untested drugs"))
+        )
     ontology = make_ontology(settings, biology)
     mechanisms = make_mechanisms(settings, table, biology)
     published, alterations = publish_drugs(settings, table)
@@ -100,13 +107,12 @@ def write_simulated_release(folder: str | os.PathLike[str], settings: Simulation
     )
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        public_files.write_readme(temporary)
+        public_files.write_readme(temporary, settings)
         public_files.write_geneinfo(temporary, biology)
         public_files.write_gene_info(temporary, biology)
         public_files.write_bead_map(temporary, biology, screen.assay.bead_pairs)
         public_files.write_cellinfo(temporary, settings)
         public_files.write_compoundinfo(temporary, published)
-        untested = load_further_drugs(settings.num_moas, settings.drugs_per_moa)
         public_files.write_further_compounds(temporary, untested)
         public_files.write_string(temporary, biology)
         public_files.write_obo(temporary, ontology)

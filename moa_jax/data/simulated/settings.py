@@ -21,9 +21,11 @@ _RATES = (
     "false_annotation_rate",
     "missing_annotation_rate",
 )
+MECHANISMS = ("shared_targets", "network")
 _POSITIVE = (
     "num_moas",
     "drugs_per_moa",
+    "hits_per_drug",
     "num_landmarks",
     "replicates",
     "repeats",
@@ -54,6 +56,10 @@ class SimulationSettings:
       seed: seed of every random draw.
       num_moas: mechanisms, the first of the package's drug table.
       drugs_per_moa: at most this many drugs of each mechanism.
+      mechanism: what drugs of one mechanism have in common: `shared_targets` (their real targets,
+        mostly in one module, and a substructure), or `network` (one module, in which each of them
+        hits genes of its own; structures say nothing).
+      hits_per_drug: genes that a drug hits where the mechanism is `network`.
       num_landmarks: genes that are measured.
       num_other_genes: further genes of the network, most drug targets among them.
       num_inferred_genes: how many of the other genes stand in the matrices as `inferred`.
@@ -102,6 +108,8 @@ class SimulationSettings:
     seed: int = 0
     num_moas: int = 24
     drugs_per_moa: int = 7
+    mechanism: str = "shared_targets"
+    hits_per_drug: int = 2
     num_landmarks: int = 300
     num_other_genes: int = 500
     num_inferred_genes: int = 60
@@ -140,6 +148,10 @@ class SimulationSettings:
     missing_annotation_rate: float = 0.1
 
     def __post_init__(self) -> None:
+        if self.mechanism not in MECHANISMS:
+            raise InputError(
+                f"mechanism is {self.mechanism!r}; the mechanisms are {', '.join(MECHANISMS)}."
+            )
         for name in _RATES:
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; a rate lies in [0, 1].")
@@ -172,6 +184,27 @@ class SimulationSettings:
             raise InputError(f"num_terms is {self.num_terms}; it must be at least 20.")
         if not 0 < self.spread < 1:
             raise InputError(f"spread is {self.spread}; it must lie between 0 and 1.")
+
+    @classmethod
+    def network(cls, seed: int = 0) -> SimulationSettings:
+        """A release whose mechanisms run through the network, in large modules (about 100 genes).
+
+        One drug moves 2 % of the genes, few of which another drug of its mechanism moves.
+        """
+        return cls(
+            seed=seed,
+            mechanism="network",
+            hits_per_drug=3,
+            num_landmarks=900,
+            num_other_genes=1600,
+            num_terms=60,
+            effect_log2=3.0,
+            stress_log2=1.0,
+            off_target_weight=0.5,
+            own_target_share=1.0,
+            affected_share=0.02,
+            spread=0.5,
+        )
 
     @classmethod
     def tiny(cls, seed: int = 0) -> SimulationSettings:
