@@ -51,12 +51,14 @@ class Fusion:
       config: see `configs/fusion.py`; its seed gives way to that of `fit`.
       workdir: folder of the run; one folder, one training set.
       view: `fusion`, `expression` or `structure`.
+      unlabelled: see `fit_fusion`; None pretrains on the training examples alone.
       fits: what was trained in this process, by folder; views that share it train once.
     """
 
     config: ml_collections.ConfigDict
     workdir: pathlib.Path
     view: str = "fusion"
+    unlabelled: Examples | None = None
     fits: dict[pathlib.Path, FusionFit] = dataclasses.field(default_factory=dict)
 
     @property
@@ -84,5 +86,7 @@ class Fusion:
         if self.workdir not in self.fits:
             config = ml_collections.ConfigDict(self.config.to_dict())
             config.seed = seed
-            self.fits[self.workdir] = fit_fusion(config, train, validation, graph, self.workdir)
+            self.fits[self.workdir] = fit_fusion(
+                config, train, validation, graph, self.workdir, unlabelled=self.unlabelled
+            )
         return FittedFusion(self.fits[self.workdir], self.view)

@@ -183,12 +183,7 @@ def further_structures(dataset: PreparedDataset, examples: Examples) -> Examples
       expression is zero and not to be read; cell line, dose and time are missing.
     """
     table = dataset.compounds.table
-    measured = table["pert_id"].isin(set(examples.table["pert_id"]))
-    measured |= table["compound_group"].isin(set(examples.groups))
-    same = pd.Series(
-        compound_groups(list(table["inchi_key"]), list(table["compound"])), index=table.index
-    )
-    usable = ~same.isin(set(same[measured])) & ~measured
+    usable = ~are_compounds_of(examples, table)
     usable &= table["smiles"].notna() & table["compound_group"].notna()
     table = table[usable].reset_index(drop=True)
     labels = label_matrix(list(table["moas"]), examples.moas, any_case=True)
@@ -202,7 +197,7 @@ def further_structures(dataset: PreparedDataset, examples: Examples) -> Examples
         expression=np.zeros((count, len(examples.gene_mask)), np.float32),
         has_expression=np.zeros(count, bool),
         gene_mask=examples.gene_mask,
-        table=_table_of_structures(table, examples.table),
+        table=table_of_structures(table, examples.table),
         smiles=tuple(table["smiles"]),
         groups=tuple(table["compound_group"]),
         moas=examples.moas,
@@ -210,7 +205,18 @@ def further_structures(dataset: PreparedDataset, examples: Examples) -> Examples
     )
 
 
-def _table_of_structures(compounds: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
+def are_compounds_of(examples: Examples, compounds: pd.DataFrame) -> pd.Series:
+    """Whether each row of a compound table shares a group, InChIKey block or name with examples."""
+    measured = compounds["pert_id"].isin(set(examples.table["pert_id"]))
+    measured |= compounds["compound_group"].isin(set(examples.groups))
+    same = pd.Series(
+        compound_groups(list(compounds["inchi_key"]), list(compounds["compound"])),
+        index=compounds.index,
+    )
+    return same.isin(set(same[measured])) | measured
+
+
+def table_of_structures(compounds: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
     """`SIGNATURE_COLUMNS` of compounds without signature, with the types of `like`."""
     known = {
         "sig_id": "structure:" + compounds["pert_id"],

@@ -10,13 +10,12 @@ import ml_collections
 import numpy as np
 
 from moa_jax.data.examples import Examples, concatenate
-from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
 from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.expert_scales import fit_expert_scales
 from moa_jax.training.fit import Run, validation_curve
-from moa_jax.training.fusion_task import make_fusion_task
+from moa_jax.training.fusion_task import make_fusion_task, make_graph_arrays
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.references import reference_table, write_references
 from moa_jax.training.sharding import is_first_process, replicate
@@ -50,6 +49,8 @@ def fit_fusion(
     validation: Examples,
     graph: KnowledgeGraph,
     workdir: pathlib.Path,
+    *,
+    unlabelled: Examples | None = None,
 ) -> FusionFit:
     """Trains the fusion model of a configuration; an interrupted call continues.
 
@@ -64,11 +65,13 @@ def fit_fusion(
         last step with the configuration's own scales.
       graph: the knowledge graph over the examples' genes.
       workdir: folder of the run.
+      unlabelled: what pretraining sees beside the examples that a run trains on, where the
+        configuration names `pretraining`; nothing of compounds of `validation` may be in it.
 
     Raises:
       InputError: `workdir` holds a run of another configuration.
     """
-    arrays = graph_arrays(graph, restart=config.graph.restart, num_steps=config.graph.num_steps)
+    arrays = make_graph_arrays(config, graph)
 
     def run(
         config: ml_collections.ConfigDict,
@@ -87,6 +90,7 @@ def fit_fusion(
             graph=arrays,
             graph_size=(graph.num_genes, graph.num_terms),
             workdir=folder,
+            unlabelled=unlabelled,
         )
 
     if validation.num_examples == 0:

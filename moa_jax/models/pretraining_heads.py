@@ -1,0 +1,91 @@
+"""The encoders of the fusion model under heads that need no label."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import flax.struct
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from moa_jax.models.fused_networks import FusedNetworks
+from moa_jax.schemas import Batch, GraphArrays
+
+
+@flax.struct.dataclass
+class PretrainingOutput:
+    """What the heads say of a batch; what no loss reads is never computed.
+
+    Attributes:
+      genes: expression as read off the signature's state.
+      replicate: unit embedding of the signature, to be compared with other signatures.
+      signature: unit embedding of the signature, to be compared with structures.
+      molecule: unit embedding of the structure.
+      response: expression as read off structure and context alone.
+      elements: logits of each atom's element.
+      descriptors: molecular descriptors.
+      nodes: states of the graph's nodes.
+      relations: vector of each predicted relation.
+    """
+
+    genes: Float[Array, "batch gene"]
+    replicate: Float[Array, "batch feature"]
+    signature: Float[Array, "batch feature"]
+    molecule: Float[Array, "batch feature"]
+    response: Float[Array, "batch gene"]
+    elements: Float[Array, "shard atom element"]
+    descriptors: Float[Array, "batch descriptor"]
+    nodes: Float[Array, "node node_feature"]
+    relations: Float[Array, "relation node_feature"]
+
+
+class PretrainingModel(FusedNetworks):
+    """Encoders with the names, sizes and parameters that they have in `fusion.FusionModel`.
+
+    Their evidence per MoA stays at zero, where it starts in the fusion model, too.
+
+    Attributes:
+      num_elements: classes of elements.
+      num_descriptors: molecular descriptors.
+      num_relations: relations of the knowledge graph that are predicted.
+    """
+
+    num_elements: int
+    num_descriptors: int
+    num_relations: int
+
+    @nn.compact
+    def __call__(self, batch: Batch, graph: GraphArrays, *, train: bool) -> PretrainingOutput:
+        """Encodes a batch of which genes, atoms and links may be hidden."""
+        nodes, signature = self._signature(batch, graph, train)
+        molecule = self._molecule(batch, train)
+        context = self._context(batch, train)
+        # What stands for an absent structure is learned by the fusion model itself.
+        structure = jnp.where(batch.structure_mask[:, None], molecule.state, 0.0)
+        treated = nn.LayerNorm(name="response_norm")(
+            jnp.concatenate([structure, context, structure * context], axis=-1)
+        )
+        treated = nn.gelu(nn.Dense(self.hidden, name="response_hidden")(treated))
+        treated = nn.Dropout(self.dropout, name="response_dropout")(
+            treated, deterministic=not train
+        )
+        num_measured = batch.expression.shape[1]
+        return PretrainingOutput(
+            genes=nn.Dense(num_measured, name="genes")(nn.gelu(signature.state)),
+            replicate=_unit(nn.Dense(self.features, name="replicate")(signature.state)),
+            signature=_unit(nn.Dense(self.features, name="to_structure")(signature.state)),
+            molecule=_unit(nn.Dense(self.features, name="to_signature")(molecule.state)),
+            response=nn.Dense(num_measured, name="response")(treated),
+            elements=nn.Dense(self.num_elements, name="elements")(molecule.atoms),
+            descriptors=nn.Dense(self.num_descriptors, name="descriptors")(molecule.state),
+            nodes=nodes,
+            relations=self.param(
+                "relations",
+                nn.initializers.ones_init(),
+                (self.num_relations, self.knowledge_features),
+            ),
+        )
+
+
+def _unit(rows: Float[Array, "batch feature"]) -> Float[Array, "batch feature"]:
+    """Rows of length 1; a row of zeros stays and has a gradient of 0."""
+    return rows / jnp.sqrt(jnp.sum(rows**2, axis=-1, keepdims=True) + 1e-12)

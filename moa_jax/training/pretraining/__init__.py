@@ -1,0 +1,1 @@
+"""Pretraining of the fusion model's encoders without labels."""

@@ -1,0 +1,187 @@
+"""Pretraining a fusion run's encoders, and starting the run from them."""
+
+from __future__ import annotations
+
+import functools
+import math
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from moa_jax.data.examples import Examples, concatenate
+from moa_jax.data.features import FeatureSpec
+from moa_jax.progress import track
+from moa_jax.schemas import Batch, GraphArrays
+from moa_jax.training.metric_writer import MetricWriter
+from moa_jax.training.optimiser import make_optimiser
+from moa_jax.training.pretraining.batches import PretrainingBatch, PretrainingSet, pretraining_set
+from moa_jax.training.pretraining.links import LinkNumbers, link_numbers
+from moa_jax.training.pretraining.objectives import PretrainingTask, make_pretraining_task
+from moa_jax.training.sharding import replicate, shard
+from moa_jax.training.step import TrainState
+
+# Subfolder of a run that holds the losses of its pretraining.
+FOLDER = "pretraining"
+# Keeps the draws of pretraining apart from those of the run with the same seed.
+_STREAM = 1_000_003
+
+# Parameters and the optimiser's state.
+State = tuple[Any, Any]
+Losses = dict[str, Float[Array, ""]]
+
+
+def pretrain(
+    config: ml_collections.ConfigDict,
+    train: Examples,
+    unlabelled: Examples | None,
+    features: FeatureSpec,
+    *,
+    graph: GraphArrays,
+    graph_size: tuple[int, int],
+    mesh: jax.sharding.Mesh,
+    workdir: pathlib.Path | None = None,
+) -> dict[str, Any]:
+    """Trains the encoders on examples without their labels.
+
+    Expression and structures are learned from, so no example may be of a compound that is held
+    out, but for structures alone where the configuration says `transductive`.
+
+    Args:
+      config: a complete configuration with `pretraining`; see `configs/pretraining.py`.
+      train: training examples.
+      unlabelled: further examples (`data.unlabelled.pretraining_examples`). Those whose compound is
+        among the training examples are left out: it has its signatures and structures there.
+      features: vocabularies and scales of the run.
+      graph: the knowledge graph, replicated.
+      graph_size: number of gene nodes and of term nodes.
+      mesh: devices of the run.
+      workdir: folder of the run, into which the losses are written; None writes none.
+
+    Returns:
+      The parameters of each encoder that an objective trains, by its name in the fusion model.
+
+    Raises:
+      InputError: the configuration names an objective that does not exist, or none.
+      FloatingPointError: the loss is not finite.
+    """
+    task = make_pretraining_task(config, features, graph_size)
+    examples = train
+    if unlabelled is not None:
+        known = set(train.groups)
+        new = [row for row, group in enumerate(unlabelled.groups) if group not in known]
+        examples = concatenate(train, unlabelled.take(np.array(new, np.int64)))
+    data = pretraining_set(examples, features)
+    params = train_heads(task, config, data, graph=graph, mesh=mesh, workdir=workdir)
+    return {name: params[name] for name in task.encoders}
+
+
+def train_heads(
+    task: PretrainingTask,
+    config: ml_collections.ConfigDict,
+    data: PretrainingSet,
+    *,
+    graph: GraphArrays,
+    mesh: jax.sharding.Mesh,
+    workdir: pathlib.Path | None = None,
+) -> Any:
+    """All parameters of the pretrained model, heads among them; see `pretrain`."""
+    settings = ml_collections.FrozenConfigDict(config.pretraining)
+    rng = jax.random.fold_in(jax.random.key(config.seed), _STREAM)
+    links = replicate(link_numbers(graph), mesh)
+
+    def batch(step: int) -> PretrainingBatch:
+        host = data.batch(
+            config.training.batch_size,
+            rows_per_compound=settings.rows_per_compound,
+            seed=config.seed + _STREAM,
+            step=step,
+            num_shards=mesh.size,
+        )
+        return shard(host, mesh)
+
+    optimiser = make_optimiser(settings.optimiser, settings.num_steps)
+    start = _make_start(task)
+    params = replicate(start(rng, batch(0).batch, graph), mesh)
+    state = (params, optimiser.init(params))
+    update = _make_update(task, settings.optimiser, settings.num_steps)
+    writer = MetricWriter(workdir / FOLDER, resume_step=0) if workdir else None
+    for step in track(range(settings.num_steps), "pretraining"):
+        step_rng = jax.random.fold_in(rng, step)
+        state, losses = update(state, batch(step), graph, links, step_rng)
+        done = step + 1
+        if done % config.training.log_every == 0 or done == settings.num_steps:
+            _log(writer, done, losses)
+    if writer:
+        writer.close()
+    return state[0]
+
+
+@functools.lru_cache(maxsize=32)
+def _make_start(task: PretrainingTask) -> Callable[[Array, Batch, GraphArrays], Any]:
+    """Builds the jitted draw of the first parameters."""
+
+    def start(rng: Array, batch: Batch, graph: GraphArrays) -> Any:
+        return task.model.init(rng, batch, graph, train=False)["params"]
+
+    return jax.jit(start)
+
+
+@functools.lru_cache(maxsize=32)
+def _make_update(
+    task: PretrainingTask, config: ml_collections.FrozenConfigDict, num_steps: int
+) -> Callable[[State, PretrainingBatch, GraphArrays, LinkNumbers, Array], tuple[State, Losses]]:
+    """Builds the jitted update; the state is donated."""
+    optimiser = make_optimiser(config, num_steps)
+
+    def update(
+        state: State, batch: PretrainingBatch, graph: GraphArrays, links: LinkNumbers, rng: Array
+    ) -> tuple[State, Losses]:
+        params, opt_state = state
+
+        def loss_of(params: Any) -> tuple[Array, Losses]:
+            return task.loss(params, batch, graph, links, rng)
+
+        (loss, parts), grads = jax.value_and_grad(loss_of, has_aux=True)(params)
+        updates, opt_state = optimiser.update(grads, opt_state, params)
+        losses = {"loss": loss, **{f"loss_{name}": value for name, value in parts.items()}}
+        return (optax.apply_updates(params, updates), opt_state), losses
+
+    return jax.jit(update, donate_argnums=0)
+
+
+def _log(writer: MetricWriter | None, step: int, losses: Mapping[str, Array]) -> None:
+    values = {name: float(value) for name, value in losses.items()}
+    if not math.isfinite(values["loss"]):
+        raise FloatingPointError(
+            f"the loss of pretraining is {values['loss']} at step {step}; "
+            "lower pretraining.optimiser.learning_rate."
+        )
+    if writer:
+        writer.write(step, values)
+
+
+def warm_start(state: TrainState, pretrained: Mapping[str, Any]) -> TrainState:
+    """The state before the first step with pretrained encoders in place of drawn ones.
+
+    Args:
+      state: the state with drawn parameters; its networks may be several members.
+      pretrained: encoder -> its parameters. Those that the model lacks are left out.
+    """
+
+    def started(params: Mapping[str, Any]) -> dict[str, Any]:
+        # A copy each, since the train step gives its buffers away.
+        return {
+            name: started(own)
+            if name.startswith("member_")
+            else jax.tree.map(jnp.copy, pretrained.get(name, own))
+            for name, own in params.items()
+        }
+
+    return state.replace(params=started(state.params), ema_params=started(state.ema_params))
