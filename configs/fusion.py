@@ -34,8 +34,12 @@ def get_config() -> ml_collections.ConfigDict:
     # Random walk with restart from the measured genes.
     config.graph = ml_collections.ConfigDict({"restart": 0.5, "num_steps": 3})
 
-    config.model = ml_collections.ConfigDict()
-    # Of signature, molecule, joint (networks), signature_kernel and structure_kernel.
+    # For network_kernel: how it compares signatures that were carried to the graph's nodes (see
+    # signature_kernel_width), and the weight of the terms among the nodes.
+    config.model = ml_collections.ConfigDict(
+        {"network_kernel_width": 1.0, "network_term_share": 0.5}
+    )
+    # Of signature, molecule, joint (networks), signature_kernel, network_kernel, structure_kernel.
     config.model.experts = ("signature_kernel", "structure_kernel")
     # exp(width * (cosine - 1)) compares two signatures.
     config.model.signature_kernel_width = 1.0
@@ -59,18 +63,19 @@ def get_config() -> ml_collections.ConfigDict:
     config.kernels = ml_collections.ConfigDict(
         {
             "signature": {"ridge": 0.1, "balance_power": 0.5, "max_references": 10_000},
+            "network": {"ridge": 0.1, "balance_power": 0.5, "max_references": 10_000},
             "structure": {"ridge": 0.3, "balance_power": 0.5, "max_references": 10_000},
         }
     )
 
     # Scales of the experts until validation compounds set them, and how firmly they are believed:
     # inverse variance of a Gaussian prior on their logarithms.
-    networks = {"signature": 0.3, "molecule": 0.6, "joint": 0.3}
+    others = {"signature": 0.3, "molecule": 0.6, "joint": 0.3, "network_kernel": 3.0}
     config.expert_scales = ml_collections.ConfigDict(
         {
-            "fusion": {**networks, "signature_kernel": 8.0, "structure_kernel": 12.0},
-            "expression": {**networks, "signature_kernel": 13.0, "structure_kernel": 15.0},
-            "structure": {**networks, "signature_kernel": 13.0, "structure_kernel": 15.0},
+            "fusion": {**others, "signature_kernel": 8.0, "structure_kernel": 12.0},
+            "expression": {**others, "signature_kernel": 13.0, "structure_kernel": 15.0},
+            "structure": {**others, "signature_kernel": 13.0, "structure_kernel": 15.0},
         }
     )
     config.scale_prior = 4.0

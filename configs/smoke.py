@@ -20,6 +20,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "molecule",
                 "joint",
                 "signature_kernel",
+                "network_kernel",
                 "structure_kernel",
             ),
             "features": 8,

@@ -44,6 +44,8 @@ def make_model(**overrides) -> FusionModel:
         "substructure_views": SUBSTRUCTURE_VIEWS,
         "experts": tuple(EXPERTS),
         "signature_kernel_width": 1.0,
+        "network_kernel_width": 1.0,
+        "network_term_share": 0.5,
         "joint_fusion": "cross_attention",
         "features": 8,
         "hidden": 12,
@@ -69,6 +71,12 @@ def make_given(seed=3) -> dict[str, Any]:
             "gene_scale": np.ones(NUM_LANDMARKS, np.float32),
             "offsets": normal(3, NUM_LANDMARKS),
             "references": normal(6, NUM_LANDMARKS),
+            "coefficients": normal(6, NUM_MOAS),
+        },
+        "network_kernel": {
+            "gene_scale": np.ones(NUM_LANDMARKS, np.float32),
+            "offsets": normal(3, NUM_LANDMARKS),
+            "references": normal(6, NUM_GENES + NUM_TERMS),
             "coefficients": normal(6, NUM_MOAS),
         },
         "structure_kernel": {

@@ -136,7 +136,7 @@ def test_the_full_size_model_can_be_built_and_trained(module):
     encoded = encode(examples, features)
     batch = synthetic.make_batch(encoded, np.arange(24), config.training.batch_size, num_shards=1)
     task = make_fusion_task(config, features, (knowledge.num_genes, knowledge.num_terms))
-    given = task.given_params(config, encoded, features)
+    given = task.given_params(config, encoded, features, graph)
     state = jax.eval_shape(
         lambda batch, graph: initial_state(
             task,

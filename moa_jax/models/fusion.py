@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from moa_jax.models.fused_networks import FusedNetworks, FusedState
-from moa_jax.models.kernel_experts import SignatureKernel, StructureKernel
+from moa_jax.models.kernel_experts import NetworkKernel, SignatureKernel, StructureKernel
 from moa_jax.schemas import Batch, GraphArrays
 
 # Expert -> whether it reads expression and whether it reads structure. Without either, the joint
@@ -18,6 +18,7 @@ EXPERTS = {
     "molecule": (False, True),
     "joint": (True, True),
     "signature_kernel": (True, False),
+    "network_kernel": (True, False),
     "structure_kernel": (False, True),
 }
 # What an example shows: both modalities, or one alone. Experts that agree are no independent
@@ -68,10 +69,14 @@ class FusionModel(FusedNetworks):
     Attributes:
       substructure_views: columns of each view of the substructure counts.
       signature_kernel_width: see `kernel_experts.signature_kernel`.
+      network_kernel_width: the same, for the activity of the graph's nodes.
+      network_term_share: see `kernel_experts.node_activity`.
     """
 
     substructure_views: tuple[int, ...]
     signature_kernel_width: float
+    network_kernel_width: float
+    network_term_share: float
 
     @nn.compact
     def __call__(self, batch: Batch, graph: GraphArrays, *, train: bool) -> FusionOutput:
@@ -84,6 +89,14 @@ class FusionModel(FusedNetworks):
             said["signature_kernel"] = SignatureKernel(
                 self.num_moas, self.signature_kernel_width, name="signature_kernel"
             )(batch.expression, batch.gene_mask, batch.cell_line)
+        if "network_kernel" in self.experts and not train:
+            said["network_kernel"] = NetworkKernel(
+                self.num_moas,
+                self.num_genes,
+                self.network_kernel_width,
+                self.network_term_share,
+                name="network_kernel",
+            )(batch.expression, batch.gene_mask, batch.cell_line, graph.propagation)
         if "structure_kernel" in self.experts and not train:
             said["structure_kernel"] = StructureKernel(
                 self.num_moas, self.substructure_views, name="structure_kernel"

@@ -87,6 +87,39 @@ def centred(
     return (expression - offsets[cell_line]) * gene_scale
 
 
+def node_activity(
+    signatures: Float[Array, "m gene"],
+    gene_mask: Bool[Array, "m gene"],
+    propagation: Float[Array, "gene node"],
+    *,
+    num_genes: int,
+    term_share: float,
+) -> Float[Array, "m node"]:
+    """Activity of every node of the graph in every signature, so scaled that kinds of nodes weigh.
+
+    The signature times the propagation matrix. Gene nodes are divided by the root of their number
+    and times that of `1 - term_share`, terms likewise with `term_share`, so that this is the terms'
+    share of a squared activity whose nodes are all of one size. Nothing but the cosine between
+    activities is read, so their common scale is arbitrary. With an identity matrix and no terms
+    they are the signatures.
+
+    Args:
+      signatures: centred signatures.
+      gene_mask: the gene was measured; others are read as unchanged.
+      propagation: what one unit of a measured gene contributes to each node.
+      num_genes: how many nodes are genes; they come first.
+      term_share: weight of the terms among all nodes, from 0 to 1.
+    """
+    # The one product with the matrix: explanations over nodes put their own activity in its place.
+    activity = jnp.matmul(jnp.where(gene_mask, signatures, 0.0), propagation, precision="highest")
+    num_terms = propagation.shape[1] - num_genes
+    if num_terms == 0:
+        return activity
+    of_terms = jnp.sqrt(term_share * num_genes / num_terms)
+    is_gene = jnp.arange(num_genes + num_terms) < num_genes
+    return activity * jnp.where(is_gene, jnp.sqrt(1.0 - term_share), of_terms)
+
+
 class SignatureKernel(nn.Module):
     """Kernel ridge regression on signatures, centred within their cell line.
 
@@ -117,6 +150,53 @@ class SignatureKernel(nn.Module):
             gene_mask,
             given["references"],
             width=self.width,
+        )
+        return jnp.matmul(kernel, given["coefficients"], precision="highest")
+
+
+class NetworkKernel(nn.Module):
+    """Kernel ridge regression on the activity of the graph's nodes.
+
+    The references are activities, so the graph must be the one that they were computed with. The
+    activities of the examples are sown as `node_activity`.
+
+    Attributes:
+      num_moas: size of the output.
+      num_genes: gene nodes of the graph.
+      width: see `signature_kernel`.
+      term_share: see `node_activity`.
+    """
+
+    num_moas: int
+    num_genes: int
+    width: float
+    term_share: float
+
+    @nn.compact
+    def __call__(
+        self,
+        expression: Float[Array, "batch gene"],
+        gene_mask: Bool[Array, "batch gene"],
+        cell_line: Int[Array, " batch"],
+        propagation: Float[Array, "gene node"],
+    ) -> Float[Array, "batch moa"]:
+        """Evidence for each MoA; zeros before the parameters are there."""
+        if self.is_initializing():
+            return jnp.zeros((len(expression), self.num_moas))
+        given = {
+            name: self.get_variable("params", name)
+            for name in ("gene_scale", "offsets", "references", "coefficients")
+        }
+        activity = node_activity(
+            centred(expression, cell_line, given["gene_scale"], given["offsets"]),
+            gene_mask,
+            propagation,
+            num_genes=self.num_genes,
+            term_share=self.term_share,
+        )
+        self.sow("intermediates", "node_activity", activity)
+        kernel = signature_kernel(
+            activity, jnp.ones(activity.shape, bool), given["references"], width=self.width
         )
         return jnp.matmul(kernel, given["coefficients"], precision="highest")
 

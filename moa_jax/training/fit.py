@@ -136,7 +136,7 @@ class Run:
 
     def _drawn_state(self) -> TrainState:
         config = ml_collections.FrozenConfigDict(self.config)
-        given = self.task.given_params(self.config, self._train, self.features)
+        given = self.task.given_params(self.config, self._train, self.features, self.graph)
         return initial_state(
             self.task,
             config,

@@ -17,7 +17,11 @@ from moa_jax.data.features import EncodedExamples, FeatureSpec
 from moa_jax.models.fused_networks import JOINT_FUSIONS, NETWORKS
 from moa_jax.models.fusion import EXPERTS, VIEWS, FusionModel, FusionOutput, heard
 from moa_jax.schemas import Batch, GraphArrays, InputError
-from moa_jax.training.kernel_ridge import fit_signature_kernel, fit_structure_kernel
+from moa_jax.training.kernel_ridge import (
+    fit_network_kernel,
+    fit_signature_kernel,
+    fit_structure_kernel,
+)
 from moa_jax.training.losses import label_distribution_cross_entropy, masked_sum
 from moa_jax.training.modalities import ModalityDropoutTask, keep_only
 
@@ -85,7 +89,11 @@ class FusionTask(ModalityDropoutTask):
         return bool(set(self.model.experts) & set(NETWORKS))
 
     def given_params(
-        self, config: ml_collections.ConfigDict, train: EncodedExamples, features: FeatureSpec
+        self,
+        config: ml_collections.ConfigDict,
+        train: EncodedExamples,
+        features: FeatureSpec,
+        graph: GraphArrays,
     ) -> Mapping[str, Any]:
         """The scales of the experts, and the kernel experts."""
         given: dict[str, Any] = {
@@ -104,6 +112,10 @@ class FusionTask(ModalityDropoutTask):
                 config.kernels.signature,
                 width=self.model.signature_kernel_width,
                 seed=config.seed,
+            )
+        if "network_kernel" in self.model.experts:
+            given["network_kernel"] = fit_network_kernel(
+                train, features, graph, config.kernels.network, model=self.model, seed=config.seed
             )
         if "structure_kernel" in self.model.experts:
             given["structure_kernel"] = fit_structure_kernel(

@@ -10,7 +10,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Int, Shaped
 
 from moa_jax.data.features import EncodedExamples, FeatureSpec
-from moa_jax.models.kernel_experts import centred, signature_kernel, structure_kernel
+from moa_jax.models.fusion import FusionModel
+from moa_jax.models.kernel_experts import (
+    centred,
+    node_activity,
+    signature_kernel,
+    structure_kernel,
+)
+from moa_jax.schemas import GraphArrays
 
 
 def fit_signature_kernel(
@@ -33,6 +40,50 @@ def fit_signature_kernel(
       seed: chooses the references where there are more examples than may be.
     """
     rows = signature_references(train.has_expression, config.max_references, seed)
+    centring, references = _centred_references(train, features, rows)
+    mask = jnp.broadcast_to(train.gene_mask, references.shape)
+    return centring | _solved(references, mask, train, rows, config, width=width)
+
+
+def fit_network_kernel(
+    train: EncodedExamples,
+    features: FeatureSpec,
+    graph: GraphArrays,
+    config: ml_collections.ConfigDict,
+    *,
+    model: FusionModel,
+    seed: int,
+) -> dict[str, Array | np.ndarray]:
+    """Parameters of `models.kernel_experts.NetworkKernel`.
+
+    Without any signature there is one blank reference that says nothing.
+
+    Args:
+      train: training examples; those without expression take no part.
+      features: their vocabularies and scales.
+      graph: the knowledge graph.
+      config: `ridge`, `balance_power`, `max_references`.
+      model: `num_genes`, `network_kernel_width`, `network_term_share`.
+      seed: chooses the references where there are more examples than may be.
+    """
+    rows = signature_references(train.has_expression, config.max_references, seed)
+    centring, signatures = _centred_references(train, features, rows)
+    references = node_activity(
+        signatures,
+        jnp.broadcast_to(train.gene_mask, signatures.shape),
+        jnp.asarray(graph.propagation),
+        num_genes=model.num_genes,
+        term_share=model.network_term_share,
+    )
+    mask = jnp.ones(references.shape, bool)
+    width = model.network_kernel_width
+    return centring | _solved(references, mask, train, rows, config, width=width)
+
+
+def _centred_references(
+    train: EncodedExamples, features: FeatureSpec, rows: Int[np.ndarray, " reference"]
+) -> tuple[dict[str, Array | np.ndarray], Float[Array, "reference gene"]]:
+    """The parameters of `centred`, and the signatures of some examples after it."""
     expression, cell_line = train.expression[rows], train.cell_line[rows]
     offsets = np.zeros((len(features.cell_lines), expression.shape[1]), np.float32)
     # The first is the unknown cell line, in which nothing is usual but the overall mean.
@@ -41,21 +92,28 @@ def fit_signature_kernel(
         if len(of_line):
             offsets[line] = of_line.mean(axis=0)
     centre = centred(*map(jnp.asarray, (expression, cell_line, features.scale, offsets)))
-    references = jnp.where(train.gene_mask, centre, 0.0)
+    parameters = {"gene_scale": features.scale, "offsets": offsets}
+    return parameters, jnp.where(train.gene_mask, centre, 0.0)
+
+
+def _solved(
+    references: Float[Array, "reference column"],
+    mask: Bool[Array, "reference column"],
+    train: EncodedExamples,
+    rows: Int[np.ndarray, " reference"],
+    config: ml_collections.ConfigDict,
+    *,
+    width: float,
+) -> dict[str, Array | np.ndarray]:
+    """References and their coefficients."""
     if len(rows):
-        mask = jnp.broadcast_to(train.gene_mask, references.shape)
         kernel = jax.jit(signature_kernel, static_argnames="width")(
             references, mask, references, width=width
         )
         coefficients = _solve(kernel, train.labels[rows], _balance(train, rows, config), config)
     else:
         references, coefficients = _blank(references, train.labels)
-    return {
-        "gene_scale": features.scale,
-        "offsets": offsets,
-        "references": references,
-        "coefficients": coefficients,
-    }
+    return {"references": references, "coefficients": coefficients}
 
 
 def fit_structure_kernel(

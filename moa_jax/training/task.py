@@ -106,7 +106,11 @@ class Task(abc.ABC):
         return True
 
     def given_params(
-        self, config: ml_collections.ConfigDict, train: EncodedExamples, features: FeatureSpec
+        self,
+        config: ml_collections.ConfigDict,
+        train: EncodedExamples,
+        features: FeatureSpec,
+        graph: GraphArrays,
     ) -> Mapping[str, Any]:
         """Parameters that are computed at once instead of being trained in steps.
 
@@ -114,8 +118,9 @@ class Task(abc.ABC):
           config: the run's configuration.
           train: the training examples.
           features: their vocabularies and scales.
+          graph: the knowledge graph.
         """
-        del config, train, features
+        del config, train, features, graph
         return {}
 
     def fit_read_out(self, known: Examples, views_of_known: Callable[[], Views]) -> ReadOut:

@@ -184,10 +184,12 @@ def test_relabelled_nodes_give_the_same_answer(run, params):
     knowledge = dict(params["knowledge"])
     knowledge["gene"] = knowledge["gene"][np.argsort(genes)]
     knowledge["term"] = knowledge["term"][np.argsort(terms)]
+    kernel = dict(params["network_kernel"])
+    kernel["references"] = kernel["references"][:, columns]
     batch = batch_of()
     assert_same(
         run(batch),
-        run(batch, changed, {**params, "knowledge": knowledge}),
+        run(batch, changed, {**params, "knowledge": knowledge, "network_kernel": kernel}),
         ("logits", "state.fused"),
     )
 
@@ -207,11 +209,20 @@ def test_the_answer_is_the_scaled_product_of_the_experts(run, params):
     rows = np.asarray(params["expert_scales"])[[VIEWS.index(view) for view in views]]
     reads = {"signature": expression, "molecule": structure, "joint": np.ones(8, bool)}
     reads |= {"signature_kernel": expression, "structure_kernel": structure}
+    reads["network_kernel"] = expression
     expected = sum(
         (rows[:, place] * reads[expert])[:, None] * np.asarray(output.experts[expert])
         for place, expert in enumerate(EXPERTS)
     )
     np.testing.assert_allclose(output.logits, expected, **TOLERANCE)
+
+
+def test_the_graph_handed_in_reaches_the_network_kernel_alone(run):
+    graph = make_graph()
+    other = dataclasses.replace(graph, propagation=graph.propagation[::-1].copy())
+    left, right = run(batch_of(), graph).experts, run(batch_of(), other).experts
+    assert np.abs(left["network_kernel"] - right["network_kernel"]).max() > 1e-3
+    np.testing.assert_array_equal(left["signature_kernel"], right["signature_kernel"])
 
 
 def test_kernels_alone_need_no_network(params):

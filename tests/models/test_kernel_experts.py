@@ -1,10 +1,18 @@
 """Kernels against slow definitions, and what they must not depend on."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from moa_jax.models.kernel_experts import COUNT_LEVELS, centred, signature_kernel, structure_kernel
+from moa_jax.models.kernel_experts import (
+    COUNT_LEVELS,
+    NetworkKernel,
+    centred,
+    node_activity,
+    signature_kernel,
+    structure_kernel,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -84,3 +92,89 @@ def test_centring_takes_away_what_is_usual_in_the_cell_line():
         jnp.asarray([[0.0, 0.0], [0.5, 3.0]]),
     )
     np.testing.assert_allclose(centre, [[10.0, 2.0], [5.0, -1.0]])
+
+
+def test_node_activity_is_the_propagated_signature_with_weighed_kinds_of_nodes():
+    signatures = RNG.normal(size=(3, 4)).astype(np.float32)
+    propagation = RNG.normal(size=(4, 8)).astype(np.float32)
+    mask = np.array([True, True, False, True])
+    noisy = np.where(mask, signatures, 50.0).astype(np.float32)
+    activity = node_activity(
+        jnp.asarray(noisy),
+        jnp.asarray(np.broadcast_to(mask, (3, 4))),
+        jnp.asarray(propagation),
+        num_genes=6,
+        term_share=0.4,
+    )
+    expected = signatures[:, mask] @ propagation[mask]
+    # Weights up to one factor: of six genes .6, of two terms .4.
+    expected[:, :6] *= np.sqrt(0.6 / 6)
+    expected[:, 6:] *= np.sqrt(0.4 / 2)
+    np.testing.assert_allclose(activity, np.sqrt(6) * expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("share", "nodes"), [(0.0, slice(0, 6)), (1.0, slice(6, 8))])
+def test_a_kind_of_node_without_weight_is_not_compared(share, nodes):
+    a, b = (jnp.asarray(RNG.normal(size=(3, 4)), jnp.float32) for _ in range(2))
+    propagation = jnp.asarray(RNG.normal(size=(4, 8)), jnp.float32)
+    ones = jnp.ones((3, 4), bool)
+
+    def kernel(propagation, num_genes, share):
+        found = [
+            node_activity(some, ones, propagation, num_genes=num_genes, term_share=share)
+            for some in (a, b)
+        ]
+        return signature_kernel(found[0], jnp.ones(found[0].shape, bool), found[1], width=1.0)
+
+    # Alone, the nodes of one kind are compared as they are.
+    alone = propagation[:, nodes]
+    np.testing.assert_allclose(
+        kernel(propagation, 6, share), kernel(alone, alone.shape[1], 0.0), rtol=1e-5
+    )
+
+
+def network_expert(nodes, seed=1):
+    rng = np.random.default_rng(seed)
+    normal = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731 (three uses)
+    given = {
+        "gene_scale": np.ones(4, np.float32),
+        "offsets": np.zeros((1, 4), np.float32),
+        "references": normal(5, nodes),
+        "coefficients": normal(5, 3),
+    }
+    inputs = jnp.asarray(normal(2, 4)), jnp.ones((2, 4), bool), jnp.zeros(2, jnp.int32)
+    return NetworkKernel(3, nodes, 1.5, 0.0), {"params": jax.tree.map(jnp.asarray, given)}, inputs
+
+
+def test_with_an_identity_for_a_graph_the_network_expert_compares_signatures():
+    expert, variables, inputs = network_expert(4)
+    logits = expert.apply(variables, *inputs, jnp.eye(4))
+    given = variables["params"]
+    kernel = signature_kernel(*inputs[:2], given["references"], width=1.5)
+    np.testing.assert_allclose(logits, kernel @ given["coefficients"], rtol=1e-5)
+
+
+def test_node_activities_can_be_read_and_derivatives_reach_the_genes():
+    """By the chain rule the gradient over genes is the propagated one over nodes."""
+    expert, variables, (expression, *rest) = network_expert(7)
+    propagation = jnp.asarray(RNG.normal(size=(4, 7)), jnp.float32)
+    logits, state = expert.apply(
+        variables, expression, *rest, propagation, mutable=["intermediates"]
+    )
+    (activity,) = state["intermediates"]["node_activity"]
+    np.testing.assert_allclose(activity, expression @ propagation, rtol=1e-4, atol=1e-5)
+
+    given = variables["params"]
+
+    def of_nodes(activity):
+        ones = jnp.ones(activity.shape, bool)
+        kernel = signature_kernel(activity, ones, given["references"], width=1.5)
+        return (kernel @ given["coefficients"])[:, 0].sum()
+
+    def of_genes(expression):
+        return expert.apply(variables, expression, *rest, propagation)[:, 0].sum()
+
+    np.testing.assert_allclose(of_nodes(activity), logits[:, 0].sum(), rtol=1e-4)
+    np.testing.assert_allclose(
+        jax.grad(of_genes)(expression), jax.grad(of_nodes)(activity) @ propagation.T, atol=1e-4
+    )

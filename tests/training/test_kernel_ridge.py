@@ -9,9 +9,22 @@ import pytest
 from sklearn.kernel_ridge import KernelRidge
 
 from moa_jax.data.features import encode, fit_features
+from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.models.kernel_experts import signature_kernel, structure_kernel
-from moa_jax.training.kernel_ridge import fit_signature_kernel, fit_structure_kernel
-from tests.synthetic import make_gene_table, make_raw_examples
+from moa_jax.training.kernel_ridge import (
+    fit_network_kernel,
+    fit_signature_kernel,
+    fit_structure_kernel,
+)
+from tests.synthetic import (
+    NUM_GENES,
+    NUM_LANDMARKS,
+    NUM_TERMS,
+    make_gene_table,
+    make_knowledge_graph,
+    make_model,
+    make_raw_examples,
+)
 
 VIEWS = (1024,) * 6 + (167,)
 
@@ -47,6 +60,38 @@ def test_signature_coefficients_are_kernel_ridge_regression(train, spec):
     lines = train.table["cell_line"].to_numpy()
     usual = np.stack([train.expression[lines == line].mean(axis=0) for line in lines])
     np.testing.assert_allclose(given["references"], train.expression - usual, atol=1e-4)
+
+
+def test_network_coefficients_are_kernel_ridge_regression_on_the_nodes(train, spec):
+    graph = graph_arrays(make_knowledge_graph(), restart=0.5, num_steps=3)
+    model = make_model(network_kernel_width=1.3, network_term_share=0.8)
+    given = fit_network_kernel(encode(train, spec), spec, graph, settings(), model=model, seed=0)
+    lines = train.table["cell_line"].to_numpy()
+    usual = np.stack([train.expression[lines == line].mean(axis=0) for line in lines])
+    activity = (train.expression - usual) @ graph.propagation
+    activity[:, :NUM_GENES] *= np.sqrt(0.2)
+    activity[:, NUM_GENES:] *= np.sqrt(0.8 * NUM_GENES / NUM_TERMS)
+    np.testing.assert_allclose(given["references"], activity, atol=1e-4)
+    unit = activity / np.linalg.norm(activity, axis=1, keepdims=True)
+    target = train.labels - train.labels.mean(axis=0)
+    sklearn = KernelRidge(alpha=0.2, kernel="precomputed").fit(
+        np.exp(1.3 * (unit @ unit.T - 1)), target
+    )
+    np.testing.assert_allclose(given["coefficients"], sklearn.dual_coef_, rtol=1e-3, atol=1e-3)
+
+
+def test_with_an_identity_for_a_graph_the_network_kernel_is_the_signature_kernel(train, spec):
+    graph = dataclasses.replace(
+        graph_arrays(make_knowledge_graph(), restart=0.5, num_steps=3),
+        propagation=np.eye(NUM_LANDMARKS, dtype=np.float32),
+    )
+    model = make_model(num_genes=NUM_LANDMARKS, num_terms=0, network_kernel_width=1.3)
+    encoded = encode(train, spec)
+    given = fit_network_kernel(encoded, spec, graph, settings(), model=model, seed=0)
+    expected = fit_signature_kernel(encoded, spec, settings(), width=1.3, seed=0)
+    assert set(given) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(given[name], values, rtol=1e-4, atol=1e-4, err_msg=name)
 
 
 def test_structure_coefficients_count_each_structure_once(train, spec):
@@ -93,7 +138,9 @@ def test_without_any_signature_or_structure_the_expert_says_nothing(train, spec)
         smiles=(None,) * train.num_examples,
     )
     encoded = encode(bare, spec)
+    graph = graph_arrays(make_knowledge_graph(), restart=0.5, num_steps=3)
     for given in (
+        fit_network_kernel(encoded, spec, graph, settings(), model=make_model(), seed=0),
         fit_signature_kernel(encoded, spec, settings(), width=1.0, seed=0),
         fit_structure_kernel(encoded, settings(), views=VIEWS, seed=0),
     ):
