@@ -20,7 +20,7 @@ from markupsafe import Markup
 from moa_jax.files import atomic_path
 from moa_jax.report.charts import Drawing, draw
 from moa_jax.report.colours import PAGE_COLOURS, theme_rules
-from moa_jax.report.parts import HeatMap, LineChart, Note, Page, Part, Table, Text
+from moa_jax.report.parts import HeatMap, Illustration, LineChart, Note, Page, Part, Table, Text
 from moa_jax.report.tables import RowsView, heat_map_view, table_view
 
 
@@ -106,7 +106,7 @@ def _blocks(parts: Sequence[Part]) -> list[tuple[str, list]]:
     ]
 
 
-def _view(part: Part) -> tuple[str, RowsView | Drawing | Text | Note]:
+def _view(part: Part) -> tuple[str, RowsView | Drawing | Illustration | Text | Note]:
     match part:
         case Table():
             return "table.html", table_view(part)
@@ -114,5 +114,7 @@ def _view(part: Part) -> tuple[str, RowsView | Drawing | Text | Note]:
             return "table.html", heat_map_view(part)
         case LineChart():
             return "chart.html", draw(part)
+        case Illustration():
+            return "illustration.html", part
         case Text() | Note():
             return "text.html", part

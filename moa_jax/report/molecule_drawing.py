@@ -53,7 +53,7 @@ def molecule_svg(
     """
     drawer = rdMolDraw2D.MolDraw2DSVG(WIDTH, HEIGHT)
     _paint(drawer, smiles, atom_scores, largest)
-    body = re.search(r"<svg.*?>(.*)</svg>", drawer.GetDrawingText(), re.DOTALL)
+    body = re.search(r"<!-- END OF HEADER -->(.*)</svg>", drawer.GetDrawingText(), re.DOTALL)
     assert body is not None
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'

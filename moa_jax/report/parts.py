@@ -1,4 +1,4 @@
-"""What a page is made of: text, tables with intervals, heat maps and line charts.
+"""What a page is made of: text, tables with intervals, heat maps, line charts and pictures.
 
 The parts hold values, not looks: `moa_jax.report.html` decides how they are shown. Every
 text is plain text; nothing in it is read as HTML.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Literal
@@ -150,6 +151,36 @@ class LineChart:
                 raise ValueError(f"the axis range {ends} is empty")
 
 
+# What the drawings of this room are made of.
+_SVG_ELEMENTS = ("svg", "title", "rect", "path", "text", "ellipse", "polygon", "polyline")
+_SVG_NAMESPACE = "{http://www.w3.org/2000/svg}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Illustration:
+    """A picture that this room drew; neighbours stand side by side.
+
+    Attributes:
+      svg: of `shapes.to_svg` or `molecule_drawing.molecule_svg`. Whatever could act, load or style
+        is refused, because the text becomes part of the page as it is.
+      caption: one or two sentences above it.
+    """
+
+    svg: str
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        if "<!" in self.svg or "<?" in self.svg:
+            raise ValueError("an illustration has a declaration or a comment")
+        for element in ET.fromstring(self.svg).iter():
+            name = element.tag.removeprefix(_SVG_NAMESPACE)
+            if name not in _SVG_ELEMENTS:
+                raise ValueError(f"an illustration has the element {name!r}")
+            for attribute in element.attrib:
+                if attribute.startswith("on") or "href" in attribute or attribute == "style":
+                    raise ValueError(f"an illustration has the attribute {attribute!r}")
+
+
 @dataclasses.dataclass(frozen=True)
 class Text:
     """Paragraphs, separated by blank lines."""
@@ -165,7 +196,7 @@ class Note:
     kind: Literal["info", "warning"] = "info"
 
 
-Part = Table | HeatMap | LineChart | Text | Note
+Part = Table | HeatMap | LineChart | Illustration | Text | Note
 
 
 @dataclasses.dataclass(frozen=True)

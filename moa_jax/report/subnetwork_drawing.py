@@ -28,8 +28,8 @@ from moa_jax.report.shapes import (
     text_width,
 )
 
-WIDTH, HEIGHT = 640, 480
-_LEGEND = 58
+WIDTH, HEIGHT = 540, 490
+_LEGEND = 62
 _MARGIN = 16
 _NODE_HEIGHT, _NODE_SIZE = 24, 12
 _LONGEST_NAME = 14
@@ -218,16 +218,9 @@ def _legend() -> list[Line | Box | Label]:
     ]
     x = float(_MARGIN)
     for text, looks in entries:
-        shapes.append(Box(x, y - 1, 26, 16, **looks))
-        shapes.append(Label(x + 33, y + 7, text, 12, MUTED))
-        x += 33 + text_width(text, 12) + 22
-    shapes.append(
-        Label(
-            _MARGIN,
-            y + 30,
-            "lines: STRING interactions, thicker where more certain; last row: joined to none",
-            12,
-            MUTED,
-        )
-    )
+        shapes.append(Box(x, y - 1, 24, 15, **looks))
+        shapes.append(Label(x + 30, y + 7, text, _NODE_SIZE, MUTED))
+        x += 36 + text_width(text, _NODE_SIZE)
+    explanation = "lines: STRING, thicker where more certain; last row: joined to none"
+    shapes.append(Label(_MARGIN, y + 32, explanation, _NODE_SIZE, MUTED))
     return shapes

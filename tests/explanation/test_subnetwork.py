@@ -51,7 +51,7 @@ def test_the_cheapest_path_joins_a_target_and_a_gene(graph):
     assert links_of(chosen) == {(0, 1), (1, 7), (2, 7)}
     assert chosen.scores.tolist() == [0.0, -2.0, 0.0, 0.0]
     assert chosen.is_target.tolist() == [True, False, False, False]
-    assert chosen.is_measured.tolist() == [True, True, True, False]
+    assert chosen.is_measured.tolist() == [True, True, False, True]
     np.testing.assert_allclose(sorted(chosen.weight), [0.9, 1.0, 1.0])
 
 

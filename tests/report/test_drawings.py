@@ -9,7 +9,9 @@ import pytest
 
 from moa_jax.report import molecule_drawing
 from moa_jax.report.bars import bars
+from moa_jax.report.html import render_page
 from moa_jax.report.molecule_drawing import molecule_png, molecule_svg
+from moa_jax.report.parts import Illustration, Page, Section
 from moa_jax.report.shapes import (
     AGAINST,
     FOR,
@@ -185,7 +187,7 @@ def test_names_of_a_network_do_not_overlap(edges):
         assert one.x >= 0
         assert one.y >= 0
         assert one.x + one.width <= WIDTH
-        assert one.y + one.height <= HEIGHT - 58
+        assert one.y + one.height <= HEIGHT - 62
         for other in nodes[:place]:
             is_beside = one.x >= other.x + other.width or other.x >= one.x + one.width
             is_above = one.y >= other.y + other.height or other.y >= one.y + one.height
@@ -212,3 +214,33 @@ def test_a_network_without_proteins_has_a_legend():
     picture = network(0, [])
     assert nodes_of(picture) == []
     assert "known target" in to_svg(picture)
+
+
+def test_pictures_stand_in_a_page():
+    molecule = molecule_svg("CCO", np.array([0.1, -0.2, 0.3]), title=HOSTILE)
+    chart = to_svg(bars([HOSTILE], np.array([1.0]), axis_name=HOSTILE))
+    parts = (Illustration(molecule, caption=HOSTILE), Illustration(chart))
+    page = render_page(Page("Pictures", sections=[Section("Drawn", parts=parts)]))
+    assert molecule in page
+    assert chart in page
+    assert page.count("<script>") == 1
+    assert page.count('<div class="illustrations">') == 1
+
+
+@pytest.mark.parametrize(
+    ("inside", "culprit"),
+    [
+        ("<script>alert(1)</script>", "the element 'script'"),
+        ("<foreignObject/>", "the element 'foreignObject'"),
+        ('<path d="M0,0" onclick="alert(1)"/>', "the attribute 'onclick'"),
+        ('<path style="fill:red"/>', "the attribute 'style'"),
+        (
+            '<rect xmlns:x="http://www.w3.org/1999/xlink" x:href="http://a"/>',
+            "the attribute .*href",
+        ),
+        ("<!-- -->", "a declaration or a comment"),
+    ],
+)
+def test_pictures_that_could_act_are_refused(inside, culprit):
+    with pytest.raises(ValueError, match=culprit):
+        Illustration(f'<svg xmlns="http://www.w3.org/2000/svg">{inside}</svg>')
