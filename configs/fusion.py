@@ -10,6 +10,41 @@ trains on the embedded simulated release; `--config.data=FOLDER` names another p
 import ml_collections
 
 
+def networks() -> ml_collections.ConfigDict:
+    """Settings of the networks among the experts; without any they are not read."""
+    config = ml_collections.ConfigDict()
+    # How the joint expert joins the modalities: cross_attention, gated or early. Late fusion is
+    # the experts signature and molecule without it.
+    config.joint_fusion = "cross_attention"
+    config.features = 64
+    config.hidden = 256
+    config.num_heads = 4
+    # mlp, residual (with so many blocks) or tokens (so many modules that attend to the genes).
+    config.expression_encoder = "mlp"
+    config.expression_blocks = 2
+    config.module_tokens = 64
+    # gcn, gat, sage or relational.
+    config.knowledge_layer = "relational"
+    config.knowledge_features = 32
+    config.knowledge_layers = 2
+    # Of a term in the network that is wired like the Gene Ontology.
+    config.term_features = 6
+    # gin, gat or mpnn.
+    config.molecule_layer = "gin"
+    config.atom_features = 64
+    config.molecule_layers = 3
+    config.virtual_node = False
+    config.morgan_view = True
+    # Cell line, dose and time; where the cell line is unknown, derived from the signature.
+    config.use_context = True
+    config.expression_context = False
+    config.gene_dropout = 0.5
+    config.bit_dropout = 0.3
+    config.dropout = 0.3
+    config.cell_line_dropout = 0.2
+    return config
+
+
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     config = ml_collections.ConfigDict()
@@ -33,30 +68,20 @@ def get_config() -> ml_collections.ConfigDict:
 
     # Random walk with restart from the measured genes.
     config.graph = ml_collections.ConfigDict({"restart": 0.5, "num_steps": 3})
+    # Return probabilities of random walks that tell networks where a node stands; 0 for none.
+    config.graph.num_positions = 0
 
     # For network_kernel: how it compares signatures that were carried to the graph's nodes (see
     # signature_kernel_width), and the weight of the terms among the nodes.
     config.model = ml_collections.ConfigDict(
         {"network_kernel_width": 1.0, "network_term_share": 0.5}
     )
-    # Of signature, molecule, joint (networks), signature_kernel, network_kernel, structure_kernel.
+    # Of signature, molecule, joint, visible (networks), signature_kernel, network_kernel and
+    # structure_kernel.
     config.model.experts = ("signature_kernel", "structure_kernel")
     # exp(width * (cosine - 1)) compares two signatures.
     config.model.signature_kernel_width = 1.0
-    # How the joint expert joins the modalities: cross_attention, gated or early. Late fusion is
-    # the experts signature and molecule without it.
-    config.model.joint_fusion = "cross_attention"
-    config.model.features = 64
-    config.model.hidden = 256
-    config.model.num_heads = 4
-    config.model.knowledge_features = 32
-    config.model.knowledge_layers = 2
-    config.model.atom_features = 64
-    config.model.molecule_layers = 3
-    config.model.gene_dropout = 0.5
-    config.model.bit_dropout = 0.3
-    config.model.dropout = 0.3
-    config.model.cell_line_dropout = 0.2
+    config.model.update(networks())
 
     # Kernel ridge regression: what is added to the diagonal, how far rare MoAs are favoured (0 not
     # at all, 1 as much as frequent ones), and how many references are kept at most.
@@ -70,7 +95,8 @@ def get_config() -> ml_collections.ConfigDict:
 
     # Scales of the experts until validation compounds set them, and how firmly they are believed:
     # inverse variance of a Gaussian prior on their logarithms.
-    others = {"signature": 0.3, "molecule": 0.6, "joint": 0.3, "network_kernel": 3.0}
+    others = {"signature": 0.3, "molecule": 0.6, "joint": 0.3, "visible": 0.3}
+    others["network_kernel"] = 3.0
     config.expert_scales = ml_collections.ConfigDict(
         {
             "fusion": {**others, "signature_kernel": 8.0, "structure_kernel": 12.0},

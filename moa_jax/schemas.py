@@ -277,6 +277,40 @@ class EdgeArrays:
 
 
 @_pytree
+class TermLevel:
+    """The terms of one level of the ontology and the links that enter there.
+
+    Attributes:
+      terms: rows of the level's terms.
+      children: child -> term, sorted by receiver; senders are rows of terms of lower levels,
+        receivers count within the level. The weights are the standard deviations of the links'
+        first parameters.
+    """
+
+    terms: Int32[Array | np.ndarray, " term"]
+    children: EdgeArrays
+
+
+@_pytree
+class OntologyArrays:
+    """The ontology laid out by level, for networks that are wired like it.
+
+    The number of levels and their sizes are part of the tree of arrays, so a jitted step knows
+    them and is compiled for them.
+
+    Attributes:
+      annotated_to: measured gene -> term, sorted by receiver; the weights are the standard
+        deviations of the edges' first parameters.
+      levels: the terms from the bottom up; see `data.term_levels`.
+      roots: rows of the terms without parents.
+    """
+
+    annotated_to: EdgeArrays
+    levels: tuple[TermLevel, ...]
+    roots: Int32[Array | np.ndarray, " root"]
+
+
+@_pytree
 class GraphArrays:
     """A `KnowledgeGraph` on the device, always an argument of the jitted step.
 
@@ -289,6 +323,8 @@ class GraphArrays:
       is_a: term -> term edges, child to parent, counted from the first term.
       part_of: the same for `part_of`.
       propagation: what one unit of a measured gene contributes to the activity of each node.
+      positions: features that tell where a node stands in the graph, if any.
+      ontology: the terms by level, where a network needs them.
     """
 
     interacts: EdgeArrays
@@ -296,6 +332,8 @@ class GraphArrays:
     is_a: EdgeArrays
     part_of: EdgeArrays
     propagation: Float[Array | np.ndarray, "gene node"]
+    positions: Float[Array | np.ndarray, "node position"] | None = None
+    ontology: OntologyArrays | None = None
 
 
 @_pytree

@@ -16,7 +16,7 @@ from moa_jax.data.features import EncodedExamples
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import split_rows
-from moa_jax.models.fused_networks import NETWORKS
+from moa_jax.data.term_levels import ontology_arrays
 from moa_jax.models.fusion import EXPERTS, VIEWS, FusionModel
 from moa_jax.schemas import (
     Batch,
@@ -50,10 +50,20 @@ def make_model(**overrides) -> FusionModel:
         "features": 8,
         "hidden": 12,
         "num_heads": 2,
+        "expression_encoder": "mlp",
+        "expression_blocks": 2,
+        "module_tokens": 3,
+        "knowledge_layer": "relational",
         "knowledge_features": 6,
         "knowledge_layers": 2,
+        "term_features": 2,
+        "molecule_layer": "gin",
         "atom_features": 8,
         "molecule_layers": 2,
+        "virtual_node": False,
+        "morgan_view": True,
+        "use_context": True,
+        "expression_context": False,
         "gene_dropout": 0.0,
         "bit_dropout": 0.0,
         "dropout": 0.0,
@@ -104,6 +114,7 @@ def make_graph(seed=0) -> GraphArrays:
         is_a=edges([(0, 2), (1, 2)]),
         part_of=edges([(2, 3)]),
         propagation=rng.normal(size=(NUM_LANDMARKS, NUM_GENES + NUM_TERMS)).astype(np.float32),
+        ontology=ontology_arrays(make_knowledge_graph()),
     )
 
 
@@ -203,6 +214,7 @@ def make_raw_examples(num_examples=24, *, seed=0, num_landmarks=NUM_LANDMARKS) -
         table=table,
         smiles=tuple(SMILES[unit % len(SMILES)] for unit in compound),
         groups=tuple(f"GROUP{unit:03d}" for unit in compound),
+        targets=((),) * num_examples,
         moas=tuple(f"moa {row}" for row in range(NUM_MOAS)),
         labels=np.eye(NUM_MOAS, dtype=np.float32)[moa],
     )
@@ -226,7 +238,10 @@ def tiny_config(**overrides) -> ml_collections.ConfigDict:
                 "patience": 10,
             },
             "model": {
-                "experts": (*NETWORKS, "signature_kernel", "structure_kernel"),
+                "experts": (
+                    *("signature", "molecule", "joint"),
+                    *("signature_kernel", "structure_kernel"),
+                ),
                 "features": 8,
                 "hidden": 12,
                 "num_heads": 2,

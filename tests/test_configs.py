@@ -27,8 +27,9 @@ from moa_jax.command_line import load_config
 from moa_jax.data.features import encode, fit_features
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.data.preparation_settings import settings_from_config
-from moa_jax.models.fused_networks import NETWORKS
+from moa_jax.models.fused_networks import KINDS, NETWORKS
 from moa_jax.models.fusion import EXPERTS, VIEWS, FusionModel
+from moa_jax.schemas import InputError
 from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.sharding import make_mesh
 from moa_jax.training.step import initial_state, make_train_step
@@ -117,6 +118,17 @@ def test_a_planted_key_that_nobody_reads_is_found(key):
 
 def test_the_smoke_config_has_the_keys_of_the_full_one():
     assert list(leaves(smoke.get_config().to_dict())) == list(leaves(fusion.get_config().to_dict()))
+
+
+@pytest.mark.parametrize("setting", KINDS)
+def test_an_unknown_kind_is_refused(setting):
+    config = fusion.get_config()
+    config.model[setting] = "frobnicate"
+    features = fit_features(
+        synthetic.make_raw_examples(), synthetic.make_knowledge_graph().genes.iloc[:5]
+    )
+    with pytest.raises(InputError, match=f"model.{setting} is 'frobnicate', expected one of "):
+        make_fusion_task(config, features, (7, 4))
 
 
 @pytest.mark.parametrize(

@@ -9,67 +9,30 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import ml_collections
-import numpy as np
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Array, Float
 
 from moa_jax.baselines.modalities import Modalities
 from moa_jax.baselines.neural import NeuralMethod
 from moa_jax.baselines.neural_config import attributes, neural_config, no_graph
 from moa_jax.data.features import FeatureSpec
-from moa_jax.data.term_levels import sorted_pairs, term_levels, term_links
-from moa_jax.models.visible_network import LevelledGraph, TermLevel, VisibleNetwork, VisibleOutput
-from moa_jax.schemas import Batch, EdgeArrays, GraphArrays, InputError, KnowledgeGraph
+from moa_jax.data.term_levels import ontology_arrays
+from moa_jax.models.visible_network import VisibleNetwork, VisibleOutput
+from moa_jax.schemas import Batch, GraphArrays, KnowledgeGraph
 from moa_jax.training.losses import label_distribution_cross_entropy, masked_sum
 from moa_jax.training.modalities import ModalityDropoutTask
 
 
-def levelled_graph(graph: KnowledgeGraph) -> LevelledGraph:
+def levelled_graph(graph: KnowledgeGraph) -> GraphArrays:
     """The terms by level, with the measured genes that enter there, and nothing else.
-
-    The order of the edges in `graph` does not matter, nor whether one is there twice.
 
     Args:
       graph: the knowledge graph.
 
     Raises:
-      InputError: is_a and part_of form a cycle, or no measured gene has a term.
+      InputError: see `ontology_arrays`.
     """
-    links = term_links(graph)
-    annotated = sorted_pairs(graph.annotated_to.senders, graph.annotated_to.receivers)
-    annotated = annotated[annotated[:, 0] < graph.num_landmarks]
-    if not len(annotated):
-        raise InputError(
-            "the knowledge graph has no term that a measured gene is annotated to; "
-            "a network of its terms expects at least one."
-        )
-    num_incoming = np.bincount(
-        np.concatenate([links[:, 1], annotated[:, 1]]), minlength=graph.num_terms
-    )
-
-    def edges(pairs: Int32[np.ndarray, "link 2"], place: Int32[np.ndarray, " term"]) -> EdgeArrays:
-        senders, receivers = pairs.T
-        # Fan-in, so that a term's state starts at one scale whatever enters there (LeCun 1998).
-        weight = num_incoming[receivers] ** -0.5
-        return EdgeArrays(
-            jnp.asarray(senders), jnp.asarray(place[receivers]), jnp.asarray(weight, jnp.float32)
-        )
-
-    levels, within = term_levels(graph), np.zeros(graph.num_terms, np.int32)
-    for terms in levels:
-        within[terms] = np.arange(len(terms))
-    nothing = no_graph(graph)
-    return LevelledGraph(
-        interacts=nothing.interacts,
-        annotated_to=edges(annotated, np.arange(graph.num_terms, dtype=np.int32)),
-        is_a=nothing.is_a,
-        part_of=nothing.part_of,
-        propagation=nothing.propagation,
-        levels=tuple(
-            TermLevel(jnp.asarray(terms), edges(links[np.isin(links[:, 1], terms)], within))
-            for terms in levels
-        ),
-        roots=jnp.asarray(np.setdiff1d(np.arange(graph.num_terms), links[:, 0]), jnp.int32),
-    )
+    ontology = jax.tree.map(jnp.asarray, ontology_arrays(graph))
+    return dataclasses.replace(no_graph(graph), ontology=ontology)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 from jaxtyping import Int32
 
-from moa_jax.schemas import InputError, KnowledgeGraph
+from moa_jax.schemas import EdgeArrays, InputError, KnowledgeGraph, OntologyArrays, TermLevel
 
 
 def term_links(graph: KnowledgeGraph) -> Int32[np.ndarray, "link 2"]:
@@ -52,3 +52,45 @@ def term_levels(graph: KnowledgeGraph) -> tuple[Int32[np.ndarray, " term"], ...]
             f"{' -> '.join([*cycle, cycle[0]])}; expected a directed acyclic graph."
         )
     return tuple(np.array(sorted(level), np.int32) for level in nx.topological_generations(order))
+
+
+def ontology_arrays(graph: KnowledgeGraph) -> OntologyArrays:
+    """The terms by level, with the measured genes that enter there.
+
+    The order of the edges in `graph` does not matter, nor whether one is there twice.
+
+    Args:
+      graph: the knowledge graph.
+
+    Raises:
+      InputError: is_a and part_of form a cycle, or no measured gene has a term.
+    """
+    links = term_links(graph)
+    annotated = sorted_pairs(graph.annotated_to.senders, graph.annotated_to.receivers)
+    annotated = annotated[annotated[:, 0] < graph.num_landmarks]
+    if not len(annotated):
+        raise InputError(
+            "the knowledge graph has no term that a measured gene is annotated to; "
+            "a network of its terms expects at least one."
+        )
+    num_incoming = np.bincount(
+        np.concatenate([links[:, 1], annotated[:, 1]]), minlength=graph.num_terms
+    )
+
+    def edges(pairs: Int32[np.ndarray, "link 2"], place: Int32[np.ndarray, " term"]) -> EdgeArrays:
+        senders, receivers = pairs.T
+        # Fan-in, so that a term's state starts at one scale whatever enters there (LeCun 1998).
+        weight = num_incoming[receivers] ** -0.5
+        return EdgeArrays(senders, place[receivers], weight.astype(np.float32))
+
+    levels, within = term_levels(graph), np.zeros(graph.num_terms, np.int32)
+    for terms in levels:
+        within[terms] = np.arange(len(terms))
+    roots = np.setdiff1d(np.arange(graph.num_terms), links[:, 0])
+    return OntologyArrays(
+        annotated_to=edges(annotated, np.arange(graph.num_terms, dtype=np.int32)),
+        levels=tuple(
+            TermLevel(terms, edges(links[np.isin(links[:, 1], terms)], within)) for terms in levels
+        ),
+        roots=roots.astype(np.int32),
+    )

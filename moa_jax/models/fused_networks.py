@@ -5,7 +5,7 @@ from __future__ import annotations
 import flax.linen as nn
 import flax.struct
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from moa_jax.models.context_encoder import ContextEncoder
 from moa_jax.models.joint_fusion import (
@@ -15,15 +15,26 @@ from moa_jax.models.joint_fusion import (
     GatedFusion,
     Joined,
 )
-from moa_jax.models.knowledge_encoder import KnowledgeEncoder
+from moa_jax.models.knowledge_encoder import KNOWLEDGE_LAYERS, KnowledgeEncoder
 from moa_jax.models.molecule_encoder import MoleculeEncoder, MoleculeEncoding
-from moa_jax.models.signature_encoder import SignatureEncoder, SignatureEncoding
+from moa_jax.models.molecule_layers import MOLECULE_LAYERS
+from moa_jax.models.signature_encoder import (
+    EXPRESSION_ENCODERS,
+    SignatureEncoder,
+    SignatureEncoding,
+)
+from moa_jax.models.visible_network import VisibleNetwork, VisibleOutput
 from moa_jax.schemas import Batch, GraphArrays
 
 # Experts that are trained in steps; the others are solved for at once.
-NETWORKS = ("signature", "molecule", "joint")
-# How the joint expert joins the modalities; see `joint_fusion`.
-JOINT_FUSIONS = ("cross_attention", "gated", "early")
+NETWORKS = ("signature", "molecule", "joint", "visible")
+# Settings that choose one of a few kinds.
+KINDS = {
+    "joint_fusion": ("cross_attention", "gated", "early"),
+    "knowledge_layer": KNOWLEDGE_LAYERS,
+    "expression_encoder": EXPRESSION_ENCODERS,
+    "molecule_layer": MOLECULE_LAYERS,
+}
 
 
 @flax.struct.dataclass
@@ -34,11 +45,13 @@ class FusedState:
       joined: how the joint expert joined the modalities.
       fused: the fused representation.
       activity: activity of every graph node in the signature.
+      visible: what the network that is wired like the ontology says of every term.
     """
 
-    joined: Joined | None
-    fused: Float[Array, "batch feature"] | None
-    activity: Float[Array, "batch node"] | None
+    joined: Joined | None = None
+    fused: Float[Array, "batch feature"] | None = None
+    activity: Float[Array, "batch node"] | None = None
+    visible: VisibleOutput | None = None
 
     @property
     def node_attention(self) -> Float[Array, "batch head node"] | None:
@@ -62,14 +75,24 @@ class FusedNetworks(nn.Module):
       num_terms: term nodes of the graph.
       num_cell_lines: size of the cell-line vocabulary with the unknown token.
       experts: those that take part; without `joint` nothing is joined, which is late fusion.
-      joint_fusion: how the joint expert joins the modalities, of `JOINT_FUSIONS`.
+      joint_fusion: how the joint expert joins the modalities; see `KINDS` and `joint_fusion`.
       features: size of the modality states.
       hidden: width of hidden layers.
       num_heads: heads of both attentions.
+      expression_encoder: kind of `SignatureEncoder`.
+      expression_blocks: residual blocks of its kind `residual`.
+      module_tokens: module tokens of its kind `tokens`.
+      knowledge_layer: kind of message passing on STRING and GO; see `KnowledgeEncoder`.
       knowledge_features: size of a node embedding.
       knowledge_layers: message-passing steps on STRING and GO.
+      term_features: size of a term's state in the visible network.
+      molecule_layer: kind of message passing along bonds; see `molecule_layers`.
       atom_features: size of an atom state.
       molecule_layers: message-passing steps along bonds.
+      virtual_node: give every molecule a node that all its atoms hear.
+      morgan_view: read fingerprints, too.
+      use_context: let the joint expert know cell line, dose and time.
+      expression_context: where the cell line is unknown, derive it from the signature.
       gene_dropout: share of genes hidden in training.
       bit_dropout: share of fingerprint bits hidden in training.
       dropout: share of hidden units dropped in training.
@@ -85,10 +108,20 @@ class FusedNetworks(nn.Module):
     features: int
     hidden: int
     num_heads: int
+    expression_encoder: str
+    expression_blocks: int
+    module_tokens: int
+    knowledge_layer: str
     knowledge_features: int
     knowledge_layers: int
+    term_features: int
+    molecule_layer: str
     atom_features: int
     molecule_layers: int
+    virtual_node: bool
+    morgan_view: bool
+    use_context: bool
+    expression_context: bool
     gene_dropout: float
     bit_dropout: float
     dropout: float
@@ -102,24 +135,27 @@ class FusedNetworks(nn.Module):
         if not wanted:
             return {}, None
         said: dict[str, Float[Array, "batch moa"]] = {}
-        joined = fused = activity = None
+        state = FusedState()
         if wanted & {"signature", "joint"}:
             nodes, signature = self._signature(batch, graph, train)
-            said["signature"], activity = signature.logits, signature.activity
+            said["signature"] = signature.logits
+            state = state.replace(activity=signature.activity)
         if wanted & {"molecule", "joint"}:
             molecule = self._molecule(batch, train)
             said["molecule"] = molecule.logits
         if "joint" in wanted:
-            context = self._context(batch, train)
-            known = jnp.ones_like(batch.expression_mask)
-            joined = self._join(Encoded(signature, molecule, context, known, nodes), batch)
-            fused = nn.LayerNorm(name="fuse_norm")(joined.state)
-            fused = nn.gelu(nn.Dense(self.hidden, name="fuse")(fused))
-            fused = nn.Dropout(self.dropout, name="fused_dropout")(fused, deterministic=not train)
+            context, context_mask = self._context(batch, train)
+            joined = self._join(Encoded(signature, molecule, context, context_mask, nodes), batch)
+            fused = self._fused(joined, train)
             said["joint"] = nn.Dense(
                 self.num_moas, kernel_init=nn.initializers.zeros_init(), name="joint_logits"
             )(fused)
-        return said, FusedState(joined=joined, fused=fused, activity=activity)
+            state = state.replace(joined=joined, fused=fused)
+        if "visible" in wanted:
+            visible = self._visible(batch, graph, train)
+            said["visible"] = visible.logits
+            state = state.replace(visible=visible)
+        return said, state
 
     def _signature(
         self, batch: Batch, graph: GraphArrays, train: bool
@@ -130,6 +166,8 @@ class FusedNetworks(nn.Module):
             self.num_terms,
             self.knowledge_features,
             self.knowledge_layers,
+            layer=self.knowledge_layer,
+            num_heads=self.num_heads,
             name="knowledge",
         )(graph)
         signature = SignatureEncoder(
@@ -138,6 +176,10 @@ class FusedNetworks(nn.Module):
             self.hidden,
             self.gene_dropout,
             self.dropout,
+            encoder=self.expression_encoder,
+            num_blocks=self.expression_blocks,
+            num_tokens=self.module_tokens,
+            num_heads=self.num_heads,
             name="signature",
         )(batch.expression, batch.gene_mask, nodes, graph.propagation, train=train)
         return nodes, signature
@@ -151,12 +193,36 @@ class FusedNetworks(nn.Module):
             self.hidden,
             self.bit_dropout,
             self.dropout,
+            layer=self.molecule_layer,
+            virtual_node=self.virtual_node,
+            morgan_view=self.morgan_view,
             name="molecule",
         )(batch.molecules, batch.fingerprint, train=train)
 
-    def _context(self, batch: Batch, train: bool) -> Float[Array, "batch feature"]:
-        return ContextEncoder(
-            self.num_cell_lines, self.features, self.cell_line_dropout, name="context"
+    def _visible(self, batch: Batch, graph: GraphArrays, train: bool) -> VisibleOutput:
+        return VisibleNetwork(
+            self.num_moas,
+            self.num_terms,
+            self.term_features,
+            self.gene_dropout,
+            self.dropout,
+            roots_only=False,
+            name="visible",
+        )(batch, graph, train=train)
+
+    def _context(
+        self, batch: Batch, train: bool
+    ) -> tuple[Float[Array, "batch feature"], Bool[Array, " batch"]]:
+        """The context, and whether it may be used; zeros where it may not."""
+        if not self.use_context:
+            nothing = jnp.zeros((len(batch.expression), self.features))
+            return nothing, jnp.zeros_like(batch.expression_mask)
+        context = ContextEncoder(
+            self.num_cell_lines,
+            self.features,
+            self.cell_line_dropout,
+            expression_context=self.expression_context,
+            name="context",
         )(
             batch.cell_line,
             batch.log_dose,
@@ -164,7 +230,10 @@ class FusedNetworks(nn.Module):
             batch.log_time,
             batch.time_mask,
             train=train,
+            genes=jnp.where(batch.gene_mask, batch.expression, 0.0),
+            expression_mask=batch.expression_mask,
         )
+        return context, jnp.ones_like(batch.expression_mask)
 
     def _join(self, encoded: Encoded, batch: Batch) -> Joined:
         if self.joint_fusion == "gated":
@@ -175,3 +244,8 @@ class FusedNetworks(nn.Module):
         # Its parameters have always stood beside those of the encoders.
         nn.share_scope(self, attention)
         return attention(encoded, batch)
+
+    def _fused(self, joined: Joined, train: bool) -> Float[Array, "batch feature"]:
+        fused = nn.LayerNorm(name="fuse_norm")(joined.state)
+        fused = nn.gelu(nn.Dense(self.hidden, name="fuse")(fused))
+        return nn.Dropout(self.dropout, name="fused_dropout")(fused, deterministic=not train)

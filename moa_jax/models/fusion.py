@@ -17,6 +17,7 @@ EXPERTS = {
     "signature": (True, False),
     "molecule": (False, True),
     "joint": (True, True),
+    "visible": (True, False),
     "signature_kernel": (True, False),
     "network_kernel": (True, False),
     "structure_kernel": (False, True),

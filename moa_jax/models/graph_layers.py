@@ -1,4 +1,4 @@
-"""Layers of message passing over weighted edges: attention, pooling, one matrix per relation.
+"""Layers of message passing over weighted edges: convolution, attention, pooling, one per relation.
 
 Every layer takes nodes of one kind, hears along directed edges, and leaves the activation that
 follows to its caller. An edge of weight 0 is as if it were not there.
@@ -14,6 +14,33 @@ from jaxtyping import Array, Float
 
 from moa_jax.models.message_passing import owner_attention, owner_max, owner_sum, weighted_mean
 from moa_jax.schemas import EdgeArrays
+
+
+class GraphConvolutionLayer(nn.Module):
+    """Sum over a node and its neighbours, divided by the roots of both degrees (Kipf 2017, eq. 2).
+
+    A node's loop to itself has weight 1. For directed edges the sender's degree is that of what
+    it sends, the receiver's that of what it hears.
+
+    Attributes:
+      features: size of the output.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(
+        self, nodes: Float[Array, "node feature"], edges: EdgeArrays
+    ) -> Float[Array, "node out"]:
+        """Node states after the step."""
+        num_nodes = nodes.shape[0]
+        sent = owner_sum(edges.weight, edges.senders, num_nodes) + 1.0
+        received = owner_sum(edges.weight, edges.receivers, num_nodes) + 1.0
+        values = nn.Dense(self.features, use_bias=False, name="values")(nodes)
+        share = edges.weight / jnp.sqrt(sent[edges.senders] * received[edges.receivers])
+        heard = owner_sum(values[edges.senders] * share[:, None], edges.receivers, num_nodes)
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+        return heard + values / jnp.sqrt(sent * received)[:, None] + bias
 
 
 class GraphAttentionLayer(nn.Module):

@@ -13,39 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32
 
-from moa_jax.schemas import Batch, EdgeArrays, GraphArrays
-
-
-@flax.struct.dataclass
-class TermLevel:
-    """The terms of one level of the ontology and the links that enter there.
-
-    Attributes:
-      terms: rows of the level's terms.
-      children: child -> term, sorted by receiver; senders are rows of terms of lower levels,
-        receivers count within the level. The weights are the standard deviations of the links'
-        first parameters.
-    """
-
-    terms: Int32[Array, " term"]
-    children: EdgeArrays
-
-
-@flax.struct.dataclass
-class LevelledGraph(GraphArrays):
-    """A knowledge graph whose terms are also laid out by level.
-
-    `annotated_to` is sorted by receiver; its weights are the standard deviations of the edges'
-    first parameters. The number of levels and their sizes are part of the tree of arrays, so a
-    jitted step knows them and is compiled for them.
-
-    Attributes:
-      levels: the ontology from the bottom up; see `data.term_levels`.
-      roots: rows of the terms without parents.
-    """
-
-    levels: tuple[TermLevel, ...]
-    roots: Int32[Array, " root"]
+from moa_jax.schemas import Batch, GraphArrays, OntologyArrays
 
 
 @flax.struct.dataclass
@@ -80,20 +48,20 @@ class TermStates(nn.Module):
 
     @nn.compact
     def __call__(
-        self, genes: Float[Array, "gene batch"], graph: LevelledGraph
+        self, genes: Float[Array, "gene batch"], ontology: OntologyArrays
     ) -> Float[Array, "term batch state"]:
         """The states, in the order of the graph's terms."""
-        edges = graph.annotated_to
+        edges = ontology.annotated_to
         weights = self._weights("genes", edges.weight, ())
         entering = self.param("bias", nn.initializers.zeros_init(), (self.num_terms, self.features))
         sent = genes[edges.senders][..., None] * weights[:, None]
         entering = entering[:, None] + _sum_at(sent, edges.receivers, self.num_terms)
-        scales = jnp.concatenate([level.children.weight for level in graph.levels])
+        scales = jnp.concatenate([level.children.weight for level in ontology.levels])
         # An ontology may have no links, and parameters of no size cannot be stored.
         weights = self._weights("children", scales, (self.features,)) if len(scales) else None
         # Every level overwrites what entered at its own terms by their states.
         states, first = entering, 0
-        for level in graph.levels:
+        for level in ontology.levels:
             received, links = entering[level.terms], level.children
             following = first + len(links.senders)
             if following > first:
@@ -141,16 +109,24 @@ class VisibleNetwork(nn.Module):
     roots_only: bool
 
     @nn.compact
-    def __call__(self, batch: Batch, graph: LevelledGraph, *, train: bool) -> VisibleOutput:
-        """Answers for every example; the graph's gene nodes are the expression columns."""
+    def __call__(self, batch: Batch, graph: GraphArrays, *, train: bool) -> VisibleOutput:
+        """Answers for every example; reads nothing of the graph but its ontology.
+
+        Raises:
+          ValueError: the graph has no ontology laid out by level.
+        """
+        if graph.ontology is None:
+            raise ValueError("a visible network needs a graph whose terms are laid out by level.")
         genes = jnp.where(batch.gene_mask, batch.expression, 0.0)
         genes = nn.Dropout(self.gene_dropout, name="gene_dropout")(genes, deterministic=not train)
-        states = TermStates(self.num_terms, self.term_features, name="terms")(genes.T, graph)
+        states = TermStates(self.num_terms, self.term_features, name="terms")(
+            genes.T, graph.ontology
+        )
         seen = nn.Dropout(self.dropout, name="dropout")(states, deterministic=not train)
         shape = (self.num_terms, self.term_features, self.num_moas)
         heads = self.param("heads", nn.initializers.zeros_init(), shape)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.num_moas,))
-        read = graph.roots if self.roots_only else slice(None)
+        read = graph.ontology.roots if self.roots_only else slice(None)
         # The sum over terms and states at once: the terms' own logits are big, and computed where
         # somebody asks for them.
         total = jnp.einsum("tbs,tsm->bm", seen[read], heads[read])

@@ -14,9 +14,10 @@ from jaxtyping import Array, Bool, Float
 
 from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS
 from moa_jax.data.features import EncodedExamples, FeatureSpec
-from moa_jax.models.fused_networks import JOINT_FUSIONS, NETWORKS
+from moa_jax.data.graph_arrays import graph_arrays
+from moa_jax.models.fused_networks import KINDS, NETWORKS
 from moa_jax.models.fusion import EXPERTS, VIEWS, FusionModel, FusionOutput, heard
-from moa_jax.schemas import Batch, GraphArrays, InputError
+from moa_jax.schemas import Batch, GraphArrays, InputError, KnowledgeGraph
 from moa_jax.training.kernel_ridge import (
     fit_network_kernel,
     fit_signature_kernel,
@@ -35,7 +36,7 @@ class FusionTask(ModalityDropoutTask):
     Attributes:
       model: the network.
       joint_weight: weight of the joint expert's loss.
-      expression_weight: weight of the signature expert's loss.
+      expression_weight: weight of the signature expert's loss, and of the visible network's.
       structure_weight: weight of the molecule expert's loss.
     """
 
@@ -59,6 +60,7 @@ class FusionTask(ModalityDropoutTask):
             "signature": self.expression_weight,
             "molecule": self.structure_weight,
             "joint": self.joint_weight,
+            "visible": self.expression_weight,
         }
         parts = {
             expert: total(output.experts[expert], heard(expert, batch))
@@ -127,6 +129,21 @@ class FusionTask(ModalityDropoutTask):
         return given
 
 
+def make_graph_arrays(config: ml_collections.ConfigDict, graph: KnowledgeGraph) -> GraphArrays:
+    """The knowledge graph as the model of a configuration takes it.
+
+    Raises:
+      InputError: a network of the ontology cannot be built; see `ontology_arrays`.
+    """
+    return graph_arrays(
+        graph,
+        restart=config.graph.restart,
+        num_steps=config.graph.num_steps,
+        num_positions=config.graph.num_positions,
+        with_ontology="visible" in config.model.experts,
+    )
+
+
 def make_fusion_task(
     config: ml_collections.ConfigDict, features: FeatureSpec, graph_size: tuple[int, int]
 ) -> FusionTask:
@@ -134,7 +151,7 @@ def make_fusion_task(
 
     Raises:
       InputError: the configuration names an expert that does not exist, none, or one twice, or a
-        kind of fusion that does not exist.
+        kind of encoder or fusion that does not exist.
     """
     settings = config.model.to_dict()
     experts = tuple(settings.pop("experts"))
@@ -142,11 +159,11 @@ def make_fusion_task(
         raise InputError(f"model.experts names {unknown[0]}; the experts are {', '.join(EXPERTS)}.")
     if not experts or len(set(experts)) < len(experts):
         raise InputError(f"model.experts is {experts}, expected one or more, each once.")
-    if settings["joint_fusion"] not in JOINT_FUSIONS:
-        raise InputError(
-            f"model.joint_fusion is {settings['joint_fusion']!r}, expected one of "
-            f"{', '.join(JOINT_FUSIONS)}."
-        )
+    for name, kinds in KINDS.items():
+        if settings[name] not in kinds:
+            raise InputError(
+                f"model.{name} is {settings[name]!r}, expected one of {', '.join(kinds)}."
+            )
     model = FusionModel(
         num_moas=len(features.moas),
         num_genes=graph_size[0],

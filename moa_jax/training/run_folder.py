@@ -25,14 +25,13 @@ import pandas as pd
 
 from moa_jax.data.contract_tables import read_table, write_table
 from moa_jax.data.gene_set_table import write_gene_sets
-from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.data.graph_folder import read_graph, write_graph
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.data.splits import write_split
 from moa_jax.files import atomic_path, read_json, write_json
 from moa_jax.schemas import GENE_COLUMNS, InputError, KnowledgeGraph, Split
 from moa_jax.training.fit import refuse_other_config
-from moa_jax.training.fusion_task import make_fusion_task
+from moa_jax.training.fusion_task import make_fusion_task, make_graph_arrays
 from moa_jax.training.predictor import Predictor, load_predictor
 
 
@@ -96,7 +95,7 @@ def open_run(workdir: pathlib.Path, *, num_devices: int = 0) -> FinishedRun:
         raise InputError(f"{workdir} is not the folder of a run: it has no config.json.")
     config = ml_collections.ConfigDict(read_json(workdir / "config.json"))
     graph = read_graph(workdir / "graph")
-    arrays = graph_arrays(graph, restart=config.graph.restart, num_steps=config.graph.num_steps)
+    arrays = make_graph_arrays(config, graph)
     return FinishedRun(
         predictor=load_predictor(workdir, arrays, make_fusion_task, num_devices=num_devices),
         genes=read_table(workdir / "genes.parquet", GENE_COLUMNS),

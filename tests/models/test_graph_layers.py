@@ -5,7 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from moa_jax.models.graph_layers import GraphAttentionLayer, GraphPoolingLayer, TypedRelationLayer
+from moa_jax.models.graph_layers import (
+    GraphAttentionLayer,
+    GraphConvolutionLayer,
+    GraphPoolingLayer,
+    TypedRelationLayer,
+)
 from moa_jax.models.message_passing import weighted_mean
 from tests.synthetic import edges
 
@@ -15,6 +20,7 @@ PAIRS = [(1, 0), (2, 0), (1, 0), (0, 3), (4, 3), (5, 4), (3, 2), (2, 1), (0, 4)]
 WEIGHT = [0.9, 0.4, 0.2, 1.0, 0.7, 0.5, 0.8, 0.3, 0.0]
 RELATIONS = {"is_a": slice(0, 5), "part_of": slice(5, 9)}
 LAYERS = {
+    "convolution": GraphConvolutionLayer(features=OUT),
     "attention": GraphAttentionLayer(features=OUT, num_heads=HEADS),
     "pooling": GraphPoolingLayer(features=OUT),
     "typed": TypedRelationLayer(features=OUT),
@@ -70,6 +76,17 @@ def slow_attention(p, x):
     return out
 
 
+def slow_convolution(p, x):
+    sent, received = np.ones(NUM_NODES), np.ones(NUM_NODES)
+    for (sender, receiver), weight in zip(PAIRS, WEIGHT, strict=True):
+        sent[sender] += weight
+        received[receiver] += weight
+    mixing = np.diag((sent * received) ** -0.5)
+    for (sender, receiver), weight in zip(PAIRS, WEIGHT, strict=True):
+        mixing[receiver, sender] += weight / (received[receiver] * sent[sender]) ** 0.5
+    return mixing @ x @ p["values"]["kernel"] + p["bias"]
+
+
 def slow_pooling(p, x):
     out = np.zeros((NUM_NODES, OUT))
     for node in range(NUM_NODES):
@@ -99,7 +116,12 @@ def slow_typed(p, x):
     return out
 
 
-SLOW = {"attention": slow_attention, "pooling": slow_pooling, "typed": slow_typed}
+SLOW = {
+    "convolution": slow_convolution,
+    "attention": slow_attention,
+    "pooling": slow_pooling,
+    "typed": slow_typed,
+}
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -1,4 +1,4 @@
-"""Every way to join the modalities honours its masks to the bit."""
+"""Every way to encode and to join the modalities honours its masks to the bit."""
 
 import functools
 
@@ -6,16 +6,36 @@ import jax
 import numpy as np
 import pytest
 
-from moa_jax.models.fused_networks import JOINT_FUSIONS
-from tests.models.random_params import randomised
+from moa_jax.models.fused_networks import KINDS
+from tests.models.random_params import drawn
 from tests.synthetic import batch_of, make_graph, make_model, replace
 
 MODELS = {
     **{
         kind: {"joint_fusion": kind, "experts": ("signature", "molecule", "joint")}
-        for kind in JOINT_FUSIONS
+        for kind in KINDS["joint_fusion"]
     },
     "late": {"experts": ("signature", "molecule")},
+    # The other kinds of encoders, one layer of each.
+    "attentive": {
+        **dict.fromkeys(("knowledge_layers", "molecule_layers", "expression_blocks"), 1),
+        "experts": ("signature", "joint"),
+        "joint_fusion": "gated",
+        "knowledge_layer": "gat",
+        "expression_encoder": "tokens",
+        "molecule_layer": "gat",
+        "virtual_node": True,
+        "expression_context": True,
+    },
+    "recurrent": {
+        **dict.fromkeys(("knowledge_layers", "molecule_layers", "expression_blocks"), 1),
+        "experts": ("molecule", "joint", "visible"),
+        "knowledge_layer": "sage",
+        "expression_encoder": "residual",
+        "molecule_layer": "mpnn",
+        "morgan_view": False,
+        "use_context": False,
+    },
 }
 
 
@@ -23,8 +43,7 @@ MODELS = {
 def compiled(name):
     """Parameters and compiled answer of a model."""
     model = make_model(**MODELS[name])
-    init = jax.jit(model.init, static_argnames="train")
-    params = randomised(init(jax.random.key(0), batch_of(), make_graph(), train=False)["params"])
+    params = drawn(model, batch_of(), make_graph(), train=False)
     apply = jax.jit(
         lambda params, batch, graph: model.apply({"params": params}, batch, graph, train=False)
     )
@@ -139,3 +158,25 @@ def test_late_fusion_joins_nothing():
     assert output.state.joined is None
     assert output.state.fused is None
     assert output.state.node_attention is None
+
+
+def test_a_model_without_context_and_fingerprint_does_not_hear_them():
+    batch = batch_of()
+    changed = replace(
+        batch,
+        cell_line=batch.cell_line[::-1].copy(),
+        log_dose=batch.log_dose + 1,
+        time_mask=~batch.time_mask,
+        fingerprint=1 - batch.fingerprint,
+    )
+    assert_same_bits("recurrent", batch, changed)
+    terms = run("recurrent", batch).state.visible.activations
+    assert terms.shape == (4, 8, 2)
+    assert np.abs(terms).max() <= 1.0
+
+
+def test_a_visible_network_needs_an_ontology():
+    model = make_model(experts=("visible",))
+    graph = replace(make_graph(), ontology=None)
+    with pytest.raises(ValueError, match="laid out by level"):
+        jax.eval_shape(lambda: model.init(jax.random.key(0), batch_of(), graph, train=False))

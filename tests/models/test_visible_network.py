@@ -165,12 +165,13 @@ def test_levels_stand_above_all_their_children():
     found = [[TERMS[row] for row in level] for level in term_levels(ontology())]
     assert found == [["bottom", "lone", "empty", "side"], ["right", "left"], ["top"]]
     graph = levelled_graph(ontology())
-    assert [TERMS[row] for row in graph.roots] == ["top", "lone"]
+    laid_out = graph.ontology
+    assert [TERMS[row] for row in laid_out.roots] == ["top", "lone"]
     # `top` hears one gene and four terms, `bottom` two genes.
-    np.testing.assert_allclose(graph.levels[2].children.weight, 5**-0.5)
-    assert graph.levels[0].children.weight.shape == (0,)
-    into_bottom = graph.annotated_to.receivers == TERMS.index("bottom")
-    np.testing.assert_allclose(graph.annotated_to.weight[into_bottom], 2**-0.5)
+    np.testing.assert_allclose(laid_out.levels[2].children.weight, 5**-0.5)
+    assert laid_out.levels[0].children.weight.shape == (0,)
+    into_bottom = laid_out.annotated_to.receivers == TERMS.index("bottom")
+    np.testing.assert_allclose(laid_out.annotated_to.weight[into_bottom], 2**-0.5)
 
 
 def test_a_cycle_is_refused_in_one_sentence():
@@ -193,7 +194,7 @@ def test_an_ontology_without_links_is_a_layer():
     flat = levelled_graph(dataclasses.replace(ontology(), is_a=edge_set(), part_of=edge_set()))
     batch = jax.tree.map(jnp.asarray, batch_of())
     params = network().init(jax.random.key(0), batch, flat, train=False)
-    assert len(flat.levels) == 1
+    assert len(flat.ontology.levels) == 1
     assert "children" not in params["params"]["terms"]
     states = network().apply(params, batch, flat, train=False).activations
     heard = [term in {term for _, term in ANNOTATED[:-1]} for term in TERMS]
