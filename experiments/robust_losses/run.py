@@ -44,7 +44,7 @@ from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.tables import markdown_table
 from moa_jax.models.expression_network import ExpressionMlp
 from moa_jax.progress import say
-from moa_jax.training.co_teaching import CoTeachingTask, Twins
+from moa_jax.training.co_teaching import CoTeaching, CoTeachingTask, Twins
 from moa_jax.training.early_learning import EarlyLearning
 from moa_jax.training.losses import balanced_weights, label_distribution_cross_entropy
 from moa_jax.training.noise_correction import (
@@ -95,9 +95,7 @@ def objectives(network: ExpressionMlp, level: float, num_gradual: int) -> dict[s
             CoTeachingTask(
                 Twins(network),
                 weighted(BinaryCrossEntropy()),
-                forget_rate=level,
-                num_gradual=num_gradual,
-                on_disagreement=on_disagreement,
+                CoTeaching(level, num_gradual, on_disagreement),
             )
         )
 

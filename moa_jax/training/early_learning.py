@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from moa_jax.training.sigmoid_losses import Known, Numbers, Ranged, RobustLoss, between
 
@@ -52,6 +52,27 @@ class EarlyLearning(Ranged):
         """The targets after a step that saw their examples: `beta t + (1 - beta) p`."""
         probs = jax.lax.stop_gradient(self._bounded(logits))
         return self.momentum * targets + (1 - self.momentum) * probs
+
+    def remembered(
+        self,
+        memory: Float[Array, "example moa"],
+        row: Int[Array, " batch"],
+        targets: Numbers,
+        seen: Bool[Array, " batch"],
+    ) -> Float[Array, "example moa"]:
+        """The memory of all examples with the targets of those that a step has seen.
+
+        Args:
+          memory: targets of every example.
+          row: row of each of the batch's examples in it.
+          targets: their targets after the step.
+          seen: those that are remembered; of several with one row the last.
+        """
+        later = jnp.triu(jnp.ones((len(row), len(row)), bool), k=1)
+        repeated = jnp.any(later & (row[:, None] == row[None, :]) & seen[None, :], axis=1)
+        # Rows past the end are dropped.
+        place = jnp.where(seen & ~repeated, row, len(memory))
+        return memory.at[place].set(targets, mode="drop")
 
     def _bounded(self, logits: Numbers) -> Numbers:
         least = self.LEAST_PROBABILITY

@@ -15,6 +15,19 @@ def masked_sum(
     return jnp.sum(jnp.where(mask, weight, 0.0) * jnp.where(mask, values, 0.0))
 
 
+def sum_as_of_all(
+    values: Float[Array, " batch"],
+    weight: Float[Array, " batch"],
+    kept: Bool[Array, " batch"],
+    whole: Bool[Array, " batch"],
+) -> Float[Array, ""]:
+    """Weighted sum over `whole` if all its values were like those kept; 0 where none is kept."""
+    ones = jnp.ones_like(values)
+    of_kept = masked_sum(ones, weight, kept)
+    scale = masked_sum(ones, weight, whole) / jnp.where(of_kept > 0, of_kept, 1.0)
+    return masked_sum(values, weight, kept) * scale
+
+
 def label_distribution_cross_entropy(
     logits: Float[Array, "batch moa"],
     labels: Float[Array, "batch moa"],
@@ -24,7 +37,7 @@ def label_distribution_cross_entropy(
 
     With one label this is multinomial logistic loss; with several the optimum gives each an
     equal share. MoAs whose label is unknown take no part. An example without a known positive
-    label costs 0.
+    label costs 0. Labels may be probabilities: those that sum to 1 or less count as they are.
     """
     lowest = jnp.finfo(logits.dtype).min
     log_probs = jax.nn.log_softmax(jnp.where(label_mask, logits, lowest), axis=-1)

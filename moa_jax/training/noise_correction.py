@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,28 @@ from moa_jax.schemas import InputError
 from moa_jax.training.sigmoid_losses import Known, Numbers, RobustLoss, between
 
 
+class NoiseCorrection(RobustLoss):
+    """A loss with settings that depend on the MoAs."""
+
+    def _for_moas(
+        self, name: str, setting: Any, *shapes: tuple[int, ...]
+    ) -> Float[np.ndarray, "..."]:
+        """A setting as an array, which must have one of some shapes.
+
+        Raises:
+          InputError: it has another.
+        """
+        values = np.asarray(setting, np.float32)
+        if values.shape not in shapes:
+            raise InputError(
+                f"the loss {self.NAME} has {name} of shape {values.shape}, "
+                f"expected {' or '.join(map(str, shapes))}."
+            )
+        return values
+
+
 @dataclasses.dataclass(frozen=True)
-class FlipCorrection(RobustLoss):
+class FlipCorrection(NoiseCorrection):
     """Forward correction by a 2x2 noise matrix of each MoA (Patrini 2017, theorem 2).
 
     Attributes:
@@ -32,15 +52,16 @@ class FlipCorrection(RobustLoss):
         """Cross-entropy of the label that is recorded, `P(1) = p (1 - fn) + (1 - p) fp`."""
         log_p, log_not_p = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
         moas = logits.shape[-1:]
-        gained = np.broadcast_to(_for_moas(self, "false_positive", (), moas), moas)
-        lost = np.broadcast_to(_for_moas(self, "false_negative", (), moas), moas)
+        gained = self._for_moas("false_positive", self.false_positive, (), moas)
+        lost = self._for_moas("false_negative", self.false_negative, (), moas)
+        gained, lost = np.broadcast_to(gained, moas), np.broadcast_to(lost, moas)
         recorded = jnp.logaddexp(log_p + _log(1 - lost), log_not_p + _log(gained))
         missing = jnp.logaddexp(log_p + _log(lost), log_not_p + _log(1 - gained))
         return -labels * recorded - (1 - labels) * missing
 
 
 @dataclasses.dataclass(frozen=True)
-class TransitionCorrection(RobustLoss):
+class TransitionCorrection(NoiseCorrection):
     """Forward correction by a transition matrix between MoAs (Patrini 2017, theorem 2).
 
     Each MoA that an example has is recorded as some MoA, independently, so MoA j is recorded with
@@ -57,7 +78,7 @@ class TransitionCorrection(RobustLoss):
     def costs(self, logits: Numbers, labels: Numbers, label_mask: Known) -> Numbers:
         """Cross-entropy of the MoAs that are recorded."""
         num_moas = logits.shape[-1]
-        transition = _for_moas(self, "transition", (num_moas, num_moas))
+        transition = self._for_moas("transition", self.transition, (num_moas, num_moas))
         log_p, log_not_p = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
         moved = jax.nn.sigmoid(logits)[:, :, None] * transition
         # log(1 - p T) by whichever form rounds less: p T near 1, or near 0.
@@ -79,21 +100,6 @@ def uniform_transition(num_moas: int, rate: float) -> tuple[tuple[float, ...], .
     matrix = np.full((num_moas, num_moas), rate / (num_moas - 1))
     np.fill_diagonal(matrix, 1 - rate)
     return tuple(map(tuple, matrix.tolist()))
-
-
-def _for_moas(loss: RobustLoss, name: str, *shapes: tuple[int, ...]) -> Float[np.ndarray, "..."]:
-    """A setting of a loss as an array, which must have one of some shapes.
-
-    Raises:
-      InputError: it has another.
-    """
-    values = np.asarray(getattr(loss, name), np.float32)
-    if values.shape not in shapes:
-        raise InputError(
-            f"the loss {loss.NAME} has {name} of shape {values.shape}, "
-            f"expected {' or '.join(map(str, shapes))}."
-        )
-    return values
 
 
 def _log(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:

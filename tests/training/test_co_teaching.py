@@ -12,7 +12,7 @@ from moa_jax.baselines.neural_config import neural_config, no_graph
 from moa_jax.data.batches import make_batch
 from moa_jax.data.features import encode, fit_features
 from moa_jax.models.expression_network import ExpressionMlp
-from moa_jax.training.co_teaching import CoTeachingTask, Twins, small_losses
+from moa_jax.training.co_teaching import CoTeaching, CoTeachingTask, Twins, small_losses
 from moa_jax.training.fit import Run
 from moa_jax.training.losses import masked_sum
 from moa_jax.training.sigmoid_losses import BinaryCrossEntropy
@@ -25,7 +25,7 @@ NETWORK = ExpressionMlp(num_moas=5, hidden=(32,), gene_dropout=0.0, dropout=0.0)
 
 def task(**changes):
     settings = {"forget_rate": 0.4, "num_gradual": 20, "on_disagreement": False} | changes
-    return CoTeachingTask(Twins(NETWORK), BinaryCrossEntropy(), **settings)
+    return CoTeachingTask(Twins(NETWORK), BinaryCrossEntropy(), CoTeaching(**settings))
 
 
 def on_device(batch):
@@ -76,12 +76,16 @@ def trained(some, batch, *, num_steps=80, seed=0):
     return params
 
 
-def kept_rows(some, params, batch, step=None):
+# A step at which the whole share is forgotten.
+LATE = jnp.asarray(1000)
+
+
+def kept_rows(some, params, batch, step=LATE):
     logits = some.model.apply({"params": params}, batch, GRAPH, train=False)
     losses = jax.vmap(some.example_loss, in_axes=(0, None, None))(
         logits, batch.labels, batch.label_mask
     )
-    return np.array(some.kept(logits, losses, batch, step))
+    return np.array(some.teaching.kept(logits, losses, batch, step))
 
 
 def test_what_is_kept_is_labelled_right(noisy, wrong):
@@ -101,7 +105,7 @@ def test_two_networks_that_teach_each_other_forget_wrong_labels(noisy, right):
     assert accuracy(task()) > accuracy(task(forget_rate=0.0)) + 0.1
 
 
-def gradient_of(some, params, batch, step=None):
+def gradient_of(some, params, batch, step=LATE):
     loss = lambda params: some.loss(params, batch, GRAPH, jax.random.key(0), step)[0]  # noqa: E731 (as above)
     return jax.grad(loss)(params)
 
@@ -147,10 +151,11 @@ def test_nothing_is_forgotten_at_first(noisy):
 
 
 def test_the_kept_share_falls_to_its_end():
-    shares = [float(task().kept_share(jnp.asarray(step))) for step in (0, 10, 20, 90)]
+    shares = [float(task().teaching.kept_share(jnp.asarray(step))) for step in (0, 10, 20, 90)]
     np.testing.assert_allclose(shares, [1, 0.8, 0.6, 0.6], rtol=1e-6)
-    np.testing.assert_allclose(task().kept_share(None), 0.6, rtol=1e-6)
-    np.testing.assert_allclose(task(num_gradual=0).kept_share(jnp.asarray(0)), 0.6, rtol=1e-6)
+    np.testing.assert_allclose(
+        task(num_gradual=0).teaching.kept_share(jnp.asarray(0)), 0.6, rtol=1e-6
+    )
 
 
 def test_small_losses_are_counted_among_candidates():
