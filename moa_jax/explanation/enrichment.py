@@ -9,6 +9,7 @@ set; here in its rank form, because attributions have heavy tails.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -34,8 +35,9 @@ def within_set_correlation(
     do not vary correlate with nothing. Sets of fewer than two genes have 0.
 
     Args:
-      reference: what tells how the scores of genes vary together; for attributions, those of
-        other examples (two or more).
+      reference: what tells how the scores of genes vary together where nothing is enriched, two
+        rows or more: `residuals` of the attributions of other examples. With the effects left in,
+        a true response of a set would count as correlation and hide itself.
       members: genes of each set.
     """
     centred = reference - reference.mean(axis=0)
@@ -48,6 +50,21 @@ def within_set_correlation(
     pairs = size * (size - 1.0)
     mean = np.divide(everything - itself, pairs, out=np.zeros(len(members)), where=pairs > 0)
     return np.clip(mean, 0.0, 1.0)
+
+
+def residuals(
+    values: Float[np.ndarray, "example gene"], units: Sequence[str]
+) -> Float[np.ndarray, "residual gene"]:
+    """Rows less the mean of their unit, of the units with several rows.
+
+    Args:
+      values: attributions or signatures.
+      units: what rows of one effect have in common, such as the compound.
+    """
+    _, unit, counts = np.unique(np.asarray(units, str), return_inverse=True, return_counts=True)
+    total = np.zeros((len(counts), values.shape[1]))
+    np.add.at(total, unit, values)
+    return (values - total[unit] / counts[unit][:, None])[counts[unit] > 1]
 
 
 def rank_sum_test(

@@ -11,6 +11,7 @@ from moa_jax.explanation.enrichment import (
     distinct_sets,
     enrichment,
     rank_sum_test,
+    residuals,
     within_set_correlation,
 )
 from moa_jax.explanation.gene_sets import GeneSets
@@ -103,6 +104,19 @@ def test_within_set_correlation_is_the_mean_of_the_matrix():
     np.testing.assert_allclose(
         within_set_correlation(reference, sets.members), expected, atol=1e-12
     )
+
+
+def test_residuals_leave_the_effects_of_units_out():
+    values = np.array([[1.0, 5.0], [7.0, 7.0], [3.0, 9.0]])
+    np.testing.assert_array_equal(residuals(values, ["a", "b", "a"]), [[-1, -2], [1, 2]])
+    # An effect on a whole set is no correlation within it.
+    rng = np.random.default_rng(7)
+    effects = np.repeat(rng.normal(size=(30, 1)) * 5, 4, axis=0) * (np.arange(40) < 10)
+    reference = effects + rng.normal(size=(120, 40))
+    members = sets_of(range(10), num_genes=40).members
+    units = [f"compound {row // 4}" for row in range(120)]
+    assert within_set_correlation(reference, members)[0] > 0.9
+    assert within_set_correlation(residuals(reference, units), members)[0] < 0.05
 
 
 def test_the_table_holds_what_it_says():
