@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import flax.linen as nn
 import flax.struct
 import jax.numpy as jnp
@@ -58,7 +60,16 @@ class PretrainingModel(FusedNetworks):
         """Encodes a batch of which genes, atoms and links may be hidden."""
         nodes, signature = self._signature(batch, graph, train)
         molecule = self._molecule(batch, train)
-        context = self._context(batch, train)
+        # An expression-derived context would give away the signature that is predicted from it.
+        context, _ = self._context(
+            dataclasses.replace(
+                batch,
+                expression=jnp.zeros_like(batch.expression),
+                gene_mask=jnp.zeros_like(batch.gene_mask),
+                expression_mask=jnp.zeros_like(batch.expression_mask),
+            ),
+            train,
+        )
         # What stands for an absent structure is learned by the fusion model itself.
         structure = jnp.where(batch.structure_mask[:, None], molecule.state, 0.0)
         treated = nn.LayerNorm(name="response_norm")(

@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
-import jax
+import flax.struct
 import numpy as np
-from jaxtyping import Array, Float, Int, Int32
+from jaxtyping import Int, Int32
 
 from moa_jax.data.batches import make_batch
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples, FeatureSpec, encode
-from moa_jax.schemas import Batch
 from moa_jax.training.pretraining.molecules import Properties, standardised_descriptors
 
 
-@dataclasses.dataclass(frozen=True)
+@flax.struct.dataclass
 class PretrainingBatch:
     """A batch and what it may be asked for beside its own content.
 
+    Every field may also hold shapes or shardings.
+
     Attributes:
-      batch: the examples; nothing reads their labels.
-      compound: number of each example's compound.
-      descriptors: standardised molecular descriptors; zeros where the structure is unknown.
+      batch: the `schemas.Batch`; nothing reads their labels.
+      compound: `[batch]`, number of each example's compound.
+      descriptors: `[batch, descriptor]`, standardised; zeros where the structure is unknown.
     """
 
-    batch: Batch
-    compound: Int32[Array | np.ndarray, " batch"]
-    descriptors: Float[Array | np.ndarray, "batch descriptor"]
-
-
-jax.tree_util.register_dataclass(PretrainingBatch, ["batch", "compound", "descriptors"], [])
+    batch: Any
+    compound: Any
+    descriptors: Any
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,33 +17,27 @@ from moa_jax.schemas import EdgeArrays, GraphArrays
 
 # Edge sets that are predicted, in the order of the relation vectors.
 RELATIONS = ("interacts", "annotated_to")
-
-
-@dataclasses.dataclass(frozen=True)
-class LinkNumbers:
-    """For each of `RELATIONS` the link that each directed edge belongs to.
-
-    Both directions of one interaction are one link, so that they are hidden together.
-    """
-
-    interacts: Int32[Array | np.ndarray, " interaction"]
-    annotated_to: Int32[Array | np.ndarray, " annotation"]
-
-
-jax.tree_util.register_dataclass(LinkNumbers, list(RELATIONS), [])
+# Relation -> number of each edge's link.
+LinkNumbers = dict[str, Int32[Array | np.ndarray, "_"]]
 
 
 def link_numbers(graph: GraphArrays) -> LinkNumbers:
-    """Numbers the links of a graph."""
+    """For each of `RELATIONS` the number of the link that each directed edge belongs to.
+
+    Both directions of one interaction are one link, so that they are hidden together.
+    """
     ends = np.stack([np.asarray(graph.interacts.senders), np.asarray(graph.interacts.receivers)])
     _, links = np.unique(np.sort(ends, axis=0), axis=1, return_inverse=True)
     count = len(np.asarray(graph.annotated_to.senders))
-    return LinkNumbers(links.reshape(-1).astype(np.int32), np.arange(count, dtype=np.int32))
+    return {
+        "interacts": links.reshape(-1).astype(np.int32),
+        "annotated_to": np.arange(count, dtype=np.int32),
+    }
 
 
 def hide_links(
     rng: Array, graph: GraphArrays, links: LinkNumbers, *, share: float
-) -> tuple[GraphArrays, dict[str, Bool[Array, " edge"]]]:
+) -> tuple[GraphArrays, dict[str, Bool[Array, "_"]]]:
     """Takes some links out of the graph by giving their edges weight 0.
 
     Args:
@@ -57,7 +51,7 @@ def hide_links(
     """
     hidden, kept = {}, {}
     for place, relation in enumerate(RELATIONS):
-        edges, number = getattr(graph, relation), getattr(links, relation)
+        edges, number = getattr(graph, relation), links[relation]
         # There are at most as many links as edges.
         drawn = jax.random.uniform(jax.random.fold_in(rng, place), number.shape) < share
         hidden[relation] = drawn[number] & (edges.weight > 0)
@@ -67,11 +61,11 @@ def hide_links(
 
 
 def link_scores(
-    nodes: Float[Array, "node feature"],
-    relation: Float[Array, " feature"],
-    senders: Int[Array, " edge"],
-    receivers: Int[Array, " edge"],
-) -> Float[Array, " edge"]:
+    nodes: Float[Array | np.ndarray, "node feature"],
+    relation: Float[Array | np.ndarray, " feature"],
+    senders: Int[Array | np.ndarray, " edge"],
+    receivers: Int[Array | np.ndarray, " edge"],
+) -> Float[Array | np.ndarray, " edge"]:
     """DistMult (Yang 2015, eq. 4) divided by the root of the size; a dot product for ones.
 
     Args:
@@ -103,7 +97,7 @@ def relation_loss(
     nodes: Float[Array, "node feature"],
     relations: Float[Array, "relation feature"],
     graph: GraphArrays,
-    hidden: dict[str, Bool[Array, " edge"]],
+    hidden: dict[str, Bool[Array, "_"]],
     *,
     num_genes: int,
 ) -> Float[Array, ""]:

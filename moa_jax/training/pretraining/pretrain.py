@@ -56,7 +56,7 @@ def pretrain(
     Args:
       config: a complete configuration with `pretraining`; see `configs/pretraining.py`.
       train: training examples.
-      unlabelled: further examples (`data.unlabelled.pretraining_examples`). Those whose compound is
+      unlabelled: further examples (`data.unlabelled.unlabelled_part`). Those whose compound is
         among the training examples are left out: it has its signatures and structures there.
       features: vocabularies and scales of the run.
       graph: the knowledge graph, replicated.

@@ -1,0 +1,49 @@
+"""Signatures of compounds that were never measured, from structure, cell line, dose and time.
+
+The task of DeepCE (Pham 2021) and MultiDCP (Wu 2022): the objective `response`, read off the
+trained head.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float32
+
+from moa_jax.data.batches import evaluation_batches
+from moa_jax.data.examples import Examples
+from moa_jax.data.features import FeatureSpec, encode
+from moa_jax.schemas import GraphArrays
+from moa_jax.training.pretraining.objectives import PretrainingTask
+
+
+def predict_signatures(
+    task: PretrainingTask,
+    params: Any,
+    examples: Examples,
+    features: FeatureSpec,
+    *,
+    graph: GraphArrays,
+    batch_size: int,
+) -> Float32[np.ndarray, "example gene"]:
+    """Expression of each example, in the units of the signatures; its own is not looked at.
+
+    Args:
+      task: the pretrained task.
+      params: all its parameters (`pretrain.train_heads`).
+      examples: structures and conditions; without a structure the cell line answers alone.
+      features: vocabularies and scales of the training.
+      graph: the knowledge graph.
+      batch_size: examples that are predicted at a time.
+    """
+    say = jax.jit(
+        lambda params, batch: (
+            task.model.apply({"params": params}, batch, graph, train=False).response
+        )
+    )
+    batches = evaluation_batches(encode(examples, features), batch_size, num_shards=1)
+    standardised = [np.asarray(say(params, batch)) for batch in batches]
+    rows = np.concatenate(standardised)[: examples.num_examples]
+    return (rows * features.scale + features.mean).astype(np.float32)
