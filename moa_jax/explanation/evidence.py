@@ -3,6 +3,10 @@
 A kernel expert's logit is a sum over its references, `sum_r kernel(example, r) * coefficient[r]`
 (kernel ridge regression, Saunders 1998), so what each reference adds is exact, not an estimate.
 References that lack an MoA speak against it: their coefficients are mostly negative.
+
+A signature that is orthogonal to every reference still has a kernel of `exp(-width)` with each, so
+a compound with many references adds much to any answer. What its similarity adds is counted from
+there.
 """
 
 from __future__ import annotations
@@ -21,11 +25,16 @@ from moa_jax.data.batches import evaluation_batches
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import encode
 from moa_jax.models.fusion import FusionModel, heard, view_of
-from moa_jax.models.kernel_experts import centred, signature_kernel, structure_kernel
-from moa_jax.schemas import Batch, InputError
+from moa_jax.models.kernel_experts import (
+    centred,
+    node_activity,
+    signature_kernel,
+    structure_kernel,
+)
+from moa_jax.schemas import Batch, GraphArrays, InputError
 from moa_jax.training.predictor import Predictor
 
-KERNEL_EXPERTS = ("signature_kernel", "structure_kernel")
+KERNEL_EXPERTS = ("signature_kernel", "network_kernel", "structure_kernel")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,12 +44,13 @@ class KernelEvidence:
     Attributes:
       expert: one of `KERNEL_EXPERTS`.
       kernel: similarity of each example to each reference as the expert sees it.
-      similarity: the same as readers know it: cosine of the centred signatures, or mean Tanimoto
-        similarity of the structures.
+      similarity: the same as readers know it: cosine of the centred signatures or of the nodes'
+        activities, or mean Tanimoto similarity of the structures.
       scale: what the expert's logits are multiplied by in the product of experts; 0 where the
         expert is not heard.
       coefficients: weight of each reference for each MoA.
       references: `training.references.REFERENCE_COLUMNS`, one row per reference.
+      blank: kernel of an example that resembles no reference.
     """
 
     expert: str
@@ -49,10 +59,16 @@ class KernelEvidence:
     scale: Float[np.ndarray, " example"]
     coefficients: Float[np.ndarray, "reference moa"]
     references: pd.DataFrame
+    blank: float
 
     def contributions(self, example: int, moa: int) -> Float[np.ndarray, " reference"]:
         """What each reference adds to the model's logit; they sum to the expert's scaled logit."""
         return self.scale[example] * self.kernel[example] * self.coefficients[:, moa]
+
+    def from_similarity(self, example: int, moa: int) -> Float[np.ndarray, " reference"]:
+        """The same, less what the reference adds for an example that resembles nothing."""
+        beyond = self.kernel[example] - self.blank
+        return self.scale[example] * beyond * self.coefficients[:, moa]
 
 
 def kernel_evidence(
@@ -94,6 +110,7 @@ def kernel_evidence(
             scale=scale,
             coefficients=coefficients,
             references=own,
+            blank=_blank(expert, model),
         )
     return evidence
 
@@ -109,20 +126,23 @@ def compound_evidence(
       moa: column of the MoA.
 
     Returns:
-      One row per expert and compound, the largest contribution first, ties by name: `expert`,
-      `group`, `compound`, `moas` (tuple), `cell_lines` (tuple; empty for structures),
-      `num_references`, `similarity` (of the most similar reference) and `contribution`. The
-      contributions sum to what the kernel experts add to the model's logit.
+      One row per expert and compound: `expert`, `group`, `compound`, `moas` (tuple), `cell_lines`
+      (tuple; empty for structures), `num_references`, `similarity` (of the most similar
+      reference), `contribution` and `from_similarity` (see `KernelEvidence`). Contributions sum
+      to what the kernel experts add to the model's logit. The largest `from_similarity` comes
+      first, ties by name.
     """
     tables = [
         own.references.assign(
-            similarity=own.similarity[example], contribution=own.contributions(example, moa)
+            similarity=own.similarity[example],
+            contribution=own.contributions(example, moa),
+            from_similarity=own.from_similarity(example, moa),
         )
         for own in evidence.values()
         if len(own.references)
     ]
     columns = ["expert", "group", "compound", "moas", "cell_lines"]
-    columns += ["num_references", "similarity", "contribution"]
+    columns += ["num_references", "similarity", "contribution", "from_similarity"]
     if not tables:
         return pd.DataFrame(columns=columns)
     grouped = pd.concat(tables, ignore_index=True).groupby(["expert", "group"], sort=True)
@@ -133,9 +153,10 @@ def compound_evidence(
         num_references=("contribution", "size"),
         similarity=("similarity", "max"),
         contribution=("contribution", "sum"),
+        from_similarity=("from_similarity", "sum"),
     ).reset_index()
     return summary.sort_values(
-        ["contribution", "expert", "group"], ascending=[False, True, True], ignore_index=True
+        ["from_similarity", "expert", "group"], ascending=[False, True, True], ignore_index=True
     )[columns]
 
 
@@ -151,12 +172,14 @@ def _kernel_and_scale(
     place = model.experts.index(expert)
 
     @jax.jit
-    def compute(params: Any, batch: Batch) -> tuple[Array, Array]:
+    def compute(params: Any, batch: Batch, graph: GraphArrays) -> tuple[Array, Array]:
         scale = params["expert_scales"][view_of(batch)][:, place]
-        return _kernel(params[expert], batch, expert, model), scale * heard(expert, batch)
+        return expert_kernel(params[expert], batch, graph, expert, model), scale * heard(
+            expert, batch
+        )
 
     parts = [
-        jax.device_get(compute(params, batch))
+        jax.device_get(compute(params, batch, predictor.graph))
         for batch in evaluation_batches(
             encode(examples, predictor.features), predictor.batch_size, num_shards=1
         )
@@ -168,31 +191,56 @@ def _kernel_and_scale(
     return kernel, scale
 
 
-def _kernel(
-    given: Mapping[str, Array], batch: Batch, expert: str, model: FusionModel
+def expert_kernel(
+    given: Mapping[str, Array], batch: Batch, graph: GraphArrays, expert: str, model: FusionModel
 ) -> Float[Array, "example reference"]:
-    """As `models.kernel_experts` computes it."""
+    """Kernel of a batch with an expert's references, as `models.kernel_experts` computes it.
+
+    Args:
+      given: the expert's parameters.
+      batch: the examples.
+      graph: the knowledge graph.
+      expert: one of `KERNEL_EXPERTS`.
+      model: the fusion model.
+    """
     if expert == "structure_kernel":
         return structure_kernel(
             jnp.asarray(batch.substructures), given["references"], views=model.substructure_views
         )
-    return signature_kernel(
-        centred(
-            jnp.asarray(batch.expression),
-            jnp.asarray(batch.cell_line),
-            given["gene_scale"],
-            given["offsets"],
-        ),
-        jnp.asarray(batch.gene_mask),
-        given["references"],
-        width=model.signature_kernel_width,
+    mask = jnp.asarray(batch.gene_mask)
+    compared = centred(
+        jnp.asarray(batch.expression),
+        jnp.asarray(batch.cell_line),
+        given["gene_scale"],
+        given["offsets"],
     )
+    if expert == "network_kernel":
+        compared = node_activity(
+            compared,
+            mask,
+            graph.propagation,
+            num_genes=model.num_genes,
+            term_share=model.network_term_share,
+        )
+        mask = jnp.ones(compared.shape, bool)
+    return signature_kernel(compared, mask, given["references"], width=_width(expert, model))
+
+
+def _width(expert: str, model: FusionModel) -> float:
+    return (
+        model.network_kernel_width if expert == "network_kernel" else model.signature_kernel_width
+    )
+
+
+def _blank(expert: str, model: FusionModel) -> float:
+    """Kernel of a signature with cosine 0, or of a structure that shares nothing."""
+    return 0.0 if expert == "structure_kernel" else float(np.exp(-_width(expert, model)))
 
 
 def _readable(
     kernel: Float[np.ndarray, "example reference"], expert: str, model: FusionModel
 ) -> Float[np.ndarray, "example reference"]:
-    """The kernel, or the cosine that a signature kernel `exp(width * (cosine - 1))` stands for."""
+    """The kernel, or the cosine that a kernel `exp(width * (cosine - 1))` stands for."""
     if expert == "structure_kernel":
         return kernel
-    return 1.0 + np.log(kernel) / model.signature_kernel_width
+    return 1.0 + np.log(kernel) / _width(expert, model)

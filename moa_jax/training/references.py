@@ -40,13 +40,15 @@ def reference_table(config: ml_collections.ConfigDict, train: Examples) -> pd.Da
     Returns:
       `REFERENCE_COLUMNS`, expert after expert, the rows of each in the order of its references.
       Several examples may share a structure: its row names their compounds and MoAs together,
-      and its `group` and `pert_id` are those of the first. `moas` are those of the vocabulary.
+      and its `group` and `pert_id` are those of the first. `moas` are those of the vocabulary;
+      an example without label that labels were lent to has none.
     """
     parts = []
-    if "signature_kernel" in config.model.experts:
-        most = config.kernels.signature.max_references
-        rows = signature_references(train.has_expression, most, config.seed)
-        parts.append(_described(train, "signature_kernel", [[row] for row in rows.tolist()]))
+    for kind in ("signature", "network"):
+        if f"{kind}_kernel" in config.model.experts:
+            most = config.kernels[kind].max_references
+            rows = signature_references(train.has_expression, most, config.seed)
+            parts.append(_described(train, f"{kind}_kernel", [[row] for row in rows.tolist()]))
     if "structure_kernel" in config.model.experts:
         most = config.kernels.structure.max_references
         distinct = sorted({smiles for smiles in train.smiles if smiles is not None})

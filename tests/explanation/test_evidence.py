@@ -3,16 +3,22 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from moa_jax.data.batches import evaluation_batches
 from moa_jax.data.features import encode
-from moa_jax.explanation.evidence import KERNEL_EXPERTS, compound_evidence, kernel_evidence
+from moa_jax.explanation.evidence import (
+    KERNEL_EXPERTS,
+    compound_evidence,
+    expert_kernel,
+    kernel_evidence,
+)
 from moa_jax.schemas import InputError
 from moa_jax.training.references import read_references
 from moa_jax.training.run_folder import open_run
-from tests.synthetic import make_raw_examples
+from tests.synthetic import batch_of, make_given, make_graph, make_model, make_raw_examples
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +32,9 @@ def explained(tiny_run):
 
 def test_contributions_sum_to_the_experts_logits(explained):
     predictor, examples, evidence = explained
-    assert tuple(evidence) == KERNEL_EXPERTS
+    assert tuple(evidence) == tuple(
+        expert for expert in predictor.task.model.experts if expert in KERNEL_EXPERTS
+    )
     encoded = encode(examples, predictor.features)
     (batch,) = evaluation_batches(encoded, 8, num_shards=1)
     output = jax.jit(
@@ -50,7 +58,38 @@ def test_contributions_sum_to_the_experts_logits(explained):
     everything = compound_evidence(evidence, 2, 1)
     total = sum(own.contributions(2, 1).sum() for own in evidence.values())
     assert everything["contribution"].sum() == pytest.approx(total, abs=1e-12)
-    assert everything["contribution"].is_monotonic_decreasing
+    assert everything["from_similarity"].is_monotonic_decreasing
+
+
+@pytest.mark.parametrize("expert", KERNEL_EXPERTS)
+def test_the_kernel_is_the_experts_own(expert):
+    model = make_model(experts=(expert,))
+    batch, graph, given = jax.tree.map(
+        jnp.asarray, (batch_of(), make_graph(), make_given()[expert])
+    )
+    params = {"expert_scales": jnp.ones((3, 1)), expert: given}
+    said = model.apply({"params": params}, batch, graph, train=False).experts[expert]
+    kernel = expert_kernel(given, batch, graph, expert, model)
+    np.testing.assert_allclose(kernel @ given["coefficients"], said, atol=1e-5)
+
+
+def test_similarity_is_counted_from_an_example_that_resembles_nothing(explained):
+    predictor, _, evidence = explained
+    blank = dict.fromkeys(KERNEL_EXPERTS, np.exp(-1.0)) | {"structure_kernel": 0.0}
+    table = compound_evidence(evidence, 4, 2)
+    for expert, own in evidence.items():
+        assert own.blank == pytest.approx(blank[expert])
+        rows = table[table["expert"] == expert]
+        coefficients = np.asarray(predictor.params[expert]["coefficients"])[:, 2].sum()
+        np.testing.assert_allclose(
+            rows["contribution"].sum() - rows["from_similarity"].sum(),
+            own.scale[4] * blank[expert] * coefficients,
+            atol=1e-5,
+        )
+    # An orthogonal reference adds nothing by its similarity.
+    own = evidence["signature_kernel"]
+    orthogonal = dataclasses.replace(own, kernel=np.full_like(own.kernel, own.blank))
+    assert not orthogonal.from_similarity(4, 2).any()
 
 
 def test_similarities_are_cosine_and_tanimoto(explained):
