@@ -12,7 +12,7 @@ from configs import pretraining
 from moa_jax.data.examples import build_examples, concatenate
 from moa_jax.data.features import fit_features
 from moa_jax.data.graph_arrays import graph_arrays
-from moa_jax.data.unlabelled import unlabelled_part, structures_alone, unlabelled_examples
+from moa_jax.data.unlabelled import structures_alone, unlabelled_examples, unlabelled_part
 from moa_jax.schemas import Compounds, InputError, Signatures, Split
 from moa_jax.training.fit import Run
 from moa_jax.training.fusion_task import make_fusion_task
