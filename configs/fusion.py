@@ -16,6 +16,8 @@ def networks() -> ml_collections.ConfigDict:
     # How the joint expert joins the modalities: cross_attention, gated or early. Late fusion is
     # the experts signature and molecule without it.
     config.joint_fusion = "cross_attention"
+    # How it answers: linear, or prototypes: by vectors of MoAs made of their names and targets.
+    config.moa_head = "linear"
     config.features = 64
     config.hidden = 256
     config.num_heads = 4
@@ -52,8 +54,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.data = ""
     # MoAs with fewer compounds are left out.
     config.min_compounds = 5
-    # Learn from labelled structures without signature, too. (A benchmark's blocks decide for
-    # themselves.)
+    # Learn from structures without signature, too, whose MoA or targets are known. (A benchmark's
+    # blocks decide for themselves.)
     config.further_structures = True
     config.seed = 0
 
@@ -83,15 +85,20 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.signature_kernel_width = 1.0
     config.model.update(networks())
 
-    # Kernel ridge regression: what is added to the diagonal, how far rare MoAs are favoured (0 not
-    # at all, 1 as much as frequent ones), and how many references are kept at most.
+    # Kernel ridge regression: what is added to the diagonal, and how many references are kept at
+    # most.
     config.kernels = ml_collections.ConfigDict(
         {
-            "signature": {"ridge": 0.1, "balance_power": 0.5, "max_references": 10_000},
-            "network": {"ridge": 0.1, "balance_power": 0.5, "max_references": 10_000},
-            "structure": {"ridge": 0.3, "balance_power": 0.5, "max_references": 10_000},
+            "signature": {"ridge": 0.1, "max_references": 10_000},
+            "network": {"ridge": 0.1, "max_references": 10_000},
+            "structure": {"ridge": 0.3, "max_references": 10_000},
         }
     )
+
+    # Labels for the kernel experts: how much of a label is that of compounds with the same targets,
+    # how many votes there are for no MoA, and from which lent label on a compound without label is
+    # learned from.
+    config.label_sharing = ml_collections.ConfigDict({"share": 0.5, "prior": 1.0, "least": 0.1})
 
     # Scales of the experts until validation compounds set them, and how firmly they are believed:
     # inverse variance of a Gaussian prior on their logarithms.
@@ -99,9 +106,9 @@ def get_config() -> ml_collections.ConfigDict:
     others["network_kernel"] = 3.0
     config.expert_scales = ml_collections.ConfigDict(
         {
-            "fusion": {**others, "signature_kernel": 8.0, "structure_kernel": 12.0},
-            "expression": {**others, "signature_kernel": 13.0, "structure_kernel": 15.0},
-            "structure": {**others, "signature_kernel": 13.0, "structure_kernel": 15.0},
+            "fusion": {**others, "signature_kernel": 12.0, "structure_kernel": 16.0},
+            "expression": {**others, "signature_kernel": 16.0, "structure_kernel": 20.0},
+            "structure": {**others, "signature_kernel": 16.0, "structure_kernel": 20.0},
         }
     )
     config.scale_prior = 4.0
@@ -113,21 +120,60 @@ def get_config() -> ml_collections.ConfigDict:
     config.training.log_every = 10
     # Evaluations without a better validation score after which training stops.
     config.training.patience = 5
+    # What the networks among the experts minimise: label_distribution (cross-entropy of a softmax
+    # over MoAs), or a loss with a sigmoid per MoA, with the settings under its name:
+    # binary_cross_entropy, those of moa_jax/training/robust_losses.py, or early_learning.
     config.training.loss = ml_collections.ConfigDict(
-        {"joint_weight": 1.0, "expression_weight": 1.0, "structure_weight": 1.0}
+        {
+            "name": "label_distribution",
+            "joint_weight": 1.0,
+            "expression_weight": 1.0,
+            "structure_weight": 1.0,
+            # Of the known targets, found among the graph's genes by the joint expert.
+            "target_weight": 0.0,
+            # Divides the logits; for soft labels.
+            "temperature": 1.0,
+            # Weight of labels 1 in a loss with a sigmoid per MoA.
+            "positive_weight": 5.0,
+            "focal": {"gamma": 2.0, "positive_share": 0.5},
+            "asymmetric": {"positive_gamma": 1.0, "negative_gamma": 4.0, "margin": 0.05},
+            "generalised_cross_entropy": {"q": 0.7},
+            "symmetric_cross_entropy": {"alpha": 0.1, "beta": 1.0, "log_zero": -4.0},
+            "label_smoothing": {"smoothing": 0.1, "towards": 0.5},
+            "soft_bootstrapping": {"trust": 0.95},
+            "hard_bootstrapping": {"trust": 0.8},
+            "flip_correction": {"false_positive": 0.004, "false_negative": 0.2},
+            # Share of wrong labels, each other MoA as likely.
+            "transition_correction": {"rate": 0.2},
+            "early_learning": {"weight": 1.0, "momentum": 0.7},
+        }
+    )
+    # Two copies of the networks, each choosing the examples that the other learns from; the answer
+    # is their mean. The share of examples that is left out rises to forget_rate over
+    # gradual_fraction of the steps.
+    config.training.co_teaching = ml_collections.ConfigDict(
+        {
+            "enabled": False,
+            "forget_rate": 0.2,
+            "gradual_fraction": 0.2,
+            "on_disagreement": False,
+        }
     )
     # 0 leaves the classes as they are, 1 gives each the same total weight.
     config.training.balance_power = 1.0
     # 0 lets all signatures count alike, 1 each by how far its replicates agree.
     config.training.quality_power = 0.0
-    # Strong signatures first: how far they count more at the start (0 not at all), and the share of
-    # the steps after which all count alike.
+    # Strong signatures first: how far they count more at the start (0 not at all). Easy examples
+    # first: share of a batch, those with the smallest losses, at the start (1: all). Both fade over
+    # gradual_fraction of the steps.
     config.training.curriculum = ml_collections.ConfigDict(
-        {"signal_power": 0.0, "gradual_fraction": 0.5}
+        {"signal_power": 0.0, "first_share": 1.0, "gradual_fraction": 0.5}
     )
     # Pieces of a batch whose gradients are summed one after the other; each needs that much less
     # memory.
     config.training.micro_batches = 1
+    # In which type networks compute in a step: float32 or bfloat16. Parameters are float32.
+    config.training.precision = "float32"
     # Shares of examples that lose one modality in a step.
     config.training.drop_expression = 0.15
     config.training.drop_structure = 0.15

@@ -24,7 +24,7 @@ from moa_jax.data.examples import build_examples, concatenate, further_structure
 from moa_jax.data.leaks import check_no_leaks, without_leaks
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import split_rows
-from moa_jax.data.unlabelled import pretraining_examples
+from moa_jax.data.unlabelled import unlabelled_part
 from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
@@ -85,11 +85,11 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
         micro_batches=config.training.micro_batches,
     )
     unlabelled = None
-    if "pretraining" in config:
-        unlabelled = pretraining_examples(
-            dataset, split, examples, transductive=config.pretraining.transductive
-        )
-        say(f"pretrain on {unlabelled.num_examples} unlabelled signatures and structures, too")
+    pretraining = config.get("pretraining")
+    if config.further_structures or pretraining:
+        transductive = bool(pretraining and pretraining.transductive)
+        unlabelled = unlabelled_part(dataset, split, examples, transductive=transductive)
+        say(f"{unlabelled.num_examples} unlabelled signatures and structures may be learned from")
     fusion = Fusion(config, workdir, unlabelled=unlabelled)
     methods = [fusion.seen_as(view) for view in VIEWS]
     methods += [make_method(name) for name in config.baselines]

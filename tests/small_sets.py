@@ -116,7 +116,9 @@ def dataset(compounds, pert_ids, *, num_genes=4, manifest=None, seed=0):
     )
 
 
-def examples(labels, groups, *, expression=None, smiles=None, moas=None, pert_ids=None):
+def examples(
+    labels, groups, *, expression=None, smiles=None, moas=None, pert_ids=None, targets=None
+):
     """Examples with the given labels and groups; one `pert_id` per group where none are given."""
     labels = np.asarray(labels, np.float32)
     count, num_moas = labels.shape
@@ -130,6 +132,7 @@ def examples(labels, groups, *, expression=None, smiles=None, moas=None, pert_id
         table=signature_table(pert_ids or [f"P-{group}" for group in groups]),
         smiles=(None,) * count if smiles is None else tuple(smiles),
         groups=tuple(groups),
+        targets=((),) * count if targets is None else tuple(targets),
         moas=tuple(moas or [f"MoA {moa}" for moa in range(num_moas)]),
         labels=labels,
     )

@@ -38,6 +38,9 @@ SMILES = ("CCO", "c1ccccc1C(=O)O", "C", "CC(C)N[C@H](C)C(=O)O", "C/C=C/C", "OCC1
 def make_model(**overrides) -> FusionModel:
     settings = {
         "num_moas": NUM_MOAS,
+        "moa_names": tuple(f"receptor agonist {row}" for row in range(NUM_MOAS)),
+        "moa_head": "linear",
+        "target_head": False,
         "num_genes": NUM_GENES,
         "num_terms": NUM_TERMS,
         "num_cell_lines": 3,
@@ -136,6 +139,8 @@ def make_examples(num_examples=8, seed=0) -> EncodedExamples:
         molecules=(*map(molecular_graph, SMILES), None),
         labels=np.eye(NUM_MOAS, dtype=np.float32)[np.arange(num_examples) % NUM_MOAS],
         label_mask=np.ones((num_examples, NUM_MOAS), bool),
+        targets=(np.arange(2 * num_examples, dtype=np.int32) % NUM_GENES).reshape(-1, 2),
+        target_mask=np.arange(2 * num_examples).reshape(-1, 2) % 3 != 0,
         weight=np.ones(num_examples, np.float32),
         has_expression=np.ones(num_examples, bool),
         has_structure=structure < len(SMILES),

@@ -101,6 +101,7 @@ def examples_of(model, **changes) -> Examples:
         "table": RAW.table,
         "smiles": tuple(COMPOUNDS.get(pert_id) for pert_id in RAW.table["pert_id"]),
         "groups": tuple(RAW.table["pert_id"]),
+        "targets": ((),) * 6,
         "moas": model.features.moas,
         "labels": np.zeros((6, 3), np.float32),
     }

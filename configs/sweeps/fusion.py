@@ -11,9 +11,8 @@ def get_space() -> dict[str, tuple]:
     """The settings that are varied."""
     return {
         "kernels.signature.ridge": ("log_uniform", 0.01, 3.0),
-        "kernels.signature.balance_power": ("uniform", 0.0, 1.0),
         "kernels.structure.ridge": ("log_uniform", 0.03, 3.0),
-        "kernels.structure.balance_power": ("uniform", 0.0, 1.0),
+        "label_sharing.share": ("uniform", 0.0, 1.0),
         "model.signature_kernel_width": ("log_uniform", 0.2, 10.0),
         "scale_prior": ("log_uniform", 0.5, 20.0),
     }

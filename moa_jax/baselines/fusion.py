@@ -51,7 +51,7 @@ class Fusion:
       config: see `configs/fusion.py`; its seed gives way to that of `fit`.
       workdir: folder of the run; one folder, one training set.
       view: `fusion`, `expression` or `structure`.
-      unlabelled: see `fit_fusion`; None pretrains on the training examples alone.
+      unlabelled: see `fit_fusion`; None learns from the training examples alone.
       fits: what was trained in this process, by folder; views that share it train once.
     """
 

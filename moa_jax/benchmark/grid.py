@@ -158,7 +158,10 @@ class _Worker:
         """The methods of a job's cells; views of the fusion model share one training."""
         if job[0].method not in FUSION_VIEWS:
             return [make_method(cell.method, folder) for cell in job]
-        fusion = Fusion(self._fusion, folder)
+        unlabelled = None
+        if job[0].further_structures:
+            unlabelled = self._material.unlabelled(job[0].split)
+        fusion = Fusion(self._fusion, folder, unlabelled=unlabelled)
         return [fusion.seen_as(FUSION_VIEWS[cell.method]) for cell in job]
 
 

@@ -17,6 +17,7 @@ from moa_jax.data.prepared import PreparedDataset, read_prepared
 from moa_jax.data.release_alignment import align_examples
 from moa_jax.data.split_rules import make_split, phase_split
 from moa_jax.data.splits import read_split, split_rows, write_split
+from moa_jax.data.unlabelled import unlabelled_examples
 from moa_jax.progress import say, track
 from moa_jax.schemas import InputError, Split
 
@@ -56,6 +57,10 @@ class Material:
     @functools.cached_property
     def _further(self) -> Examples:
         return further_structures(self.dataset, self.examples)
+
+    @functools.cached_property
+    def _unlabelled(self) -> Examples:
+        return unlabelled_examples(self.dataset, self.examples)
 
     @functools.lru_cache(maxsize=4)  # noqa: B019 (one object per process, alive until its end)
     def tested(self, test_data: str) -> Examples:
@@ -111,6 +116,11 @@ class Material:
             num_folds=self._config.split.num_folds,
             **settings,
         )
+
+    def unlabelled(self, key: SplitKey) -> Examples:
+        """Signatures and structures without label that a division allows to learn from."""
+        split = read_split(self.manifest_path(key))
+        return without_leaks(split, self._divided(key), self._unlabelled)
 
     def parts(self, key: SplitKey, *, further_structures: bool) -> Parts:
         """The examples of a division, by its manifest.

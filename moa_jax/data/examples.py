@@ -31,6 +31,7 @@ class Examples:
       table: `SIGNATURE_COLUMNS`, one row per example, index 0..n-1.
       smiles: canonical SMILES, None where the structure is unknown.
       groups: compound group, the unit of splits and of pooling.
+      targets: gene symbols of the compound's known targets; empty where none is known.
       moas: vocabulary of MoAs, the columns of `labels`.
       labels: 1 where the example's compound has the MoA, else 0.
     """
@@ -41,6 +42,7 @@ class Examples:
     table: pd.DataFrame
     smiles: tuple[str | None, ...]
     groups: tuple[str, ...]
+    targets: tuple[tuple[str, ...], ...]
     moas: tuple[str, ...]
     labels: Float32[np.ndarray, "example moa"]
 
@@ -52,6 +54,7 @@ class Examples:
             "labels": ((len(self.table), len(self.moas)), self.labels.shape),
             "smiles": (len(self.table), len(self.smiles)),
             "groups": (len(self.table), len(self.groups)),
+            "targets": (len(self.table), len(self.targets)),
         }
         for name, (wanted, found) in expected.items():
             if wanted != found:
@@ -76,6 +79,7 @@ class Examples:
             table=self.table.iloc[rows].reset_index(drop=True),
             smiles=tuple(self.smiles[row] for row in rows),
             groups=tuple(self.groups[row] for row in rows),
+            targets=tuple(self.targets[row] for row in rows),
             labels=self.labels[rows],
         )
 
@@ -97,6 +101,7 @@ def concatenate(first: Examples, second: Examples) -> Examples:
         table=pd.concat(tables, ignore_index=True) if tables else first.table,
         smiles=first.smiles + second.smiles,
         groups=first.groups + second.groups,
+        targets=first.targets + second.targets,
         labels=np.concatenate([first.labels, second.labels]),
     )
 
@@ -132,6 +137,7 @@ def build_examples(
         table=dataset.signatures.table.iloc[rows][list(SIGNATURE_COLUMNS)].reset_index(drop=True),
         smiles=tuple(None if pd.isna(smiles) else smiles for smiles in joined["smiles"]),
         groups=tuple(joined["compound_group"]),
+        targets=tuple(joined["targets"]),
         moas=moas,
         labels=labels[labelled],
     )
@@ -190,6 +196,7 @@ def further_structures(dataset: PreparedDataset, examples: Examples) -> Examples
     rows_of = collections.defaultdict(list)
     for row in np.flatnonzero(labels.any(axis=1)).tolist():
         rows_of[table["compound_group"][row], table["smiles"][row]].append(row)
+    targets = [sorted(set().union(*table["targets"][rows])) for rows in rows_of.values()]
     table = table.iloc[[rows[0] for rows in rows_of.values()]].reset_index(drop=True)
     count = len(table)
     merged = [labels[rows].max(axis=0) for rows in rows_of.values()]
@@ -200,6 +207,7 @@ def further_structures(dataset: PreparedDataset, examples: Examples) -> Examples
         table=table_of_structures(table, examples.table),
         smiles=tuple(table["smiles"]),
         groups=tuple(table["compound_group"]),
+        targets=tuple(map(tuple, targets)),
         moas=examples.moas,
         labels=np.array(merged, np.float32).reshape(count, len(examples.moas)),
     )

@@ -91,6 +91,7 @@ def read_new_signatures(
         table=table,
         smiles=smiles,
         groups=tuple(table["pert_id"]),
+        targets=((),) * len(table),
         moas=features.moas,
         labels=np.zeros((len(table), len(features.moas)), np.float32),
     )

@@ -66,6 +66,7 @@ def align_examples(
         table=dataset.signatures.table.iloc[rows][list(SIGNATURE_COLUMNS)].reset_index(drop=True),
         smiles=tuple(None if pd.isna(smiles) else smiles for smiles in joined["smiles"]),
         groups=tuple(joined["compound_group"]),
+        targets=tuple(joined["targets"]),
         moas=like.moas,
         labels=labels,
     )

@@ -1,4 +1,4 @@
-"""Signatures and structures without a label of the vocabulary: what pretraining may learn from."""
+"""Signatures and structures without a label of the vocabulary, which may be learned from, too."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from moa_jax.data.prepared import PreparedDataset
 from moa_jax.schemas import SIGNATURE_COLUMNS, Split
 
 
-def pretraining_examples(
+def unlabelled_part(
     dataset: PreparedDataset, split: Split, examples: Examples, *, transductive: bool
 ) -> Examples:
-    """What may be pretrained on beside the training part of a split.
+    """What may be learned from beside the training part of a split.
 
     Args:
       dataset: where the examples come from.
       split: the parts.
       examples: all examples that were split.
       transductive: add the structures of all examples, those of the validation and test part
-        among them. Results are then transductive: the structures that are predicted for, though
-        neither their expression nor their MoAs, took part in making the model.
+        among them, for pretraining. Results are then transductive: the structures that are
+        predicted for, though neither their expression nor their MoAs, took part in making the
+        model.
 
     Returns:
       Unlabelled signatures and structures that share nothing with other parts than the training
@@ -70,6 +71,7 @@ def unlabelled_examples(dataset: PreparedDataset, examples: Examples) -> Example
         table=dataset.signatures.table.iloc[rows][list(SIGNATURE_COLUMNS)].reset_index(drop=True),
         smiles=tuple(None if pd.isna(smiles) else smiles for smiles in joined["smiles"]),
         groups=tuple(joined["compound_group"]),
+        targets=tuple(joined["targets"]),
         moas=examples.moas,
         labels=np.zeros((len(rows), len(examples.moas)), np.float32),
     )
@@ -92,6 +94,7 @@ def structures_alone(examples: Examples) -> Examples:
             "compound": examples.table["compound"].to_numpy()[known],
             "compound_group": [examples.groups[row] for row in known],
             "smiles": [examples.smiles[row] for row in known],
+            "targets": [()] * len(known),
         }
     )
     distinct = compounds.drop_duplicates(["compound_group", "smiles"]).reset_index(drop=True)
@@ -108,6 +111,7 @@ def _without_expression(compounds: pd.DataFrame, like: Examples) -> Examples:
         table=table_of_structures(compounds, like.table),
         smiles=tuple(compounds["smiles"]),
         groups=tuple(compounds["compound_group"]),
+        targets=tuple(compounds["targets"]),
         moas=like.moas,
         labels=np.zeros((count, len(like.moas)), np.float32),
     )

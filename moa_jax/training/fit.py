@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import math
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -36,6 +36,7 @@ from moa_jax.training.predictor import (
 from moa_jax.training.pretraining.pretrain import pretrain, warm_start
 from moa_jax.training.sample_weights import SampleWeights
 from moa_jax.training.sharding import make_training_mesh, replicate, shard
+from moa_jax.training.shared_labels import References
 from moa_jax.training.step import (
     TrainState,
     initial_state,
@@ -65,6 +66,8 @@ class Run:
         workdir: pathlib.Path,
         soft_labels: Float32[np.ndarray, "example moa"] | None = None,
         unlabelled: Examples | None = None,
+        references: References | None = None,
+        node_symbols: tuple[str, ...] = (),
     ) -> None:
         """Prepares the run.
 
@@ -81,6 +84,9 @@ class Run:
             Whatever else comes of labels, such as weights and kernels, comes of the examples'.
           unlabelled: what pretraining sees beside the training examples, where the configuration
             names `pretraining`.
+          references: what parameters that are not trained in steps are computed from; None means
+            the training examples.
+          node_symbols: symbols of the graph's gene nodes, where known targets are learned.
 
         Raises:
           InputError: the configuration's batch or devices do not fit the machine.
@@ -89,7 +95,7 @@ class Run:
         self.train_examples = train
         self.validation = validation
         self.workdir = workdir
-        self.features = fit_features(train, genes)
+        self.features = fit_features(train, genes, node_symbols=node_symbols)
         training = ml_collections.FrozenConfigDict(config.training)
         self._weights = SampleWeights(train, training)
         self._examples = [
@@ -100,6 +106,12 @@ class Run:
         self._unlabelled = unlabelled
         if unlabelled is not None:
             self._examples.append(_digest(unlabelled))
+        self._references = self._train
+        if references is not None:
+            self._references = dataclasses.replace(
+                encode(references.examples, self.features), labels=references.labels
+            )
+            self._examples.append(_digest(references.examples, references.labels))
         seen = self._train.labels if soft_labels is None else soft_labels
         self._seen = dataclasses.replace(self._train, labels=seen)
         self._validation = None if validation is None else encode(validation, self.features)
@@ -136,7 +148,7 @@ class Run:
 
     def _drawn_state(self) -> TrainState:
         config = ml_collections.FrozenConfigDict(self.config)
-        given = self.task.given_params(self.config, self._train, self.features, self.graph)
+        given = self.task.given_params(self.config, self._references, self.features, self.graph)
         return initial_state(
             self.task,
             config,
@@ -294,24 +306,30 @@ class Session:
         for step in track(range(self.done, num_steps), "training"):
             if self.is_over:
                 break
-            state, metrics = self.run.train_step(self.state, self.run.batch(step), self.run.graph)
-            self.advance(state, metrics)
+            after = self.run.train_step(self.state, self.run.batch(step), self.run.graph)
+            self.state = after[0]
+            self.advance(lambda after=after: after)
 
-    def advance(self, state: TrainState, metrics: dict[str, jax.Array]) -> None:
-        """Takes over the state after one more update; logs, scores and saves where due.
+    def advance(self, after: Callable[[], tuple[TrainState, dict[str, jax.Array]]]) -> None:
+        """Counts one more update; logs, scores and saves where due.
 
-        Values are fetched from the devices only then, so that the host runs ahead of them.
+        Only then is the state asked for, and are values fetched from the devices, so that the
+        host runs ahead of them.
+
+        Args:
+          after: gives the state after the update and its metrics.
         """
-        self.state = state
         self.done += 1
-        if self.is_due("log_every"):
+        training, is_last = self.run.config.training, self.done == self.num_steps
+        logs = is_last or self.done % training.log_every == 0
+        saves = is_last or self.done % training.eval_every == 0
+        if not (logs or saves):
+            return
+        self.state, metrics = after()
+        if logs:
             self._log(metrics)
-        if self.is_due("eval_every"):
+        if saves:
             self._save()
-
-    def is_due(self, every: str) -> bool:
-        """Whether a setting of `config.training` or the end asks for something at this step."""
-        return self.done % self.run.config.training[every] == 0 or self.done == self.num_steps
 
     def close(self) -> Predictor:
         """Ends the run; returns the predictor of the best step, or of the last one."""

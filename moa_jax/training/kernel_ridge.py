@@ -35,7 +35,7 @@ def fit_signature_kernel(
     Args:
       train: training examples; those without expression take no part.
       features: their vocabularies and scales.
-      config: `ridge`, `balance_power`, `max_references`.
+      config: `ridge`, `max_references`.
       width: see `signature_kernel`.
       seed: chooses the references where there are more examples than may be.
     """
@@ -62,7 +62,7 @@ def fit_network_kernel(
       train: training examples; those without expression take no part.
       features: their vocabularies and scales.
       graph: the knowledge graph.
-      config: `ridge`, `balance_power`, `max_references`.
+      config: `ridge`, `max_references`.
       model: `num_genes`, `network_kernel_width`, `network_term_share`.
       seed: chooses the references where there are more examples than may be.
     """
@@ -110,7 +110,7 @@ def _solved(
         kernel = jax.jit(signature_kernel, static_argnames="width")(
             references, mask, references, width=width
         )
-        coefficients = _solve(kernel, train.labels[rows], _balance(train, rows, config), config)
+        coefficients = _coefficients(kernel, train.labels[rows], ridge=config.ridge)
     else:
         references, coefficients = _blank(references, train.labels)
     return {"references": references, "coefficients": coefficients}
@@ -129,7 +129,7 @@ def fit_structure_kernel(
 
     Args:
       train: training examples; those without structure take no part.
-      config: `ridge`, `balance_power`, `max_references`.
+      config: `ridge`, `max_references`.
       views: number of columns of each view of the substructure counts.
       seed: chooses the references where there are more structures than may be.
     """
@@ -143,7 +143,7 @@ def fit_structure_kernel(
         kernel = jax.jit(structure_kernel, static_argnames="views")(
             references, references, views=views
         )
-        coefficients = _solve(kernel, labels[structures], _balance(train, rows, config), config)
+        coefficients = _coefficients(kernel, labels[structures], ridge=config.ridge)
     else:
         references, coefficients = _blank(references, train.labels)
     return {"references": references, "coefficients": coefficients}
@@ -192,35 +192,13 @@ def _at_most(rows: Int[np.ndarray, " row"], most: int, seed: int) -> Int[np.ndar
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
-def _balance(
-    train: EncodedExamples, rows: Int[np.ndarray, " reference"], config: ml_collections.ConfigDict
-) -> Float[np.ndarray, " reference"]:
-    """Weight of each reference: mean over its MoAs of (structures with the MoA) ** -power."""
-    labels = np.zeros((len(train.substructures), train.labels.shape[1]), bool)
-    np.logical_or.at(labels, train.structure, train.labels > 0)
-    num_structures = np.maximum(labels.sum(axis=0), 1.0)
-    own = train.labels[rows] > 0
-    weight = (own * num_structures**-config.balance_power).sum(axis=1) / np.maximum(
-        own.sum(axis=1), 1
-    )
-    return weight / weight.mean()
-
-
-def _solve(
-    kernel: Float[Array, "n n"],
-    labels: Float32[np.ndarray, "n moa"],
-    weight: Float[np.ndarray, " n"],
-    config: ml_collections.ConfigDict,
-) -> Float[Array, "n moa"]:
-    target = labels - np.average(labels, axis=0, weights=weight)
-    noise = jnp.asarray(config.ridge / weight, kernel.dtype)
-    return _coefficients(kernel, noise, jnp.asarray(target, kernel.dtype))
-
-
 @jax.jit
 def _coefficients(
-    kernel: Float[Array, "n n"], noise: Float[Array, " n"], target: Float[Array, "n moa"]
+    kernel: Float[Array, "n n"],
+    labels: Float32[Array | np.ndarray, "n moa"],
+    *,
+    ridge: float | Float[Array, ""],
 ) -> Float[Array, "n moa"]:
-    """`(kernel + diag(noise))^-1 target`."""
-    factor = jax.scipy.linalg.cho_factor(kernel + jnp.diag(noise), lower=True)
-    return jax.scipy.linalg.cho_solve(factor, target)
+    """`(kernel + ridge I)^-1 (labels - their mean)`."""
+    factor = jax.scipy.linalg.cho_factor(kernel + ridge * jnp.eye(len(kernel)), lower=True)
+    return jax.scipy.linalg.cho_solve(factor, labels - labels.mean(axis=0))

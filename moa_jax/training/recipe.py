@@ -15,10 +15,11 @@ from moa_jax.progress import say
 from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.expert_scales import fit_expert_scales
 from moa_jax.training.fit import Run, validation_curve
-from moa_jax.training.fusion_task import make_fusion_task, make_graph_arrays
+from moa_jax.training.fusion_task import make_fusion_task, make_graph_arrays, reads_targets
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.references import reference_table, write_references
 from moa_jax.training.sharding import is_first_process, replicate
+from moa_jax.training.shared_labels import references_of
 from moa_jax.training.task import Views
 
 # Subfolder of the run that chooses the number of steps.
@@ -65,8 +66,9 @@ def fit_fusion(
         last step with the configuration's own scales.
       graph: the knowledge graph over the examples' genes.
       workdir: folder of the run.
-      unlabelled: what pretraining sees beside the examples that a run trains on, where the
-        configuration names `pretraining`; nothing of compounds of `validation` may be in it.
+      unlabelled: examples without label, nothing of compounds of `validation` among them; kernel
+        experts learn from those with known targets, and pretraining, where the configuration
+        names it, from all.
 
     Raises:
       InputError: `workdir` holds a run of another configuration.
@@ -79,8 +81,9 @@ def fit_fusion(
         validation: Examples | None,
         folder: pathlib.Path,
     ) -> Run:
+        references = references_of(config.label_sharing, train, unlabelled)
         if validation is None and is_first_process():
-            write_references(folder, reference_table(config, train))
+            write_references(folder, reference_table(config, references.examples))
         return Run(
             config,
             train,
@@ -91,6 +94,8 @@ def fit_fusion(
             graph_size=(graph.num_genes, graph.num_terms),
             workdir=folder,
             unlabelled=unlabelled,
+            references=references,
+            node_symbols=tuple(graph.genes["symbol"]) if reads_targets(config) else (),
         )
 
     if validation.num_examples == 0:

@@ -116,8 +116,8 @@ class Task(abc.ABC):
 
         Args:
           config: the run's configuration.
-          train: the training examples.
-          features: their vocabularies and scales.
+          train: the examples that they are computed from.
+          features: vocabularies and scales of the training examples.
           graph: the knowledge graph.
         """
         del config, train, features, graph

@@ -1,0 +1,74 @@
+"""Labels that compounds with the same targets lend each other."""
+
+import ml_collections
+import numpy as np
+import pytest
+
+from moa_jax.training.shared_labels import lent_labels, references_of
+from tests.small_sets import examples
+
+# A and B bind one protein in common; A has two signatures, D no target, E no label.
+GROUPS = ["A", "A", "B", "C", "D", "E"]
+TARGETS = [("HDAC1",), ("HDAC1",), ("HDAC1", "HDAC2"), ("MTOR",), (), ("HDAC2",)]
+LABELS = np.array([[1, 0], [1, 0], [1, 1], [0, 1], [0, 1], [0, 0]])
+TRAIN = examples(LABELS, GROUPS, targets=TARGETS)
+# Cosine of {HDAC1} and {HDAC1, HDAC2}.
+HALF = 0.5**0.5
+
+
+def settings(**changes):
+    return ml_collections.ConfigDict({"share": 0.5, "prior": 1.0, "least": 0.1} | changes)
+
+
+def test_labels_are_lent_by_target_and_once_per_compound():
+    lent = lent_labels(tuple(TARGETS), TRAIN, prior=1.0)
+    # B's two labels count half each.
+    expected = [
+        [1 + HALF / 2, HALF / 2],
+        [1 + HALF / 2, HALF / 2],
+        [HALF + 0.5, 0.5],
+        [0, 1],
+        [0, 0],
+        [HALF / 2, HALF / 2],
+    ]
+    total = np.array([2 + HALF, 2 + HALF, 2 + HALF, 2, 1, 1 + HALF])
+    np.testing.assert_allclose(lent, np.array(expected) / total[:, None], rtol=1e-6)
+
+
+def test_without_prior_votes_sum_to_one_where_there_are_any():
+    lent = lent_labels((("HDAC1",), ("EGFR",)), TRAIN, prior=0.0)
+    np.testing.assert_allclose(lent.sum(axis=1), [1.0, 0.0], rtol=1e-6)
+
+
+def test_a_label_is_partly_its_own():
+    lent = lent_labels(tuple(TARGETS), TRAIN, prior=1.0)
+    labels = references_of(settings(share=0.3), TRAIN, None).labels
+    np.testing.assert_allclose(labels[:4], 0.7 * LABELS[:4] + 0.3 * lent[:4], rtol=1e-6)
+    # Nobody shares the targets of a compound without any.
+    np.testing.assert_array_equal(labels[4], LABELS[4])
+
+
+def test_nothing_is_shared_at_a_share_of_zero():
+    np.testing.assert_array_equal(references_of(settings(share=0.0), TRAIN, None).labels, LABELS)
+
+
+@pytest.mark.parametrize(("least", "kept"), [(0.1, ["F", "G"]), (0.3, ["F"]), (0.9, [])])
+def test_unlabelled_compounds_are_learned_from_where_labels_reach_them(least, kept):
+    further = examples(
+        np.zeros((4, 2)),
+        ["A", "F", "G", "H"],
+        targets=[("HDAC1",), ("MTOR",), ("HDAC2",), ("EGFR",)],
+    )
+    found = references_of(settings(least=least), TRAIN, further)
+    assert found.examples.groups == (*GROUPS, *kept)
+    lent = lent_labels(further.targets, TRAIN, prior=1.0)
+    expected = lent[[further.groups.index(group) for group in kept]]
+    np.testing.assert_array_equal(found.labels[len(GROUPS) :], expected)
+
+
+def test_without_any_target_labels_stay_as_they_are():
+    bare = examples(LABELS, GROUPS)
+    unlabelled = examples(np.zeros((1, 2)), ["F"])
+    found = references_of(settings(), bare, unlabelled)
+    assert found.examples.groups == tuple(GROUPS)
+    np.testing.assert_array_equal(found.labels, LABELS)
