@@ -10,7 +10,7 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, Int, UInt8
 from rdkit import Chem, rdBase
 from rdkit.Chem import MACCSkeys, rdFingerprintGenerator
 
@@ -31,6 +31,8 @@ SUBSTRUCTURE_VIEWS = {
     "paths": NUM_HASHED,
     "maccs": NUM_KEYS,
 }
+# MACCS keys without a pattern; the others are of isotopes (1) and of several fragments (166).
+AROMATIC_RINGS_KEY = 125
 
 
 def substructure_counts(smiles: Sequence[str | None]) -> UInt8[np.ndarray, "compound substructure"]:
@@ -49,12 +51,110 @@ def substructure_counts(smiles: Sequence[str | None]) -> UInt8[np.ndarray, "comp
     return counts
 
 
-@functools.lru_cache(maxsize=2**15)
-def _counts(smiles: str) -> UInt8[np.ndarray, " substructure"]:
+def counts_without_atoms(
+    smiles: str, removed: Bool[np.ndarray, "group atom"]
+) -> UInt8[np.ndarray, "group substructure"]:
+    """Counts of the occurrences that hold no removed atom, all views side by side.
+
+    What remains is counted as it stood in the whole molecule: its atoms keep their neighbours,
+    hydrogens and rings. A recount on the cut molecule would see other atoms instead, such as an
+    amine where an amide was. MACCS keys 1 and 166, which have no pattern, stay as they are.
+
+    Args:
+      smiles: SMILES of the compound.
+      removed: for each group, which atoms to leave out; atoms are in the order of the SMILES.
+
+    Raises:
+      InputError: RDKit cannot read the SMILES, or it has another number of atoms.
+    """
+    mol = _read(smiles)
+    if removed.shape[1] != mol.GetNumAtoms():
+        raise InputError(
+            f"the SMILES {smiles!r} has {mol.GetNumAtoms()} atoms, but {removed.shape[1]} were "
+            "named."
+        )
+    columns, atoms, starts = _occurrences(smiles)
+    holds = np.zeros((len(columns), removed.shape[1]), np.float32)
+    holds[np.repeat(np.arange(len(columns)), np.diff(starts)), atoms] = 1.0
+    kept = holds @ removed.T.astype(np.float32) == 0
+    counts = np.stack(
+        [
+            np.bincount(columns[of_group], minlength=sum(SUBSTRUCTURE_VIEWS.values()))
+            for of_group in kept.T
+        ]
+    )
+    keys = slice(counts.shape[1] - NUM_KEYS, None)
+    counts[:, keys] = counts[:, keys] > _key_thresholds()
+    for key in (1, NUM_KEYS - 1):
+        counts[:, keys][:, key] = _counts(smiles)[keys][key]
+    return np.minimum(counts, 255).astype(np.uint8)
+
+
+@functools.lru_cache(maxsize=2**10)
+def _occurrences(
+    smiles: str,
+) -> tuple[
+    Int[np.ndarray, " occurrence"], Int[np.ndarray, " entry"], Int[np.ndarray, " occurrence_end"]
+]:
+    """Every occurrence of a substructure: its column, its atoms, and where the atoms start.
+
+    Those of a MACCS key are the matches of its pattern.
+    """
+    mol, found, start = _read(smiles), [], 0
+    for generator in _generators():
+        told = rdFingerprintGenerator.AdditionalOutput()
+        told.AllocateAtomsPerBit()
+        generator.GetCountFingerprint(mol, additionalOutput=told)
+        found += [
+            (start + bit, atoms)
+            for bit, places in told.GetAtomsPerBit().items()
+            for atoms in places
+        ]
+        start += NUM_HASHED
+    for key, pattern in _key_patterns().items():
+        found += [(start + key, atoms) for atoms in mol.GetSubstructMatches(pattern)]
+    found += [
+        (start + AROMATIC_RINGS_KEY, ring)
+        for ring in mol.GetRingInfo().AtomRings()
+        if all(mol.GetAtomWithIdx(atom).GetIsAromatic() for atom in ring)
+    ]
+    sizes = [len(atoms) for _, atoms in found]
+    columns = np.array([column for column, _ in found], np.int64)
+    entries = np.array([atom for _, atoms in found for atom in atoms], np.int64)
+    return columns, entries, np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+
+
+@functools.cache
+def _key_patterns() -> dict[int, Chem.Mol]:
+    """Pattern of every MACCS key that has one."""
+    return {
+        key: Chem.MolFromSmarts(pattern)
+        for key, (pattern, _) in MACCSkeys.smartsPatts.items()
+        if pattern != "?"
+    }
+
+
+@functools.cache
+def _key_thresholds() -> Int[np.ndarray, " key"]:
+    """Number of matches that a MACCS key has to exceed."""
+    thresholds = np.zeros(NUM_KEYS, np.int64)
+    for key, (_, count) in MACCSkeys.smartsPatts.items():
+        thresholds[key] = count
+    thresholds[AROMATIC_RINGS_KEY] = 1
+    return thresholds
+
+
+def _read(smiles: str) -> Chem.Mol:
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles)
     if mol is None:
         raise InputError(f"the SMILES {smiles!r} is invalid, so its substructures are unknown.")
+    return mol
+
+
+@functools.lru_cache(maxsize=2**15)
+def _counts(smiles: str) -> UInt8[np.ndarray, " substructure"]:
+    mol = _read(smiles)
     hashed = [
         np.minimum(generator.GetCountFingerprintAsNumPy(mol), 255) for generator in _generators()
     ]

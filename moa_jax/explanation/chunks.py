@@ -1,0 +1,113 @@
+"""Examples of a trained model's input in chunks of one shape, so that one program serves them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from moa_jax.data.batches import evaluation_batches
+from moa_jax.data.features import EncodedExamples
+from moa_jax.schemas import Batch, GraphArrays, InputError, MoleculeBatch
+from moa_jax.training.predictor import Predictor
+from moa_jax.training.sharding import shard
+
+# Rows (examples times points that are evaluated at once) where nobody says otherwise.
+MAX_ROWS = 1024
+
+# (parameters, batch, graph, arrays of the same examples) -> arrays with one row per example.
+Step = Callable[[Any, Batch, GraphArrays, dict[str, jax.Array]], Any]
+
+
+def run_in_chunks(
+    step: Step,
+    predictor: Predictor,
+    examples: EncodedExamples,
+    own: Mapping[str, np.ndarray],
+    *,
+    size: int,
+    finish: Callable[[Any, Batch], Any] = lambda found, batch: found,
+) -> Any:
+    """Runs a compiled step over all examples and joins what it returns.
+
+    Args:
+      step: the step.
+      predictor: the model.
+      examples: encoded examples.
+      own: further arrays with one row per example, handed to the step chunk by chunk.
+      size: examples per chunk, from `chunk_size`.
+      finish: changes what came back of a chunk before it is joined.
+
+    Raises:
+      InputError: there is no example, or `own` is not of these examples.
+    """
+    if not examples.num_examples:
+        raise InputError("there is no example to explain.")
+    for name, values in own.items():
+        if len(values) != examples.num_examples:
+            raise InputError(
+                f"the {name} are of {len(values)} examples, but {examples.num_examples} are to be "
+                "explained."
+            )
+    parts = []
+    for start, batch in chunks(examples, size, num_shards=predictor.mesh.size):
+        rows = np.minimum(np.arange(start, start + size), examples.num_examples - 1)
+        given = shard({name: values[rows] for name, values in own.items()}, predictor.mesh)
+        on_device = shard(batch, predictor.mesh)
+        found = jax.device_get(step(predictor.params, on_device, predictor.graph, given))
+        parts.append(finish(found, batch))
+    return jax.tree.map(
+        lambda *leaves: np.concatenate(_padded(leaves))[: examples.num_examples], *parts
+    )
+
+
+def take(examples: EncodedExamples, rows: Int[np.ndarray, " row"]) -> EncodedExamples:
+    """The encoded examples of the given rows; structures stay where they are."""
+    shared = ("gene_mask", "fingerprints", "substructures", "molecules")
+    of_example = [field.name for field in dataclasses.fields(examples) if field.name not in shared]
+    return dataclasses.replace(
+        examples, **{name: getattr(examples, name)[rows] for name in of_example}
+    )
+
+
+def chunk_size(num_examples: int, points: int, max_rows: int, num_shards: int) -> int:
+    """Examples per chunk: as many as `max_rows` allows, a multiple of the shards."""
+    size = max(1, min(max_rows // points, num_examples))
+    return -(-size // num_shards) * num_shards
+
+
+def chunks(examples: EncodedExamples, size: int, *, num_shards: int) -> Iterator[tuple[int, Batch]]:
+    """First row and batch of every chunk, all of one shape, so that one program serves them."""
+    batches = list(evaluation_batches(examples, size, num_shards=num_shards))
+    num_atoms = max(batch.molecules.atom_mask.shape[1] for batch in batches)
+    num_bonds = max(batch.molecules.bond_mask.shape[1] for batch in batches)
+    for place, batch in enumerate(batches):
+        molecules = batch.molecules
+        atoms = num_atoms - molecules.atom_mask.shape[1]
+        bonds = num_bonds - molecules.bond_mask.shape[1]
+        padded = {
+            field.name: _lengthened(
+                getattr(molecules, field.name),
+                atoms if field.name in ("atom_features", "owner", "atom_mask") else bonds,
+                axis=1,
+            )
+            for field in dataclasses.fields(molecules)
+        }
+        yield place * size, dataclasses.replace(batch, molecules=MoleculeBatch(**padded))
+
+
+def _padded(parts: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    """The same number of atoms in what is told by atom."""
+    if parts[0].ndim < 4:
+        return parts
+    longest = max(part.shape[2] for part in parts)
+    return [_lengthened(part, longest - part.shape[2], axis=2) for part in parts]
+
+
+def _lengthened(values: np.ndarray, more: int, *, axis: int) -> np.ndarray:
+    """Zeros at the end of an axis."""
+    return np.pad(values, [(0, more if place == axis else 0) for place in range(values.ndim)])

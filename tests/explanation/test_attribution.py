@@ -1,0 +1,343 @@
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from moa_jax.data.features import encode
+from moa_jax.explanation.attribution import attribute, attribute_to_tolerance
+from moa_jax.explanation.baseline_signatures import (
+    cell_line_means,
+    cell_line_offsets,
+    no_change,
+    reference_draws,
+    training_draws,
+    vehicle_draws,
+)
+from moa_jax.explanation.chunks import take
+from moa_jax.explanation.gradients import (
+    ExpectedGradients,
+    InputXGradient,
+    IntegratedGradients,
+    SmoothGrad,
+)
+from moa_jax.explanation.scores import (
+    Question,
+    contrast_directions,
+    moa_columns,
+    moa_directions,
+    predicted_directions,
+)
+from moa_jax.schemas import InputError
+from tests.explanation.linear_models import (
+    every_moa,
+    feature_spec,
+    linear_predictor,
+    tiny_predictor,
+)
+from tests.synthetic import make_examples, make_raw_examples
+
+METHODS = [IntegratedGradients(8), ExpectedGradients(8), InputXGradient(), SmoothGrad(4)]
+
+
+@pytest.fixture(scope="module")
+def encoded():
+    return make_examples(8)
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return with_examples(tiny_predictor(("signature", "molecule", "joint")))
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return with_examples(tiny_predictor(("signature_kernel", "structure_kernel")))
+
+
+def with_examples(predictor):
+    examples = encode(make_raw_examples(12, seed=1), predictor.features)
+    mask = np.array([True, True, False, True, True])
+    expression = np.where(mask, examples.expression, 0.0).astype(np.float32)
+    return predictor, dataclasses.replace(examples, gene_mask=mask, expression=expression)
+
+
+def test_two_logistics_are_explained_in_closed_form(encoded):
+    predictor = linear_predictor(num_moas=2)
+    question = Question(predictor.task, output="log_prob")
+    baselines = no_change(encoded, predictor.features)
+    found = attribute(
+        predictor,
+        encoded,
+        question,
+        every_moa(8, 2),
+        IntegratedGradients(64),
+        baselines=baselines,
+    )
+    weights = np.asarray(predictor.params["genes"]["kernel"])
+    slope = np.stack([weights[:, 0] - weights[:, 1], weights[:, 1] - weights[:, 0]])
+    part = slope * (encoded.expression - baselines[:, 0])[:, None] * encoded.gene_mask
+    change = (found.score - found.baseline_score)[..., None]
+    expected = part / part.sum(axis=-1, keepdims=True) * change
+    np.testing.assert_allclose(found.values, expected, rtol=2e-3, atol=1e-5)
+    # Structure is no part of the question, but of the score.
+    structure = encoded.substructures[encoded.structure] * encoded.has_structure[:, None]
+    logits = np.where(encoded.gene_mask, encoded.expression, 0) @ weights
+    logits = logits + structure @ np.asarray(predictor.params["structure"]["kernel"])
+    logits = logits + encoded.dose_mask[:, None] * np.asarray(predictor.params["context"]["kernel"])
+    log_prob = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    np.testing.assert_allclose(found.score, log_prob, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "method"), [("networks", METHODS[0]), *(("shipped", method) for method in METHODS)]
+)
+def test_absent_genes_contribute_exactly_nothing(model, method, request):
+    predictor, examples = request.getfixturevalue(model)
+    baselines = no_change(examples, predictor.features)
+    found = attribute(
+        predictor,
+        examples,
+        Question(predictor.task),
+        every_moa(12),
+        method,
+        baselines=baselines,
+    )
+    assert (found.values[:, :, 2] == 0).all()
+    assert (found.values[:, :, [0, 1, 3, 4]] != 0).any(axis=(0, 1)).all()
+    hidden = dataclasses.replace(examples, has_expression=np.arange(12) > 5)
+    blind = attribute(
+        predictor, hidden, Question(predictor.task), every_moa(12), method, baselines=baselines
+    )
+    assert (blind.values[:6] == 0).all()
+    np.testing.assert_allclose(blind.values[6:], found.values[6:], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS[:2], ids=repr)
+def test_chunks_and_a_loop_give_the_same(method, shipped):
+    predictor, examples = shipped
+    baselines = no_change(examples, predictor.features)
+    question, directions = Question(predictor.task, output="log_prob"), every_moa(12)
+    whole, cut = (
+        attribute(
+            predictor,
+            examples,
+            question,
+            directions,
+            method,
+            baselines=baselines,
+            max_rows=max_rows,
+        )
+        for max_rows in (1024, 40)
+    )
+    np.testing.assert_allclose(whole.values, cut.values, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(whole.completeness_gap.shape, (12, 3))
+    if isinstance(method, IntegratedGradients):
+        for row in (0, 7):
+            alone = attribute(
+                predictor,
+                take(examples, np.array([row])),
+                question,
+                directions[[row]],
+                method,
+                baselines=baselines[[row]],
+            )
+            np.testing.assert_allclose(alone.values[0], whole.values[row], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("output", ["logit", "log_prob"])
+def test_the_shipped_model_is_complete_at_default_steps(output, shipped):
+    predictor, examples = shipped
+    directions = predicted_directions(predictor.predict(make_raw_examples(12, seed=1))["fusion"])
+    for baselines in (
+        no_change(examples, predictor.features),
+        reference_draws(examples, predictor, num_baselines=4),
+    ):
+        found = attribute(
+            predictor,
+            examples,
+            Question(predictor.task, output=output),
+            directions,
+            IntegratedGradients(),
+            baselines=baselines,
+        )
+        assert np.median(found.completeness_gap) <= 0.01
+    # The cell line's own mean is the point that the kernel centres on.
+    means = cell_line_means(examples, cell_line_offsets(predictor))
+    found = attribute(
+        predictor,
+        examples,
+        Question(predictor.task, output=output),
+        directions,
+        IntegratedGradients(),
+        baselines=means,
+    )
+    assert np.median(found.completeness_gap) > 0.9
+
+
+def test_steps_are_doubled_where_needed(shipped):
+    predictor, examples = shipped
+    baselines = no_change(examples, predictor.features)
+    arguments = (predictor, examples, Question(predictor.task), every_moa(12))
+    method = IntegratedGradients(2, "midpoint")
+    found, steps = attribute_to_tolerance(
+        *arguments, method, baselines=baselines, tolerance=0.01, max_steps=256
+    )
+    assert len(set(steps)) > 1
+    assert (found.completeness_gap[steps < 256] <= 0.01).all()
+    row = int(np.argmax(steps))
+    again = attribute(
+        *arguments, dataclasses.replace(method, num_steps=int(steps[row])), baselines=baselines
+    )
+    np.testing.assert_allclose(found.values[row], again.values[row], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("part", ["atom_features", "bond_features", "fingerprint", "log_dose"])
+def test_other_parts_are_complete(part, networks):
+    predictor, examples = networks
+    found = attribute(
+        predictor,
+        examples,
+        Question(predictor.task, part=part),
+        every_moa(12),
+        IntegratedGradients(32),
+        max_rows=512,
+    )
+    change = np.abs(found.score - found.baseline_score)
+    # Normalised layers are steep at the baseline of zeros, so not every example gets there.
+    assert np.median(found.completeness_gap[change > 1e-3]) < 0.02
+    if part == "atom_features":
+        sizes = [examples.molecules[row].num_atoms for row in examples.structure]
+        assert found.values.shape[2] == max(sizes)
+        for values, size in zip(found.values, sizes, strict=True):
+            assert (values[:, size:] == 0).all()
+            assert values[:, :size].any()
+
+
+def test_activity_of_nodes_carries_what_it_carries(encoded):
+    predictor = linear_predictor(nodes=1.0)
+    question = Question(predictor.task, part="activity")
+    baselines = no_change(encoded, predictor.features)[:, 0]
+    found = attribute(
+        predictor,
+        encoded,
+        question,
+        every_moa(8),
+        IntegratedGradients(64),
+        reference=baselines,
+    )
+    propagation = np.asarray(predictor.graph.propagation)
+    weights = np.asarray(predictor.params["nodes"]["kernel"])
+    here, there = (
+        np.tanh(np.where(encoded.gene_mask, values, 0.0) @ propagation)
+        for values in (encoded.expression, baselines)
+    )
+    expected = np.einsum("en,nm->emn", here - there, weights)
+    np.testing.assert_allclose(found.values, expected, rtol=1e-3, atol=1e-4)
+    silent = attribute(predictor, encoded, question, every_moa(8), IntegratedGradients(64))
+    np.testing.assert_allclose(
+        silent.values, np.einsum("en,nm->emn", here, weights), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_activity_of_a_trained_network(networks):
+    predictor, examples = networks
+    found = attribute(
+        predictor,
+        examples,
+        Question(predictor.task, part="activity"),
+        every_moa(12),
+        IntegratedGradients(64),
+        reference=no_change(examples, predictor.features)[:, 0],
+    )
+    assert np.median(found.completeness_gap) < 0.01
+    assert found.values.shape[-1] == predictor.graph.propagation.shape[1]
+
+
+def test_a_model_without_nodes_is_refused(shipped):
+    predictor, examples = shipped
+    with pytest.raises(ValueError, match="reads no activity"):
+        attribute(
+            predictor,
+            examples,
+            Question(predictor.task, part="activity"),
+            every_moa(12),
+            InputXGradient(),
+        )
+
+
+def test_baselines(encoded):
+    features = feature_spec()
+    draws = training_draws(encoded, encoded, num_baselines=3, seed=1)
+    for row in range(8):
+        same = encoded.expression[encoded.cell_line == encoded.cell_line[row]]
+        for draw in draws[row]:
+            assert any(np.array_equal(draw, np.where(encoded.gene_mask, one, 0)) for one in same)
+    wells = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
+    standard = np.where(encoded.gene_mask, (wells - features.mean) / features.scale, 0)
+    drawn = vehicle_draws(encoded, features, wells, num_baselines=2)
+    assert drawn.shape == (8, 2, 5)
+    assert all(np.isclose(standard, one).all(axis=1).any() for one in drawn.reshape(-1, 5))
+    change = no_change(encoded, features)[:, 0] * features.scale + features.mean
+    np.testing.assert_allclose(change[:, encoded.gene_mask], 0, atol=1e-7)
+    with pytest.raises(InputError, match="0 with 5 genes"):
+        vehicle_draws(encoded, features, wells[:0], num_baselines=2)
+    with pytest.raises(InputError, match="carries no means"):
+        cell_line_offsets(linear_predictor())
+    with pytest.raises(InputError, match="no signature kernel"):
+        reference_draws(encoded, linear_predictor(), num_baselines=2)
+
+
+def test_offsets_of_training_examples_are_those_of_the_kernel(shipped):
+    predictor, _ = shipped
+    train = encode(make_raw_examples(24), predictor.features)
+    carried = cell_line_offsets(predictor)
+    without = dataclasses.replace(predictor, params={})
+    np.testing.assert_allclose(cell_line_offsets(without, train), carried, atol=1e-5)
+
+
+def test_directions():
+    probs = np.array([[0.2, 0.5, 0.3], [0.4, 0.4, 0.2]])
+    np.testing.assert_array_equal(
+        predicted_directions(probs, num_targets=2),
+        [[[0, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 0]]],
+    )
+    one, other = np.array([[0]]), np.array([[2]])
+    np.testing.assert_array_equal(contrast_directions(one, other, 3), [[[1, 0, -1]]])
+    np.testing.assert_array_equal(moa_directions(one, 3), [[[1, 0, 0]]])
+    predictor = linear_predictor()
+    np.testing.assert_array_equal(moa_columns(predictor, ["moa 2", "moa 0"]), [2, 0])
+    with pytest.raises(InputError, match="no MoA 'moa 9'"):
+        moa_columns(predictor, ["moa 9"])
+
+
+def test_wrong_questions_are_refused(encoded):
+    predictor = linear_predictor()
+    question = Question(predictor.task)
+    with pytest.raises(InputError, match="directions are of 3 examples"):
+        attribute(predictor, encoded, question, every_moa(3), InputXGradient())
+    with pytest.raises(InputError, match="no example"):
+        attribute(
+            predictor,
+            take(encoded, np.zeros(0, np.int64)),
+            question,
+            every_moa(0),
+            InputXGradient(),
+        )
+
+
+def test_probabilities_are_softmax(encoded):
+    predictor = linear_predictor()
+    found = {
+        output: attribute(
+            predictor,
+            encoded,
+            Question(predictor.task, output=output),
+            every_moa(8),
+            InputXGradient(),
+        ).score
+        for output in ("logit", "log_prob", "prob")
+    }
+    expected = np.exp(found["logit"]) / np.exp(found["logit"]).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found["prob"], expected, rtol=1e-4)
+    np.testing.assert_allclose(jnp.exp(found["log_prob"]), expected, rtol=1e-4)

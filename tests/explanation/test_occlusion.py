@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+
+from moa_jax.compounds.substructures import (
+    SUBSTRUCTURE_VIEWS,
+    counts_without_atoms,
+    substructure_counts,
+)
+from moa_jax.data.features import encode
+from moa_jax.explanation.occlusion import occlude, occlude_atoms, term_genes
+from moa_jax.explanation.scores import Question
+from moa_jax.schemas import InputError
+from tests.explanation.linear_models import every_moa, linear_predictor, tiny_predictor
+from tests.synthetic import make_examples, make_knowledge_graph, make_raw_examples
+
+PARACETAMOL = "CC(=O)Nc1ccc(O)cc1"
+
+
+def test_occluding_genes_of_a_linear_model_takes_their_contributions():
+    predictor, examples = linear_predictor(), make_examples(8)
+    replacement = np.random.default_rng(1).normal(size=(8, 5)).astype(np.float32)
+    arguments = (predictor, examples, Question(predictor.task), every_moa(8))
+    weights = np.asarray(predictor.params["genes"]["kernel"])
+    change = np.where(examples.gene_mask, examples.expression - replacement, 0)
+    expected = change[:, None] * weights.T
+    found = occlude(*arguments, replacement=replacement)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    assert (found[..., 3] == 0).all()
+    groups = np.array([[True, True, False, True, False], [False] * 5])
+    of_groups = occlude(*arguments, groups=groups, replacement=replacement, max_rows=8)
+    np.testing.assert_allclose(of_groups[..., 0], expected[..., [0, 1, 3]].sum(-1), rtol=1e-3)
+    np.testing.assert_allclose(of_groups[..., 1], 0, atol=1e-5)
+
+
+def test_occluding_nodes_silences_them():
+    predictor, examples = linear_predictor(nodes=1.0), make_examples(8)
+    question = Question(predictor.task, part="activity")
+    found = occlude(predictor, examples, question, every_moa(8))
+    genes = np.where(examples.gene_mask, examples.expression, 0)
+    activity = np.tanh(genes @ np.asarray(predictor.graph.propagation))
+    expected = activity[:, None] * np.asarray(predictor.params["nodes"]["kernel"]).T
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_genes_of_a_term_are_those_of_the_terms_below():
+    # Gene 0 and 1 in term 0, gene 2 in term 1; terms 0 and 1 below 2, 2 part of 3.
+    members = term_genes(make_knowledge_graph())
+    expected = np.zeros((4, 5), bool)
+    expected[0, :2], expected[1, 2], expected[2:, :3] = True, True, True
+    np.testing.assert_array_equal(members, expected)
+
+
+@pytest.mark.parametrize("smiles", [PARACETAMOL, "C", "OCC1CC1", "c1ccc2ccccc2c1.[Na+]", "[2H]C"])
+def test_counts_without_atoms_fall_to_nothing(smiles):
+    full = substructure_counts([smiles])[0]
+    num_atoms = len(encode_atoms(smiles))
+    removed = np.concatenate(
+        [
+            np.zeros((1, num_atoms), bool),
+            np.eye(num_atoms, dtype=bool),
+            np.ones((1, num_atoms), bool),
+        ]
+    )
+    counts = counts_without_atoms(smiles, removed)
+    np.testing.assert_array_equal(counts[0], full)
+    assert (counts <= full).all()
+    # Keys without a pattern, of isotopes and fragments, stay.
+    keys = sum(SUBSTRUCTURE_VIEWS.values()) - 167
+    assert set(np.flatnonzero(counts[-1])) <= {keys + 1, keys + 166}
+
+
+def encode_atoms(smiles):
+    from rdkit import Chem  # noqa: PLC0415 (one use)
+
+    return Chem.MolFromSmiles(smiles).GetAtoms()
+
+
+def test_counts_without_an_atom_lack_what_holds_it():
+    removed = np.zeros((2, 11), bool)
+    removed[0, 0] = removed[1, 8] = True
+    whole, *left = (
+        substructure_counts([PARACETAMOL])[0],
+        *counts_without_atoms(PARACETAMOL, removed),
+    )
+    paths = slice(5 * 1024, 6 * 1024)
+    # Every path through the methyl group ends there; the hydroxyl's atom is as far from its end.
+    assert left[0][paths].sum() < whole[paths].sum()
+    torsions = slice(4 * 1024, 5 * 1024)
+    # Torsions of paracetamol: 14, of which the methyl group and the hydroxyl hold one and two.
+    assert [int(part[torsions].sum()) for part in (whole, *left)] == [14, 13, 12]
+    with pytest.raises(InputError, match="has 11 atoms, but 3 were named"):
+        counts_without_atoms(PARACETAMOL, np.zeros((1, 3), bool))
+
+
+def test_occluding_atoms_equals_the_model_without_their_substructures():
+    predictor = tiny_predictor(("signature_kernel", "structure_kernel"))
+    raw = make_raw_examples(6, seed=2)
+    examples = encode(raw, predictor.features)
+    question = Question(predictor.task)
+    smiles = [None if row == 5 else text for row, text in enumerate(raw.smiles)]
+    found = occlude_atoms(predictor, examples, smiles, question, every_moa(6), max_rows=16)
+    assert [one.shape for one in found[-1:]] == [(3, 0)]
+    weights = {
+        name: np.asarray(value) for name, value in predictor.params["structure_kernel"].items()
+    }
+    scale = float(np.asarray(predictor.params["expert_scales"])[0, 1])
+
+    def logits(counts):
+        total, start = 0.0, 0
+        for size in predictor.task.model.substructure_views:
+            columns = slice(start, start + size)
+            ours, theirs = (
+                np.concatenate([values[:, columns] >= level for level in (1, 2, 4)], axis=1)
+                for values in (counts, weights["references"])
+            )
+            shared = ours.astype(float) @ theirs.T
+            total += shared / np.maximum(ours.sum(1)[:, None] + theirs.sum(1) - shared, 1)
+            start += size
+        return (
+            scale * total / len(predictor.task.model.substructure_views) @ weights["coefficients"]
+        )
+
+    num_atoms = found[2].shape[1]
+    left = counts_without_atoms(smiles[2], np.eye(num_atoms, dtype=bool))
+    expected = logits(substructure_counts([smiles[2]])) - logits(left)
+    np.testing.assert_allclose(found[2], expected.T, rtol=1e-3, atol=1e-4)
+    whole = occlude_atoms(
+        predictor,
+        examples,
+        smiles,
+        question,
+        every_moa(6),
+        groups=[np.ones((1, len(encode_atoms(text))), bool) for text in raw.smiles],
+    )
+    everything = logits(substructure_counts([smiles[2]]))[0]
+    np.testing.assert_allclose(whole[2][:, 0], everything, rtol=1e-3, atol=1e-4)
+    with pytest.raises(InputError, match="2 structures and no groups"):
+        occlude_atoms(predictor, examples, smiles[:2], question, every_moa(6))

@@ -1,0 +1,78 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from moa_jax.explanation.attribution import attribute
+from moa_jax.explanation.gradients import IntegratedGradients
+from moa_jax.explanation.roar import roar_curves, without_top_genes
+from moa_jax.explanation.scores import Question
+from moa_jax.explanation.weight_randomisation import randomisation_cascade, randomised
+from moa_jax.schemas import InputError
+from tests.explanation.linear_models import every_moa, linear_predictor
+from tests.small_sets import planted_examples
+from tests.synthetic import make_examples
+
+
+def test_a_cascade_changes_one_part_after_the_other():
+    predictor = linear_predictor()
+    layers = ["structure", "genes"]
+    steps = list(randomisation_cascade(predictor, layers=layers, seed=1))
+    assert [name for name, _ in steps] == layers
+    original, first, second = (
+        {name: np.asarray(part["kernel"]) for name, part in model.params.items()}
+        for model in (predictor, *(model for _, model in steps))
+    )
+    for name, values in original.items():
+        np.testing.assert_array_equal(np.sort(second[name].ravel()), np.sort(values.ravel()))
+    assert (first["genes"] == original["genes"]).all()
+    assert (first["structure"] != original["structure"]).any()
+    assert (first["structure"] == second["structure"]).all()
+    assert (second["genes"] != original["genes"]).any()
+    with pytest.raises(InputError, match="no part 'decoder'"):
+        list(randomisation_cascade(predictor, layers=["decoder"]))
+
+
+def test_contributions_change_with_the_weights():
+    predictor, examples = linear_predictor(), make_examples(8)
+    question = Question(predictor.task)
+    usual, other = (
+        attribute(model, examples, question, every_moa(8), IntegratedGradients(4)).values
+        for model in (predictor, randomised(predictor))
+    )
+    kept = [row for row in range(5) if examples.gene_mask[row]]
+    correlation = np.corrcoef(usual[..., kept].ravel(), other[..., kept].ravel())[0, 1]
+    assert abs(correlation) < 0.7
+
+
+def test_top_genes_are_replaced():
+    examples = planted_examples(num_compounds=4)
+    importance = np.tile(np.arange(5.0), (8, 1))
+    left = without_top_genes(examples, importance, 0.4, np.full(5, 7.0))
+    np.testing.assert_array_equal(left.expression[:, 3:], 7)
+    np.testing.assert_array_equal(left.expression[:, :3], examples.expression[:, :3])
+    with pytest.raises(InputError, match=r"importance has size \(8, 4\)"):
+        without_top_genes(examples, importance[:, :4], 0.4, np.zeros(4))
+
+
+@pytest.mark.slow
+def test_models_trained_without_the_planted_genes_are_worse():
+    train, test = (planted_examples(num_compounds=40, seed=seed) for seed in (0, 1))
+
+    def fit_and_score(train, test):
+        model = LogisticRegression().fit(train.expression, train.labels.argmax(axis=1))
+        return float(model.score(test.expression, test.labels.argmax(axis=1)))
+
+    rng = np.random.default_rng(0)
+    planted = tuple(np.pad(part.labels, ((0, 0), (0, 2))) + 0.01 for part in (train, test))
+    chance = tuple(rng.random((80, 5)) for _ in range(2))
+    table = roar_curves(
+        train,
+        test,
+        {"planted": planted, "random": chance},
+        fit_and_score,
+        fractions=(0.0, 0.2, 0.6),
+    )
+    scores = pd.pivot(table, index="fraction", columns="ranking", values="score")
+    assert scores.loc[0.0, "planted"] == scores.loc[0.0, "random"] > 0.95
+    assert scores.loc[0.6, "planted"] < scores.loc[0.6, "random"]
