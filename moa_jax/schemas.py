@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int32, UInt8
 # Version of the prepared folder's layout. A folder of another version is refused.
 PREPARED_FORMAT_VERSION = 2
 # Version of the checkpoints: raised whenever the parameters of the network change.
-CHECKPOINT_FORMAT_VERSION = 2
+CHECKPOINT_FORMAT_VERSION = 3
 
 SIGNATURE_COLUMNS = (
     "sig_id",
@@ -278,13 +278,10 @@ class EdgeArrays:
 
 @_pytree
 class TermLevel:
-    """The terms of one level of the ontology and the links that enter there.
+    """The terms of one level of the ontology, by row, and the links that enter there.
 
-    Attributes:
-      terms: rows of the level's terms.
-      children: child -> term, sorted by receiver; senders are rows of terms of lower levels,
-        receivers count within the level. The weights are the standard deviations of the links'
-        first parameters.
+    `children` are sorted by receiver; senders are rows of terms of lower levels, receivers count
+    within the level. The weights are the standard deviations of the links' first parameters.
     """
 
     terms: Int32[Array | np.ndarray, " term"]
@@ -293,10 +290,7 @@ class TermLevel:
 
 @_pytree
 class OntologyArrays:
-    """The ontology laid out by level, for networks that are wired like it.
-
-    The number of levels and their sizes are part of the tree of arrays, so a jitted step knows
-    them and is compiled for them.
+    """The ontology laid out by level; a jitted step is compiled for the sizes of its levels.
 
     Attributes:
       annotated_to: measured gene -> term, sorted by receiver; the weights are the standard
@@ -369,6 +363,8 @@ class Batch:
       substructures: counts of substructures (`compounds.substructures`).
       labels: 0 or 1.
       label_mask: the label is known.
+      targets: gene nodes that are known targets of the compound, read where `target_mask`.
+      target_mask: there is a target in this place.
       weight: weight of the example in the loss.
       expression_mask: the expression modality may be used.
       structure_mask: the structure modality may be used.
@@ -389,6 +385,8 @@ class Batch:
     substructures: UInt8[Array | np.ndarray, "batch substructure"]
     labels: Float[Array | np.ndarray, "batch moa"]
     label_mask: Bool[Array | np.ndarray, "batch moa"]
+    targets: Int32[Array | np.ndarray, "batch target"]
+    target_mask: Bool[Array | np.ndarray, "batch target"]
     weight: Float[Array | np.ndarray, " batch"]
     expression_mask: Bool[Array | np.ndarray, " batch"]
     structure_mask: Bool[Array | np.ndarray, " batch"]

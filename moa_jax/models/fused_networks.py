@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from moa_jax.models.context_encoder import ContextEncoder
+from moa_jax.models.heads import MOA_HEADS, PrototypeHead, TargetHead
 from moa_jax.models.joint_fusion import (
     CrossAttentionFusion,
     EarlyFusion,
@@ -28,12 +29,15 @@ from moa_jax.schemas import Batch, GraphArrays
 
 # Experts that are trained in steps; the others are solved for at once.
 NETWORKS = ("signature", "molecule", "joint", "visible")
+# Parameter that says which genes are targets of an MoA's compounds.
+MOA_TARGETS = "moa_targets"
 # Settings that choose one of a few kinds.
 KINDS = {
     "joint_fusion": ("cross_attention", "gated", "early"),
     "knowledge_layer": KNOWLEDGE_LAYERS,
     "expression_encoder": EXPRESSION_ENCODERS,
     "molecule_layer": MOLECULE_LAYERS,
+    "moa_head": MOA_HEADS,
 }
 
 
@@ -46,12 +50,14 @@ class FusedState:
       fused: the fused representation.
       activity: activity of every graph node in the signature.
       visible: what the network that is wired like the ontology says of every term.
+      target_logits: how far every gene of the graph may be a target.
     """
 
     joined: Joined | None = None
     fused: Float[Array, "batch feature"] | None = None
     activity: Float[Array, "batch node"] | None = None
     visible: VisibleOutput | None = None
+    target_logits: Float[Array, "batch gene_node"] | None = None
 
     @property
     def node_attention(self) -> Float[Array, "batch head node"] | None:
@@ -71,10 +77,13 @@ class FusedNetworks(nn.Module):
 
     Attributes:
       num_moas: size of the output.
+      moa_names: names of the MoAs, which the head `prototypes` reads.
       num_genes: gene nodes of the graph.
       num_terms: term nodes of the graph.
       num_cell_lines: size of the cell-line vocabulary with the unknown token.
       experts: those that take part; without `joint` nothing is joined, which is late fusion.
+      moa_head: how the joint expert answers: a linear layer, or `heads.PrototypeHead`.
+      target_head: score the graph's genes as targets, too.
       joint_fusion: how the joint expert joins the modalities; see `KINDS` and `joint_fusion`.
       features: size of the modality states.
       hidden: width of hidden layers.
@@ -100,10 +109,13 @@ class FusedNetworks(nn.Module):
     """
 
     num_moas: int
+    moa_names: tuple[str, ...]
     num_genes: int
     num_terms: int
     num_cell_lines: int
     experts: tuple[str, ...]
+    moa_head: str
+    target_head: bool
     joint_fusion: str
     features: int
     hidden: int
@@ -147,10 +159,12 @@ class FusedNetworks(nn.Module):
             context, context_mask = self._context(batch, train)
             joined = self._join(Encoded(signature, molecule, context, context_mask, nodes), batch)
             fused = self._fused(joined, train)
-            said["joint"] = nn.Dense(
-                self.num_moas, kernel_init=nn.initializers.zeros_init(), name="joint_logits"
-            )(fused)
+            genes = nodes[: self.num_genes]
+            said["joint"] = self._moas(fused, genes)
             state = state.replace(joined=joined, fused=fused)
+            if self.target_head:
+                targets = TargetHead(name="targets")(fused, genes)
+                state = state.replace(target_logits=targets)
         if "visible" in wanted:
             visible = self._visible(batch, graph, train)
             said["visible"] = visible.logits
@@ -249,3 +263,20 @@ class FusedNetworks(nn.Module):
         fused = nn.LayerNorm(name="fuse_norm")(joined.state)
         fused = nn.gelu(nn.Dense(self.hidden, name="fuse")(fused))
         return nn.Dropout(self.dropout, name="fused_dropout")(fused, deterministic=not train)
+
+    def _moas(
+        self, fused: Float[Array, "batch feature"], genes: Float[Array, "gene node_feature"]
+    ) -> Float[Array, "batch moa"]:
+        if self.moa_head == "linear":
+            return nn.Dense(
+                self.num_moas, kernel_init=nn.initializers.zeros_init(), name="joint_logits"
+            )(fused)
+        # Counted from the training compounds, not trained.
+        moa_targets = (
+            jnp.zeros((self.num_moas, self.num_genes))
+            if self.is_initializing()
+            else self.get_variable("params", MOA_TARGETS)
+        )
+        return PrototypeHead(self.moa_names, self.features, name="prototypes")(
+            fused, genes, moa_targets
+        )

@@ -7,15 +7,17 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array
 
-from moa_jax.models.fused_networks import NETWORKS
+from moa_jax.models.fused_networks import MOA_TARGETS, NETWORKS
 from moa_jax.models.fusion import EXPERTS, FusionModel, FusionOutput
 from moa_jax.schemas import Batch, GraphArrays
 
 # What all members share: nothing of it is trained in steps.
-SHARED = ("expert_scales", *(expert for expert in EXPERTS if expert not in NETWORKS))
+SHARED = (
+    *("expert_scales", MOA_TARGETS),
+    *(expert for expert in EXPERTS if expert not in NETWORKS),
+)
 _OWN_OF_FLAX = ("parent", "name")
 
 
@@ -36,11 +38,11 @@ class FusionMembers(FusionModel):
     def __call__(self, batch: Batch, graph: GraphArrays, *, train: bool) -> FusionOutput:
         """The mean of what the members say."""
         said = self.each(batch, graph, train=train)
-        return jax.tree.map(lambda values: values.mean(axis=0), said)
+        return jax.tree.map(lambda *values: sum(values) / len(values), *said)
 
     @nn.compact
-    def each(self, batch: Batch, graph: GraphArrays, *, train: bool) -> FusionOutput:
-        """What each member says; every array has a leading axis of members."""
+    def each(self, batch: Batch, graph: GraphArrays, *, train: bool) -> tuple[FusionOutput, ...]:
+        """What each member says."""
         settings = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(FusionModel)
@@ -61,15 +63,12 @@ class FusionMembers(FusionModel):
             if self.has_variable("params", name)
         } or {"expert_scales": self.param("expert_scales", lambda key: drawn(key)["expert_scales"])}
         members = [self.param(f"member_{place}", own) for place in range(self.num_members)]
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
-        key = self.make_rng("dropout") if train else jax.random.key(0)
 
-        def say(params: dict[str, Any], key: Array) -> FusionOutput:
+        def say(own: dict[str, Any]) -> FusionOutput:
             if self.is_initializing():
-                return network.init_with_output(key, batch, graph, train=False)[0]
-            rngs = {"dropout": key} if train else None
-            return network.apply(
-                {"params": {**params, **shared}}, batch, graph, train=train, rngs=rngs
-            )
+                return network.init_with_output(jax.random.key(0), batch, graph, train=False)[0]
+            rngs = {"dropout": self.make_rng("dropout")} if train else None
+            params = {**own, **shared}
+            return network.apply({"params": params}, batch, graph, train=train, rngs=rngs)
 
-        return jax.vmap(say)(stacked, jax.random.split(key, self.num_members))
+        return tuple(map(say, members))

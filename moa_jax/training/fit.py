@@ -98,10 +98,8 @@ class Run:
         self.features = fit_features(train, genes, node_symbols=node_symbols)
         training = ml_collections.FrozenConfigDict(config.training)
         self._weights = SampleWeights(train, training)
-        self._examples = [
-            _digest(train, soft_labels),
-            None if validation is None else _digest(validation),
-        ]
+        held = None if validation is None else _digest(validation)
+        self._examples = [_digest(train, soft_labels), held]
         self._train = encode(train, self.features, weight=self._weights.at(0))
         self._unlabelled = unlabelled
         if unlabelled is not None:

@@ -10,21 +10,27 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float, Int
 
 from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS
 from moa_jax.data.features import EncodedExamples, FeatureSpec
 from moa_jax.data.graph_arrays import graph_arrays
-from moa_jax.models.fused_networks import KINDS, NETWORKS
+from moa_jax.models.fused_networks import KINDS, MOA_TARGETS, NETWORKS
 from moa_jax.models.fusion import EXPERTS, VIEWS, FusionModel, FusionOutput, heard
+from moa_jax.models.fusion_members import FusionMembers
 from moa_jax.schemas import Batch, GraphArrays, InputError, KnowledgeGraph
+from moa_jax.training.fusion_objectives import Objective, Said, Totals, make_objective
 from moa_jax.training.kernel_ridge import (
     fit_network_kernel,
     fit_signature_kernel,
     fit_structure_kernel,
 )
-from moa_jax.training.losses import label_distribution_cross_entropy, masked_sum
+from moa_jax.training.known_targets import target_loss, targets_of_moas
 from moa_jax.training.modalities import ModalityDropoutTask, keep_only
+from moa_jax.training.precision import PRECISIONS, cast_floats, refuse_unknown_precision
+
+# What the model says, or each of its members.
+TrainingOutput = FusionOutput | tuple[FusionOutput, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,42 +38,110 @@ class FusionTask(ModalityDropoutTask):
     """Losses of the networks among the experts under modality dropout.
 
     The product itself is not trained: its scales are fitted to validation compounds later.
+    Networks answer by the softmax of their logits, also when a loss with a sigmoid per MoA has
+    trained them: that is the distribution over MoAs given that exactly one is right.
 
     Attributes:
       model: the network.
       joint_weight: weight of the joint expert's loss.
       expression_weight: weight of the signature expert's loss, and of the visible network's.
       structure_weight: weight of the molecule expert's loss.
+      objective: what each expert minimises.
+      precision: one of `PRECISIONS`: in which type the networks compute in a training step.
+        Parameters, their gradients and what a loss makes of logits are float32 in any case, and
+        so are answers.
+      temperature: logits are divided by it before a loss sees them, and the loss is multiplied by
+        its square (distillation, Hinton 2015, section 2); 1 but for soft labels.
+      target_weight: weight of the loss of known targets; 0 leaves their head out.
     """
 
     model: FusionModel
     joint_weight: float
     expression_weight: float
     structure_weight: float
+    objective: Objective
+    precision: str
+    temperature: float
+    target_weight: float
 
     selection_view: ClassVar[str] = "fusion"
 
-    def loss_of(
-        self, output: FusionOutput, batch: Batch
+    def loss(
+        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array, step: Int[Array, ""]
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        """The weighted losses; see `ModalityDropoutTask.loss_of`."""
+        """The weighted losses where nothing is remembered; see `Task.loss`."""
+        output = self.heard_in_training(params, batch, graph, rng)
+        total, (parts, _) = self._totals(output, batch, step, {})
+        return total, parts
 
-        def total(logits: Float[Array, "batch moa"], mask: Bool[Array, " batch"]) -> Array:
-            losses = label_distribution_cross_entropy(logits, batch.labels, batch.label_mask)
-            return masked_sum(losses, batch.weight, mask & batch.example_mask)
+    def remembering_loss(
+        self,
+        params: Any,
+        batch: Batch,
+        graph: GraphArrays,
+        rng: Array,
+        step: Int[Array, ""],
+        *,
+        memory: Any,
+    ) -> tuple[Float[Array, ""], tuple[dict[str, Float[Array, ""]], Any]]:
+        """The weighted losses and the memory after the step; see `Task.remembering_loss`."""
+        if not memory:
+            return super().remembering_loss(params, batch, graph, rng, step, memory=memory)
+        output = self.heard_in_training(params, batch, graph, rng)
+        return self._totals(output, batch, step, memory)
 
-        weights = {
+    def loss_of(
+        self, output: TrainingOutput, batch: Batch
+    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+        """The losses at the end of training; see `ModalityDropoutTask.loss_of`."""
+        total, (parts, _) = self._totals(output, batch, jnp.iinfo(jnp.int32).max, {})
+        return total, parts
+
+    def _totals(
+        self, output: TrainingOutput, batch: Batch, step: Int[Array, ""] | int, memory: Any
+    ) -> Totals:
+        weight = {
             "signature": self.expression_weight,
             "molecule": self.structure_weight,
             "joint": self.joint_weight,
             "visible": self.expression_weight,
         }
-        parts = {
-            expert: total(output.experts[expert], heard(expert, batch))
-            for expert in NETWORKS
-            if expert in self.model.experts
-        }
-        return sum((weights[name] * value for name, value in parts.items()), jnp.zeros(())), parts
+        said = Said(
+            {expert: _logits(output, expert) / self.temperature for expert in self._networks},
+            {expert: heard(expert, batch) & batch.example_mask for expert in self._networks},
+            weight,
+        )
+        total, (parts, memory) = self.objective.totals(said, batch, jnp.asarray(step), memory)
+        if self.temperature != 1.0:
+            total, parts = jax.tree.map(lambda value: self.temperature**2 * value, (total, parts))
+        if self.target_weight:
+            loss = sum(target_loss(one.state.target_logits, batch) for one in _members(output))
+            total, parts = total + self.target_weight * loss, {**parts, "targets": loss}
+        return total, (parts, memory)
+
+    def apply_in_training(
+        self, params: Any, seen: Batch, graph: GraphArrays, rng: Array
+    ) -> TrainingOutput:
+        """The model's output in float32, computed in `precision`."""
+        dtype = PRECISIONS[self.precision]
+        params, seen, graph = cast_floats((params, seen, graph), dtype)
+        output = self.model.apply(
+            {"params": params},
+            seen,
+            graph,
+            train=True,
+            rngs={"dropout": rng},
+            method="each" if isinstance(self.model, FusionMembers) else None,
+        )
+        return cast_floats(output, jnp.float32)
+
+    def first_memory(self, num_examples: int) -> Any:
+        """What the objective remembers; see `Task.first_memory`."""
+        return self.objective.first_memory(self._networks, num_examples, self.model.num_moas)
+
+    @property
+    def _networks(self) -> tuple[str, ...]:
+        return tuple(expert for expert in NETWORKS if expert in self.model.experts)
 
     def views(
         self, params: Any, batch: Batch, graph: GraphArrays
@@ -88,7 +162,7 @@ class FusionTask(ModalityDropoutTask):
     @property
     def is_trained(self) -> bool:
         """Whether a network is among the experts."""
-        return bool(set(self.model.experts) & set(NETWORKS))
+        return bool(self._networks)
 
     def given_params(
         self,
@@ -107,6 +181,8 @@ class FusionTask(ModalityDropoutTask):
                 np.float32,
             )
         }
+        if self.model.moa_head == "prototypes" and "joint" in self.model.experts:
+            given[MOA_TARGETS] = targets_of_moas(train, self.model.num_genes)
         if "signature_kernel" in self.model.experts:
             given["signature_kernel"] = fit_signature_kernel(
                 train,
@@ -127,6 +203,24 @@ class FusionTask(ModalityDropoutTask):
                 seed=config.seed,
             )
         return given
+
+
+def reads_targets(config: ml_collections.ConfigDict) -> bool:
+    """Whether the known targets must be found among the graph's genes."""
+    if "joint" not in config.model.experts:
+        return False
+    return config.training.loss.target_weight > 0 or config.model.moa_head == "prototypes"
+
+
+def _logits(output: TrainingOutput, expert: str) -> Float[Array, "*member batch moa"]:
+    """What an expert says; with a leading axis of members where there are several."""
+    if isinstance(output, FusionOutput):
+        return output.experts[expert]
+    return jnp.stack([member.experts[expert] for member in output])
+
+
+def _members(output: TrainingOutput) -> tuple[FusionOutput, ...]:
+    return (output,) if isinstance(output, FusionOutput) else output
 
 
 def make_graph_arrays(config: ml_collections.ConfigDict, graph: KnowledgeGraph) -> GraphArrays:
@@ -151,7 +245,8 @@ def make_fusion_task(
 
     Raises:
       InputError: the configuration names an expert that does not exist, none, or one twice, or a
-        kind of encoder or fusion that does not exist.
+        kind of encoder or fusion that does not exist; or its training cannot be done; see
+        `make_objective` and `refuse_unknown_precision`.
     """
     settings = config.model.to_dict()
     experts = tuple(settings.pop("experts"))
@@ -164,8 +259,20 @@ def make_fusion_task(
             raise InputError(
                 f"model.{name} is {settings[name]!r}, expected one of {', '.join(kinds)}."
             )
-    model = FusionModel(
+    training = ml_collections.FrozenConfigDict(config.training)
+    if training.loss.target_weight and "joint" not in experts:
+        raise InputError(
+            f"training.loss.target_weight is {training.loss.target_weight}, expected 0 without "
+            "the expert joint, which finds targets."
+        )
+    refuse_unknown_precision(training.precision)
+    objective = make_objective(training, len(features.moas))
+    if objective.num_members > 1:
+        settings["num_members"] = objective.num_members
+    model = (FusionModel if objective.num_members == 1 else FusionMembers)(
         num_moas=len(features.moas),
+        moa_names=features.moas,
+        target_head=training.loss.target_weight > 0,
         num_genes=graph_size[0],
         num_terms=graph_size[1],
         num_cell_lines=len(features.cell_lines),
@@ -173,10 +280,15 @@ def make_fusion_task(
         experts=experts,
         **settings,
     )
-    training = config.training
     return FusionTask(
         model=model,
         drop_expression=training.drop_expression,
         drop_structure=training.drop_structure,
-        **training.loss,
+        joint_weight=training.loss.joint_weight,
+        expression_weight=training.loss.expression_weight,
+        structure_weight=training.loss.structure_weight,
+        objective=objective,
+        precision=training.precision,
+        temperature=training.loss.temperature,
+        target_weight=training.loss.target_weight,
     )

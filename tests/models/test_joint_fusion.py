@@ -3,12 +3,13 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from moa_jax.models.fused_networks import KINDS
 from tests.models.random_params import drawn
-from tests.synthetic import batch_of, make_graph, make_model, replace
+from tests.synthetic import NUM_GENES, NUM_MOAS, batch_of, make_graph, make_model, replace
 
 MODELS = {
     **{
@@ -21,6 +22,8 @@ MODELS = {
         **dict.fromkeys(("knowledge_layers", "molecule_layers", "expression_blocks"), 1),
         "experts": ("signature", "joint"),
         "joint_fusion": "gated",
+        "moa_head": "prototypes",
+        "target_head": True,
         "knowledge_layer": "gat",
         "expression_encoder": "tokens",
         "molecule_layer": "gat",
@@ -44,6 +47,7 @@ def compiled(name):
     """Parameters and compiled answer of a model."""
     model = make_model(**MODELS[name])
     params = drawn(model, batch_of(), make_graph(), train=False)
+    params["moa_targets"] = jnp.eye(NUM_MOAS, NUM_GENES)
     apply = jax.jit(
         lambda params, batch, graph: model.apply({"params": params}, batch, graph, train=False)
     )
@@ -55,13 +59,18 @@ def run(name, batch, **changes):
     return apply({**params, **changes}, batch, make_graph())
 
 
+def says(state):
+    """What a masked modality must not reach."""
+    return state.fused, state.joined, state.target_logits
+
+
 def assert_same_bits(name, left, right, rows=slice(None)):
     left, right = run(name, left), run(name, right)
     np.testing.assert_array_equal(left.logits[rows], right.logits[rows])
     if name != "late":
         for ours, theirs in zip(
-            jax.tree.leaves((left.state.fused, left.state.joined)),
-            jax.tree.leaves((right.state.fused, right.state.joined)),
+            jax.tree.leaves(says(left.state)),
+            jax.tree.leaves(says(right.state)),
             strict=True,
         ):
             np.testing.assert_array_equal(ours, theirs)
