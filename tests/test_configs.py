@@ -87,7 +87,7 @@ def test_every_config_loads_and_names_its_command(path):
     load_config(str(path))
     text = ast.get_docstring(ast.parse(path.read_text()))
     assert f"--config={path.relative_to(ROOT)}" in text
-    assert re.search(r"python -m moa_jax\.\w+ ", text)
+    assert re.search(r"python -m (moa_jax|experiments)\.[\w.]+ ", text)
 
 
 @pytest.mark.parametrize("name", ["simulated", "lincs2020", "phase1_consensus", "phase2_consensus"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ml_collections
 
@@ -36,4 +37,66 @@ def block(
     config.test = ml_collections.ConfigDict(dict(test or {}))
     config.further_structures = further_structures
     config.test_data = test_data
+    return config
+
+
+def arm(
+    values: Mapping[str, Any] | None = None,
+    *,
+    view: str = "fusion",
+    training: str = "",
+    level: float = 0.0,
+    further_structures: bool = False,
+) -> ml_collections.ConfigDict:
+    """One arm of an ablation.
+
+    Args:
+      values: dotted key of the model's configuration -> its value in this arm.
+      view: of the model's answers, the one that is scored.
+      training: kind of `training_conditions.TrainingCondition`; empty for none.
+      level: its level.
+      further_structures: structures without signature are learned from too.
+    """
+    config = ml_collections.ConfigDict()
+    # A dot in a ConfigDict's key cannot be printed back, so these are pairs.
+    config.changes = tuple((values or {}).items())
+    config.view = view
+    config.training = training
+    config.level = level
+    config.further_structures = further_structures
+    return config
+
+
+def ablation(
+    question: str,
+    model: str,
+    arms: Mapping[str, ml_collections.ConfigDict],
+    *,
+    common: Mapping[str, Any] | None = None,
+) -> ml_collections.ConfigDict:
+    """The complete configuration of one question; see experiments/ablations.
+
+    Args:
+      question: what is asked.
+      model: file of the fusion model's configuration.
+      arms: name -> arm; the others are compared with the first.
+      common: dotted key of the model's configuration -> its value in all arms.
+    """
+    config = ml_collections.ConfigDict()
+    config.question = question
+    # Prepared folder; empty means the embedded simulated release, made on first use.
+    config.data = ""
+    # MoAs with fewer compounds are left out.
+    config.min_compounds = 5
+    config.model = model
+    config.common = tuple((common or {}).items())
+    config.arms = ml_collections.ConfigDict(arms)
+    config.split = ml_collections.ConfigDict()
+    config.split.rule = "compound"
+    config.split.num_folds = 5
+    # Every seed divides the data anew, and draws the networks' parameters.
+    config.split.seeds = (0, 1, 2)
+    # Share of the training compounds that chooses steps and scales.
+    config.split.validation_fraction = 0.2
+    config.statistics = ml_collections.ConfigDict({"num_resamples": 2000, "seed": 0})
     return config

@@ -1,0 +1,36 @@
+r"""Whether cell line, dose and time help the networks.
+
+    python -m experiments.ablations.run --config=configs/ablations/context.py \
+        --config.data=data/lincs2020 --workdir=runs/ablations/context
+
+What was found: experiments/ablations/README.md.
+"""
+
+import ml_collections
+
+from moa_jax.benchmark.blocks import ablation, arm
+
+# Small enough for three seeds on two cores.
+SMALL = {
+    "model.features": 32,
+    "model.hidden": 64,
+    "model.knowledge_features": 16,
+    "model.knowledge_layers": 1,
+    "model.atom_features": 32,
+    "model.molecule_layers": 2,
+    "training.num_steps": 100,
+}
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The complete configuration."""
+    return ablation(
+        "Does the context help the joint expert?",
+        "configs/gated_fusion.py",
+        {
+            "with context": arm(),
+            "without": arm({"model.use_context": False}),
+            "from the signature, too": arm({"model.expression_context": True}),
+        },
+        common=SMALL,
+    )

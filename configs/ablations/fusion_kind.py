@@ -1,0 +1,39 @@
+r"""How networks should be fused: by cross-attention, gates, early or late.
+
+    python -m experiments.ablations.run --config=configs/ablations/fusion_kind.py \
+        --config.data=data/lincs2020 --workdir=runs/ablations/fusion_kind
+
+What was found: experiments/ablations/README.md.
+"""
+
+import ml_collections
+
+from moa_jax.benchmark.blocks import ablation, arm
+
+# Small enough for three seeds on two cores.
+SMALL = {
+    "model.features": 32,
+    "model.hidden": 64,
+    "model.knowledge_features": 16,
+    "model.knowledge_layers": 1,
+    "model.atom_features": 32,
+    "model.molecule_layers": 2,
+    "training.num_steps": 100,
+}
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The complete configuration."""
+    with_joint = {"model.experts": ("signature", "molecule", "joint")}
+    return ablation(
+        "Does fusion by cross-attention beat late fusion?",
+        "configs/late_fusion.py",
+        {
+            "late": arm(),
+            **{
+                kind: arm(with_joint | {"model.joint_fusion": kind})
+                for kind in ("cross_attention", "gated", "early")
+            },
+        },
+        common=SMALL,
+    )

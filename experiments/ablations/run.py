@@ -1,0 +1,200 @@
+r"""Does a part of the model earn its place? One configuration asks one question.
+
+    python -m experiments.ablations.run --config=configs/ablations/targets.py \
+        --config.data=data/lincs2020 --workdir=runs/ablations/targets
+
+Every arm is trained on the same folds, and differs from the first in what its configuration says.
+Arms, folds and seeds that the workdir holds are not trained again.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_collections
+import numpy as np
+from jaxtyping import Float
+
+from moa_jax import command_line
+from moa_jax.baselines.fusion import Fusion
+from moa_jax.benchmark.cell_files import Answers, read_answers, write_answers
+from moa_jax.benchmark.material import Material
+from moa_jax.benchmark.plan import CLEAN_TRAINING, SplitKey
+from moa_jax.benchmark.training_conditions import TrainingCondition, alter
+from moa_jax.command_line import Option, load_config
+from moa_jax.evaluation.bootstrap import bootstrap_scores, interval, paired_difference
+from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.evaluation.tables import markdown_table
+from moa_jax.files import write_text
+from moa_jax.models.fusion import VIEWS
+from moa_jax.progress import say
+from moa_jax.schemas import InputError
+
+OPTIONS = (Option("workdir", "folder of the answers", required=True),)
+
+Probs = Float[np.ndarray, "seed compound moa"]
+METRICS = ("macro_auprc", "top1")
+
+
+def model_config(config: ml_collections.ConfigDict, arm: str) -> ml_collections.ConfigDict:
+    """The fusion configuration of an arm.
+
+    Raises:
+      InputError: the arm sets something that the model's configuration does not have.
+    """
+    model = load_config(config.model)
+    for key, value in (*config.common, *config.arms[arm].changes):
+        try:
+            model.update_from_flattened_dict({key: value})
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{arm!r} of the ablation sets {key}, which {config.model} does not have as such."
+            ) from error
+    return model
+
+
+def train_arms(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Material:
+    """Trains what the workdir does not hold yet."""
+    material = Material(config, workdir)
+    keys = [
+        SplitKey(config.split.rule, seed, fold)
+        for seed in config.split.seeds
+        for fold in range(config.split.num_folds)
+    ]
+    material.make_splits(keys)
+    for key in keys:
+        for arm in config.arms:
+            path = answers_path(workdir, arm, key)
+            if not path.exists():
+                start = time.monotonic()
+                write_answers(path, answer(config, arm, key, material, workdir / "model"))
+                say(f"seed {key.seed}, fold {key.fold}, {arm}: {time.monotonic() - start:.0f} s")
+    return material
+
+
+def answers_path(workdir: pathlib.Path, arm: str, key: SplitKey) -> pathlib.Path:
+    """Where the answers of an arm for one division are kept."""
+    return workdir / "answers" / key.name / f"fold{key.fold}" / f"{arm.replace(' ', '_')}.npz"
+
+
+def answer(
+    config: ml_collections.ConfigDict,
+    arm: str,
+    key: SplitKey,
+    material: Material,
+    folder: pathlib.Path,
+) -> Answers:
+    """Trains one arm on one division and answers its test part in every view."""
+    settings = config.arms[arm]
+    parts = material.parts(key, further_structures=settings.further_structures)
+    unlabelled = material.unlabelled(key) if settings.further_structures else None
+    condition = CLEAN_TRAINING
+    if settings.training:
+        condition = TrainingCondition(settings.training, settings.level)
+    train, validation, graph = alter(
+        condition, parts.train, parts.validation, material.dataset.graph, seed=key.seed
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    fusion = Fusion(model_config(config, arm), folder, unlabelled=unlabelled)
+    start = time.monotonic()
+    fitted = fusion.fit(train, validation, graph, seed=key.seed)
+    fit_s = time.monotonic() - start
+    views = {view: dataclasses.replace(fitted, view=view) for view in VIEWS}
+    answers = Answers(
+        test_ids=tuple(parts.test.table["sig_id"]),
+        probs={view: method.predict(parts.test) for view, method in views.items()},
+        validation_ids=tuple(validation.table["sig_id"]),
+        validation_probs=fitted.validation_probs,
+        report=fitted.report,
+        fit_s=fit_s,
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    return answers
+
+
+def pooled(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, material: Material
+) -> tuple[dict[str, Probs], Float[np.ndarray, "compound moa"]]:
+    """Out-of-fold probabilities of every arm, pooled per compound, and the labels."""
+    examples = material.examples
+    place = {name: row for row, name in enumerate(examples.table["sig_id"])}
+    probs, labels = {}, np.zeros(0)
+    for arm, settings in config.arms.items():
+        of_seeds = []
+        for seed in config.split.seeds:
+            of_seed = np.zeros(examples.labels.shape)
+            for fold in range(config.split.num_folds):
+                key = SplitKey(config.split.rule, seed, fold)
+                answers = read_answers(answers_path(workdir, arm, key))
+                rows = [place[name] for name in answers.test_ids]
+                of_seed[rows] = answers.probs[settings.view]
+            values, labels, _ = pool_by_compound(of_seed, examples.labels, examples.groups)
+            of_seeds.append(values)
+        probs[arm] = np.stack(of_seeds)
+    return probs, labels
+
+
+def rows_of(
+    config: ml_collections.ConfigDict,
+    probs: Mapping[str, Probs],
+    labels: Float[np.ndarray, "compound moa"],
+) -> list[dict[str, Any]]:
+    """One row per arm: its metrics, and their differences from the first arm."""
+    scores = bootstrap_scores(
+        probs, labels, num_resamples=config.statistics.num_resamples, seed=config.statistics.seed
+    )
+    first = next(iter(config.arms))
+    rows = []
+    for arm in config.arms:
+        row: dict[str, Any] = {"arm": arm}
+        for metric in METRICS:
+            own = scores[arm]
+            low, high = interval(own.samples[metric])
+            row[metric] = f"{own.estimate[metric]:.3f} [{low:.3f}, {high:.3f}]"
+            if arm == first:
+                row[f"{metric} - first"] = "reference"
+                continue
+            difference = paired_difference(own, scores[first], metric)
+            row[f"{metric} - first"] = (
+                f"{difference.estimate:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
+            )
+        rows.append(row)
+    return rows
+
+
+def run_ablation(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
+    """Trains, scores and writes the table of a question; returns it."""
+    material = train_arms(config, workdir)
+    probs, labels = pooled(config, workdir, material)
+    release = material.dataset.manifest["release"]
+    table = markdown_table(rows_of(config, probs, labels))
+    seeds = ", ".join(str(seed) for seed in config.split.seeds)
+    text = (
+        f"{config.question} ({release}; {config.split.rule} split, {config.split.num_folds} folds, "
+        f"seeds {seeds}; {len(labels)} compounds)\n\n{table}\n"
+    )
+    write_text(workdir / "table.md", text)
+    return text
+
+
+def main(config: ml_collections.ConfigDict, workdir: str) -> None:
+    """Answers and prints.
+
+    Raises:
+      InputError: something the user gave cannot be used.
+    """
+    print(run_ablation(config, pathlib.Path(workdir)))
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs the program; returns its exit status."""
+    return command_line.run(main, description=__doc__, options=OPTIONS, argv=argv)
+
+
+if __name__ == "__main__":
+    sys.exit(run())
