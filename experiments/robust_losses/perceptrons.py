@@ -1,8 +1,8 @@
 """One perceptron on expression, trained with whatever loss, in one compiled program.
 
-`moa_jax.training.fit.Run` gives a loss nothing but a batch. Early-learning regularisation needs
-what was said of an example before, and co-teaching the number of the step, so the steps are
-written out here; optimiser, average of the parameters and order of the batches are those of `Run`.
+Some hundred small networks are trained here, so all steps of one are a single program and nothing
+is saved on the way, unlike in `moa_jax.training.fit.Run`; optimiser, average of the parameters and
+order of the batches are those of `Run`.
 """
 
 from __future__ import annotations

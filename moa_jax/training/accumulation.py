@@ -76,7 +76,8 @@ def micro_batches_of(batch: Batch, count: int) -> Batch:
     num_devices = batch.molecules.atom_mask.shape[0] // count
 
     def divide(leaf: Array) -> Array:
-        runs = leaf.reshape(num_devices, count, -1, *leaf.shape[1:])
-        return jnp.swapaxes(runs, 0, 1).reshape(count, -1, *leaf.shape[1:])
+        rows = leaf.shape[0] // (num_devices * count)
+        runs = leaf.reshape(num_devices, count, rows, *leaf.shape[1:])
+        return jnp.swapaxes(runs, 0, 1).reshape(count, num_devices * rows, *leaf.shape[1:])
 
     return jax.tree.map(divide, batch)

@@ -1,0 +1,380 @@
+"""How the fusion model's networks can be trained: each way of it, from its configuration."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+from scipy.special import expit, log_softmax
+
+from moa_jax.data.graph_arrays import graph_arrays
+from moa_jax.models.fusion_members import FusionMembers
+from moa_jax.schemas import InputError
+from moa_jax.training.early_learning import EarlyLearning
+from moa_jax.training.fit import Run
+from moa_jax.training.fusion_objectives import (
+    CoTeachingObjective,
+    EarlyLearningObjective,
+    PlainObjective,
+    Said,
+    make_objective,
+)
+from moa_jax.training.fusion_task import make_fusion_task
+from moa_jax.training.losses import label_distribution_cross_entropy
+from moa_jax.training.metric_writer import read_metrics
+from moa_jax.training.robust_losses import ROBUST_LOSSES
+from moa_jax.training.sigmoid_losses import BinaryCrossEntropy, WeightedPositives
+from tests.synthetic import batch_of, make_knowledge_graph, make_raw_examples, tiny_config
+
+GRAPH = make_knowledge_graph()
+ARRAYS = graph_arrays(GRAPH, restart=0.5, num_steps=2)
+# Compiles fastest of the networks.
+MOLECULE = {"experts": ("molecule",)}
+# So that a step is a function of parameters and batch alone.
+STILL = {"gene_dropout": 0.0, "bit_dropout": 0.0, "dropout": 0.0, "cell_line_dropout": 0.0}
+
+
+def make_run(workdir, *, training=None, model=MOLECULE, **overrides):
+    config = tiny_config(training=training or {}, model=model, **overrides)
+    return Run(
+        config,
+        make_raw_examples(),
+        make_raw_examples(12, seed=1),
+        make_task=make_fusion_task,
+        genes=GRAPH.genes.iloc[: GRAPH.num_landmarks],
+        graph=ARRAYS,
+        graph_size=(GRAPH.num_genes, GRAPH.num_terms),
+        workdir=workdir,
+    )
+
+
+def training_config(**overrides):
+    config = tiny_config(training=overrides).training
+    return ml_collections.FrozenConfigDict(config)
+
+
+def assert_equal_trees(left, right):
+    jax.tree.map(np.testing.assert_array_equal, left, right)
+
+
+def assert_close_trees(left, right, tolerance):
+    jax.tree.map(
+        lambda one, other: np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance),
+        left,
+        right,
+    )
+
+
+@pytest.mark.parametrize("name", [*ROBUST_LOSSES, "early_learning", "label_distribution"])
+def test_every_loss_can_be_chosen_by_its_name(name):
+    objective = make_objective(training_config(loss={"name": name}), 3)
+    if name == "label_distribution":
+        assert objective == PlainObjective(label_distribution_cross_entropy, None)
+    elif name == "early_learning":
+        base = WeightedPositives(BinaryCrossEntropy(), 5.0)
+        assert objective == EarlyLearningObjective(EarlyLearning(base, 1.0, 0.7))
+    else:
+        assert isinstance(objective.example_loss.loss, ROBUST_LOSSES[name])
+    assert hash(objective) == hash(make_objective(training_config(loss={"name": name}), 3))
+
+
+def test_settings_of_the_chosen_loss_are_used():
+    settings = {"name": "focal", "positive_weight": 1.0, "focal": {"gamma": 0.0}}
+    focal = make_objective(training_config(loss=settings), 3)
+    logits, labels = jnp.array([[2.0, -1.0, 0.5]]), jnp.array([[1.0, 0.0, 0.0]])
+    probs = expit(np.array([2.0, -1.0, 0.5]))
+    expected = -np.log(probs[0]) - np.log(1 - probs[1:]).sum()
+    found = focal.example_loss(logits, labels, jnp.ones((1, 3), bool))
+    np.testing.assert_allclose(found, [expected], rtol=1e-5)
+    mixed = make_objective(
+        training_config(
+            loss={"name": "transition_correction", "transition_correction": {"rate": 0.4}}
+        ),
+        3,
+    )
+    expected = [[0.6, 0.2, 0.2], [0.2, 0.6, 0.2], [0.2, 0.2, 0.6]]
+    np.testing.assert_allclose(mixed.example_loss.loss.transition, expected)
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        (
+            {"loss": {"name": "hinge"}},
+            "loss.name is 'hinge', expected one of label_distribution, binary_cross_entropy, "
+            "focal, .*transition_correction, early_learning",
+        ),
+        ({"loss": {"name": "focal", "focal": {"gamma": -1.0}}}, "focal has gamma=-1.0"),
+        ({"precision": "half"}, "precision is 'half', expected one of float32, bfloat16"),
+        ({"micro_batches": 3}, "micro_batches is 3, which does not divide the 8 examples"),
+        ({"curriculum": {"first_share": 1.5}}, "curriculum.first_share is 1.5, expected a number"),
+        (
+            {"co_teaching": {"enabled": True}, "curriculum": {"first_share": 0.5}},
+            "co_teaching.enabled and curriculum.first_share below 1, of which only one",
+        ),
+    ],
+)
+def test_training_that_cannot_be_is_refused_in_one_sentence(tmp_path, training, message):
+    with pytest.raises(InputError, match=message) as refusal:
+        make_run(tmp_path, training=training)
+    assert str(refusal.value).count(". ") == 0
+
+
+def said_by_hand():
+    """Two experts; the second has nothing to say of the last of three examples."""
+    logits = {
+        "signature": jnp.array([[2.0, 0.0], [0.0, 1.0], [0.0, 0.0]]),
+        "molecule": jnp.array([[0.0, 3.0], [1.0, 0.0], [9.0, 9.0]]),
+    }
+    heard = {
+        "signature": jnp.array([True, True, True]),
+        "molecule": jnp.array([True, True, False]),
+    }
+    return Said(logits, heard, {"signature": 1.0, "molecule": 0.5})
+
+
+def test_examples_are_ranked_by_the_mean_over_those_who_are_heard():
+    losses = {"signature": jnp.array([1.0, 2.0, 4.0]), "molecule": jnp.array([4.0, 8.0, 99.0])}
+    mean = said_by_hand().mean_loss(losses)
+    np.testing.assert_allclose(mean, [(1 + 2) / 1.5, (2 + 4) / 1.5, 4.0], rtol=1e-6)
+    together = said_by_hand().weighted_sum(said_by_hand().logits, axes=1)
+    np.testing.assert_allclose(together, [[2.0, 1.5], [0.5, 1.0], [0.0, 0.0]])
+
+
+def labelled_batch():
+    """Labels of the three examples."""
+    return dataclasses.replace(
+        jax.tree.map(jnp.asarray, batch_of(3)),
+        labels=jnp.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]),
+        label_mask=jnp.ones((3, 2), bool),
+        weight=jnp.array([1.0, 2.0, 1.0]),
+    )
+
+
+def test_easy_examples_come_first_and_count_as_all():
+    config = training_config(
+        num_steps=20, curriculum={"first_share": 0.34, "gradual_fraction": 0.5}
+    )
+    objective = make_objective(config, 2)
+    first, (parts, _) = objective.totals(said_by_hand(), labelled_batch(), jnp.asarray(0), {})
+    # Mean losses: example 0 (.127 + .5 * 3.049) / 1.5, 1 (1.313 + .5 * .313) / 1.5, 2 log 2.
+    np.testing.assert_allclose(parts["signature"], 4 * np.log(2), rtol=1e-5)
+    assert float(parts["molecule"]) == 0.0
+    last, (parts, _) = objective.totals(said_by_hand(), labelled_batch(), jnp.asarray(10), {})
+    logits = np.array(said_by_hand().logits["molecule"])
+    costs = -log_softmax(logits, axis=1)[[0, 1], [0, 0]]
+    np.testing.assert_allclose(parts["molecule"], costs[0] + 2 * costs[1], rtol=1e-5)
+    assert not np.isclose(first, last)
+
+
+def test_early_learning_remembers_the_last_of_a_row_and_no_padding():
+    early = EarlyLearning(BinaryCrossEntropy(), 1.0, 0.5)
+    memory = jnp.full((4, 1), 0.5)
+    after = early.remembered(
+        memory,
+        jnp.array([2, 0, 2, 0]),
+        jnp.array([[0.1], [0.2], [0.3], [0.4]]),
+        jnp.array([True, True, True, False]),
+    )
+    np.testing.assert_allclose(after, [[0.2], [0.5], [0.3], [0.5]], rtol=1e-6)
+
+
+EARLY = {"loss": {"name": "early_learning"}}
+
+
+@pytest.fixture(scope="module")
+def early_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("early")
+    run = make_run(folder, training=EARLY)
+    return folder, run, run.train()
+
+
+def test_early_learning_keeps_its_memory_over_a_restart(tmp_path, early_run):
+    folder, _, whole = early_run
+    make_run(tmp_path, training=EARLY).train(num_steps=3)
+    again = make_run(tmp_path, training=EARLY)
+    session = again.open()
+    assert session.done == 3
+    # Up to the second update the networks say 1/2.
+    assert (np.array(session.state.memory["molecule"]) != 0.5).any(axis=1).sum() == 8
+    session.go_on_to(6)
+    assert_equal_trees(session.close().params, whole.params)
+    assert read_metrics(tmp_path / "metrics.jsonl") == read_metrics(folder / "metrics.jsonl")
+
+
+def test_the_memory_is_that_of_the_rows_that_a_step_saw(early_run):
+    """One step by hand: targets .7 * .5 + .3 p for the rows of the batch, .5 for the others."""
+    _, run, _ = early_run
+    state, batch = run.initial_state(), run.batch(0)
+    rng = jax.random.fold_in(state.rng, 0)
+    params = {**state.params, **state.given}
+    logits = run.task.heard_in_training(params, batch, run.graph, rng).experts["molecule"]
+    expected = np.full((24, 3), 0.5)
+    rows = np.array(batch.row)
+    expected[rows] = 0.7 * 0.5 + 0.3 * expit(np.array(logits))
+    after, _ = run.train_step(state, batch, run.graph)
+    np.testing.assert_allclose(after.memory["molecule"], expected, rtol=1e-5)
+    np.testing.assert_array_equal(run.train_examples.labels[rows], batch.labels)
+
+
+CO_TEACHING = {"co_teaching": {"enabled": True, "forget_rate": 0.5, "gradual_fraction": 1.0}}
+
+
+def test_co_teaching_forgets_more_and_more_within_a_run(tmp_path):
+    run = make_run(tmp_path, training=CO_TEACHING, model={**MOLECULE, **STILL})
+    assert isinstance(run.task.objective, CoTeachingObjective)
+    assert isinstance(run.task.model, FusionMembers)
+    state, batch = run.initial_state(), run.batch(0)
+    params = {**state.params, **state.given}
+    said = run.task.heard_in_training(params, batch, run.graph, jax.random.key(0))
+    logits = np.array([twin.experts["molecule"] for twin in said])
+    assert logits.shape == (2, 8, 3)
+    labels, heard = np.array(batch.labels), np.array(batch.structure_mask)
+    assert heard.all()
+    costs = -(labels * log_softmax(logits, axis=-1)).sum(axis=-1)
+    weight = np.array(batch.weight)
+    for step, num_kept in ((0, 8), (3, 6), (6, 4), (60, 4)):
+        given = np.argsort(costs, axis=1)[::-1, :num_kept]
+        expected = sum(
+            (costs[twin, rows] * weight[rows]).sum() / weight[rows].sum() * weight.sum()
+            for twin, rows in enumerate(given)
+        )
+        total, _ = run.task.loss(
+            params, batch, run.graph, jax.random.key(0), jnp.asarray(step, jnp.int32)
+        )
+        np.testing.assert_allclose(total, expected, rtol=1e-5)
+        # The step of a run is the one of its state.
+        placed = jax.tree.map(jnp.copy, state).replace(step=jnp.asarray(step, jnp.int32))
+        _, metrics = run.train_step(placed, batch, run.graph)
+        np.testing.assert_allclose(metrics["loss"] * weight.sum(), expected, rtol=1e-5)
+
+
+def test_twins_answer_by_their_mean_and_share_the_kernels(tmp_path):
+    model = {"experts": ("molecule", "signature_kernel")}
+    run = make_run(tmp_path, training=CO_TEACHING, model=model)
+    predictor = run.train()
+    own = {"expert_scales", "signature_kernel"}
+    assert set(predictor.params) == {"member_0", "member_1", *own}
+    alone = make_run(tmp_path / "alone", model=model).task.model
+    batch = run.batch(0)
+    shared = {name: predictor.params[name] for name in own}
+    logits = [
+        alone.apply(
+            {"params": {**predictor.params[f"member_{twin}"], **shared}},
+            batch,
+            run.graph,
+            train=False,
+        ).logits
+        for twin in range(2)
+    ]
+    assert not np.allclose(*logits, atol=1e-3)
+    probs = jax.nn.softmax((logits[0] + logits[1]) / 2, axis=-1)
+    views = run.task.views(predictor.params, batch, run.graph)
+    np.testing.assert_allclose(views["fusion"], probs, rtol=1e-4, atol=1e-6)
+
+
+def test_micro_batches_give_the_step_of_the_whole_batch(tmp_path):
+    model = {"experts": ("molecule",), **STILL}
+    still = {"drop_expression": 0.0, "drop_structure": 0.0, "optimiser": {"clip_norm": 1e9}}
+    found = []
+    for devices, pieces in ((1, 1), (1, 4), (2, 2)):
+        run = make_run(
+            tmp_path,
+            training={**still, "micro_batches": pieces},
+            model=model,
+            num_devices=devices,
+        )
+        state, batch = run.initial_state(), run.batch(0)
+
+        # First moments of Adam after one step are a tenth of the gradients.
+        after, metrics = run.train_step(state, batch, run.graph)
+        moments = after.opt_state[1][0].mu
+        found.append(jax.device_get((moments, metrics["loss"], metrics["grad_norm"])))
+    assert float(found[0][2]) > 0.01
+    for other in found[1:]:
+        assert_close_trees(found[0], other, 1e-6)
+
+
+def test_the_batch_is_the_same_in_pieces(tmp_path):
+    whole = make_run(tmp_path, training={"micro_batches": 1}).host_batch(5)
+    pieces = make_run(tmp_path, training={"micro_batches": 2}).host_batch(5)
+    for field in dataclasses.fields(whole):
+        if field.name != "molecules":
+            np.testing.assert_array_equal(getattr(whole, field.name), getattr(pieces, field.name))
+
+
+def test_the_mean_of_the_parameters_from_a_step_on_predicts(tmp_path):
+    run = make_run(tmp_path, training={"swa_start": 3})
+    state, seen = run.initial_state(), []
+    for step in range(6):
+        state, _ = run.train_step(state, run.batch(step), run.graph)
+        seen.append(jax.device_get(state.params))
+        if step < 2:
+            assert_equal_trees(state.ema_params, state.params)
+    mean = jax.tree.map(lambda *leaves: np.mean(leaves, axis=0), *seen[2:])
+    assert_close_trees(state.ema_params, mean, 1e-6)
+    assert_equal_trees(run.train().params["molecule"], state.ema_params["molecule"])
+
+
+def test_low_precision_computes_low_and_keeps_parameters_and_losses_high(tmp_path):
+    model = {"experts": ("molecule",), **STILL}
+    runs = {
+        precision: make_run(tmp_path, training={"precision": precision}, model=model)
+        for precision in ("float32", "bfloat16")
+    }
+    low = runs["bfloat16"]
+    state, batch = low.initial_state(), low.batch(0)
+    lowered = low.train_step.lower(state, batch, low.graph).as_text()
+    products = [line for line in lowered.splitlines() if "dot_general" in line]
+    assert products
+    assert all("bf16" in line for line in products)
+    after, metrics = {}, {}
+    for precision, run in runs.items():
+        after[precision] = run.initial_state()
+        # The first two answer 1/3.
+        for step in range(4):
+            after[precision], metrics[precision] = run.train_step(
+                after[precision], run.batch(step), run.graph
+            )
+    floats = [
+        leaf
+        for leaf in jax.tree.leaves((after["bfloat16"].params, after["bfloat16"].opt_state))
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+    ]
+    assert {leaf.dtype for leaf in floats} == {jnp.dtype("float32")}
+    exact, rounded = (float(metrics[precision]["loss"]) for precision in runs)
+    # bfloat16 has 8 bits; the two are alike and not the same.
+    assert rounded == pytest.approx(exact, rel=0.02)
+    assert rounded != exact
+    grad_norms = [float(metrics[precision]["grad_norm"]) for precision in runs]
+    assert grad_norms[0] == pytest.approx(grad_norms[1], rel=0.05)
+
+
+def test_the_host_waits_for_values_only_when_they_are_logged(tmp_path, monkeypatch):
+    run = make_run(tmp_path, training={"log_every": 3, "eval_every": 6})
+    session, fetched, by_step = run.open(), [], []
+    for name in ("__array__", "__float__", "__int__", "__bool__"):
+        original = getattr(type(jnp.zeros(())), name)
+
+        def counted(array, *args, original=original, **kwargs):
+            fetched.append(array.shape)
+            return original(array, *args, **kwargs)
+
+        monkeypatch.setattr(type(jnp.zeros(())), name, counted)
+    step = run.train_step
+
+    def watched(state, batch, graph):
+        by_step.append(len(fetched))
+        return step(state, batch, graph)
+
+    run.train_step = watched
+    session.go_on_to(5)
+    count = by_step[3]
+    assert count > 0
+    assert by_step == [0, 0, 0, count, count]
+    # The values of the metrics, and the learning rate beside them.
+    assert len(fetched) == count == 6
+    session.writer.close()
+    session.checkpoints.close()
