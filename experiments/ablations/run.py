@@ -9,6 +9,7 @@ Arms, folds and seeds that the workdir holds are not trained again.
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import shutil
 import sys
