@@ -66,14 +66,14 @@ def test_edges_get_gradient_times_weight():
     batch = make_batch(examples, np.arange(6), 6, num_shards=1)
 
     @jax.jit
-    def logits(weight):
+    def logits(weight, batch):
         edges = dataclasses.replace(predictor.graph.interacts, weight=weight)
         graph = dataclasses.replace(predictor.graph, interacts=edges)
         return question.answers(predictor.params, batch, graph)
 
     step = np.zeros(len(weight), np.float32)
     step[2] = 0.01
-    expected = (logits(weight + step) - logits(weight - step)) / 0.02 * weight[2]
+    expected = (logits(weight + step, batch) - logits(weight - step, batch)) / 0.02 * weight[2]
     np.testing.assert_allclose(found["interacts"][..., 2], expected, rtol=0.05, atol=5e-3)
 
 
