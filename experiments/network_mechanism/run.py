@@ -24,12 +24,12 @@ import numpy as np
 from jaxtyping import Float
 
 from configs import fusion
+from configs.data import simulated_network
 from moa_jax.baselines.registry import make_method, trains_in_folder
-from moa_jax.data.embedded import simulated_config
+from moa_jax.data.embedded import ensure_release
 from moa_jax.data.examples import Examples, build_examples
 from moa_jax.data.preparation import prepare
 from moa_jax.data.prepared import PreparedDataset, read_prepared
-from moa_jax.data.simulated import SimulationSettings, write_simulated_release
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import split_rows
 from moa_jax.evaluation.bootstrap import BootstrapScores, bootstrap_scores, interval
@@ -40,7 +40,8 @@ from moa_jax.progress import say
 from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.recipe import fit_fusion
 
-NUM_FOLDS = 3
+# Folds of simulated and of real compounds.
+SIMULATED_FOLDS, REAL_FOLDS = 3, 5
 PLAIN = (
     "cosine_knn",
     "expression_logistic",
@@ -138,12 +139,14 @@ class Fold:
             return fit.predictor.predict(self.parts[part])["fusion"]
 
 
-def make_folds(dataset: PreparedDataset, examples: Examples, seed: int) -> list[Fold]:
+def make_folds(
+    dataset: PreparedDataset, examples: Examples, num_folds: int, seed: int
+) -> list[Fold]:
     """The folds of the compound split and the graphs of a seed."""
     graphs = {name: make(dataset.graph, seed) for name, make in GRAPHS.items()}
     folds = []
-    for number in range(NUM_FOLDS):
-        split = make_split("compound", examples, fold=number, num_folds=NUM_FOLDS, seed=seed)
+    for number in range(num_folds):
+        split = make_split("compound", examples, fold=number, num_folds=num_folds, seed=seed)
         rows = split_rows(split, examples)
         folds.append(Fold({part: examples.take(some) for part, some in rows.items()}, graphs, seed))
     return folds
@@ -165,10 +168,11 @@ def pooled_scores(
 
 def make_release(seed: int) -> PreparedDataset:
     """A simulated release whose mechanisms run through the network, prepared."""
-    config = simulated_config()
+    config = simulated_network.get_config()
+    config.simulation.seed = seed
     with tempfile.TemporaryDirectory() as folder:
         config.raw_dir = str(pathlib.Path(folder) / "release")
-        write_simulated_release(config.raw_dir, SimulationSettings.network(seed=seed))
+        ensure_release(config)
         return prepare(config)
 
 
@@ -178,7 +182,7 @@ def simulated_scores(
     """Scores on the test compounds of one release."""
     dataset = make_release(seed)
     examples = build_examples(dataset)
-    folds = make_folds(dataset, examples, seed)
+    folds = make_folds(dataset, examples, SIMULATED_FOLDS, seed)
     answers = {name: [fold.answers_of_plain(name) for fold in folds] for name in methods}
     for method in kernel_methods:
         answers[method.name] = [fold.answers_of_kernels(method, "test") for fold in folds]
@@ -187,7 +191,7 @@ def simulated_scores(
 
 def real_scores(dataset: PreparedDataset, seed: int) -> dict[str, BootstrapScores]:
     """Scores of kernel experts on the validation compounds of all folds."""
-    folds = make_folds(dataset, build_examples(dataset), seed)
+    folds = make_folds(dataset, build_examples(dataset), REAL_FOLDS, seed)
     answers = {
         method.name: [fold.answers_of_kernels(method, "validation") for fold in folds]
         for method in KERNEL_METHODS
