@@ -9,7 +9,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from moa_jax.schemas import InputError
@@ -48,6 +48,25 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         ) from error
     finally:
         shutil.rmtree(holder, ignore_errors=True)
+
+
+def check_output_folder(folder: pathlib.Path, names: Collection[str], kind: str) -> None:
+    """Refuses a place where writing a folder anew would delete what somebody else put there.
+
+    Args:
+      folder: where a folder shall be written.
+      names: what lies in such a folder.
+      kind: what is written there, such as "prediction".
+
+    Raises:
+      InputError: the folder holds something else, or is a file.
+    """
+    if folder.is_dir():
+        others = sorted({path.name for path in folder.iterdir()} - set(names))
+        if others:
+            raise InputError(f"{folder} holds {others[0]}, which is no {kind}; name another --out.")
+    elif folder.exists():
+        raise InputError(f"{folder} is a file; --out must name a folder.")
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

@@ -17,13 +17,11 @@ is a compound of its own. Structures, doses, times, cell lines and genes may be 
 from __future__ import annotations
 
 import collections
-import hashlib
 import pathlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
@@ -34,10 +32,10 @@ from moa_jax.data.examples import Examples
 from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.tables import CSV_FLOAT_FORMAT
-from moa_jax.files import atomic_path, sha256_of, write_json
+from moa_jax.files import atomic_path, check_output_folder, sha256_of, write_json
 from moa_jax.progress import say
 from moa_jax.schemas import InputError
-from moa_jax.training.run_folder import FinishedRun, open_run
+from moa_jax.training.run_folder import open_run, run_identity
 
 SIGNATURE_FILE = "signature_predictions.csv"
 COMPOUND_FILE = "compound_predictions.csv"
@@ -65,7 +63,7 @@ def main(workdir: str, signatures: str, siginfo: str, compoundinfo: str, out: st
       InputError: the run, a file or the output folder cannot be used.
     """
     folder = pathlib.Path(out)
-    _check_out(folder)
+    check_output_folder(folder, (SIGNATURE_FILE, COMPOUND_FILE, MANIFEST_FILE), "prediction")
     model = open_run(pathlib.Path(workdir))
     files = SignatureFiles(
         signatures=pathlib.Path(signatures),
@@ -78,7 +76,7 @@ def main(workdir: str, signatures: str, siginfo: str, compoundinfo: str, out: st
     _check_answers(new.examples, probs)
     manifest = {
         "moa_jax": moa_jax.__version__,
-        "run": _identity(pathlib.Path(workdir), model),
+        "run": run_identity(pathlib.Path(workdir), model),
         "inputs": {
             name: {"file": path.name, "sha256": sha256_of(path)}
             for name, path in vars(files).items()
@@ -122,19 +120,6 @@ def _write_csv(path: pathlib.Path, table: pd.DataFrame) -> None:
     table.to_csv(path, index=False, float_format=CSV_FLOAT_FORMAT, lineterminator="\n")
 
 
-def _check_out(folder: pathlib.Path) -> None:
-    """Refuses a place where writing would delete what is not a prediction."""
-    if folder.is_dir():
-        ours = (SIGNATURE_FILE, COMPOUND_FILE, MANIFEST_FILE)
-        others = sorted({path.name for path in folder.iterdir()} - set(ours))
-        if others:
-            raise InputError(
-                f"{folder} holds {others[0]}, which is no prediction; name another --out."
-            )
-    elif folder.exists():
-        raise InputError(f"{folder} is a file; --out must name a folder.")
-
-
 def _check_answers(examples: Examples, probs: Float[np.ndarray, "example moa"]) -> None:
     """Refuses values so large that the model's arithmetic overflows."""
     wrong = np.flatnonzero(~np.isfinite(probs).all(axis=1))
@@ -144,19 +129,6 @@ def _check_answers(examples: Examples, probs: Float[np.ndarray, "example moa"]) 
             f"{examples.table['sig_id'].iloc[wrong[0]]}, one of {len(wrong)}; its values reach "
             f"{np.abs(examples.expression[wrong[0]]).max():.3g} where z-scores are expected."
         )
-
-
-def _identity(workdir: pathlib.Path, model: FinishedRun) -> dict[str, Any]:
-    """What tells this model from every other."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(jax.device_get(model.predictor.params)):
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return {
-        "release": model.manifest.get("release"),
-        "num_moas": len(model.predictor.features.moas),
-        "config_sha256": sha256_of(workdir / "config.json"),
-        "params_sha256": digest.hexdigest(),
-    }
 
 
 def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:

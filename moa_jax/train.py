@@ -28,6 +28,7 @@ from moa_jax.data.unlabelled import unlabelled_part
 from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
+from moa_jax.training.kept_answers import write_held_out, write_validation_answers
 from moa_jax.training.metric_writer import METRICS_FILE, read_metrics
 from moa_jax.training.plots import plot_curves, plot_per_moa
 from moa_jax.training.recipe import SELECTION
@@ -99,6 +100,11 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     for method in methods:
         fitted = method.fit(parts["train"], parts["validation"], dataset.graph, seed=config.seed)
         probs[method.name] = fitted.predict(parts["test"])
+    if is_first_process():
+        write_held_out(workdir, parts["test"])
+        if parts["validation"].num_examples:
+            answers = fusion.fits[workdir].validation_probs
+            write_validation_answers(workdir, parts["validation"], answers)
     return pool_results(probs, parts["test"], dataset.manifest["release"])
 
 

@@ -24,6 +24,9 @@ _COLUMN_TYPES = {
     "senders": pa.int32(),
     "receivers": pa.int32(),
     "weight": pa.float32(),
+    "strength": pa.float64(),
+    "probs": pa.list_(pa.float64()),
+    "expression": pa.list_(pa.float32()),
 }
 
 

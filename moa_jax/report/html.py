@@ -20,8 +20,28 @@ from markupsafe import Markup
 from moa_jax.files import atomic_path
 from moa_jax.report.charts import Drawing, draw
 from moa_jax.report.colours import PAGE_COLOURS, theme_rules
-from moa_jax.report.parts import HeatMap, Illustration, LineChart, Note, Page, Part, Table, Text
+from moa_jax.report.parts import (
+    HeatMap,
+    Illustration,
+    LineChart,
+    Links,
+    Note,
+    Page,
+    Part,
+    Table,
+    Text,
+    Verdicts,
+)
 from moa_jax.report.tables import RowsView, heat_map_view, table_view
+
+# Parts that their template shows without preparation.
+_AS_IT_IS = {
+    Illustration: "illustration.html",
+    Text: "text.html",
+    Note: "text.html",
+    Verdicts: "verdicts.html",
+    Links: "links.html",
+}
 
 
 def write_page(path: str | os.PathLike[str], page: Page) -> None:
@@ -106,7 +126,9 @@ def _blocks(parts: Sequence[Part]) -> list[tuple[str, list]]:
     ]
 
 
-def _view(part: Part) -> tuple[str, RowsView | Drawing | Illustration | Text | Note]:
+def _view(
+    part: Part,
+) -> tuple[str, RowsView | Drawing | Illustration | Text | Note | Verdicts | Links]:
     match part:
         case Table():
             return "table.html", table_view(part)
@@ -114,7 +136,5 @@ def _view(part: Part) -> tuple[str, RowsView | Drawing | Illustration | Text | N
             return "table.html", heat_map_view(part)
         case LineChart():
             return "chart.html", draw(part)
-        case Illustration():
-            return "illustration.html", part
-        case Text() | Note():
-            return "text.html", part
+        case _:
+            return _AS_IT_IS[type(part)], part

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -30,8 +31,29 @@ class Estimate:
             raise ValueError(f"the interval [{self.low}, {self.high}] is upside down")
 
 
+# Names of files beside the page or in folders below it.
+_LOCAL_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """Text that leads to another file of the same folder.
+
+    Attributes:
+      text: what is shown.
+      file: path from the page's folder downwards, or `../index.html`.
+    """
+
+    text: str
+    file: str
+
+    def __post_init__(self) -> None:
+        if not _LOCAL_FILE.fullmatch(self.file.removeprefix("../")):
+            raise ValueError(f"a link leads to {self.file!r}, which is no file of the folder")
+
+
 # Numbers are right-aligned and sort by value, NaN last; a bool is shown as yes or no.
-Cell = str | Real | Estimate
+Cell = str | Real | Estimate | Link
 Numbers = Sequence[Real] | Num[np.ndarray, " point"]
 
 
@@ -196,7 +218,47 @@ class Note:
     kind: Literal["info", "warning"] = "info"
 
 
-Part = Table | HeatMap | LineChart | Illustration | Text | Note
+Light = Literal["green", "amber", "red", "grey"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """One check and how it ended.
+
+    Attributes:
+      light: `green` (passed), `amber` (with reservations), `red` (failed) or `grey` (not done).
+      check: what was asked.
+      word: the light in a word or two, so that nobody needs its colour.
+      text: what was found.
+    """
+
+    light: Light
+    check: str
+    word: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdicts:
+    """Checks as a list of traffic lights.
+
+    Attributes:
+      verdicts: one per check.
+      caption: one or two sentences above the list.
+    """
+
+    verdicts: Sequence[Verdict]
+    caption: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Links:
+    """Ways to other files, side by side."""
+
+    links: Sequence[Link]
+
+
+Part = Table | HeatMap | LineChart | Illustration | Text | Note | Verdicts | Links
 
 
 @dataclasses.dataclass(frozen=True)

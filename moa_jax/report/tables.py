@@ -20,7 +20,7 @@ from moa_jax.report.number_text import (
     sort_text,
     tidy,
 )
-from moa_jax.report.parts import Cell, Estimate, HeatMap, Table
+from moa_jax.report.parts import Cell, Estimate, HeatMap, Link, Table
 
 # A table of more rows than this has a box to filter them; a taller one scrolls under its head.
 ROWS_TO_FILTER = 8
@@ -50,6 +50,7 @@ class CellView:
     bar: Bar | None = None
     colour: str = ""
     title: str = ""
+    file: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +130,8 @@ def _sorted(rows: Sequence[Sequence[Cell]], column: int, ascending: bool) -> lis
 
 
 def _text(cell: Cell) -> str:
+    if isinstance(cell, Link):
+        return cell.text
     return ("yes" if cell else "no") if isinstance(cell, bool) else str(cell)
 
 
@@ -169,7 +172,7 @@ def _cell_view(cell: Cell, decimals: int, scale: tuple[float, float]) -> CellVie
         text = number_text(cell.value, decimals)
         return CellView(text, sort_text(cell.value), interval, _bar(cell, scale))
     if (value := _number(cell)) is None:
-        return CellView(_text(cell))
+        return CellView(_text(cell), file=cell.file if isinstance(cell, Link) else "")
     is_whole = isinstance(cell, int | np.integer)
     return CellView(
         number_text(value, 0) if is_whole else exact_text(value, decimals), sort_text(value)

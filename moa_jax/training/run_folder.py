@@ -9,6 +9,8 @@ Layout::
     graph/             the knowledge graph
     gene_sets.parquet  sets of genes that explanations are summed over, where there are any
     references.parquet what the kernel experts compare with
+    validation_answers.parquet  answers for compounds that chose the steps: how far to trust others
+    held_out.parquet   signatures of the test part, to be explained
     checkpoints/       Orbax checkpoints of the result
     selection/         the run that chose the number of steps, where there was one
     metrics.jsonl, tensorboard/, plots/, metrics.json, per_moa.csv, compound_predictions.csv
@@ -17,10 +19,13 @@ Layout::
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import pathlib
 from typing import Any
 
+import jax
 import ml_collections
+import numpy as np
 import pandas as pd
 
 from moa_jax.data.contract_tables import read_table, write_table
@@ -28,11 +33,11 @@ from moa_jax.data.gene_set_table import write_gene_sets
 from moa_jax.data.graph_folder import read_graph, write_graph
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.data.splits import write_split
-from moa_jax.files import atomic_path, read_json, write_json
+from moa_jax.files import atomic_path, read_json, sha256_of, write_json
 from moa_jax.schemas import GENE_COLUMNS, InputError, KnowledgeGraph, Split
-from moa_jax.training.fit import refuse_other_config
 from moa_jax.training.fusion_task import make_fusion_task, make_graph_arrays
 from moa_jax.training.predictor import Predictor, load_predictor
+from moa_jax.training.same_run import refuse_other_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,3 +107,16 @@ def open_run(workdir: pathlib.Path, *, num_devices: int = 0) -> FinishedRun:
         graph=graph,
         manifest=read_json(workdir / "data_manifest.json"),
     )
+
+
+def run_identity(workdir: pathlib.Path, run: FinishedRun) -> dict[str, Any]:
+    """What tells a run's model from every other, as JSON values."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(jax.device_get(run.predictor.params)):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return {
+        "release": run.manifest.get("release"),
+        "num_moas": len(run.predictor.features.moas),
+        "config_sha256": sha256_of(workdir / "config.json"),
+        "params_sha256": digest.hexdigest(),
+    }
