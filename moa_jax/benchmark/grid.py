@@ -25,7 +25,7 @@ from moa_jax.benchmark.test_conditions import perturb
 from moa_jax.benchmark.training_conditions import alter
 from moa_jax.files import read_json, write_json
 from moa_jax.progress import say, track
-from moa_jax.training.fit import refuse_other_config
+from moa_jax.training.same_run import refuse_other_config
 
 # Cells that share one model.
 Job = tuple[Cell, ...]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -34,6 +33,7 @@ from moa_jax.training.predictor import (
     read_description,
 )
 from moa_jax.training.pretraining.pretrain import pretrain, warm_start
+from moa_jax.training.same_run import digest, refuse_other_config
 from moa_jax.training.sample_weights import SampleWeights
 from moa_jax.training.sharding import make_training_mesh, replicate, shard
 from moa_jax.training.shared_labels import References
@@ -98,18 +98,18 @@ class Run:
         self.features = fit_features(train, genes, node_symbols=node_symbols)
         training = ml_collections.FrozenConfigDict(config.training)
         self._weights = SampleWeights(train, training)
-        held = None if validation is None else _digest(validation)
-        self._examples = [_digest(train, soft_labels), held]
+        held = None if validation is None else digest(validation)
+        self._examples = [digest(train, soft_labels), held]
         self._train = encode(train, self.features, weight=self._weights.at(0))
         self._unlabelled = unlabelled
         if unlabelled is not None:
-            self._examples.append(_digest(unlabelled))
+            self._examples.append(digest(unlabelled))
         self._references = self._train
         if references is not None:
             self._references = dataclasses.replace(
                 encode(references.examples, self.features), labels=references.labels
             )
-            self._examples.append(_digest(references.examples, references.labels))
+            self._examples.append(digest(references.examples, references.labels))
         seen = self._train.labels if soft_labels is None else soft_labels
         self._seen = dataclasses.replace(self._train, labels=seen)
         self._validation = None if validation is None else encode(validation, self.features)
@@ -362,35 +362,3 @@ def validation_curve(workdir: pathlib.Path, view: str) -> list[list[int | float]
     """The [step, macro AUPRC of the validation compounds] pairs of a run, in order."""
     lines = read_metrics(workdir / METRICS_FILE)
     return [[line["step"], line[curve_name(view)]] for line in lines if curve_name(view) in line]
-
-
-def refuse_other_config(
-    stored: dict[str, Any], current: dict[str, Any], workdir: pathlib.Path
-) -> None:
-    """Raises InputError naming the first setting in which a folder's run differs."""
-    flat_old, flat_new = dict(_flat(stored)), dict(_flat(current))
-    for key in sorted(flat_old.keys() | flat_new.keys()):
-        if flat_old.get(key) != flat_new.get(key):
-            raise InputError(
-                f"{workdir} holds a run with {key}={flat_old.get(key)}, not "
-                f"{flat_new.get(key)}; choose another --workdir."
-            )
-
-
-def _digest(
-    examples: Examples, soft_labels: Float32[np.ndarray, "example moa"] | None = None
-) -> str:
-    """Tells sets of examples apart: their signatures, labels and expression."""
-    digest = hashlib.sha256("\n".join(map(str, examples.table["sig_id"])).encode())
-    arrays = [examples.labels, examples.expression]
-    for array in arrays if soft_labels is None else [*arrays, soft_labels]:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,46 @@
+"""Whether the run that a folder holds is the one that is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from moa_jax.data.examples import Examples
+from moa_jax.schemas import InputError
+
+
+def refuse_other_config(
+    stored: dict[str, Any], current: dict[str, Any], workdir: pathlib.Path
+) -> None:
+    """Raises InputError naming the first setting in which a folder's run differs."""
+    flat_old, flat_new = dict(_flat(stored)), dict(_flat(current))
+    for key in sorted(flat_old.keys() | flat_new.keys()):
+        if flat_old.get(key) != flat_new.get(key):
+            raise InputError(
+                f"{workdir} holds a run with {key}={flat_old.get(key)}, not "
+                f"{flat_new.get(key)}; choose another --workdir."
+            )
+
+
+def digest(
+    examples: Examples, soft_labels: Float32[np.ndarray, "example moa"] | None = None
+) -> str:
+    """Tells sets of examples apart: their signatures, labels and expression."""
+    found = hashlib.sha256("\n".join(map(str, examples.table["sig_id"])).encode())
+    arrays = [examples.labels, examples.expression]
+    for array in arrays if soft_labels is None else [*arrays, soft_labels]:
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", list(value) if isinstance(value, tuple) else value
