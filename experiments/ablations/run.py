@@ -69,13 +69,22 @@ def train_arms(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Mate
     ]
     material.make_splits(keys)
     for key in keys:
-        for arm in config.arms:
+        for arm in dict.fromkeys(trained_as(config, arm) for arm in config.arms):
             path = answers_path(workdir, arm, key)
             if not path.exists():
                 start = time.monotonic()
                 write_answers(path, answer(config, arm, key, material, workdir / "model"))
                 say(f"seed {key.seed}, fold {key.fold}, {arm}: {time.monotonic() - start:.0f} s")
     return material
+
+
+def trained_as(config: ml_collections.ConfigDict, arm: str) -> str:
+    """The first arm that trains the same model; it may be asked for another view."""
+
+    def training(name: str) -> dict[str, Any]:
+        return {**config.arms[name].to_dict(), "view": None}
+
+    return next(name for name in config.arms if training(name) == training(arm))
 
 
 def answers_path(workdir: pathlib.Path, arm: str, key: SplitKey) -> pathlib.Path:
@@ -131,7 +140,7 @@ def pooled(
             of_seed = np.zeros(examples.labels.shape)
             for fold in range(config.split.num_folds):
                 key = SplitKey(config.split.rule, seed, fold)
-                answers = read_answers(answers_path(workdir, arm, key))
+                answers = read_answers(answers_path(workdir, trained_as(config, arm), key))
                 rows = [place[name] for name in answers.test_ids]
                 of_seed[rows] = answers.probs[settings.view]
             values, labels, _ = pool_by_compound(of_seed, examples.labels, examples.groups)
