@@ -69,7 +69,7 @@ def train_arms(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Mate
     ]
     material.make_splits(keys)
     for key in keys:
-        for arm in dict.fromkeys(trained_as(config, arm) for arm in config.arms):
+        for arm in dict.fromkeys(trained_as(config, arm) for arm in config.order):
             path = answers_path(workdir, arm, key)
             if not path.exists():
                 start = time.monotonic()
@@ -84,7 +84,7 @@ def trained_as(config: ml_collections.ConfigDict, arm: str) -> str:
     def training(name: str) -> dict[str, Any]:
         return {**config.arms[name].to_dict(), "view": None}
 
-    return next(name for name in config.arms if training(name) == training(arm))
+    return next(name for name in config.order if training(name) == training(arm))
 
 
 def answers_path(workdir: pathlib.Path, arm: str, key: SplitKey) -> pathlib.Path:
@@ -134,7 +134,8 @@ def pooled(
     examples = material.examples
     place = {name: row for row, name in enumerate(examples.table["sig_id"])}
     probs, labels = {}, np.zeros(0)
-    for arm, settings in config.arms.items():
+    for arm in config.order:
+        settings = config.arms[arm]
         of_seeds = []
         for seed in config.split.seeds:
             of_seed = np.zeros(examples.labels.shape)
@@ -158,9 +159,9 @@ def rows_of(
     scores = bootstrap_scores(
         probs, labels, num_resamples=config.statistics.num_resamples, seed=config.statistics.seed
     )
-    first = next(iter(config.arms))
+    first = config.order[0]
     rows = []
-    for arm in config.arms:
+    for arm in config.order:
         row: dict[str, Any] = {"arm": arm}
         for metric in METRICS:
             own = scores[arm]

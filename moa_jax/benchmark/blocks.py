@@ -91,6 +91,8 @@ def ablation(
     config.model = model
     config.common = tuple((common or {}).items())
     config.arms = ml_collections.ConfigDict(arms)
+    # A ConfigDict sorts its keys.
+    config.order = tuple(arms)
     config.split = ml_collections.ConfigDict()
     config.split.rule = "compound"
     config.split.num_folds = 5
