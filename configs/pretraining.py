@@ -44,6 +44,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.pretraining.hidden_links = 0.1
     # Of both contrastive losses.
     config.pretraining.temperature = 0.1
+    # Learning rate of the graph encoder as a multiple of the others': each node has a random state
+    # of its own at first, which would hardly move.
+    config.pretraining.knowledge_rate = 10.0
     config.pretraining.optimiser = ml_collections.ConfigDict(
         {
             "learning_rate": 2e-3,

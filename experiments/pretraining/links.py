@@ -45,6 +45,7 @@ def link_rows(
     config = ml_collections.ConfigDict(config.to_dict())
     config.seed = seed
     config.pretraining.objectives = {"links": 1.0}
+    config.pretraining.knowledge_rate = 1.0
     config.training.batch_size = NUM_EXAMPLES
     graph = graph_arrays(
         dataset.graph, restart=config.graph.restart, num_steps=config.graph.num_steps

@@ -16,8 +16,10 @@ from jaxtyping import Array, Float
 
 from moa_jax.compounds.descriptors import DESCRIPTORS
 from moa_jax.data.features import FeatureSpec
+from moa_jax.models.fused_networks import FusedNetworks
 from moa_jax.models.pretraining_heads import PretrainingModel
 from moa_jax.schemas import GraphArrays, InputError
+from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.pretraining.batches import PretrainingBatch
 from moa_jax.training.pretraining.contrast import alignment_loss, compound_contrast
 from moa_jax.training.pretraining.links import (
@@ -39,6 +41,8 @@ OBJECTIVES = {
     "descriptors": ("molecule",),
     "links": ("knowledge",),
 }
+# Fields of every flax module.
+_OWN_OF_FLAX = ("parent", "name")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,21 +159,18 @@ def make_pretraining_task(
     weights = tuple((name, float(given[name])) for name in OBJECTIVES if given.get(name, 0.0) > 0)
     if not weights:
         raise InputError("pretraining.objectives gives no objective a weight above 0.")
-    # The fusion model has settings of its own beside those of the encoders.
-    fields = {field.name for field in dataclasses.fields(PretrainingModel)}
-    sizes = {name: value for name, value in config.model.to_dict().items() if name in fields}
-    model = PretrainingModel(
-        num_elements=len(ELEMENTS),
-        num_descriptors=len(DESCRIPTORS),
-        num_relations=len(RELATIONS),
-        num_moas=len(features.moas),
-        num_genes=graph_size[0],
-        num_terms=graph_size[1],
-        num_cell_lines=len(features.cell_lines),
-        **sizes,
-    )
+    fusion = make_fusion_task(config, features, graph_size).model
     return PretrainingTask(
-        model=model,
+        model=PretrainingModel(
+            num_elements=len(ELEMENTS),
+            num_descriptors=len(DESCRIPTORS),
+            num_relations=len(RELATIONS),
+            **{
+                field.name: getattr(fusion, field.name)
+                for field in dataclasses.fields(FusedNetworks)
+                if field.name not in _OWN_OF_FLAX
+            },
+        ),
         weights=weights,
         hidden_genes=settings.hidden_genes,
         hidden_atoms=settings.hidden_atoms,

@@ -110,7 +110,7 @@ def train_heads(
     start = _make_start(task)
     params = replicate(start(rng, batch(0).batch, graph), mesh)
     state = (params, optimiser.init(params))
-    update = _make_update(task, settings.optimiser, settings.num_steps)
+    update = _make_update(task, settings)
     writer = MetricWriter(workdir / FOLDER, resume_step=0) if workdir else None
     for step in track(range(settings.num_steps), "pretraining"):
         step_rng = jax.random.fold_in(rng, step)
@@ -135,10 +135,10 @@ def _make_start(task: PretrainingTask) -> Callable[[Array, Batch, GraphArrays], 
 
 @functools.lru_cache(maxsize=32)
 def _make_update(
-    task: PretrainingTask, config: ml_collections.FrozenConfigDict, num_steps: int
+    task: PretrainingTask, settings: ml_collections.FrozenConfigDict
 ) -> Callable[[State, PretrainingBatch, GraphArrays, LinkNumbers, Array], tuple[State, Losses]]:
-    """Builds the jitted update; the state is donated."""
-    optimiser = make_optimiser(config, num_steps)
+    """Builds the jitted update of the settings `pretraining`; the state is donated."""
+    optimiser = make_optimiser(settings.optimiser, settings.num_steps)
 
     def update(
         state: State, batch: PretrainingBatch, graph: GraphArrays, links: LinkNumbers, rng: Array
@@ -150,6 +150,8 @@ def _make_update(
 
         (loss, parts), grads = jax.value_and_grad(loss_of, has_aux=True)(params)
         updates, opt_state = optimiser.update(grads, opt_state, params)
+        faster = jax.tree.map(lambda leaf: settings.knowledge_rate * leaf, updates["knowledge"])
+        updates = {**updates, "knowledge": faster}
         losses = {"loss": loss, **{f"loss_{name}": value for name, value in parts.items()}}
         return (optax.apply_updates(params, updates), opt_state), losses
 
