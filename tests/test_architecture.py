@@ -29,6 +29,8 @@ MAY_IMPORT = {
     "models": {"schemas"},
     "report": GROUND,
     **dict.fromkeys(TRAINED, TRAINED | {"models", "data", ""} | BELOW),
+    # The report of an explanation is part of it.
+    "explanation": TRAINED | {"report", "models", "data", ""} | BELOW,
     "benchmark": TRAINED | {"report", "models", "data", ""} | BELOW,
     **dict.fromkeys(
         PROGRAMS,

@@ -1,0 +1,176 @@
+r"""Explains a trained model's answers: which mechanism, how sure, why, and whether to believe it.
+
+    python -m moa_jax.explain --workdir=RUN --compounds=vorinostat,bortezomib --out=DIR
+    python -m moa_jax.explain --workdir=RUN --signatures=F.gctx \
+        [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] [--compounds=...] --out=DIR
+
+The first explains compounds that the run was tested on, by what its folder keeps of them; the
+second a user's own signatures (see `moa_jax.predict`), all or those of the named compounds. Names,
+pert_ids and groups will do. Written into DIR, whole or not at all:
+
+    index.html     leads to reports/, one page per compound that needs no network
+    tables/        mechanisms, genes, pathways, substructures, graph nodes, evidence, audit, ...
+                   of all compounds, as parquet and CSV
+    figures/       the pictures of the pages, as SVG and PNG
+    explanation_manifest.json
+"""
+
+from __future__ import annotations
+
+import difflib
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import moa_jax
+from moa_jax import command_line
+from moa_jax.compounds.identity import normalise_name
+from moa_jax.data.examples import Examples
+from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.explanation.audit import overall
+from moa_jax.explanation.compound_explanation import (
+    CompoundExplanation,
+    explain_compounds,
+    read_explained_run,
+)
+from moa_jax.explanation.compound_page import CANNOT_TELL
+from moa_jax.explanation.writing import INDEX_FILE, NAMES, write_explanations
+from moa_jax.files import check_output_folder, sha256_of
+from moa_jax.schemas import InputError
+from moa_jax.training.kept_answers import read_held_out
+from moa_jax.training.run_folder import FinishedRun, open_run, run_identity
+
+# More than these are a benchmark, not a reading.
+MAX_COMPOUNDS = 200
+
+OPTIONS = (
+    command_line.Option("workdir", "folder of the trained run", required=True),
+    command_line.Option("compounds", "names or ids, with commas between them"),
+    command_line.Option("signatures", "GCTX or GCT file of signatures"),
+    command_line.Option("siginfo", "table of the signatures"),
+    command_line.Option("compoundinfo", "table with the compounds' structures"),
+    command_line.Option("out", "folder to write", required=True),
+)
+
+
+def main(
+    *, workdir: str, compounds: str, signatures: str, siginfo: str, compoundinfo: str, out: str
+) -> None:
+    """Explains, writes and prints.
+
+    Raises:
+      InputError: the run, a file, a name or the output folder cannot be used.
+    """
+    folder, place = pathlib.Path(out), pathlib.Path(workdir)
+    check_output_folder(folder, NAMES, "explanation")
+    names = [name.strip() for name in compounds.split(",") if name.strip()]
+    if not names and not signatures:
+        raise InputError("--compounds or --signatures is needed: what shall be explained.")
+    if (siginfo or compoundinfo) and not signatures:
+        raise InputError(
+            "--siginfo and --compoundinfo tell about --signatures, which is not given."
+        )
+    run = open_run(place)
+    explained = read_explained_run(place, run)
+    manifest: dict[str, Any] = {"moa_jax": moa_jax.__version__, "run": run_identity(place, run)}
+    if signatures:
+        files = SignatureFiles(
+            signatures=pathlib.Path(signatures),
+            siginfo=pathlib.Path(siginfo) if siginfo else None,
+            compoundinfo=pathlib.Path(compoundinfo) if compoundinfo else None,
+        )
+        examples, report = _of_files(files, run)
+        manifest |= report
+        if names:
+            examples = chosen(examples, names, [])
+    else:
+        held_out = read_held_out(place, run.predictor.features.moas)
+        examples = chosen(held_out, names, list(explained.references["compound"]))
+    count = len(set(examples.groups))
+    if count > MAX_COMPOUNDS:
+        raise InputError(
+            f"{count} compounds are too many to explain at once; name up to {MAX_COMPOUNDS} of "
+            "them with --compounds."
+        )
+    explanations = explain_compounds(explained, examples)
+    write_explanations(folder, explanations, run.graph, manifest)
+    print("\n".join(map(_line, explanations)))
+    print(f"written to {folder}: open {INDEX_FILE}")
+
+
+def _of_files(files: SignatureFiles, run: FinishedRun) -> tuple[Examples, dict[str, Any]]:
+    """A user's signatures, and what was found of them."""
+    new = read_new_signatures(files, run.genes, run.predictor.features)
+    inputs = {
+        name: {"file": path.name, "sha256": sha256_of(path)}
+        for name, path in vars(files).items()
+        if path is not None
+    }
+    return new.examples, {"inputs": inputs, **new.report}
+
+
+def chosen(examples: Examples, names: Sequence[str], trained: Sequence[str]) -> Examples:
+    """The examples of the named compounds, with all of their signatures.
+
+    Args:
+      examples: what can be explained.
+      names: names, pert_ids or groups; case, blanks and hyphens do not count.
+      trained: names of compounds that the model was trained on.
+
+    Raises:
+      InputError: no example is of a compound of that name.
+    """
+    keys = pd.DataFrame(
+        {
+            "compound": list(map(_key, examples.table["compound"])),
+            "pert_id": list(map(_key, examples.table["pert_id"])),
+            "group": list(map(_key, examples.groups)),
+        }
+    )
+    groups: set[str] = set()
+    for name in names:
+        rows = np.flatnonzero((keys == _key(name)).any(axis=1))
+        if not len(rows):
+            raise InputError(_not_found(name, examples, trained))
+        groups |= {examples.groups[row] for row in rows}
+    return examples.take(np.flatnonzero([group in groups for group in examples.groups]))
+
+
+def _key(name: Any) -> str:
+    return "" if pd.isna(name) else normalise_name(str(name))
+
+
+def _not_found(name: str, examples: Examples, trained: Sequence[str]) -> str:
+    """Why a compound cannot be explained."""
+    if _key(name) in set(map(_key, trained)):
+        return (
+            f"the model was trained on {name!r}, so its answer would be remembered, not found; "
+            "give --signatures to explain it all the same."
+        )
+    known = sorted({str(known) for known in examples.table["compound"].dropna()})
+    near = difflib.get_close_matches(name.lower(), known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ", such as " + ", ".join(known[:3]) + "."
+    return f"there is no compound {name!r} among the {len(set(examples.groups))} to explain{hint}"
+
+
+def _line(found: CompoundExplanation) -> str:
+    """One compound in one line."""
+    answer = found.moa if found.is_answered else f"{CANNOT_TELL} ({found.moa}?)"
+    return (
+        f"{found.name}: {answer}, confidence {found.confidence:.2f}; audit {overall(found.checks)}"
+    )
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Runs the program; returns its exit status."""
+    return command_line.run(
+        main, description=__doc__, options=OPTIONS, takes_config=False, argv=argv
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run())

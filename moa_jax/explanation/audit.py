@@ -1,0 +1,207 @@
+"""Whether an explanation deserves belief: checks, their thresholds, and lights.
+
+All rules of the traffic lights are here. The checks ask whether the explanation is true to the
+model, not whether the model is right.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from moa_jax.explanation.deletion import Curves
+
+GREEN, AMBER, RED, GREY = "green", "amber", "red", "grey"
+# From the best to the worst; what was not done says nothing.
+_ORDER = (GREEN, AMBER, RED)
+
+# Completeness: largest gap between the sum of the contributions and the change of the score, as
+# share of that change, in the median over the compound's signatures.
+COMPLETE, NEARLY_COMPLETE = 0.01, 0.05
+# Stability: overlap (Jaccard) of the first genes between two signatures of the compound, in the
+# mean over pairs.
+STABLE, PARTLY_STABLE = 0.3, 0.1
+# Dependence on the model: absolute rank correlation with the explanation of a model whose weights
+# were shuffled.
+INDEPENDENT, PARTLY_INDEPENDENT = 0.2, 0.5
+
+RULES = (
+    f"Completeness: green up to a gap of {COMPLETE:.0%}, amber up to {NEARLY_COMPLETE:.0%}, red "
+    "beyond.",
+    "Deletion: the genes are taken away in the order of the explanation, of their |z|, and in "
+    "random orders, once replaced by no change and once by the mean of the cell line. Green where "
+    "the score falls faster than under |z| and under every random order with both replacements; "
+    "amber where it beats most random orders with both, but not all of that; red otherwise.",
+    f"Stability: green from a mean overlap of {STABLE:g} between two signatures' first genes, "
+    f"amber from {PARTLY_STABLE:g}, red below; grey with a single signature.",
+    f"Dependence on the model: green up to a rank correlation of {INDEPENDENT:g} with the "
+    f"explanation of a model with shuffled weights, amber up to {PARTLY_INDEPENDENT:g}, red "
+    "beyond.",
+    "Overall: the worst of the lights that were given.",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One check of one explanation.
+
+    Attributes:
+      name: what was asked.
+      light: `green`, `amber`, `red`, or `grey` where it could not be done.
+      word: the light in a word or two.
+      text: what was found, in plain words.
+      value: the number that decided.
+    """
+
+    name: str
+    light: str
+    word: str
+    text: str
+    value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class DeletionAreas:
+    """Areas under deletion curves with one replacement, means over a compound's signatures.
+
+    Attributes:
+      replacement: what stood in a gene's place.
+      ours: genes in the order of the explanation.
+      absolute_z: in the order of the size of their change.
+      random: in random orders.
+    """
+
+    replacement: str
+    ours: float
+    absolute_z: float
+    random: Float[np.ndarray, " order"]
+
+    @property
+    def share_beaten(self) -> float:
+        """Share of the random orders under which the score falls more slowly."""
+        return float((self.ours < self.random).mean())
+
+    @property
+    def beats_all(self) -> bool:
+        """Faster than under |z| and every random order."""
+        return self.share_beaten == 1 and self.ours < self.absolute_z
+
+
+def deletion_areas(
+    replacement: str, ours: Curves, absolute_z: Curves, random: Curves
+) -> DeletionAreas:
+    """Areas from the curves of a compound's signatures.
+
+    Args:
+      replacement: what stood in a gene's place.
+      ours: curves with one score.
+      absolute_z: the same under the control.
+      random: one score per random order.
+    """
+    return DeletionAreas(
+        replacement=replacement,
+        ours=float(ours.deletion_auc[:, 0].mean()),
+        absolute_z=float(absolute_z.deletion_auc[:, 0].mean()),
+        random=random.deletion_auc.mean(axis=0).astype(np.float64),
+    )
+
+
+def completeness_check(gaps: Float[np.ndarray, " signature"]) -> Check:
+    """Whether the contributions add up to what the score changed by."""
+    gap = float(np.median(gaps))
+    light = GREEN if gap <= COMPLETE else AMBER if gap <= NEARLY_COMPLETE else RED
+    word = {GREEN: "adds up", AMBER: "nearly adds up", RED: "does not add up"}[light]
+    text = (
+        "The genes' contributions sum to the difference that the signature makes to the score, "
+        f"but for {gap:.2%} of it (median over {_count(len(gaps), 'signature')})."
+    )
+    return Check("Do the contributions add up?", light, word, text, gap)
+
+
+def deletion_check(areas: Sequence[DeletionAreas]) -> Check:
+    """Whether the score falls faster than under controls when the first genes are taken away."""
+    if all(own.beats_all for own in areas):
+        light, word = GREEN, "true to the model"
+    elif all(own.share_beaten > 0.5 for own in areas):
+        light, word = AMBER, "partly true to the model"
+    else:
+        light, word = RED, "not true to the model"
+    found = "; ".join(
+        f"replaced by {own.replacement}: {own.ours:.2f} against {own.absolute_z:.2f} for |z| and "
+        f"{float(own.random.mean()):.2f} for random orders, of which it beats "
+        f"{round(own.share_beaten * len(own.random))} of {len(own.random)}"
+        for own in areas
+    )
+    text = (
+        "Taking away the genes named first should lower the score faster than taking others. Mean "
+        f"score while genes go (lower is better), {found}."
+    )
+    share = min(own.share_beaten for own in areas)
+    return Check("Do the named genes carry the score?", light, word, text, share)
+
+
+def stability_check(
+    overlap: Float[np.ndarray, " pair"],
+    *,
+    k: int,
+    num_genes: int,
+    of_signatures: Float[np.ndarray, " pair"],
+) -> Check:
+    """Whether two signatures of the compound lead to the same genes.
+
+    Args:
+      overlap: Jaccard index of the first k genes of both, for each pair.
+      k: genes that count as the explanation.
+      num_genes: genes to choose from.
+      of_signatures: the same of the k genes with the largest |z|.
+    """
+    name = "Do other signatures say the same?"
+    if not len(overlap):
+        text = "There is one signature of this compound, so nobody can say."
+        return Check(name, GREY, "not known", text, math.nan)
+    mean = float(overlap.mean())
+    light = GREEN if mean >= STABLE else AMBER if mean >= PARTLY_STABLE else RED
+    word = {GREEN: "stable", AMBER: "partly stable", RED: "unstable"}[light]
+    by_chance = k / (2 * num_genes - k)
+    text = (
+        f"Two signatures of the compound share {mean:.0%} of their {k} first genes (Jaccard, mean "
+        f"over {_count(len(overlap), 'pair')}; chance is {by_chance:.0%}). The {k} genes with the "
+        f"largest |z| overlap by {float(of_signatures.mean()):.0%}."
+    )
+    return Check(name, light, word, text, mean)
+
+
+def dependence_check(correlation: float) -> Check:
+    """Whether another model would be explained otherwise.
+
+    Args:
+      correlation: rank correlation of the contributions with those for shuffled weights; NaN
+        where one of both is constant.
+    """
+    size = abs(correlation)
+    if math.isnan(size):
+        light, word = GREY, "not known"
+    else:
+        light = GREEN if size <= INDEPENDENT else AMBER if size <= PARTLY_INDEPENDENT else RED
+        word = {GREEN: "about the model", AMBER: "partly about the model", RED: "about the input"}[
+            light
+        ]
+    text = (
+        "A model with shuffled weights must get another explanation. The rank correlation of the "
+        f"two is {correlation:.2f}."
+    )
+    return Check("Does it depend on the model?", light, word, text, correlation)
+
+
+def overall(checks: Sequence[Check]) -> str:
+    """The worst light that was given; grey where none was."""
+    given = [_ORDER.index(check.light) for check in checks if check.light != GREY]
+    return _ORDER[max(given)] if given else GREY
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}" + ("" if number == 1 else "s")

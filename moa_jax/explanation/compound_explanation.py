@@ -1,0 +1,330 @@
+"""All that is said of one compound: answer, evidence, attributions and their audit, as tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from moa_jax.data.examples import Examples
+from moa_jax.data.gene_set_table import read_gene_sets
+from moa_jax.evaluation.answer_trust import Judged, Trust, fit_trust
+from moa_jax.evaluation.pooling import median_by_compound, pool_by_compound, signature_strength
+from moa_jax.explanation.audit import (
+    Check,
+    completeness_check,
+    deletion_areas,
+    deletion_check,
+    dependence_check,
+    stability_check,
+)
+from moa_jax.explanation.compound_tables import (
+    evidence_table,
+    gene_table,
+    label_notes,
+    moa_table,
+    modality_table,
+    node_table,
+    pathway_table,
+    proximity_table,
+    reference_residuals,
+    signature_table,
+)
+from moa_jax.explanation.deletion import Curves
+from moa_jax.explanation.evidence import KernelEvidence, kernel_evidence
+from moa_jax.explanation.gene_sets import GeneSets, joined, listed_sets, term_sets
+from moa_jax.explanation.signature_attributions import (
+    Effort,
+    SignatureAttributions,
+    attribute_signatures,
+)
+from moa_jax.explanation.stability import agreement_of_pairs, agreement_within
+from moa_jax.explanation.substructure_scores import substructure_scores
+from moa_jax.progress import track
+from moa_jax.schemas import InputError
+from moa_jax.training.kept_answers import ValidationAnswers, read_validation_answers
+from moa_jax.training.references import read_references
+from moa_jax.training.run_folder import FinishedRun
+
+# Sets of genes outside these sizes are too small to test or too large to say something.
+SMALLEST_SET, LARGEST_SET = 5, 200
+# Genes that count as the explanation where stability is judged, unless that were too many.
+NUM_FIRST_GENES = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplainedRun:
+    """A finished run with what explanations need beside the model.
+
+    Attributes:
+      run: the run.
+      validation: its answers for validation compounds.
+      references: what its kernel experts compare with (`training.references`).
+      residuals: see `compound_tables.reference_residuals`.
+      sets: sets over the measured genes.
+    """
+
+    run: FinishedRun
+    validation: ValidationAnswers
+    references: pd.DataFrame
+    residuals: Float[np.ndarray, "residual gene"] | None
+    sets: GeneSets
+
+    def trust(self, view: str) -> Trust:
+        """What validation says of answers in a view of the model."""
+        probs = self.validation.probs[view]
+        return fit_trust(probs, self.validation.labels, self.validation.strength)
+
+
+def read_explained_run(workdir: pathlib.Path, run: FinishedRun) -> ExplainedRun:
+    """Reads what a run's folder holds for explanations.
+
+    Raises:
+      InputError: a file is missing or damaged.
+    """
+    features = run.predictor.features
+    sets = joined(
+        term_sets(run.graph), listed_sets(read_gene_sets(workdir), list(run.genes["entrez_id"]))
+    )
+    references = read_references(workdir)
+    return ExplainedRun(
+        run=run,
+        validation=read_validation_answers(workdir, features.moas),
+        references=references,
+        residuals=reference_residuals(run.predictor.params, references),
+        sets=sets.of_size(SMALLEST_SET, LARGEST_SET),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class CompoundExplanation:
+    """What is said of one compound.
+
+    Attributes:
+      name: what the compound is called.
+      group: its compound group.
+      smiles: its structure, None where unknown.
+      targets: its known targets.
+      moa: the MoA that is explained: the most probable one.
+      rival: the next one; None where the model knows no other.
+      confidence: that `moa` is right.
+      is_answered: whether that is enough; otherwise the answer is "cannot tell".
+      trust: what that is judged by.
+      nodes_are_read: see `SignatureAttributions`.
+      tables: `moas`, `modalities`, `genes`, `pathways`, `substructures`, `nodes`, `evidence`,
+        `proximity`, `labels`, `signatures`.
+      node_scores: of all gene nodes.
+      atom_scores: of all atoms, for `moa`; None without structure.
+      curves: replacement -> ranking -> deletion curves.
+      checks: the audit.
+    """
+
+    name: str
+    group: str
+    smiles: str | None
+    targets: tuple[str, ...]
+    moa: str
+    rival: str | None
+    confidence: float
+    is_answered: bool
+    trust: Trust
+    nodes_are_read: bool
+    tables: Mapping[str, pd.DataFrame]
+    node_scores: Float[np.ndarray, " gene_node"]
+    atom_scores: Float[np.ndarray, " atom"] | None
+    curves: Mapping[str, Mapping[str, Curves]]
+    checks: Sequence[Check]
+
+
+def explain_compounds(
+    explained: ExplainedRun, examples: Examples, *, effort: Effort | None = None, seed: int = 0
+) -> list[CompoundExplanation]:
+    """Explains compounds, each by all of its signatures.
+
+    Args:
+      explained: the run.
+      examples: their signatures, each with expression. Labels and targets are used to comment on
+        the answer, never to find it.
+      effort: how much is computed.
+      seed: seed of all that is drawn.
+
+    Returns:
+      One explanation per compound group, in the order of the groups.
+
+    Raises:
+      InputError: there is no signature, or nothing to judge answers by.
+    """
+    if not examples.num_examples or not examples.has_expression.all():
+        raise InputError(f"{examples.num_examples} signatures were given; expected one at least.")
+    predictor = explained.run.predictor
+    probs = predictor.predict(examples)["fusion"].astype(np.float64)
+    pooled, labels, groups = pool_by_compound(probs, examples.labels, examples.groups)
+    order = np.argsort(-pooled, axis=1, kind="stable")
+    place = np.searchsorted(np.array(groups), np.array(examples.groups))
+    moas = order[:, 0]
+    rivals = order[:, min(1, order.shape[1] - 1)]
+    attributions = attribute_signatures(
+        predictor,
+        examples,
+        explained.run.graph,
+        moas[place],
+        rivals[place],
+        effort=effort or Effort(),
+        seed=seed,
+    )
+    evidence = kernel_evidence(predictor, examples, explained.references)
+    has_structure = examples.has_structure
+    strength = median_by_compound(signature_strength(examples), examples.groups)
+    trusts = {view: explained.trust(view) for view in ("fusion", "expression")}
+    found = []
+    for number, group in enumerate(track(groups, "compounds")):
+        rows = np.flatnonzero(place == number)
+        view = "fusion" if has_structure[rows].all() else "expression"
+        trust = trusts[view]
+        answer = _Answer(
+            group=group,
+            rows=rows,
+            probs=pooled[number],
+            labels=labels[number],
+            of_signatures=probs[rows],
+            view=view,
+            trust=trust,
+            judged=trust.judge(pooled[[number]], strength[[number]]),
+            moa=int(moas[number]),
+            rival=int(rivals[number]),
+        )
+        found.append(_explanation(explained, answer, attributions, evidence, seed))
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Answer:
+    """The model's answer for one compound, before it is explained."""
+
+    group: str
+    rows: Int[np.ndarray, " signature"]
+    probs: Float[np.ndarray, " moa"]
+    labels: Float[np.ndarray, " moa"]
+    of_signatures: Float[np.ndarray, "signature moa"]
+    view: str
+    trust: Trust
+    judged: Judged
+    moa: int
+    rival: int
+
+
+def _explanation(
+    explained: ExplainedRun,
+    answer: _Answer,
+    found: SignatureAttributions,
+    evidence: Mapping[str, KernelEvidence],
+    seed: int,
+) -> CompoundExplanation:
+    features, graph = explained.run.predictor.features, explained.run.graph
+    own, rows = found.examples.take(answer.rows), answer.rows
+    # Structures, and with them targets, are the compound's, not the signature's.
+    smiles = own.smiles[0]
+    targets = tuple(sorted({target for targets in own.targets for target in targets}))
+    rival = answer.rival if answer.rival != answer.moa else None
+    contributions = found.genes[rows]
+    nodes = found.nodes[rows].mean(axis=0)
+    compared = evidence_table(evidence, rows, answer.moa, rival)
+    atoms = None if smiles is None else np.mean([found.atoms[row][0] for row in rows], axis=0)
+    tables = {
+        "moas": moa_table(features.moas, answer.probs, answer.judged, answer.labels),
+        "modalities": modality_table(found.modalities[rows], has_rival=rival is not None),
+        "genes": gene_table(features, own, contributions, has_rival=rival is not None),
+        "pathways": pathway_table(
+            explained.sets,
+            contributions[:, 0],
+            found.slope[rows],
+            explained.residuals,
+            features.gene_symbols,
+        ),
+        "nodes": node_table(graph, nodes, targets),
+        "evidence": compared,
+        "proximity": proximity_table(
+            graph, contributions[:, 0].mean(axis=0), own, targets, seed=seed
+        ),
+        "labels": label_notes(
+            explained.validation,
+            answer.view,
+            answer.probs,
+            answer.labels,
+            moas=features.moas,
+            neighbours=compared,
+        ),
+        "signatures": signature_table(own, answer.of_signatures, features.moas, answer.moa),
+    }
+    if atoms is not None:
+        tables["substructures"] = _substructures(smiles, atoms, seed)
+    return CompoundExplanation(
+        name=_name(own, answer.group),
+        group=answer.group,
+        smiles=smiles,
+        targets=targets,
+        moa=features.moas[answer.moa],
+        rival=None if rival is None else features.moas[rival],
+        confidence=float(answer.judged.confidence[0]),
+        is_answered=bool(answer.judged.is_answered[0]),
+        trust=answer.trust,
+        nodes_are_read=found.nodes_are_read,
+        tables=tables,
+        node_scores=nodes[: graph.num_genes].astype(np.float64),
+        atom_scores=None if atoms is None else atoms.astype(np.float64),
+        curves={
+            name: {ranking: _rows_of(curves, rows) for ranking, curves in of_one.items()}
+            for name, of_one in found.curves.items()
+        },
+        checks=tuple(_checks(found, own, rows)),
+    )
+
+
+def _checks(
+    found: SignatureAttributions, own: Examples, rows: Int[np.ndarray, " signature"]
+) -> Iterator[Check]:
+    yield completeness_check(found.gap[rows].astype(np.float64))
+    areas = []
+    for replacement, of_one in found.curves.items():
+        curves = {name: _rows_of(curves, rows) for name, curves in of_one.items()}
+        areas.append(deletion_areas(replacement, **curves))
+    yield deletion_check(areas)
+    contributions = found.genes[rows, 0]
+    num_genes = contributions.shape[1]
+    k = max(1, min(NUM_FIRST_GENES, num_genes // 4))
+    change = np.where(own.gene_mask, own.expression, 0.0)
+    together = ["compound"] * len(rows)
+    overlap = agreement_within(contributions, together, k=k)
+    of_signatures = agreement_within(change, together, k=k, by_size=True)
+    none = np.zeros(0)
+    yield stability_check(
+        overlap["compound"].jaccard if overlap else none,
+        k=k,
+        num_genes=num_genes,
+        of_signatures=of_signatures["compound"].jaccard if of_signatures else none,
+    )
+    compared = agreement_of_pairs(contributions, found.shuffled[rows], k=k).spearman
+    known = compared[~np.isnan(compared)]
+    yield dependence_check(float(known.mean()) if len(known) else float("nan"))
+
+
+def _rows_of(curves: Curves, rows: Int[np.ndarray, " signature"]) -> Curves:
+    return dataclasses.replace(
+        curves, deletion=curves.deletion[rows], insertion=curves.insertion[rows]
+    )
+
+
+def _substructures(smiles: str, atoms: Float[np.ndarray, " atom"], seed: int) -> pd.DataFrame:
+    table = substructure_scores(smiles, atoms.astype(np.float64), seed=seed)
+    largest = np.argsort(-table["sum"].abs().to_numpy(), kind="stable")
+    return table.iloc[largest].reset_index(drop=True)
+
+
+def _name(own: Examples, group: str) -> str:
+    """The compound's first name, or else its id."""
+    names = sorted({str(name) for name in own.table["compound"].dropna() if str(name).strip()})
+    return names[0] if names else str(own.table["pert_id"].iloc[0] or group)

@@ -1,0 +1,220 @@
+"""The report of one compound: the answer, how sure it is, why, and whether to believe that."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from moa_jax.evaluation.answer_trust import ERROR_RATE, LEAST_ACCURACY
+from moa_jax.explanation.audit import RULES, overall
+from moa_jax.explanation.compound_explanation import CompoundExplanation
+from moa_jax.explanation.compound_sections import (
+    contrast_section,
+    genes_section,
+    molecule_section,
+    network_section,
+    pathways_section,
+    reasons_section,
+    signatures_section,
+    some,
+)
+from moa_jax.explanation.deletion import Curves
+from moa_jax.report.parts import (
+    Estimate,
+    LineChart,
+    Link,
+    Links,
+    Note,
+    Page,
+    Part,
+    Section,
+    Series,
+    Table,
+    Verdict,
+    Verdicts,
+)
+
+CANNOT_TELL = "cannot tell"
+# Mechanisms that a page shows; the files hold all.
+NUM_MOAS = 8
+_LIGHT_WORDS = {"green": "holds", "amber": "with reservations", "red": "do not rely on it"}
+_RANKINGS = {"ours": "this explanation", "absolute_z": "largest |z| first"}
+
+
+def compound_page(
+    found: CompoundExplanation, pictures: Mapping[str, str], facts: Mapping[str, str], home: str
+) -> Page:
+    """The page.
+
+    Args:
+      found: the explanation.
+      pictures: name of a picture (`figures.pictures_of`) -> its SVG.
+      facts: what the reader must know of the model.
+      home: the index, from the page's folder.
+    """
+    return Page(
+        title=found.name,
+        subtitle=headline(found),
+        facts={**_facts(found), **facts},
+        sections=[
+            _answer(found, home),
+            _audit(found),
+            reasons_section(found, pictures),
+            genes_section(found, pictures),
+            *contrast_section(found, pictures),
+            pathways_section(found),
+            network_section(found, pictures),
+            molecule_section(found, pictures),
+            signatures_section(found),
+            Section(
+                "How to read this",
+                "Everything here describes the model, not nature: a gene that the model uses need "
+                "not be a cause. The check marks say whether the explanation is true to the model; "
+                "they do not say that the model is right.\n\n" + "\n\n".join(RULES),
+            ),
+        ],
+    )
+
+
+def headline(found: CompoundExplanation) -> str:
+    """The answer in one sentence."""
+    if found.is_answered:
+        return f"Answer: {found.moa}, with confidence {found.confidence:.2f}."
+    return (
+        f"Cannot tell. The most probable mechanism is {found.moa}, with confidence "
+        f"{found.confidence:.2f}."
+    )
+
+
+def _facts(found: CompoundExplanation) -> dict[str, str]:
+    table = found.tables["signatures"]
+    ids = sorted(set(map(str, table["pert_id"].dropna())))
+    lines = sorted(set(map(str, table["cell_line"].dropna())))
+    modalities = "expression and structure" if found.smiles else "expression alone"
+    facts = {
+        "compound id": some(ids, 4),
+        "signatures": f"{len(table)} in {some(lines, 6) or 'unknown cell lines'}",
+        "answered from": modalities,
+    }
+    labels = found.tables["moas"].query("is_label")["moa"]
+    if len(labels):
+        facts["its label, not shown to the model"] = some(sorted(labels), 4)
+    return facts
+
+
+def _answer(found: CompoundExplanation, home: str) -> Section:
+    trust = found.trust
+    moas = found.tables["moas"]
+    in_set = list(moas.query("in_set")["moa"])
+    if math.isinf(trust.threshold):
+        rule = (
+            f"On {trust.num_compounds} validation compounds no confidence made {LEAST_ACCURACY:.0%}"
+            " of the answers right, so this model gives none."
+        )
+    else:
+        rule = (
+            f"Answers are given from a confidence of {trust.threshold:.2f}: of "
+            f"{trust.num_compounds} validation compounds that answered {trust.coverage:.0%}, and "
+            f"{trust.accuracy:.0%} of those answers were right."
+        )
+    parts: list[Part] = [Links([Link("All compounds", home)])]
+    if not found.is_answered:
+        parts.append(
+            Note(
+                f"Cannot tell: the confidence of {found.confidence:.2f} is below what this model "
+                "needs. What follows explains its most probable mechanism, which may well be "
+                "wrong.",
+                kind="warning",
+            )
+        )
+    parts += _label_notes(found)
+    shown = moas.head(NUM_MOAS)
+    rows = [
+        (
+            row.moa,
+            Estimate(row.probability),
+            row.p_value,
+            bool(row.in_set),
+            bool(row.is_label),
+        )
+        for row in shown.itertuples()
+    ]
+    has_label = bool(moas["is_label"].any())
+    width = 5 if has_label else 4
+    columns = ("mechanism", "probability", "p-value", "in the set", "its label")[:width]
+    parts.append(
+        Table(
+            columns,
+            [row[:width] for row in rows],
+            caption=(
+                f"The {len(shown)} most probable of {len(moas)} mechanisms. Probabilities are "
+                "calibrated on validation compounds. The set holds what cannot be ruled out: it "
+                f"misses a true mechanism in {ERROR_RATE:.0%} of compounds like those."
+            ),
+        )
+    )
+    size = (
+        "The set is empty: no mechanism fits as well as true ones usually do."
+        if not in_set
+        else f"The set of mechanisms that cannot be ruled out has {len(in_set)}: {some(in_set, 8)}."
+    )
+    return Section("Answer", f"{size} {rule}", parts)
+
+
+def _label_notes(found: CompoundExplanation) -> Iterator[Note]:
+    """Labels that model and evidence contradict."""
+    table = found.tables["labels"]
+    for row in table[table["evidence_agrees"].astype(bool)].itertuples():
+        if "doubted" in row.kind:
+            says = (
+                f"Its label {row.moa} may be wrong: the model gives it {row.prob:.2f} and prefers "
+                f"{row.instead}."
+            )
+        else:
+            says = (
+                f"A label may be missing: the model gives {row.moa} {row.prob:.2f}, which the "
+                "compound's labels do not name."
+            )
+        carry = "carries" if row.num_carrying == 1 else "carry"
+        yield Note(
+            f"{says} Of the {row.num_asked} most similar training compounds {row.num_carrying} "
+            f"{carry} {row.moa}. An expert should look; the model may be wrong as well.",
+            kind="warning",
+        )
+
+
+def _audit(found: CompoundExplanation) -> Section:
+    light = overall(found.checks)
+    worst = _LIGHT_WORDS.get(light, "not known")
+    verdicts = [Verdict(check.light, check.name, check.word, check.text) for check in found.checks]
+    text = (
+        "Checks of the gene contributions below. "
+        f"Overall: {light} ({worst}), the worst of the lights that could be given."
+    )
+    charts = [_deletion_chart(name, dict(of_one)) for name, of_one in sorted(found.curves.items())]
+    return Section("Can this explanation be believed?", text, [Verdicts(verdicts), *charts])
+
+
+def _deletion_chart(replacement: str, curves: Mapping[str, Curves]) -> LineChart:
+    random = curves["random"].deletion.mean(axis=0)
+    series = [
+        Series(label, curves[name].fractions, curves[name].deletion[:, 0].mean(axis=0))
+        for name, label in _RANKINGS.items()
+    ]
+    series.append(
+        Series(
+            "random orders",
+            curves["random"].fractions,
+            random.mean(axis=0),
+            low=random.min(axis=0),
+            high=random.max(axis=0),
+        )
+    )
+    return LineChart(
+        series,
+        "share of genes taken away",
+        "score (logit)",
+        caption=f"Score while genes are replaced by {replacement}; the faster it falls, the "
+        "better. The band spans the random orders.",
+        x_range=(0, 1),
+    )

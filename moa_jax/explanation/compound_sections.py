@@ -1,0 +1,221 @@
+"""The parts of a compound's report that say what its answer rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from moa_jax.explanation.compound_explanation import CompoundExplanation
+from moa_jax.report.parts import Estimate, Illustration, Note, Part, Section, Table, Text
+
+# Rows that a page shows of the tables; the files hold all.
+NUM_EVIDENCE, NUM_NODES, NUM_PIECES, NUM_SETS, NUM_SIGNATURES = 12, 12, 8, 12, 40
+_EXPERTS = {
+    "signature_kernel": "signature",
+    "network_kernel": "network activity",
+    "structure_kernel": "structure",
+}
+
+
+def reasons_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> Section:
+    """Modalities and training compounds."""
+    evidence = found.tables["evidence"]
+    parts: list[Part] = [
+        Illustration(
+            pictures["modalities"],
+            f"What each modality adds to the score of {found.moa}: exact Shapley values, from the "
+            "model's answers with and without each.",
+        )
+    ]
+    if len(evidence):
+        top = evidence.head(NUM_EVIDENCE)
+        parts.append(_evidence_table(top, f"Training compounds that speak most for {found.moa}."))
+        against = evidence[evidence["from_similarity"] < 0].tail(NUM_EVIDENCE // 3).iloc[::-1]
+        if len(against):
+            parts.append(_evidence_table(against, "Training compounds that speak most against it."))
+    else:
+        parts.append(Text("This model compares with no training compounds."))
+    return Section(
+        "What the answer rests on",
+        "The model compares the compound with training compounds, by signature and by structure. "
+        "The numbers are exact: what each compound's similarity adds to the score.",
+        parts,
+    )
+
+
+def _evidence_table(table: pd.DataFrame, caption: str) -> Table:
+    rows = [
+        (
+            row.compound,
+            some(row.moas, 3) or "no label",
+            _EXPERTS.get(row.expert, row.expert),
+            float(row.similarity),
+            Estimate(row.from_similarity),
+            float(row.contrast),
+        )
+        for row in table.itertuples()
+    ]
+    columns = ("compound", "mechanisms", "compared by", "similarity", "adds", "adds to contrast")
+    return Table(columns, rows, caption=caption)
+
+
+def genes_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> Section:
+    """Genes and their contributions."""
+    return Section(
+        "Genes",
+        "Integrated gradients from a signature in which nothing changed. A contribution says how "
+        "much of the score the gene accounts for, mean over the compound's signatures; its "
+        "interval runs from the lowest to the highest of them.",
+        [
+            Illustration(pictures["genes"], f"Genes with the largest part in {found.moa}."),
+            _gene_rows(found.tables["genes"].head(20)),
+        ],
+    )
+
+
+def _gene_rows(table: pd.DataFrame) -> Table:
+    rows = [
+        (row.symbol, Estimate(row.contribution), float(row.mean_z), float(row.contrast))
+        for row in table.itertuples()
+    ]
+    return Table(("gene", "contribution", "mean z-score", "to the contrast"), rows)
+
+
+def contrast_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> Iterator[Section]:
+    """Why this mechanism and not the next one; nothing where there is no other."""
+    if found.rival is None:
+        return
+    modalities = found.tables["modalities"]
+    says = ", ".join(f"{row.modality} {_signed(row.contrast)}" for row in modalities.itertuples())
+    probs = found.tables["moas"].set_index("moa")["probability"]
+    yield Section(
+        f"Why {found.moa} and not {found.rival}?",
+        f"The runner-up has a probability of {probs[found.rival]:.2f}, against "
+        f"{probs[found.moa]:.2f}. The difference of the two scores is explained in the same way; "
+        f"what speaks for both cancels. By modality: {says}.",
+        [Illustration(pictures["contrast"], "Genes that tell the two apart.")],
+    )
+
+
+def pathways_section(found: CompoundExplanation) -> Section:
+    """Gene sets that the contributions fall on."""
+    table = found.tables["pathways"]
+    shown = table[table["is_distinct"].astype(bool)].head(NUM_SETS)
+    text = (
+        "Do the contributions of a gene set's members rank higher or lower than those of the "
+        f"other measured genes? {len(table)} sets of GO, Reactome and Hallmark were tested, "
+        "allowing for genes of a set that move together; q is the false discovery rate over all "
+        "of them."
+    )
+    if not len(shown):
+        best = table.iloc[0] if len(table) else None
+        more = (
+            "" if best is None else f" The nearest is {best['name']} (q = {best['q_value']:.2f})."
+        )
+        return Section(
+            "Pathways", text, [Note(f"No set stands out at a false discovery rate of 5 %.{more}")]
+        )
+    rows = [
+        (
+            row.name,
+            row.collection,
+            int(row.num_genes),
+            "for" if row.statistic > 0 else "against",
+            float(row.q_value),
+            row.telling_genes.replace("|", ", "),
+        )
+        for row in shown.itertuples(index=False)
+    ]
+    columns = ("set", "collection", "genes", "speaks", "q", "its most telling genes")
+    caption = "Sets that say something which better ones have not said."
+    return Section("Pathways", text, [Table(columns, rows, caption=caption)])
+
+
+def network_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> Section:
+    """The graph around the genes, and how near the known targets are."""
+    how = (
+        "Scores are the contributions of the nodes' activities, which the model reads."
+        if found.nodes_are_read
+        else "This model does not read STRING or GO: the contributions of measured genes were "
+        "carried to the other nodes along the graph, as a reading aid."
+    )
+    parts: list[Part] = [Illustration(pictures["network"], "The highest scores in STRING.")]
+    proximity = found.tables["proximity"]
+    if len(proximity):
+        for row in proximity.itertuples():
+            near = "nearer" if row.distance < row.expected else "not nearer"
+            parts.append(
+                Text(
+                    f"The {row.num_named} first genes by {row.ranking} are {near} to the known "
+                    f"targets than genes of the same degree: {row.distance:.2f} against "
+                    f"{row.expected:.2f} steps (p = {row.p_value:.3f})."
+                )
+            )
+    else:
+        parts.append(Text("No known target of this compound is in the graph."))
+    nodes = found.tables["nodes"]
+    terms = nodes[nodes["kind"] == "term"].head(NUM_NODES)
+    rows = [(row.id, row.name, Estimate(row.score)) for row in terms.itertuples(index=False)]
+    parts.append(
+        Table(("term", "name", "score"), rows, caption="GO terms with the highest scores.")
+    )
+    known = f" Known targets: {some(found.targets, 12)}." if found.targets else ""
+    return Section("Network", how + known, parts)
+
+
+def molecule_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> Section:
+    """Atoms and pieces of the structure."""
+    if found.atom_scores is None:
+        return Section("Molecule", "", [Note("The structure of this compound is not known.")])
+    table = found.tables["substructures"].head(NUM_PIECES)
+    rows = [
+        (row.name, row.kind, int(row.num_atoms), Estimate(row.sum), float(row.q_value))
+        for row in table.itertuples(index=False)
+    ]
+    caption = (
+        "Pieces with the largest sums. q compares each with random connected pieces of its size "
+        "in this molecule."
+    )
+    return Section(
+        "Molecule",
+        f"How much the score of {found.moa} falls without the substructures that hold an atom.",
+        [
+            Illustration(pictures["molecule"], f"Structure: {found.smiles}"),
+            Table(("piece", "kind", "atoms", "sum", "q"), rows, caption=caption),
+        ],
+    )
+
+
+def signatures_section(found: CompoundExplanation) -> Section:
+    """What the model says of each signature by itself."""
+    table = found.tables["signatures"]
+    rows = [
+        (
+            str(row.sig_id),
+            "" if pd.isna(row.cell_line) else str(row.cell_line),
+            float(row.dose_um),
+            float(row.time_h),
+            row.top_moa,
+            Estimate(row.probability),
+        )
+        for row in table.head(NUM_SIGNATURES).itertuples()
+    ]
+    columns = ("signature", "cell line", "dose (µM)", "time (h)", "most probable", found.moa)
+    agree = int((table["top_moa"] == found.moa).sum())
+    return Section(
+        "Signatures",
+        f"{agree} of {len(table)} signatures by themselves have {found.moa} first.",
+        [Table(columns, rows, caption="Probabilities as the model gave them, before pooling.")],
+    )
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """The first names, and how many follow."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def _signed(value: float) -> str:
+    return "unchanged" if np.isclose(value, 0, atol=0.005) else f"{value:+.2f}"

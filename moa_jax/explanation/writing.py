@@ -1,0 +1,183 @@
+"""Explanations as files: tables, figures, one page per compound and an index."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from moa_jax.evaluation.answer_trust import LEAST_ACCURACY
+from moa_jax.evaluation.tables import CSV_FLOAT_FORMAT, file_name
+from moa_jax.explanation.audit import overall
+from moa_jax.explanation.compound_explanation import CompoundExplanation
+from moa_jax.explanation.compound_page import CANNOT_TELL, compound_page
+from moa_jax.explanation.figures import pictures_of
+from moa_jax.files import atomic_path, write_json
+from moa_jax.progress import track
+from moa_jax.report.html import write_page
+from moa_jax.report.parts import Cell, Estimate, Link, Page, Section, Table
+from moa_jax.schemas import KnowledgeGraph
+
+INDEX_FILE, MANIFEST_FILE = "index.html", "explanation_manifest.json"
+REPORTS, FIGURES, TABLES = "reports", "figures", "tables"
+# All that lies in a folder of explanations.
+NAMES = (INDEX_FILE, MANIFEST_FILE, REPORTS, FIGURES, TABLES)
+# Characters of a compound's name that file names take over.
+_LONGEST_NAME = 40
+# Tables with thousands of rows per compound keep the first.
+_MOST_ROWS = {"nodes": 500, "evidence": 500}
+
+
+def write_explanations(
+    folder: pathlib.Path,
+    explanations: Sequence[CompoundExplanation],
+    graph: KnowledgeGraph,
+    manifest: Mapping[str, Any],
+) -> None:
+    """Writes everything, whole or not at all.
+
+    Args:
+      folder: where to; an older one of the same name is replaced.
+      explanations: one per compound.
+      graph: the knowledge graph that the pictures are cut out of.
+      manifest: `moa_jax` (version), `run` (`run_folder.run_identity`) and whatever else shall be
+        kept.
+
+    Raises:
+      InputError: the folder cannot be written.
+    """
+    release = str(manifest["run"]["release"])
+    names = [file_stem(number, found.name) for number, found in enumerate(explanations, start=1)]
+    facts = {
+        "model": f"{manifest['run']['num_moas']} mechanisms, trained on {release}",
+        "parameters": manifest["run"]["params_sha256"][:12],
+    }
+    with atomic_path(folder) as temporary:
+        for name in ("", REPORTS, FIGURES, TABLES):
+            (temporary / name).mkdir()
+        for name, found in track(list(zip(names, explanations, strict=True)), "reports"):
+            drawn = pictures_of(found, graph)
+            for picture, both in drawn.items():
+                path = temporary / FIGURES / file_name(f"{name}_{picture}", release)
+                path.with_suffix(".svg").write_text(both.svg, encoding="utf-8")
+                path.with_suffix(".png").write_bytes(both.png)
+            svgs = {picture: both.svg for picture, both in drawn.items()}
+            page = compound_page(found, svgs, facts, f"../{INDEX_FILE}")
+            write_page(temporary / REPORTS / f"{name}.html", page)
+        for name, table in all_tables(explanations).items():
+            path = temporary / TABLES / file_name(name, release)
+            table.to_parquet(path.with_suffix(".parquet"), index=False)
+            table.to_csv(
+                path.with_suffix(".csv"),
+                index=False,
+                float_format=CSV_FLOAT_FORMAT,
+                lineterminator="\n",
+            )
+        write_page(temporary / INDEX_FILE, index_page(explanations, names, facts))
+        write_json(temporary / MANIFEST_FILE, dict(manifest))
+
+
+def file_stem(number: int, name: str) -> str:
+    """A name for files that every file system takes and no two compounds share."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower())[:_LONGEST_NAME].strip("-")
+    return f"{number:03d}-{plain}" if plain else f"{number:03d}"
+
+
+def all_tables(explanations: Sequence[CompoundExplanation]) -> dict[str, pd.DataFrame]:
+    """Every table over all compounds, with `compound` and `compound_group` in front.
+
+    Beside those of `CompoundExplanation`: `answers`, one row per compound, and `audit`, one row
+    per compound and check. Lists are joined by `|`.
+    """
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for found in explanations:
+        own = {
+            **found.tables,
+            "answers": pd.DataFrame([_answer_row(found)]),
+            "audit": pd.DataFrame(
+                [
+                    (check.name, check.light, check.word, check.value, check.text)
+                    for check in found.checks
+                ],
+                columns=["check", "light", "word", "value", "text"],
+            ),
+        }
+        for name, table in own.items():
+            rows = _plain(table.head(_MOST_ROWS.get(name, len(table))))
+            rows.insert(0, "compound", found.name)
+            rows.insert(1, "compound_group", found.group)
+            tables.setdefault(name, []).append(rows)
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in sorted(tables.items())}
+
+
+def _answer_row(found: CompoundExplanation) -> dict[str, Any]:
+    moas = found.tables["moas"]
+    return {
+        "answer": found.moa if found.is_answered else CANNOT_TELL,
+        "most_probable": found.moa,
+        "probability": moas["probability"].iloc[0],
+        "confidence": found.confidence,
+        "least_confidence": found.trust.threshold,
+        "runner_up": found.rival,
+        "label_set": tuple(moas.query("in_set")["moa"]),
+        "labels": tuple(moas.query("is_label")["moa"]),
+        "num_signatures": len(found.tables["signatures"]),
+        "smiles": found.smiles,
+        "targets": found.targets,
+        "audit": overall(found.checks),
+    }
+
+
+def index_page(
+    explanations: Sequence[CompoundExplanation], names: Sequence[str], facts: Mapping[str, str]
+) -> Page:
+    """The page that leads to all others."""
+    rows = [
+        _index_row(found, f"{REPORTS}/{name}.html")
+        for name, found in zip(names, explanations, strict=True)
+    ]
+    columns = ("compound", "answer", "most probable", "confidence", "set size", "audit")
+    if any(row[-2] for row in rows):
+        columns += ("label", "note")
+    rows = [row[: len(columns)] for row in rows]
+    answered = sum(found.is_answered for found in explanations)
+    return Page(
+        title="Mechanisms of action, explained",
+        subtitle=f"{len(explanations)} compounds, {answered} of them with an answer.",
+        facts=dict(facts),
+        sections=[
+            Section(
+                "Compounds",
+                "An answer is given where the confidence is high enough: on validation compounds "
+                f"at least {LEAST_ACCURACY:.0%} of such answers were right. Otherwise it is "
+                f'"{CANNOT_TELL}". The audit says whether the explanation is true to the model; '
+                "green, amber or red.",
+                [Table(columns, rows)],
+            )
+        ],
+    )
+
+
+def _index_row(found: CompoundExplanation, page: str) -> tuple[Cell, ...]:
+    row = _answer_row(found)
+    notes = found.tables["labels"]["evidence_agrees"].astype(bool).any()
+    return (
+        Link(found.name, page),
+        row["answer"],
+        found.moa,
+        Estimate(found.confidence),
+        len(row["label_set"]),
+        row["audit"],
+        "; ".join(row["labels"]),
+        "look at its label" if notes else "",
+    )
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose cells any file can hold, without lists and without `compound`."""
+    lists = [column for column in table if table[column].map(type).isin((tuple, list)).any()]
+    joined = {name: ["|".join(map(str, values)) for values in table[name]] for name in lists}
+    return table.assign(**joined).rename(columns={"compound": "training_compound"})

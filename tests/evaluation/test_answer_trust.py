@@ -1,0 +1,67 @@
+"""Thresholds from validation answers: closed forms, and what they promise."""
+
+import math
+
+import numpy as np
+import pytest
+
+from moa_jax.evaluation.answer_trust import fit_trust, least_confidence
+from moa_jax.evaluation.calibration import fit_temperature
+from moa_jax.evaluation.conformal import calibrate_label_sets
+from moa_jax.schemas import InputError
+
+
+def made_up(num_compounds=60, num_moas=4, seed=0):
+    """Answers that are right more often the surer they are."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(num_moas, size=num_compounds)
+    logits = rng.normal(size=(num_compounds, num_moas))
+    logits[np.arange(num_compounds), truth] += rng.uniform(0, 4, num_compounds)
+    probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return probs, np.eye(num_moas)[truth], rng.uniform(1, 2, num_compounds)
+
+
+@pytest.mark.parametrize(
+    ("correct", "expected"),
+    [
+        ([True, True, True, True, False], 0.1),
+        ([True, True, False, False, False], 0.8),
+        # Wrong at the top, but 4 of 5 in the end.
+        ([False, True, True, True, True], 0.1),
+        ([False, False, True, True, True], math.inf),
+    ],
+)
+def test_the_lowest_threshold_with_enough_right_answers(correct, expected):
+    confidence = np.array([0.9, 0.8, 0.6, 0.3, 0.1])
+    assert least_confidence(confidence, np.array(correct)) == expected
+
+
+def test_answers_of_equal_confidence_stand_or_fall_together():
+    confidence = np.array([0.9, 0.5, 0.5])
+    assert least_confidence(confidence, np.array([True, True, False])) == 0.9
+    assert least_confidence(confidence, np.array([True, True, False]), least_accuracy=0.6) == 0.5
+
+
+def test_what_is_promised_holds_on_validation():
+    probs, labels, strength = made_up()
+    trust = fit_trust(probs, labels, strength)
+    judged = trust.judge(probs, strength)
+    right = probs.argmax(axis=1) == labels.argmax(axis=1)
+    assert trust.num_compounds == 60
+    assert trust.coverage == judged.is_answered.mean()
+    assert trust.accuracy == right[judged.is_answered].mean() >= 0.8
+    assert right[~judged.is_answered].mean() < trust.accuracy
+    # A set misses a true MoA in a tenth of the compounds that it was calibrated on, at most.
+    assert (judged.in_set & (labels > 0)).any(axis=1).mean() >= 0.9
+    np.testing.assert_allclose(judged.probs, fit_temperature(probs, labels)(probs))
+    np.testing.assert_allclose(judged.p_values, calibrate_label_sets(probs, labels).p_values(probs))
+
+
+def test_unlabelled_compounds_are_left_out():
+    probs, labels, strength = made_up()
+    more = np.concatenate([probs, probs[:5]]), np.concatenate([labels, 0 * labels[:5]])
+    with_unlabelled = fit_trust(*more, np.concatenate([strength, strength[:5]]))
+    trust = fit_trust(probs, labels, strength)
+    assert (with_unlabelled.threshold, with_unlabelled.num_compounds) == (trust.threshold, 60)
+    with pytest.raises(InputError, match="no labelled validation compound"):
+        fit_trust(probs, 0 * labels, strength)

@@ -1,0 +1,242 @@
+"""The explain program on a tiny run: what it writes, in which words, and what it refuses."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from moa_jax import explain
+from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.lincs.gctx_writer import write_gctx
+from moa_jax.training.kept_answers import HELD_OUT_FILE, VALIDATION_FILE, read_held_out
+from moa_jax.training.run_folder import open_run
+from tests.browser import browser  # noqa: F401 (a fixture)
+from tests.report.pages import parse
+from tests.synthetic import make_gene_table
+
+HOSTILE = "<script>document.title='x'</script>\"'><img src=x onerror=1>"
+PAGES = ("index.html", "reports/001-script-document-title-x-script-img-src-x.html")
+
+
+def change_names(path):
+    """Gives the first compound and its signatures hostile names, and known targets."""
+    table = pd.read_parquet(path)
+    first = table["compound_group"] == sorted(table["compound_group"])[0]
+    table.loc[first, "compound"] = HOSTILE
+    table.loc[first, "sig_id"] = [f"{HOSTILE}{row}" for row in range(first.sum())]
+    table["targets"] = [["GENE105"]] * len(table)
+    table.to_parquet(path, index=False)
+
+
+@pytest.fixture(scope="module")
+def run(tiny_run, tmp_path_factory):
+    """The tiny run, one of whose held-out compounds has hostile names."""
+    folder = pathlib.Path(shutil.copytree(tiny_run, tmp_path_factory.mktemp("runs") / "run"))
+    change_names(folder / HELD_OUT_FILE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    return open_run(run).predictor
+
+
+@pytest.fixture(scope="module")
+def held_out(run, model):
+    """Two held-out compounds, all that is explained here."""
+    everything = read_held_out(run, model.features.moas)
+    groups = sorted(set(everything.groups))[:2]
+    return everything.take(np.flatnonzero(np.isin(everything.groups, groups)))
+
+
+def start(run, out, **options):
+    argv = {"workdir": run, "out": out, **options}
+    return explain.run([f"--{name}={value}" for name, value in argv.items()])
+
+
+@pytest.fixture(scope="module")
+def ids(held_out):
+    return ",".join(sorted(set(held_out.table["pert_id"])))
+
+
+@pytest.fixture(scope="module")
+def written(run, ids, tmp_path_factory):
+    """Folder of the explanations."""
+    folder = tmp_path_factory.mktemp("explained") / "out"
+    assert start(run, folder, compounds=ids) == 0
+    return folder
+
+
+def table_of(folder, name):
+    return pd.read_csv(folder / "tables" / f"{name}.csv")
+
+
+def files_of(folder):
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def test_tables_hold_the_models_answers_and_exact_sums(written, model, held_out):
+    names = {path.stem for path in (written / "tables").iterdir()}
+    assert names == {
+        *("answers", "audit", "evidence", "genes", "labels", "moas", "modalities", "nodes"),
+        *("pathways", "proximity", "signatures", "substructures"),
+    }
+    probs = model.predict(held_out)["fusion"]
+    pooled, labels, groups = pool_by_compound(probs, held_out.labels, held_out.groups)
+    answers = table_of(written, "answers")
+    assert answers["compound_group"].tolist() == list(groups)
+    best = [model.features.moas[moa] for moa in pooled.argmax(axis=1)]
+    assert answers["most_probable"].tolist() == best
+    assert answers["labels"].tolist() == [model.features.moas[row.argmax()] for row in labels]
+    moas = table_of(written, "moas")
+    for group, of_compound in moas.groupby("compound_group"):
+        row = pooled[groups.index(group)]
+        np.testing.assert_allclose(of_compound["model_probability"], np.sort(row)[::-1], rtol=1e-6)
+        assert of_compound["probability"].sum() == pytest.approx(1)
+        assert (of_compound["probability"].diff().dropna() <= 1e-12).all()
+        assert (of_compound["in_set"] == (of_compound["p_value"] > 0.1)).all()
+    # Parquet and CSV are one table.
+    for name in names:
+        stored = pd.read_parquet(written / "tables" / f"{name}.parquet")
+        assert list(stored.columns) == list(table_of(written, name).columns)
+        assert len(stored) == len(table_of(written, name))
+
+
+def test_a_kernels_evidence_and_the_audit_are_there(written):
+    evidence = table_of(written, "evidence")
+    assert {"signature_kernel", "structure_kernel"} == set(evidence["expert"])
+    assert {"similarity", "contribution", "from_similarity", "contrast"} < set(evidence.columns)
+    audit = table_of(written, "audit")
+    assert audit.groupby("compound_group").size().tolist() == [4, 4]
+    assert set(audit["light"]) <= {"green", "amber", "red", "grey"}
+    worst = {"grey": -1, "green": 0, "amber": 1, "red": 2}
+    for group, of_compound in audit.groupby("compound_group"):
+        overall = table_of(written, "answers").set_index("compound_group")["audit"][group]
+        assert worst[overall] == max(map(worst.get, of_compound["light"]))
+    genes = table_of(written, "genes")
+    assert (genes["lowest"] <= genes["contribution"] + 1e-6).all()
+    assert (genes["contribution"] <= genes["highest"] + 1e-6).all()
+    # Both compounds have one known target, which the graph has.
+    assert table_of(written, "proximity")["num_targets"].tolist() == [1] * 4
+
+
+def test_two_runs_write_the_same_bytes(written, run, ids, tmp_path):
+    assert start(run, tmp_path / "again", compounds=ids) == 0
+    first, second = files_of(written), files_of(tmp_path / "again")
+    assert list(first) == list(second)
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_pages_say_what_matters_and_load_nothing(written):
+    assert (
+        sorted(files_of(written / "reports"))
+        == sorted([PAGES[1].removeprefix("reports/"), "002-drug-1.html"])
+        or len(files_of(written / "reports")) == 2
+    )
+    for name in PAGES:
+        source = (written / name).read_text()
+        assert "<script>document" not in source
+        assert "http" not in source.replace("http://www.w3.org/2000/svg", "").replace(
+            "http-equiv", ""
+        )
+        page = parse(source)
+        assert [element.tag for tag in ("img", "link", "iframe") for element in page.all(tag)] == []
+        for link in page.all("a"):
+            target = link.attributes["href"]
+            if not target.startswith("#"):
+                assert (written / name).parent.joinpath(target).resolve().is_file()
+    report = parse((written / PAGES[1]).read_text())
+    heads = [element.text for element in report.all("h2")]
+    assert heads[:3] == [
+        "Answer",
+        "Can this explanation be believed?",
+        "What the answer rests on",
+    ]
+    assert any(head.startswith("Why ") for head in heads)
+    lights = [li for figure in report.all("figure") for li in figure.all("li")]
+    assert all(
+        any(span.attributes.get("class") == "word" and span.text for span in li.all("span"))
+        for li in lights
+        if li.attributes.get("class") in ("green", "amber", "red", "grey")
+    )
+    assert next(iter(report.all("h1"))).text == HOSTILE
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_open_and_fit(browser, written, name, width):  # noqa: F811 (the fixture)
+    browser.open(written / name, width)
+    assert browser.console() == []
+    assert browser.requests() == [(written / name).as_uri()]
+    assert browser.overflow() == 0
+    assert browser.find_all("img") == []
+    assert browser.driver.title != "x"
+
+
+def test_a_users_signatures_without_names_or_structures(run, held_out, tmp_path, capsys):
+    values = held_out.expression
+    names = [f"=cmd|{HOSTILE}{row}" for row in range(len(values))]
+    write_gctx(
+        tmp_path / "mine.gctx",
+        profile_table=pd.DataFrame(index=names),
+        gene_table=pd.DataFrame(index=pd.Index(make_gene_table()["entrez_id"])),
+        blocks=[values],
+    )
+    out = tmp_path / "out"
+    assert start(run, out, signatures=tmp_path / "mine.gctx") == 0
+    answers = table_of(out, "answers")
+    assert len(answers) == len(values)
+    assert answers["labels"].isna().all()
+    assert "substructures" not in {path.stem for path in (out / "tables").iterdir()}
+    manifest = json.loads((out / "explanation_manifest.json").read_text())
+    assert manifest["signatures"]["without_pert_id"] == 0
+    page = (out / "reports" / sorted(files_of(out / "reports"))[0]).read_text()
+    assert "The structure of this compound is not known" in page
+    assert "<script>document" not in page
+
+
+def refused(capsys, run, out, **options):
+    """The one line that a refusal prints."""
+    assert start(run, out, **options) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_bad_input_is_one_sentence_and_writes_nothing(run, held_out, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert "--compounds or --signatures is needed" in refused(capsys, run, out)
+    message = refused(capsys, run, out, compounds="drug", siginfo="x.txt")
+    assert "--siginfo and --compoundinfo tell about --signatures" in message
+    known = held_out.table["compound"].iloc[-1]
+    message = refused(capsys, run, out, compounds=f"{known}x")
+    assert f"there is no compound '{known}x'" in message
+    assert f"did you mean '{known}'?" in message
+    references = pd.read_parquet(run / "references.parquet")
+    message = refused(capsys, run, out, compounds=references["compound"].iloc[0])
+    assert "the model was trained on" in message
+    assert not out.exists()
+    out.mkdir()
+    (out / "thesis.txt").write_text("years of work")
+    message = refused(capsys, run, out, compounds=known)
+    assert "out holds thesis.txt, which is no explanation" in message
+
+
+@pytest.mark.parametrize("name", [VALIDATION_FILE, HELD_OUT_FILE])
+def test_a_run_that_kept_too_little_is_refused(run, held_out, tmp_path, capsys, name):
+    poor = shutil.copytree(run, tmp_path / "poor")
+    (poor / name).unlink()
+    message = refused(capsys, poor, tmp_path / "out", compounds=held_out.table["pert_id"].iloc[0])
+    assert "poor keeps no " in message
+
+
+def test_the_program_prints_its_help():
+    command = [sys.executable, "-m", "moa_jax.explain", "--help"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "--compounds=VALUE" in answer.stdout
