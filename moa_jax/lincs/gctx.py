@@ -62,6 +62,24 @@ def read_values(
     Raises:
       InputError: the file is no whole GCTX file.
     """
+    with _open(path) as file:
+        return read_blocks(file[MATRIX], profiles, genes, os.path.basename(path))
+
+
+def read_blocks(
+    matrix: h5py.Dataset,
+    profiles: Int[np.ndarray, " profile"],
+    genes: Int[np.ndarray, " gene"],
+    name: str,
+) -> Float32[np.ndarray, "profile gene"]:
+    """Rows and columns of an HDF5 matrix in the order given, read block by block.
+
+    Args:
+      matrix: [profile, gene].
+      profiles: rows.
+      genes: columns.
+      name: what to call the file while reading.
+    """
     values = np.empty((len(profiles), len(genes)), dtype=np.float32)
     if not values.size:
         return values
@@ -70,15 +88,12 @@ def read_values(
     first_gene, end_gene = int(genes.min()), int(genes.max()) + 1
     takes_all_genes = np.array_equal(genes, np.arange(first_gene, end_gene))
     starts = np.unique(wanted // BLOCK_ROWS) * BLOCK_ROWS
-    shown = track(starts, f"reading {os.path.basename(path)}") if len(starts) > 1 else starts
-    with _open(path) as file:
-        matrix = file[MATRIX]
-        for start in shown:
-            here = slice(*np.searchsorted(wanted, (start, start + BLOCK_ROWS)))
-            first, end = int(wanted[here][0]), int(wanted[here][-1]) + 1
-            block = matrix[first:end, first_gene:end_gene]
-            rows = block[wanted[here] - first]
-            values[order[here]] = rows if takes_all_genes else rows[:, genes - first_gene]
+    for start in track(starts, f"reading {name}") if len(starts) > 1 else starts:
+        here = slice(*np.searchsorted(wanted, (start, start + BLOCK_ROWS)))
+        first, end = int(wanted[here][0]), int(wanted[here][-1]) + 1
+        block = matrix[first:end, first_gene:end_gene]
+        rows = block[wanted[here] - first]
+        values[order[here]] = rows if takes_all_genes else rows[:, genes - first_gene]
     return values
 
 
@@ -116,7 +131,7 @@ def _check_layout(file: h5py.File, path: str | os.PathLike[str]) -> None:
 def _ids(file: h5py.File, path: str | os.PathLike[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     both = []
     for group, kind in ((PROFILES, "profile"), (GENES, "gene")):
-        ids = _texts(file[f"{group}/id"])
+        ids = texts_of(file[f"{group}/id"])
         if len(set(ids)) < len(ids):
             repeated = pd.Series(ids)[pd.Series(ids).duplicated()].iloc[0]
             raise InputError(f"{path} repeats the {kind} id {repeated}.")
@@ -134,12 +149,13 @@ def _table(
             continue
         if not isinstance(field, h5py.Dataset) or field.shape != (len(ids),):
             raise InputError(f"{path} has a field {group}/{name} that is not one value per id.")
-        columns[name] = _texts(field)
+        columns[name] = texts_of(field)
     index = pd.Index(ids, name=MATRIX_ID, dtype=object)
     return pd.DataFrame(columns, index=index, dtype=object)
 
 
-def _texts(field: h5py.Dataset) -> list[str]:
+def texts_of(field: h5py.Dataset) -> list[str]:
+    """Values of a dataset as text; whole numbers without a point."""
     return [_text(value) for value in np.ravel(field[()])]
 
 

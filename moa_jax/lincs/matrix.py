@@ -1,4 +1,4 @@
-"""Expression matrices of GCTX and GCT files, whole or the part that is asked for."""
+"""Expression matrices of GCTX, GCT and h5ad files, whole or the part that is asked for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Int
 
-from moa_jax.lincs import gct, gctx
+from moa_jax.lincs import gct, gctx, h5ad
 from moa_jax.lincs.text_files import open_bytes
 from moa_jax.schemas import InputError
 
@@ -49,6 +49,34 @@ class ExpressionMatrix:
                 f"its {expected} (profiles, genes) ids and tables."
             )
 
+    def take(
+        self,
+        source: str | os.PathLike[str],
+        *,
+        profile_ids: Sequence[str] | None = None,
+        gene_ids: Sequence[str] | None = None,
+    ) -> ExpressionMatrix:
+        """A part of the matrix, as `read_matrix` would read it.
+
+        Args:
+          source: what to call the matrix in messages.
+          profile_ids: which profiles, in this order; None for all.
+          gene_ids: which genes, in this order; None for all.
+
+        Raises:
+          InputError: an id is asked for twice, or is not there.
+        """
+        profiles = _positions(self.profile_table.index, profile_ids, "profile", source)
+        genes = _positions(self.gene_table.index, gene_ids, "gene", source)
+        profile_table, gene_table = self.profile_table.iloc[profiles], self.gene_table.iloc[genes]
+        return ExpressionMatrix(
+            values=self.values[np.ix_(profiles, genes)],
+            profile_ids=tuple(profile_table.index),
+            gene_ids=tuple(gene_table.index),
+            profile_table=profile_table,
+            gene_table=gene_table,
+        )
+
 
 def read_matrix(
     path: str | os.PathLike[str],
@@ -56,7 +84,7 @@ def read_matrix(
     profile_ids: Sequence[str] | None = None,
     gene_ids: Sequence[str] | None = None,
 ) -> ExpressionMatrix:
-    """Reads a GCTX file, or a GCT file of version 1.2 or 1.3 (gzipped or not).
+    """Reads a GCTX or h5ad file, or a GCT file of version 1.2 or 1.3 (gzipped or not).
 
     Args:
       path: the file; its content tells which of the formats it is.
@@ -87,8 +115,9 @@ def read_ids(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], tuple[str, 
     Raises:
       InputError: the file is missing, truncated, corrupt or of another layout, or repeats an id.
     """
-    if _reader_of(path) is gctx:
-        return gctx.read_ids(path)
+    reader = _reader_of(path)
+    if reader is not gct:
+        return reader.read_ids(path)
     profile_table, gene_table = gct.read_tables(path)
     return tuple(profile_table.index), tuple(gene_table.index)
 
@@ -113,14 +142,30 @@ def check_finite(matrix: ExpressionMatrix, source: str) -> None:
         )
 
 
-def _reader_of(path: str | os.PathLike[str]) -> types.ModuleType:
+def is_matrix_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins like one that `read_matrix` reads.
+
+    Raises:
+      InputError: the file is missing or unreadable.
+    """
+    return _find_reader(path) is not None
+
+
+def _find_reader(path: str | os.PathLike[str]) -> types.ModuleType | None:
     with open_bytes(path) as file:
         start = file.read(len(gctx.HDF5_MAGIC))
     if start == gctx.HDF5_MAGIC:
-        return gctx
-    if start.startswith(b"#1."):
-        return gct
-    raise InputError(f"{path} is neither a GCTX (HDF5) file nor a GCT file of version 1.2 or 1.3.")
+        return h5ad if h5ad.is_h5ad(path) else gctx
+    return gct if start.startswith(b"#1.") else None
+
+
+def _reader_of(path: str | os.PathLike[str]) -> types.ModuleType:
+    reader = _find_reader(path)
+    if reader is None:
+        raise InputError(
+            f"{path} is neither a GCTX (HDF5) file nor a GCT file of version 1.2 or 1.3, nor h5ad."
+        )
+    return reader
 
 
 def _positions(
