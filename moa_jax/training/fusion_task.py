@@ -267,6 +267,11 @@ def make_fusion_task(
         )
     refuse_unknown_precision(training.precision)
     objective = make_objective(training, len(features.moas))
+    if objective.num_members > 1 and "pretraining" in config:
+        raise InputError(
+            "the configuration has pretraining and training.co_teaching.enabled, whose two networks "
+            "must start apart; expected one of them."
+        )
     if objective.num_members > 1:
         settings["num_members"] = objective.num_members
     model = (FusionModel if objective.num_members == 1 else FusionMembers)(

@@ -122,6 +122,15 @@ def test_training_that_cannot_be_is_refused_in_one_sentence(tmp_path, training, 
     assert str(refusal.value).count(". ") == 0
 
 
+def test_twins_are_not_pretrained(tmp_path):
+    config = tiny_config(training=CO_TEACHING, model=MOLECULE)
+    features = make_run(tmp_path).features
+    with config.unlocked():
+        config.pretraining = {}
+    with pytest.raises(InputError, match="pretraining and training.co_teaching.enabled"):
+        make_fusion_task(config, features, (GRAPH.num_genes, GRAPH.num_terms))
+
+
 def said_by_hand():
     """Two experts; the second has nothing to say of the last of three examples."""
     logits = {
