@@ -269,7 +269,7 @@ def make_fusion_task(
     objective = make_objective(training, len(features.moas))
     if objective.num_members > 1 and "pretraining" in config:
         raise InputError(
-            "the configuration has pretraining and training.co_teaching.enabled, whose two networks "
+            "the configuration has pretraining and training.co_teaching.enabled, whose networks "
             "must start apart; expected one of them."
         )
     if objective.num_members > 1:

@@ -127,7 +127,7 @@ def test_twins_are_not_pretrained(tmp_path):
     features = make_run(tmp_path).features
     with config.unlocked():
         config.pretraining = {}
-    with pytest.raises(InputError, match="pretraining and training.co_teaching.enabled"):
+    with pytest.raises(InputError, match=r"pretraining and training\.co_teaching\.enabled"):
         make_fusion_task(config, features, (GRAPH.num_genes, GRAPH.num_terms))
 
 
