@@ -35,8 +35,9 @@ from moa_jax.data.prepared import PreparedDataset
 from moa_jax.data.splits import write_split
 from moa_jax.files import atomic_path, read_json, sha256_of, write_json
 from moa_jax.schemas import GENE_COLUMNS, InputError, KnowledgeGraph, Split
+from moa_jax.training.checkpoints import Checkpoints
 from moa_jax.training.fusion_task import make_fusion_task, make_graph_arrays
-from moa_jax.training.predictor import Predictor, load_predictor
+from moa_jax.training.predictor import CHECKPOINTS, Predictor, load_predictor, read_description
 from moa_jax.training.same_run import refuse_other_config
 
 
@@ -98,6 +99,10 @@ def open_run(workdir: pathlib.Path, *, num_devices: int = 0) -> FinishedRun:
     """
     if not (workdir / "config.json").is_file():
         raise InputError(f"{workdir} is not the folder of a run: it has no config.json.")
+    # Before anything reads settings that another version may not have had.
+    checkpoints = Checkpoints(workdir / CHECKPOINTS, create=False)
+    read_description(checkpoints, checkpoints.step_to_use(), workdir)
+    checkpoints.close()
     config = ml_collections.ConfigDict(read_json(workdir / "config.json"))
     graph = read_graph(workdir / "graph")
     arrays = make_graph_arrays(config, graph)

@@ -1,10 +1,14 @@
 import dataclasses
+import shutil
 
 import pandas as pd
+import pytest
 
 from moa_jax.data.gene_set_table import read_gene_sets
-from moa_jax.schemas import GENE_SET_COLUMNS, Split
-from moa_jax.training.run_folder import start_run
+from moa_jax.files import read_json, write_json
+from moa_jax.schemas import GENE_SET_COLUMNS, InputError, Split
+from moa_jax.training import predictor
+from moa_jax.training.run_folder import open_run, start_run
 from tests.synthetic import make_dataset, make_raw_examples, tiny_config
 
 
@@ -16,3 +20,17 @@ def test_a_run_keeps_the_gene_sets_of_its_data(tmp_path):
     assert len(read_gene_sets(tmp_path / "without")) == 0
     start_run(tmp_path / "with", tiny_config(), split, dataclasses.replace(dataset, gene_sets=sets))
     pd.testing.assert_frame_equal(read_gene_sets(tmp_path / "with"), sets)
+
+
+def test_a_run_of_another_version_is_refused_before_its_settings_are_read(
+    tiny_run, tmp_path, monkeypatch
+):
+    folder = shutil.copytree(tiny_run, tmp_path / "run")
+    config = read_json(folder / "config.json")
+    del config["graph"]["num_positions"]
+    write_json(folder / "config.json", config)
+    monkeypatch.setattr(predictor, "CHECKPOINT_FORMAT_VERSION", 99)
+    with pytest.raises(
+        InputError, match="have format version 3, but this program reads version 99"
+    ):
+        open_run(folder, num_devices=1)
