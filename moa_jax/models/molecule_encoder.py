@@ -76,6 +76,10 @@ def atom_states(
     num_virtual: int = 0,
 ) -> Float[Array, "shard atom feature"]:
     """States of all atoms by an `AtomEncoder` named `atoms` of the module that calls this."""
+    if molecules.atom_mask.shape[0] == 1:
+        # Without an axis for the shards the backward pass takes half the time on CPU.
+        only = jax.tree.map(lambda leaf: jnp.asarray(leaf)[0], molecules)
+        return AtomEncoder(features, num_layers, layer, num_virtual, name="atoms")(only)[None]
     encode_shards = nn.vmap(
         AtomEncoder, variable_axes={"params": None}, split_rngs={"params": False}
     )
