@@ -33,4 +33,5 @@ def get_config() -> ml_collections.ConfigDict:
             "from the signature, too": arm({"model.expression_context": True}),
         },
         common=SMALL,
+        num_folds=2,
     )

@@ -36,4 +36,5 @@ def get_config() -> ml_collections.ConfigDict:
             },
         },
         common=SMALL,
+        num_folds=2,
     )

@@ -33,4 +33,5 @@ def get_config() -> ml_collections.ConfigDict:
             "shuffled GO": arm(training="shuffled_annotations"),
         },
         common=SMALL,
+        num_folds=2,
     )

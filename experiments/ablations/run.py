@@ -48,13 +48,14 @@ def model_config(config: ml_collections.ConfigDict, arm: str) -> ml_collections.
     Raises:
       InputError: the arm sets something that the model's configuration does not have.
     """
-    model = load_config(config.model)
+    file = config.arms[arm].model or config.model
+    model = load_config(file)
     for key, value in (*config.common, *config.arms[arm].changes):
         try:
             model.update_from_flattened_dict({key: value})
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{arm!r} of the ablation sets {key}, which {config.model} does not have as such."
+                f"{arm!r} of the ablation sets {key}, which {file} does not have as such."
             ) from error
     return model
 

@@ -43,6 +43,7 @@ def block(
 def arm(
     values: Mapping[str, Any] | None = None,
     *,
+    model: str = "",
     view: str = "fusion",
     training: str = "",
     level: float = 0.0,
@@ -52,6 +53,7 @@ def arm(
 
     Args:
       values: dotted key of the model's configuration -> its value in this arm.
+      model: file of the model's configuration; empty means the ablation's.
       view: of the model's answers, the one that is scored.
       training: kind of `training_conditions.TrainingCondition`; empty for none.
       level: its level.
@@ -60,6 +62,7 @@ def arm(
     config = ml_collections.ConfigDict()
     # A dot in a ConfigDict's key cannot be printed back, so these are pairs.
     config.changes = tuple((values or {}).items())
+    config.model = model
     config.view = view
     config.training = training
     config.level = level
@@ -73,6 +76,7 @@ def ablation(
     arms: Mapping[str, ml_collections.ConfigDict],
     *,
     common: Mapping[str, Any] | None = None,
+    num_folds: int = 5,
 ) -> ml_collections.ConfigDict:
     """The complete configuration of one question; see experiments/ablations.
 
@@ -81,6 +85,7 @@ def ablation(
       model: file of the fusion model's configuration.
       arms: name -> arm; the others are compared with the first.
       common: dotted key of the model's configuration -> its value in all arms.
+      num_folds: folds of every seed.
     """
     config = ml_collections.ConfigDict()
     config.question = question
@@ -95,7 +100,7 @@ def ablation(
     config.order = tuple(arms)
     config.split = ml_collections.ConfigDict()
     config.split.rule = "compound"
-    config.split.num_folds = 5
+    config.split.num_folds = num_folds
     # Every seed divides the data anew, and draws the networks' parameters.
     config.split.seeds = (0, 1, 2)
     # Share of the training compounds that chooses steps and scales.

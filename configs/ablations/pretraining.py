@@ -1,0 +1,37 @@
+r"""Whether pretraining without labels helps the networks.
+
+    python -m experiments.ablations.run --config=configs/ablations/pretraining.py \
+        --config.data=data/lincs2020 --workdir=runs/ablations/pretraining
+
+What was found: experiments/ablations/README.md.
+"""
+
+import ml_collections
+
+from moa_jax.benchmark.blocks import ablation, arm
+
+# Small enough for three seeds on two cores.
+SMALL = {
+    "model.features": 32,
+    "model.hidden": 64,
+    "model.knowledge_features": 16,
+    "model.knowledge_layers": 1,
+    "model.atom_features": 32,
+    "model.molecule_layers": 2,
+    "training.num_steps": 100,
+}
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The complete configuration."""
+    short = {"pretraining.num_steps": 100}
+    return ablation(
+        "Does it help to start from pretrained encoders?",
+        "configs/pretraining.py",
+        {
+            "from scratch": arm(model="configs/cross_attention.py"),
+            "pretrained": arm(short),
+        },
+        common=SMALL,
+        num_folds=2,
+    )
