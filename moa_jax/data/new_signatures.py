@@ -1,4 +1,4 @@
-"""A user's own signatures as examples for a trained model, whatever their file lacks.
+"""A user's own signatures or wells as examples for a trained model, whatever their file lacks.
 
 Genes are matched by Entrez id, symbol or alias, in any order; genes that the file lacks are
 masked. What is not known of a signature (dose, time, cell line, structure) stays unknown and is
@@ -15,17 +15,33 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32
 
 from moa_jax.compounds.structures import Structure, standardise
 from moa_jax.compounds.tables import read_compound_table
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
 from moa_jax.data.landmarks import LandmarkColumns, find_landmarks
+from moa_jax.data.new_matrix import NewMatrix, open_new_matrix
+from moa_jax.data.plate_signatures import (
+    PlateSettings,
+    find_level,
+    signatures_of_wells,
+    vehicle_wells,
+)
 from moa_jax.knowledge.gene_identifiers import GeneIdentifiers
-from moa_jax.lincs.matrix import check_finite, read_matrix
-from moa_jax.lincs.releases import ALIASES, harmonise_siginfo, read_table
+from moa_jax.lincs.matrix import check_finite
+from moa_jax.lincs.releases import (
+    ALIASES,
+    MATRIX_ID,
+    harmonise_instinfo,
+    harmonise_siginfo,
+    read_table,
+)
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
+
+# Profiles whose values tell the level of a matrix, where nobody does.
+_PROBED_PROFILES = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +49,8 @@ class SignatureFiles:
     """Where a user's signatures lie.
 
     Attributes:
-      signatures: GCTX or GCT file.
-      siginfo: table of the signatures; None: the matrix file's own metadata.
+      signatures: GCTX, GCT, h5ad, CSV or TSV file of signatures or wells.
+      siginfo: table of the signatures or wells; None: the matrix file's own metadata.
       compoundinfo: table with the compounds' structures; None: no structure is known.
     """
 
@@ -48,19 +64,24 @@ class NewSignatures:
     """Signatures to be predicted.
 
     Attributes:
-      examples: one per signature, in the order of the matrix; the labels are zeros and mean
-        nothing; the groups are the `pert_id`.
+      examples: one per signature, in the order of the matrix at level 5 and of the sig_id else;
+        the labels are zeros and mean nothing; the groups are the `pert_id`.
       report: what was found, missing and left out, as JSON values.
+      level: which level the matrix was taken for and why; at levels 3 and 4 counts of wells, too.
     """
 
     examples: Examples
     report: dict[str, Any]
+    level: dict[str, Any]
 
 
 def read_new_signatures(
-    files: SignatureFiles, genes: pd.DataFrame, features: FeatureSpec
+    files: SignatureFiles,
+    genes: pd.DataFrame,
+    features: FeatureSpec,
+    settings: PlateSettings | None = None,
 ) -> NewSignatures:
-    """Reads signatures for a trained model.
+    """Reads signatures for a trained model, or makes them of wells.
 
     A signature without `pert_id` is a compound of its own, named by its `sig_id`. A profile of
     the matrix that siginfo does not list is left out and counted.
@@ -69,32 +90,36 @@ def read_new_signatures(
       files: where the signatures lie.
       genes: `GENE_COLUMNS` of the model's expression columns.
       features: vocabularies and gene statistics of the model.
+      settings: which level the matrix has; taken from the file where None.
 
     Raises:
-      InputError: a file cannot be read, siginfo lacks a column, repeats a sig_id or names a
-        signature that the matrix lacks, no gene is the model's, a gene is there twice, a value
-        of such a gene is not finite, or there is no signature.
+      InputError: a file cannot be read, siginfo lacks a column, repeats an id or names a
+        profile that the matrix lacks, no gene is the model's, a gene is there twice, a value
+        of such a gene is not finite, there is no signature, or wells cannot be made into one.
     """
-    path = files.signatures
-    table, num_unlisted = _read_signature_table(files)
-    num_nameless = int(table["pert_id"].isna().sum())
-    table["pert_id"] = table["pert_id"].fillna(table["sig_id"])
-    columns, row_ids = _find_genes(path, genes)
-    expression, gene_mask = _read_expression(
-        path, table["sig_id"].tolist(), columns, row_ids, genes
-    )
+    settings = settings or PlateSettings()
+    identifiers = GeneIdentifiers.from_table(genes)
+    matrix = open_new_matrix(files.signatures, identifiers)
+    columns, row_ids = _find_genes(matrix, genes, identifiers)
+    wanted = [row_ids[name] for name in columns.file_ids]
+    metadata = _Metadata.of(files, matrix)
+    settings, why = _with_level(settings, metadata, matrix, wanted)
+    table, num_unlisted = metadata.rows(settings.level)
+    measured = _read_values(matrix, table.iloc[:, 0].tolist(), wanted)
+    level = {"level": settings.level, "because": why}
+    if settings.level == 5:
+        num_nameless = int(table["pert_id"].isna().sum())
+        table["pert_id"] = table["pert_id"].fillna(table["sig_id"])
+        table = table[list(SIGNATURE_COLUMNS)]
+    else:
+        num_nameless = int(table["pert_id"].isna().sum())
+        measured, table, level["made_of"] = signatures_of_wells(
+            measured, table, settings, metadata.source
+        )
+        level["zscore_reference"] = settings.zscore_reference if settings.level == 3 else None
+    examples = _examples(measured, table, columns, genes, features)
     smiles, structures = _read_structures(files.compoundinfo, table["pert_id"])
-    examples = Examples(
-        expression=expression,
-        has_expression=np.ones(len(table), bool),
-        gene_mask=gene_mask,
-        table=table,
-        smiles=smiles,
-        groups=tuple(table["pert_id"]),
-        targets=((),) * len(table),
-        moas=features.moas,
-        labels=np.zeros((len(table), len(features.moas)), np.float32),
-    )
+    examples = dataclasses.replace(examples, smiles=smiles)
     report = {
         "signatures": {
             "predicted": len(table),
@@ -106,43 +131,109 @@ def read_new_signatures(
         "context": _context_report(table, features),
         "median_standardised_magnitude": _typical_magnitude(examples, features),
     }
-    return NewSignatures(examples, report)
+    return NewSignatures(examples, report, level)
 
 
-def _read_signature_table(files: SignatureFiles) -> tuple[pd.DataFrame, int]:
-    """`SIGNATURE_COLUMNS` in the order of the matrix, and the number of profiles left out."""
-    path = files.signatures
-    # No gene is asked for, so no value is read.
-    profiles = read_matrix(path, gene_ids=()).profile_table
-    if files.siginfo is None:
-        # The profile's own id is its identity, also where the file holds the sig_id of a well.
-        profiles = profiles.drop(columns="sig_id", errors="ignore")
-        if not any(name in profiles.columns for name in ALIASES["pert_id"]):
-            profiles = profiles.assign(pert_id=profiles.index)
-        table = harmonise_siginfo(profiles, str(path))
-    else:
-        table = harmonise_siginfo(read_table(files.siginfo), str(files.siginfo))
-    order = profiles.index.get_indexer(table["sig_id"])
-    absent = table["sig_id"][order < 0]
-    if len(absent):
-        raise InputError(
-            f"{files.siginfo} names the signature {absent.iloc[0]}, one of {len(absent)} of its "
-            f"{len(table)} rows that {path} has no profile of."
-        )
-    if not len(table):
-        raise InputError(f"{files.siginfo or path} has no signature; expected at least one.")
-    table = table.iloc[np.argsort(order)].reset_index(drop=True)
-    return table[list(SIGNATURE_COLUMNS)], len(profiles) - len(table)
+@dataclasses.dataclass(frozen=True)
+class _Metadata:
+    """What is known of a matrix's profiles.
+
+    Attributes:
+      raw: the table as its file has it.
+      source: what to call it in messages.
+      profiles: ids of the matrix's profiles.
+      path: the matrix.
+    """
+
+    raw: pd.DataFrame
+    source: str
+    profiles: pd.Index
+    path: pathlib.Path
+
+    @classmethod
+    def of(cls, files: SignatureFiles, matrix: NewMatrix) -> _Metadata:
+        if files.siginfo is not None:
+            raw, source = read_table(files.siginfo), str(files.siginfo)
+        else:
+            raw, source = matrix.profile_table, str(files.signatures)
+            if not any(name in raw.columns for name in ALIASES["pert_id"]):
+                raw = raw.assign(pert_id=raw.index)
+        return cls(raw, source, matrix.profile_table.index, matrix.path)
+
+    @property
+    def pert_type(self) -> pd.Series:
+        """Kind of each profile, as far as the table tells."""
+        return self.raw.get("pert_type", pd.Series(dtype=object))
+
+    def rows(self, level: int) -> tuple[pd.DataFrame, int]:
+        """Harmonised metadata in the order of the matrix, and the number of profiles left out."""
+        harmonise = harmonise_siginfo if level == 5 else harmonise_instinfo
+        raw = self.raw
+        if level == 5 and raw.index.name == MATRIX_ID:
+            # The profile's own id is its identity, also where the file holds the sig_id of a well.
+            raw = raw.drop(columns="sig_id", errors="ignore")
+        table = harmonise(raw, self.source)
+        identity = "signature" if level == 5 else "well"
+        ids = table.iloc[:, 0]
+        order = self.profiles.get_indexer(ids)
+        absent = ids[order < 0]
+        if len(absent):
+            raise InputError(
+                f"{self.source} names the {identity} {absent.iloc[0]}, one of {len(absent)} of "
+                f"its {len(table)} rows that {self.path} has no profile of."
+            )
+        if not len(table):
+            raise InputError(f"{self.source} has no {identity}; expected at least one.")
+        table = table.iloc[np.argsort(order)].reset_index(drop=True)
+        return table, len(self.profiles) - len(table)
 
 
-def _find_genes(path: pathlib.Path, genes: pd.DataFrame) -> tuple[LandmarkColumns, dict[str, str]]:
+def _with_level(
+    settings: PlateSettings, metadata: _Metadata, matrix: NewMatrix, gene_ids: list[str]
+) -> tuple[PlateSettings, str]:
+    """The settings with a level, and why it is that."""
+    if settings.level is not None:
+        return settings, "it was asked for"
+    some = metadata.profiles[:_PROBED_PROFILES].tolist()
+    values = matrix.read(profile_ids=some, gene_ids=gene_ids).values
+    has_vehicle = bool(vehicle_wells(metadata.pert_type).any())
+    level, why = find_level(metadata.raw.columns, has_vehicle, values)
+    return dataclasses.replace(settings, level=level), why
+
+
+def _examples(
+    measured: Float32[np.ndarray, "signature measured_gene"],
+    table: pd.DataFrame,
+    columns: LandmarkColumns,
+    genes: pd.DataFrame,
+    features: FeatureSpec,
+) -> Examples:
+    """Signatures in the model's order of genes, zero where the file lacks the gene."""
+    places = pd.Index(genes["entrez_id"]).get_indexer(columns.genes["entrez_id"])
+    expression = np.zeros((len(table), len(genes)), np.float32)
+    expression[:, places] = measured
+    return Examples(
+        expression=expression,
+        has_expression=np.ones(len(table), bool),
+        gene_mask=np.isin(np.arange(len(genes)), places),
+        table=table,
+        smiles=(None,) * len(table),
+        groups=tuple(table["pert_id"]),
+        targets=((),) * len(table),
+        moas=features.moas,
+        labels=np.zeros((len(table), len(features.moas)), np.float32),
+    )
+
+
+def _find_genes(
+    matrix: NewMatrix, genes: pd.DataFrame, identifiers: GeneIdentifiers
+) -> tuple[LandmarkColumns, dict[str, str]]:
     """The model's genes in a file, and the file's row id of each name that it gives a gene.
 
     Older GCT files have probes as row ids and name the genes in a column beside them; the
     column that names most of the model's genes counts.
     """
-    gene_table = read_matrix(path, profile_ids=()).gene_table
-    identifiers = GeneIdentifiers.from_table(genes)
+    gene_table = matrix.gene_table
     namings = [list(gene_table.index)]
     for name in (*ALIASES["entrez_id"], *ALIASES["symbol"]):
         if name in gene_table.columns:
@@ -156,28 +247,19 @@ def _find_genes(path: pathlib.Path, genes: pd.DataFrame) -> tuple[LandmarkColumn
     for name, row_id in zip(names, gene_table.index, strict=True):
         if name in row_ids and identifiers.explain(name).entrez_id is not None:
             raise InputError(
-                f"{path} has the gene {name} twice, in the rows {row_ids[name]} and {row_id}; "
-                "expected one row per gene."
+                f"{matrix.path} has the gene {name} twice, in the rows {row_ids[name]} and "
+                f"{row_id}; expected one row per gene."
             )
         row_ids.setdefault(name, row_id)
-    return find_landmarks(names, genes, identifiers, str(path)), row_ids
+    return find_landmarks(names, genes, identifiers, str(matrix.path)), row_ids
 
 
-def _read_expression(
-    path: pathlib.Path,
-    sig_ids: list[str],
-    columns: LandmarkColumns,
-    row_ids: dict[str, str],
-    genes: pd.DataFrame,
-) -> tuple[Float32[np.ndarray, "signature gene"], Bool[np.ndarray, " gene"]]:
-    """Values in the model's order of genes, zero where the file lacks the gene; and the mask."""
-    wanted = [row_ids[name] for name in columns.file_ids]
-    matrix = read_matrix(path, profile_ids=sig_ids, gene_ids=wanted)
-    check_finite(matrix, str(path))
-    places = pd.Index(genes["entrez_id"]).get_indexer(columns.genes["entrez_id"])
-    expression = np.zeros((len(sig_ids), len(genes)), np.float32)
-    expression[:, places] = matrix.values
-    return expression, np.isin(np.arange(len(genes)), places)
+def _read_values(
+    matrix: NewMatrix, profile_ids: list[str], gene_ids: list[str]
+) -> Float32[np.ndarray, "profile measured_gene"]:
+    part = matrix.read(profile_ids=profile_ids, gene_ids=gene_ids)
+    check_finite(part, str(matrix.path))
+    return part.values
 
 
 def _read_structures(
