@@ -1,0 +1,102 @@
+"""The training step in JAX against its twin in PyTorch and PyG, taking turns in one run.
+
+    python -m experiments.speed.compare FOLDER --torch_python=TORCH_VENV/bin/python
+
+FOLDER is a prepared folder. Both processes hold one batch and run on the same processors; only
+one of them works at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import statistics
+import sys
+import tempfile
+
+from experiments.speed.turns import Worker
+
+Times = dict[str, list[float]]
+
+
+def take_turns(
+    workers: dict[str, Worker], num_turns: int, num_steps: int
+) -> dict[str, list[Times]]:
+    """Times of each worker's turns, after one turn each that is not counted."""
+    turns: dict[str, list[Times]] = {name: [] for name in workers}
+    for turn in range(num_turns + 1):
+        for name, worker in workers.items():
+            times = worker.steps(num_steps)
+            if turn:
+                turns[name].append(times)
+    return turns
+
+
+def table(turns: dict[str, list[Times]], reference: str) -> str:
+    """Milliseconds of a step, and each other worker's time over that of the reference.
+
+    The ratio of two workers is taken turn by turn, of the fastest steps of each turn.
+    """
+    lines = [
+        "| step | wall ms, min | wall ms, median | CPU ms, min | CPU ms, median "
+        "| wall ratio, median (min to max) | CPU ratio, median (min to max) |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, counted in turns.items():
+        cells = [name]
+        for clock in ("wall", "cpu"):
+            times = [1e3 * seconds for turn in counted for seconds in turn[clock]]
+            cells += [f"{min(times):.0f}", f"{statistics.median(times):.0f}"]
+        for clock in ("wall", "cpu"):
+            ratios = [
+                min(turn[clock]) / min(other[clock])
+                for turn, other in zip(counted, turns[reference], strict=True)
+            ]
+            cells.append(
+                f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def compare(options: argparse.Namespace, num_threads: int, export: pathlib.Path) -> None:
+    """Prints what both sides say of themselves, and the table."""
+    modules = "experiments.speed.jax_step", "experiments.speed.torch_step"
+    workers = {
+        "JAX": Worker(
+            [sys.executable, "-m", modules[0], str(options.folder), str(export)], num_threads
+        )
+    }
+    torch = [options.torch_python, "-m", modules[1], str(export), f"--adamw={options.adamw}"]
+    workers["PyTorch"] = Worker(torch, num_threads)
+    if options.compiled:
+        workers["PyTorch, compiled"] = Worker([*torch, "--compile"], num_threads)
+    print(f"\n{num_threads} threads")
+    for name, worker in workers.items():
+        print(f"{name}: {worker.facts}")
+    if len({worker.facts["parameters"] for worker in workers.values()}) > 1:
+        raise ValueError("the numbers of parameters differ.")
+    turns = take_turns(workers, options.turns, options.steps)
+    for worker in workers.values():
+        worker.close()
+    print(f"\n{table(turns, 'JAX')}\n", flush=True)
+
+
+def main() -> None:
+    """Compares with each number of threads."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path, help="prepared folder")
+    parser.add_argument("--torch_python", required=True, help="Python of the twin's environment")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=5, help="steps of a turn")
+    parser.add_argument("--adamw", default="fused", help="see torch_step")
+    parser.add_argument("--compiled", action="store_true", help="a third worker: torch.compile")
+    options = parser.parse_args()
+    for num_threads in options.threads:
+        with tempfile.TemporaryDirectory() as export:
+            compare(options, num_threads, pathlib.Path(export))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""The training step of `configs/cross_attention.py` on a prepared folder, for the speed tests.
+
+    python -m experiments.speed.jax_step FOLDER EXPORT
+
+writes what the twin in PyTorch needs into the folder EXPORT and serves steps (see `turns`): one
+batch, the graph, the sizes, and a set of parameters with the model's answer to the batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import flax.linen as nn
+import flax.traverse_util
+import jax
+import numpy as np
+
+from configs import cross_attention
+from experiments.speed.turns import serve
+from moa_jax.data.examples import Examples, build_examples, concatenate, further_structures
+from moa_jax.data.graph_arrays import graph_arrays
+from moa_jax.data.leaks import without_leaks
+from moa_jax.data.prepared import PreparedDataset, read_prepared
+from moa_jax.data.split_rules import make_split
+from moa_jax.data.splits import split_rows
+from moa_jax.schemas import Batch, GraphArrays
+from moa_jax.training.fit import Run
+from moa_jax.training.fusion_task import make_fusion_task
+
+# Modules that the twin has, too.
+MODULES = ("knowledge", "signature", "molecule", "context", "node_attention", "atom_attention")
+
+
+def training_examples(dataset: PreparedDataset, config: Any) -> Examples:
+    """Training part of the configuration's fold, with the further labelled structures."""
+    examples = build_examples(dataset, min_compounds=config.min_compounds)
+    split = make_split(
+        config.split.rule,
+        examples,
+        fold=config.split.fold,
+        num_folds=config.split.num_folds,
+        seed=config.split.seed,
+        validation_fraction=config.split.validation_fraction,
+    )
+    further = without_leaks(split, examples, further_structures(dataset, examples))
+    return concatenate(examples.take(split_rows(split, examples)["train"]), further)
+
+
+def make_run(folder: pathlib.Path) -> Run:
+    """The run of the configuration on a prepared folder, on one device; nothing is trained."""
+    config = cross_attention.get_config()
+    config.num_devices = 1
+    dataset = read_prepared(folder)
+    graph = dataset.graph
+    return Run(
+        config,
+        training_examples(dataset, config),
+        None,
+        make_task=make_fusion_task,
+        genes=dataset.signatures.genes,
+        graph=graph_arrays(graph, restart=config.graph.restart, num_steps=config.graph.num_steps),
+        graph_size=(len(graph.genes), len(graph.terms)),
+        workdir=pathlib.Path("unused"),
+    )
+
+
+def flat(tree: Any) -> dict[str, np.ndarray]:
+    """Arrays of nested dataclasses or dicts by their path, joined by slashes."""
+    if dataclasses.is_dataclass(tree):
+        tree = {field.name: getattr(tree, field.name) for field in dataclasses.fields(tree)}
+    arrays = {}
+    for name, value in tree.items():
+        if dataclasses.is_dataclass(value) or isinstance(value, dict):
+            arrays |= {f"{name}/{path}": array for path, array in flat(value).items()}
+        elif value is not None:
+            arrays[name] = np.asarray(value)
+    return arrays
+
+
+def parameter_counts(params: dict[str, Any]) -> dict[str, int]:
+    """Number of trained values of each module (or lone parameter) of the model."""
+    return {
+        name: sum(leaf.size for leaf in jax.tree.leaves(value)) for name, value in params.items()
+    }
+
+
+def module_shapes(
+    model: nn.Module, params: Any, batch: Batch, graph: GraphArrays
+) -> dict[str, list[list[int]]]:
+    """Shapes of all arrays that each of `MODULES` returns, in order."""
+
+    def intermediates(params: Any, batch: Batch, graph: GraphArrays) -> Any:
+        _, seen = model.apply(
+            {"params": params},
+            batch,
+            graph,
+            train=False,
+            capture_intermediates=lambda module, _: module.name in MODULES,
+            mutable=["intermediates"],
+        )
+        return {name: jax.tree.leaves(seen["intermediates"][name]["__call__"]) for name in MODULES}
+
+    seen = jax.eval_shape(intermediates, params, batch, graph)
+    return {name: [list(leaf.shape) for leaf in leaves] for name, leaves in seen.items()}
+
+
+def export(run: Run, folder: pathlib.Path) -> dict[str, Any]:
+    """Writes `batch.npz`, `graph.npz`, `params.npz`, `outputs.npz` and `sizes.json`.
+
+    The parameters are the first ones with noise, so that no layer is left at zero.
+
+    Returns:
+      What `sizes.json` holds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state, batch, model = run.initial_state(), run.batch(0), run.task.model
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda leaf: np.asarray(leaf + 0.05 * rng.normal(size=leaf.shape), np.float32),
+        state.params,
+    )
+    answer = jax.jit(
+        lambda params, batch, graph: (
+            model.apply({"params": params}, batch, graph, train=False).experts
+        )
+    )({**params, **state.given}, batch, run.graph)
+    np.savez(folder / "batch.npz", **flat(batch))
+    np.savez(folder / "graph.npz", **flat(run.graph))
+    np.savez(folder / "params.npz", **flax.traverse_util.flatten_dict(params, sep="/"))
+    np.savez(folder / "outputs.npz", **flat(answer))
+    sizes = {
+        "model": {
+            field.name: getattr(model, field.name)
+            for field in dataclasses.fields(model)
+            if isinstance(getattr(model, field.name), int | float)
+        },
+        "training": run.config.training.to_dict(),
+        "parameters": parameter_counts(state.params),
+        "shapes": module_shapes(model, {**params, **state.given}, batch, run.graph),
+    }
+    (folder / "sizes.json").write_text(json.dumps(sizes, indent=1, sort_keys=True))
+    return sizes
+
+
+def main() -> None:
+    """Exports and serves; the batch stays the same in all steps."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path, help="prepared folder")
+    parser.add_argument("export", type=pathlib.Path, help="folder to write into")
+    options = parser.parse_args()
+    run = make_run(options.folder)
+    sizes = export(run, options.export)
+    state, batch = run.initial_state(), run.batch(0)
+
+    def step() -> None:
+        nonlocal state
+        state, metrics = run.train_step(state, batch, run.graph)
+        jax.block_until_ready((state, metrics))
+
+    serve(step, {"version": jax.__version__, "parameters": sum(sizes["parameters"].values())})
+
+
+if __name__ == "__main__":
+    main()
