@@ -1,0 +1,240 @@
+"""The page: text, tables and pictures of the cases."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.case_studies.cases import ERROR_RATE, Case
+from moa_jax.evaluation.tables import markdown_table
+from moa_jax.explanation.modality_shares import MODALITIES
+from moa_jax.explanation.subnetwork import choose_subnetwork
+from moa_jax.report.bars import bars
+from moa_jax.report.molecule_drawing import molecule_svg
+from moa_jax.report.shapes import to_svg
+from moa_jax.report.subnetwork_drawing import draw_subnetwork
+from moa_jax.schemas import KnowledgeGraph
+
+NUM_DRAWN = 15
+# Genes that count as named by the explanation.
+NUM_NAMED = 50
+CONTROL_NAMES = {"absolute_z": "|z|", "random": "random order"}
+REPLACED = {"no change": "no change", "cell line's mean": "the cell line's mean"}
+
+
+def file_stem(moa: str) -> str:
+    """Name of an MoA in file names."""
+    return moa.lower().replace(" ", "_")
+
+
+def draw_case(case: Case, graph: KnowledgeGraph, folder: pathlib.Path) -> None:
+    """Writes the pictures of a case."""
+    top = case.genes.head(NUM_DRAWN)
+    names = [
+        f"{symbol} {'up' if z > 0 else 'down'} {abs(z):.1f}"
+        for symbol, z in zip(top["feature"], top["mean_z"], strict=True)
+    ]
+    picture = bars(
+        names,
+        top["mean"].to_numpy(float),
+        low=top["low"].to_numpy(float),
+        high=top["high"].to_numpy(float),
+        axis_name="contribution to the score (logit), mean over compounds, 95 % interval",
+        title=f"genes behind {case.moa}",
+    )
+    chosen = choose_subnetwork(graph, case.node_scores, case.targets)
+    network = draw_subnetwork(
+        chosen.symbols,
+        chosen.scores,
+        chosen.edges,
+        chosen.weight,
+        is_target=chosen.is_target,
+        is_measured=chosen.is_measured,
+        title=f"proteins behind {case.moa}",
+    )
+    molecule = molecule_svg(
+        case.smiles, case.atom_scores, title=f"atoms of {case.example} behind {case.moa}"
+    )
+    stem = file_stem(case.moa)
+    pictures = {"genes": to_svg(picture), "network": to_svg(network), "atoms": molecule}
+    for name, text in pictures.items():
+        (folder / f"{stem}_{name}.svg").write_text(text, encoding="utf-8")
+
+
+def overview(cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """One row per case."""
+    rows = []
+    for case in cases:
+        found = case.compounds
+        rows.append(
+            {
+                "mechanism": case.moa,
+                "held-out compounds": len(found),
+                "average precision": case.average_precision,
+                "named first": f"{int((found['rank'] == 1).sum())} of {len(found)}",
+                "in the conformal set": f"{int(found['in_set'].sum())} of {len(found)}",
+                "mechanisms per set": float(found["set_size"].mean()),
+                "better than \\|z\\|": _verdict(case, "absolute_z"),
+                "better than random": _verdict(case, "random"),
+            }
+        )
+    return rows
+
+
+def _verdict(case: Case, control: str) -> str:
+    """Whether the explanation beats a control with both replacements."""
+    own = case.deletion[case.deletion["control"] == control]
+    if (own["low"] > 0).all():
+        return "yes"
+    if (own["high"] < 0).any():
+        return "no, worse"
+    return "no" if (own["estimate"] <= 0).any() else "not shown"
+
+
+def expected_rows(case: Case, expected: pd.DataFrame) -> list[dict[str, Any]]:
+    """Genes that are known to move, and what became of them."""
+    genes = case.genes.reset_index(drop=True)
+    place = {symbol: row for row, symbol in enumerate(genes["feature"])}
+    rows = []
+    for known in expected[expected["moa"] == case.moa].itertuples():
+        if known.symbol not in place:
+            rows.append(
+                {"gene": known.symbol, "expected": known.direction, "found": "not measured"}
+            )
+            continue
+        row = place[known.symbol]
+        z, mean = float(genes["mean_z"][row]), float(genes["mean"][row])
+        as_expected = (z > 0) == (known.direction == "up")
+        rows.append(
+            {
+                "gene": known.symbol,
+                "expected": known.direction,
+                "mean z": f"{z:+.2f}",
+                "moved so": "yes" if as_expected else "no",
+                "contribution": f"{mean:+.3f}",
+                "rank by size": f"{row + 1} of {len(genes)}",
+                "used": "yes" if as_expected and mean > 0 and row < NUM_NAMED else "no",
+                "why": known.because,
+                "source": known.source,
+            }
+        )
+    return rows
+
+
+def section(case: Case, expected: pd.DataFrame, reading: str) -> str:
+    """The text of one case."""
+    stem = file_stem(case.moa)
+    lines = [f"## {case.moa}", "", reading, "", *_answers(case), ""]
+    lines += ["**What it used.** " + _used(case), ""]
+    lines += [
+        f"| genes | proteins of STRING | atoms of {case.example} |",
+        "| --- | --- | --- |",
+        f"| ![genes](figures/{stem}_genes.svg) | ![network](figures/{stem}_network.svg) "
+        f"| ![atoms](figures/{stem}_atoms.svg) |",
+        "",
+    ]
+    rows = expected_rows(case, expected)
+    if rows:
+        lines += ["**Known pharmacology.**", "", markdown_table(rows), ""]
+    else:
+        lines += [
+            "**Known pharmacology.** We know of no measured gene whose change marks this class in "
+            "unstimulated cancer cell lines.",
+            "",
+        ]
+    return "\n".join([*lines, "**Audit.** " + _audit(case), ""])
+
+
+def _answers(case: Case) -> list[str]:
+    found = case.compounds
+    listed = [
+        f"{row.compound} ({row.rank})"
+        for row in found.sort_values("rank", kind="stable").itertuples()
+    ]
+    wrong = found.loc[~found["is_right"], "first_answer"].value_counts()
+    instead = ", ".join(f"{name} ({count})" for name, count in wrong.head(3).items())
+    return [
+        f"**Answers.** Average precision {case.average_precision:.2f} over all held-out compounds. "
+        f"Of {len(found)} compounds with this mechanism {int((found['rank'] == 1).sum())} have it "
+        f"as first answer; it is in the conformal set (error rate {ERROR_RATE:.0%}) of "
+        f"{int(found['in_set'].sum())}, sets hold {found['set_size'].mean():.1f} mechanisms in the "
+        f"mean. Place of the mechanism: {', '.join(listed)}."
+        + (f" Wrong first answers: {instead}." if instead else "")
+    ]
+
+
+def _used(case: Case) -> str:
+    shares = ", ".join(
+        f"{name} {value:+.2f}" for name, value in zip(MODALITIES, case.shares, strict=True)
+    )
+    text = (
+        f"Modalities (Shapley values of the logit, mean over compounds): {shares}. "
+        f"Genes: see the picture, {case.num_signatures} signatures; the number is the mean z-score."
+    )
+    if len(case.pathways):
+        named = "; ".join(
+            f"{row.name_of_set} (q {row.q_value:.1g}: {row.genes})"
+            for row in case.pathways.rename(columns={"name": "name_of_set"}).itertuples()
+        )
+        text += f" Enriched sets: {named}."
+    else:
+        text += " No gene set is enriched at a false discovery rate of 5 %."
+    pieces = case.pieces[case.pieces["sum"] > 0].drop_duplicates("atoms").head(3)
+    named = ", ".join(f"{row.kind} `{row.name_of}`" for row in _named(pieces))
+    text += f" Substructures of {case.example} that add most: {named or 'none'}."
+    evidence = "; ".join(
+        f"{row.compound} ({row.moas}; by {row.expert.removesuffix('_kernel')}, {row.times} times)"
+        for row in case.evidence.head(5).itertuples()
+    )
+    return f"{text} Training compounds that the answers rest on: {evidence}."
+
+
+def _named(pieces: pd.DataFrame) -> Any:
+    return pieces.rename(columns={"name": "name_of"}).itertuples()
+
+
+def _audit(case: Case) -> str:
+    parts = [f"Completeness gap {case.gap:.1e} (median)."]
+    for row in case.deletion.itertuples():
+        parts.append(
+            f"Genes replaced by {REPLACED[row.replacement]}: area under the deletion curve "
+            f"{abs(row.estimate):.2f} {'smaller' if row.estimate > 0 else 'larger'} than under "
+            f"{CONTROL_NAMES[row.control]} (gain {row.estimate:+.2f}, 95 % interval {row.low:+.2f} "
+            f"to {row.high:+.2f})."
+        )
+    small = " With so few compounds intervals are rough." if len(case.compounds) < 8 else ""
+    return " ".join(parts) + small
+
+
+def write_page(
+    path: pathlib.Path,
+    cases: Sequence[Case],
+    expected: pd.DataFrame,
+    readings: dict[str, str],
+    introduction: str,
+) -> None:
+    """Writes the whole page."""
+    rows = overview(cases)
+    found = [row for case in cases for row in expected_rows(case, expected)]
+    measured = [row for row in found if "used" in row]
+    moved = sum(row["moved so"] == "yes" for row in measured)
+    used = sum(row["used"] == "yes" for row in measured)
+    summary = (
+        f"Of {len(measured)} genes that the literature expects to move, {moved} move in the "
+        f"expected direction in the mean over the held-out compounds, and {used} are also among "
+        f"the first {NUM_NAMED} genes of the explanation with a contribution for the mechanism."
+    )
+    text = [introduction, "", markdown_table(rows), "", summary, ""]
+    text += [section(case, expected, readings.get(case.moa, "")) for case in cases]
+    path.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
+
+
+def gene_tables(cases: Sequence[Case]) -> pd.DataFrame:
+    """The first genes of every case."""
+    parts = [case.genes.head(NUM_NAMED).assign(moa=case.moa) for case in cases]
+    table = pd.concat(parts, ignore_index=True)
+    return table[["moa", *(name for name in table if name != "moa")]].replace({np.nan: None})

@@ -1,0 +1,171 @@
+"""Whether attributions are true to the model: completeness, deletion, weight randomisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from experiments.explanation_audit.folds import Asked, compound_means
+from moa_jax.explanation.attribution import Attribution, attribute
+from moa_jax.explanation.deletion import Curves, control_importance, deletion_curves
+from moa_jax.explanation.faithfulness import MEASURES, faithfulness_table
+from moa_jax.explanation.gradients import (
+    ExpectedGradients,
+    InputXGradient,
+    IntegratedGradients,
+    SmoothGrad,
+)
+from moa_jax.explanation.occlusion import occlude
+from moa_jax.explanation.stability import agreement_of_pairs
+from moa_jax.explanation.weight_randomisation import randomisation_cascade
+
+CONTROLS = ("random", "absolute_z", "degree")
+INTEGRATED = "integrated gradients"
+# Steps where no sum has to come out.
+ROUGH_STEPS = 16
+
+Rows = list[dict[str, Any]]
+
+
+def integrated(asked: Asked, *, num_steps: int = 64) -> Attribution:
+    """Integrated gradients from no change."""
+    return attribute(
+        asked.predictor,
+        asked.encoded,
+        asked.question,
+        asked.directions,
+        IntegratedGradients(num_steps),
+        baselines=asked.zero,
+    )
+
+
+def gene_rankings(
+    asked: Asked, *, seed: int, occlusion: bool
+) -> dict[str, Float[np.ndarray, "example 1 gene"]]:
+    """Contributions of genes by every method."""
+    given = asked.predictor, asked.encoded, asked.question, asked.directions
+    methods = {
+        "expected gradients": (ExpectedGradients(), asked.draws(seed)),
+        "input x gradient": (InputXGradient(), asked.zero),
+        "SmoothGrad": (SmoothGrad(), asked.zero),
+    }
+    found = {INTEGRATED: integrated(asked).values}
+    for name, (method, baselines) in methods.items():
+        found[name] = attribute(*given, method, baselines=baselines, seed=seed).values
+    if occlusion:
+        found["occlusion"] = occlude(*given, replacement=asked.zero[:, 0])
+    return found
+
+
+def deletion_of_fold(
+    asked: Asked, rankings: Mapping[str, Float[np.ndarray, "example 1 gene"]], seed: int
+) -> dict[str, dict[str, Curves]]:
+    """Replacement -> ranking -> curves."""
+    controls = control_importance(
+        asked.encoded, asked.predictor.features, asked.graph, num_targets=1, seed=seed
+    )
+    return {
+        replacement: {
+            name: deletion_curves(
+                asked.predictor,
+                asked.encoded,
+                asked.question,
+                asked.directions,
+                importance=importance,
+                replacement=values,
+            )
+            for name, importance in {**rankings, **controls}.items()
+        }
+        for replacement, values in asked.replacements().items()
+    }
+
+
+def joined_curves(parts: Sequence[Mapping[str, Curves]]) -> dict[str, Curves]:
+    """Curves of the signatures of all folds."""
+    return {
+        name: Curves(
+            parts[0][name].fractions,
+            np.concatenate([part[name].deletion for part in parts]),
+            np.concatenate([part[name].insertion for part in parts]),
+        )
+        for name in parts[0]
+    }
+
+
+def deletion_tables(
+    folds: Sequence[Mapping[str, Mapping[str, Curves]]], groups: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every method against every control with every replacement, and mean measures of all.
+
+    Q-values are over all rows of one replacement.
+    """
+    against, means = [], []
+    for replacement in folds[0]:
+        curves = joined_curves([fold[replacement] for fold in folds])
+        table = faithfulness_table(curves, CONTROLS, groups)
+        table.insert(0, "replacement", replacement)
+        against.append(table)
+        for name, of_one in curves.items():
+            measured = {
+                measure: float(compound_means(getattr(of_one, measure), groups).mean())
+                for measure in MEASURES
+            }
+            means.append({"replacement": replacement, "ranking": name, **measured})
+    return pd.concat(against, ignore_index=True), pd.DataFrame(means)
+
+
+def gains(against: pd.DataFrame, measures: Sequence[str]) -> Rows:
+    """What people read of `faithfulness_table`: gains over the controls with 95 % intervals."""
+    rows = []
+    kept = against[against["measure"].isin(measures)]
+    for key, part in kept.groupby(["replacement", "measure", "method"], sort=False):
+        row = dict(zip(("replacement", "measure", "method"), key, strict=True))
+        row["value"] = float(part["value"].iloc[0])
+        for one in part.itertuples():
+            row[f"gain over {one.control}"] = f"{one.gain:+.2f} [{one.low:+.2f}, {one.high:+.2f}]"
+        rows.append(row)
+    return rows
+
+
+def completeness(gaps: Sequence[Float[np.ndarray, "example 1"]], groups: Sequence[str]) -> Rows:
+    """The completeness gap of integrated gradients with 64 steps, over compounds."""
+    of_compounds = compound_means(np.concatenate(gaps)[:, 0], groups)
+    return [
+        {
+            "compounds": len(of_compounds),
+            "signatures": len(groups),
+            "median gap": f"{np.median(of_compounds):.1e}",
+            "95th percentile": f"{np.quantile(of_compounds, 0.95):.1e}",
+            "largest": f"{of_compounds.max():.1e}",
+        }
+    ]
+
+
+def cascade(asked: Asked, usual: Float[np.ndarray, "example 1 gene"], seed: int) -> Rows:
+    """Agreement with the explanation of the model while ever more of it is randomised."""
+    rows = []
+    for name, model in randomisation_cascade(asked.predictor, seed=seed):
+        other = Asked(model, asked.graph, asked.examples, asked.moas)
+        found = integrated(other, num_steps=ROUGH_STEPS).values
+        row = {"randomised up to": name}
+        for kind, by_size in (("signed", False), ("by size", True)):
+            agreement = agreement_of_pairs(usual[:, 0], found[:, 0], by_size=by_size)
+            row[f"Spearman, {kind}"] = _mean(agreement.spearman, asked)
+            row[f"top-50 Jaccard, {kind}"] = _mean(agreement.jaccard, asked)
+        rows.append(row)
+    return rows
+
+
+def _mean(values: Float[np.ndarray, " example"], asked: Asked) -> float:
+    """Over compounds; NaN where an explanation is constant everywhere."""
+    known = ~np.isnan(values)
+    if not known.any():
+        return float("nan")
+    groups = [
+        group for group, is_known in zip(asked.examples.groups, known, strict=True) if is_known
+    ]
+    return float(compound_means(values[known], groups).mean())

@@ -1,0 +1,138 @@
+"""Models of the compound split's folds and their test compounds, ready to be explained."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Sequence
+
+import ml_collections
+import numpy as np
+from jaxtyping import Float, Int
+
+from moa_jax.data.examples import Examples
+from moa_jax.data.features import EncodedExamples, encode
+from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.explanation.baseline_signatures import (
+    cell_line_means,
+    cell_line_offsets,
+    no_change,
+    reference_draws,
+)
+from moa_jax.explanation.scores import Directions, Question, moa_directions
+from moa_jax.progress import say
+from moa_jax.schemas import KnowledgeGraph
+from moa_jax.train import train
+from moa_jax.training.kept_answers import read_held_out
+from moa_jax.training.predictor import Predictor
+from moa_jax.training.run_folder import open_run
+
+# Signatures that expected gradients compare each one with.
+NUM_BASELINES = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """Signatures and the score of each that is explained by one model.
+
+    Attributes:
+      predictor: the model.
+      graph: the knowledge graph that it was trained with.
+      examples: the signatures.
+      moas: column of the MoA whose logit is explained.
+    """
+
+    predictor: Predictor
+    graph: KnowledgeGraph
+    examples: Examples
+    moas: Int[np.ndarray, " example"]
+
+    @functools.cached_property
+    def encoded(self) -> EncodedExamples:
+        """The signatures as the model reads them."""
+        return encode(self.examples, self.predictor.features)
+
+    @property
+    def question(self) -> Question:
+        """Logits by genes."""
+        return Question(self.predictor.task)
+
+    @property
+    def directions(self) -> Directions:
+        """One score per signature."""
+        return moa_directions(self.moas[:, None], len(self.predictor.features.moas))
+
+    @property
+    def zero(self) -> Float[np.ndarray, "example 1 gene"]:
+        """Signatures in which nothing changed."""
+        return no_change(self.encoded, self.predictor.features)
+
+    def draws(self, seed: int) -> Float[np.ndarray, "example baseline gene"]:
+        """References of the signature kernel."""
+        return reference_draws(self.encoded, self.predictor, num_baselines=NUM_BASELINES, seed=seed)
+
+    def replacements(self) -> dict[str, Float[np.ndarray, "example gene"]]:
+        """What may stand in a gene's place."""
+        offsets = cell_line_offsets(self.predictor)
+        return {
+            "no change": self.zero[:, 0],
+            "cell line's mean": cell_line_means(self.encoded, offsets)[:, 0],
+        }
+
+    def take(self, rows: Int[np.ndarray, " row"]) -> Asked:
+        """Some of the signatures."""
+        return dataclasses.replace(self, examples=self.examples.take(rows), moas=self.moas[rows])
+
+    def with_model(self, other: Asked) -> Asked:
+        """The same signatures and scores under the model of another fold."""
+        return dataclasses.replace(self, predictor=other.predictor)
+
+    def some_of_each(self, count: int, seed: int) -> Asked:
+        """At most `count` signatures of each compound, drawn at random."""
+        rng = np.random.default_rng(seed)
+        groups = np.asarray(self.examples.groups, str)
+        rows = [
+            rng.permutation(np.flatnonzero(groups == group))[:count] for group in np.unique(groups)
+        ]
+        return self.take(np.sort(np.concatenate(rows)))
+
+
+def trained_run(
+    config: ml_collections.ConfigDict, runs: pathlib.Path, *, fold: int, seed: int
+) -> pathlib.Path:
+    """Folder of the run of one fold under one split seed; trained where it is not there."""
+    config = ml_collections.ConfigDict(config.to_dict())
+    config.split.fold, config.split.seed, config.num_devices = fold, seed, 1
+    config.baselines = ()
+    folder = runs / f"split{seed}_fold{fold}"
+    # Written last of all.
+    if not (folder / "validation_answers.parquet").is_file():
+        train(config, folder)
+    return folder
+
+
+def asked_of_run(folder: pathlib.Path) -> Asked:
+    """A run's test signatures; the MoA is the one most probable over all those of a compound."""
+    run = open_run(folder, num_devices=1)
+    examples = read_held_out(folder, run.predictor.features.moas)
+    say(f"{folder.name}: {examples.num_examples} test signatures")
+    probs = run.predictor.predict(examples)["fusion"].astype(np.float64)
+    pooled, _, groups = pool_by_compound(probs, examples.labels, examples.groups)
+    place = np.searchsorted(np.array(groups), np.array(examples.groups))
+    return Asked(run.predictor, run.graph, examples, pooled.argmax(axis=1)[place])
+
+
+def compound_means(
+    values: Float[np.ndarray, "example *feature"], groups: Sequence[str]
+) -> Float[np.ndarray, "compound *feature"]:
+    """Means over the signatures of each compound, in the sorted order of the compounds."""
+    names, unit = np.unique(np.asarray(groups, str), return_inverse=True)
+    total = np.zeros((len(names), *values.shape[1:]))
+    np.add.at(total, unit, values)
+    return total / np.bincount(unit).reshape(-1, *[1] * (values.ndim - 1))
+
+
+def first_rows(groups: Sequence[str]) -> Int[np.ndarray, " compound"]:
+    """A signature of each compound, in the sorted order of the compounds."""
+    return np.unique(np.asarray(groups, str), return_index=True)[1]

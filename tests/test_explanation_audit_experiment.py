@@ -1,0 +1,108 @@
+import types
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.case_studies.page import expected_rows
+from experiments.case_studies.run import HERE, MOAS
+from experiments.explanation_audit.folds import compound_means, first_rows
+from experiments.explanation_audit.real import MOA_SETS, proximity_summary
+from experiments.explanation_audit.simulated import Recovered, recovery_rows
+from experiments.explanation_audit.stable import agreement_row, pairs_within
+from moa_jax.explanation.stability import Agreement
+
+GROUPS = ("b", "a", "b", "b", "a")
+LINES = ("MCF7", "A549", "A549", "MCF7", "A549")
+
+
+def test_means_and_first_rows_are_in_the_order_of_the_compounds():
+    values = np.array([[1.0, 0.0], [4.0, 1.0], [2.0, 0.0], [6.0, 3.0], [0.0, 1.0]])
+    np.testing.assert_allclose(compound_means(values, GROUPS), [[2.0, 1.0], [3.0, 1.0]])
+    np.testing.assert_array_equal(first_rows(GROUPS), [1, 0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("replicates in a cell line", {(1, 4), (0, 3)}), ("cell lines", {(0, 2)})],
+)
+def test_pairs_are_of_one_cell_line_or_of_two(kind, expected):
+    examples = types.SimpleNamespace(groups=GROUPS, table=pd.DataFrame({"cell_line": LINES}))
+    pairs, groups = pairs_within(types.SimpleNamespace(examples=examples), kind)
+    assert set(pairs) == expected
+    assert all(
+        GROUPS[one] == GROUPS[two] == group for (one, two), group in zip(pairs, groups, strict=True)
+    )
+
+
+def test_agreement_is_averaged_over_compounds_not_pairs():
+    agreement = Agreement(np.array([1.0, 0.0, 0.0]), np.array([0.5, 0.5, 0.5]))
+    row = agreement_row("lines", "explanation", agreement, ["a", "b", "b"])
+    assert row["top-50 Jaccard"].startswith("0.50 ")
+    assert (row["pairs"], row["compounds"]) == (3, 2)
+
+
+def test_proximity_is_tested_against_random_genes_and_against_z():
+    count = 12
+    names = [f"compound {number}" for number in range(count)]
+    own = {"compound": names, "num_targets": 1, "expected": 2.0, "q_value": 0.04}
+    steps = np.linspace(0.1, 0.5, count)
+    table = pd.concat(
+        [
+            pd.DataFrame({**own, "ranking": name, "distance": 2.0 - gain, "p_value": 0.01})
+            for name, gain in (("genes by integrated gradients", steps), ("genes by |z|", -steps))
+        ]
+    )
+    explanation, control = proximity_summary(table)
+    # All signs agree: one of 2^12 orders of signs.
+    assert explanation["nearer than random, p"] == f"{0.5**count:.1e}"
+    assert explanation["nearer than |z|, p"] == f"{0.5**count:.1e}"
+    assert explanation["nearer than |z| by"] == pytest.approx(2 * steps.mean())
+    assert control["nearer than random, p"] == "1.0e+00"
+
+
+def test_recovery_is_averaged_over_the_compounds_of_all_folds():
+    def fold(aurocs):
+        table = pd.DataFrame(
+            {"num_planted": 2, "auroc": aurocs, "auprc": 0.5, "hit@1": 1.0, "hit@10": 1.0}
+        )
+        return [
+            Recovered("targets", table.assign(**{"hit@50": 1.0, "ranking": "z", "right": True}))
+        ]
+
+    (row,) = recovery_rows([fold([1.0, 0.5]), fold([0.9])])
+    assert row["AUROC"].startswith("0.800 [")
+    assert row["compounds"] == 3
+
+
+def test_expected_genes_count_as_used_only_when_they_move_so_and_speak_for_the_mechanism():
+    genes = pd.DataFrame(
+        {
+            "feature": ["HSPA1A", "DNAJB1", "TP53"],
+            "mean": [0.5, -0.2, 0.1],
+            "mean_z": [3.0, 2.0, -1.0],
+        }
+    )
+    expected = pd.DataFrame(
+        {
+            "moa": "HSP inhibitor",
+            "symbol": ["HSPA1A", "DNAJB1", "TP53", "HSPB90"],
+            "direction": ["up", "up", "up", "up"],
+            "because": "",
+            "source": "",
+        }
+    )
+    case = types.SimpleNamespace(moa="HSP inhibitor", genes=genes)
+    rows = expected_rows(case, expected)
+    assert [row.get("used", "unmeasured") for row in rows] == ["yes", "no", "no", "unmeasured"]
+    assert [row.get("moved so") for row in rows] == ["yes", "yes", "no", None]
+
+
+def test_written_tables_name_each_gene_and_set_once():
+    expected = pd.read_csv(HERE / "expected_genes.tsv", sep="\t", dtype=str)
+    assert set(expected["moa"]) <= set(MOAS)
+    assert not expected.duplicated(["moa", "symbol"]).any()
+    assert set(expected["direction"]) == {"up", "down"}
+    assert expected["source"].str.contains(r"\d{4}").all()
+    assert set(pd.read_csv(HERE / "readings.tsv", sep="\t")["moa"]) == set(MOAS)
+    assert not pd.read_csv(MOA_SETS, sep="\t").duplicated(["moa", "set_id"]).any()
