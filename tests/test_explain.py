@@ -3,8 +3,6 @@
 import json
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -12,6 +10,7 @@ import pytest
 
 from moa_jax import explain
 from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.explanation.writing import file_stem
 from moa_jax.lincs.gctx_writer import write_gctx
 from moa_jax.training.kept_answers import HELD_OUT_FILE, VALIDATION_FILE, read_held_out
 from moa_jax.training.run_folder import open_run
@@ -20,7 +19,7 @@ from tests.report.pages import parse
 from tests.synthetic import make_gene_table
 
 HOSTILE = "<script>document.title='x'</script>\"'><img src=x onerror=1>"
-PAGES = ("index.html", "reports/001-script-document-title-x-script-img-src-x.html")
+PAGES = ("index.html", f"reports/{file_stem(1, HOSTILE)}.html")
 
 
 def change_names(path):
@@ -113,7 +112,7 @@ def test_a_kernels_evidence_and_the_audit_are_there(written):
     assert {"signature_kernel", "structure_kernel"} == set(evidence["expert"])
     assert {"similarity", "contribution", "from_similarity", "contrast"} < set(evidence.columns)
     audit = table_of(written, "audit")
-    assert audit.groupby("compound_group").size().tolist() == [4, 4]
+    assert audit.groupby("compound_group").size().tolist() == [5, 5]
     assert set(audit["light"]) <= {"green", "amber", "red", "grey"}
     worst = {"grey": -1, "green": 0, "amber": 1, "red": 2}
     for group, of_compound in audit.groupby("compound_group"):
@@ -134,11 +133,9 @@ def test_two_runs_write_the_same_bytes(written, run, ids, tmp_path):
 
 
 def test_pages_say_what_matters_and_load_nothing(written):
-    assert (
-        sorted(files_of(written / "reports"))
-        == sorted([PAGES[1].removeprefix("reports/"), "002-drug-1.html"])
-        or len(files_of(written / "reports")) == 2
-    )
+    assert len(files_of(written / "reports")) == 2
+    assert file_stem(7, "../A B<c>\N{GREEK SMALL LETTER ALPHA}") == "007-a-b-c"
+    assert file_stem(8, "\N{GREEK SMALL LETTER ALPHA}") == "008"
     for name in PAGES:
         source = (written / name).read_text()
         assert "<script>document" not in source
@@ -153,12 +150,8 @@ def test_pages_say_what_matters_and_load_nothing(written):
                 assert (written / name).parent.joinpath(target).resolve().is_file()
     report = parse((written / PAGES[1]).read_text())
     heads = [element.text for element in report.all("h2")]
-    assert heads[:3] == [
-        "Answer",
-        "Can this explanation be believed?",
-        "What the answer rests on",
-    ]
-    assert any(head.startswith("Why ") for head in heads)
+    assert heads[:4] == ["Answer", "Audit", "Evidence", "Genes"]
+    assert heads[4].startswith("Why not moa ")
     lights = [li for figure in report.all("figure") for li in figure.all("li")]
     assert all(
         any(span.attributes.get("class") == "word" and span.text for span in li.all("span"))
@@ -234,9 +227,3 @@ def test_a_run_that_kept_too_little_is_refused(run, held_out, tmp_path, capsys, 
     (poor / name).unlink()
     message = refused(capsys, poor, tmp_path / "out", compounds=held_out.table["pert_id"].iloc[0])
     assert "poor keeps no " in message
-
-
-def test_the_program_prints_its_help():
-    command = [sys.executable, "-m", "moa_jax.explain", "--help"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "--compounds=VALUE" in answer.stdout

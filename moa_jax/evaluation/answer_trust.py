@@ -31,6 +31,8 @@ from moa_jax.schemas import InputError
 ERROR_RATE = 0.1
 # Answers are given down to the confidence at which this share of validation answers was right.
 LEAST_ACCURACY = 0.8
+# Whatever validation says, no answer is given that is more likely wrong than right.
+LEAST_CONFIDENCE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +137,8 @@ def least_confidence(
 ) -> float:
     """The lowest threshold at which enough of the answers given are right; infinite without one.
 
+    It is never below `LEAST_CONFIDENCE`.
+
     Args:
       confidence: of each answer.
       correct: whether it was right.
@@ -144,7 +148,9 @@ def least_confidence(
     share = np.cumsum(correct[order]) / np.arange(1, len(order) + 1)
     # A threshold admits all answers of equal confidence.
     is_last = np.append(np.diff(confidence[order]) != 0, True)
-    enough = np.flatnonzero((share >= least_accuracy) & is_last)
+    enough = np.flatnonzero(
+        (share >= least_accuracy) & is_last & (confidence[order] >= LEAST_CONFIDENCE)
+    )
     return float(confidence[order][enough[-1]]) if len(enough) else math.inf
 
 

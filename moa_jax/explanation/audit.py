@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -19,6 +19,8 @@ GREEN, AMBER, RED, GREY = "green", "amber", "red", "grey"
 # From the best to the worst; what was not done says nothing.
 _ORDER = (GREEN, AMBER, RED)
 
+# Relevance: what expression adds to the score, as share of what all modalities add or take away.
+RELEVANT, PARTLY_RELEVANT = 0.25, 0.1
 # Completeness: largest gap between the sum of the contributions and the change of the score, as
 # share of that change, in the median over the compound's signatures.
 COMPLETE, NEARLY_COMPLETE = 0.01, 0.05
@@ -30,6 +32,9 @@ STABLE, PARTLY_STABLE = 0.3, 0.1
 INDEPENDENT, PARTLY_INDEPENDENT = 0.2, 0.5
 
 RULES = (
+    f"Relevance: green where expression makes up {RELEVANT:.0%} or more of what the modalities add "
+    f"to the score or take from it, amber from {PARTLY_RELEVANT:.0%}, red below and where it "
+    "speaks against.",
     f"Completeness: green up to a gap of {COMPLETE:.0%}, amber up to {NEARLY_COMPLETE:.0%}, red "
     "beyond.",
     "Deletion: the genes are taken away in the order of the explanation, of their |z|, and in "
@@ -110,6 +115,27 @@ def deletion_areas(
     )
 
 
+def relevance_check(modalities: Mapping[str, float]) -> Check:
+    """Whether an explanation by genes is about the answer at all.
+
+    Args:
+      modalities: modality -> its Shapley value, `expression` among them.
+    """
+    added = modalities["expression"]
+    total = sum(map(abs, modalities.values()))
+    share = added / total if total else 0.0
+    light = GREEN if share >= RELEVANT else AMBER if share >= PARTLY_RELEVANT else RED
+    word = {GREEN: "they do", AMBER: "only a little", RED: "hardly"}[light]
+    text = f"Expression makes up {share:.0%} of what the modalities add to the score."
+    if added < 0:
+        word = "they speak against"
+        text = (
+            f"Expression lowers the score (by {-added:.2f}): the answer comes from elsewhere and "
+            "stands in spite of the genes."
+        )
+    return Check("Does the answer rest on genes?", light, word, text, share)
+
+
 def completeness_check(gaps: Float[np.ndarray, " signature"]) -> Check:
     """Whether the contributions add up to what the score changed by."""
     gap = float(np.median(gaps))
@@ -117,7 +143,7 @@ def completeness_check(gaps: Float[np.ndarray, " signature"]) -> Check:
     word = {GREEN: "adds up", AMBER: "nearly adds up", RED: "does not add up"}[light]
     text = (
         "The genes' contributions sum to the difference that the signature makes to the score, "
-        f"but for {gap:.2%} of it (median over {_count(len(gaps), 'signature')})."
+        f"but for {_percent(gap)} of it (median over {_count(len(gaps), 'signature')})."
     )
     return Check("Do the contributions add up?", light, word, text, gap)
 
@@ -130,15 +156,15 @@ def deletion_check(areas: Sequence[DeletionAreas]) -> Check:
         light, word = AMBER, "partly true to the model"
     else:
         light, word = RED, "not true to the model"
-    found = "; ".join(
-        f"replaced by {own.replacement}: {own.ours:.2f} against {own.absolute_z:.2f} for |z| and "
-        f"{float(own.random.mean()):.2f} for random orders, of which it beats "
-        f"{round(own.share_beaten * len(own.random))} of {len(own.random)}"
+    found = " ".join(
+        f"Replaced by {own.replacement}: {own.ours:.2f}; by |z| {own.absolute_z:.2f}; at random "
+        f"{float(own.random.mean()):.2f} ({round(own.share_beaten * len(own.random))} of "
+        f"{len(own.random)} beaten)."
         for own in areas
     )
     text = (
-        "Taking away the genes named first should lower the score faster than taking others. Mean "
-        f"score while genes go (lower is better), {found}."
+        "Without the genes named first the score should fall faster than without others. Mean "
+        f"score while they go, lower is better. {found}"
     )
     share = min(own.share_beaten for own in areas)
     return Check("Do the named genes carry the score?", light, word, text, share)
@@ -201,6 +227,10 @@ def overall(checks: Sequence[Check]) -> str:
     """The worst light that was given; grey where none was."""
     given = [_ORDER.index(check.light) for check in checks if check.light != GREY]
     return _ORDER[max(given)] if given else GREY
+
+
+def _percent(share: float) -> str:
+    return "less than 0.01%" if share < 5e-5 else f"{share:.2%}"
 
 
 def _count(number: int, name: str) -> str:

@@ -20,6 +20,7 @@ from moa_jax.explanation.audit import (
     deletion_areas,
     deletion_check,
     dependence_check,
+    relevance_check,
     stability_check,
 )
 from moa_jax.explanation.compound_tables import (
@@ -37,6 +38,7 @@ from moa_jax.explanation.compound_tables import (
 from moa_jax.explanation.deletion import Curves
 from moa_jax.explanation.evidence import KernelEvidence, kernel_evidence
 from moa_jax.explanation.gene_sets import GeneSets, joined, listed_sets, term_sets
+from moa_jax.explanation.modality_shares import MODALITIES
 from moa_jax.explanation.signature_attributions import (
     Effort,
     SignatureAttributions,
@@ -287,6 +289,8 @@ def _explanation(
 def _checks(
     found: SignatureAttributions, own: Examples, rows: Int[np.ndarray, " signature"]
 ) -> Iterator[Check]:
+    shares = found.modalities[rows, 0].mean(axis=0).astype(np.float64)
+    yield relevance_check(dict(zip(MODALITIES, shares.tolist(), strict=True)))
     yield completeness_check(found.gap[rows].astype(np.float64))
     areas = []
     for replacement, of_one in found.curves.items():

@@ -113,9 +113,9 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
         )
     else:
         rule = (
-            f"Answers are given from a confidence of {trust.threshold:.2f}: of "
-            f"{trust.num_compounds} validation compounds that answered {trust.coverage:.0%}, and "
-            f"{trust.accuracy:.0%} of those answers were right."
+            f"Answers are given from a confidence of {trust.threshold:.2f}: with that, "
+            f"{trust.coverage:.0%} of {trust.num_compounds} validation compounds got an answer, "
+            f"and {trust.accuracy:.0%} of those answers were right."
         )
     parts: list[Part] = [Links([Link("All compounds", home)])]
     if not found.is_answered:
@@ -188,11 +188,14 @@ def _audit(found: CompoundExplanation) -> Section:
     worst = _LIGHT_WORDS.get(light, "not known")
     verdicts = [Verdict(check.light, check.name, check.word, check.text) for check in found.checks]
     text = (
-        "Checks of the gene contributions below. "
+        "Can the explanation by genes be believed? "
         f"Overall: {light} ({worst}), the worst of the lights that could be given."
     )
+    undone = [check.name for check in found.checks if check.light == "grey"]
+    if undone:
+        text += f" Not known: {' '.join(undone)}"
     charts = [_deletion_chart(name, dict(of_one)) for name, of_one in sorted(found.curves.items())]
-    return Section("Can this explanation be believed?", text, [Verdicts(verdicts), *charts])
+    return Section("Audit", text, [Verdicts(verdicts), *charts])
 
 
 def _deletion_chart(replacement: str, curves: Mapping[str, Curves]) -> LineChart:

@@ -12,6 +12,7 @@ from moa_jax.report.parts import Estimate, Illustration, Note, Part, Section, Ta
 
 # Rows that a page shows of the tables; the files hold all.
 NUM_EVIDENCE, NUM_NODES, NUM_PIECES, NUM_SETS, NUM_SIGNATURES = 12, 12, 8, 12, 40
+_RANKINGS = {"explanation": "this explanation", "absolute z": "|z|"}
 _EXPERTS = {
     "signature_kernel": "signature",
     "network_kernel": "network activity",
@@ -30,6 +31,7 @@ def reasons_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> 
         )
     ]
     if len(evidence):
+        parts.append(Text(_by_label(evidence, found.moa)))
         top = evidence.head(NUM_EVIDENCE)
         parts.append(_evidence_table(top, f"Training compounds that speak most for {found.moa}."))
         against = evidence[evidence["from_similarity"] < 0].tail(NUM_EVIDENCE // 3).iloc[::-1]
@@ -38,10 +40,21 @@ def reasons_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> 
     else:
         parts.append(Text("This model compares with no training compounds."))
     return Section(
-        "What the answer rests on",
-        "The model compares the compound with training compounds, by signature and by structure. "
-        "The numbers are exact: what each compound's similarity adds to the score.",
+        "Evidence",
+        "The model compares the compound with training compounds. The numbers are exact: what each "
+        "compound's similarity adds to the score. Compounds that resemble each other share what "
+        "they say, so a single one of them may speak against its own mechanism. A compound without "
+        "a label may have been lent that of compounds with the same targets.",
         parts,
+    )
+
+
+def _by_label(evidence: pd.DataFrame, moa: str) -> str:
+    carries = np.array([moa in moas for moas in evidence["moas"]], bool)
+    added = evidence["from_similarity"].to_numpy(float)
+    return (
+        f"Together, the {evidence['group'][carries].nunique()} training compounds with {moa} add "
+        f"{added[carries].sum():.2f}, all others {added[~carries].sum():.2f}."
     )
 
 
@@ -91,11 +104,11 @@ def contrast_section(found: CompoundExplanation, pictures: Mapping[str, str]) ->
     says = ", ".join(f"{row.modality} {_signed(row.contrast)}" for row in modalities.itertuples())
     probs = found.tables["moas"].set_index("moa")["probability"]
     yield Section(
-        f"Why {found.moa} and not {found.rival}?",
-        f"The runner-up has a probability of {probs[found.rival]:.2f}, against "
-        f"{probs[found.moa]:.2f}. The difference of the two scores is explained in the same way; "
-        f"what speaks for both cancels. By modality: {says}.",
-        [Illustration(pictures["contrast"], "Genes that tell the two apart.")],
+        f"Why not {found.rival}?",
+        f"{found.rival} is the runner-up. Its probability is {probs[found.rival]:.2f}, against "
+        f"{probs[found.moa]:.2f}. The difference of the two scores is explained in the same way "
+        f"as one score; what speaks for both cancels. By modality: {says}.",
+        [Illustration(pictures["contrast"], f"Genes that tell {found.moa} from {found.rival}.")],
     )
 
 
@@ -145,11 +158,11 @@ def network_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> 
     proximity = found.tables["proximity"]
     if len(proximity):
         for row in proximity.itertuples():
-            near = "nearer" if row.distance < row.expected else "not nearer"
+            near = "nearer" if row.p_value <= 0.05 else "no nearer"
             parts.append(
                 Text(
-                    f"The {row.num_named} first genes by {row.ranking} are {near} to the known "
-                    f"targets than genes of the same degree: {row.distance:.2f} against "
+                    f"The {row.num_named} first genes by {_RANKINGS[row.ranking]} are {near} to "
+                    f"the known targets than genes of the same degree: {row.distance:.2f} against "
                     f"{row.expected:.2f} steps (p = {row.p_value:.3f})."
                 )
             )

@@ -277,9 +277,6 @@ def label_notes(
       `evidence_agrees` (that is, with the model: none of them carries a doubted label, more than
       half of them a missing one).
     """
-    if not labels.any():
-        columns = ["labels", "moa", "kind", "score", "confident", "prob", "instead", "instead_prob"]
-        return pd.DataFrame(columns=[*columns, "num_asked", "num_carrying", "evidence_agrees"])
     table = suspicious_labels(
         np.concatenate([validation.probs[view], probs[None]]),
         np.concatenate([validation.labels, labels[None]]).astype(np.float64),
@@ -287,7 +284,8 @@ def label_notes(
         [*validation.groups, ""],
         list(moas),
     )
-    table = table[table["compound"] == ""].drop(columns="compound").reset_index(drop=True)
+    is_own = (table["compound"] == "") & labels.any()
+    table = table[is_own].drop(columns="compound").reset_index(drop=True)
     labelled = neighbours[[len(names) > 0 for names in neighbours["moas"]]]
     nearest = labelled.sort_values(["similarity", "group"], ascending=[False, True])
     # Each expert has its own measure of similarity.
@@ -298,4 +296,8 @@ def label_notes(
         bool(asked) and (count == 0 if is_doubted else 2 * count > len(asked))
         for count, is_doubted in zip(carrying, doubted, strict=True)
     ]
-    return table.assign(num_asked=len(asked), num_carrying=carrying, evidence_agrees=agrees)
+    return table.assign(
+        num_asked=len(asked),
+        num_carrying=np.array(carrying, int),
+        evidence_agrees=np.array(agrees, bool),
+    )

@@ -72,7 +72,7 @@ class SignatureAttributions:
     modalities: Float[np.ndarray, "example 2 modality"]
     nodes: Float[np.ndarray, "example node"]
     nodes_are_read: bool
-    atoms: list[Float[np.ndarray, "2 atom"]]
+    atoms: list[Float[np.ndarray, "2 _"]]
     curves: Mapping[str, Mapping[str, Curves]]
     shuffled: Float[np.ndarray, "example gene"]
     slope: Float[np.ndarray, "example gene"]

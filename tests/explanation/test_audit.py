@@ -11,9 +11,21 @@ from moa_jax.explanation.audit import (
     deletion_check,
     dependence_check,
     overall,
+    relevance_check,
     stability_check,
 )
 from moa_jax.explanation.deletion import Curves
+
+
+@pytest.mark.parametrize(
+    ("expression", "light", "share"),
+    [(1.0, "green", 0.25), (0.5, "amber", 1 / 7), (0.1, "red", 0.1 / 3.1), (-3.0, "red", -0.5)],
+)
+def test_genes_must_matter_to_the_answer(expression, light, share):
+    check = relevance_check({"expression": expression, "structure": 2.0, "context": -1.0})
+    assert check.light == light
+    assert check.value == pytest.approx(share)
+    assert ("in spite of the genes" in check.text) == (expression < 0)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +60,8 @@ def test_deletion_must_beat_the_controls(found, light):
 def test_areas_are_means_over_signatures():
     def curves(*signatures):
         # One score, or several in rows.
-        return Curves((0.0, 1.0), np.array(signatures, np.float32), np.zeros((2, 1, 2), np.float32))
+        values = np.array(signatures, np.float32)
+        return Curves((0.0, 1.0), values, np.zeros_like(values))
 
     ours = curves([[4.0, 0.0]], [[2.0, 0.0]])
     random = curves([[4.0, 4.0], [0.0, 2.0]], [[2.0, 2.0], [2.0, 0.0]])
