@@ -1,17 +1,25 @@
-r"""Predicts mechanisms of action for new signatures with a trained model.
+r"""Predicts mechanisms of action for new signatures with a trained model, or says "cannot tell".
 
     python -m moa_jax.predict --workdir=RUN --signatures=F.gctx \
-        [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] --out=DIR
+        [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] --out=DIR \
+        [--level=3|4|5] [--zscore_reference=vehicle|population] [--explain=N]
 
 writes into DIR, whole or not at all:
 
+    answers.csv                one answer per compound with confidence and label set, or
+                               "cannot tell" and why
+    signature_quality.csv      the gates that each signature passed or failed
     signature_predictions.csv  sig_id, pert_id, one column of probability per mechanism
     compound_predictions.csv   pert_id, n_signatures, modalities_used, the mean probabilities
     prediction_manifest.json   which model and files, what was missing, what was not used
+    explanations/              with --explain: reports on the most confident answers
 
-Signatures come as GCTX or GCT, z-scores by gene (Entrez ids or symbols of any age, in any
-order). Without siginfo the matrix file's own metadata are read, and a profile without a pert_id
-is a compound of its own. Structures, doses, times, cell lines and genes may be missing.
+Expression comes as GCTX, GCT, h5ad, CSV or TSV by gene (Entrez ids or symbols of any age, in any
+order): signatures (level 5, z-scores), z-scores of wells (level 4) or log2 expression of wells
+(level 3), which are made into signatures by comparing with the plate's vehicle wells, or all its
+wells, and collapsing replicates. Without siginfo the matrix file's own metadata are read, and a
+profile without a pert_id is a compound of its own. Structures, doses, times, cell lines and genes
+may be missing.
 """
 
 from __future__ import annotations
@@ -30,67 +38,156 @@ import moa_jax
 from moa_jax import command_line
 from moa_jax.data.examples import Examples
 from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.data.plate_signatures import PlateSettings
+from moa_jax.data.preparation_settings import VEHICLE
+from moa_jax.evaluation.answer_trust import Trust
+from moa_jax.evaluation.answers import Answers, answer_compounds
 from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.evaluation.run_judgement import judge_by_run
+from moa_jax.evaluation.signature_gates import (
+    LEAST_GENES,
+    MOST_MAGNITUDE,
+    SignatureQuality,
+    joined_sentences,
+)
 from moa_jax.evaluation.tables import CSV_FLOAT_FORMAT
+from moa_jax.explanation.compound_explanation import explain_compounds, read_explained_run
+from moa_jax.explanation.writing import write_explanations
 from moa_jax.files import atomic_path, check_output_folder, sha256_of, write_json
 from moa_jax.progress import say
 from moa_jax.schemas import InputError
 from moa_jax.training.run_folder import open_run, run_identity
 
+ANSWER_FILE = "answers.csv"
+QUALITY_FILE = "signature_quality.csv"
 SIGNATURE_FILE = "signature_predictions.csv"
 COMPOUND_FILE = "compound_predictions.csv"
 MANIFEST_FILE = "prediction_manifest.json"
+EXPLANATIONS = "explanations"
+_FILES = (ANSWER_FILE, QUALITY_FILE, SIGNATURE_FILE, COMPOUND_FILE, MANIFEST_FILE)
 
-# Beyond this many training standard deviations in the median, values are not z-scores of the
-# kind that the model knows. Level 3 (log2 intensities) has about 5.
-MAX_TYPICAL_MAGNITUDE = 3.0
 # Names that are printed of a longer list.
 _NUM_NAMED = 5
 
 OPTIONS = (
     command_line.Option("workdir", "folder of the trained run", required=True),
-    command_line.Option("signatures", "GCTX or GCT file of signatures", required=True),
-    command_line.Option("siginfo", "table of the signatures"),
+    command_line.Option("signatures", "GCTX, GCT, h5ad, CSV or TSV file", required=True),
+    command_line.Option("siginfo", "table of the signatures or wells"),
     command_line.Option("compoundinfo", "table with the compounds' structures"),
     command_line.Option("out", "folder to write", required=True),
+    command_line.Option("level", "3, 4 or 5; taken from the file where it is not given"),
+    command_line.Option("zscore_reference", "wells that level 3 is compared with", VEHICLE),
+    command_line.Option("explain", "how many of the most confident answers to explain", "0"),
 )
 
 
-def main(workdir: str, signatures: str, siginfo: str, compoundinfo: str, out: str) -> None:
+def main(
+    *,
+    workdir: str,
+    signatures: str,
+    siginfo: str,
+    compoundinfo: str,
+    out: str,
+    level: str,
+    zscore_reference: str,
+    explain: str,
+) -> None:
     """Predicts, writes and prints.
 
     Raises:
       InputError: the run, a file or the output folder cannot be used.
     """
-    folder = pathlib.Path(out)
-    check_output_folder(folder, (SIGNATURE_FILE, COMPOUND_FILE, MANIFEST_FILE), "prediction")
-    model = open_run(pathlib.Path(workdir))
+    folder, place = pathlib.Path(out), pathlib.Path(workdir)
+    check_output_folder(folder, (*_FILES, EXPLANATIONS), "prediction")
+    settings = PlateSettings(_whole_number(level, "level") if level else None, zscore_reference)
+    num_explained = _whole_number(explain, "explain")
+    model = open_run(place)
+    # What the run cannot explain is refused before anything is computed.
+    explained = read_explained_run(place, model) if num_explained else None
     files = SignatureFiles(
         signatures=pathlib.Path(signatures),
         siginfo=pathlib.Path(siginfo) if siginfo else None,
         compoundinfo=pathlib.Path(compoundinfo) if compoundinfo else None,
     )
-    new = read_new_signatures(files, model.genes, model.predictor.features)
+    new = read_new_signatures(files, model.genes, model.predictor.features, settings)
     say(f"predicting {new.examples.num_examples} signatures")
     probs = model.predictor.predict(new.examples)["fusion"]
     _check_answers(new.examples, probs)
+    quality, trusts = judge_by_run(place, model.predictor, new.examples)
+    answers = answer_compounds(new.examples, probs, quality, trusts)
     manifest = {
         "moa_jax": moa_jax.__version__,
-        "run": run_identity(pathlib.Path(workdir), model),
+        "run": run_identity(place, model),
         "inputs": {
             name: {"file": path.name, "sha256": sha256_of(path)}
             for name, path in vars(files).items()
             if path is not None
         },
+        "level": new.level,
+        "answers": _counts(answers, quality, trusts),
         **new.report,
     }
     with atomic_path(folder) as temporary:
         temporary.mkdir()
+        _write_csv(temporary / ANSWER_FILE, answers.table)
+        _write_csv(temporary / QUALITY_FILE, quality_table(new.examples, quality))
         _write_csv(temporary / SIGNATURE_FILE, signature_table(new.examples, probs))
         _write_csv(temporary / COMPOUND_FILE, compound_table(new.examples, probs))
         write_json(temporary / MANIFEST_FILE, manifest)
+        chosen = answers.most_confident(num_explained)
+        if explained is not None and chosen:
+            rows = np.flatnonzero(answers.used & np.isin(new.examples.groups, chosen))
+            explanations = explain_compounds(explained, new.examples.take(rows))
+            write_explanations(temporary / EXPLANATIONS, explanations, model.graph, manifest)
     print("\n".join(_summary(manifest)))
-    print(f"written to {folder}: {SIGNATURE_FILE}, {COMPOUND_FILE}, {MANIFEST_FILE}")
+    if num_explained:
+        print(f"explained: {len(chosen)} of the most confident answers, in {EXPLANATIONS}/")
+    print(f"written to {folder}: {', '.join(_FILES)}")
+
+
+def _whole_number(text: str, name: str) -> int:
+    if not text.isdecimal():
+        raise InputError(f"--{name}={text} is no whole number.")
+    return int(text)
+
+
+def quality_table(examples: Examples, quality: SignatureQuality) -> pd.DataFrame:
+    """`sig_id`, `pert_id`, `passes`, `reasons`, `notes` and what the gates measured."""
+    return pd.DataFrame(
+        {
+            "sig_id": examples.table["sig_id"].to_numpy(),
+            "pert_id": examples.table["pert_id"].to_numpy(),
+            "passes": quality.passes,
+            "reasons": list(map(joined_sentences, quality.reasons)),
+            "notes": list(map(joined_sentences, quality.notes)),
+            "share_of_genes": examples.gene_mask.mean(),
+            **{name: quality.measures[name] for name in quality.measures.columns},
+        }
+    )
+
+
+def _counts(
+    answers: Answers, quality: SignatureQuality, trusts: Mapping[str, Trust]
+) -> dict[str, Any]:
+    """How many answers there are, what stood against others, and what validation promised."""
+    failed = collections.Counter(
+        reason.partition(":")[0] for reasons in quality.reasons for reason in reasons
+    )
+    return {
+        "compounds": len(answers.table),
+        "answered": int(answers.is_answered.sum()),
+        "signatures_that_failed_gates": dict(sorted(failed.items())),
+        "signatures_used": int(quality.passes.sum()),
+        "validation": {
+            view: {
+                "compounds": trust.num_compounds,
+                "threshold": trust.threshold if trust.coverage else None,
+                "share_answered": trust.coverage,
+                "share_right_of_answered": trust.accuracy if trust.coverage else None,
+            }
+            for view, trust in sorted(trusts.items())
+        },
+    }
 
 
 def signature_table(examples: Examples, probs: Float[np.ndarray, "example moa"]) -> pd.DataFrame:
@@ -136,6 +233,7 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     run, signatures, compounds = (manifest[name] for name in ("run", "signatures", "compounds"))
     genes, context = manifest["genes"], manifest["context"]
     yield f"model: {run['num_moas']} mechanisms, trained on {run['release']}"
+    yield from _level_lines(manifest["level"])
     yield f"signatures: {signatures['predicted']:,} of {compounds['predicted']:,} compounds"
     if signatures["left_out_because_siginfo_lacks_them"]:
         count = signatures["left_out_because_siginfo_lacks_them"]
@@ -161,7 +259,23 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     for name in ("cell_line", "dose", "time"):
         if context[f"without_{name}"]:
             yield f"signatures without {name.replace('_', ' ')}: {context[f'without_{name}']:,}"
+    yield from _answer_lines(manifest["answers"])
     yield from _warnings(manifest)
+
+
+def _level_lines(level: Mapping[str, Any]) -> Iterator[str]:
+    yield f"level: {level['level']}, because {level['because']}"
+    if made_of := level.get("made_of"):
+        yield (
+            f"  made of {made_of['wells_used']:,} of {made_of['wells']:,} wells on "
+            f"{made_of['plates']:,} plates, {made_of['vehicle_wells']:,} of them vehicle wells"
+        )
+
+
+def _answer_lines(answers: Mapping[str, Any]) -> Iterator[str]:
+    yield f"answered: {answers['answered']:,} of {answers['compounds']:,} compounds"
+    for reason, count in answers["signatures_that_failed_gates"].items():
+        yield f"  {count:,} signatures not used: {reason}"
 
 
 def _named(names: Sequence[str]) -> str:
@@ -173,13 +287,13 @@ def _named(names: Sequence[str]) -> str:
 def _warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What makes these predictions doubtful."""
     magnitude, genes = manifest["median_standardised_magnitude"], manifest["genes"]
-    if magnitude > MAX_TYPICAL_MAGNITUDE:
+    if magnitude > MOST_MAGNITUDE:
         yield (
             f"warning: the values lie {magnitude:.1f} training standard deviations from the "
             "training mean in the median (0.7 is usual); the model expects z-scores like those "
             "it was trained on, so these predictions mean little"
         )
-    if 2 * genes["measured"] < genes["expected"]:
+    if genes["measured"] < LEAST_GENES * genes["expected"]:
         yield "warning: less than half of the model's genes are measured"
 
 

@@ -2,20 +2,30 @@
 
 import json
 import resource
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from moa_jax import predict
 from moa_jax.data.examples import Examples
+from moa_jax.evaluation.answer_trust import fit_trust
 from moa_jax.lincs.gctx_writer import write_gctx
+from moa_jax.training.kept_answers import read_validation_answers
 from moa_jax.training.run_folder import open_run
 from tests.synthetic import make_gene_table, make_raw_examples
 
-FILES = ["compound_predictions.csv", "prediction_manifest.json", "signature_predictions.csv"]
+FILES = [
+    "answers.csv",
+    "compound_predictions.csv",
+    "prediction_manifest.json",
+    "signature_predictions.csv",
+    "signature_quality.csv",
+]
 GENES = make_gene_table()
 ENTREZ = list(GENES["entrez_id"])
 # Six signatures of three compounds, one of them without structure.
@@ -186,17 +196,29 @@ def test_an_unknown_context_is_legal(inputs, tiny_run, model, capsys):
         assert f"signatures without {name}: 3" in printed
 
 
+def answered_lines(inputs):
+    """What the summary says of answers, from the files beside it."""
+    answers = pd.read_csv(inputs / "out" / "answers.csv")
+    reasons = pd.read_csv(inputs / "out" / "signature_quality.csv")["reasons"].dropna()
+    counts = reasons.str.split("; ").explode().str.partition(":")[0].value_counts().sort_index()
+    yield f"answered: {(answers['answer'] != 'cannot tell').sum()} of 3 compounds"
+    for reason, count in counts.items():
+        yield f"  {count} signatures not used: {reason}"
+
+
 def test_the_summary_and_the_manifest_say_what_was_used(inputs, tiny_run, reference, capsys):
     assert predict.run(arguments(inputs, tiny_run)) == 0
     printed = capsys.readouterr().out
     assert printed.splitlines() == [
         "model: 3 mechanisms, trained on made up for tests",
+        "level: 5, because the metadata are not those of wells",
         "signatures: 6 of 3 compounds",
         "genes: 5 of 5 measured (0 found by name), 0 others not used",
         "structures: 2 of 3 compounds",
         "  1 without: not in the compound table",
-        f"written to {inputs / 'out'}: signature_predictions.csv, compound_predictions.csv, "
-        "prediction_manifest.json",
+        *answered_lines(inputs),
+        f"written to {inputs / 'out'}: answers.csv, signature_quality.csv, "
+        "signature_predictions.csv, compound_predictions.csv, prediction_manifest.json",
     ]
     # The same input gives the same bytes, wherever it lies.
     for name in FILES:
@@ -214,6 +236,113 @@ def test_values_of_another_kind_raise_a_warning(inputs, tiny_run, capsys):
     printed = capsys.readouterr().out
     assert "warning: the values lie" in printed
     assert "warning: less than half of the model's genes are measured" in printed
+
+
+def test_answers_are_those_of_the_runs_validation(reference, tiny_run, model):
+    folder, _, _ = reference
+    answers = pd.read_csv(folder / "out" / "answers.csv", keep_default_na=False)
+    quality = pd.read_csv(folder / "out" / "signature_quality.csv", keep_default_na=False)
+    assert quality["sig_id"].tolist() == RAW.table["sig_id"].tolist()
+    assert (quality["passes"] == (quality["reasons"] == "")).all()
+    kept = read_validation_answers(tiny_run, model.features.moas)
+    for row, answer in answers.iterrows():
+        own = np.flatnonzero(RAW.table["pert_id"] == answer["pert_id"])
+        good = own[quality["passes"][own]]
+        good = good if len(good) else own
+        view = "fusion" if answer["pert_id"] in COMPOUNDS else "expression"
+        trust = fit_trust(kept.probs[view], kept.labels, kept.strength)
+        probs = model.predict(examples_of(model))["fusion"][good].mean(axis=0, keepdims=True)
+        strength = np.sqrt((RAW.expression[good].astype(float) ** 2).mean(axis=1))
+        judged = trust.judge(probs.astype(np.float64), np.median(strength, keepdims=True))
+        assert answer["confidence"] == pytest.approx(judged.confidence[0], rel=1e-6), row
+        assert answer["moa_1"] == PROBS[judged.probs[0].argmax()]
+        assert answer["probability_1"] == pytest.approx(judged.probs[0].max(), rel=1e-5)
+        in_set = [moa for moa, inside in zip(PROBS, judged.in_set[0], strict=True) if inside]
+        assert answer["label_set"] == "|".join(in_set)
+        can_tell = judged.is_answered[0] and quality["passes"][own].any()
+        assert answer["answer"] == (answer["moa_1"] if can_tell else "cannot tell")
+        assert bool(answer["reasons"]) != can_tell
+
+
+def test_a_run_without_validation_answers_cannot_tell(inputs, tiny_run, capsys):
+    run = inputs / "run"
+    shutil.copytree(tiny_run, run)
+    (run / "validation_answers.parquet").unlink()
+    assert predict.run(arguments(inputs, run)) == 0
+    answers = pd.read_csv(inputs / "out" / "answers.csv")
+    assert (answers["answer"] == "cannot tell").all()
+    assert answers["reasons"].str.contains("keeps no answers for validation compounds").all()
+    assert answers["confidence"].isna().all()
+    assert "answered: 0 of 3 compounds" in capsys.readouterr().out
+
+
+def test_a_plate_gives_the_answers_of_its_signatures(inputs, tiny_run, capsys):
+    # Three vehicle wells and two replicates of each of two compounds.
+    rng = np.random.default_rng(5)
+    values = rng.normal(8, 1, (7, 5)).astype(np.float32)
+    names = [f"w{row}" for row in range(7)]
+    treated = ["BRD-000"] * 2 + ["BRD-001"] * 2
+    wells = pd.DataFrame({"inst_id": names, "pert_id": ["DMSO"] * 3 + treated})
+    wells["pert_type"] = ["ctl_vehicle"] * 3 + ["trt_cp"] * 4
+    wells["plate"], wells["cell_iname"], wells["dose_um"] = "P1", "A375", 10
+    wells["time_h"] = 24
+    table = pd.DataFrame(values.T, index=ENTREZ, columns=names)
+    table.to_csv(inputs / "plate.tsv", sep="\t", index_label="gene")
+    wells.to_csv(inputs / "wells.txt", sep="\t", index=False)
+    plate = {"signatures": inputs / "plate.tsv", "siginfo": inputs / "wells.txt"}
+    argv = arguments(inputs, tiny_run, **plate, level=3, out=inputs / "of_wells")
+    assert predict.run(argv) == 0
+    printed = capsys.readouterr().out
+    assert "level: 3, because it was asked for" in printed
+    assert "made of 4 of 7 wells on 1 plates, 3 of them vehicle wells" in printed
+
+    vehicle = values[:3].astype(float)
+    middle = np.median(vehicle, axis=0)
+    spread = np.maximum(np.median(np.abs(vehicle - middle), axis=0), 0.1)
+    scores = np.clip((values[3:] - middle) / (1.4826 * spread), -10, 10)
+    signatures = scores.reshape(2, 2, 5).mean(axis=1)
+    cc = [max(stats.spearmanr(*pair).statistic, 0) for pair in scores.reshape(2, 2, 5)]
+    strong = (np.abs(signatures * np.sqrt(2)) >= 2).mean(axis=1)
+    siginfo = RAW.table.iloc[[0, 2]].assign(n_replicates=2, cc_q75=cc, cell_line="A375")
+    siginfo["tas"] = np.sqrt(strong * np.maximum(cc, 0.001))
+    path = inputs / "signatures.gctx"
+    profiles = pd.DataFrame(index=siginfo["sig_id"].tolist())
+    genes = pd.DataFrame(index=pd.Index(ENTREZ))
+    blocks = [signatures.astype(np.float32)]
+    write_gctx(path, profile_table=profiles, gene_table=genes, blocks=blocks)
+    write_siginfo(inputs, siginfo)
+    assert predict.run(arguments(inputs, tiny_run, level=5)) == 0
+    for name in ("signature_predictions.csv", "compound_predictions.csv"):
+        ours = pd.read_csv(inputs / "of_wells" / name)[PROBS]
+        np.testing.assert_allclose(ours, pd.read_csv(inputs / "out" / name)[PROBS], rtol=1e-4)
+    ours, theirs = (
+        pd.read_csv(inputs / folder / "answers.csv").drop(columns="compound")
+        for folder in ("of_wells", "out")
+    )
+    pd.testing.assert_frame_equal(ours, theirs, rtol=1e-4)
+
+
+def test_the_most_confident_answer_is_explained(inputs, tiny_run, capsys):
+    # All validation answers were right, so all answers are confident.
+    run = inputs / "run"
+    shutil.copytree(tiny_run, run)
+    kept = pd.read_parquet(run / "validation_answers.parquet")
+    kept["probs"] = [[0.9 if moa in own else 0.05 for moa in PROBS] for own in kept["moas"]]
+    kept.to_parquet(run / "validation_answers.parquet", index=False)
+    assert predict.run(arguments(inputs, run, explain=1)) == 0
+    answers = pd.read_csv(inputs / "out" / "answers.csv")
+    answered = answers[answers["answer"] != "cannot tell"]
+    best = answered.sort_values(["confidence", "pert_id"], ascending=[False, True]).iloc[0]
+    explanations = inputs / "out" / "explanations"
+    assert len(list((explanations / "reports").iterdir())) == 1
+    assert best["answer"] in (explanations / "index.html").read_text()
+    assert "explained: 1 of the most confident answers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("option", "value"), [("level", "five"), ("explain", "-1")])
+def test_an_option_that_is_no_number_is_refused(inputs, tiny_run, capsys, option, value):
+    message = refused(capsys, arguments(inputs, tiny_run, **{option: value}))
+    assert f"--{option}={value} is no whole number" in message
 
 
 def refused(capsys, argv):

@@ -1,0 +1,192 @@
+"""Is a signature good enough to be answered? Gates with their thresholds and reasons, in one place.
+
+A signature that fails a gate gets no answer. What a reader should know but is no ground to refuse
+(an unknown cell line, one replicate) is a note.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from moa_jax.data.examples import Examples
+from moa_jax.data.features import FeatureSpec
+from moa_jax.evaluation.pooling import signature_strength
+
+# Share of the model's genes that must be measured.
+LEAST_GENES = 0.5
+# 75th percentile of the correlations between replicates; below, CMap calls none gold (Subramanian
+# 2017).
+LEAST_CC_Q75 = 0.2
+# Transcriptional activity score from which a compound is usually called active (Subramanian 2017).
+LEAST_TAS = 0.2
+# Beyond this many training standard deviations from the training mean in the median (0.7 is usual),
+# values are hardly z-scores of the kind that the model knows. Level 3 has about 5, but so have the
+# strongest signatures of LINCS 2020, up to 4: those have as many genes down as up.
+MOST_MAGNITUDE = 3.0
+# Beyond this many, they are none, whatever their signs.
+ANY_SIGN_MAGNITUDE = 10.0
+# Share of values of one sign from which a large magnitude says that they are none. Among those of
+# LINCS 2020 no signature has more than two thirds.
+ONE_SIGN = 0.95
+# Share of the run's own compounds or signatures that lie outside the two limits taken from them.
+OUTSIDE_SHARE = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class RunLimits:
+    """Limits that a run's own compounds set; NaN where the run does not tell.
+
+    Attributes:
+      strength: least root mean square z-score (`pooling.signature_strength`).
+      similarity: least cosine with the most similar training signature.
+    """
+
+    strength: float
+    similarity: float
+
+
+def run_limits(
+    strength: Float[np.ndarray, " compound"], similarity: Float[np.ndarray, " signature"]
+) -> RunLimits:
+    """Limits that all but `OUTSIDE_SHARE` of a run's own compounds keep.
+
+    Args:
+      strength: of the run's validation compounds.
+      similarity: largest cosine of training signatures with those of other compounds.
+    """
+    return RunLimits(_low(strength), _low(similarity))
+
+
+def _low(values: Float[np.ndarray, " value"]) -> float:
+    known = values[~np.isnan(values)]
+    return float(np.quantile(known, OUTSIDE_SHARE)) if len(known) else float("nan")
+
+
+@dataclasses.dataclass(frozen=True)
+class SignatureQuality:
+    """What the gates say of signatures.
+
+    Attributes:
+      passes: no gate failed.
+      reasons: of each signature, the gates that failed, in plain words.
+      notes: of each signature, what else should be known.
+      measures: `n_replicates`, `cc_q75`, `tas`, `strength`, `similarity`, `magnitude` and
+        `one_sign`, one row per signature, NaN where unknown.
+    """
+
+    passes: Bool[np.ndarray, " example"]
+    reasons: tuple[tuple[str, ...], ...]
+    notes: tuple[tuple[str, ...], ...]
+    measures: pd.DataFrame
+
+
+def judge_signatures(
+    examples: Examples,
+    features: FeatureSpec,
+    limits: RunLimits,
+    similarity: Float[np.ndarray, " example"],
+) -> SignatureQuality:
+    """Applies the gates.
+
+    A signature is weak by its activity score where that is known, else by its strength.
+
+    Args:
+      examples: signatures, each with expression.
+      features: vocabularies and gene statistics of the model.
+      limits: what the run itself says is usual.
+      similarity: largest cosine with a training signature; NaN where the model keeps none.
+    """
+    columns = ["n_replicates", "cc_q75", "tas"]
+    measures = examples.table[columns].astype(float).reset_index(drop=True)
+    measures["strength"] = signature_strength(examples)
+    measures["similarity"] = similarity
+    measures["magnitude"] = _magnitude(examples, features)
+    measures["one_sign"] = _one_sign(examples)
+    measured, expected = int(examples.gene_mask.sum()), len(examples.gene_mask)
+    common = []
+    if measured < LEAST_GENES * expected:
+        common.append(
+            f"too few genes: {measured} of the model's {expected} are measured, at least "
+            f"{LEAST_GENES:.0%} are needed"
+        )
+    known_lines = set(features.cell_lines[1:])
+    reasons, notes = [], []
+    for row, cell_line in zip(
+        measures.itertuples(index=False), examples.table["cell_line"], strict=True
+    ):
+        reasons.append((*common, *_failed(row, limits)))
+        notes.append(tuple(_notes(row, cell_line, known_lines)))
+    return SignatureQuality(
+        passes=np.array([not own for own in reasons], bool),
+        reasons=tuple(reasons),
+        notes=tuple(notes),
+        measures=measures,
+    )
+
+
+def _magnitude(examples: Examples, features: FeatureSpec) -> Float[np.ndarray, " example"]:
+    """Median distance from the training mean in training standard deviations."""
+    measured = examples.gene_mask
+    distance = examples.expression[:, measured].astype(np.float64) - features.mean[measured]
+    return np.median(np.abs(distance) / features.scale[measured], axis=1)
+
+
+def _one_sign(examples: Examples) -> Float[np.ndarray, " example"]:
+    """Share of the measured values that are above 0, or below, whichever is larger."""
+    values = examples.expression[:, examples.gene_mask]
+    return np.maximum((values > 0).mean(axis=1), (values < 0).mean(axis=1))
+
+
+def _failed(row: tuple, limits: RunLimits) -> list[str]:
+    """Why a signature cannot be answered; comparisons with NaN are false."""
+    failed = []
+    most = MOST_MAGNITUDE if row.one_sign >= ONE_SIGN else ANY_SIGN_MAGNITUDE
+    if row.magnitude > most:
+        failed.append(
+            f"no z-scores: the values lie {row.magnitude:.1f} training standard deviations from "
+            f"the training mean in the median, at most {most:.0f} is expected"
+        )
+    if row.cc_q75 < LEAST_CC_Q75:
+        failed.append(
+            f"replicates disagree: their correlation (cc_q75) is {row.cc_q75:.2f}, at least "
+            f"{LEAST_CC_Q75:.2f} is needed"
+        )
+    if row.tas < LEAST_TAS:
+        failed.append(
+            f"weak: the activity score (TAS) is {row.tas:.2f}, at least {LEAST_TAS:.2f} is needed"
+        )
+    elif np.isnan(row.tas) and row.strength < limits.strength:
+        failed.append(
+            f"weak: the root mean square z-score is {row.strength:.3f}, but "
+            f"{1 - OUTSIDE_SHARE:.0%} of the run's validation compounds reach {limits.strength:.3f}"
+        )
+    if row.similarity < limits.similarity:
+        failed.append(
+            f"unlike anything in training: the nearest training signature has the cosine "
+            f"{row.similarity:.3f}, but {1 - OUTSIDE_SHARE:.0%} of training signatures have "
+            f"{limits.similarity:.3f} to another compound's"
+        )
+    return failed
+
+
+def _notes(row: tuple, cell_line: str | None, known_lines: set[str]) -> list[str]:
+    notes = []
+    if pd.isna(cell_line):
+        notes.append("cell line not given")
+    elif cell_line not in known_lines:
+        notes.append(f"cell line {cell_line} was not in training")
+    if row.n_replicates == 1:
+        notes.append("one replicate, so nothing says whether it can be repeated")
+    elif np.isnan(row.cc_q75):
+        notes.append("agreement of replicates not given")
+    return notes
+
+
+def joined_sentences(parts: Sequence[str]) -> str:
+    """Reasons or notes in one cell of a table."""
+    return "; ".join(parts)
