@@ -4,8 +4,8 @@
 
 trains on the prepared folder `config.data`, or on the embedded simulated release where that is
 empty, with the compounds of fold `config.split.fold` held out. The run's folder then holds
-everything: config, split, checkpoints, metrics, plots, and the predictions for the held-out
-compounds. A run that was stopped goes on where it was when it is started again.
+everything: config, split, checkpoints, metrics, plots, a model card, and the predictions for the
+held-out compounds. A run that was stopped goes on where it was when it is started again.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
 from moa_jax.training.kept_answers import write_held_out, write_validation_answers
 from moa_jax.training.metric_writer import METRICS_FILE, read_metrics
+from moa_jax.training.model_card import write_model_card
 from moa_jax.training.plots import plot_curves, plot_per_moa
 from moa_jax.training.recipe import SELECTION
 from moa_jax.training.run_folder import start_run
@@ -105,7 +106,10 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
         if parts["validation"].num_examples:
             answers = fusion.fits[workdir].validation_probs
             write_validation_answers(workdir, parts["validation"], answers)
-    return pool_results(probs, parts["test"], dataset.manifest["release"])
+    results = pool_results(probs, parts["test"], dataset.manifest["release"])
+    if is_first_process():
+        write_model_card(workdir, config, split, parts, results)
+    return results
 
 
 def write_run_results(workdir: pathlib.Path, results: Results) -> None:

@@ -24,6 +24,7 @@ FILES = (
     "split.json",
     "genes.parquet",
     "metrics.jsonl",
+    "simulated_model_card.md",
     "simulated_metrics.json",
     "simulated_per_moa.csv",
     "simulated_compound_predictions.csv",

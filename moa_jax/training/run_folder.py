@@ -13,6 +13,7 @@ Layout::
     held_out.parquet   signatures of the test part, to be explained
     checkpoints/       Orbax checkpoints of the result
     selection/         the run that chose the number of steps, where there was one
+    model_card.md      what the model is, how good, where it fails, what it is for
     metrics.jsonl, tensorboard/, plots/, metrics.json, per_moa.csv, compound_predictions.csv
 """
 

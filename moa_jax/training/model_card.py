@@ -1,0 +1,294 @@
+"""The card of a run: what the model was made from, how good it is, where it fails, what it is for.
+
+Mitchell 2019 names the sections. Everything in it comes from the run itself; equal runs give equal
+cards.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+import moa_jax
+from moa_jax.data.examples import Examples
+from moa_jax.evaluation.answer_trust import ERROR_RATE, LEAST_ACCURACY, fit_trust
+from moa_jax.evaluation.bootstrap import CONFIDENCE, bootstrap_scores, interval
+from moa_jax.evaluation.calibration import top_label_ece
+from moa_jax.evaluation.conformal import set_quality
+from moa_jax.evaluation.metrics import top_k_hits
+from moa_jax.evaluation.moa_failures import Failure, failures
+from moa_jax.evaluation.pooling import median_by_compound, signature_strength
+from moa_jax.evaluation.tables import Results, markdown_table
+from moa_jax.files import read_json, write_text
+from moa_jax.schemas import Split
+from moa_jax.training.kept_answers import (
+    HELD_OUT_FILE,
+    VALIDATION_FILE,
+    read_validation_answers,
+)
+from moa_jax.training.references import REFERENCES_FILE, read_references
+
+CARD_FILE = "model_card.md"
+# The model among the methods of a table of results.
+_METHOD = "fusion"
+
+_METRICS = {
+    "macro_auprc": "macro AUPRC",
+    "micro_auprc": "micro AUPRC",
+    "macro_auroc": "macro AUROC",
+    "top1": "top-1",
+    "top5": "top-5",
+}
+# Fewer resamples than in the benchmark: a card is written after every run.
+_NUM_RESAMPLES = 500
+# File of a release by its role in data_manifest.json -> whose it is and under which terms.
+_LICENCES = {
+    "expression": ("LINCS L1000", "terms of its provider (GEO or CLUE)"),
+    "siginfo": ("LINCS L1000", "terms of its provider (GEO or CLUE)"),
+    "instinfo": ("LINCS L1000", "terms of its provider (GEO or CLUE)"),
+    "geneinfo": ("LINCS L1000", "terms of its provider (GEO or CLUE)"),
+    "cellinfo": ("LINCS L1000", "terms of its provider (GEO or CLUE)"),
+    "bead_map": ("CMap", "terms of its provider (CLUE)"),
+    "compounds": ("labels and structures", "terms of its provider"),
+    "compound_samples": ("Drug Repurposing Hub", "non-commercial use"),
+    "further_compounds": ("further labels and structures; the Hub's", "non-commercial use"),
+    "further_compound_samples": ("Drug Repurposing Hub", "non-commercial use"),
+    "kept_aside": ("list of compounds left out", "own"),
+    "gene_ids": ("NCBI Gene, HGNC or org.Hs.eg.db", "terms of its provider"),
+    "string_links": ("STRING", "CC BY 4.0"),
+    "string_info": ("STRING", "CC BY 4.0"),
+    "ontology": ("Gene Ontology", "CC BY 4.0"),
+    "annotations": ("Gene Ontology annotations", "CC BY 4.0"),
+    "hallmark": ("MSigDB hallmark sets", "CC BY 4.0"),
+    "reactome": ("Reactome", "CC0 (data files)"),
+}
+_PACKAGES = ("flax", "jax", "jaxlib", "numpy", "optax", "pandas", "rdkit", "scikit-learn")
+
+_USES = """\
+## Intended use
+
+To rank mechanisms of action for compounds from their L1000-like signatures, with or without
+structure, as a lead for experiments. Signatures are level 5 z-scores of the kind trained on;
+`moa_jax.predict` makes them from wells, says "cannot tell" where a signature is poor or the
+confidence low, and gives reasons.
+
+Not for: decisions about patients; claims that a compound has, or lacks, a mechanism without an
+experiment; mechanisms outside the list (the answer is then a wrong one of the list); other assays
+or scales than the one trained on; sets of compounds where a wrong label harms and nobody checks."""
+
+
+def write_model_card(
+    workdir: pathlib.Path,
+    config: ml_collections.ConfigDict,
+    split: Split,
+    parts: Mapping[str, Examples],
+    results: Results,
+) -> None:
+    """Writes the card into the folder of a finished run.
+
+    Args:
+      workdir: folder of the run, with its `data_manifest.json` and what else it keeps.
+      config: the run's configuration.
+      split: how compounds were divided.
+      parts: part -> its examples; those of `train` with further structures, if any.
+      results: pooled predictions for the test part.
+
+    Raises:
+      InputError: a file of the run is missing or damaged, or the card cannot be written.
+    """
+    manifest = read_json(workdir / "data_manifest.json")
+    sections = [
+        f"# Model card: {results.release}",
+        _summary(config, results),
+        _data(manifest, parts),
+        _split(config, split, parts),
+        _metrics(results),
+        _trust(workdir, parts["test"], results),
+        _failures(parts, results),
+        _USES,
+        _contents(workdir),
+        _versions(manifest),
+    ]
+    write_text(workdir / results.file_name(CARD_FILE), "\n\n".join(sections) + "\n")
+
+
+def _summary(config: ml_collections.ConfigDict, results: Results) -> str:
+    kind = (
+        "The release is simulated: nothing below is about real compounds or cells.\n\n"
+        if "simulated" in results.release.lower()
+        else ""
+    )
+    return (
+        f"{kind}A fusion model of the experts {', '.join(config.model.experts)}, which ranks "
+        f"{len(results.moas)} mechanisms of action. Trained with seed {config.seed}."
+    )
+
+
+def _data(manifest: Mapping[str, Any], parts: Mapping[str, Examples]) -> str:
+    rows = []
+    for role, given in sorted(manifest.get("inputs", {}).items()):
+        source, terms = _LICENCES.get(role, (role, "terms of its provider"))
+        name = pathlib.PurePosixPath(given["file"]).name
+        digest = given["sha256"][:16]
+        rows.append({"file": name, "source": source, "licence": terms, "SHA-256 begins": digest})
+    counts = [
+        {
+            "part": name,
+            "compounds": len(set(part.groups)),
+            "with signatures": len(_groups(part, part.has_expression)),
+            "signatures": int(part.has_expression.sum()),
+            "with structure": len(_groups(part, part.has_structure)),
+            "cell lines": part.table["cell_line"].nunique(),
+        }
+        for name, part in parts.items()
+    ]
+    told = markdown_table(rows) or "The run's manifest lists no files."
+    return (
+        f"## Data\n\nRelease: {manifest['release']}.\n\n{markdown_table(counts)}\n\n### Sources\n\n"
+        f"{told}\n\nWhat is trained inherits the terms of its sources."
+    )
+
+
+def _groups(part: Examples, has: np.ndarray) -> set[str]:
+    return {part.groups[row] for row in np.flatnonzero(has)}
+
+
+def _split(config: ml_collections.ConfigDict, split: Split, parts: Mapping[str, Examples]) -> str:
+    lines = [f"Rule `{split.rule}`, fold {split.fold} of {split.num_folds}, seed {split.seed}."]
+    if split.held_out:
+        lines.append(f"Held out as well: {', '.join(split.held_out)}.")
+    shared = len(set(parts["train"].groups) & set(parts["test"].groups))
+    lines.append(
+        f"{shared} compounds of the test part were learned from, too, as the rule allows."
+        if shared
+        else "No compound of the test part was learned from."
+    )
+    pretraining = config.get("pretraining")
+    if pretraining and pretraining.transductive:
+        lines.append("Pretraining saw signatures of the test part, without labels (transductive).")
+    lines.append(
+        "The validation compounds chose settings and thresholds; the model then learned from them."
+        if parts["validation"].num_examples
+        else "There was no validation part."
+    )
+    return "## Split\n\n" + " ".join(lines)
+
+
+def _metrics(results: Results) -> str:
+    # The model, and what it says from one modality alone.
+    own = {name: probs for name, probs in results.probs.items() if name.startswith(_METHOD)}
+    scores = bootstrap_scores(own, results.labels, num_resamples=_NUM_RESAMPLES)
+    rows = []
+    for name, score in scores.items():
+        row: dict[str, Any] = {"": name}
+        for metric, title in _METRICS.items():
+            low, high = interval(score.samples[metric])
+            row[title] = f"{score.estimate[metric]:.3f} ({low:.3f} to {high:.3f})"
+        rows.append(row)
+    return (
+        f"## Performance on the test part\n\n{len(results.compounds)} compounds, one prediction "
+        f"each; {CONFIDENCE:.0%} intervals over resampled compounds. One fold of one split: other "
+        f"folds differ.\n\n{markdown_table(rows)}"
+    )
+
+
+def _trust(workdir: pathlib.Path, test: Examples, results: Results) -> str:
+    """Calibration and abstention, fitted on validation and looked at on the test part."""
+    if not (workdir / VALIDATION_FILE).exists():
+        return "## Calibration\n\nNot known: the run has no validation part."
+    kept = read_validation_answers(workdir, results.moas)
+    trust = fit_trust(kept.probs["fusion"], kept.labels, kept.strength)
+    probs, labels = results.probs[_METHOD], results.labels
+    judged = trust.judge(probs, median_by_compound(signature_strength(test), test.groups))
+    correct = top_k_hits(probs, labels, 1) > 0
+    sets = set_quality(judged.in_set, labels)
+    answered = judged.is_answered
+    rows = [
+        {
+            "": "error of the calibrated first answer (ECE)",
+            "test": top_label_ece(judged.probs, labels),
+        },
+        {"": "share answered", "validation": trust.coverage, "test": float(answered.mean())},
+        {
+            "": "right of those answered",
+            "validation": trust.accuracy,
+            "test": float(correct[answered].mean()) if answered.any() else float("nan"),
+        },
+        {"": f"label sets at {1 - ERROR_RATE:.0%}: coverage", "test": sets["coverage"]},
+        {"": "label sets: median size", "test": sets["median_size"]},
+    ]
+    return (
+        f"## Calibration and abstention\n\nFitted on {trust.num_compounds} validation compounds: a "
+        f"temperature, a confidence, and the threshold from which {LEAST_ACCURACY:.0%} of answers "
+        f'were right; below it the answer is "cannot tell".\n\n'
+        f"{markdown_table([_ordered(row) for row in rows])}"
+    )
+
+
+def _ordered(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"": row[""], "validation": row.get("validation"), "test": row["test"]}
+
+
+def _failures(parts: Mapping[str, Examples], results: Results) -> str:
+    found = failures(
+        results.probs[_METHOD], results.labels, results.moas, parts["train"], parts["test"]
+    )
+    intro = (
+        "## Known failures\n\nMechanisms whose compounds in the test part the model ranks no "
+        "better than chance would (permutation p above 0.05, not corrected): how many compounds it "
+        "was tested on and trained on, how many of these have signatures, and what may be why. "
+        "With few test compounds that is no proof of failure, but no proof of success either.\n\n"
+    )
+    if not found:
+        return intro + "None."
+    rows = [_failure_row(failure) for failure in found]
+    return f"{intro}{markdown_table(rows)}"
+
+
+def _failure_row(failure: Failure) -> dict[str, Any]:
+    return {
+        "mechanism": failure.moa,
+        "test": failure.num_test,
+        "train": failure.num_train,
+        "measured": failure.num_measured,
+        "AUPRC": failure.auprc,
+        "at random": failure.chance,
+        "p": failure.p_value,
+        "why": "; ".join(failure.reasons) or "not known",
+    }
+
+
+def _contents(workdir: pathlib.Path) -> str:
+    lines = [
+        "Parameters, names of mechanisms, genes and cell lines, means and deviations of genes."
+    ]
+    if (workdir / REFERENCES_FILE).exists():
+        counts = read_references(workdir)["expert"].value_counts().sort_index()
+        kept = ", ".join(f"{count:,} in {expert}" for expert, count in counts.items())
+        if kept:
+            lines.append(
+                f"Training data themselves: signatures, or substructure counts, of training "
+                f"compounds ({kept}), and their names, structures and mechanisms in "
+                f"`{REFERENCES_FILE}`. Whoever gets the run gets these: do not publish it where "
+                "they are secret."
+            )
+    lines.append(
+        f"Beside it `{VALIDATION_FILE}` and `{HELD_OUT_FILE}`: answers, signatures, structures and "
+        "labels of compounds that were held out."
+    )
+    return "## What the checkpoint holds\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _versions(manifest: Mapping[str, Any]) -> str:
+    rows = [{"package": "moa_jax", "version": moa_jax.__version__}]
+    rows += [{"package": name, "version": importlib.metadata.version(name)} for name in _PACKAGES]
+    prepared = ", ".join(
+        f"{name} {text}" for name, text in sorted(manifest.get("versions", {}).items())
+    )
+    tail = f"\n\nThe data were prepared with {prepared}." if prepared else ""
+    return f"## Versions\n\n{markdown_table(rows)}{tail}"
