@@ -322,21 +322,45 @@ def test_a_plate_gives_the_answers_of_its_signatures(inputs, tiny_run, capsys):
     pd.testing.assert_frame_equal(ours, theirs, rtol=1e-4)
 
 
-def test_the_most_confident_answer_is_explained(inputs, tiny_run, capsys):
-    # All validation answers were right, so all answers are confident.
-    run = inputs / "run"
+@pytest.fixture
+def sure_run(tiny_run, tmp_path):
+    """A copy of the run whose validation answers were all right, so that its answers are sure."""
+    run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
     kept = pd.read_parquet(run / "validation_answers.parquet")
     kept["probs"] = [[0.9 if moa in own else 0.05 for moa in PROBS] for own in kept["moas"]]
     kept.to_parquet(run / "validation_answers.parquet", index=False)
-    assert predict.run(arguments(inputs, run, explain=1)) == 0
-    answers = pd.read_csv(inputs / "out" / "answers.csv")
+    return run
+
+
+def most_confident(folder):
+    answers = pd.read_csv(folder / "answers.csv")
     answered = answers[answers["answer"] != "cannot tell"]
-    best = answered.sort_values(["confidence", "pert_id"], ascending=[False, True]).iloc[0]
+    return answered.sort_values(["confidence", "pert_id"], ascending=[False, True])
+
+
+def test_the_most_confident_answers_are_explained(inputs, sure_run, capsys, monkeypatch):
+    calls = []
+    monkeypatch.setattr(predict, "explain_compounds", lambda _, examples: [calls.append(examples)])
+    monkeypatch.setattr(predict, "write_explanations", lambda folder, *_: folder.mkdir())
+    assert predict.run(arguments(inputs, sure_run, explain=2)) == 0
+    best = most_confident(inputs / "out")["pert_id"].tolist()[:2]
+    quality = pd.read_csv(inputs / "out" / "signature_quality.csv")
+    used = quality[quality["passes"] & quality["pert_id"].isin(best)]
+    (examples,) = calls
+    assert best
+    assert examples.table["sig_id"].tolist() == used["sig_id"].tolist()
+    assert (inputs / "out" / "explanations").is_dir()
+    assert f"explained: {len(best)} of the most confident answers" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_an_explanation_lies_beside_the_answers(inputs, sure_run):
+    assert predict.run(arguments(inputs, sure_run, explain=1)) == 0
+    best = most_confident(inputs / "out").iloc[0]
     explanations = inputs / "out" / "explanations"
     assert len(list((explanations / "reports").iterdir())) == 1
     assert best["answer"] in (explanations / "index.html").read_text()
-    assert "explained: 1 of the most confident answers" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("option", "value"), [("level", "five"), ("explain", "-1")])
