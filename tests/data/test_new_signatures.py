@@ -9,6 +9,7 @@ import pytest
 
 from moa_jax.data.features import fit_features
 from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.lincs.gctx_writer import write_gctx
 from moa_jax.schemas import InputError
 from tests.synthetic import make_gene_table, make_raw_examples
@@ -319,11 +320,15 @@ def test_real_files_of_three_kinds_are_read(real_data):
     assert level5.report["compounds"]["predicted"] == 6
     assert level5.report["context"]["without_cell_line"] == 0
 
-    # One plate of log2 intensities, whatever its name says: far from any z-score.
-    plate = folder / "LJP005_A375_24H_X1_B19_ZSPC_n377x978.gct"
-    wells = read_new_signatures(SignatureFiles(plate), genes, features)
-    assert wells.report["genes"]["measured"] == 978
-    assert wells.report["median_standardised_magnitude"] > 5
+    # One plate of log2 intensities, whatever its name says: far from any z-score, until they
+    # are taken for what they are.
+    plate = SignatureFiles(folder / "LJP005_A375_24H_X1_B19_ZSPC_n377x978.gct")
+    taken = read_new_signatures(plate, genes, features, PlateSettings(level=5))
+    assert taken.report["genes"]["measured"] == 978
+    assert taken.report["median_standardised_magnitude"] > 5
+    wells = read_new_signatures(plate, genes, features)
+    assert wells.level["level"] == 3
+    assert wells.report["median_standardised_magnitude"] < 1.5
 
     consensus = SignatureFiles(folder / "TCS_L1000_phase2_2017_n1518x960.gctx")
     counts = read_new_signatures(consensus, genes, features)
