@@ -31,6 +31,7 @@ def test_the_documents_have_commands():
         "moa_jax.train",
         "moa_jax.evaluate",
         "moa_jax.predict",
+        "moa_jax.explain",
     }
 
 

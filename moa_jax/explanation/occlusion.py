@@ -104,9 +104,9 @@ def occlude_atoms(
     question: Question,
     directions: Directions,
     *,
-    groups: Sequence[Bool[np.ndarray, "group atom"]] | None = None,
+    groups: Sequence[Bool[np.ndarray, "_ _"]] | None = None,
     max_rows: int = MAX_ROWS,
-) -> list[Float[np.ndarray, "target group"]]:
+) -> list[Float[np.ndarray, "target _"]]:
     """Score less the score without the substructures that hold an atom, or one of a group.
 
     It speaks of models that read substructure counts; a model's other views of the molecule stay
@@ -118,7 +118,7 @@ def occlude_atoms(
       smiles: their structures, as they were encoded; None where an example has none.
       question: only its output is read.
       directions: the scores.
-      groups: for each example, the groups of atoms in the order of its SMILES; every atom by
+      groups: for each example, `[group atom]` in the order of its SMILES; every atom by
         itself where there is none.
       max_rows: examples times atoms that are evaluated at once.
 
