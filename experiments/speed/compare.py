@@ -69,8 +69,9 @@ def compare(options: argparse.Namespace, num_threads: int, export: pathlib.Path)
     }
     torch = [options.torch_python, "-m", modules[1], str(export), f"--adamw={options.adamw}"]
     workers["PyTorch"] = Worker(torch, num_threads)
-    if options.compiled:
-        workers["PyTorch, compiled"] = Worker([*torch, "--compile"], num_threads)
+    for name, flag in (("written_out", "--attention=written_out"), ("compiled", "--compile")):
+        if name in options.also:
+            workers[f"PyTorch, {name}"] = Worker([*torch, flag], num_threads)
     print(f"\n{num_threads} threads")
     for name, worker in workers.items():
         print(f"{name}: {worker.facts}")
@@ -91,7 +92,13 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--steps", type=int, default=5, help="steps of a turn")
     parser.add_argument("--adamw", default="fused", help="see torch_step")
-    parser.add_argument("--compiled", action="store_true", help="a third worker: torch.compile")
+    parser.add_argument(
+        "--also",
+        nargs="+",
+        default=[],
+        choices=("written_out", "compiled"),
+        help="further twins: PyTorch's own attention over tokens, torch.compile",
+    )
     options = parser.parse_args()
     for num_threads in options.threads:
         with tempfile.TemporaryDirectory() as export:

@@ -89,7 +89,7 @@ def parts_of(run: Run) -> dict[str, Part]:
             (batch, graph),
         ),
         "molecule encoder": (
-            lambda *inputs: (*_outputs(molecules(*inputs)), molecules(*inputs).atoms),
+            lambda *inputs: _outputs(molecules(*inputs), with_atoms=True),
             (params["molecule"],),
             (batch,),
         ),
@@ -106,8 +106,8 @@ def parts_of(run: Run) -> dict[str, Part]:
     }
 
 
-def _outputs(encoding: Any) -> tuple[Array, Array]:
-    return encoding.logits, encoding.state
+def _outputs(encoding: Any, *, with_atoms: bool = False) -> tuple[Array, ...]:
+    return encoding.logits, encoding.state, *((encoding.atoms,) if with_atoms else ())
 
 
 def timed_parts(run: Run) -> dict[str, Callable[[], Any]]:

@@ -184,10 +184,15 @@ class ContextEncoder(nn.Module):
 
 
 class NodeAttention(nn.Module):
-    """Attention to all graph nodes, factored as in the flax module."""
+    """Attention to all graph nodes.
 
-    def __init__(self, sizes: Mapping[str, Any]) -> None:
+    Either factored as in the flax module, or PyTorch's own attention over one written-out token
+    for each node and example; the results are the same.
+    """
+
+    def __init__(self, sizes: Mapping[str, Any], *, written_out: bool) -> None:
         super().__init__()
+        self.written_out = written_out
         features, nodes = sizes["features"], sizes["knowledge_features"]
         self.num_heads = sizes["num_heads"]
         self.query = nn.Linear(features, features)
@@ -196,13 +201,24 @@ class NodeAttention(nn.Module):
         )
         self.out = nn.Linear(features, features)
 
-    def forward(self, query: Tensor, activity: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the attended state and the attention [batch, head, node]."""
+    def forward(self, query: Tensor, activity: Tensor, nodes: Tensor) -> tuple[Tensor, ...]:
+        """Returns the attended state and, if factored, the attention [batch, head, node]."""
 
         def heads(layer: nn.Linear, inputs: Tensor) -> Tensor:
             return layer(inputs).view(len(inputs), self.num_heads, -1)
 
         asked = heads(self.query, query)
+        if self.written_out:
+            each = activity[:, None, :, None]
+            keys, values = (
+                each * heads(active, nodes).transpose(0, 1) + heads(static, nodes).transpose(0, 1)
+                for active, static in (
+                    (self.active_key, self.static_key),
+                    (self.active_value, self.static_value),
+                )
+            )
+            value = F.scaled_dot_product_attention(asked[:, :, None, :], keys, values)
+            return (self.out(value.flatten(1)),)
         active = activity[:, None, :]
         scores = torch.einsum("bhd,nhd->bhn", asked, heads(self.active_key, nodes)) * active
         scores = scores + torch.einsum("bhd,nhd->bhn", asked, heads(self.static_key, nodes))
@@ -239,14 +255,17 @@ class AtomAttention(nn.Module):
 class FusionNetwork(nn.Module):
     """Encoders, joint cross-attention, and the logits of the three networks."""
 
-    def __init__(self, sizes: Mapping[str, Any], num_inputs: Mapping[str, int]) -> None:
+    def __init__(
+        self, sizes: Mapping[str, Any], num_inputs: Mapping[str, int], *, written_out: bool
+    ) -> None:
         super().__init__()
         features, hidden = sizes["features"], sizes["hidden"]
         self.knowledge = KnowledgeEncoder(sizes)
         self.signature = SignatureEncoder(sizes, num_inputs["gene"])
         self.molecule = MoleculeEncoder(sizes, num_inputs)
         self.context = ContextEncoder(sizes)
-        self.node_attention, self.atom_attention = NodeAttention(sizes), AtomAttention(sizes)
+        self.node_attention = NodeAttention(sizes, written_out=written_out)
+        self.atom_attention = AtomAttention(sizes)
         self.absent_signature = nn.Parameter(torch.zeros(features))
         self.absent_molecule = nn.Parameter(torch.zeros(features))
         self.fuse_norm, self.fuse = norm(5 * features), nn.Linear(5 * features, hidden)
@@ -266,7 +285,7 @@ class FusionNetwork(nn.Module):
         context = self.context(batch)
         signature = torch.where(has_expression, signature, self.absent_signature)
         molecule = torch.where(has_structure, molecule, self.absent_molecule)
-        from_nodes, _ = self.node_attention(molecule + context, activity, nodes)
+        from_nodes = self.node_attention(molecule + context, activity, nodes)[0]
         from_atoms, _ = self.atom_attention(signature + context, atoms, batch["owner"])
         fused = torch.cat(
             [

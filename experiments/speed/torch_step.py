@@ -1,6 +1,6 @@
 """The training step of `configs/cross_attention.py` in PyTorch and PyG, checked and served.
 
-    python -m experiments.speed.torch_step EXPORT [--adamw fused|foreach|loop] [--compile]
+    python -m experiments.speed.torch_step EXPORT [--attention written_out] [--compile]
 
 runs in an environment of its own (requirements-torch.txt). EXPORT is the folder that
 `jax_step` wrote. Before the first step it refuses a twin that has another number of parameters
@@ -72,7 +72,7 @@ def batch_tensors(arrays: Mapping[str, np.ndarray]) -> Arrays:
     }
 
 
-def make_network(sizes: Mapping[str, Any], batch: Arrays) -> FusionNetwork:
+def make_network(sizes: Mapping[str, Any], batch: Arrays, *, written_out: bool) -> FusionNetwork:
     """The twin of the flax model of these sizes."""
     num_inputs = {
         "gene": batch["expression"].shape[1],
@@ -80,7 +80,7 @@ def make_network(sizes: Mapping[str, Any], batch: Arrays) -> FusionNetwork:
         "atom": batch["atom_features"].shape[1],
         "bond": batch["bond_features"].shape[1],
     }
-    return FusionNetwork(sizes["model"], num_inputs)
+    return FusionNetwork(sizes["model"], num_inputs, written_out=written_out)
 
 
 def check_parameters(network: nn.Module, expected: Mapping[str, int]) -> None:
@@ -230,13 +230,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("export", type=pathlib.Path, help="folder that jax_step wrote")
     parser.add_argument("--adamw", choices=("fused", "foreach", "loop"), default="fused")
+    parser.add_argument("--attention", choices=("factored", "written_out"), default="factored")
     parser.add_argument("--compile", action="store_true", help="use torch.compile")
     options = parser.parse_args()
     torch.manual_seed(0)
     sizes = json.loads((options.export / "sizes.json").read_text())
     batch = batch_tensors(read_arrays(options.export / "batch.npz"))
     graph = graph_tensors(read_arrays(options.export / "graph.npz"))
-    network = make_network(sizes, batch)
+    network = make_network(sizes, batch, written_out=options.attention == "written_out")
     check_parameters(network, sizes["parameters"])
     first = {name: value.clone() for name, value in network.state_dict().items()}
     load_flax(network, read_arrays(options.export / "params.npz"))
