@@ -56,8 +56,8 @@ def test_proximity_is_tested_against_random_genes_and_against_z():
     explanation, control = proximity_summary(table)
     # All signs agree: one of 2^12 orders of signs.
     assert explanation["nearer than random, p"] == f"{0.5**count:.1e}"
-    assert explanation["nearer than |z|, p"] == f"{0.5**count:.1e}"
-    assert explanation["nearer than |z| by"] == pytest.approx(2 * steps.mean())
+    assert explanation["nearer than by z, p"] == f"{0.5**count:.1e}"
+    assert explanation["nearer than by z, steps"] == pytest.approx(2 * steps.mean())
     assert control["nearer than random, p"] == "1.0e+00"
 
 

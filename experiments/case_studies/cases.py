@@ -17,7 +17,7 @@ from moa_jax.evaluation.metrics import average_precision
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.explanation.contrast import moa_summary
 from moa_jax.explanation.deletion import control_importance, deletion_curves
-from moa_jax.explanation.enrichment import distinct_sets, enrichment, residuals
+from moa_jax.explanation.enrichment import enrichment, residuals
 from moa_jax.explanation.evidence import compound_evidence, kernel_evidence
 from moa_jax.explanation.faithfulness import compound_difference
 from moa_jax.explanation.gene_sets import GeneSets
@@ -40,7 +40,7 @@ class Answers:
     """The model's answers for all held-out compounds, each by the fold that held it out.
 
     Attributes:
-      probs: pooled probabilities.
+      views: view of the model -> pooled probabilities.
       labels: 1 where the compound has the MoA.
       in_set: MoAs of the conformal set at `ERROR_RATE`.
       groups: compound group of each row.
@@ -48,12 +48,17 @@ class Answers:
       moas: MoA of each column.
     """
 
-    probs: Float[np.ndarray, "compound moa"]
+    views: dict[str, Float[np.ndarray, "compound moa"]]
     labels: Float[np.ndarray, "compound moa"]
     in_set: np.ndarray
     groups: tuple[str, ...]
     names: tuple[str, ...]
     moas: tuple[str, ...]
+
+    @property
+    def probs(self) -> Float[np.ndarray, "compound moa"]:
+        """Probabilities by all that is known."""
+        return self.views["fusion"]
 
     def of(self, moa: str) -> pd.DataFrame:
         """The compounds of an MoA, the best answered first.
@@ -81,10 +86,10 @@ class Answers:
             ["probability", "group"], ascending=[False, True], ignore_index=True
         )
 
-    def average_precision(self, moa: str) -> float:
-        """Of the MoA over all held-out compounds."""
-        column = self.moas.index(moa)
-        return float(average_precision(self.probs, self.labels)[column])
+    def average_precisions(self) -> pd.DataFrame:
+        """One row per MoA and one column per view, over all held-out compounds."""
+        found = {view: average_precision(probs, self.labels) for view, probs in self.views.items()}
+        return pd.DataFrame(found, index=list(self.moas))
 
 
 def read_answers(folds: Sequence[Asked], runs: Sequence[pathlib.Path]) -> Answers:
@@ -92,15 +97,19 @@ def read_answers(folds: Sequence[Asked], runs: Sequence[pathlib.Path]) -> Answer
     parts: list[tuple] = []
     for fold, folder in zip(folds, runs, strict=True):
         examples, moas = fold.examples, fold.predictor.features.moas
-        probs = fold.predictor.predict(examples)["fusion"].astype(np.float64)
-        pooled, labels, groups = pool_by_compound(probs, examples.labels, examples.groups)
+        pooled = {
+            view: pool_by_compound(probs.astype(np.float64), examples.labels, examples.groups)
+            for view, probs in fold.predictor.predict(examples).items()
+        }
+        probs, labels, groups = pooled["fusion"]
         validation = read_validation_answers(folder, moas)
         sets = calibrate_label_sets(validation.probs["fusion"], validation.labels)
         names = examples.table["compound"].iloc[first_rows(examples.groups)].astype(str)
-        parts.append((pooled, labels, sets.predict(pooled, ERROR_RATE), groups, tuple(names)))
-    probs, labels, in_set, groups, names = zip(*parts, strict=True)
+        views = {view: of_view[0] for view, of_view in pooled.items()}
+        parts.append((views, labels, sets.predict(probs, ERROR_RATE), groups, tuple(names)))
+    views, labels, in_set, groups, names = zip(*parts, strict=True)
     return Answers(
-        np.concatenate(probs),
+        {view: np.concatenate([of_fold[view] for of_fold in views]) for view in views[0]},
         np.concatenate(labels),
         np.concatenate(in_set),
         sum(groups, ()),
@@ -116,10 +125,10 @@ class Case:
     Attributes:
       moa: the mechanism.
       compounds: `Answers.of`.
-      average_precision: of the mechanism over all held-out compounds.
+      average_precision: view of the model -> of the mechanism over all held-out compounds.
       num_signatures: signatures that were explained.
       genes: `moa_summary` with `mean_z` over compounds.
-      pathways: `distinct_sets` of the mean absolute contributions.
+      pathways: `enrichment` of the mean absolute contributions, the three smallest p-values.
       shares: Shapley value of each modality, mean over compounds.
       evidence: training compounds that added most, in the mean over the compounds asked.
       pieces: substructures of the compound that was answered best.
@@ -134,7 +143,7 @@ class Case:
 
     moa: str
     compounds: pd.DataFrame
-    average_precision: float
+    average_precision: dict[str, float]
     num_signatures: int
     genes: pd.DataFrame
     pathways: pd.DataFrame
@@ -283,10 +292,10 @@ def study(
     return Case(
         moa=moa,
         compounds=compounds,
-        average_precision=answers.average_precision(moa),
+        average_precision=answers.average_precisions().loc[moa].to_dict(),
         num_signatures=len(groups),
         genes=genes.assign(mean_z=[mean_z[symbol] for symbol in genes["feature"]]),
-        pathways=_pathways(contributions, groups, symbols, sets),
+        pathways=_pathways(contributions, groups, sets),
         shares=compound_means(arrays["shares"], groups).mean(axis=0),
         evidence=_evidence(evidence[evidence["asked"] == moa]),
         pieces=pieces.sort_values("sum", ascending=False, kind="stable", ignore_index=True),
@@ -303,7 +312,6 @@ def study(
 def _pathways(
     contributions: Float[np.ndarray, "example gene"],
     groups: Sequence[str],
-    symbols: Sequence[str],
     sets: GeneSets,
 ) -> pd.DataFrame:
     """Sets whose genes contribute more than others do, in either direction."""
@@ -312,9 +320,7 @@ def _pathways(
     table = enrichment(
         scores, sets, reference=varying if len(varying) > 1 else None, alternative="greater"
     )
-    chosen = distinct_sets(scores, sets, table, alternative="greater", max_sets=5)
-    named = [", ".join(symbols[gene] for gene in own[:6]) for own in chosen["genes"]]
-    return chosen.assign(genes=named)
+    return table.sort_values(["p_value", "set_id"], ignore_index=True).head(3)
 
 
 def _evidence(table: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from moa_jax.evaluation.tables import markdown_table
 from moa_jax.explanation.modality_shares import MODALITIES
 from moa_jax.explanation.subnetwork import choose_subnetwork
 from moa_jax.report.bars import bars
-from moa_jax.report.molecule_drawing import molecule_svg
+from moa_jax.report.molecule_drawing import molecule_png
 from moa_jax.report.shapes import to_svg
 from moa_jax.report.subnetwork_drawing import draw_subnetwork
 from moa_jax.schemas import KnowledgeGraph
@@ -22,6 +22,7 @@ from moa_jax.schemas import KnowledgeGraph
 NUM_DRAWN = 15
 # Genes that count as named by the explanation.
 NUM_NAMED = 50
+WEAKEST = "The mechanisms with the lowest average precision of all, by what the model is shown:"
 CONTROL_NAMES = {"absolute_z": "|z|", "random": "random order"}
 REPLACED = {"no change": "no change", "cell line's mean": "the cell line's mean"}
 
@@ -56,13 +57,11 @@ def draw_case(case: Case, graph: KnowledgeGraph, folder: pathlib.Path) -> None:
         is_measured=chosen.is_measured,
         title=f"proteins behind {case.moa}",
     )
-    molecule = molecule_svg(
-        case.smiles, case.atom_scores, title=f"atoms of {case.example} behind {case.moa}"
-    )
     stem = file_stem(case.moa)
-    pictures = {"genes": to_svg(picture), "network": to_svg(network), "atoms": molecule}
-    for name, text in pictures.items():
-        (folder / f"{stem}_{name}.svg").write_text(text, encoding="utf-8")
+    for name, drawn in (("genes", picture), ("network", network)):
+        (folder / f"{stem}_{name}.svg").write_text(to_svg(drawn), encoding="utf-8")
+    drawing = molecule_png(case.smiles, case.atom_scores, scale=1)
+    (folder / f"{stem}_atoms.png").write_bytes(drawing)
 
 
 def overview(cases: Sequence[Case]) -> list[dict[str, Any]]:
@@ -74,12 +73,14 @@ def overview(cases: Sequence[Case]) -> list[dict[str, Any]]:
             {
                 "mechanism": case.moa,
                 "held-out compounds": len(found),
-                "average precision": case.average_precision,
+                "average precision": case.average_precision["fusion"],
+                "by expression alone": case.average_precision["expression"],
+                "by structure alone": case.average_precision["structure"],
                 "named first": f"{int((found['rank'] == 1).sum())} of {len(found)}",
                 "in the conformal set": f"{int(found['in_set'].sum())} of {len(found)}",
-                "mechanisms per set": float(found["set_size"].mean()),
-                "better than \\|z\\|": _verdict(case, "absolute_z"),
-                "better than random": _verdict(case, "random"),
+                "its mean size": float(found["set_size"].mean()),
+                "beats size of change": _verdict(case, "absolute_z"),
+                "beats random order": _verdict(case, "random"),
             }
         )
     return rows
@@ -134,7 +135,7 @@ def section(case: Case, expected: pd.DataFrame, reading: str) -> str:
         f"| genes | proteins of STRING | atoms of {case.example} |",
         "| --- | --- | --- |",
         f"| ![genes](figures/{stem}_genes.svg) | ![network](figures/{stem}_network.svg) "
-        f"| ![atoms](figures/{stem}_atoms.svg) |",
+        f"| ![atoms](figures/{stem}_atoms.png) |",
         "",
     ]
     rows = expected_rows(case, expected)
@@ -158,7 +159,9 @@ def _answers(case: Case) -> list[str]:
     wrong = found.loc[~found["is_right"], "first_answer"].value_counts()
     instead = ", ".join(f"{name} ({count})" for name, count in wrong.head(3).items())
     return [
-        f"**Answers.** Average precision {case.average_precision:.2f} over all held-out compounds. "
+        f"**Answers.** Average precision {case.average_precision['fusion']:.2f} over all held-out "
+        f"compounds; {case.average_precision['expression']:.2f} by expression alone and "
+        f"{case.average_precision['structure']:.2f} by structure alone. "
         f"Of {len(found)} compounds with this mechanism {int((found['rank'] == 1).sum())} have it "
         f"as first answer; it is in the conformal set (error rate {ERROR_RATE:.0%}) of "
         f"{int(found['in_set'].sum())}, sets hold {found['set_size'].mean():.1f} mechanisms in the "
@@ -175,14 +178,15 @@ def _used(case: Case) -> str:
         f"Modalities (Shapley values of the logit, mean over compounds): {shares}. "
         f"Genes: see the picture, {case.num_signatures} signatures; the number is the mean z-score."
     )
-    if len(case.pathways):
-        named = "; ".join(
-            f"{row.name_of_set} (q {row.q_value:.1g}: {row.genes})"
-            for row in case.pathways.rename(columns={"name": "name_of_set"}).itertuples()
-        )
-        text += f" Enriched sets: {named}."
-    else:
-        text += " No gene set is enriched at a false discovery rate of 5 %."
+    named = "; ".join(
+        f"{row.set_name} (p {row.p_value:.1g}, q {row.q_value:.1g})"
+        for row in case.pathways.rename(columns={"name": "set_name"}).itertuples()
+    )
+    enriched = int((case.pathways["q_value"] < 0.05).sum())
+    text += (
+        f" Gene sets: {'some are' if enriched else 'none is'} enriched at a false discovery rate "
+        f"of 5 %; the first are {named}."
+    )
     pieces = case.pieces[case.pieces["sum"] > 0].drop_duplicates("atoms").head(3)
     named = ", ".join(f"{row.kind} `{row.name_of}`" for row in _named(pieces))
     text += f" Substructures of {case.example} that add most: {named or 'none'}."
@@ -198,16 +202,23 @@ def _named(pieces: pd.DataFrame) -> Any:
 
 
 def _audit(case: Case) -> str:
-    parts = [f"Completeness gap {case.gap:.1e} (median)."]
-    for row in case.deletion.itertuples():
-        parts.append(
-            f"Genes replaced by {REPLACED[row.replacement]}: area under the deletion curve "
-            f"{abs(row.estimate):.2f} {'smaller' if row.estimate > 0 else 'larger'} than under "
-            f"{CONTROL_NAMES[row.control]} (gain {row.estimate:+.2f}, 95 % interval {row.low:+.2f} "
-            f"to {row.high:+.2f})."
-        )
-    small = " With so few compounds intervals are rough." if len(case.compounds) < 8 else ""
-    return " ".join(parts) + small
+    rows = [
+        {
+            "genes replaced by": REPLACED[row.replacement],
+            "against": CONTROL_NAMES[row.control],
+            "area under the deletion curve is smaller by": f"{row.estimate:.2f}",
+            "95 % interval": f"{row.low:.2f} to {row.high:.2f}",
+        }
+        for row in case.deletion.itertuples()
+    ]
+    few = " With so few compounds the intervals are rough." if len(case.compounds) < 8 else ""
+    return f"Median completeness gap {case.gap:.0e}.{few}\n\n{markdown_table(rows)}"
+
+
+def weakest(average_precisions: pd.DataFrame, count: int = 8) -> list[dict[str, Any]]:
+    """The mechanisms that are found worst."""
+    order = average_precisions["fusion"].sort_values(kind="stable").index[:count]
+    return [{"mechanism": moa, **average_precisions.loc[moa].to_dict()} for moa in order]
 
 
 def write_page(
@@ -215,7 +226,9 @@ def write_page(
     cases: Sequence[Case],
     expected: pd.DataFrame,
     readings: dict[str, str],
+    *,
     introduction: str,
+    average_precisions: pd.DataFrame,
 ) -> None:
     """Writes the whole page."""
     rows = overview(cases)
@@ -228,7 +241,8 @@ def write_page(
         f"expected direction in the mean over the held-out compounds, and {used} are also among "
         f"the first {NUM_NAMED} genes of the explanation with a contribution for the mechanism."
     )
-    text = [introduction, "", markdown_table(rows), "", summary, ""]
+    worst = markdown_table(weakest(average_precisions))
+    text = [introduction, "", markdown_table(rows), "", summary, "", WEAKEST, "", worst, ""]
     text += [section(case, expected, readings.get(case.moa, "")) for case in cases]
     path.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
 

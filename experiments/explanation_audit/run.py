@@ -250,7 +250,8 @@ def main() -> None:
     taken = time.perf_counter() - start[0], time.process_time() - start[1]
     report.write(
         [
-            f"Config {settings.config}, experts {', '.join(config.model.experts)}"
+            ("" if settings.data else f"Mechanism of the simulation: {settings.mechanism}. ")
+            + f"Config {settings.config}, experts {', '.join(config.model.experts)}"
             + (", rewired interactions" if settings.rewired else "")
             + f"; {settings.num_folds} of 5 folds, at most {settings.per_compound} signatures per "
             f"compound where every method is asked; seed {settings.seed}; "
