@@ -31,13 +31,13 @@ from moa_jax import command_line
 from moa_jax.compounds.identity import normalise_name
 from moa_jax.data.examples import Examples
 from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.evaluation.answer_trust import CANNOT_TELL
 from moa_jax.explanation.audit import overall
 from moa_jax.explanation.compound_explanation import (
     CompoundExplanation,
     explain_compounds,
     read_explained_run,
 )
-from moa_jax.explanation.compound_page import CANNOT_TELL
 from moa_jax.explanation.writing import INDEX_FILE, NAMES, write_explanations
 from moa_jax.files import check_output_folder, sha256_of
 from moa_jax.schemas import InputError

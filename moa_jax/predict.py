@@ -43,7 +43,6 @@ from moa_jax.data.preparation_settings import VEHICLE
 from moa_jax.evaluation.answer_trust import Trust
 from moa_jax.evaluation.answers import Answers, answer_compounds
 from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.evaluation.run_judgement import judge_by_run
 from moa_jax.evaluation.signature_gates import (
     LEAST_GENES,
     MOST_MAGNITUDE,
@@ -57,6 +56,7 @@ from moa_jax.files import atomic_path, check_output_folder, sha256_of, write_jso
 from moa_jax.progress import say
 from moa_jax.schemas import InputError
 from moa_jax.training.run_folder import open_run, run_identity
+from moa_jax.training.run_judgement import judge_by_run
 
 ANSWER_FILE = "answers.csv"
 QUALITY_FILE = "signature_quality.csv"

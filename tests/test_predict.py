@@ -9,15 +9,23 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 from moa_jax import predict
 from moa_jax.data.examples import Examples
 from moa_jax.evaluation.answer_trust import fit_trust
-from moa_jax.lincs.gctx_writer import write_gctx
 from moa_jax.training.kept_answers import read_validation_answers
 from moa_jax.training.run_folder import open_run
-from tests.synthetic import make_gene_table, make_raw_examples
+from tests.prediction_files import (
+    COMPOUNDS,
+    ENTREZ,
+    GENES,
+    PROBS,
+    RAW,
+    arguments,
+    write_inputs,
+    write_matrix,
+    write_siginfo,
+)
 
 FILES = [
     "answers.csv",
@@ -26,58 +34,11 @@ FILES = [
     "signature_predictions.csv",
     "signature_quality.csv",
 ]
-GENES = make_gene_table()
-ENTREZ = list(GENES["entrez_id"])
-# Six signatures of three compounds, one of them without structure.
-RAW = make_raw_examples(6, seed=3)
-COMPOUNDS = {
-    "BRD-000": "CC(=O)Oc1ccccc1C(=O)O",
-    "BRD-001": "CC(=O)Nc1ccc(O)cc1",
-    "BRD-999": "c1ccncc1",
-}
-PROBS = ["moa 0", "moa 1", "moa 2"]
-
-
-def write_matrix(folder, values=RAW.expression, gene_ids=ENTREZ):
-    path = folder / "signatures.gctx"
-    profiles = pd.DataFrame(index=list(RAW.table["sig_id"]))
-    genes = pd.DataFrame(index=pd.Index(gene_ids))
-    write_gctx(path, profile_table=profiles, gene_table=genes, blocks=[values])
-    return path
-
-
-def write_siginfo(folder, table=RAW.table):
-    path = folder / "siginfo.txt"
-    table.rename(columns={"compound": "cmap_name", "cell_line": "cell_iname"}).to_csv(
-        path, sep="\t", index=False
-    )
-    return path
-
-
-def write_compoundinfo(folder):
-    path = folder / "compoundinfo.txt"
-    columns = ["pert_id", "cmap_name", "target", "moa", "canonical_smiles", "inchi_key"]
-    rows = [(pert_id, "", "", "", smiles, "") for pert_id, smiles in COMPOUNDS.items()]
-    pd.DataFrame(rows, columns=columns).to_csv(path, sep="\t", index=False)
-    return path
-
-
-def arguments(folder, run, **others):
-    files = {
-        "workdir": run,
-        "signatures": folder / "signatures.gctx",
-        "siginfo": folder / "siginfo.txt",
-        "compoundinfo": folder / "compoundinfo.txt",
-        "out": folder / "out",
-    } | others
-    return [f"--{name}={value}" for name, value in files.items() if value is not None]
 
 
 @pytest.fixture
 def inputs(tmp_path):
-    write_matrix(tmp_path)
-    write_siginfo(tmp_path)
-    write_compoundinfo(tmp_path)
+    write_inputs(tmp_path)
     return tmp_path
 
 
@@ -90,9 +51,7 @@ def predicted(folder):
 def reference(tmp_path_factory, tiny_run):
     """Tables for the whole input, and the folder they came from."""
     folder = tmp_path_factory.mktemp("reference")
-    write_matrix(folder)
-    write_siginfo(folder)
-    write_compoundinfo(folder)
+    write_inputs(folder)
     assert predict.run(arguments(folder, tiny_run)) == 0
     return folder, *predicted(folder / "out")
 
@@ -274,93 +233,6 @@ def test_a_run_without_validation_answers_cannot_tell(inputs, tiny_run, capsys):
     assert answers["reasons"].str.contains("keeps no answers for validation compounds").all()
     assert answers["confidence"].isna().all()
     assert "answered: 0 of 3 compounds" in capsys.readouterr().out
-
-
-def test_a_plate_gives_the_answers_of_its_signatures(inputs, tiny_run, capsys):
-    # Three vehicle wells and two replicates of each of two compounds.
-    rng = np.random.default_rng(5)
-    values = rng.normal(8, 1, (7, 5)).astype(np.float32)
-    names = [f"w{row}" for row in range(7)]
-    treated = ["BRD-000"] * 2 + ["BRD-001"] * 2
-    wells = pd.DataFrame({"inst_id": names, "pert_id": ["DMSO"] * 3 + treated})
-    wells["pert_type"] = ["ctl_vehicle"] * 3 + ["trt_cp"] * 4
-    wells["plate"], wells["cell_iname"], wells["dose_um"] = "P1", "A375", 10
-    wells["time_h"] = 24
-    table = pd.DataFrame(values.T, index=ENTREZ, columns=names)
-    table.to_csv(inputs / "plate.tsv", sep="\t", index_label="gene")
-    wells.to_csv(inputs / "wells.txt", sep="\t", index=False)
-    plate = {"signatures": inputs / "plate.tsv", "siginfo": inputs / "wells.txt"}
-    argv = arguments(inputs, tiny_run, **plate, level=3, out=inputs / "of_wells")
-    assert predict.run(argv) == 0
-    printed = capsys.readouterr().out
-    assert "level: 3, because it was asked for" in printed
-    assert "made of 4 of 7 wells on 1 plates, 3 of them vehicle wells" in printed
-
-    vehicle = values[:3].astype(float)
-    middle = np.median(vehicle, axis=0)
-    spread = np.maximum(np.median(np.abs(vehicle - middle), axis=0), 0.1)
-    scores = np.clip((values[3:] - middle) / (1.4826 * spread), -10, 10)
-    signatures = scores.reshape(2, 2, 5).mean(axis=1)
-    cc = [max(stats.spearmanr(*pair).statistic, 0) for pair in scores.reshape(2, 2, 5)]
-    strong = (np.abs(signatures * np.sqrt(2)) >= 2).mean(axis=1)
-    siginfo = RAW.table.iloc[[0, 2]].assign(n_replicates=2, cc_q75=cc, cell_line="A375")
-    siginfo["tas"] = np.sqrt(strong * np.maximum(cc, 0.001))
-    path = inputs / "signatures.gctx"
-    profiles = pd.DataFrame(index=siginfo["sig_id"].tolist())
-    genes = pd.DataFrame(index=pd.Index(ENTREZ))
-    blocks = [signatures.astype(np.float32)]
-    write_gctx(path, profile_table=profiles, gene_table=genes, blocks=blocks)
-    write_siginfo(inputs, siginfo)
-    assert predict.run(arguments(inputs, tiny_run, level=5)) == 0
-    for name in ("signature_predictions.csv", "compound_predictions.csv"):
-        ours = pd.read_csv(inputs / "of_wells" / name)[PROBS]
-        np.testing.assert_allclose(ours, pd.read_csv(inputs / "out" / name)[PROBS], rtol=1e-4)
-    ours, theirs = (
-        pd.read_csv(inputs / folder / "answers.csv").drop(columns="compound")
-        for folder in ("of_wells", "out")
-    )
-    pd.testing.assert_frame_equal(ours, theirs, rtol=1e-4)
-
-
-@pytest.fixture
-def sure_run(tiny_run, tmp_path):
-    """A copy of the run whose validation answers were all right, so that its answers are sure."""
-    run = tmp_path / "run"
-    shutil.copytree(tiny_run, run)
-    kept = pd.read_parquet(run / "validation_answers.parquet")
-    kept["probs"] = [[0.9 if moa in own else 0.05 for moa in PROBS] for own in kept["moas"]]
-    kept.to_parquet(run / "validation_answers.parquet", index=False)
-    return run
-
-
-def most_confident(folder):
-    answers = pd.read_csv(folder / "answers.csv")
-    answered = answers[answers["answer"] != "cannot tell"]
-    return answered.sort_values(["confidence", "pert_id"], ascending=[False, True])
-
-
-def test_the_most_confident_answers_are_explained(inputs, sure_run, capsys, monkeypatch):
-    calls = []
-    monkeypatch.setattr(predict, "explain_compounds", lambda _, examples: [calls.append(examples)])
-    monkeypatch.setattr(predict, "write_explanations", lambda folder, *_: folder.mkdir())
-    assert predict.run(arguments(inputs, sure_run, explain=2)) == 0
-    best = most_confident(inputs / "out")["pert_id"].tolist()[:2]
-    quality = pd.read_csv(inputs / "out" / "signature_quality.csv")
-    used = quality[quality["passes"] & quality["pert_id"].isin(best)]
-    (examples,) = calls
-    assert best
-    assert examples.table["sig_id"].tolist() == used["sig_id"].tolist()
-    assert (inputs / "out" / "explanations").is_dir()
-    assert f"explained: {len(best)} of the most confident answers" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_an_explanation_lies_beside_the_answers(inputs, sure_run):
-    assert predict.run(arguments(inputs, sure_run, explain=1)) == 0
-    best = most_confident(inputs / "out").iloc[0]
-    explanations = inputs / "out" / "explanations"
-    assert len(list((explanations / "reports").iterdir())) == 1
-    assert best["answer"] in (explanations / "index.html").read_text()
 
 
 @pytest.mark.parametrize(("option", "value"), [("level", "five"), ("explain", "-1")])

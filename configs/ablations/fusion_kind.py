@@ -8,18 +8,7 @@ What was found: experiments/ablations/README.md.
 
 import ml_collections
 
-from moa_jax.benchmark.blocks import ablation, arm
-
-# Small enough for three seeds on two cores.
-SMALL = {
-    "model.features": 32,
-    "model.hidden": 64,
-    "model.knowledge_features": 16,
-    "model.knowledge_layers": 1,
-    "model.atom_features": 32,
-    "model.molecule_layers": 2,
-    "training.num_steps": 100,
-}
+from moa_jax.benchmark.blocks import SMALL_NETWORKS, ablation, arm
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -35,6 +24,6 @@ def get_config() -> ml_collections.ConfigDict:
                 for kind in ("cross_attention", "gated", "early")
             },
         },
-        common=SMALL,
+        common=SMALL_NETWORKS,
         num_folds=2,
     )

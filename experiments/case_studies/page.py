@@ -11,12 +11,11 @@ import pandas as pd
 
 from experiments.case_studies.cases import ERROR_RATE, Case
 from moa_jax.evaluation.tables import markdown_table
+from moa_jax.explanation.figures import network_picture
 from moa_jax.explanation.modality_shares import MODALITIES
-from moa_jax.explanation.subnetwork import choose_subnetwork
 from moa_jax.report.bars import bars
 from moa_jax.report.molecule_drawing import molecule_png
 from moa_jax.report.shapes import to_svg
-from moa_jax.report.subnetwork_drawing import draw_subnetwork
 from moa_jax.schemas import KnowledgeGraph
 
 NUM_DRAWN = 15
@@ -47,15 +46,8 @@ def draw_case(case: Case, graph: KnowledgeGraph, folder: pathlib.Path) -> None:
         axis_name="contribution to the score (logit), mean over compounds, 95 % interval",
         title=f"genes behind {case.moa}",
     )
-    chosen = choose_subnetwork(graph, case.node_scores, case.targets)
-    network = draw_subnetwork(
-        chosen.symbols,
-        chosen.scores,
-        chosen.edges,
-        chosen.weight,
-        is_target=chosen.is_target,
-        is_measured=chosen.is_measured,
-        title=f"proteins behind {case.moa}",
+    network = network_picture(
+        graph, case.node_scores, case.targets, title=f"proteins behind {case.moa}"
     )
     stem = file_stem(case.moa)
     for name, drawn in (("genes", picture), ("network", network)):

@@ -7,6 +7,17 @@ from typing import Any
 
 import ml_collections
 
+# Settings of the fusion model that make its networks small, for ablations of many runs.
+SMALL_NETWORKS = {
+    "model.features": 32,
+    "model.hidden": 64,
+    "model.knowledge_features": 16,
+    "model.knowledge_layers": 1,
+    "model.atom_features": 32,
+    "model.molecule_layers": 2,
+    "training.num_steps": 100,
+}
+
 
 def block(
     methods: Sequence[str],

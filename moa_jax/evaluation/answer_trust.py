@@ -27,6 +27,8 @@ from moa_jax.evaluation.conformal import LabelSets, calibrate_label_sets
 from moa_jax.evaluation.metrics import Labels, Probs, top_k_hits
 from moa_jax.schemas import InputError
 
+# Stands where there is no answer.
+CANNOT_TELL = "cannot tell"
 # Share of compounds one of whose MoAs a label set may miss.
 ERROR_RATE = 0.1
 # Answers are given down to the confidence at which this share of validation answers was right.

@@ -12,11 +12,10 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from moa_jax.data.examples import Examples
-from moa_jax.evaluation.answer_trust import LEAST_ACCURACY, Trust
+from moa_jax.evaluation.answer_trust import CANNOT_TELL, LEAST_ACCURACY, Trust
 from moa_jax.evaluation.pooling import median_by_compound, pool_by_compound, signature_strength
 from moa_jax.evaluation.signature_gates import SignatureQuality, joined_sentences
 
-CANNOT_TELL = "cannot tell"
 # Mechanisms that are listed beside an answer.
 NUM_RANKED = 3
 

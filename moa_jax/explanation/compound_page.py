@@ -34,7 +34,6 @@ from moa_jax.report.parts import (
     Verdicts,
 )
 
-CANNOT_TELL = "cannot tell"
 # Mechanisms that a page shows; the files hold all.
 NUM_MOAS = 8
 _LIGHT_WORDS = {"green": "holds", "amber": "with reservations", "red": "do not rely on it"}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from moa_jax.explanation.compound_explanation import CompoundExplanation
 from moa_jax.explanation.subnetwork import choose_subnetwork
@@ -45,7 +47,9 @@ def pictures_of(found: CompoundExplanation, graph: KnowledgeGraph) -> dict[str, 
             axis_name="contribution to the score (logit)",
             title=f"genes behind {found.moa}",
         ),
-        "network": _network(found, graph),
+        "network": network_picture(
+            graph, found.node_scores, found.targets, title=f"proteins behind {found.moa}"
+        ),
     }
     if found.rival is not None:
         telling = _largest(genes, "contrast")
@@ -65,8 +69,15 @@ def pictures_of(found: CompoundExplanation, graph: KnowledgeGraph) -> dict[str, 
     return drawn
 
 
-def _network(found: CompoundExplanation, graph: KnowledgeGraph) -> Picture:
-    chosen = choose_subnetwork(graph, found.node_scores, found.targets)
+def network_picture(
+    graph: KnowledgeGraph,
+    scores: Float[np.ndarray, " gene_node"],
+    targets: Sequence[str],
+    *,
+    title: str,
+) -> Picture:
+    """The proteins that carry a score, drawn; see `choose_subnetwork`."""
+    chosen = choose_subnetwork(graph, scores, targets)
     return draw_subnetwork(
         chosen.symbols,
         chosen.scores,
@@ -74,7 +85,7 @@ def _network(found: CompoundExplanation, graph: KnowledgeGraph) -> Picture:
         chosen.weight,
         is_target=chosen.is_target,
         is_measured=chosen.is_measured,
-        title=f"proteins behind {found.moa}",
+        title=title,
     )
 
 

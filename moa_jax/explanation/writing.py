@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from moa_jax.evaluation.answer_trust import LEAST_ACCURACY
+from moa_jax.evaluation.answer_trust import CANNOT_TELL, LEAST_ACCURACY
 from moa_jax.evaluation.tables import CSV_FLOAT_FORMAT, file_name
 from moa_jax.explanation.audit import overall
 from moa_jax.explanation.compound_explanation import CompoundExplanation
-from moa_jax.explanation.compound_page import CANNOT_TELL, compound_page
+from moa_jax.explanation.compound_page import compound_page
 from moa_jax.explanation.figures import pictures_of
 from moa_jax.files import atomic_path, write_json
 from moa_jax.progress import track

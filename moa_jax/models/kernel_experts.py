@@ -120,6 +120,12 @@ def node_activity(
     return activity * jnp.where(is_gene, jnp.sqrt(1.0 - term_share), of_terms)
 
 
+def _given(expert: nn.Module) -> dict[str, Array]:
+    """Parameters of an expert that compares centred signatures."""
+    names = ("gene_scale", "offsets", "references", "coefficients")
+    return {name: expert.get_variable("params", name) for name in names}
+
+
 class SignatureKernel(nn.Module):
     """Kernel ridge regression on signatures, centred within their cell line.
 
@@ -141,10 +147,7 @@ class SignatureKernel(nn.Module):
         """Evidence for each MoA; zeros before the parameters are there."""
         if self.is_initializing():
             return jnp.zeros((len(expression), self.num_moas))
-        given = {
-            name: self.get_variable("params", name)
-            for name in ("gene_scale", "offsets", "references", "coefficients")
-        }
+        given = _given(self)
         kernel = signature_kernel(
             centred(expression, cell_line, given["gene_scale"], given["offsets"]),
             gene_mask,
@@ -183,10 +186,7 @@ class NetworkKernel(nn.Module):
         """Evidence for each MoA; zeros before the parameters are there."""
         if self.is_initializing():
             return jnp.zeros((len(expression), self.num_moas))
-        given = {
-            name: self.get_variable("params", name)
-            for name in ("gene_scale", "offsets", "references", "coefficients")
-        }
+        given = _given(self)
         activity = node_activity(
             centred(expression, cell_line, given["gene_scale"], given["offsets"]),
             gene_mask,

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from moa_jax.evaluation.answer_trust import fit_trust
-from moa_jax.evaluation.answers import CANNOT_TELL, answer_compounds
+from moa_jax.evaluation.answer_trust import CANNOT_TELL, fit_trust
+from moa_jax.evaluation.answers import answer_compounds
 from moa_jax.evaluation.signature_gates import SignatureQuality
 from tests.synthetic import NUM_MOAS, make_raw_examples
 

@@ -1,0 +1,58 @@
+"""Six signatures as a user hands them to `predict`."""
+
+import pandas as pd
+
+from moa_jax.lincs.gctx_writer import write_gctx
+from tests.synthetic import make_gene_table, make_raw_examples
+
+GENES = make_gene_table()
+ENTREZ = list(GENES["entrez_id"])
+# Six signatures of three compounds, one of them without structure.
+RAW = make_raw_examples(6, seed=3)
+COMPOUNDS = {
+    "BRD-000": "CC(=O)Oc1ccccc1C(=O)O",
+    "BRD-001": "CC(=O)Nc1ccc(O)cc1",
+    "BRD-999": "c1ccncc1",
+}
+PROBS = ["moa 0", "moa 1", "moa 2"]
+
+
+def write_matrix(folder, values=RAW.expression, gene_ids=ENTREZ):
+    path = folder / "signatures.gctx"
+    profiles = pd.DataFrame(index=list(RAW.table["sig_id"]))
+    genes = pd.DataFrame(index=pd.Index(gene_ids))
+    write_gctx(path, profile_table=profiles, gene_table=genes, blocks=[values])
+    return path
+
+
+def write_siginfo(folder, table=RAW.table):
+    path = folder / "siginfo.txt"
+    table.rename(columns={"compound": "cmap_name", "cell_line": "cell_iname"}).to_csv(
+        path, sep="\t", index=False
+    )
+    return path
+
+
+def write_compoundinfo(folder):
+    path = folder / "compoundinfo.txt"
+    columns = ["pert_id", "cmap_name", "target", "moa", "canonical_smiles", "inchi_key"]
+    rows = [(pert_id, "", "", "", smiles, "") for pert_id, smiles in COMPOUNDS.items()]
+    pd.DataFrame(rows, columns=columns).to_csv(path, sep="\t", index=False)
+    return path
+
+
+def arguments(folder, run, **others):
+    files = {
+        "workdir": run,
+        "signatures": folder / "signatures.gctx",
+        "siginfo": folder / "siginfo.txt",
+        "compoundinfo": folder / "compoundinfo.txt",
+        "out": folder / "out",
+    } | others
+    return [f"--{name}={value}" for name, value in files.items() if value is not None]
+
+
+def write_inputs(folder):
+    write_matrix(folder)
+    write_siginfo(folder)
+    write_compoundinfo(folder)

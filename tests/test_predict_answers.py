@@ -1,0 +1,112 @@
+"""What is answered: signatures of a plate, and explanations beside the answers."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from moa_jax import predict
+from moa_jax.lincs.gctx_writer import write_gctx
+from tests.prediction_files import (
+    ENTREZ,
+    PROBS,
+    RAW,
+    arguments,
+    write_inputs,
+    write_siginfo,
+)
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    write_inputs(tmp_path)
+    return tmp_path
+
+
+def test_a_plate_gives_the_answers_of_its_signatures(inputs, tiny_run, capsys):
+    # Three vehicle wells and two replicates of each of two compounds.
+    rng = np.random.default_rng(5)
+    values = rng.normal(8, 1, (7, 5)).astype(np.float32)
+    names = [f"w{row}" for row in range(7)]
+    treated = ["BRD-000"] * 2 + ["BRD-001"] * 2
+    wells = pd.DataFrame({"inst_id": names, "pert_id": ["DMSO"] * 3 + treated})
+    wells["pert_type"] = ["ctl_vehicle"] * 3 + ["trt_cp"] * 4
+    wells["plate"], wells["cell_iname"], wells["dose_um"] = "P1", "A375", 10
+    wells["time_h"] = 24
+    table = pd.DataFrame(values.T, index=ENTREZ, columns=names)
+    table.to_csv(inputs / "plate.tsv", sep="\t", index_label="gene")
+    wells.to_csv(inputs / "wells.txt", sep="\t", index=False)
+    plate = {"signatures": inputs / "plate.tsv", "siginfo": inputs / "wells.txt"}
+    argv = arguments(inputs, tiny_run, **plate, level=3, out=inputs / "of_wells")
+    assert predict.run(argv) == 0
+    printed = capsys.readouterr().out
+    assert "level: 3, because it was asked for" in printed
+    assert "made of 4 of 7 wells on 1 plates, 3 of them vehicle wells" in printed
+
+    vehicle = values[:3].astype(float)
+    middle = np.median(vehicle, axis=0)
+    spread = np.maximum(np.median(np.abs(vehicle - middle), axis=0), 0.1)
+    scores = np.clip((values[3:] - middle) / (1.4826 * spread), -10, 10)
+    signatures = scores.reshape(2, 2, 5).mean(axis=1)
+    cc = [max(stats.spearmanr(*pair).statistic, 0) for pair in scores.reshape(2, 2, 5)]
+    strong = (np.abs(signatures * np.sqrt(2)) >= 2).mean(axis=1)
+    siginfo = RAW.table.iloc[[0, 2]].assign(n_replicates=2, cc_q75=cc, cell_line="A375")
+    siginfo["tas"] = np.sqrt(strong * np.maximum(cc, 0.001))
+    path = inputs / "signatures.gctx"
+    profiles = pd.DataFrame(index=siginfo["sig_id"].tolist())
+    genes = pd.DataFrame(index=pd.Index(ENTREZ))
+    blocks = [signatures.astype(np.float32)]
+    write_gctx(path, profile_table=profiles, gene_table=genes, blocks=blocks)
+    write_siginfo(inputs, siginfo)
+    assert predict.run(arguments(inputs, tiny_run, level=5)) == 0
+    for name in ("signature_predictions.csv", "compound_predictions.csv"):
+        ours = pd.read_csv(inputs / "of_wells" / name)[PROBS]
+        np.testing.assert_allclose(ours, pd.read_csv(inputs / "out" / name)[PROBS], rtol=1e-4)
+    ours, theirs = (
+        pd.read_csv(inputs / folder / "answers.csv").drop(columns="compound")
+        for folder in ("of_wells", "out")
+    )
+    pd.testing.assert_frame_equal(ours, theirs, rtol=1e-4)
+
+
+@pytest.fixture
+def sure_run(tiny_run, tmp_path):
+    """A copy of the run whose validation answers were all right, so that its answers are sure."""
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    kept = pd.read_parquet(run / "validation_answers.parquet")
+    kept["probs"] = [[0.9 if moa in own else 0.05 for moa in PROBS] for own in kept["moas"]]
+    kept.to_parquet(run / "validation_answers.parquet", index=False)
+    return run
+
+
+def most_confident(folder):
+    answers = pd.read_csv(folder / "answers.csv")
+    answered = answers[answers["answer"] != "cannot tell"]
+    return answered.sort_values(["confidence", "pert_id"], ascending=[False, True])
+
+
+def test_the_most_confident_answers_are_explained(inputs, sure_run, capsys, monkeypatch):
+    calls = []
+    monkeypatch.setattr(predict, "explain_compounds", lambda _, examples: [calls.append(examples)])
+    monkeypatch.setattr(predict, "write_explanations", lambda folder, *_: folder.mkdir())
+    assert predict.run(arguments(inputs, sure_run, explain=2)) == 0
+    best = most_confident(inputs / "out")["pert_id"].tolist()[:2]
+    quality = pd.read_csv(inputs / "out" / "signature_quality.csv")
+    used = quality[quality["passes"] & quality["pert_id"].isin(best)]
+    (examples,) = calls
+    assert best
+    assert examples.table["sig_id"].tolist() == used["sig_id"].tolist()
+    assert (inputs / "out" / "explanations").is_dir()
+    assert f"explained: {len(best)} of the most confident answers" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_an_explanation_lies_beside_the_answers(inputs, sure_run):
+    assert predict.run(arguments(inputs, sure_run, explain=1)) == 0
+    best = most_confident(inputs / "out").iloc[0]
+    explanations = inputs / "out" / "explanations"
+    assert len(list((explanations / "reports").iterdir())) == 1
+    assert best["answer"] in (explanations / "index.html").read_text()
