@@ -49,7 +49,7 @@ from moa_jax.evaluation.signature_gates import (
     SignatureQuality,
     joined_sentences,
 )
-from moa_jax.evaluation.tables import CSV_FLOAT_FORMAT
+from moa_jax.evaluation.tables import write_csv
 from moa_jax.explanation.compound_explanation import explain_compounds, read_explained_run
 from moa_jax.explanation.writing import write_explanations
 from moa_jax.files import atomic_path, check_output_folder, sha256_of, write_json
@@ -129,10 +129,10 @@ def main(
     }
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        _write_csv(temporary / ANSWER_FILE, answers.table)
-        _write_csv(temporary / QUALITY_FILE, quality_table(new.examples, quality))
-        _write_csv(temporary / SIGNATURE_FILE, signature_table(new.examples, probs))
-        _write_csv(temporary / COMPOUND_FILE, compound_table(new.examples, probs))
+        write_csv(temporary / ANSWER_FILE, answers.table)
+        write_csv(temporary / QUALITY_FILE, quality_table(new.examples, quality))
+        write_csv(temporary / SIGNATURE_FILE, signature_table(new.examples, probs))
+        write_csv(temporary / COMPOUND_FILE, compound_table(new.examples, probs))
         write_json(temporary / MANIFEST_FILE, manifest)
         chosen = answers.most_confident(num_explained)
         if explained is not None and chosen:
@@ -211,10 +211,6 @@ def compound_table(examples: Examples, probs: Float[np.ndarray, "example moa"]) 
     table.insert(1, "n_signatures", [counts[pert_id] for pert_id in pert_ids])
     table.insert(2, "modalities_used", ["+".join(sorted(used[pert_id])) for pert_id in pert_ids])
     return table
-
-
-def _write_csv(path: pathlib.Path, table: pd.DataFrame) -> None:
-    table.to_csv(path, index=False, float_format=CSV_FLOAT_FORMAT, lineterminator="\n")
 
 
 def _check_answers(examples: Examples, probs: Float[np.ndarray, "example moa"]) -> None:

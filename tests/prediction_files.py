@@ -1,4 +1,6 @@
-"""Six signatures as a user hands them to `predict`."""
+"""Six signatures as a user hands them to `predict`, and a look at what is written of them."""
+
+import csv
 
 import pandas as pd
 
@@ -56,3 +58,18 @@ def write_inputs(folder):
     write_matrix(folder)
     write_siginfo(folder)
     write_compoundinfo(folder)
+
+
+def formulas(path):
+    """Cells of a CSV file that a spreadsheet would run."""
+    with open(path, newline="", encoding="utf-8") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    return [cell for cell in cells if cell.startswith(tuple("=+-@\t\r")) and not is_number(cell)]
+
+
+def is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -15,6 +15,7 @@ from moa_jax.lincs.gctx_writer import write_gctx
 from moa_jax.training.kept_answers import HELD_OUT_FILE, VALIDATION_FILE, read_held_out
 from moa_jax.training.run_folder import open_run
 from tests.browser import browser  # noqa: F401 (a fixture)
+from tests.prediction_files import formulas
 from tests.report.pages import parse
 from tests.synthetic import make_gene_table
 
@@ -186,7 +187,12 @@ def test_a_users_signatures_without_names_or_structures(run, held_out, tmp_path,
     answers = table_of(out, "answers")
     assert len(answers) == len(values)
     assert answers["labels"].isna().all()
-    assert "substructures" not in {path.stem for path in (out / "tables").iterdir()}
+    tables = list((out / "tables").glob("*.csv"))
+    assert "substructures" not in {path.stem for path in tables}
+    # Parquet holds the names as they are.
+    assert pd.read_parquet(out / "tables/answers.parquet")["compound"].tolist() == sorted(names)
+    assert {name[:5] for name in answers["compound"]} == {"'=cmd"}
+    assert [formulas(path) for path in tables] == [[]] * len(tables)
     manifest = json.loads((out / "explanation_manifest.json").read_text())
     assert manifest["signatures"]["without_pert_id"] == 0
     page = (out / "reports" / sorted(files_of(out / "reports"))[0]).read_text()

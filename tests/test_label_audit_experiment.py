@@ -38,6 +38,15 @@ def test_the_predictions_of_a_benchmark_are_averaged_over_seeds(predictions):
     assert (found.compounds, found.moas) == (("G1", "G2"), MOAS)
 
 
+def test_names_that_were_kept_from_running_as_formulas_come_back(tmp_path):
+    moas = ("=a", "-b", "c")
+    table = prediction_table(PROBS, LABELS, ("@G1", "+G2"), moas).assign(method="knn", seed=0)
+    write_csv(tmp_path / "predictions.csv", table)
+    found = audit.read_out_of_fold(tmp_path / "predictions.csv", "knn")
+    assert (found.compounds, found.moas) == (("+G2", "@G1"), moas)
+    np.testing.assert_array_equal(found.labels, LABELS[::-1])
+
+
 def test_a_file_that_cannot_be_used_is_refused(predictions):
     with pytest.raises(InputError, match="no method 'mlp'; it has cosine_knn, fusion"):
         audit.read_out_of_fold(predictions, "mlp")

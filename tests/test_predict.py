@@ -13,6 +13,7 @@ import pytest
 from moa_jax import predict
 from moa_jax.data.examples import Examples
 from moa_jax.evaluation.answer_trust import fit_trust
+from moa_jax.evaluation.tables import read_csv
 from moa_jax.training.kept_answers import read_validation_answers
 from moa_jax.training.run_folder import open_run
 from tests.prediction_files import (
@@ -22,6 +23,7 @@ from tests.prediction_files import (
     PROBS,
     RAW,
     arguments,
+    formulas,
     write_inputs,
     write_matrix,
     write_siginfo,
@@ -221,6 +223,21 @@ def test_answers_are_those_of_the_runs_validation(reference, tiny_run, model):
         can_tell = judged.is_answered[0] and quality["passes"][own].any()
         assert answer["answer"] == (answer["moa_1"] if can_tell else "cannot tell")
         assert bool(answer["reasons"]) != can_tell
+
+
+def test_names_do_not_run_as_formulas_in_a_spreadsheet(inputs, tiny_run, reference):
+    names = {"BRD-000": "=cmd|' /C calc'!A0", "BRD-001": "-1+2", "BRD-002": "@SUM(1);+1-2"}
+    table = RAW.table.replace({"pert_id": names}).assign(compound="=1+1")
+    write_siginfo(inputs, table)
+    assert predict.run(arguments(inputs, tiny_run)) == 0
+    written = predicted(inputs / "out")[0]["pert_id"]
+    safe = ["'=cmd|' /C calc'!A0", "'-1+2", "'@SUM(1);'+1-2"]
+    assert written.tolist() == table["pert_id"].replace(list(names.values()), safe).tolist()
+    for name in FILES:
+        if name.endswith(".csv"):
+            assert formulas(inputs / "out" / name) == []
+    back = read_csv(inputs / "out" / "signature_predictions.csv", ["sig_id", "pert_id"])
+    assert back["pert_id"].tolist() == table["pert_id"].tolist()
 
 
 def test_a_run_without_validation_answers_cannot_tell(inputs, tiny_run, capsys):

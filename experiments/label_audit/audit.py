@@ -43,7 +43,7 @@ from moa_jax.evaluation.label_audit import (
 )
 from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.evaluation.tables import markdown_table
+from moa_jax.evaluation.tables import markdown_table, read_csv
 from moa_jax.progress import track
 from moa_jax.schemas import InputError, KnowledgeGraph
 
@@ -124,12 +124,7 @@ def read_out_of_fold(path: pathlib.Path, method: str) -> OutOfFold:
       InputError: the file cannot be read, lacks a column or the method, or holds something that
         is no probability.
     """
-    try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(KEY_COLUMNS, str), keep_default_na=False)
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}.") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not a CSV table: {error}.") from error
+    table = read_csv(path, KEY_COLUMNS, keep_default_na=False)
     for column in KEY_COLUMNS:
         if column not in table.columns:
             raise InputError(f"{path} has no column {column!r}.")

@@ -16,6 +16,7 @@ from moa_jax.data.examples import Examples, concatenate
 from moa_jax.data.leaks import check_no_leaks
 from moa_jax.data.splits import check_split_fits, read_split, split_rows
 from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.evaluation.tables import read_csv
 from moa_jax.schemas import InputError, Split
 
 # Columns that may say what a row of predictions is about, the first one that is there counts.
@@ -59,12 +60,7 @@ def read_predictions(path: pathlib.Path, moas: Sequence[str]) -> Predictions:
       InputError: the file cannot be read, lacks a column, repeats a key, or holds something that
         is no probability.
     """
-    try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(KEY_COLUMNS, str))
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}.") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not a CSV table: {error}.") from error
+    table = read_csv(path, KEY_COLUMNS)
     key = next((column for column in KEY_COLUMNS if column in table.columns), None)
     if key is None:
         raise InputError(

@@ -1,4 +1,8 @@
-"""Results as people and programs read them: Markdown, `metrics.json` and two CSV files."""
+"""Results as people and programs read them: Markdown, `metrics.json` and two CSV files.
+
+Every CSV file that people may open in a spreadsheet is written by `write_csv`, which keeps text
+from running as a formula, and read back by `read_csv`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import dataclasses
 import math
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +22,19 @@ from moa_jax.data.examples import Examples
 from moa_jax.evaluation.metrics import per_moa_table, score
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.files import atomic_path, write_json
+from moa_jax.schemas import InputError
 
 # Nine significant digits give back every float32 exactly.
-CSV_FLOAT_FORMAT = "%.9g"
+_CSV_FLOAT_FORMAT = "%.9g"
+
+# What a spreadsheet may run begins with one of four signs, or with their wide forms (U+FF1D and so
+# on). A cell begins where its text does; in spreadsheets that part cells by another sign than the
+# comma, also where that sign, a tab or the end of a line stands in it, for they see no quotes there.
+_BEGINS = r"(?<![^;\t\r\n])"
+_NUMBER = r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?(?:[;\t\r\n]|\Z)"
+_FORMULA = rf"(?!{_NUMBER})[^\S\t\r\n]*[=+\-@\uff1d\uff0b\uff0d\uff20]"
+_UNSAFE = re.compile(rf"\A(?='*[\t\r\n])|{_BEGINS}(?='*{_FORMULA})")
+_MADE_SAFE = re.compile(rf"\A'(?='*[\t\r\n])|{_BEGINS}'(?='*{_FORMULA})")
 
 
 def file_name(name: str, release: str) -> str:
@@ -168,9 +183,60 @@ def json_number(value: float | int) -> float | int | None:
 
 
 def write_csv(path: pathlib.Path, table: pd.DataFrame) -> None:
-    """Writes a table, whole or not at all; equal tables give equal bytes."""
+    """Writes a table, whole or not at all; equal tables give equal bytes.
+
+    Text that a spreadsheet would run as a formula (`=`, `+`, `-`, `@` or a tab in front) gets an
+    apostrophe in front, in cells and in names of columns (CWE-1236). Numbers are left alone, also
+    those that stand in text, as LINCS has -666 for what is missing. `read_csv` takes the
+    apostrophes away again.
+
+    Raises:
+      InputError: the disk is full or the folder cannot be written.
+    """
+    safe = _with_text(table, lambda text: _UNSAFE.sub("'", text))
     with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, float_format=CSV_FLOAT_FORMAT, lineterminator="\n")
+        safe.to_csv(temporary, index=False, float_format=_CSV_FLOAT_FORMAT, lineterminator="\n")
+
+
+def read_csv(
+    path: pathlib.Path, text_columns: Sequence[str], *, keep_default_na: bool = True
+) -> pd.DataFrame:
+    """Reads a table that `write_csv` wrote, or anybody else.
+
+    Args:
+      path: the file.
+      text_columns: columns that hold text, also where it looks like numbers.
+      keep_default_na: whether empty text, `NA` and the like are missing values.
+
+    Raises:
+      InputError: there is no such file, it is not a CSV table, or has a column twice.
+    """
+    try:
+        table = pd.read_csv(
+            path, dtype=dict.fromkeys(text_columns, str), keep_default_na=keep_default_na
+        )
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is not a CSV table: {error}.") from error
+    table = _with_text(table, lambda text: _MADE_SAFE.sub("", text))
+    for name in table.columns[table.columns.duplicated()]:
+        raise InputError(f"{path} has the column {name!r} twice; expected each name once.")
+    return table
+
+
+def _with_text(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """The table with its text changed, in cells and in names of columns."""
+
+    def changed(value: Any) -> Any:
+        return change(value) if isinstance(value, str) else value
+
+    new = table.set_axis([changed(name) for name in table.columns], axis=1)
+    for place, dtype in enumerate(table.dtypes):
+        if not pd.api.types.is_numeric_dtype(dtype):
+            cells = [changed(cell) for cell in table.iloc[:, place]]
+            new.isetitem(place, pd.Series(cells, index=table.index, dtype=object))
+    return new
 
 
 def results_markdown(results: Results) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from moa_jax.evaluation.answer_trust import CANNOT_TELL, LEAST_ACCURACY
-from moa_jax.evaluation.tables import CSV_FLOAT_FORMAT, file_name
+from moa_jax.evaluation.tables import file_name, write_csv
 from moa_jax.explanation.audit import overall
 from moa_jax.explanation.compound_explanation import CompoundExplanation
 from moa_jax.explanation.compound_page import compound_page
@@ -70,12 +70,7 @@ def write_explanations(
         for name, table in all_tables(explanations).items():
             path = temporary / TABLES / file_name(name, release)
             table.to_parquet(path.with_suffix(".parquet"), index=False)
-            table.to_csv(
-                path.with_suffix(".csv"),
-                index=False,
-                float_format=CSV_FLOAT_FORMAT,
-                lineterminator="\n",
-            )
+            write_csv(path.with_suffix(".csv"), table)
         write_page(temporary / INDEX_FILE, index_page(explanations, names, facts))
         write_json(temporary / MANIFEST_FILE, dict(manifest))
 

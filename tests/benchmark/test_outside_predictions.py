@@ -12,6 +12,7 @@ from moa_jax.benchmark.outside_predictions import (
 )
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import write_split
+from moa_jax.evaluation.tables import write_csv
 from moa_jax.schemas import InputError
 from tests.small_sets import planted_examples
 
@@ -52,6 +53,17 @@ def test_predictions_are_pooled_per_compound(tmp_path, manifests, key):
     # Three MoAs, ten compounds each: no training part tells much else than thirds.
     (prior,) = results.probs(Line("prevalence"))
     np.testing.assert_allclose(prior, 1 / 3, atol=0.05)
+
+
+def test_names_that_were_kept_from_running_as_formulas_are_found(tmp_path):
+    names = [f"=cmd|{row}" if row % 2 else f"-{row}" for row in range(4)]
+    moas = ("@moa", "plain")
+    values = np.random.default_rng(0).random((4, 2))
+    frame = pd.DataFrame({"sig_id": names, **dict(zip(moas, values.T, strict=True))})
+    write_csv(tmp_path / "mine.csv", frame)
+    found = read_predictions(tmp_path / "mine.csv", moas)
+    assert found.probs.index.tolist() == names
+    np.testing.assert_allclose(found.probs, values, rtol=1e-8)
 
 
 def edited(tmp_path, change):

@@ -1,3 +1,4 @@
+import csv
 import dataclasses
 import json
 
@@ -6,7 +7,14 @@ import pandas as pd
 import pytest
 
 from moa_jax.evaluation.metrics import average_precision, score
-from moa_jax.evaluation.tables import Results, markdown_table, results_markdown, write_results
+from moa_jax.evaluation.tables import (
+    Results,
+    markdown_table,
+    read_csv,
+    results_markdown,
+    write_csv,
+    write_results,
+)
 from moa_jax.schemas import InputError
 
 
@@ -101,3 +109,57 @@ def test_simulated_results_say_so_in_every_name_and_heading(tmp_path, results):
     ]
     assert results_markdown(simulated).startswith("simulated: 4 compounds, 3 MoAs")
     assert results_markdown(results).startswith("LINCS 2020: 4 compounds, 3 MoAs")
+
+
+# Text and what stands for it in the file.
+CELLS = {
+    "=cmd|' /C calc'!A0": "'=cmd|' /C calc'!A0",
+    "+1+cmd": "'+1+cmd",
+    "-2+3": "'-2+3",
+    "@SUM(A1)": "'@SUM(A1)",
+    "\t=1": "'\t'=1",
+    "\r\n=1": "'\r\n'=1",
+    "  =1": "'  =1",
+    "\N{FULLWIDTH EQUALS SIGN}1": "'\N{FULLWIDTH EQUALS SIGN}1",
+    # Where cells are parted by other signs than commas.
+    "a;=1": "a;'=1",
+    'a"\n=1': "a\"\n'=1",
+    "a\t-b": "a\t'-b",
+    # What looks like made safe already.
+    "'=1": "''=1",
+    "''": "''",
+    # Nothing that would run.
+    "-666": "-666",
+    "+1e-5": "+1e-5",
+    "(-)-gallocatechin": "(-)-gallocatechin",
+    "CC(=O)[O-]": "CC(=O)[O-]",
+    "BRD-K=@1": "BRD-K=@1",
+    "a;b; -5": "a;b;' -5",
+}
+
+
+def test_no_text_runs_as_a_formula_and_all_of_it_can_be_read_back(tmp_path):
+    table = pd.DataFrame(
+        {"=name": list(CELLS), "number": -1.5, "whole": -2, "sure": True, "mixed": None}
+    )
+    # Cells of a column of mixed kinds keep their own.
+    table.loc[:1, "mixed"] = pd.Series([-3.5, "=x"], dtype=object)
+    before = table.copy()
+    write_csv(tmp_path / "table.csv", table)
+    pd.testing.assert_frame_equal(table, before)
+    with open(tmp_path / "table.csv", newline="") as file:
+        head, *rows = csv.reader(file)
+    assert head == ["'=name", "number", "whole", "sure", "mixed"]
+    assert [row[0] for row in rows] == list(CELLS.values())
+    assert {tuple(row[1:4]) for row in rows} == {("-1.5", "-2", "True")}
+    assert [row[4] for row in rows[:3]] == ["-3.5", "'=x", ""]
+    restored = read_csv(tmp_path / "table.csv", ["'=name"], keep_default_na=False)
+    assert restored["=name"].tolist() == list(CELLS)
+    assert restored["number"].tolist() == [-1.5] * len(CELLS)
+    assert restored["mixed"].tolist()[:3] == ["-3.5", "=x", ""]
+
+
+def test_a_name_that_two_columns_would_get_back_is_refused(tmp_path):
+    (tmp_path / "table.csv").write_text("'=a,=a\n1,2\n")
+    with pytest.raises(InputError, match="the column '=a' twice"):
+        read_csv(tmp_path / "table.csv", [])
