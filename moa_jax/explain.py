@@ -2,11 +2,12 @@ r"""Explains a trained model's answers: which mechanism, how sure, why, and whet
 
     python -m moa_jax.explain --workdir=RUN --compounds=vorinostat,bortezomib --out=DIR
     python -m moa_jax.explain --workdir=RUN --signatures=F.gctx \
-        [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] [--compounds=...] --out=DIR
+        [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] [--compounds=...] --out=DIR \
+        [--level=3|4|5] [--zscore_reference=vehicle|population]
 
 The first explains compounds that the run was tested on, by what its folder keeps of them; the
-second a user's own signatures (see `moa_jax.predict`), all or those of the named compounds. Names,
-pert_ids and groups will do. Written into DIR, whole or not at all:
+second a user's own signatures or wells (see `moa_jax.predict`), all or those of the named
+compounds. Names, pert_ids and groups will do. Written into DIR, whole or not at all:
 
     index.html     leads to reports/, one page per compound that needs no network
     tables/        mechanisms, genes, pathways, substructures, graph nodes, evidence, audit, ...
@@ -30,7 +31,9 @@ import moa_jax
 from moa_jax import command_line
 from moa_jax.compounds.identity import normalise_name
 from moa_jax.data.examples import Examples
-from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
+from moa_jax.data.plate_signatures import PlateSettings
+from moa_jax.data.preparation_settings import VEHICLE
 from moa_jax.evaluation.answer_trust import CANNOT_TELL
 from moa_jax.explanation.audit import overall
 from moa_jax.explanation.compound_explanation import (
@@ -39,10 +42,10 @@ from moa_jax.explanation.compound_explanation import (
     read_explained_run,
 )
 from moa_jax.explanation.writing import INDEX_FILE, NAMES, write_explanations
-from moa_jax.files import check_output_folder, sha256_of
+from moa_jax.files import check_output_folder
 from moa_jax.schemas import InputError
 from moa_jax.training.kept_answers import read_held_out
-from moa_jax.training.run_folder import FinishedRun, open_run, run_identity
+from moa_jax.training.run_folder import open_run, run_identity
 
 # More than these are a benchmark, not a reading.
 MAX_COMPOUNDS = 200
@@ -50,15 +53,25 @@ MAX_COMPOUNDS = 200
 OPTIONS = (
     command_line.Option("workdir", "folder of the trained run", required=True),
     command_line.Option("compounds", "names or ids, with commas between them"),
-    command_line.Option("signatures", "GCTX or GCT file of signatures"),
-    command_line.Option("siginfo", "table of the signatures"),
+    command_line.Option("signatures", "GCTX, GCT, h5ad, CSV or TSV file"),
+    command_line.Option("siginfo", "table of the signatures or wells"),
     command_line.Option("compoundinfo", "table with the compounds' structures"),
     command_line.Option("out", "folder to write", required=True),
+    command_line.Option("level", "3, 4 or 5; taken from the file where it is not given"),
+    command_line.Option("zscore_reference", "wells that level 3 is compared with", VEHICLE),
 )
 
 
 def main(
-    *, workdir: str, compounds: str, signatures: str, siginfo: str, compoundinfo: str, out: str
+    *,
+    workdir: str,
+    compounds: str,
+    signatures: str,
+    siginfo: str,
+    compoundinfo: str,
+    out: str,
+    level: str,
+    zscore_reference: str,
 ) -> None:
     """Explains, writes and prints.
 
@@ -70,21 +83,20 @@ def main(
     names = [name.strip() for name in compounds.split(",") if name.strip()]
     if not names and not signatures:
         raise InputError("--compounds or --signatures is needed: what shall be explained.")
-    if (siginfo or compoundinfo) and not signatures:
+    if (siginfo or compoundinfo or level) and not signatures:
         raise InputError(
-            "--siginfo and --compoundinfo tell about --signatures, which is not given."
+            "--siginfo, --compoundinfo and --level tell about --signatures, which is not given."
         )
+    settings = PlateSettings.of_options(level, zscore_reference)
     run = open_run(place)
     explained = read_explained_run(place, run)
     manifest: dict[str, Any] = {"moa_jax": moa_jax.__version__, "run": run_identity(place, run)}
     if signatures:
-        files = SignatureFiles(
-            signatures=pathlib.Path(signatures),
-            siginfo=pathlib.Path(siginfo) if siginfo else None,
-            compoundinfo=pathlib.Path(compoundinfo) if compoundinfo else None,
-        )
-        examples, report = _of_files(files, run)
-        manifest |= report
+        files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
+        new = read_new_signatures(files, run.genes, run.predictor.features, settings)
+        examples = new.examples
+        manifest |= {"inputs": files.fingerprints(), "level": new.level, **new.report}
+        print("\n".join(level_lines(new.level)))
         if names:
             examples = chosen(examples, names, [])
     else:
@@ -100,17 +112,6 @@ def main(
     write_explanations(folder, explanations, run.graph, manifest)
     print("\n".join(map(_line, explanations)))
     print(f"written to {folder}: open {INDEX_FILE}")
-
-
-def _of_files(files: SignatureFiles, run: FinishedRun) -> tuple[Examples, dict[str, Any]]:
-    """A user's signatures, and what was found of them."""
-    new = read_new_signatures(files, run.genes, run.predictor.features)
-    inputs = {
-        name: {"file": path.name, "sha256": sha256_of(path)}
-        for name, path in vars(files).items()
-        if path is not None
-    }
-    return new.examples, {"inputs": inputs, **new.report}
 
 
 def chosen(examples: Examples, names: Sequence[str], trained: Sequence[str]) -> Examples:

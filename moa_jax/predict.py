@@ -37,7 +37,7 @@ from jaxtyping import Float
 import moa_jax
 from moa_jax import command_line
 from moa_jax.data.examples import Examples
-from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.preparation_settings import VEHICLE
 from moa_jax.evaluation.answer_trust import Trust
@@ -52,7 +52,7 @@ from moa_jax.evaluation.signature_gates import (
 from moa_jax.evaluation.tables import write_csv
 from moa_jax.explanation.compound_explanation import explain_compounds, read_explained_run
 from moa_jax.explanation.writing import write_explanations
-from moa_jax.files import atomic_path, check_output_folder, sha256_of, write_json
+from moa_jax.files import atomic_path, check_output_folder, write_json
 from moa_jax.progress import say
 from moa_jax.schemas import InputError
 from moa_jax.training.run_folder import open_run, run_identity
@@ -99,16 +99,14 @@ def main(
     """
     folder, place = pathlib.Path(out), pathlib.Path(workdir)
     check_output_folder(folder, (*_FILES, EXPLANATIONS), "prediction")
-    settings = PlateSettings(_whole_number(level, "level") if level else None, zscore_reference)
-    num_explained = _whole_number(explain, "explain")
+    settings = PlateSettings.of_options(level, zscore_reference)
+    if not explain.isdecimal():
+        raise InputError(f"--explain={explain} is no whole number.")
+    num_explained = int(explain)
     model = open_run(place)
     # What the run cannot explain is refused before anything is computed.
     explained = read_explained_run(place, model) if num_explained else None
-    files = SignatureFiles(
-        signatures=pathlib.Path(signatures),
-        siginfo=pathlib.Path(siginfo) if siginfo else None,
-        compoundinfo=pathlib.Path(compoundinfo) if compoundinfo else None,
-    )
+    files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
     new = read_new_signatures(files, model.genes, model.predictor.features, settings)
     say(f"predicting {new.examples.num_examples} signatures")
     probs = model.predictor.predict(new.examples)["fusion"]
@@ -118,11 +116,7 @@ def main(
     manifest = {
         "moa_jax": moa_jax.__version__,
         "run": run_identity(place, model),
-        "inputs": {
-            name: {"file": path.name, "sha256": sha256_of(path)}
-            for name, path in vars(files).items()
-            if path is not None
-        },
+        "inputs": files.fingerprints(),
         "level": new.level,
         "answers": _counts(answers, quality, trusts),
         **new.report,
@@ -143,12 +137,6 @@ def main(
     if num_explained:
         print(f"explained: {len(chosen)} of the most confident answers, in {EXPLANATIONS}/")
     print(f"written to {folder}: {', '.join(_FILES)}")
-
-
-def _whole_number(text: str, name: str) -> int:
-    if not text.isdecimal():
-        raise InputError(f"--{name}={text} is no whole number.")
-    return int(text)
 
 
 def quality_table(examples: Examples, quality: SignatureQuality) -> pd.DataFrame:
@@ -229,7 +217,7 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     run, signatures, compounds = (manifest[name] for name in ("run", "signatures", "compounds"))
     genes, context = manifest["genes"], manifest["context"]
     yield f"model: {run['num_moas']} mechanisms, trained on {run['release']}"
-    yield from _level_lines(manifest["level"])
+    yield from level_lines(manifest["level"])
     yield f"signatures: {signatures['predicted']:,} of {compounds['predicted']:,} compounds"
     if signatures["left_out_because_siginfo_lacks_them"]:
         count = signatures["left_out_because_siginfo_lacks_them"]
@@ -257,15 +245,6 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
             yield f"signatures without {name.replace('_', ' ')}: {context[f'without_{name}']:,}"
     yield from _answer_lines(manifest["answers"])
     yield from _warnings(manifest)
-
-
-def _level_lines(level: Mapping[str, Any]) -> Iterator[str]:
-    yield f"level: {level['level']}, because {level['because']}"
-    if made_of := level.get("made_of"):
-        yield (
-            f"  made of {made_of['wells_used']:,} of {made_of['wells']:,} wells on "
-            f"{made_of['plates']:,} plates, {made_of['vehicle_wells']:,} of them vehicle wells"
-        )
 
 
 def _answer_lines(answers: Mapping[str, Any]) -> Iterator[str]:

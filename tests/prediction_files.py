@@ -2,6 +2,7 @@
 
 import csv
 
+import numpy as np
 import pandas as pd
 
 from moa_jax.lincs.gctx_writer import write_gctx
@@ -58,6 +59,21 @@ def write_inputs(folder):
     write_matrix(folder)
     write_siginfo(folder)
     write_compoundinfo(folder)
+
+
+def write_plate(folder):
+    """A plate of log2 expression: three vehicle wells, two replicates of each of two compounds."""
+    values = np.random.default_rng(5).normal(8, 1, (7, 5)).astype(np.float32)
+    names = [f"w{row}" for row in range(7)]
+    treated = ["BRD-000"] * 2 + ["BRD-001"] * 2
+    wells = pd.DataFrame({"inst_id": names, "pert_id": ["DMSO"] * 3 + treated})
+    wells["pert_type"] = ["ctl_vehicle"] * 3 + ["trt_cp"] * 4
+    wells["plate"], wells["cell_iname"], wells["dose_um"] = "P1", "A375", 10
+    wells["time_h"] = 24
+    table = pd.DataFrame(values.T, index=ENTREZ, columns=names)
+    table.to_csv(folder / "plate.tsv", sep="\t", index_label="gene")
+    wells.to_csv(folder / "wells.txt", sep="\t", index=False)
+    return values
 
 
 def formulas(path):

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from moa_jax import explain
+from moa_jax import explain, predict
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.explanation.writing import file_stem
 from moa_jax.lincs.gctx_writer import write_gctx
 from moa_jax.training.kept_answers import HELD_OUT_FILE, VALIDATION_FILE, read_held_out
 from moa_jax.training.run_folder import open_run
 from tests.browser import browser  # noqa: F401 (a fixture)
-from tests.prediction_files import formulas
+from tests.prediction_files import PROBS, arguments, formulas, write_plate
 from tests.report.pages import parse
 from tests.synthetic import make_gene_table
 
@@ -200,6 +200,30 @@ def test_a_users_signatures_without_names_or_structures(run, held_out, tmp_path,
     assert "<script>document" not in page
 
 
+def test_wells_are_explained_as_predict_answers_them(run, tmp_path, capsys):
+    write_plate(tmp_path)
+    plate = {"signatures": tmp_path / "plate.tsv", "siginfo": tmp_path / "wells.txt", "level": 3}
+    assert start(run, tmp_path / "out", **plate) == 0
+    printed = capsys.readouterr().out
+    assert "made of 4 of 7 wells on 1 plates, 3 of them vehicle wells" in printed
+    argv = arguments(tmp_path, run, **plate, compoundinfo=None, out=tmp_path / "predicted")
+    assert predict.run(argv) == 0
+    predicted = pd.read_csv(tmp_path / "predicted" / "compound_predictions.csv")
+    answers = table_of(tmp_path / "out", "answers")
+    assert answers["compound_group"].tolist() == predicted["pert_id"].tolist()
+    assert answers["most_probable"].tolist() == predicted[PROBS].idxmax(axis=1).tolist()
+    moas = table_of(tmp_path / "out", "moas").query("rank == 1")["model_probability"]
+    np.testing.assert_allclose(moas, predicted[PROBS].max(axis=1), rtol=1e-5)
+    ours, theirs = (
+        json.loads((tmp_path / name).read_text())
+        for name in ("out/explanation_manifest.json", "predicted/prediction_manifest.json")
+    )
+    assert {name: ours[name] for name in ("level", "inputs", "genes")} == {
+        name: theirs[name] for name in ("level", "inputs", "genes")
+    }
+    assert ours["level"]["level"] == 3
+
+
 def refused(capsys, run, out, **options):
     """The one line that a refusal prints."""
     assert start(run, out, **options) == 2
@@ -212,7 +236,11 @@ def test_bad_input_is_one_sentence_and_writes_nothing(run, held_out, tmp_path, c
     out = tmp_path / "out"
     assert "--compounds or --signatures is needed" in refused(capsys, run, out)
     message = refused(capsys, run, out, compounds="drug", siginfo="x.txt")
-    assert "--siginfo and --compoundinfo tell about --signatures" in message
+    assert "--siginfo, --compoundinfo and --level tell about --signatures" in message
+    message = refused(capsys, run, out, compounds="drug", level=3)
+    assert "tell about --signatures, which is not given" in message
+    message = refused(capsys, run, out, signatures="x.gctx", level=6)
+    assert "the level is 6; it must be one of 3, 4 and 5" in message
     known = held_out.table["compound"].iloc[-1]
     message = refused(capsys, run, out, compounds=f"{known}x")
     assert f"there is no compound '{known}x'" in message

@@ -15,6 +15,7 @@ from tests.prediction_files import (
     RAW,
     arguments,
     write_inputs,
+    write_plate,
     write_siginfo,
 )
 
@@ -26,18 +27,7 @@ def inputs(tmp_path):
 
 
 def test_a_plate_gives_the_answers_of_its_signatures(inputs, tiny_run, capsys):
-    # Three vehicle wells and two replicates of each of two compounds.
-    rng = np.random.default_rng(5)
-    values = rng.normal(8, 1, (7, 5)).astype(np.float32)
-    names = [f"w{row}" for row in range(7)]
-    treated = ["BRD-000"] * 2 + ["BRD-001"] * 2
-    wells = pd.DataFrame({"inst_id": names, "pert_id": ["DMSO"] * 3 + treated})
-    wells["pert_type"] = ["ctl_vehicle"] * 3 + ["trt_cp"] * 4
-    wells["plate"], wells["cell_iname"], wells["dose_um"] = "P1", "A375", 10
-    wells["time_h"] = 24
-    table = pd.DataFrame(values.T, index=ENTREZ, columns=names)
-    table.to_csv(inputs / "plate.tsv", sep="\t", index_label="gene")
-    wells.to_csv(inputs / "wells.txt", sep="\t", index=False)
+    values = write_plate(inputs)
     plate = {"signatures": inputs / "plate.tsv", "siginfo": inputs / "wells.txt"}
     argv = arguments(inputs, tiny_run, **plate, level=3, out=inputs / "of_wells")
     assert predict.run(argv) == 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from moa_jax.data.plate_signatures import (
     signatures_of_wells,
     vehicle_wells,
 )
+from moa_jax.files import sha256_of
 from moa_jax.knowledge.gene_identifiers import GeneIdentifiers
 from moa_jax.lincs.matrix import check_finite
 from moa_jax.lincs.releases import (
@@ -58,6 +59,23 @@ class SignatureFiles:
     siginfo: pathlib.Path | None = None
     compoundinfo: pathlib.Path | None = None
 
+    @classmethod
+    def of_options(cls, signatures: str, siginfo: str, compoundinfo: str) -> SignatureFiles:
+        """Files from a program's options of the same names; empty where not given."""
+        return cls(
+            signatures=pathlib.Path(signatures),
+            siginfo=pathlib.Path(siginfo) if siginfo else None,
+            compoundinfo=pathlib.Path(compoundinfo) if compoundinfo else None,
+        )
+
+    def fingerprints(self) -> dict[str, dict[str, str]]:
+        """Name and SHA-256 of each file, as JSON values."""
+        return {
+            name: {"file": path.name, "sha256": sha256_of(path)}
+            for name, path in vars(self).items()
+            if path is not None
+        }
+
 
 @dataclasses.dataclass(frozen=True)
 class NewSignatures:
@@ -73,6 +91,16 @@ class NewSignatures:
     examples: Examples
     report: dict[str, Any]
     level: dict[str, Any]
+
+
+def level_lines(level: Mapping[str, Any]) -> Iterator[str]:
+    """What `NewSignatures.level` says, in one or two lines."""
+    yield f"level: {level['level']}, because {level['because']}"
+    if made_of := level.get("made_of"):
+        yield (
+            f"  made of {made_of['wells_used']:,} of {made_of['wells']:,} wells on "
+            f"{made_of['plates']:,} plates, {made_of['vehicle_wells']:,} of them vehicle wells"
+        )
 
 
 def read_new_signatures(

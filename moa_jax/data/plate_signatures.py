@@ -48,6 +48,17 @@ class PlateSettings:
                 f"{POPULATION}."
             )
 
+    @classmethod
+    def of_options(cls, level: str, zscore_reference: str) -> PlateSettings:
+        """Settings from a program's options `--level`, empty where not given, and the reference.
+
+        Raises:
+          InputError: one of them is not what it can be.
+        """
+        if level and not level.isdecimal():
+            raise InputError(f"--level={level} is no whole number.")
+        return cls(int(level) if level else None, zscore_reference)
+
 
 def names_wells(columns: pd.Index) -> bool:
     """Whether a table of metadata is about wells rather than signatures."""

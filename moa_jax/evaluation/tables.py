@@ -29,7 +29,7 @@ _CSV_FLOAT_FORMAT = "%.9g"
 
 # What a spreadsheet may run begins with one of four signs, or with their wide forms (U+FF1D and so
 # on). A cell begins where its text does; in spreadsheets that part cells by another sign than the
-# comma, also where that sign, a tab or the end of a line stands in it, for they see no quotes there.
+# comma, also where that sign, a tab or the end of a line stands in it, for no quotes hold there.
 _BEGINS = r"(?<![^;\t\r\n])"
 _NUMBER = r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?(?:[;\t\r\n]|\Z)"
 _FORMULA = rf"(?!{_NUMBER})[^\S\t\r\n]*[=+\-@\uff1d\uff0b\uff0d\uff20]"
