@@ -169,6 +169,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.training.curriculum = ml_collections.ConfigDict(
         {"signal_power": 0.0, "first_share": 1.0, "gradual_fraction": 0.5}
     )
+    # Signatures and their labels are mixed with those of others, in shares drawn from
+    # Beta(mix_up_alpha, mix_up_alpha); 0 mixes nothing.
+    config.training.mix_up_alpha = 0.0
     # Pieces of a batch whose gradients are summed one after the other; each needs that much less
     # memory.
     config.training.micro_batches = 1

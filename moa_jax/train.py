@@ -21,6 +21,7 @@ from moa_jax.baselines.fusion import Fusion
 from moa_jax.baselines.registry import make_method
 from moa_jax.data.embedded import open_dataset
 from moa_jax.data.examples import build_examples, concatenate, further_structures
+from moa_jax.data.features import fit_features
 from moa_jax.data.leaks import check_no_leaks, without_leaks
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import split_rows
@@ -28,6 +29,7 @@ from moa_jax.data.unlabelled import unlabelled_part
 from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
+from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.kept_answers import write_held_out, write_validation_answers
 from moa_jax.training.metric_writer import METRICS_FILE, read_metrics
 from moa_jax.training.model_card import write_model_card
@@ -86,6 +88,9 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
         config.training.batch_size,
         micro_batches=config.training.micro_batches,
     )
+    graph = dataset.graph
+    features = fit_features(parts["train"], graph.genes.iloc[: graph.num_landmarks])
+    make_fusion_task(config, features, (graph.num_genes, graph.num_terms))
     unlabelled = None
     pretraining = config.get("pretraining")
     if config.further_structures or pretraining:
@@ -99,7 +104,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
         start_run(workdir, config, split, dataset)
     probs = {}
     for method in methods:
-        fitted = method.fit(parts["train"], parts["validation"], dataset.graph, seed=config.seed)
+        fitted = method.fit(parts["train"], parts["validation"], graph, seed=config.seed)
         probs[method.name] = fitted.predict(parts["test"])
     if is_first_process():
         write_held_out(workdir, parts["test"])

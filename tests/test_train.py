@@ -160,6 +160,8 @@ def test_a_data_folder_that_is_not_there_is_refused(capfd, tmp_path):
     [
         ("--config.num_devices=3", "batch_size is 32, which is no multiple of the 3 devices"),
         ("--config.baselines=('svm',)", "there is no method 'svm'; the methods are prevalence"),
+        ("--config.training.loss.name=hinge", "loss.name is 'hinge', expected one of"),
+        ("--config.model.num_heads=3", "num_heads is 3, expected a divisor of model.features"),
         ("--config.num_devices=99", "num_devices is 99, but there are 8 devices"),
     ],
 )

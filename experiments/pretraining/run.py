@@ -39,9 +39,7 @@ from moa_jax.progress import say
 from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.fit import Run, validation_curve
 from moa_jax.training.fusion_task import make_fusion_task
-from moa_jax.training.pretraining.mix_up import make_mix_up_task
 from moa_jax.training.pretraining.objectives import OBJECTIVES
-from moa_jax.training.task import MakeTask
 
 Rows = list[dict[str, Any]]
 # Objectives that each variant keeps.
@@ -82,6 +80,8 @@ def reduced_config() -> ml_collections.ConfigDict:
 def config_of(variant: str) -> ml_collections.ConfigDict:
     """The reduced configuration of a variant."""
     config = reduced_config()
+    if variant == "mix-up":
+        config.training.mix_up_alpha = MIX_UP_ALPHA
     if not VARIANTS[variant]:
         with config.unlocked():
             del config.pretraining
@@ -90,13 +90,6 @@ def config_of(variant: str) -> ml_collections.ConfigDict:
         if objective not in VARIANTS[variant]:
             config.pretraining.objectives[objective] = 0.0
     return config
-
-
-def task_of(variant: str) -> MakeTask:
-    """What a variant trains."""
-    if variant == "mix-up":
-        return functools.partial(make_mix_up_task, alpha=MIX_UP_ALPHA)
-    return make_fusion_task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +126,7 @@ def warm_start_rows(graph: KnowledgeGraph, fold: Fold, variant: str, seed: int) 
             config,
             fold.train,
             fold.validation,
-            make_task=task_of(variant),
+            make_task=make_fusion_task,
             genes=graph.genes.iloc[: graph.num_landmarks],
             graph=arrays,
             graph_size=(graph.num_genes, graph.num_terms),

@@ -203,7 +203,7 @@ def make_objective(config: ml_collections.FrozenConfigDict, num_moas: int) -> Ob
 
     Args:
       config: `training` of a configuration; see `configs/fusion.py`: `loss.name` and the settings
-        under that name, `co_teaching`, `curriculum` and `num_steps`.
+        under that name, `co_teaching`, `curriculum`, `mix_up_alpha` and `num_steps`.
       num_moas: how many MoAs there are.
 
     Raises:
@@ -220,12 +220,17 @@ def make_objective(config: ml_collections.FrozenConfigDict, num_moas: int) -> Ob
     ):
         if not 0.0 <= share <= 1.0:
             raise InputError(f"config.training.{key} is {share}, expected a number from 0 to 1.")
+    if config.mix_up_alpha < 0:
+        raise InputError(
+            f"config.training.mix_up_alpha is {config.mix_up_alpha}, expected 0 or more."
+        )
     special = [
         name
         for name, used in (
             ("co_teaching.enabled", teaching.enabled),
             ("curriculum.first_share below 1", curriculum.first_share < 1.0),
             (f"loss.name={EarlyLearning.NAME}", isinstance(example_loss, EarlyLearning)),
+            ("mix_up_alpha above 0", config.mix_up_alpha > 0),
         )
         if used
     ]

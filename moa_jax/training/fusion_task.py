@@ -26,6 +26,7 @@ from moa_jax.training.kernel_ridge import (
     fit_structure_kernel,
 )
 from moa_jax.training.known_targets import target_loss, targets_of_moas
+from moa_jax.training.mix_up import mix_up
 from moa_jax.training.modalities import ModalityDropoutTask, keep_only
 from moa_jax.training.precision import PRECISIONS, cast_floats, refuse_unknown_precision
 
@@ -53,6 +54,7 @@ class FusionTask(ModalityDropoutTask):
       temperature: logits are divided by it before a loss sees them, and the loss is multiplied by
         its square (distillation, Hinton 2015, section 2); 1 but for soft labels.
       target_weight: weight of the loss of known targets; 0 leaves their head out.
+      mix_up_alpha: see `mix_up`; 0 mixes nothing.
     """
 
     model: FusionModel
@@ -63,6 +65,7 @@ class FusionTask(ModalityDropoutTask):
     precision: str
     temperature: float
     target_weight: float
+    mix_up_alpha: float
 
     selection_view: ClassVar[str] = "fusion"
 
@@ -70,6 +73,9 @@ class FusionTask(ModalityDropoutTask):
         self, params: Any, batch: Batch, graph: GraphArrays, rng: Array, step: Int[Array, ""]
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """The weighted losses where nothing is remembered; see `Task.loss`."""
+        if self.mix_up_alpha:
+            mix_rng, rng = jax.random.split(rng)
+            batch = mix_up(mix_rng, batch, alpha=self.mix_up_alpha)
         output = self.heard_in_training(params, batch, graph, rng)
         total, (parts, _) = self._totals(output, batch, step, {})
         return total, parts
@@ -245,7 +251,8 @@ def make_fusion_task(
 
     Raises:
       InputError: the configuration names an expert that does not exist, none, or one twice, or a
-        kind of encoder or fusion that does not exist; or its training cannot be done; see
+        kind of encoder or fusion that does not exist; attention heads cannot share the features
+        among them; or its training cannot be done; see
         `make_objective` and `refuse_unknown_precision`.
     """
     settings = config.model.to_dict()
@@ -259,6 +266,7 @@ def make_fusion_task(
             raise InputError(
                 f"model.{name} is {settings[name]!r}, expected one of {', '.join(kinds)}."
             )
+    _refuse_uneven_heads(settings, experts)
     training = ml_collections.FrozenConfigDict(config.training)
     if training.loss.target_weight and "joint" not in experts:
         raise InputError(
@@ -296,4 +304,20 @@ def make_fusion_task(
         precision=training.precision,
         temperature=training.loss.temperature,
         target_weight=training.loss.target_weight,
+        mix_up_alpha=training.mix_up_alpha,
     )
+
+
+def _refuse_uneven_heads(settings: Mapping[str, Any], experts: tuple[str, ...]) -> None:
+    heads, shared = settings["num_heads"], []
+    if "joint" in experts and settings["joint_fusion"] == "cross_attention":
+        shared.append("features")
+    of_graph = settings["knowledge_layer"] == "gat" or settings["expression_encoder"] == "tokens"
+    if of_graph and {"signature", "joint"} & set(experts):
+        shared.append("knowledge_features")
+    for name in shared:
+        if heads < 1 or settings[name] % heads:
+            raise InputError(
+                f"model.num_heads is {heads}, expected a divisor of model.{name}, which is "
+                f"{settings[name]}."
+            )

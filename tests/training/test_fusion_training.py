@@ -24,6 +24,7 @@ from moa_jax.training.fusion_objectives import (
 from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.losses import label_distribution_cross_entropy
 from moa_jax.training.metric_writer import read_metrics
+from moa_jax.training.mix_up import mix_up
 from moa_jax.training.robust_losses import ROBUST_LOSSES
 from moa_jax.training.sigmoid_losses import BinaryCrossEntropy, WeightedPositives
 from tests.synthetic import batch_of, make_knowledge_graph, make_raw_examples, tiny_config
@@ -114,12 +115,42 @@ def test_settings_of_the_chosen_loss_are_used():
             {"co_teaching": {"enabled": True}, "curriculum": {"first_share": 0.5}},
             "co_teaching.enabled and curriculum.first_share below 1, of which only one",
         ),
+        ({"mix_up_alpha": -0.1}, "mix_up_alpha is -0.1, expected 0 or more"),
     ],
 )
 def test_training_that_cannot_be_is_refused_in_one_sentence(tmp_path, training, message):
     with pytest.raises(InputError, match=message) as refusal:
         make_run(tmp_path, training=training)
     assert str(refusal.value).count(". ") == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "feature"),
+    [
+        ({}, "features"),
+        ({"knowledge_layer": "gat", "features": 6, "knowledge_features": 8}, "knowledge_features"),
+    ],
+)
+def test_heads_that_cannot_share_the_features_are_refused(tmp_path, model, feature):
+    with pytest.raises(InputError, match=f"num_heads is 3, expected a divisor of model.{feature},"):
+        make_run(tmp_path, model={"num_heads": 3, **model})
+
+
+def test_the_loss_of_mix_up_is_that_of_the_mixed_batch(tmp_path):
+    plain, mixed = (
+        make_run(tmp_path / str(alpha), training={"mix_up_alpha": alpha}) for alpha in (0.0, 0.4)
+    )
+    state, batch = plain.initial_state(), plain.batch(0)
+    params = {**state.params, **state.given}
+    mix_rng, rng = jax.random.split(jax.random.key(3))
+    expected = plain.task.loss(
+        params, mix_up(mix_rng, batch, alpha=0.4), plain.graph, rng, jnp.asarray(0)
+    )
+    found = mixed.task.loss(params, batch, plain.graph, jax.random.key(3), jnp.asarray(0))
+    assert_close_trees(found, expected, 1e-6)
+    assert float(found[0]) != float(
+        plain.task.loss(params, batch, plain.graph, rng, jnp.asarray(0))[0]
+    )
 
 
 def test_twins_are_not_pretrained(tmp_path):

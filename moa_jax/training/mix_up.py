@@ -1,18 +1,14 @@
-"""Mix-up of signatures and labels: a change of a batch, and the fusion task that trains on it."""
+"""Mix-up of signatures and labels: a change of a batch."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from moa_jax.data.features import FeatureSpec
-from moa_jax.schemas import Batch, GraphArrays
-from moa_jax.training.fusion_task import FusionTask, make_fusion_task
+from moa_jax.schemas import Batch
 
 
 def mix_up(rng: Array, batch: Batch, *, alpha: float) -> Batch:
@@ -59,35 +55,3 @@ def mixed_with(batch: Batch, partner: Array, share: Float[Array, " batch"]) -> B
         cell_line=jnp.where(mixed & ~same_line, 0, batch.cell_line),
         structure_mask=batch.structure_mask & ~mixed,
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class MixUpFusionTask(FusionTask):
-    """The fusion task on mixed batches.
-
-    Attributes:
-      mix_up_alpha: `alpha` of `mix_up`.
-    """
-
-    mix_up_alpha: float
-
-    def loss(
-        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array, step: Int[Array, ""]
-    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        """The fusion task's loss of the mixed batch; see `Task.loss`."""
-        mix_rng, task_rng = jax.random.split(rng)
-        mixed = mix_up(mix_rng, batch, alpha=self.mix_up_alpha)
-        return super().loss(params, mixed, graph, task_rng, step)
-
-
-def make_mix_up_task(
-    config: ml_collections.ConfigDict,
-    features: FeatureSpec,
-    graph_size: tuple[int, int],
-    *,
-    alpha: float,
-) -> MixUpFusionTask:
-    """The task of `make_fusion_task` with mix-up."""
-    task = make_fusion_task(config, features, graph_size)
-    settings = {field.name: getattr(task, field.name) for field in dataclasses.fields(task)}
-    return MixUpFusionTask(**settings, mix_up_alpha=alpha)
