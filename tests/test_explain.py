@@ -3,20 +3,24 @@
 import json
 import pathlib
 import shutil
+import types
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from moa_jax import explain, predict
+from moa_jax.evaluation.label_audit import DOUBTED
 from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.explanation.writing import file_stem
+from moa_jax.explanation.compound_explanation import CompoundExplanation
+from moa_jax.explanation.writing import file_stem, index_page
 from moa_jax.lincs.gctx_writer import write_gctx
+from moa_jax.report.html import render_page
 from moa_jax.training.kept_answers import HELD_OUT_FILE, VALIDATION_FILE, read_held_out
 from moa_jax.training.run_folder import open_run
 from tests.browser import browser  # noqa: F401 (a fixture)
 from tests.prediction_files import PROBS, arguments, formulas, write_plate
-from tests.report.pages import parse
+from tests.report.pages import cells_of, parse
 from tests.synthetic import make_gene_table
 
 HOSTILE = "<script>document.title='x'</script>\"'><img src=x onerror=1>"
@@ -124,6 +128,48 @@ def test_a_kernels_evidence_and_the_audit_are_there(written):
     assert (genes["contribution"] <= genes["highest"] + 1e-6).all()
     # Both compounds have one known target, which the graph has.
     assert table_of(written, "proximity")["num_targets"].tolist() == [1] * 4
+
+
+def labels_section(page):
+    """Text and rows of the index's section on labels."""
+    sections = parse(render_page(page)).all("section")
+    (section,) = (own for own in sections if next(own.all("h2")).text == "Labels")
+    return section.text, [row for table in section.all("table") for row in cells_of(table)[1:]]
+
+
+def test_the_index_lists_labels_that_model_and_evidence_contradict(written):
+    empty = parse((written / "index.html").read_text())
+    assert "No label of these compounds is contradicted so." in next(empty.all("main")).text
+    # A compound whose label the model finds impossible, while all that is near carries the answer.
+    found = object.__new__(CompoundExplanation)
+    doubted = {"labels": "moa 1|moa 2", "moa": "moa 1", "kind": DOUBTED, "prob": 0.01}
+    doubted |= {"score": 0.9, "num_asked": 10, "num_carrying": 0, "num_carrying_answer": 7}
+    rows = [doubted, doubted | {"moa": "moa 2", "num_carrying": 3}]
+    values = {
+        "name": HOSTILE,
+        "group": "G",
+        "moa": "moa 0",
+        "rival": "moa 1",
+        "confidence": 0.75,
+        "is_answered": True,
+        "trust": types.SimpleNamespace(threshold=0.5),
+        "smiles": None,
+        "targets": (),
+        "checks": (),
+        "tables": {
+            "moas": pd.DataFrame(
+                {"moa": PROBS, "probability": [0.9, 0.05, 0.05], "in_set": True}
+            ).assign(is_label=[False, True, True]),
+            "labels": pd.DataFrame(rows).assign(evidence_agrees=[True, False]),
+            "signatures": pd.DataFrame(index=range(2)),
+        },
+    }
+    for name, value in values.items():
+        object.__setattr__(found, name, value)
+    text, rows = labels_section(index_page([found], ["001-x"], {}))
+    cells = ["moa 1; moa 2", "moa 1 (carried)", ".010", "moa 0", ".750", "0 of 10", "7 of 10"]
+    assert rows == [[HOSTILE, *cells, ".900"]]
+    assert "none carries the label" in text
 
 
 def test_two_runs_write_the_same_bytes(written, run, ids, tmp_path):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from moa_jax.evaluation.answer_trust import ERROR_RATE, LEAST_ACCURACY
+from moa_jax.evaluation.label_audit import DOUBTED
 from moa_jax.explanation.audit import RULES, overall
 from moa_jax.explanation.compound_explanation import CompoundExplanation
 from moa_jax.explanation.compound_sections import (
@@ -164,7 +165,7 @@ def _label_notes(found: CompoundExplanation) -> Iterator[Note]:
     """Labels that model and evidence contradict."""
     table = found.tables["labels"]
     for row in table[table["evidence_agrees"].astype(bool)].itertuples():
-        if "doubted" in row.kind:
+        if row.kind == DOUBTED:
             says = (
                 f"Its label {row.moa} may be wrong: the model gives it {row.prob:.2f} and prefers "
                 f"{row.instead}."
@@ -175,9 +176,10 @@ def _label_notes(found: CompoundExplanation) -> Iterator[Note]:
                 "compound's labels do not name."
             )
         carry = "carries" if row.num_carrying == 1 else "carry"
+        instead = f", {row.num_carrying_answer} {row.instead}" if row.kind == DOUBTED else ""
         yield Note(
             f"{says} Of the {row.num_asked} most similar training compounds {row.num_carrying} "
-            f"{carry} {row.moa}. An expert should look; the model may be wrong as well.",
+            f"{carry} {row.moa}{instead}. An expert should look; the model may be wrong as well.",
             kind="warning",
         )
 

@@ -16,6 +16,7 @@ from moa_jax.explanation.deletion import string_degree
 from moa_jax.explanation.enrichment import distinct_sets, enrichment, residuals
 from moa_jax.explanation.evidence import KernelEvidence, compound_evidence
 from moa_jax.explanation.gene_sets import GeneSets
+from moa_jax.explanation.label_evidence import nearest_labelled, with_evidence
 from moa_jax.explanation.modality_shares import MODALITIES
 from moa_jax.explanation.target_proximity import proximity, target_distances
 from moa_jax.schemas import KnowledgeGraph
@@ -23,8 +24,6 @@ from moa_jax.training.kept_answers import ValidationAnswers
 
 # Genes that are named where their distance to the known targets is measured.
 NUM_NAMED_GENES = 50
-# Most similar training compounds of each expert that are asked whether they carry a label.
-NUM_ASKED = 5
 # Rows that tell how genes vary together.
 _MAX_RESIDUALS = 512
 
@@ -272,10 +271,7 @@ def label_notes(
       neighbours: the compound's `evidence_table`.
 
     Returns:
-      Rows of `suspicious_labels` of this compound, with `num_asked` (the most similar training
-      compounds of each expert), `num_carrying` (those that carry the MoA of the label) and
-      `evidence_agrees` (that is, with the model: none of them carries a doubted label, more than
-      half of them a missing one).
+      Rows of `suspicious_labels` of this compound, `label_evidence.with_evidence`.
     """
     table = suspicious_labels(
         np.concatenate([validation.probs[view], probs[None]]),
@@ -286,18 +282,4 @@ def label_notes(
     )
     is_own = (table["compound"] == "") & labels.any()
     table = table[is_own].drop(columns="compound").reset_index(drop=True)
-    labelled = neighbours[[len(names) > 0 for names in neighbours["moas"]]]
-    nearest = labelled.sort_values(["similarity", "group"], ascending=[False, True])
-    # Each expert has its own measure of similarity.
-    asked = list(nearest.groupby("expert", sort=True).head(NUM_ASKED)["moas"])
-    carrying = [sum(moa in names for names in asked) for moa in table["moa"]]
-    doubted = table["kind"].str.contains("doubted")
-    agrees = [
-        bool(asked) and (count == 0 if is_doubted else 2 * count > len(asked))
-        for count, is_doubted in zip(carrying, doubted, strict=True)
-    ]
-    return table.assign(
-        num_asked=len(asked),
-        num_carrying=np.array(carrying, int),
-        evidence_agrees=np.array(agrees, bool),
-    )
+    return with_evidence(table, nearest_labelled(neighbours), moas[int(probs.argmax())])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from moa_jax.evaluation.answer_trust import CANNOT_TELL, LEAST_ACCURACY
+from moa_jax.evaluation.label_audit import DOUBTED
 from moa_jax.evaluation.tables import file_name, write_csv
 from moa_jax.explanation.audit import overall
 from moa_jax.explanation.compound_explanation import CompoundExplanation
@@ -151,14 +152,49 @@ def index_page(
                 f'"{CANNOT_TELL}". The audit says whether the explanation is true to the model; '
                 "green, amber or red.",
                 [Table(columns, rows)],
-            )
+            ),
+            *_labels_section(explanations, names),
         ],
+    )
+
+
+def _labels_section(
+    explanations: Sequence[CompoundExplanation], names: Sequence[str]
+) -> Iterator[Section]:
+    """Labels that the model and its evidence contradict; nothing where no compound has a label."""
+    if not any(found.tables["moas"]["is_label"].any() for found in explanations):
+        return
+    rows = [
+        (
+            Link(found.name, f"{REPORTS}/{name}.html"),
+            "; ".join(row.labels.split("|")),
+            f"{row.moa} ({'carried' if row.kind == DOUBTED else 'lacked'})",
+            float(row.prob),
+            found.moa,
+            Estimate(found.confidence),
+            f"{row.num_carrying} of {row.num_asked}",
+            f"{row.num_carrying_answer} of {row.num_asked}",
+            float(row.score),
+        )
+        for name, found in zip(names, explanations, strict=True)
+        for row in found.tables["labels"].query("evidence_agrees").itertuples()
+    ]
+    columns = ("compound", "its labels", "in doubt", "probability", "the model says", "confidence")
+    columns += ("nearest that carry it", "nearest that carry the answer", "margin")
+    yield Section(
+        "Labels",
+        "Labels that the model contradicts, and its evidence with it: of the labelled training "
+        "compounds nearest by structure and by signature none carries the label and some carry "
+        "what the model says, or most carry one that the compound lacks. The margin is how much "
+        "more probable the model finds the one than the other. Either may be wrong."
+        + ("" if rows else "\n\nNo label of these compounds is contradicted so."),
+        [Table(columns, rows, sort_by="margin")] if rows else [],
     )
 
 
 def _index_row(found: CompoundExplanation, page: str) -> tuple[Cell, ...]:
     row = _answer_row(found)
-    notes = found.tables["labels"]["evidence_agrees"].astype(bool).any()
+    notes = found.tables["labels"]["evidence_agrees"].any()
     return (
         Link(found.name, page),
         row["answer"],

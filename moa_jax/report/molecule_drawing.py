@@ -1,4 +1,4 @@
-"""A molecule with its atoms marked by signed scores, as SVG and PNG.
+"""A molecule as SVG, or with its atoms marked by signed scores as SVG and PNG.
 
 The area of a disc shows how large a score is. Its sign is told apart without colours: discs that
 speak for are plain, those that speak against have a dashed rim.
@@ -20,6 +20,8 @@ from moa_jax.report.shapes import plain_text
 from moa_jax.schemas import InputError
 
 WIDTH, HEIGHT = 520, 380
+# Without scores and what explains them.
+PLAIN_HEIGHT = 220
 # Red, green and blue of the discs, and of the rim of those that speak against.
 FOR, AGAINST, RIM = (0.58, 0.75, 0.90), (0.95, 0.78, 0.64), (0.55, 0.25, 0.05)
 # Radius of the largest disc in units of the drawing, in which bonds are 1.5 long.
@@ -53,11 +55,33 @@ def molecule_svg(
     """
     drawer = rdMolDraw2D.MolDraw2DSVG(WIDTH, HEIGHT)
     _paint(drawer, smiles, atom_scores, largest)
+    return _finished(drawer, title or smiles)
+
+
+def structure_svg(smiles: str, *, title: str = "") -> str:
+    """The bare molecule as an SVG picture, `WIDTH` by `PLAIN_HEIGHT`; otherwise as `molecule_svg`.
+
+    Raises:
+      InputError: RDKit cannot read the SMILES.
+    """
+    mol = _read(smiles)
+    if mol is None:
+        raise InputError(f"{smiles!r} is no structure that can be drawn.")
+    drawer = rdMolDraw2D.MolDraw2DSVG(WIDTH, PLAIN_HEIGHT)
+    _set_options(drawer, 1)
+    drawer.DrawMolecule(_depicted(mol))
+    drawer.FinishDrawing()
+    return _finished(drawer, title or smiles)
+
+
+def _finished(drawer: rdMolDraw2D.MolDraw2DSVG, title: str) -> str:
+    """What was drawn, as text that a page can hold."""
     body = re.search(r"<!-- END OF HEADER -->(.*)</svg>", drawer.GetDrawingText(), re.DOTALL)
     assert body is not None
+    size = f"{drawer.Width()} {drawer.Height()}"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
-        f"<title>{plain_text(title or smiles)}</title>{_without_styles(body[1])}</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" role="img">'
+        f"<title>{plain_text(title)}</title>{_without_styles(body[1])}</svg>\n"
     )
 
 
@@ -82,21 +106,12 @@ def _paint(
     *,
     scale: int = 1,
 ) -> None:
-    mol = _depicted(smiles, atom_scores)
+    mol = _scored(smiles, atom_scores)
     top = float(np.abs(atom_scores).max()) if largest is None else largest
     share = np.minimum(np.abs(atom_scores) / top, 1.0) if top > 0 else np.zeros(len(atom_scores))
     marked = [int(atom) for atom in np.flatnonzero(share >= _LEAST_SHARE)]
     radii = {atom: _LARGEST_RADIUS * math.sqrt(share[atom]) for atom in marked}
-    options = drawer.drawOptions()
-    options.useBWAtomPalette()
-    options.atomHighlightsAreCircles = True
-    options.fillHighlights = True
-    options.highlightBondWidthMultiplier = 0
-    options.bondLineWidth = 2 * scale
-    options.padding = 0.08
-    options.legendFontSize = 15 * scale
-    options.legendFraction = 0.09
-    options.setBackgroundColour((1.0, 1.0, 1.0))
+    _set_options(drawer, scale)
     drawer.DrawMolecule(
         mol,
         highlightAtoms=marked,
@@ -121,15 +136,37 @@ def _dashed_circle(drawer: rdMolDraw2D.MolDraw2D, centre: Geometry.Point2D, radi
         drawer.DrawArc(centre, radius, dash * step, (dash + 0.55) * step)
 
 
-def _depicted(smiles: str, atom_scores: Float[np.ndarray, " atom"]) -> Chem.Mol:
-    """The molecule with coordinates and wedges, ready to be drawn."""
+def _set_options(drawer: rdMolDraw2D.MolDraw2D, scale: int) -> None:
+    options = drawer.drawOptions()
+    options.useBWAtomPalette()
+    options.atomHighlightsAreCircles = True
+    options.fillHighlights = True
+    options.highlightBondWidthMultiplier = 0
+    options.bondLineWidth = 2 * scale
+    options.padding = 0.08
+    options.legendFontSize = 15 * scale
+    options.legendFraction = 0.09
+    options.setBackgroundColour((1.0, 1.0, 1.0))
+
+
+def _read(smiles: str) -> Chem.Mol | None:
     with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
+        return Chem.MolFromSmiles(smiles)
+
+
+def _scored(smiles: str, atom_scores: Float[np.ndarray, " atom"]) -> Chem.Mol:
+    """The molecule, ready to be drawn, if the scores are of its atoms."""
+    mol = _read(smiles)
     if mol is None or mol.GetNumAtoms() != len(atom_scores):
         found = "no molecule" if mol is None else f"{mol.GetNumAtoms()} heavy atoms"
         raise InputError(f"there are {len(atom_scores)} atom scores for {smiles!r}: {found}.")
     if not np.isfinite(atom_scores).all():
         raise InputError(f"an atom score of {smiles!r} is not finite.")
+    return _depicted(mol)
+
+
+def _depicted(mol: Chem.Mol) -> Chem.Mol:
+    """The molecule with coordinates and wedges."""
     rdDepictor.Compute2DCoords(mol)
     return rdMolDraw2D.PrepareMolForDrawing(mol)
 

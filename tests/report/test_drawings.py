@@ -10,7 +10,7 @@ import pytest
 from moa_jax.report import molecule_drawing
 from moa_jax.report.bars import bars
 from moa_jax.report.html import render_page
-from moa_jax.report.molecule_drawing import molecule_png, molecule_svg
+from moa_jax.report.molecule_drawing import molecule_png, molecule_svg, structure_svg
 from moa_jax.report.parts import Illustration, Page, Section
 from moa_jax.report.shapes import (
     AGAINST,
@@ -137,6 +137,16 @@ def test_discs_have_the_area_of_the_score_and_rims_its_sign():
 
 def test_molecules_without_a_score_are_drawn_bare():
     assert marks_of(molecule_svg(VORINOSTAT, np.zeros(19))) == ({}, 0)
+    svg = structure_svg(VORINOSTAT, title=HOSTILE)
+    assert marks_of(svg) == ({}, 0)
+    root = parsed(svg)
+    assert root.find(f"{SVG}title").text == SHOWN
+    width, height = molecule_drawing.WIDTH, molecule_drawing.PLAIN_HEIGHT
+    assert root.attrib["viewBox"] == f"0 0 {width} {height}"
+    # Nothing is written beside the atoms.
+    assert svg.count("class='legend'") == 0 < molecule_svg(VORINOSTAT, np.ones(19)).count("legend")
+    with pytest.raises(InputError, match="'C1CC' is no structure"):
+        structure_svg("C1CC")
 
 
 def test_molecules_become_png():
