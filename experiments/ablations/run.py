@@ -22,7 +22,8 @@ import numpy as np
 from jaxtyping import Float
 
 from moa_jax import command_line
-from moa_jax.baselines.fusion import Fusion
+from moa_jax.baselines.fusion import FittedFusion, Fusion
+from moa_jax.baselines.registry import make_method
 from moa_jax.benchmark.cell_files import Answers, read_answers, write_answers
 from moa_jax.benchmark.material import Material
 from moa_jax.benchmark.plan import CLEAN_TRAINING, SplitKey
@@ -49,7 +50,7 @@ def model_config(config: ml_collections.ConfigDict, arm: str) -> ml_collections.
       InputError: the arm sets something that the model's configuration does not have.
     """
     file = config.arms[arm].model or config.model
-    model = load_config(file)
+    model = load_config(file).lock()
     for key, value in (*config.common, *config.arms[arm].changes):
         try:
             model.update_from_flattened_dict({key: value})
@@ -111,14 +112,20 @@ def answer(
         condition, parts.train, parts.validation, material.dataset.graph, seed=key.seed
     )
     shutil.rmtree(folder, ignore_errors=True)
-    fusion = Fusion(model_config(config, arm), folder, unlabelled=unlabelled)
+    method = (
+        make_method(settings.method)
+        if settings.method
+        else Fusion(model_config(config, arm), folder, unlabelled=unlabelled)
+    )
     start = time.monotonic()
-    fitted = fusion.fit(train, validation, graph, seed=key.seed)
+    fitted = method.fit(train, validation, graph, seed=key.seed)
     fit_s = time.monotonic() - start
-    views = {view: dataclasses.replace(fitted, view=view) for view in VIEWS}
+    views = {settings.view: fitted}
+    if isinstance(fitted, FittedFusion):
+        views = {view: dataclasses.replace(fitted, view=view) for view in VIEWS}
     answers = Answers(
         test_ids=tuple(parts.test.table["sig_id"]),
-        probs={view: method.predict(parts.test) for view, method in views.items()},
+        probs={view: seen.predict(parts.test) for view, seen in views.items()},
         validation_ids=tuple(validation.table["sig_id"]),
         validation_probs=fitted.validation_probs,
         report=fitted.report,

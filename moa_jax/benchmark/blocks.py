@@ -55,6 +55,7 @@ def arm(
     values: Mapping[str, Any] | None = None,
     *,
     model: str = "",
+    method: str = "",
     view: str = "fusion",
     training: str = "",
     level: float = 0.0,
@@ -65,6 +66,7 @@ def arm(
     Args:
       values: dotted key of the model's configuration -> its value in this arm.
       model: file of the model's configuration; empty means the ablation's.
+      method: a plain method that takes the model's place.
       view: of the model's answers, the one that is scored.
       training: kind of `training_conditions.TrainingCondition`; empty for none.
       level: its level.
@@ -74,6 +76,7 @@ def arm(
     # A dot in a ConfigDict's key cannot be printed back, so these are pairs.
     config.changes = tuple((values or {}).items())
     config.model = model
+    config.method = method
     config.view = view
     config.training = training
     config.level = level
