@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from moa_jax.explanation.affine_paths import gradients_along_path
 from moa_jax.explanation.paths import quadrature
 from moa_jax.explanation.scores import Outputs
 
@@ -55,17 +56,27 @@ def weighted_gradients(
     """Sum over points of gradient times step, `block` points at once."""
 
     def at(index: Int[Array, ""]) -> Float[Array, "row target *feature"]:
-        point, step = point_at(jnp.minimum(index, num_points - 1))
-        found = gradients(outputs, point, directions) * jnp.expand_dims(step, 1)
-        return jnp.where(index < num_points, found, 0.0)
+        point, step = point_at(index)
+        return gradients(outputs, point, directions) * jnp.expand_dims(step, 1)
 
-    block = min(block, num_points)
-    blocks = jnp.arange(-(-num_points // block) * block).reshape(-1, block)
-    start = jax.tree.map(
-        lambda shape: jnp.zeros(shape.shape, shape.dtype), jax.eval_shape(at, blocks[0, 0])
-    )
+    return _sum_of_terms(at, num_points, block)
+
+
+def _sum_of_terms(
+    term: Callable[[Int[Array, ""]], Float[Array, "..."]], count: int, block: int
+) -> Float[Array, "..."]:
+    """Sum of what `term` returns for each index below `count`, `block` indices at once."""
+
+    def at(index: Int[Array, ""]) -> Float[Array, "..."]:
+        return jnp.where(index < count, term(jnp.minimum(index, count - 1)), 0.0)
+
+    block = min(block, count)
+    blocks = jnp.arange(-(-count // block) * block).reshape(-1, block)
+    shape = jax.eval_shape(at, blocks[0, 0])
     total, _ = jax.lax.scan(
-        lambda total, indices: (total + jax.vmap(at)(indices).sum(axis=0), None), start, blocks
+        lambda total, indices: (total + jax.vmap(at)(indices).sum(axis=0), None),
+        jnp.zeros(shape.shape, shape.dtype),
+        blocks,
     )
     return total
 
@@ -138,7 +149,7 @@ class GradientMethod(Method):
 
 
 @dataclasses.dataclass(frozen=True)
-class IntegratedGradients(GradientMethod):
+class IntegratedGradients(Method):
     """Integral of the gradient along straight lines from the baselines (Sundararajan 2017, eq. 1).
 
     Attributes:
@@ -154,31 +165,36 @@ class IntegratedGradients(GradientMethod):
     through: bool = False
 
     def num_points(self, num_baselines: int) -> int:
-        """See `Method.num_points`."""
-        return num_baselines * self.num_steps
+        """See `Method.num_points`: one on every line, which are walked together."""
+        return num_baselines
 
-    def point_at(
+    def __call__(
         self,
+        outputs: Outputs,
         inputs: Float[Array, "row *feature"],
         baselines: Float[Array, "row baseline *feature"],
+        directions: Float[Array, "example target moa"],
+        *,
         keys: Array,
-    ) -> PointAt:
-        """See `GradientMethod.point_at`."""
+        block: int = 64,
+    ) -> Float[Array, "row target *feature"]:
+        """See `Method.__call__`."""
         del keys
-        points, weights = map(jnp.float32, quadrature(self.quadrature, self.num_steps))
-        num_lines = baselines.shape[1]
-        ends = jnp.broadcast_to(inputs[:, None], baselines.shape)
+        places, weights = map(jnp.float32, quadrature(self.quadrature, self.num_steps))
+        changes = inputs[:, None] - baselines
         if self.through:
-            ends = jnp.concatenate([baselines[:, 1:], inputs[:, None]], axis=1)
-        else:
-            weights = weights / num_lines
+            changes = jnp.diff(baselines, axis=1, append=inputs[:, None])
 
-        def at(index: Int[Array, ""]) -> tuple[Array, Array]:
-            line, step = index // self.num_steps, index % self.num_steps
-            start, length = baselines[:, line], ends[:, line] - baselines[:, line]
-            return start + points[step] * length, weights[step] * length
+        def of_line(line: Int[Array, ""]) -> Float[Array, "row target *feature"]:
+            path = baselines[:, line], changes[:, line]
+            found = gradients_along_path(
+                outputs, path, places, weights, jnp.swapaxes(directions, 0, 1)
+            )
+            return jnp.swapaxes(found, 0, 1) * jnp.expand_dims(path[1], 1)
 
-        return at
+        num_lines = baselines.shape[1]
+        total = _sum_of_terms(of_line, num_lines, block)
+        return total if self.through else total / num_lines
 
     def baseline_weights(self, num_baselines: int) -> Float[np.ndarray, " baseline"]:
         """See `Method.baseline_weights`."""

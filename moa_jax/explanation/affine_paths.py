@@ -1,0 +1,177 @@
+"""Gradients along a straight path, through a function's first linear layers once for all of it.
+
+What a function does first is often linear: it subtracts offsets, scales, masks, multiplies by
+weights or by references. Such operations turn a straight path `start + place * slope` into another
+one. So they are run on its start and on its slope alone; only what comes after them is run at
+every place, and its gradients are summed over the places before they are taken back through the
+linear operations. A product of k points with a matrix becomes two products, and one on the way
+back, in place of k and k. The result is the same up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Jaxpr, Literal
+from jaxtyping import Array, Float
+
+# Operations that are linear in all operands together, or in the first alone.
+_LINEAR_IN_ALL = ("add", "add_any", "sub", "concatenate", "pad")
+_LINEAR_IN_FIRST = (
+    "neg",
+    "div",
+    "reshape",
+    "transpose",
+    "broadcast_in_dim",
+    "squeeze",
+    "expand_dims",
+    "rev",
+    "slice",
+    "dynamic_slice",
+    "gather",
+    "reduce_sum",
+    "cumsum",
+    "copy",
+    "copy_p",
+)
+# Linear in each operand while the other stays as it is.
+_PRODUCTS = ("mul", "dot_general", "conv_general_dilated")
+
+
+def gradients_along_path(
+    function: Callable[[Float[Array, "*inputs"]], Float[Array, "*outputs"]],
+    path: tuple[Float[Array, "*inputs"], Float[Array, "*inputs"]],
+    places: Float[Array, " place"],
+    weights: Float[Array, " place"],
+    directions: Float[Array, "target *outputs"],
+) -> Float[Array, "target *inputs"]:
+    """Sum over places of weight times the gradient of `sum(direction * function(point))`.
+
+    Places are walked one after the other, so that their number does not matter for the memory.
+
+    Args:
+      function: what is differentiated.
+      path: start and slope; the point at a place is `start + place * slope`.
+      places: where gradients are taken.
+      weights: what each of them weighs.
+      directions: scores as weights of the outputs.
+    """
+    lines, rest = split_linear(function, path[0])
+    starts, slopes = jax.jvp(lines, path[:1], path[1:])
+    if not starts:
+        # A function that does not read its inputs.
+        return jnp.zeros((len(directions), *path[0].shape), path[0].dtype)
+
+    def add(total: list[Array], step: tuple[Array, Array]) -> tuple[list[Array], None]:
+        place, weight = step
+        here = [start + place * slope for start, slope in zip(starts, slopes, strict=True)]
+        _, pullback = jax.vjp(rest, here)
+        (found,) = jax.vmap(pullback)(directions)
+        return [one + weight * more for one, more in zip(total, found, strict=True)], None
+
+    nothing = [jnp.zeros((len(directions), *start.shape), start.dtype) for start in starts]
+    total, _ = jax.lax.scan(add, nothing, (places, weights))
+    _, pullback = jax.vjp(lines, path[0])
+    return jax.vmap(pullback)(total)[0]
+
+
+def split_linear(
+    function: Callable[[Float[Array, "*inputs"]], Float[Array, "*outputs"]],
+    inputs: Float[Array, "*inputs"],
+) -> tuple[
+    Callable[[Float[Array, "*inputs"]], list[Array]],
+    Callable[[list[Array]], Float[Array, "*outputs"]],
+]:
+    """Two functions, `rest(lines(inputs))` being the given one, of which `lines` is affine.
+
+    The function is traced, and its operations are sorted. What does not depend on the inputs is
+    evaluated here and now.
+
+    Args:
+      function: what is split.
+      inputs: inputs of the shape that it is split for.
+    """
+    traced = jax.make_jaxpr(function)(inputs)
+    # Once more without inner compiled functions, whose operations are sorted one by one as well.
+    traced = jax.make_jaxpr(lambda point: _inlined(traced.jaxpr, traced.consts, [point]))(inputs)
+    (argument,), (result,) = traced.jaxpr.invars, traced.jaxpr.outvars
+    fixed = dict(zip(traced.jaxpr.constvars, traced.consts, strict=True))
+    # Variables that are affine in the inputs, and all that depend on them.
+    affine, moving = {argument}, {argument}
+    linear, others = [], []
+    for equation in traced.jaxpr.eqns:
+        given = [place for place, one in enumerate(equation.invars) if _is_in(one, moving)]
+        if not given:
+            _run([equation], fixed)
+            continue
+        moving.update(equation.outvars)
+        is_affine = all(equation.invars[place] in affine for place in given)
+        if is_affine and _is_linear(equation, given):
+            linear.append(equation)
+            affine.update(equation.outvars)
+        else:
+            others.append(equation)
+    read = [one for equation in others for one in equation.invars] + [result]
+    handed_over = list(dict.fromkeys(one for one in read if _is_in(one, affine)))
+
+    def lines(inputs: Float[Array, "*inputs"]) -> list[Array]:
+        values = _run(linear, {**fixed, argument: inputs})
+        return [values[one] for one in handed_over]
+
+    def rest(given: list[Array]) -> Float[Array, "*outputs"]:
+        values = {**fixed, **dict(zip(handed_over, given, strict=True))}
+        return _read(result, _run(others, values))
+
+    return lines, rest
+
+
+def _is_linear(equation: Any, given: Sequence[int]) -> bool:
+    """Whether an operation is linear in the given operands together, up to a constant."""
+    name = equation.primitive.name
+    if name == "convert_element_type":
+        # One that rounds is not: it would round start and slope apart.
+        old, new = equation.invars[0].aval.dtype, equation.params["new_dtype"]
+        return jnp.promote_types(old, new) == new
+    return (
+        name in _LINEAR_IN_ALL
+        or (name in _LINEAR_IN_FIRST and given == [0])
+        or (name in _PRODUCTS and len(given) == 1)
+        or (name == "select_n" and 0 not in given)
+    )
+
+
+def _inlined(jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
+    """Evaluates a jaxpr, and the compiled functions that it calls operation by operation."""
+    values = dict(zip(jaxpr.constvars, consts, strict=True))
+    values.update(zip(jaxpr.invars, arguments, strict=True))
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("jit", "pjit"):
+            inner = equation.params["jaxpr"]
+            given = [_read(one, values) for one in equation.invars]
+            found = _inlined(inner.jaxpr, inner.consts, given)
+            values.update(zip(equation.outvars, found, strict=True))
+        else:
+            _run([equation], values)
+    return [_read(one, values) for one in jaxpr.outvars]
+
+
+def _run(equations: Sequence[Any], values: dict[Any, Any]) -> dict[Any, Any]:
+    """Adds what the equations' variables are to the values of those that they read."""
+    for equation in equations:
+        given = [_read(one, values) for one in equation.invars]
+        parameters = equation.primitive.get_bind_params(equation.params)
+        found = equation.primitive.bind(*given, **parameters)
+        found = found if equation.primitive.multiple_results else [found]
+        values.update(zip(equation.outvars, found, strict=True))
+    return values
+
+
+def _read(variable: Any, values: dict[Any, Any]) -> Any:
+    return variable.val if isinstance(variable, Literal) else values[variable]
+
+
+def _is_in(variable: Any, variables: set[Any]) -> bool:
+    return not isinstance(variable, Literal) and variable in variables
