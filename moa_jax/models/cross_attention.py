@@ -34,18 +34,25 @@ class NodeAttention(nn.Module):
         nodes: Float[Array, "node node_feature"],
     ) -> tuple[Float[Array, "batch out"], Float[Array, "batch head node"]]:
         """Returns the attended state and the attention of each head over the nodes."""
-        size = self.features // self.num_heads
-        heads = (self.num_heads, size)
-        query = nn.DenseGeneral(heads, name="query")(query)
-        dense = lambda name: nn.DenseGeneral(heads, use_bias=False, name=name)(nodes)  # noqa: E731 (four equal projections)
-        scores = jnp.einsum("bhd,nhd->bhn", query, dense("active_key")) * activity[:, None, :]
-        scores = scores + jnp.einsum("bhd,nhd->bhn", query, dense("static_key"))
-        attention = jax.nn.softmax(scores / jnp.sqrt(size), axis=-1)
-        value = jnp.einsum(
-            "bhn,nhd->bhd", attention * activity[:, None, :], dense("active_value")
-        ) + jnp.einsum("bhn,nhd->bhd", attention, dense("static_value"))
-        out = nn.Dense(self.features, name="out")(value.reshape(value.shape[0], -1))
-        return out, attention
+        heads = (self.num_heads, self.features // self.num_heads)
+        asked = nn.DenseGeneral(heads, name="query")(query) / jnp.sqrt(heads[1])
+
+        def of_nodes(name: str) -> Float[Array, "node head size"]:
+            return nn.DenseGeneral(heads, use_bias=False, name=name)(nodes)
+
+        # Heads come first: in other orders the products of matrices copy all scores to transpose
+        # them. Sums are divided by the weights' total rather than each weight, also on the way
+        # back.
+        scores = jnp.einsum("bhd,nhd->hbn", asked, of_nodes("active_key")) * activity
+        scores += jnp.einsum("bhd,nhd->hbn", asked, of_nodes("static_key"))
+        largest = jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))
+        weights = jnp.exp(scores - largest)
+        total = weights.sum(axis=-1, keepdims=True)
+        value = jnp.einsum("hbn,nhd->hbd", weights * activity, of_nodes("active_value"))
+        value += jnp.einsum("hbn,nhd->hbd", weights, of_nodes("static_value"))
+        value = jnp.swapaxes(value / total, 0, 1).reshape(len(query), -1)
+        out = nn.Dense(self.features, name="out")(value)
+        return out, jnp.swapaxes(weights / total, 0, 1)
 
 
 class AtomAttention(nn.Module):

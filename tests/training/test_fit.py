@@ -19,7 +19,6 @@ from moa_jax.baselines.fusion import Fusion
 from moa_jax.baselines.interface import FittedMethod
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.models.cross_attention import BLOCK
 from moa_jax.models.fusion import VIEWS
 from moa_jax.schemas import InputError
 from moa_jax.training.checkpoints import Checkpoints
@@ -324,21 +323,17 @@ def loss_and_gradients(run):
     return jax.device_get(jax.jit(jax.value_and_grad(loss))(params, run.batch(0), run.graph))
 
 
-# Each device has a share of two blocks of `attend_in_blocks`.
-TWO_BLOCKS = {"batch_size": 2 * BLOCK}
-
-
 def test_eight_devices_give_the_loss_and_gradients_of_one(tmp_path):
     assert jax.device_count() == 8
     one, eight = (
-        loss_and_gradients(make_run(tmp_path, num_devices=count, training=TWO_BLOCKS))
+        loss_and_gradients(make_run(tmp_path, num_devices=count, training={"batch_size": 64}))
         for count in (1, 8)
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), one, eight)
 
 
 def test_the_step_needs_few_collectives(tmp_path):
-    run = make_run(tmp_path, num_devices=8, training=TWO_BLOCKS)
+    run = make_run(tmp_path, num_devices=8, training={"batch_size": 64})
     lowered = run.train_step.lower(run.initial_state(), run.batch(0), run.graph)
     program = lowered.compile().as_text()
     collectives = re.findall(
