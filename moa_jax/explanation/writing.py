@@ -168,11 +168,10 @@ def _labels_section(
         (
             Link(found.name, f"{REPORTS}/{name}.html"),
             "; ".join(row.labels.split("|")),
-            f"{row.moa} ({'carried' if row.kind == DOUBTED else 'lacked'})",
+            row.moa if row.kind == DOUBTED else f"lacks {row.moa}",
             float(row.prob),
             found.moa,
             Estimate(found.confidence),
-            f"{row.num_carrying} of {row.num_asked}",
             f"{row.num_carrying_answer} of {row.num_asked}",
             float(row.score),
         )
@@ -180,13 +179,14 @@ def _labels_section(
         for row in found.tables["labels"].query("evidence_agrees").itertuples()
     ]
     columns = ("compound", "its labels", "in doubt", "probability", "the model says", "confidence")
-    columns += ("nearest that carry it", "nearest that carry the answer", "margin")
+    columns += ("neighbours", "margin")
     yield Section(
         "Labels",
         "Labels that the model contradicts, and its evidence with it: of the labelled training "
         "compounds nearest by structure and by signature none carries the label and some carry "
-        "what the model says, or most carry one that the compound lacks. The margin is how much "
-        "more probable the model finds the one than the other. Either may be wrong."
+        "what the model says (those are counted as neighbours), or most carry one that the "
+        "compound lacks. The margin is how much more probable the model finds the one than the "
+        "other. Either may be wrong."
         + ("" if rows else "\n\nNo label of these compounds is contradicted so."),
         [Table(columns, rows, sort_by="margin")] if rows else [],
     )
