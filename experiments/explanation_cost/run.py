@@ -4,10 +4,11 @@
 
 fits the shipped model (configs/fusion.py) to all examples of a prepared folder (the embedded
 simulated release where none is named) and explains the predicted MoA of its signatures by genes.
-The loops do the same for one signature at a time with a program that was compiled once, either
-for all steps of the path or for a single one. Each repetition times them in turn, the loops on a
-part of the signatures. Ratios are of CPU time over all threads, which other work on the machine
-disturbs least.
+The loops do the same for one signature at a time with a program that was compiled once: for all
+steps of the path, also with the scores at its ends, for a single step, or for the path as
+`attribute` evaluates it. `attribute` itself also runs without its scores. Each repetition times
+them in turn, the loops on a part of the signatures. Ratios are of CPU time over all threads, which
+other work on the machine disturbs least.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from moa_jax.data.examples import build_examples, concatenate, further_structure
 from moa_jax.data.features import EncodedExamples, encode
 from moa_jax.explanation.attribution import attribute
 from moa_jax.explanation.baseline_signatures import no_change
-from moa_jax.explanation.chunks import MAX_ROWS, take
-from moa_jax.explanation.gradients import IntegratedGradients, gradients
+from moa_jax.explanation.chunks import MAX_ROWS, chunk_size, run_in_chunks, take
+from moa_jax.explanation.gradients import IntegratedGradients
 from moa_jax.explanation.paths import quadrature
 from moa_jax.explanation.scores import Question, predicted_directions
 from moa_jax.training.predictor import Predictor
@@ -50,43 +51,90 @@ def fit(data: str, folder: pathlib.Path) -> tuple[Predictor, Any]:
 
 
 class Loops:
-    """Integrated gradients of one signature at a time, compiled once."""
+    """Integrated gradients of one signature at a time, by programs that were compiled once."""
 
     def __init__(self, predictor: Predictor, num_steps: int) -> None:
         """Prepares what does not depend on the signature."""
-        self.predictor, self.num_steps = predictor, num_steps
-        self.points, self.weights = map(np.float32, quadrature("gauss_legendre", num_steps))
-        question = Question(predictor.task)
+        self.predictor = predictor
+        places, weights = map(np.float32, quadrature("gauss_legendre", num_steps))
+        question, method = Question(predictor.task), IntegratedGradients(num_steps)
 
         @jax.jit
-        def slopes(params: Any, batch: Any, graph: Any, points: Any, directions: Any) -> Any:
+        def slope(
+            params: Any, batch: Any, graph: Any, point: jax.Array, direction: jax.Array
+        ) -> jax.Array:
+            """Gradient of the score at one point."""
             outputs = question.outputs(params, batch, graph)
-            return jax.vmap(lambda point: gradients(outputs, point[None], directions[None]))(points)
+            return jax.grad(lambda point: jnp.sum(outputs(point[None]) * direction))(point)
 
-        self.slopes = slopes
+        @jax.jit
+        def path(
+            params: Any, batch: Any, graph: Any, baseline: jax.Array, direction: jax.Array
+        ) -> jax.Array:
+            """All points of the path at once."""
+            change = batch.expression[0] - baseline
+            points = baseline + places[:, None] * change
+            slopes = jax.vmap(slope, (None, None, None, 0, None))(
+                params, batch, graph, points, direction
+            )
+            return change * (weights @ slopes)
+
+        @jax.jit
+        def path_and_scores(
+            params: Any, batch: Any, graph: Any, baseline: jax.Array, direction: jax.Array
+        ) -> tuple[jax.Array, jax.Array]:
+            """The same, and the scores at both ends."""
+            outputs = question.outputs(params, batch, graph)
+            ends = jnp.stack([outputs(batch.expression), outputs(baseline[None])])
+            return path(params, batch, graph, baseline, direction), ends @ direction
+
+        @jax.jit
+        def affine(
+            params: Any, batch: Any, graph: Any, baseline: jax.Array, direction: jax.Array
+        ) -> jax.Array:
+            """With the method that `attribute` uses."""
+            return method(
+                question.outputs(params, batch, graph),
+                batch.expression,
+                baseline[None, None],
+                direction[None, None],
+                keys=jax.random.key(0)[None],
+            )[0, 0]
+
+        def steps(
+            params: Any, batch: Any, graph: Any, baseline: np.ndarray, direction: np.ndarray
+        ) -> np.ndarray:
+            """One point of the path after the other."""
+            change, total = np.asarray(batch.expression[0]) - baseline, 0.0
+            for place, weight in zip(places, weights, strict=True):
+                point = baseline + place * change
+                total += weight * np.asarray(slope(params, batch, graph, point, direction))
+            return change * total
+
+        self.ways = {
+            "loop over signatures": path,
+            "loop, with scores": lambda *given: path_and_scores(*given)[0],
+            "loop over steps, too": steps,
+            "loop, affine path": affine,
+        }
 
     def explain(
-        self, examples: EncodedExamples, directions: Any, baselines: Any, *, steps_at_once: int
+        self, way: str, examples: EncodedExamples, directions: np.ndarray, baselines: np.ndarray
     ) -> np.ndarray:
         """Contributions of genes, example by example."""
-        predictor, found = self.predictor, []
-        for row in range(examples.num_examples):
-            batch = make_batch(examples, np.array([row]), 1, num_shards=1)
-            change = examples.expression[row] - baselines[row, 0]
-            points = baselines[row, 0] + self.points[:, None] * change
-            total = np.zeros((directions.shape[1], len(change)), np.float32)
-            for start in range(0, self.num_steps, steps_at_once):
-                part = slice(start, start + steps_at_once)
-                slopes = self.slopes(
+        predictor, run = self.predictor, self.ways[way]
+        return np.stack(
+            [
+                run(
                     predictor.params,
-                    batch,
+                    make_batch(examples, np.array([row]), 1, num_shards=1),
                     predictor.graph,
-                    jnp.asarray(points[part]),
-                    directions[row],
+                    baselines[row, 0],
+                    directions[row, 0],
                 )
-                total += np.tensordot(self.weights[part], np.asarray(slopes)[:, 0], axes=1)
-            found.append(total * change)
-        return np.stack(found)
+                for row in range(examples.num_examples)
+            ]
+        )
 
 
 def seconds(work: Callable[[], np.ndarray]) -> tuple[float, float, np.ndarray]:
@@ -125,8 +173,9 @@ def main() -> None:
     }
     print(f"devices {jax.devices()}; references {references}")
 
+    question, method = Question(predictor.task), IntegratedGradients(settings.num_steps)
+
     def all_at_once() -> np.ndarray:
-        question, method = Question(predictor.task), IntegratedGradients(settings.num_steps)
         found = attribute(
             predictor,
             encoded,
@@ -140,36 +189,54 @@ def main() -> None:
         print(f"completeness gap: median {np.median(gap):.1e}, largest {gap.max():.1e}")
         return found.values
 
+    @jax.jit
+    def contributions(params: Any, batch: Any, graph: Any, own: Any) -> jax.Array:
+        return method(
+            question.outputs(params, batch, graph),
+            batch.expression,
+            own["baselines"],
+            own["directions"],
+            keys=jax.random.split(jax.random.key(0), len(batch.expression)),
+        )
+
+    def without_scores() -> np.ndarray:
+        own = {"directions": directions, "baselines": baselines}
+        size = chunk_size(encoded.num_examples, 1, settings.max_rows, 1)
+        return run_in_chunks(contributions, predictor, encoded, own, size=size)
+
     loops = Loops(predictor, settings.num_steps)
     part = take(encoded, np.arange(settings.num_looped))
-    sizes = {"loop over signatures": settings.num_steps, "loop over steps, too": 1}
     ways = {
-        name: lambda size=size: loops.explain(part, directions, baselines, steps_at_once=size)
-        for name, size in sizes.items()
+        name: lambda name=name: loops.explain(name, part, directions, baselines)
+        for name in loops.ways
     }
-    for name, work in (*ways.items(), ("all at once", all_at_once)):
+    chunked = {"attribute": all_at_once, "attribute, no scores": without_scores}
+    for name, work in {**ways, **chunked}.items():
         cpu, wall, _ = seconds(work)
         print(f"first call, with compilation: {name} {cpu:.1f} s of CPU time, {wall:.1f} s")
-    taken: dict[str, list[float]] = {name: [] for name in (*ways, "all at once")}
+    taken: dict[str, list[float]] = {name: [] for name in (*ways, *chunked)}
     for _ in range(settings.repetitions):
+        looped: dict[str, np.ndarray] = {}
         for name, work in ways.items():
-            cpu, _, looped = seconds(work)
+            cpu, _, looped[name] = seconds(work)
             taken[name].append(cpu / settings.num_looped)
-        cpu, wall, values = seconds(all_at_once)
-        taken["all at once"].append(cpu / settings.num_signatures)
-        difference = np.abs(values[: settings.num_looped] - looped).max()
-        print(
-            f"{settings.num_signatures} signatures in {cpu:.1f} s of CPU time, {wall:.1f} s of "
-            f"wall-clock time; largest difference from the loop {difference:.1e}, largest "
-            f"contribution {np.abs(values).max():.1e}"
-        )
-    print(
-        "milliseconds of CPU time per signature, one number per repetition; ratio of the medians:"
-    )
-    fast = np.median(taken["all at once"])
+        for name, work in chunked.items():
+            cpu, wall, values = seconds(work)
+            taken[name].append(cpu / settings.num_signatures)
+            difference = max(
+                np.abs(values[: settings.num_looped, 0] - found).max() for found in looped.values()
+            )
+            print(
+                f"{name}: {settings.num_signatures} signatures in {cpu:.1f} s of CPU time, "
+                f"{wall:.1f} s of wall-clock time; largest difference from a loop "
+                f"{difference:.1e}, largest contribution {np.abs(values).max():.1e}"
+            )
+    print("milliseconds of CPU time per signature, one number per repetition; medians over those")
+    print(f"of {' and '.join(chunked)}:")
     for name, found in taken.items():
         numbers = " ".join(f"{1000 * one:9.2f}" for one in found)
-        print(f"  {name:22} {numbers}   x {np.median(found) / fast:.1f}")
+        ratios = " ".join(f"{np.median(found) / np.median(taken[other]):7.1f}" for other in chunked)
+        print(f"  {name:22} {numbers}   x {ratios}")
 
 
 if __name__ == "__main__":
