@@ -85,11 +85,12 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.signature_kernel_width = 1.0
     config.model.update(networks())
 
-    # Kernel ridge regression: what is added to the diagonal, and how many references are kept at
-    # most.
+    # Kernel ridge regression: what is added to the diagonal, how many references are kept at most,
+    # and what is left of the difference between the two genes of a bead, which L1000 may exchange
+    # (1 leaves signatures as they are).
     config.kernels = ml_collections.ConfigDict(
         {
-            "signature": {"ridge": 0.1, "max_references": 10_000},
+            "signature": {"ridge": 0.1, "max_references": 10_000, "bead_difference": 0.4},
             "network": {"ridge": 0.1, "max_references": 10_000},
             "structure": {"ridge": 0.3, "max_references": 10_000},
         }

@@ -84,6 +84,8 @@ def make_given(seed=3) -> dict[str, Any]:
         "signature_kernel": {
             "gene_scale": np.ones(NUM_LANDMARKS, np.float32),
             "offsets": normal(3, NUM_LANDMARKS),
+            "bead_partners": np.array([1, 0, *range(2, NUM_LANDMARKS)], np.int32),
+            "bead_difference": np.float32(0.4),
             "references": normal(6, NUM_LANDMARKS),
             "coefficients": normal(6, NUM_MOAS),
         },

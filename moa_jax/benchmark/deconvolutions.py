@@ -20,7 +20,7 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from moa_jax.baselines.interface import Fitted
-from moa_jax.benchmark.test_conditions import bead_pairs
+from moa_jax.data.bead_pairs import bead_pairs
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import fit_features
 from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures

@@ -30,9 +30,10 @@ from jaxtyping import Float, Int
 
 from moa_jax.benchmark.conditions import CLEAN, Condition, conditions_from_config
 from moa_jax.benchmark.shuffling import permute_between_units
+from moa_jax.data.bead_pairs import bead_pairs
 from moa_jax.data.examples import Examples
 from moa_jax.data.simulated.random_streams import generator
-from moa_jax.schemas import InputError, require_columns
+from moa_jax.schemas import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,33 +106,6 @@ def without_structure(examples: Examples) -> Examples:
     return dataclasses.replace(examples, smiles=(None,) * examples.num_examples)
 
 
-def bead_pairs(genes: pd.DataFrame) -> Int[np.ndarray, "pair 2"]:
-    """Expression columns of the two genes of each bead colour, ordered by column.
-
-    Raises:
-      InputError: the gene table has no column `bead`, more than two genes have one bead, or no
-        two genes have the same.
-    """
-    require_columns(genes, ("bead",), "the gene table")
-    columns_of = collections.defaultdict(list)
-    for column, bead in enumerate(genes["bead"]):
-        if isinstance(bead, str) and bead:
-            columns_of[bead].append(column)
-    crowded = sorted(bead for bead, columns in columns_of.items() if len(columns) > 2)
-    if crowded:
-        raise InputError(
-            f"the gene table gives the bead {crowded[0]} to {len(columns_of[crowded[0]])} genes, "
-            "expected at most two."
-        )
-    pairs = sorted(columns for columns in columns_of.values() if len(columns) == 2)
-    if not pairs:
-        raise InputError(
-            f"the gene table names no two of its {len(genes)} genes that share a bead (column "
-            "bead), expected pairs; prepare the dataset with a table of beads."
-        )
-    return np.array(pairs)
-
-
 def _draws(
     kind: str,
     names: Sequence[object],
@@ -191,6 +165,11 @@ def _peak_swap(
     condition: TestCondition, examples: Examples, genes: pd.DataFrame, seed: int
 ) -> Examples:
     pairs = bead_pairs(genes)
+    if not len(pairs):
+        raise InputError(
+            f"the gene table names no two of its {len(genes)} genes that share a bead (column "
+            "bead), expected pairs; prepare the dataset with a table of beads."
+        )
     measured = np.flatnonzero(examples.gene_mask[pairs].all(axis=1))
     chosen = pairs[measured][_chosen(condition, examples, len(pairs), measured, seed)]
     expression = examples.expression.copy()

@@ -11,9 +11,10 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Bool, Float32, Int, Int32
 
 from moa_jax.compounds.identity import compound_groups
+from moa_jax.data.bead_pairs import bead_partners
 from moa_jax.data.labels import label_matrix
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError, require_columns
@@ -34,6 +35,7 @@ class Examples:
       targets: gene symbols of the compound's known targets; empty where none is known.
       moas: vocabulary of MoAs, the columns of `labels`.
       labels: 1 where the example's compound has the MoA, else 0.
+      bead_partners: see `bead_pairs.bead_partners`; None where nothing is known of beads.
     """
 
     expression: Float32[np.ndarray, "example gene"]
@@ -45,6 +47,7 @@ class Examples:
     targets: tuple[tuple[str, ...], ...]
     moas: tuple[str, ...]
     labels: Float32[np.ndarray, "example moa"]
+    bead_partners: Int32[np.ndarray, " gene"] | None = None
 
     def __post_init__(self) -> None:
         require_columns(self.table, SIGNATURE_COLUMNS, "the examples' table")
@@ -56,6 +59,8 @@ class Examples:
             "groups": (len(self.table), len(self.groups)),
             "targets": (len(self.table), len(self.targets)),
         }
+        if self.bead_partners is not None:
+            expected["bead_partners"] = (len(self.gene_mask), len(self.bead_partners))
         for name, (wanted, found) in expected.items():
             if wanted != found:
                 raise InputError(f"the examples' {name} has size {found}, expected {wanted}.")
@@ -140,6 +145,7 @@ def build_examples(
         targets=tuple(joined["targets"]),
         moas=moas,
         labels=labels[labelled],
+        bead_partners=bead_partners(dataset.signatures.genes),
     )
 
 

@@ -44,6 +44,7 @@ class FeatureSpec:
       num_bits: length of the Morgan fingerprint.
       radius: radius of the Morgan fingerprint.
       node_symbols: symbols of the graph's gene nodes; empty where no target is read.
+      bead_partners: see `bead_pairs.bead_partners`.
     """
 
     moas: tuple[str, ...]
@@ -55,6 +56,7 @@ class FeatureSpec:
     num_bits: int = 2048
     radius: int = 2
     node_symbols: tuple[str, ...] = ()
+    bead_partners: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The specification as JSON values; float32 numbers survive the round trip."""
@@ -94,7 +96,14 @@ class FeatureSpec:
             raise InputError(
                 f"the checkpoint's features should be {sorted(names)}, found {sorted(values)}."
             )
-        for name in ("moas", "genes", "gene_symbols", "cell_lines", "node_symbols"):
+        for name in (
+            "moas",
+            "genes",
+            "gene_symbols",
+            "cell_lines",
+            "node_symbols",
+            "bead_partners",
+        ):
             values[name] = tuple(values[name])
         for name in ("mean", "scale"):
             values[name] = np.asarray(values[name], np.float32)
@@ -149,6 +158,7 @@ def fit_features(
     if not len(expression):
         expression = np.zeros((1, len(genes)), np.float32)
     scale = expression.std(axis=0)
+    partners = train.bead_partners if train.bead_partners is not None else np.arange(len(genes))
     cell_lines = sorted(set(train.table["cell_line"].dropna()))
     return FeatureSpec(
         moas=tuple(train.moas),
@@ -158,6 +168,7 @@ def fit_features(
         mean=expression.mean(axis=0).astype(np.float32),
         scale=np.where(scale > 0, scale, 1.0).astype(np.float32),
         node_symbols=node_symbols,
+        bead_partners=tuple(partners.tolist()),
     )
 
 

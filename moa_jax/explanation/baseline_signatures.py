@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from moa_jax.data.features import EncodedExamples, FeatureSpec
+from moa_jax.models.kernel_experts import reference_signatures
 from moa_jax.schemas import InputError
 from moa_jax.training.predictor import Predictor
 
@@ -97,14 +98,13 @@ def reference_draws(
     """
     if "signature_kernel" not in predictor.params:
         raise InputError("the model has no signature kernel, so it carries no references.")
-    kernel = {
-        name: np.asarray(value) for name, value in predictor.params["signature_kernel"].items()
-    }
+    kernel = predictor.params["signature_kernel"]
+    references = np.asarray(reference_signatures(kernel))
     rows = np.random.default_rng(seed).integers(
-        len(kernel["references"]), size=(examples.num_examples, num_baselines)
+        len(references), size=(examples.num_examples, num_baselines)
     )
-    moved = kernel["references"][rows] / kernel["gene_scale"]
-    return _masked(examples, moved + kernel["offsets"][examples.cell_line][:, None])
+    moved = references[rows] / np.asarray(kernel["gene_scale"])
+    return _masked(examples, moved + np.asarray(kernel["offsets"])[examples.cell_line][:, None])
 
 
 def vehicle_draws(

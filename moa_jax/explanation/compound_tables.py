@@ -19,6 +19,7 @@ from moa_jax.explanation.gene_sets import GeneSets
 from moa_jax.explanation.label_evidence import nearest_labelled, with_evidence
 from moa_jax.explanation.modality_shares import MODALITIES
 from moa_jax.explanation.target_proximity import proximity, target_distances
+from moa_jax.models.kernel_experts import reference_signatures
 from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.kept_answers import ValidationAnswers
 
@@ -104,7 +105,7 @@ def reference_residuals(
     own = references[references["expert"] == "signature_kernel"]
     if kernel is None or not len(own):
         return None
-    moved = np.asarray(kernel["references"])[: len(own)] / np.asarray(kernel["gene_scale"])
+    moved = np.asarray(reference_signatures(kernel))[: len(own)] / np.asarray(kernel["gene_scale"])
     rows = residuals(moved.astype(np.float64), list(own["group"]))
     every = max(1, -(-len(rows) // _MAX_RESIDUALS))
     return rows[::every] if len(rows) > 1 else None

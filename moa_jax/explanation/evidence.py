@@ -27,6 +27,7 @@ from moa_jax.data.features import encode
 from moa_jax.models.fusion import FusionModel, heard, view_of
 from moa_jax.models.kernel_experts import (
     centred,
+    damped,
     node_activity,
     signature_kernel,
     structure_kernel,
@@ -214,7 +215,9 @@ def expert_kernel(
         given["gene_scale"],
         given["offsets"],
     )
-    if expert == "network_kernel":
+    if expert == "signature_kernel":
+        compared = damped(given, compared, mask)
+    else:
         compared = node_activity(
             compared,
             mask,

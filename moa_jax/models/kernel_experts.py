@@ -7,6 +7,8 @@ and they travel with the checkpoint like all others.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt8
@@ -87,6 +89,54 @@ def centred(
     return (expression - offsets[cell_line]) * gene_scale
 
 
+def with_damped_differences(
+    signatures: Float[Array, "m gene"],
+    gene_mask: Bool[Array, "m gene"],
+    bead_partners: Int[Array, " gene"],
+    bead_difference: Float[Array, ""],
+) -> Float[Array, "m gene"]:
+    """Signatures whose two genes of a bead differ less; their sum stays.
+
+    The two genes of a bead colour are measured together and told apart by the sizes of their peaks
+    (Subramanian 2017). Where that goes wrong they exchange their values: the sum is right and the
+    difference has the wrong sign. A gene without a partner, or whose partner was not measured,
+    stays as it is.
+
+    Args:
+      signatures: signatures in the units of the release.
+      gene_mask: the gene was measured.
+      bead_partners: column of the other gene of the bead; its own where there is none.
+      bead_difference: what is left of a difference; 1 leaves signatures as they are, 0 cannot tell
+        the two genes from each other, and `1 / d` undoes what `d` did.
+    """
+    partner = jnp.where(gene_mask[:, bead_partners], signatures[:, bead_partners], signatures)
+    return 0.5 * (1.0 + bead_difference) * signatures + 0.5 * (1.0 - bead_difference) * partner
+
+
+def damped(
+    given: Mapping[str, Array], signatures: Float[Array, "m gene"], gene_mask: Bool[Array, "m gene"]
+) -> Float[Array, "m gene"]:
+    """Centred signatures as `SignatureKernel`, whose parameters are given, compares them."""
+    return with_damped_differences(
+        signatures, gene_mask, given["bead_partners"], given["bead_difference"]
+    )
+
+
+def reference_signatures(given: Mapping[str, Array]) -> Float[Array, "n gene"]:
+    """References of a `SignatureKernel` as centred signatures, their differences as they were.
+
+    Where nothing is left of the differences they stay zero.
+    """
+    left = given["bead_difference"]
+    references = given["references"]
+    return with_damped_differences(
+        references,
+        jnp.ones(references.shape, bool),
+        given["bead_partners"],
+        jnp.where(left > 0, 1.0 / jnp.where(left > 0, left, 1.0), 1.0),
+    )
+
+
 def node_activity(
     signatures: Float[Array, "m gene"],
     gene_mask: Bool[Array, "m gene"],
@@ -120,12 +170,6 @@ def node_activity(
     return activity * jnp.where(is_gene, jnp.sqrt(1.0 - term_share), of_terms)
 
 
-def _given(expert: nn.Module) -> dict[str, Array]:
-    """Parameters of an expert that compares centred signatures."""
-    names = ("gene_scale", "offsets", "references", "coefficients")
-    return {name: expert.get_variable("params", name) for name in names}
-
-
 class SignatureKernel(nn.Module):
     """Kernel ridge regression on signatures, centred within their cell line.
 
@@ -147,12 +191,10 @@ class SignatureKernel(nn.Module):
         """Evidence for each MoA; zeros before the parameters are there."""
         if self.is_initializing():
             return jnp.zeros((len(expression), self.num_moas))
-        given = _given(self)
+        given = self.variables["params"]
+        centre = centred(expression, cell_line, given["gene_scale"], given["offsets"])
         kernel = signature_kernel(
-            centred(expression, cell_line, given["gene_scale"], given["offsets"]),
-            gene_mask,
-            given["references"],
-            width=self.width,
+            damped(given, centre, gene_mask), gene_mask, given["references"], width=self.width
         )
         return jnp.matmul(kernel, given["coefficients"], precision="highest")
 
@@ -186,7 +228,7 @@ class NetworkKernel(nn.Module):
         """Evidence for each MoA; zeros before the parameters are there."""
         if self.is_initializing():
             return jnp.zeros((len(expression), self.num_moas))
-        given = _given(self)
+        given = self.variables["params"]
         activity = node_activity(
             centred(expression, cell_line, given["gene_scale"], given["offsets"]),
             gene_mask,

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import encode
 from moa_jax.evaluation.nearest import nearest_cosine
-from moa_jax.models.kernel_experts import centred
+from moa_jax.models.kernel_experts import centred, damped
 from moa_jax.training.predictor import Predictor
 
 _EXPERT = "signature_kernel"
@@ -35,13 +35,15 @@ def similarity_to_training(
     # Structures take no part here and are slow to encode.
     bare = dataclasses.replace(examples, smiles=(None,) * examples.num_examples)
     encoded = encode(bare, predictor.features)
+    params = jax.tree.map(jnp.asarray, params)
     signatures = centred(
         jnp.asarray(encoded.expression),
         jnp.asarray(encoded.cell_line),
-        jnp.asarray(params["gene_scale"]),
-        jnp.asarray(params["offsets"]),
+        params["gene_scale"],
+        params["offsets"],
     )
     measured = examples.gene_mask
+    signatures = damped(params, signatures, jnp.broadcast_to(measured, signatures.shape))
     references = np.asarray(params["references"])
     return nearest_cosine(np.asarray(signatures)[:, measured], references[:, measured])
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import jax.scipy.linalg
 import ml_collections
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float32, Int, Shaped
+from jaxtyping import Array, Bool, Float, Float32, Int, Shaped, UInt8
 
 from moa_jax.data.features import EncodedExamples, FeatureSpec
 from moa_jax.models.fusion import FusionModel
 from moa_jax.models.kernel_experts import (
     centred,
+    damped,
     node_activity,
     signature_kernel,
     structure_kernel,
@@ -35,14 +38,24 @@ def fit_signature_kernel(
     Args:
       train: training examples; those without expression take no part.
       features: their vocabularies and scales.
-      config: `ridge`, `max_references`.
+      config: `ridge`, `max_references`, `bead_difference`.
       width: see `signature_kernel`.
       seed: chooses the references where there are more examples than may be.
     """
     rows = signature_references(train.has_expression, config.max_references, seed)
     centring, references = _centred_references(train, features, rows)
+    beads = {
+        "bead_partners": jnp.asarray(features.bead_partners, jnp.int32),
+        "bead_difference": jnp.float32(config.bead_difference),
+    }
     mask = jnp.broadcast_to(train.gene_mask, references.shape)
-    return centring | _solved(references, mask, train, rows, config, width=width)
+    references = damped(beads, references, mask)
+
+    def kernel(references: Float[Array, "n gene"]) -> Float[Array, "n n"]:
+        return signature_kernel(references, mask, references, width=width)
+
+    solved = _solved(references, train.labels[rows], kernel, ridge=config.ridge)
+    return centring | beads | solved
 
 
 def fit_network_kernel(
@@ -75,9 +88,12 @@ def fit_network_kernel(
         num_genes=model.num_genes,
         term_share=model.network_term_share,
     )
-    mask = jnp.ones(references.shape, bool)
-    width = model.network_kernel_width
-    return centring | _solved(references, mask, train, rows, config, width=width)
+
+    def kernel(references: Float[Array, "n node"]) -> Float[Array, "n n"]:
+        every = jnp.ones(references.shape, bool)
+        return signature_kernel(references, every, references, width=model.network_kernel_width)
+
+    return centring | _solved(references, train.labels[rows], kernel, ridge=config.ridge)
 
 
 def _centred_references(
@@ -94,26 +110,6 @@ def _centred_references(
     centre = centred(*map(jnp.asarray, (expression, cell_line, features.scale, offsets)))
     parameters = {"gene_scale": features.scale, "offsets": offsets}
     return parameters, jnp.where(train.gene_mask, centre, 0.0)
-
-
-def _solved(
-    references: Float[Array, "reference column"],
-    mask: Bool[Array, "reference column"],
-    train: EncodedExamples,
-    rows: Int[np.ndarray, " reference"],
-    config: ml_collections.ConfigDict,
-    *,
-    width: float,
-) -> dict[str, Array | np.ndarray]:
-    """References and their coefficients."""
-    if len(rows):
-        kernel = jax.jit(signature_kernel, static_argnames="width")(
-            references, mask, references, width=width
-        )
-        coefficients = _coefficients(kernel, train.labels[rows], ridge=config.ridge)
-    else:
-        references, coefficients = _blank(references, train.labels)
-    return {"references": references, "coefficients": coefficients}
 
 
 def fit_structure_kernel(
@@ -138,25 +134,29 @@ def fit_structure_kernel(
     np.maximum.at(labels, train.structure[known], train.labels[known])
     rows = structure_references(train.structure, known, config.max_references, seed)
     structures = train.structure[rows]
+
+    def kernel(references: UInt8[Array, "n substructure"]) -> Float[Array, "n n"]:
+        return structure_kernel(references, references, views=views)
+
     references = jnp.asarray(train.substructures[structures])
-    if len(structures):
-        kernel = jax.jit(structure_kernel, static_argnames="views")(
-            references, references, views=views
-        )
-        coefficients = _coefficients(kernel, labels[structures], ridge=config.ridge)
+    return _solved(references, labels[structures], kernel, ridge=config.ridge)
+
+
+def _solved(
+    references: Shaped[Array, "reference column"],
+    labels: Float32[np.ndarray, "reference moa"],
+    kernel: Callable[[Array], Array],
+    *,
+    ridge: float,
+) -> dict[str, Array | np.ndarray]:
+    """References and their coefficients; one reference of zeros where there are none."""
+    if len(references):
+        coefficients = _coefficients(jax.jit(kernel)(references), labels, ridge=ridge)
     else:
-        references, coefficients = _blank(references, train.labels)
+        # Arrays without rows cannot be saved.
+        references = jnp.zeros((1, references.shape[1]), references.dtype)
+        coefficients = jnp.zeros((1, labels.shape[1]), jnp.float32)
     return {"references": references, "coefficients": coefficients}
-
-
-def _blank(
-    references: Shaped[Array, "none column"], labels: Float32[np.ndarray, "example moa"]
-) -> tuple[Shaped[Array, "one column"], Float[Array, "one moa"]]:
-    """One reference of zeros and its coefficients: arrays without rows cannot be saved."""
-    return (
-        jnp.zeros((1, references.shape[1]), references.dtype),
-        jnp.zeros((1, labels.shape[1]), jnp.float32),
-    )
 
 
 def signature_references(

@@ -2,12 +2,12 @@ import dataclasses
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from moa_jax.benchmark.test_conditions import TestCondition as Condition
-from moa_jax.benchmark.test_conditions import bead_pairs, perturb
+from moa_jax.benchmark.test_conditions import perturb
 from moa_jax.benchmark.test_conditions import test_conditions as read_conditions
+from moa_jax.data.bead_pairs import bead_pairs
 from moa_jax.schemas import InputError
 from tests.small_sets import ALCOHOLS, examples, gene_table
 
@@ -159,11 +159,6 @@ def test_dropout_sets_the_share_of_measured_genes_to_no_change():
     after = perturb(Condition("gene_dropout", 0.4), before, GENES, seed=0)
     assert (after.expression[lost[0.4]] == 0).all()
     assert len(np.unique(lost[0.1], axis=0)) > 50
-
-
-def test_bead_pairs_are_found_whatever_their_order():
-    genes = pd.DataFrame({"bead": ["7", "9", "", None, "9", "8", "7"]})
-    assert bead_pairs(genes).tolist() == [[0, 6], [1, 4]]
 
 
 def test_peak_swap_exchanges_whole_pairs():

@@ -9,9 +9,12 @@ from moa_jax.models.kernel_experts import (
     COUNT_LEVELS,
     NetworkKernel,
     centred,
+    damped,
     node_activity,
+    reference_signatures,
     signature_kernel,
     structure_kernel,
+    with_damped_differences,
 )
 
 RNG = np.random.default_rng(0)
@@ -53,6 +56,29 @@ def test_a_scaled_signature_is_the_same_signature():
         signature_kernel(a, ones, a, width=1.0),
         rtol=1e-5,
     )
+
+
+def test_differences_within_a_bead_are_damped_and_sums_stay():
+    signatures = jnp.asarray([[3.0, -1.0, 5.0, 7.0]] * 2)
+    mask = jnp.asarray([[True] * 4, [True, False, True, True]])
+    partners = jnp.asarray([1, 0, 2, 3])
+    found = with_damped_differences(signatures, mask, partners, jnp.float32(0.25))
+    # 1 +- .25 * 2; alone on its bead, or beside a gene that was not measured, nothing changes.
+    np.testing.assert_allclose(found[0], [1.5, 0.5, 5.0, 7.0])
+    np.testing.assert_allclose(found[1, jnp.array([0, 2, 3])], [3.0, 5.0, 7.0])
+    as_they_are = with_damped_differences(signatures, mask, partners, jnp.float32(1.0))
+    np.testing.assert_allclose(as_they_are, signatures)
+
+
+@pytest.mark.parametrize("left", [0.4, 1.0, 0.0])
+def test_references_come_back_as_they_were(left):
+    references = jnp.asarray(RNG.normal(size=(3, 4)), jnp.float32)
+    given = {"bead_partners": jnp.asarray([2, 1, 0, 3]), "bead_difference": jnp.float32(left)}
+    kept = damped(given, references, jnp.ones((3, 4), bool))
+    back = reference_signatures({**given, "references": kept})
+    same = slice(None) if left else jnp.array([1, 3])
+    np.testing.assert_allclose(back[:, same], references[:, same], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(back.sum(axis=1), references.sum(axis=1), rtol=1e-5)
 
 
 def slow_minmax(a, b, views):
