@@ -16,6 +16,8 @@ WORKDIR ?= runs/fusion
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
+# Large arrays in large pages: networks map their buffers anew in every step (experiments/speed).
+train: export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 train: $(VENV)/.installed ## train the fusion model and score it beside the plain methods
 	$(BIN)/python -m moa_jax.train --config=$(CONFIG) --workdir=$(WORKDIR)
 

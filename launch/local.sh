@@ -28,6 +28,9 @@ with socket.socket() as probe:
     print(probe.getsockname()[1])')
 export JAX_COORDINATOR_ADDRESS="127.0.0.1:$port" JAX_NUM_PROCESSES="$num_processes"
 
+# Large arrays in large pages: networks map their buffers anew in every step (experiments/speed).
+export GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}"
+
 logs=$(mktemp -d "${TMPDIR:-/tmp}/moa_jax_launch.XXXXXX")
 pids=()
 
