@@ -90,7 +90,7 @@ def get_config() -> ml_collections.ConfigDict:
     # (1 leaves signatures as they are).
     config.kernels = ml_collections.ConfigDict(
         {
-            "signature": {"ridge": 0.1, "max_references": 10_000, "bead_difference": 0.5},
+            "signature": {"ridge": 0.1, "max_references": 10_000, "bead_difference": 1.0},
             "network": {"ridge": 0.1, "max_references": 10_000},
             "structure": {"ridge": 0.3, "max_references": 10_000},
         }

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
-from rdkit import Chem
 
 from experiments.explanation_audit.faithful import INTEGRATED, ROUGH_STEPS, integrated
 from experiments.explanation_audit.folds import Asked, compound_means, first_rows
+from moa_jax.compounds.substructures import atoms_within
 from moa_jax.evaluation.bootstrap import interval, resample_counts
 from moa_jax.explanation.attribution import attribute
 from moa_jax.explanation.deletion import string_degree
@@ -22,7 +22,7 @@ from moa_jax.explanation.network_evidence import (
     adjoint_node_attribution,
     smoothed_node_attribution,
 )
-from moa_jax.explanation.occlusion import occlude_atoms, term_genes
+from moa_jax.explanation.occlusion import occlude_atoms, occlude_neighbourhoods, term_genes
 from moa_jax.explanation.weight_randomisation import randomised
 
 HITS = (1, 10, 50)
@@ -213,7 +213,7 @@ def _recovered_atoms(
     smiles = [asked.examples.smiles[row] for row in first]
     planted = truth.atoms_of_drugs(pert_ids, smiles)
     single = [np.eye(len(atoms), dtype=bool) for atoms in planted]
-    bonded = [_with_neighbours(text) for text in smiles]
+    bonded = [atoms_within(text, 1) for text in smiles]
     ranked = {}
     for name, model, groups in (
         ("occlusion of atoms", asked, single),
@@ -226,6 +226,12 @@ def _recovered_atoms(
             own.predictor, own.encoded, smiles, own.question, own.directions, groups=groups
         )
         ranked[name] = [values[0] for values in found]
+    for name, model in (("occlusion", asked), ("random weights", shuffled)):
+        own = model.take(first)
+        found = occlude_neighbourhoods(
+            own.predictor, own.encoded, smiles, own.question, own.directions
+        )
+        ranked[f"{name}, mean over neighbourhoods"] = [values[0] for values in found]
     rng = np.random.default_rng(0)
     ranked["random"] = [rng.random(len(atoms)) for atoms in planted]
     longest = max(map(len, planted))
@@ -237,12 +243,6 @@ def _recovered_atoms(
         right,
         candidates=candidates,
     )
-
-
-def _with_neighbours(smiles: str) -> Bool[np.ndarray, "atom atom"]:
-    """Every atom together with those that it is bonded to."""
-    bonds = Chem.GetAdjacencyMatrix(Chem.MolFromSmiles(smiles))
-    return (bonds + np.eye(len(bonds))) > 0
 
 
 def recovered_of_mechanisms(

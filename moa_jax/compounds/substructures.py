@@ -90,6 +90,19 @@ def counts_without_atoms(
     return np.minimum(counts, 255).astype(np.uint8)
 
 
+def atoms_within(smiles: str, radius: int) -> Bool[np.ndarray, "atom atom"]:
+    """For each atom, which are at most `radius` bonds away: itself, then its neighbours, ...
+
+    Args:
+      smiles: SMILES of the compound; atoms are in its order.
+      radius: number of bonds. No number reaches another fragment, such as a salt's other ion.
+
+    Raises:
+      InputError: RDKit cannot read the SMILES.
+    """
+    return Chem.GetDistanceMatrix(_read(smiles)) <= radius
+
+
 @functools.lru_cache(maxsize=2**10)
 def _occurrences(
     smiles: str,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from moa_jax.explanation.compound_explanation import CompoundExplanation
+from moa_jax.explanation.occlusion import MAX_RADIUS
 from moa_jax.report.parts import Estimate, Illustration, Note, Part, Section, Table, Text
 
 # Rows that a page shows of the tables; the files hold all.
@@ -193,7 +194,8 @@ def molecule_section(found: CompoundExplanation, pictures: Mapping[str, str]) ->
     )
     return Section(
         "Molecule",
-        f"How much the score of {found.moa} falls without the substructures that hold an atom.",
+        f"How much the score of {found.moa} falls without the substructures that hold an atom or "
+        f"its surroundings: the mean over surroundings of 0 to {MAX_RADIUS} bonds.",
         [
             Illustration(pictures["molecule"], f"Structure: {found.smiles}"),
             Table(("piece", "kind", "atoms", "sum", "q"), rows, caption=caption),

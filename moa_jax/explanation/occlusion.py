@@ -12,12 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
-from moa_jax.compounds.substructures import counts_without_atoms
+from moa_jax.compounds.substructures import atoms_within, counts_without_atoms
 from moa_jax.data.features import EncodedExamples
 from moa_jax.explanation.chunks import MAX_ROWS, Step, chunk_size, run_in_chunks
 from moa_jax.explanation.scores import Directions, Question, score
 from moa_jax.schemas import Batch, GraphArrays, InputError, KnowledgeGraph
 from moa_jax.training.predictor import Predictor
+
+# Bonds from an atom that `occlude_neighbourhoods` goes: as far as the widest Morgan environments.
+MAX_RADIUS = 3
 
 
 def occlude(
@@ -155,6 +158,53 @@ def occlude_atoms(
         size=size,
     )
     return [of_example[:, : len(own)] for of_example, own in zip(found, counts, strict=True)]
+
+
+def occlude_neighbourhoods(
+    predictor: Predictor,
+    examples: EncodedExamples,
+    smiles: Sequence[str | None],
+    question: Question,
+    directions: Directions,
+    *,
+    max_radius: int = MAX_RADIUS,
+    max_rows: int = MAX_ROWS,
+) -> list[Float[np.ndarray, "target _"]]:
+    """Fall of the score without an atom and all within r bonds, mean over r from 0 to `max_radius`.
+
+    A substructure of which one atom is gone is still told by what remains of it, so that single
+    atoms seem to matter less than they do together. Near the middle of a molecule more is taken
+    away: scores rank atoms, and do not add up to the score.
+
+    Args:
+      predictor: the model.
+      examples: encoded examples.
+      smiles: see `occlude_atoms`.
+      question: only its output is read.
+      directions: the scores.
+      max_radius: the largest r in bonds; 0 leaves `occlude_atoms` of every atom by itself.
+      max_rows: examples times atoms that are evaluated at once.
+
+    Returns:
+      One array per example; without columns where it has no structure.
+
+    Raises:
+      InputError: the structures are not of these examples, or RDKit cannot read one.
+    """
+    none = np.zeros((0, 0), bool)
+    of_radii = [
+        occlude_atoms(
+            predictor,
+            examples,
+            smiles,
+            question,
+            directions,
+            groups=[none if text is None else atoms_within(text, radius) for text in smiles],
+            max_rows=max_rows,
+        )
+        for radius in range(max_radius + 1)
+    ]
+    return [np.mean(of_example, axis=0) for of_example in zip(*of_radii, strict=True)]
 
 
 @functools.lru_cache(maxsize=32)

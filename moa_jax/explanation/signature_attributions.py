@@ -16,7 +16,7 @@ from moa_jax.explanation.deletion import Curves, control_importance, deletion_cu
 from moa_jax.explanation.gradients import IntegratedGradients
 from moa_jax.explanation.modality_shares import modality_shares
 from moa_jax.explanation.network_evidence import adjoint_node_attribution
-from moa_jax.explanation.occlusion import occlude_atoms
+from moa_jax.explanation.occlusion import occlude_neighbourhoods
 from moa_jax.explanation.scores import Directions, Question, contrast_directions, moa_directions
 from moa_jax.explanation.weight_randomisation import randomised
 from moa_jax.progress import say
@@ -59,8 +59,8 @@ class SignatureAttributions:
       nodes: scores of graph nodes, genes before terms, for the first score.
       nodes_are_read: the model reads the activity of nodes; otherwise contributions of genes
         were carried to the nodes.
-      atoms: for each signature the contribution of every atom; without columns where it has no
-        structure.
+      atoms: for each signature `occlude_neighbourhoods` of every atom; without columns where it
+        has no structure.
       curves: replacement -> ranking (`ours`, `absolute_z`, `random`) -> curves of the first score.
       shuffled: contributions of genes to the first score under shuffled weights.
       slope: contribution of each gene to the first score per unit of change.
@@ -145,7 +145,9 @@ def attribute_signatures(
         modalities=modality_shares(predictor, encoded, question, directions).values,
         nodes=nodes,
         nodes_are_read=nodes_are_read,
-        atoms=occlude_atoms(predictor, encoded, list(examples.smiles), question, directions),
+        atoms=occlude_neighbourhoods(
+            predictor, encoded, list(examples.smiles), question, directions
+        ),
         curves=_curves(
             predictor,
             encoded,

@@ -1,13 +1,20 @@
 import numpy as np
 import pytest
+from rdkit import Chem
 
 from moa_jax.compounds.substructures import (
     SUBSTRUCTURE_VIEWS,
+    atoms_within,
     counts_without_atoms,
     substructure_counts,
 )
 from moa_jax.data.features import encode
-from moa_jax.explanation.occlusion import occlude, occlude_atoms, term_genes
+from moa_jax.explanation.occlusion import (
+    occlude,
+    occlude_atoms,
+    occlude_neighbourhoods,
+    term_genes,
+)
 from moa_jax.explanation.scores import Question
 from moa_jax.schemas import InputError
 from tests.explanation.linear_models import every_moa, linear_predictor, tiny_predictor
@@ -70,8 +77,6 @@ def test_counts_without_atoms_fall_to_nothing(smiles):
 
 
 def encode_atoms(smiles):
-    from rdkit import Chem  # noqa: PLC0415 (one use)
-
     return Chem.MolFromSmiles(smiles).GetAtoms()
 
 
@@ -136,3 +141,49 @@ def test_occluding_atoms_equals_the_model_without_their_substructures():
     np.testing.assert_allclose(whole[2][:, 0], everything, rtol=1e-3, atol=1e-4)
     with pytest.raises(InputError, match="2 structures and no groups"):
         occlude_atoms(predictor, examples, smiles[:2], question, every_moa(6))
+
+
+def test_neighbourhoods_of_a_chain_are_bands():
+    near = [abs(np.subtract.outer(np.arange(5), np.arange(5))) <= radius for radius in range(5)]
+    for radius, expected in enumerate(near):
+        np.testing.assert_array_equal(atoms_within("CCCCO", radius), expected)
+    # The sodium ion is in reach of itself alone.
+    np.testing.assert_array_equal(atoms_within("CC.[Na+]", 9), [[1, 1, 0], [1, 1, 0], [0, 0, 1]])
+    with pytest.raises(InputError, match="the SMILES 'C1C' is invalid"):
+        atoms_within("C1C", 1)
+
+
+def test_neighbourhoods_are_averaged_over_radii_in_any_order_of_atoms():
+    predictor = tiny_predictor(("signature_kernel", "structure_kernel"))
+    raw = make_raw_examples(6, seed=2)
+    examples, rest = encode(raw, predictor.features), (Question(predictor.task), every_moa(6))
+    smiles = [None if row == 5 else text for row, text in enumerate(raw.smiles)]
+    found = occlude_neighbourhoods(predictor, examples, smiles, *rest, max_radius=2)
+    assert found[5].shape == (3, 0)
+    of_radii = [
+        occlude_atoms(
+            *(predictor, examples, raw.smiles, *rest),
+            groups=[
+                np.linalg.matrix_power(bonds + np.eye(len(bonds), dtype=int), radius) > 0
+                for bonds in map(Chem.GetAdjacencyMatrix, map(Chem.MolFromSmiles, raw.smiles))
+            ],
+        )
+        for radius in range(3)
+    ]
+    for row in range(5):
+        expected = np.mean([of_radius[row] for of_radius in of_radii], axis=0)
+        np.testing.assert_allclose(found[row], expected, rtol=1e-5, atol=1e-6)
+    alone = occlude_neighbourhoods(predictor, examples, raw.smiles, *rest, max_radius=0)
+    np.testing.assert_array_equal(alone[2], of_radii[0][2])
+    # The same molecules, written from their last atom to their first.
+    turned = [
+        Chem.MolToSmiles(
+            Chem.RenumberAtoms(mol, list(range(mol.GetNumAtoms()))[::-1]), canonical=False
+        )
+        for mol in map(Chem.MolFromSmiles, raw.smiles)
+    ]
+    again = occlude_neighbourhoods(predictor, examples, turned, *rest, max_radius=2)
+    for text, other, own, theirs in zip(smiles[:5], turned, found, again, strict=False):
+        match = Chem.MolFromSmiles(other).GetSubstructMatch(Chem.MolFromSmiles(text))
+        assert len(match) == own.shape[1]
+        np.testing.assert_allclose(own, theirs[:, list(match)], rtol=1e-4, atol=1e-5)

@@ -1,0 +1,18 @@
+"""The shipped fusion model, made robust to genes of a bead that exchange their values.
+
+    python -m moa_jax.train --config=configs/bead_exchange.py --workdir=runs/bead_exchange
+
+Half of the difference between the two genes of a bead is left. What that gains under exchanged
+peaks and costs without: experiments/main_result/README.md.
+"""
+
+import ml_collections
+
+from configs import fusion
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The complete configuration."""
+    config = fusion.get_config()
+    config.kernels.signature.bead_difference = 0.5
+    return config
