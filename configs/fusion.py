@@ -97,9 +97,11 @@ def get_config() -> ml_collections.ConfigDict:
     )
 
     # Labels for the kernel experts: how much of a label is that of compounds with the same targets,
-    # how many votes there are for no MoA, and from which lent label on a compound without label is
-    # learned from.
-    config.label_sharing = ml_collections.ConfigDict({"share": 0.5, "prior": 1.0, "least": 0.1})
+    # how much of the rest it becomes where these contradict the label, how many votes there are for
+    # no MoA, and from which lent label on a compound without label is learned from.
+    config.label_sharing = ml_collections.ConfigDict(
+        {"share": 0.5, "doubt": 1.0, "prior": 1.0, "least": 0.1}
+    )
 
     # Scales of the experts until validation compounds set them, and how firmly they are believed:
     # inverse variance of a Gaussian prior on their logarithms.

@@ -15,6 +15,7 @@ def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     own_labels = {
         "label_sharing.share": 0.0,
+        "label_sharing.doubt": 0.0,
         # More than any label: compounds without label are not learned from.
         "label_sharing.least": 2.0,
         # Where their scales lie; shared labels are smaller.

@@ -13,9 +13,12 @@ import dataclasses
 
 import ml_collections
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Float, Float32, Int
 
 from moa_jax.data.examples import Examples, concatenate
+
+# How steeply the agreement of others takes doubt away.
+_SPARED = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,13 +41,15 @@ def references_of(
 
     Args:
       config: `share`: how much of a label is that of compounds with the same targets, from 0 to
-        1; `prior`: see `lent_labels`; `least`: an unlabelled example is learned from when its
-        largest lent label is this much.
+        1; `doubt`: how much of the rest it becomes where they contradict the label, see `doubt`;
+        `prior`: see `lent_labels`; `least`: an unlabelled example is learned from when its largest
+        lent label is this much.
       train: training examples.
       unlabelled: further examples; those of a compound group of `train` are left out.
     """
     lent = lent_labels(train.targets, train, prior=config.prior)
-    share = np.where(lent.any(axis=1, keepdims=True), config.share, 0.0)
+    doubted = config.share + (1 - config.share) * config.doubt * doubt(train)
+    share = np.where(lent.any(axis=1), doubted, 0.0)[:, None]
     labels = ((1 - share) * train.labels + share * lent).astype(np.float32)
     if unlabelled is None:
         return References(train, labels)
@@ -72,14 +77,41 @@ def lent_labels(
       prior: weight of the votes for none.
     """
     lenders = _lenders(labelled)
-    names = sorted({name for row in lenders for name in labelled.targets[row]})
-    place = {name: column for column, name in enumerate(names)}
-    theirs = _unit_rows(tuple(labelled.targets[row] for row in lenders), place)
     labels = labelled.labels[lenders]
-    similarity = _unit_rows(targets, place) @ theirs.T
+    similarity = _similarity(targets, labelled, lenders)
     votes = similarity @ (labels / np.maximum(labels.sum(axis=1, keepdims=True), 1.0))
     total = prior + similarity.sum(axis=1, keepdims=True)
     return np.where(total > 0, votes / np.where(total > 0, total, 1.0), 0.0).astype(np.float32)
+
+
+def doubt(labelled: Examples) -> Float[np.ndarray, " example"]:
+    """How far other compounds with the same targets contradict an example's label.
+
+    `n / (n + 1) * (1 - a) ** 4`, where `n` is the sum of the other labelled compounds' cosines `s`
+    (see `lent_labels`) and `a` the share of it whose compounds carry the label; of several labels
+    the one that is shared most. The power spares mechanisms that have their targets in common with
+    another one, as agonists and antagonists of a receptor have: who agrees with a third of the
+    others is hardly doubted. 0 where nobody else has the targets.
+    """
+    lenders = _lenders(labelled)
+    similarity = _similarity(labelled.targets, labelled, lenders)
+    groups = np.array(labelled.groups)
+    similarity = np.where(groups[:, None] == groups[lenders][None], 0.0, similarity)
+    votes = similarity.sum(axis=1)
+    carrying = similarity @ (labelled.labels[lenders] > 0)
+    agreeing = np.where(labelled.labels > 0, carrying, 0.0).max(axis=1, initial=0.0)
+    share = np.minimum(agreeing / np.where(votes > 0, votes, 1.0), 1.0)
+    return votes / (votes + 1) * (1 - share) ** _SPARED
+
+
+def _similarity(
+    targets: tuple[tuple[str, ...], ...], labelled: Examples, lenders: Int[np.ndarray, " lender"]
+) -> Float32[np.ndarray, "example lender"]:
+    """Cosines of sets of targets with those of the lenders."""
+    names = sorted({name for row in lenders for name in labelled.targets[row]})
+    place = {name: column for column, name in enumerate(names)}
+    theirs = _unit_rows(tuple(labelled.targets[row] for row in lenders), place)
+    return _unit_rows(targets, place) @ theirs.T
 
 
 def _lenders(labelled: Examples) -> Int[np.ndarray, " lender"]:

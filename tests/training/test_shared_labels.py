@@ -4,7 +4,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from moa_jax.training.shared_labels import lent_labels, references_of
+from moa_jax.training.shared_labels import doubt, lent_labels, references_of
 from tests.small_sets import examples
 
 # A and B bind one protein in common; A has two signatures, D no target, E no label.
@@ -17,7 +17,9 @@ HALF = 0.5**0.5
 
 
 def settings(**changes):
-    return ml_collections.ConfigDict({"share": 0.5, "prior": 1.0, "least": 0.1} | changes)
+    return ml_collections.ConfigDict(
+        {"share": 0.5, "doubt": 0.0, "prior": 1.0, "least": 0.1} | changes
+    )
 
 
 def test_labels_are_lent_by_target_and_once_per_compound():
@@ -46,6 +48,33 @@ def test_a_label_is_partly_its_own():
     np.testing.assert_allclose(labels[:4], 0.7 * LABELS[:4] + 0.3 * lent[:4], rtol=1e-6)
     # Nobody shares the targets of a compound without any.
     np.testing.assert_array_equal(labels[4], LABELS[4])
+
+
+def test_a_label_that_others_with_the_targets_contradict_is_doubted():
+    # Of EGFR's five, four carry the first MoA and one the second; the last one's label is its own
+    # (nobody else binds MTOR), and one binds nothing.
+    labels = np.array([[1, 0]] * 4 + [[0, 1]] * 3)
+    targets = [("EGFR",)] * 5 + [("MTOR",), ()]
+    train = examples(labels, list("ABCDEFG"), targets=targets)
+    found = doubt(train)
+    # Four others; three of them agree, or none does.
+    np.testing.assert_allclose(found[:4], 4 / 5 * (1 / 4) ** 4, rtol=1e-6)
+    np.testing.assert_allclose(found[4:], [4 / 5, 0, 0], rtol=1e-6)
+    lent = lent_labels(tuple(targets), train, prior=1.0)
+    learned = references_of(settings(share=0.5, doubt=1.0), train, None).labels
+    share = 0.5 + 0.5 * 4 / 5
+    np.testing.assert_allclose(learned[4], (1 - share) * labels[4] + share * lent[4], rtol=1e-6)
+    assert learned[4, 0] > learned[4, 1]
+
+
+def test_signatures_of_one_compound_do_not_vouch_for_each_other():
+    train = examples(np.array([[1, 0]] * 2), ["A", "A"], targets=[("EGFR",)] * 2)
+    np.testing.assert_array_equal(doubt(train), [0, 0])
+
+
+def test_a_compound_of_two_mechanisms_is_trusted_where_one_is_shared():
+    train = examples(np.array([[1, 1], [1, 0]]), ["A", "B"], targets=[("EGFR",)] * 2)
+    np.testing.assert_array_equal(doubt(train), [0, 0])
 
 
 def test_nothing_is_shared_at_a_share_of_zero():
