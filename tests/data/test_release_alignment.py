@@ -90,7 +90,10 @@ def test_the_scale_is_taken_row_by_row():
 def test_heavy_tails_are_clipped_after_scaling():
     genes = gene_table(1000)
     like = dataclasses.replace(
-        LIKE, expression=np.ones((3, 1000), np.float32), gene_mask=np.ones(1000, bool)
+        LIKE,
+        expression=np.ones((3, 1000), np.float32),
+        gene_mask=np.ones(1000, bool),
+        bead_partners=None,
     )
     values = np.zeros((6, 1000))
     values[:, 0], values[:, 1] = -200, 3

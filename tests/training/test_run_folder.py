@@ -31,6 +31,6 @@ def test_a_run_of_another_version_is_refused_before_its_settings_are_read(
     write_json(folder / "config.json", config)
     monkeypatch.setattr(predictor, "CHECKPOINT_FORMAT_VERSION", 99)
     with pytest.raises(
-        InputError, match="have format version 3, but this program reads version 99"
+        InputError, match="have format version 4, but this program reads version 99"
     ):
         open_run(folder, num_devices=1)
