@@ -15,8 +15,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Jaxpr, Literal
+from jax.extend.core import Jaxpr
 from jaxtyping import Array, Float
+
+from moa_jax.explanation.equations import is_among, results_of, value_of
 
 # Operations that are linear in all operands together, or in the first alone.
 _LINEAR_IN_ALL = ("add", "add_any", "sub", "concatenate", "pad")
@@ -103,7 +105,7 @@ def split_linear(
     affine, moving = {argument}, {argument}
     linear, others = [], []
     for equation in traced.jaxpr.eqns:
-        given = [place for place, one in enumerate(equation.invars) if _is_in(one, moving)]
+        given = [place for place, one in enumerate(equation.invars) if is_among(one, moving)]
         if not given:
             _run([equation], fixed)
             continue
@@ -115,7 +117,7 @@ def split_linear(
         else:
             others.append(equation)
     read = [one for equation in others for one in equation.invars] + [result]
-    handed_over = list(dict.fromkeys(one for one in read if _is_in(one, affine)))
+    handed_over = list(dict.fromkeys(one for one in read if is_among(one, affine)))
 
     def lines(inputs: Float[Array, "*inputs"]) -> list[Array]:
         values = _run(linear, {**fixed, argument: inputs})
@@ -123,7 +125,7 @@ def split_linear(
 
     def rest(given: list[Array]) -> Float[Array, "*outputs"]:
         values = {**fixed, **dict(zip(handed_over, given, strict=True))}
-        return _read(result, _run(others, values))
+        return value_of(result, _run(others, values))
 
     return lines, rest
 
@@ -150,28 +152,17 @@ def _inlined(jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Any]) -> l
     for equation in jaxpr.eqns:
         if equation.primitive.name in ("jit", "pjit"):
             inner = equation.params["jaxpr"]
-            given = [_read(one, values) for one in equation.invars]
+            given = [value_of(one, values) for one in equation.invars]
             found = _inlined(inner.jaxpr, inner.consts, given)
             values.update(zip(equation.outvars, found, strict=True))
         else:
             _run([equation], values)
-    return [_read(one, values) for one in jaxpr.outvars]
+    return [value_of(one, values) for one in jaxpr.outvars]
 
 
 def _run(equations: Sequence[Any], values: dict[Any, Any]) -> dict[Any, Any]:
     """Adds what the equations' variables are to the values of those that they read."""
     for equation in equations:
-        given = [_read(one, values) for one in equation.invars]
-        parameters = equation.primitive.get_bind_params(equation.params)
-        found = equation.primitive.bind(*given, **parameters)
-        found = found if equation.primitive.multiple_results else [found]
+        found = results_of(equation, [value_of(one, values) for one in equation.invars])
         values.update(zip(equation.outvars, found, strict=True))
     return values
-
-
-def _read(variable: Any, values: dict[Any, Any]) -> Any:
-    return variable.val if isinstance(variable, Literal) else values[variable]
-
-
-def _is_in(variable: Any, variables: set[Any]) -> bool:
-    return not isinstance(variable, Literal) and variable in variables

@@ -10,6 +10,8 @@ import jax
 from jax.extend.core import Jaxpr, Literal
 from jaxtyping import Array, Float
 
+from moa_jax.explanation.equations import is_among, results_of, value_of
+
 # Primitives that pass an array on as it is.
 _COPIES = ("copy", "copy_p", "stop_gradient", "device_put", "sharding_constraint")
 
@@ -89,20 +91,13 @@ def _evaluate(
     values.update(zip(jaxpr.invars, arguments, strict=True))
     marked = {variable for variable, mark in zip(jaxpr.invars, is_propagation, strict=True) if mark}
 
-    def read(variable: Any) -> Any:
-        return variable.val if isinstance(variable, Literal) else values[variable]
-
     for equation in jaxpr.eqns:
-        given = [read(variable) for variable in equation.invars]
-        marks = [
-            not isinstance(variable, Literal) and variable in marked for variable in equation.invars
-        ]
+        given = [value_of(variable, values) for variable in equation.invars]
+        marks = [is_among(variable, marked) for variable in equation.invars]
         name = equation.primitive.name
         is_activity = any(marks) and _is_activity(equation)
         if is_activity or not any(marks):
-            parameters = equation.primitive.get_bind_params(equation.params)
-            found = equation.primitive.bind(*given, **parameters)
-            found = found if equation.primitive.multiple_results else [found]
+            found = results_of(equation, given)
             if is_activity:
                 found = [change(found[0])]
         elif name in ("jit", "pjit"):
@@ -117,7 +112,7 @@ def _evaluate(
                 "signatures from the left alone."
             )
         values.update(zip(equation.outvars, found, strict=True))
-    return [read(variable) for variable in jaxpr.outvars]
+    return [value_of(variable, values) for variable in jaxpr.outvars]
 
 
 def _is_activity(equation: Any) -> bool:
