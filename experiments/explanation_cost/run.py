@@ -17,7 +17,7 @@ import argparse
 import pathlib
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -144,8 +144,8 @@ def seconds(work: Callable[[], np.ndarray]) -> tuple[float, float, np.ndarray]:
     return time.process_time() - start[0], time.perf_counter() - start[1], found
 
 
-def main() -> None:
-    """Fits, times, compares and prints."""
+def read_settings() -> argparse.Namespace:
+    """The options of the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="")
     parser.add_argument("--num-signatures", type=int, default=1_000)
@@ -153,8 +153,22 @@ def main() -> None:
     parser.add_argument("--num-looped", type=int, default=40)
     parser.add_argument("--max-rows", type=int, default=MAX_ROWS)
     parser.add_argument("--repetitions", type=int, default=3)
-    settings = parser.parse_args()
+    return parser.parse_args()
 
+
+def print_table(taken: Mapping[str, Sequence[float]], chunked: Sequence[str]) -> None:
+    """Prints seconds per signature of every way, and how often the chunked ones go into them."""
+    print("milliseconds of CPU time per signature, one number per repetition; medians over those")
+    print(f"of {' and '.join(chunked)}:")
+    for name, found in taken.items():
+        numbers = " ".join(f"{1000 * one:9.2f}" for one in found)
+        ratios = " ".join(f"{np.median(found) / np.median(taken[other]):7.1f}" for other in chunked)
+        print(f"  {name:22} {numbers}   x {ratios}")
+
+
+def main() -> None:
+    """Fits, times, compares and prints."""
+    settings = read_settings()
     with tempfile.TemporaryDirectory() as folder:
         predictor, examples = fit(settings.data, pathlib.Path(folder))
     rows = np.random.default_rng(0).choice(
@@ -231,12 +245,7 @@ def main() -> None:
                 f"{wall:.1f} s of wall-clock time; largest difference from a loop "
                 f"{difference:.1e}, largest contribution {np.abs(values).max():.1e}"
             )
-    print("milliseconds of CPU time per signature, one number per repetition; medians over those")
-    print(f"of {' and '.join(chunked)}:")
-    for name, found in taken.items():
-        numbers = " ".join(f"{1000 * one:9.2f}" for one in found)
-        ratios = " ".join(f"{np.median(found) / np.median(taken[other]):7.1f}" for other in chunked)
-        print(f"  {name:22} {numbers}   x {ratios}")
+    print_table(taken, tuple(chunked))
 
 
 if __name__ == "__main__":
