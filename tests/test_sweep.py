@@ -29,21 +29,29 @@ from tests.sweep_place import RIDGE, fake_score, make_dataset, make_place, refus
 
 ROOT = pathlib.Path(__file__).parents[1]
 FINISH_WITHIN_S = 300
-# A process whose fits cost nothing; it kills itself at the start of fit number argv[1].
+# A process whose fits cost nothing. Given a number of fits, it kills itself at the start of the next
+# one; given none, it waits in its first fit until the other process has been killed, so that both
+# have trials whichever starts first.
 PROCESS = """
-import os, sys
+import os, pathlib, sys, time
 from launch import sweep
 from tests.sweep_place import fake_score
 
-fits = iter(range(int(sys.argv[1])))
+was_killed = pathlib.Path(sys.argv[1])
+fits_left = [int(number) for number in sys.argv[2].split()]
 
 def score(search, config, fold, folder):
-    if next(fits, None) is None:
+    if fits_left == [0]:
+        was_killed.touch()
         os.kill(os.getpid(), 9)
+    if fits_left:
+        fits_left[0] -= 1
+    while not fits_left and not was_killed.exists():
+        time.sleep(0.05)
     return fake_score(search, config, fold, folder)
 
 sweep.Search._score = score
-sys.exit(sweep.run(sys.argv[2:]))
+sys.exit(sweep.run(sys.argv[3:]))
 """
 
 
@@ -216,10 +224,11 @@ def test_a_study_in_pieces_is_the_study_in_one(place, fast, monkeypatch):
 
 def test_processes_share_a_study_and_a_killed_one_loses_its_trial(place, monkeypatch):
     def process(num_fits):
-        command = [sys.executable, "-c", PROCESS, str(num_fits), *place.flags(trials=8)]
+        marker = str(place.folder / "was_killed")
+        command = [sys.executable, "-c", PROCESS, marker, num_fits, *place.flags(trials=8)]
         return subprocess.Popen(command, cwd=ROOT)
 
-    killed, other = process(3), process(1000)
+    killed, other = process("3"), process("")
     assert killed.wait(FINISH_WITHIN_S) == -9
     assert other.wait(FINISH_WITHIN_S) == 0
     states = [state for state, _, _ in place.told()]
