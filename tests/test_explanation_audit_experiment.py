@@ -8,6 +8,7 @@ from experiments.case_studies.page import expected_rows
 from experiments.case_studies.run import HERE, MOAS
 from experiments.explanation_audit.folds import compound_means, first_rows
 from experiments.explanation_audit.real import MOA_SETS, proximity_summary
+from experiments.explanation_audit.retrained import summary
 from experiments.explanation_audit.simulated import Recovered, recovery_rows
 from experiments.explanation_audit.stable import agreement_row, pairs_within
 from moa_jax.explanation.stability import Agreement
@@ -106,3 +107,15 @@ def test_written_tables_name_each_gene_and_set_once():
     assert expected["source"].str.contains(r"\d{4}").all()
     assert set(pd.read_csv(HERE / "readings.tsv", sep="\t")["moa"]) == set(MOAS)
     assert not pd.read_csv(MOA_SETS, sep="\t").duplicated(["moa", "set_id"]).any()
+
+
+def test_retrained_scores_are_compared_with_random_genes_fold_by_fold():
+    rows = [
+        {"replaced": "a", "fraction": 0.5, "fold": fold, "ranking": ranking, "score": score}
+        for fold, (random, ours) in enumerate([(0.5, 0.3), (0.4, 0.3)])
+        for ranking, score in (("random", random), ("ours", ours))
+    ]
+    (row,) = summary(pd.DataFrame(rows))
+    assert (row["replaced"], row["random"], row["ours"]) == ("50% of a", 0.45, 0.3)
+    # Mean of .2 and .1; Student's quantile for two is 12.706, the standard error .05.
+    assert row["random - ours"] == "+0.150 [-0.485, +0.785]"

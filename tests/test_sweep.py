@@ -29,9 +29,9 @@ from tests.sweep_place import RIDGE, fake_score, make_dataset, make_place, refus
 
 ROOT = pathlib.Path(__file__).parents[1]
 FINISH_WITHIN_S = 300
-# A process whose fits cost nothing. Given a number of fits, it kills itself at the start of the next
-# one; given none, it waits in its first fit until the other process has been killed, so that both
-# have trials whichever starts first.
+# A process whose fits cost nothing. Given a number of fits, it kills itself at the start of the
+# next one; given none, it waits in its first fit until the other process has been killed, so that
+# both have trials whichever starts first.
 PROCESS = """
 import os, pathlib, sys, time
 from launch import sweep

@@ -23,7 +23,7 @@ from moa_jax.explanation.faithfulness import compound_difference
 from moa_jax.explanation.gene_sets import GeneSets
 from moa_jax.explanation.modality_shares import modality_shares
 from moa_jax.explanation.network_evidence import adjoint_node_attribution
-from moa_jax.explanation.occlusion import occlude_atoms
+from moa_jax.explanation.occlusion import occlude_neighbourhoods
 from moa_jax.explanation.substructure_scores import substructure_scores
 from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.kept_answers import read_validation_answers
@@ -233,7 +233,9 @@ def explain_fold(
 def _of_compounds(asked: Asked, folder: pathlib.Path) -> tuple[pd.DataFrame, dict]:
     """Evidence and atoms for one signature of each compound; see `Explained`."""
     examples, smiles = asked.examples, list(asked.examples.smiles)
-    scores = occlude_atoms(asked.predictor, asked.encoded, smiles, asked.question, asked.directions)
+    scores = occlude_neighbourhoods(
+        asked.predictor, asked.encoded, smiles, asked.question, asked.directions
+    )
     evidence = kernel_evidence(asked.predictor, examples, read_references(folder))
     tables, atoms = [], {}
     for row, column in enumerate(asked.moas.tolist()):

@@ -26,7 +26,7 @@ from moa_jax.schemas import KnowledgeGraph
 from moa_jax.train import train
 from moa_jax.training.kept_answers import read_held_out
 from moa_jax.training.predictor import Predictor
-from moa_jax.training.run_folder import open_run
+from moa_jax.training.run_folder import FinishedRun, open_run
 
 # Signatures that expected gradients compare each one with.
 NUM_BASELINES = 16
@@ -117,6 +117,11 @@ def asked_of_run(folder: pathlib.Path) -> Asked:
     run = open_run(folder, num_devices=1)
     examples = read_held_out(folder, run.predictor.features.moas)
     say(f"{folder.name}: {examples.num_examples} test signatures")
+    return asked_for_answers(run, examples)
+
+
+def asked_for_answers(run: FinishedRun, examples: Examples) -> Asked:
+    """Signatures and the MoA that a run finds most probable over all those of a compound."""
     probs = run.predictor.predict(examples)["fusion"].astype(np.float64)
     pooled, _, groups = pool_by_compound(probs, examples.labels, examples.groups)
     place = np.searchsorted(np.array(groups), np.array(examples.groups))

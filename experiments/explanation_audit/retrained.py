@@ -1,0 +1,176 @@
+"""Whether a model that is trained without the genes that explanations name becomes worse (ROAR).
+
+    python -m experiments.explanation_audit.retrained --data=data/lincs2020 --out=runs/audit
+
+Takes the runs in OUT/runs (trained where they are not there), explains the signatures of all parts
+of each fold for the answer of its model, replaces the genes named first by the training mean,
+trains the expression kernel anew on what is left and scores it on the test part treated alike
+(Hooker 2019). Genes of each signature's own, whose places tell the model which answer was explained
+(Rong 2022, section 4), and the same genes of all signatures, which tell it nothing. OUT gets
+`roar.csv`; the summary is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import tempfile
+import time
+from collections.abc import Callable
+
+import ml_collections
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy import stats
+
+from experiments.explanation_audit.faithful import INTEGRATED, ROUGH_STEPS, integrated
+from experiments.explanation_audit.folds import asked_for_answers, trained_run
+from moa_jax.command_line import load_config
+from moa_jax.data.examples import Examples, build_examples, concatenate
+from moa_jax.data.prepared import read_prepared
+from moa_jax.data.splits import read_split, split_rows
+from moa_jax.evaluation.metrics import macro_auprc
+from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.evaluation.tables import markdown_table, write_csv
+from moa_jax.explanation.roar import roar_curves
+from moa_jax.progress import say
+from moa_jax.schemas import KnowledgeGraph
+from moa_jax.training.recipe import fit_fusion
+from moa_jax.training.run_folder import FinishedRun, open_run
+
+FRACTIONS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
+RANDOM = "random"
+OWN, COMMON = "each signature's own genes", "the same genes of all signatures"
+EXPRESSION_ALONE = ("signature_kernel",)
+
+
+def importance(
+    run: FinishedRun, examples: Examples, seed: int
+) -> dict[str, Float[np.ndarray, "example gene"]]:
+    """How important each ranking finds the genes of every signature, larger is more."""
+    asked = asked_for_answers(run, examples)
+    size = asked.encoded.expression.shape
+    contributions = integrated(asked, num_steps=ROUGH_STEPS).values[:, 0]
+    return {
+        INTEGRATED: np.abs(contributions).astype(np.float64),
+        "|z|": np.abs(examples.expression).astype(np.float64),
+        RANDOM: np.random.default_rng(seed).random(size),
+    }
+
+
+def expression_score(
+    config: ml_collections.ConfigDict, graph: KnowledgeGraph
+) -> Callable[[Examples, Examples], float]:
+    """Trains the expression kernel and scores it: macro AUPRC over test compounds."""
+    alone = ml_collections.ConfigDict(config.to_dict())
+    alone.model.experts, alone.num_devices = EXPRESSION_ALONE, 1
+
+    def fit_and_score(train: Examples, test: Examples) -> float:
+        nobody = train.take(np.zeros(0, np.int64))
+        with tempfile.TemporaryDirectory() as folder:
+            fit = fit_fusion(alone, train, nobody, graph, pathlib.Path(folder) / "run")
+            probs = fit.predictor.predict(test)["expression"].astype(np.float64)
+        pooled, labels, _ = pool_by_compound(probs, test.labels, test.groups)
+        return macro_auprc(pooled, labels)
+
+    return fit_and_score
+
+
+def roar_of_fold(
+    config: ml_collections.ConfigDict,
+    examples: Examples,
+    run: FinishedRun,
+    rows: dict[str, np.ndarray],
+    *,
+    seed: int,
+) -> pd.DataFrame:
+    """`roar_curves` of one fold; training and validation part are learned from together.
+
+    The genes that are common to all signatures are those with the largest mean in training.
+    """
+    train = concatenate(examples.take(rows["train"]), examples.take(rows["validation"]))
+    test = examples.take(rows["test"])
+    of_train, of_test = importance(run, train, seed), importance(run, test, seed + 1)
+    common = {
+        name: tuple(np.tile(values.mean(axis=0), (part.num_examples, 1)) for part in (train, test))
+        for name, values in of_train.items()
+    }
+    own = {name: (values, of_test[name]) for name, values in of_train.items()}
+    score = expression_score(config, run.graph)
+    return pd.concat(
+        [
+            roar_curves(train, test, rankings, score, fractions=FRACTIONS).assign(replaced=replaced)
+            for replaced, rankings in ((OWN, own), (COMMON, common))
+        ],
+        ignore_index=True,
+    )
+
+
+def summary(table: pd.DataFrame) -> list[dict[str, str | float]]:
+    """Means over folds, and how much further than random genes a ranking falls.
+
+    Intervals are Student's, of the folds' differences (95 %).
+
+    Args:
+      table: `roar_of_fold` of the folds, with a column `fold`.
+    """
+    index = ["replaced", "fraction", "fold"]
+    wide = table.pivot(index=index, columns="ranking", values="score")
+    rows = []
+    for (replaced, fraction), of_fraction in wide.groupby(index[:2]):
+        row: dict[str, str | float] = {"replaced": f"{fraction:.0%} of {replaced}"}
+        for ranking in table["ranking"].unique():
+            row[ranking] = round(float(of_fraction[ranking].mean()), 3)
+        for ranking in table["ranking"].unique():
+            if ranking != RANDOM:
+                row[f"{RANDOM} - {ranking}"] = _mean_and_interval(
+                    (of_fraction[RANDOM] - of_fraction[ranking]).to_numpy()
+                )
+        rows.append(row)
+    return rows
+
+
+def _mean_and_interval(values: Float[np.ndarray, " fold"]) -> str:
+    mean = float(values.mean())
+    if len(values) < 2:
+        return f"{mean:+.3f}"
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+    return f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]"
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="prepared folder")
+    parser.add_argument("--config", default="configs/fusion.py")
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--num-folds", type=int, default=5, help="folds that are tested, of 5")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Trains, explains, trains again and writes."""
+    settings, start = parse(), time.process_time()
+    out = pathlib.Path(settings.out)
+    config = load_config(settings.config)
+    config.data = settings.data
+    dataset = read_prepared(pathlib.Path(settings.data))
+    examples = build_examples(dataset, min_compounds=config.min_compounds)
+    tables = []
+    for fold in range(settings.num_folds):
+        folder = trained_run(config, out / "runs", fold=fold, seed=0)
+        rows = split_rows(read_split(folder / "split.json"), examples)
+        run = open_run(folder, num_devices=1)
+        table = roar_of_fold(config, examples, run, rows, seed=settings.seed)
+        tables.append(table.assign(fold=fold))
+        say(f"fold {fold}: {len(table)} models")
+    table = pd.concat(tables, ignore_index=True)
+    write_csv(out / "roar.csv", table)
+    print(markdown_table(summary(table)))
+    say(f"{time.process_time() - start:.0f} s of CPU time")
+
+
+if __name__ == "__main__":
+    main()
