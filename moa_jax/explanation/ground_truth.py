@@ -72,6 +72,8 @@ class PlantedTruth:
     ) -> list[Bool[np.ndarray, " atom"]]:
         """Atoms of each drug's planted substructure, in the order of the SMILES given.
 
+        A release whose mechanisms run through the network plants none.
+
         Raises:
           InputError: a drug is unknown, or its SMILES describes another molecule.
         """
@@ -120,7 +122,7 @@ def _planted_atoms(row: pd.Series, pert_id: str, smiles: str) -> Bool[np.ndarray
     match = theirs.GetSubstructMatch(ours) if ours is not None and theirs is not None else ()
     if not match:
         raise InputError(f"the SMILES {smiles!r} is not that of {pert_id} in the truth tables.")
-    planted = {int(atom) for atom in row["atoms"].split("|")}
+    planted = {int(atom) for atom in row["atoms"].split("|") if atom}
     return np.array([atom in planted for atom in match], bool)
 
 

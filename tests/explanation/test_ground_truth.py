@@ -1,3 +1,5 @@
+import dataclasses
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -47,6 +49,10 @@ def test_planted_atoms_follow_the_order_of_the_smiles(truth):
         (found,) = truth.atoms_of_drugs([row["pert_id"]], [smiles])
         matches = Chem.MolFromSmiles(smiles).GetSubstructMatches(pattern)
         assert tuple(np.flatnonzero(found)) in {tuple(sorted(match)) for match in matches}
+    none = dataclasses.replace(truth, molecules=truth.molecules.assign(atoms=""))
+    (found,) = none.atoms_of_drugs([row["pert_id"]], [smiles])
+    assert len(found) == mol.GetNumAtoms()
+    assert not found.any()
     with pytest.raises(InputError, match="is not that of"):
         truth.atoms_of_drugs([row["pert_id"]], ["CCCCCCCCCCCCCCCCCCBr"])
     with pytest.raises(InputError, match="no drug nobody"):
