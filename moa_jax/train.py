@@ -6,29 +6,35 @@ trains on the prepared folder `config.data`, or on the embedded simulated releas
 empty, with the compounds of fold `config.split.fold` held out. The run's folder then holds
 everything: config, split, checkpoints, metrics, plots, a model card, and the predictions for the
 held-out compounds. A run that was stopped goes on where it was when it is started again.
+
+`--config.split.rule=everything` holds nothing out, for a model that answers for compounds of your
+own: what is scored then are the validation compounds, by the model before it learned from them.
 """
 
 from __future__ import annotations
 
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import ml_collections
+import numpy as np
+from jaxtyping import Float
 
 from moa_jax import command_line
 from moa_jax.baselines.fusion import Fusion
 from moa_jax.baselines.registry import make_method
 from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import build_examples, concatenate, further_structures
+from moa_jax.data.examples import Examples, build_examples, concatenate, further_structures
 from moa_jax.data.features import fit_features
 from moa_jax.data.leaks import check_no_leaks, without_leaks
 from moa_jax.data.split_rules import make_split
-from moa_jax.data.splits import split_rows
+from moa_jax.data.splits import judged_part, split_rows
 from moa_jax.data.unlabelled import unlabelled_part
 from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
+from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.kept_answers import write_held_out, write_validation_answers
 from moa_jax.training.metric_writer import METRICS_FILE, read_metrics
@@ -47,15 +53,14 @@ OPTIONS = (command_line.Option("workdir", "folder of the run", "runs/fusion"),)
 
 
 def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
-    """Trains one fold and scores its test part.
+    """Trains one fold and scores its test part, or validation where nothing is held out.
 
     Args:
       config: a complete configuration; see `configs/fusion.py`.
       workdir: folder of the run.
 
     Returns:
-      Pooled predictions of the fusion model's views and of `config.baselines` for the test
-      part.
+      Pooled predictions of the fusion model's views and of `config.baselines` for that part.
 
     Raises:
       InputError: the configuration or the data cannot be used.
@@ -77,6 +82,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
         say(f"shared between parts, as the {split.rule} split allows: {counts}")
     parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
     say(", ".join(f"{part} {part_of.num_examples} signatures" for part, part_of in parts.items()))
+    judged = judged_part(parts)
     if config.further_structures:
         further = without_leaks(split, examples, further_structures(dataset, examples))
         say(f"train {further.num_examples} labelled structures without signature, too")
@@ -98,23 +104,41 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
         unlabelled = unlabelled_part(dataset, split, examples, transductive=transductive)
         say(f"{unlabelled.num_examples} unlabelled signatures and structures may be learned from")
     fusion = Fusion(config, workdir, unlabelled=unlabelled)
-    methods = [fusion.seen_as(view) for view in VIEWS]
-    methods += [make_method(name) for name in config.baselines]
+    methods = [make_method(name) for name in config.baselines]
     with one_process_first():
         start_run(workdir, config, split, dataset)
-    probs = {}
+    probs = _fusion_probs(fusion, parts, graph)
+    # What is judged on validation must not have learned from it.
+    helping = parts["validation" if judged == "test" else "test"]
     for method in methods:
-        fitted = method.fit(parts["train"], parts["validation"], graph, seed=config.seed)
-        probs[method.name] = fitted.predict(parts["test"])
+        fitted = method.fit(parts["train"], helping, graph, seed=config.seed)
+        probs[method.name] = fitted.predict(parts[judged])
     if is_first_process():
-        write_held_out(workdir, parts["test"])
+        if judged == "test":
+            write_held_out(workdir, parts["test"])
         if parts["validation"].num_examples:
             answers = fusion.fits[workdir].validation_probs
             write_validation_answers(workdir, parts["validation"], answers)
-    results = pool_results(probs, parts["test"], dataset.manifest["release"])
+    results = pool_results(probs, parts[judged], dataset.manifest["release"])
     if is_first_process():
         write_model_card(workdir, config, split, parts, results)
     return results
+
+
+def _fusion_probs(
+    fusion: Fusion, parts: Mapping[str, Examples], graph: KnowledgeGraph
+) -> dict[str, Float[np.ndarray, "example moa"]]:
+    """Trains the fusion model; answers of its views for the part that it is judged by."""
+    probs = {}
+    for view in VIEWS:
+        method = fusion.seen_as(view)
+        seed = fusion.config.seed
+        fitted = method.fit(parts["train"], parts["validation"], graph, seed=seed)
+        if judged_part(parts) == "test":
+            probs[method.name] = fitted.predict(parts["test"])
+        else:
+            probs[method.name] = fusion.fits[fusion.workdir].validation_probs[view]
+    return probs
 
 
 def write_run_results(workdir: pathlib.Path, results: Results) -> None:

@@ -13,7 +13,9 @@ from moa_jax.data.preparation import prepare
 from moa_jax.data.prepared import write_prepared
 from moa_jax.files import read_json, write_json
 from moa_jax.train import OPTIONS, main
+from moa_jax.training.kept_answers import HELD_OUT_FILE, read_validation_answers
 from moa_jax.training.metric_writer import read_metrics
+from moa_jax.training.references import read_references
 from moa_jax.training.run_folder import open_run
 from tests import tiny_release
 
@@ -105,6 +107,35 @@ def test_a_second_start_trains_nothing_and_gives_the_same_bytes(run, prepared, c
     assert "simulated: " in told.out
     assert f"the run: {run}" in told.out
     assert {name: (run / name).read_bytes() for name in FILES} == before
+
+
+def test_a_model_of_everything_is_judged_by_compounds_it_learned_from_last(prepared, tmp_path):
+    folder = tmp_path / "run"
+    flags = ("--config.split.rule=everything", "--config.model.experts=('signature_kernel',)")
+    assert start(f"--config.data={prepared}", f"--workdir={folder}", *flags) == 0
+    parts = pd.Series(read_json(folder / "split.json")["parts"])
+    assert set(parts) == {"train", "validation"}
+    assert not (folder / HELD_OUT_FILE).exists()
+    table = pd.read_csv(folder / "simulated_compound_predictions.csv")
+    moas = open_run(folder, num_devices=1).predictor.features.moas
+    kept = read_validation_answers(folder, moas)
+    fusion = table[table["method"] == "fusion"]
+    assert tuple(fusion["compound_group"]) == kept.groups
+    np.testing.assert_allclose(fusion[list(moas)], kept.probs["fusion"], atol=1e-6)
+    # Plain methods learn from the training part alone, the model in the end from all compounds.
+    assert set(read_references(folder)["pert_id"]) >= set(parts.index)
+    card = (folder / "simulated_model_card.md").read_text()
+    assert "Nothing was held out for a test: the model learned from every compound." in card
+    assert "## Performance on the validation part" in card
+    assert HELD_OUT_FILE not in card
+
+
+def test_nothing_to_judge_by_is_refused(capfd, prepared, tmp_path):
+    flags = ("--config.split.rule=everything", "--config.split.validation_fraction=0.0")
+    workdir = tmp_path / "run"
+    sentence = refusal(capfd, f"--config.data={prepared}", f"--workdir={workdir}", *flags)
+    assert "leaves nothing to judge the model by" in sentence
+    assert not workdir.exists()
 
 
 def refusal(capfd, *flags):

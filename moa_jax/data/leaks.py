@@ -45,6 +45,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "time": (*_NEW_COMPOUNDS, "time"),
     "plate": (*_NEW_COMPOUNDS, "plate"),
     "unseen_moa": (*_NEW_COMPOUNDS, HELD_OUT_MOA),
+    "everything": _NEW_COMPOUNDS,
     "phase": _NEW_COMPOUNDS,
     "leak_proof_cmap": ("compound group", "replicate", "cell line", "MoA"),
 }

@@ -11,12 +11,14 @@ dose, time                a range of doses or times, and compounds
 plate                     plates with all compounds that were on them
 unseen_moa                MoAs; and a fold of the other compounds, so that rejecting the
                           unseen can be scored
+everything                nothing: for a model that answers for other compounds than these
 ========================  ==============================================================
 
 The test part is fold `fold` of `num_folds`; the validation part is carved from the rest in the
 same way. Rules that hold out two things at once test where both are new and train where both
 are known; what is half known is `unused`, and so is a signature whose cell line, dose, time or
-plate is not told where the rule needs it. For repeats take other seeds.
+plate is not told where the rule needs it. For repeats take other seeds. `everything` has no test
+part, whatever the fold, and compounds in its validation part.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Bool
 
 from moa_jax.data.condition_rules import (
     hold_out_cell_lines,
@@ -42,6 +45,8 @@ from moa_jax.data.split_request import SplitParts, SplitRequest, hold_out_units
 from moa_jax.data.stratification import grouped_folds, iterative_stratification
 from moa_jax.schemas import UNUSED, InputError, Split
 
+EVERYTHING = "everything"
+
 
 def make_split(
     rule: str,
@@ -55,7 +60,7 @@ def make_split(
     """Split of a rule whose test part is one of its folds.
 
     Args:
-      rule: one of `SPLIT_RULES`; the module says what each holds out.
+      rule: one of `SPLIT_RULES` or `everything`; the module says what each holds out.
       examples: what is split.
       fold: which fold is the test part.
       num_folds: number of folds.
@@ -146,9 +151,22 @@ def _compound(request: SplitRequest) -> SplitParts:
     units = joined_units(request.rows, COMPOUND_IDENTITIES)
     stratum = strata(request.examples)
     folds = grouped_folds(stratum, units, num_folds=request.num_folds, seed=request.seed)
-    part = np.where(folds == request.fold, "test", "train").astype(object)
+    return _compounds(request, units, tested=folds == request.fold)
+
+
+def _everything(request: SplitRequest) -> SplitParts:
+    units = joined_units(request.rows, COMPOUND_IDENTITIES)
+    return _compounds(request, units, tested=np.zeros(len(units), bool))
+
+
+def _compounds(
+    request: SplitRequest, units: list[str], *, tested: Bool[np.ndarray, " example"]
+) -> SplitParts:
+    """Tests some examples and validates on a stratified share of the other units."""
+    stratum = strata(request.examples)
+    part = np.where(tested, "test", "train").astype(object)
     if request.num_inner_folds:
-        rest = np.flatnonzero(folds != request.fold)
+        rest = np.flatnonzero(~tested)
         inner = grouped_folds(
             stratum[rest],
             [units[row] for row in rest],
@@ -214,5 +232,7 @@ _RULES: dict[str, Callable[[SplitRequest], SplitParts]] = {
     "time": hold_out_times,
     "plate": _plate,
     "unseen_moa": _unseen_moa,
+    EVERYTHING: _everything,
 }
-SPLIT_RULES = tuple(_RULES)
+# Those with a test part.
+SPLIT_RULES = tuple(rule for rule in _RULES if rule != EVERYTHING)

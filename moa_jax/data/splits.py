@@ -31,6 +31,21 @@ def split_rows(split: Split, examples: Examples) -> dict[str, Int[np.ndarray, " 
     return {name: np.flatnonzero(part == name) for name in PARTS}
 
 
+def judged_part(parts: Mapping[str, Examples]) -> str:
+    """The part by which a model is judged: the test part, or validation where nothing is tested.
+
+    Raises:
+      InputError: neither has an example.
+    """
+    for name in ("test", "validation"):
+        if parts[name].num_examples:
+            return name
+    raise InputError(
+        "the split leaves nothing to judge the model by: no test part, and "
+        "split.validation_fraction is 0."
+    )
+
+
 def parts_of(split: Split, table: pd.DataFrame) -> list[str]:
     """Part of every row of a table of signatures.
 

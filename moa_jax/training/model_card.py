@@ -16,6 +16,7 @@ import numpy as np
 
 import moa_jax
 from moa_jax.data.examples import Examples
+from moa_jax.data.splits import judged_part
 from moa_jax.evaluation.answer_trust import ERROR_RATE, LEAST_ACCURACY, fit_trust
 from moa_jax.evaluation.bootstrap import CONFIDENCE, bootstrap_scores, interval
 from moa_jax.evaluation.calibration import top_label_ece
@@ -96,20 +97,21 @@ def write_model_card(
       config: the run's configuration.
       split: how compounds were divided.
       parts: part -> its examples; those of `train` with further structures, if any.
-      results: pooled predictions for the test part.
+      results: pooled predictions for the part that the model is judged by (`judged_part`).
 
     Raises:
       InputError: a file of the run is missing or damaged, or the card cannot be written.
     """
     manifest = read_json(workdir / "data_manifest.json")
+    judged = judged_part(parts)
     sections = [
         f"# Model card: {results.release}",
         _summary(config, results),
         _data(manifest, parts),
         _split(config, split, parts),
-        _metrics(results),
+        _metrics(judged, results),
         _trust(workdir, parts["test"], results),
-        _failures(parts, results),
+        _failures(judged, parts, results),
         _USES,
         _contents(workdir),
         _versions(manifest),
@@ -146,6 +148,7 @@ def _data(manifest: Mapping[str, Any], parts: Mapping[str, Examples]) -> str:
             "cell lines": part.table["cell_line"].nunique(),
         }
         for name, part in parts.items()
+        if part.num_examples
     ]
     told = markdown_table(rows) or "The run's manifest lists no files."
     return (
@@ -163,11 +166,14 @@ def _split(config: ml_collections.ConfigDict, split: Split, parts: Mapping[str, 
     if split.held_out:
         lines.append(f"Held out as well: {', '.join(split.held_out)}.")
     shared = len(set(parts["train"].groups) & set(parts["test"].groups))
-    lines.append(
-        f"{shared} compounds of the test part were learned from, too, as the rule allows."
-        if shared
-        else "No compound of the test part was learned from."
-    )
+    if not parts["test"].num_examples:
+        lines.append("Nothing was held out for a test: the model learned from every compound.")
+    elif shared:
+        lines.append(
+            f"{shared} compounds of the test part were learned from, too, as the rule allows."
+        )
+    else:
+        lines.append("No compound of the test part was learned from.")
     pretraining = config.get("pretraining")
     if pretraining and pretraining.transductive:
         lines.append("Pretraining saw signatures of the test part, without labels (transductive).")
@@ -179,7 +185,7 @@ def _split(config: ml_collections.ConfigDict, split: Split, parts: Mapping[str, 
     return "## Split\n\n" + " ".join(lines)
 
 
-def _metrics(results: Results) -> str:
+def _metrics(judged: str, results: Results) -> str:
     # The model, and what it says from one modality alone.
     own = {name: probs for name, probs in results.probs.items() if name.startswith(_METHOD)}
     scores = bootstrap_scores(own, results.labels, num_resamples=_NUM_RESAMPLES)
@@ -190,10 +196,16 @@ def _metrics(results: Results) -> str:
             low, high = interval(score.samples[metric])
             row[title] = f"{score.estimate[metric]:.3f} ({low:.3f} to {high:.3f})"
         rows.append(row)
+    told = "One fold of one split: other folds differ."
+    if judged == "validation":
+        told += (
+            " By the model before it learned from these compounds; its scales were fitted to them, "
+            "so that the figures flatter it a little."
+        )
     return (
-        f"## Performance on the test part\n\n{len(results.compounds)} compounds, one prediction "
-        f"each; {CONFIDENCE:.0%} intervals over resampled compounds. One fold of one split: other "
-        f"folds differ.\n\n{markdown_table(rows)}"
+        f"## Performance on the {judged} part\n\n{len(results.compounds)} compounds, one "
+        f"prediction each; {CONFIDENCE:.0%} intervals over resampled compounds. {told}\n\n"
+        f"{markdown_table(rows)}"
     )
 
 
@@ -203,6 +215,16 @@ def _trust(workdir: pathlib.Path, test: Examples, results: Results) -> str:
         return "## Calibration\n\nNot known: the run has no validation part."
     kept = read_validation_answers(workdir, results.moas)
     trust = fit_trust(kept.probs["fusion"], kept.labels, kept.strength)
+    intro = (
+        f"## Calibration and abstention\n\nFitted on {trust.num_compounds} validation compounds: a "
+        f"temperature, a confidence, and the threshold from which {LEAST_ACCURACY:.0%} of answers "
+        f'were right; below it the answer is "cannot tell".\n\n'
+    )
+    if not test.num_examples:
+        known = {"share answered": trust.coverage, "right of those answered": trust.accuracy}
+        return intro + markdown_table(
+            [{"": name, "validation": value} for name, value in known.items()]
+        )
     probs, labels = results.probs[_METHOD], results.labels
     judged = trust.judge(probs, median_by_compound(signature_strength(test), test.groups))
     correct = top_k_hits(probs, labels, 1) > 0
@@ -222,27 +244,22 @@ def _trust(workdir: pathlib.Path, test: Examples, results: Results) -> str:
         {"": f"label sets at {1 - ERROR_RATE:.0%}: coverage", "test": sets["coverage"]},
         {"": "label sets: median size", "test": sets["median_size"]},
     ]
-    return (
-        f"## Calibration and abstention\n\nFitted on {trust.num_compounds} validation compounds: a "
-        f"temperature, a confidence, and the threshold from which {LEAST_ACCURACY:.0%} of answers "
-        f'were right; below it the answer is "cannot tell".\n\n'
-        f"{markdown_table([_ordered(row) for row in rows])}"
-    )
+    return intro + markdown_table([_ordered(row) for row in rows])
 
 
 def _ordered(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"": row[""], "validation": row.get("validation"), "test": row["test"]}
 
 
-def _failures(parts: Mapping[str, Examples], results: Results) -> str:
+def _failures(judged: str, parts: Mapping[str, Examples], results: Results) -> str:
     found = failures(
-        results.probs[_METHOD], results.labels, results.moas, parts["train"], parts["test"]
+        results.probs[_METHOD], results.labels, results.moas, parts["train"], parts[judged]
     )
     intro = (
-        "## Known failures\n\nMechanisms whose compounds in the test part the model ranks no "
+        f"## Known failures\n\nMechanisms whose compounds in the {judged} part the model ranks no "
         "better than chance would (permutation p above 0.05, not corrected): how many compounds it "
         "was tested on and trained on, how many of these have signatures, and what may be why. "
-        "With few test compounds that is no proof of failure, but no proof of success either.\n\n"
+        "With few tested compounds that is no proof of failure, but no proof of success either.\n\n"
     )
     if not found:
         return intro + "None."
@@ -253,7 +270,7 @@ def _failures(parts: Mapping[str, Examples], results: Results) -> str:
 def _failure_row(failure: Failure) -> dict[str, Any]:
     return {
         "mechanism": failure.moa,
-        "test": failure.num_test,
+        "tested": failure.num_test,
         "train": failure.num_train,
         "measured": failure.num_measured,
         "AUPRC": failure.auprc,
@@ -277,10 +294,12 @@ def _contents(workdir: pathlib.Path) -> str:
                 f"`{REFERENCES_FILE}`. Whoever gets the run gets these: do not publish it where "
                 "they are secret."
             )
-    lines.append(
-        f"Beside it `{VALIDATION_FILE}` and `{HELD_OUT_FILE}`: answers, signatures, structures and "
-        "labels of compounds that were held out."
-    )
+    kept = [f"`{name}`" for name in (VALIDATION_FILE, HELD_OUT_FILE) if (workdir / name).exists()]
+    if kept:
+        lines.append(
+            f"Beside it {' and '.join(kept)}: answers, signatures, structures and labels of "
+            "compounds that were held out at first, or for good."
+        )
     return "## What the checkpoint holds\n\n" + "\n".join(f"- {line}" for line in lines)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from moa_jax.data.examples import Examples
 from moa_jax.data.leaks import PROMISES, check_no_leaks, without_leaks
-from moa_jax.data.split_rules import SPLIT_RULES, make_split
+from moa_jax.data.split_rules import EVERYTHING, SPLIT_RULES, make_split
 from moa_jax.schemas import InputError, Split
 from tests.data.split_sets import (
     LINES,
@@ -44,7 +44,7 @@ def molecule_of(pert_id):
 
 
 def test_every_rule_has_its_promises():
-    assert set(PROMISES) == {*SPLIT_RULES, "phase", "leak_proof_cmap"}
+    assert set(PROMISES) == {*SPLIT_RULES, EVERYTHING, "phase", "leak_proof_cmap"}
 
 
 def test_what_a_rule_allows_is_counted():

@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from moa_jax.data.examples import concatenate, strata
 from moa_jax.data.leaks import check_no_leaks
 from moa_jax.data.split_rules import SPLIT_RULES, make_split, phase_split
-from moa_jax.data.splits import split_rows
+from moa_jax.data.splits import judged_part, split_rows
 from moa_jax.schemas import InputError
 from tests.data.split_sets import LINES, MOLECULES, screen_examples
 from tests.small_sets import examples, planted_examples
@@ -40,6 +40,27 @@ def test_every_rule_keeps_its_promises_in_every_fold(rule):
         assert len(rows["train"]) > len(rows["validation"])
     assert splits[0] == make_split(rule, made, fold=0, seed=3)
     assert any(make_split(rule, made, fold=0, seed=seed) != splits[0] for seed in range(4, 8))
+
+
+def test_everything_is_learned_from_and_compounds_validate():
+    split = make_split("everything", SCREEN, fold=0, seed=3)
+    check_no_leaks(split, SCREEN)
+    rows = split_rows(split, SCREEN)
+    assert not len(rows["test"])
+    assert len(rows["train"]) + len(rows["validation"]) == SCREEN.num_examples
+    groups = np.array(SCREEN.groups)
+    validating = set(groups[rows["validation"]])
+    assert not validating & set(groups[rows["train"]])
+    assert len(validating) == pytest.approx(len(set(groups)) / 5, abs=1)
+    # The share that validates is that of the compounds that `compound` does not test, too.
+    half = make_split("everything", SCREEN, fold=0, validation_fraction=0.5)
+    assert collections.Counter(half.parts.values())["validation"] == pytest.approx(
+        len(half.parts) / 2, abs=1
+    )
+    none = make_split("everything", SCREEN, fold=0, validation_fraction=0.0)
+    parts = {part: SCREEN.take(rows) for part, rows in split_rows(none, SCREEN).items()}
+    with pytest.raises(InputError, match="nothing to judge the model by"):
+        judged_part(parts)
 
 
 @pytest.mark.parametrize(
