@@ -14,14 +14,12 @@ from moa_jax.benchmark.blocks import SMALL_NETWORKS, ablation, arm
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     short = {"pretraining.num_steps": 100}
-    long = {"pretraining.num_steps": 800, "pretraining.optimiser.learning_rate": 4e-3}
     return ablation(
         "Does it help to start from pretrained encoders?",
         "configs/pretraining.py",
         {
             "from scratch": arm(model="configs/cross_attention.py"),
             "pretrained": arm(short),
-            "pretrained longer": arm(long),
         },
         common=SMALL_NETWORKS,
         num_folds=2,
