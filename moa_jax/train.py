@@ -107,11 +107,11 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     methods = [make_method(name) for name in config.baselines]
     with one_process_first():
         start_run(workdir, config, split, dataset)
-    probs = _fusion_probs(fusion, parts, graph)
-    # What is judged on validation must not have learned from it.
-    helping = parts["validation" if judged == "test" else "test"]
+    probs = _fusion_probs(fusion, parts, judged, graph)
+    # Nobody where plain methods are judged by the validation part.
+    choosing = parts["validation"] if judged == "test" else parts["test"]
     for method in methods:
-        fitted = method.fit(parts["train"], helping, graph, seed=config.seed)
+        fitted = method.fit(parts["train"], choosing, graph, seed=config.seed)
         probs[method.name] = fitted.predict(parts[judged])
     if is_first_process():
         if judged == "test":
@@ -126,7 +126,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
 
 
 def _fusion_probs(
-    fusion: Fusion, parts: Mapping[str, Examples], graph: KnowledgeGraph
+    fusion: Fusion, parts: Mapping[str, Examples], judged: str, graph: KnowledgeGraph
 ) -> dict[str, Float[np.ndarray, "example moa"]]:
     """Trains the fusion model; answers of its views for the part that it is judged by."""
     probs = {}
@@ -134,7 +134,7 @@ def _fusion_probs(
         method = fusion.seen_as(view)
         seed = fusion.config.seed
         fitted = method.fit(parts["train"], parts["validation"], graph, seed=seed)
-        if judged_part(parts) == "test":
+        if judged == "test":
             probs[method.name] = fitted.predict(parts["test"])
         else:
             probs[method.name] = fusion.fits[fusion.workdir].validation_probs[view]
