@@ -132,8 +132,12 @@ def get_config() -> ml_collections.ConfigDict:
             "joint_weight": 1.0,
             "expression_weight": 1.0,
             "structure_weight": 1.0,
-            # Of the known targets, found among the graph's genes by the joint expert.
+            # Of second tasks of the joint expert: the known targets among the graph's genes, how
+            # the cells fare (genes of dividing less genes of stressed cells), and the MACCS keys
+            # of the structure.
             "target_weight": 0.0,
+            "viability_weight": 0.0,
+            "structure_keys_weight": 0.0,
             # Divides the logits; for soft labels.
             "temperature": 1.0,
             # Weight of labels 1 in a loss with a sigmoid per MoA.

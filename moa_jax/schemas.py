@@ -18,8 +18,9 @@ from jaxtyping import Array, Bool, Float, Float32, Int32, UInt8
 
 # Version of the prepared folder's layout. A folder of another version is refused.
 PREPARED_FORMAT_VERSION = 2
-# Version of the checkpoints: raised whenever the parameters of the network change.
-CHECKPOINT_FORMAT_VERSION = 4
+# Version of the checkpoints: raised whenever its parameters or the settings
+# that they are read with change.
+CHECKPOINT_FORMAT_VERSION = 5
 
 SIGNATURE_COLUMNS = (
     "sig_id",

@@ -41,7 +41,7 @@ def make_model(**overrides) -> FusionModel:
         "num_moas": NUM_MOAS,
         "moa_names": tuple(f"receptor agonist {row}" for row in range(NUM_MOAS)),
         "moa_head": "linear",
-        "target_head": False,
+        "tasks": (),
         "num_genes": NUM_GENES,
         "num_terms": NUM_TERMS,
         "num_cell_lines": 3,

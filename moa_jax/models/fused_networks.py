@@ -50,14 +50,14 @@ class FusedState:
       fused: the fused representation.
       activity: activity of every graph node in the signature.
       visible: what the network that is wired like the ontology says of every term.
-      target_logits: how far every gene of the graph may be a target.
+      tasks: second task of the joint expert -> what it says.
     """
 
     joined: Joined | None = None
     fused: Float[Array, "batch feature"] | None = None
     activity: Float[Array, "batch node"] | None = None
     visible: VisibleOutput | None = None
-    target_logits: Float[Array, "batch gene_node"] | None = None
+    tasks: dict[str, Float[Array, "batch _"]] | None = None
 
     @property
     def node_attention(self) -> Float[Array, "batch head node"] | None:
@@ -83,7 +83,8 @@ class FusedNetworks(nn.Module):
       num_cell_lines: size of the cell-line vocabulary with the unknown token.
       experts: those that take part; without `joint` nothing is joined, which is late fusion.
       moa_head: how the joint expert answers: a linear layer, or `heads.PrototypeHead`.
-      target_head: score the graph's genes as targets, too.
+      tasks: second tasks of the joint expert and their numbers of outputs; `target` scores the
+        graph's genes.
       joint_fusion: how the joint expert joins the modalities; see `KINDS` and `joint_fusion`.
       features: size of the modality states.
       hidden: width of hidden layers.
@@ -115,7 +116,7 @@ class FusedNetworks(nn.Module):
     num_cell_lines: int
     experts: tuple[str, ...]
     moa_head: str
-    target_head: bool
+    tasks: tuple[tuple[str, int], ...]
     joint_fusion: str
     features: int
     hidden: int
@@ -162,9 +163,8 @@ class FusedNetworks(nn.Module):
             genes = nodes[: self.num_genes]
             said["joint"] = self._moas(fused, genes)
             state = state.replace(joined=joined, fused=fused)
-            if self.target_head:
-                targets = TargetHead(name="targets")(fused, genes)
-                state = state.replace(target_logits=targets)
+            if self.tasks:
+                state = state.replace(tasks=self._tasks(fused, genes))
         if "visible" in wanted:
             visible = self._visible(batch, graph, train)
             said["visible"] = visible.logits
@@ -263,6 +263,18 @@ class FusedNetworks(nn.Module):
         fused = nn.LayerNorm(name="fuse_norm")(joined.state)
         fused = nn.gelu(nn.Dense(self.hidden, name="fuse")(fused))
         return nn.Dropout(self.dropout, name="fused_dropout")(fused, deterministic=not train)
+
+    def _tasks(
+        self, fused: Float[Array, "batch feature"], genes: Float[Array, "gene node_feature"]
+    ) -> dict[str, Float[Array, "batch _"]]:
+        """What the joint expert says of its second tasks; zeros at the start."""
+        zeros = nn.initializers.zeros_init()
+        return {
+            name: TargetHead(name="targets")(fused, genes)
+            if name == "target"
+            else nn.Dense(size, kernel_init=zeros, name=name)(fused)
+            for name, size in self.tasks
+        }
 
     def _moas(
         self, fused: Float[Array, "batch feature"], genes: Float[Array, "gene node_feature"]

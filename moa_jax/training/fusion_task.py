@@ -19,13 +19,14 @@ from moa_jax.models.fused_networks import KINDS, MOA_TARGETS, NETWORKS
 from moa_jax.models.fusion import EXPERTS, VIEWS, FusionModel, FusionOutput, heard
 from moa_jax.models.fusion_members import FusionMembers
 from moa_jax.schemas import Batch, GraphArrays, InputError, KnowledgeGraph
+from moa_jax.training.further_tasks import TASKS, FurtherTasks, make_further_tasks
 from moa_jax.training.fusion_objectives import Objective, Said, Totals, make_objective
 from moa_jax.training.kernel_ridge import (
     fit_network_kernel,
     fit_signature_kernel,
     fit_structure_kernel,
 )
-from moa_jax.training.known_targets import target_loss, targets_of_moas
+from moa_jax.training.known_targets import targets_of_moas
 from moa_jax.training.mix_up import mix_up
 from moa_jax.training.modalities import ModalityDropoutTask, keep_only
 from moa_jax.training.precision import PRECISIONS, cast_floats, refuse_unknown_precision
@@ -53,7 +54,7 @@ class FusionTask(ModalityDropoutTask):
         so are answers.
       temperature: logits are divided by it before a loss sees them, and the loss is multiplied by
         its square (distillation, Hinton 2015, section 2); 1 but for soft labels.
-      target_weight: weight of the loss of known targets; 0 leaves their head out.
+      further: second tasks of the joint expert.
       mix_up_alpha: see `mix_up`; 0 mixes nothing.
     """
 
@@ -64,7 +65,7 @@ class FusionTask(ModalityDropoutTask):
     objective: Objective
     precision: str
     temperature: float
-    target_weight: float
+    further: FurtherTasks
     mix_up_alpha: float
 
     selection_view: ClassVar[str] = "fusion"
@@ -120,9 +121,10 @@ class FusionTask(ModalityDropoutTask):
         total, (parts, memory) = self.objective.totals(said, batch, jnp.asarray(step), memory)
         if self.temperature != 1.0:
             total, parts = jax.tree.map(lambda value: self.temperature**2 * value, (total, parts))
-        if self.target_weight:
-            loss = sum(target_loss(one.state.target_logits, batch) for one in _members(output))
-            total, parts = total + self.target_weight * loss, {**parts, "targets": loss}
+        for member in _members(output) if self.further.weights else ():
+            losses = self.further.losses(member.state.tasks, batch)
+            total += sum(weight * losses[name] for name, weight in self.further.weights)
+            parts = parts | {name: parts.get(name, 0.0) + loss for name, loss in losses.items()}
         return total, (parts, memory)
 
     def apply_in_training(
@@ -268,11 +270,14 @@ def make_fusion_task(
             )
     _refuse_uneven_heads(settings, experts)
     training = ml_collections.FrozenConfigDict(config.training)
-    if training.loss.target_weight and "joint" not in experts:
-        raise InputError(
-            f"training.loss.target_weight is {training.loss.target_weight}, expected 0 without "
-            "the expert joint, which finds targets."
-        )
+    for name in TASKS:
+        weight = training.loss[f"{name}_weight"]
+        if weight and "joint" not in experts:
+            raise InputError(
+                f"training.loss.{name}_weight is {weight}, expected 0 without the expert joint, "
+                "whose second task it is."
+            )
+    further = make_further_tasks(training.loss, features)
     refuse_unknown_precision(training.precision)
     objective = make_objective(training, len(features.moas))
     if objective.num_members > 1 and "pretraining" in config:
@@ -285,7 +290,7 @@ def make_fusion_task(
     model = (FusionModel if objective.num_members == 1 else FusionMembers)(
         num_moas=len(features.moas),
         moa_names=features.moas,
-        target_head=training.loss.target_weight > 0,
+        tasks=further.outputs,
         num_genes=graph_size[0],
         num_terms=graph_size[1],
         num_cell_lines=len(features.cell_lines),
@@ -303,7 +308,7 @@ def make_fusion_task(
         objective=objective,
         precision=training.precision,
         temperature=training.loss.temperature,
-        target_weight=training.loss.target_weight,
+        further=further,
         mix_up_alpha=training.mix_up_alpha,
     )
 

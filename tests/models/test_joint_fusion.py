@@ -23,7 +23,7 @@ MODELS = {
         "experts": ("signature", "joint"),
         "joint_fusion": "gated",
         "moa_head": "prototypes",
-        "target_head": True,
+        "tasks": (("target", 0), ("viability", 1), ("structure_keys", 4)),
         "knowledge_layer": "gat",
         "expression_encoder": "tokens",
         "molecule_layer": "gat",
@@ -61,7 +61,7 @@ def run(name, batch, **changes):
 
 def says(state):
     """What a masked modality must not reach."""
-    return state.fused, state.joined, state.target_logits
+    return state.fused, state.joined, state.tasks
 
 
 def assert_same_bits(name, left, right, rows=slice(None)):

@@ -24,6 +24,7 @@ GRAPH = make_knowledge_graph()
 ARRAYS = graph_arrays(GRAPH, restart=0.5, num_steps=2)
 # Compiles fastest of the networks.
 MOLECULE = {"experts": ("molecule",)}
+TASKS = {"viability_weight": 0.5, "structure_keys_weight": 0.25}
 # So that a step is a function of parameters and batch alone.
 STILL = {"gene_dropout": 0.0, "bit_dropout": 0.0, "dropout": 0.0, "cell_line_dropout": 0.0}
 
@@ -40,6 +41,26 @@ def make_run(workdir, *, training=None, model=MOLECULE, **overrides):
         graph_size=(GRAPH.num_genes, GRAPH.num_terms),
         workdir=workdir,
     )
+
+
+def test_second_tasks_add_their_losses_times_their_weights(tmp_path):
+    model = {"experts": ("joint",), "joint_fusion": "early"}
+    run = make_run(tmp_path / "with", training={"loss": TASKS}, model=model)
+    state, batch, rng = run.initial_state(), run.batch(0), jax.random.key(0)
+    plain = make_run(tmp_path / "without", model=model).task
+
+    def loss(task, params):
+        return task.loss({**params, **state.given}, batch, run.graph, rng, jnp.asarray(0))
+
+    total, parts = loss(run.task, state.params)
+    # Heads are zero at the start, so that every key is as likely as not.
+    known = np.asarray(batch.structure_mask & batch.example_mask)
+    expected = np.log(2) * np.asarray(batch.weight)[known].sum()
+    np.testing.assert_allclose(parts["structure_keys"], expected, rtol=1e-5)
+    weighted = 0.5 * parts["viability"] + 0.25 * parts["structure_keys"]
+    np.testing.assert_allclose(total, loss(plain, state.params)[0] + weighted, rtol=1e-5)
+    slopes = jax.grad(lambda params: loss(run.task, params)[0])(state.params)
+    assert float(jnp.abs(slopes["structure_keys"]["kernel"]).max()) > 0
 
 
 def assert_equal_trees(left, right):

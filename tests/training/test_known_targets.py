@@ -5,12 +5,9 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
-from ml_collections import FrozenConfigDict
 
 from moa_jax.data.features import TARGET_BUCKET, encode, fit_features
-from moa_jax.schemas import InputError
-from moa_jax.training.fusion_task import make_fusion_task, reads_targets
+from moa_jax.training.fusion_task import reads_targets
 from moa_jax.training.known_targets import target_loss, targets_of_moas
 from tests.synthetic import (
     NUM_LANDMARKS,
@@ -80,8 +77,3 @@ def test_targets_are_read_where_something_learns_them():
     assert reads_targets(config)
     config.model.experts = ("signature",)
     assert not reads_targets(config)
-    config.training.loss.target_weight = 0.5
-    examples = make_raw_examples()
-    features = fit_features(examples, GRAPH.genes.iloc[:NUM_LANDMARKS])
-    with pytest.raises(InputError, match=r"target_weight is 0\.5, expected 0 without the expert"):
-        make_fusion_task(FrozenConfigDict(config), features, (7, 4))

@@ -6,7 +6,12 @@ import pytest
 
 from moa_jax.data.gene_set_table import read_gene_sets
 from moa_jax.files import read_json, write_json
-from moa_jax.schemas import GENE_SET_COLUMNS, InputError, Split
+from moa_jax.schemas import (
+    CHECKPOINT_FORMAT_VERSION,
+    GENE_SET_COLUMNS,
+    InputError,
+    Split,
+)
 from moa_jax.training import predictor
 from moa_jax.training.run_folder import open_run, start_run
 from tests.synthetic import make_dataset, make_raw_examples, tiny_config
@@ -31,6 +36,7 @@ def test_a_run_of_another_version_is_refused_before_its_settings_are_read(
     write_json(folder / "config.json", config)
     monkeypatch.setattr(predictor, "CHECKPOINT_FORMAT_VERSION", 99)
     with pytest.raises(
-        InputError, match="have format version 4, but this program reads version 99"
+        InputError,
+        match=f"version {CHECKPOINT_FORMAT_VERSION}, but this program reads version 99",
     ):
         open_run(folder, num_devices=1)
