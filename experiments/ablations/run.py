@@ -30,7 +30,9 @@ from moa_jax.benchmark.plan import CLEAN_TRAINING, SplitKey
 from moa_jax.benchmark.training_conditions import TrainingCondition, alter
 from moa_jax.command_line import Option, load_config
 from moa_jax.evaluation.bootstrap import bootstrap_scores, interval, paired_difference
+from moa_jax.evaluation.metrics import top_k_hits
 from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.evaluation.risk_coverage import accuracy_at_coverage
 from moa_jax.evaluation.tables import markdown_table
 from moa_jax.files import write_text
 from moa_jax.models.fusion import VIEWS
@@ -163,7 +165,10 @@ def rows_of(
     probs: Mapping[str, Probs],
     labels: Float[np.ndarray, "compound moa"],
 ) -> list[dict[str, Any]]:
-    """One row per arm: its metrics, and their differences from the first arm."""
+    """One row per arm: its metrics, and their differences from the first arm.
+
+    The share of right answers among the surer half of the compounds is a mean over the seeds.
+    """
     scores = bootstrap_scores(
         probs, labels, num_resamples=config.statistics.num_resamples, seed=config.statistics.seed
     )
@@ -175,13 +180,17 @@ def rows_of(
             own = scores[arm]
             low, high = interval(own.samples[metric])
             row[metric] = f"{own.estimate[metric]:.3f} [{low:.3f}, {high:.3f}]"
-            if arm == first:
-                row[f"{metric} - first"] = "reference"
-                continue
             difference = paired_difference(own, scores[first], metric)
             row[f"{metric} - first"] = (
-                f"{difference.estimate:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
+                "reference"
+                if arm == first
+                else f"{difference.estimate:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
             )
+        halves = [
+            accuracy_at_coverage(of_seed.max(axis=1), top_k_hits(of_seed, labels, 1) > 0, 0.5)
+            for of_seed in probs[arm]
+        ]
+        row["right of the surer half"] = float(np.mean(halves))
         rows.append(row)
     return rows
 
