@@ -103,6 +103,10 @@ def get_config() -> ml_collections.ConfigDict:
         {"share": 0.5, "doubt": 1.0, "prior": 1.0, "least": 0.1}
     )
 
+    # Signatures without label are learned from where the structure expert is surer than this of
+    # what their compound is; 1 for none.
+    config.co_training = ml_collections.ConfigDict({"least": 0.5})
+
     # Scales of the experts until validation compounds set them, and how firmly they are believed:
     # inverse variance of a Gaussian prior on their logarithms.
     others = {"signature": 0.3, "molecule": 0.6, "joint": 0.3, "visible": 0.3}

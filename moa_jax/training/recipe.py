@@ -13,6 +13,7 @@ from moa_jax.data.examples import Examples, concatenate
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
 from moa_jax.schemas import KnowledgeGraph
+from moa_jax.training.co_training import co_trained
 from moa_jax.training.expert_scales import fit_expert_scales
 from moa_jax.training.fit import Run, validation_curve
 from moa_jax.training.fusion_task import make_fusion_task, make_graph_arrays, reads_targets
@@ -67,13 +68,14 @@ def fit_fusion(
       graph: the knowledge graph over the examples' genes.
       workdir: folder of the run.
       unlabelled: examples without label, nothing of compounds of `validation` among them; kernel
-        experts learn from those with known targets, and pretraining, where the configuration
-        names it, from all.
+        experts learn from those with known targets or a telling structure, and pretraining,
+        where the configuration names it, from all.
 
     Raises:
       InputError: `workdir` holds a run of another configuration.
     """
     arrays = make_graph_arrays(config, graph)
+    genes = graph.genes.iloc[: graph.num_landmarks]
 
     def run(
         config: ml_collections.ConfigDict,
@@ -81,7 +83,8 @@ def fit_fusion(
         validation: Examples | None,
         folder: pathlib.Path,
     ) -> Run:
-        references = references_of(config.label_sharing, train, unlabelled)
+        shared = references_of(config.label_sharing, train, unlabelled)
+        references = co_trained(config, shared, unlabelled, genes)
         if validation is None and is_first_process():
             write_references(folder, reference_table(config, references.examples))
         return Run(
@@ -89,7 +92,7 @@ def fit_fusion(
             train,
             validation,
             make_task=make_fusion_task,
-            genes=graph.genes.iloc[: graph.num_landmarks],
+            genes=genes,
             graph=arrays,
             graph_size=(graph.num_genes, graph.num_terms),
             workdir=folder,
