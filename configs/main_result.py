@@ -58,7 +58,7 @@ def get_config() -> ml_collections.ConfigDict:
     )
     # Labelled structures that have no signature are learned from too.
     blocks.structures = block(
-        ("fusion", "fusion_structure", *STRUCTURE, *FUSIONS),
+        (*FUSION_MODEL, *STRUCTURE, *FUSIONS),
         splits=("compound", "scaffold"),
         further_structures=True,
     )
