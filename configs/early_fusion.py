@@ -13,6 +13,8 @@ from configs import fusion
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     config = fusion.get_config()
+    # Networks take minutes to train.
+    config.split.judging_parts = 1
     config.model.experts = ("signature", "molecule", "joint")
     config.model.joint_fusion = "early"
     return config

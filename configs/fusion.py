@@ -67,6 +67,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.split.seed = 0
     # Share of the training compounds that choose the step.
     config.split.validation_fraction = 0.2
+    # How many such shares are answered, each by a model that learns from the rest, to say how far
+    # the model can be trusted (confidence, "cannot tell", label sets). The first alone chooses.
+    config.split.judging_parts = 5
 
     # Random walk with restart from the measured genes.
     config.graph = ml_collections.ConfigDict({"restart": 0.5, "num_steps": 3})

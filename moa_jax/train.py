@@ -13,7 +13,9 @@ own: what is scored then are the validation compounds, by the model before it le
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -28,19 +30,24 @@ from moa_jax.data.embedded import open_dataset
 from moa_jax.data.examples import Examples, build_examples, concatenate, further_structures
 from moa_jax.data.features import fit_features
 from moa_jax.data.leaks import check_no_leaks, without_leaks
+from moa_jax.data.prepared import PreparedDataset
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import judged_part, split_rows
 from moa_jax.data.unlabelled import unlabelled_part
 from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import KnowledgeGraph, Split
 from moa_jax.training.fusion_task import make_fusion_task
-from moa_jax.training.kept_answers import write_held_out, write_validation_answers
+from moa_jax.training.kept_answers import (
+    VALIDATION_FILE,
+    write_held_out,
+    write_validation_answers,
+)
 from moa_jax.training.metric_writer import METRICS_FILE, read_metrics
 from moa_jax.training.model_card import write_model_card
 from moa_jax.training.plots import plot_curves, plot_per_moa
-from moa_jax.training.recipe import SELECTION
+from moa_jax.training.recipe import SELECTION, FusionFit, answer_unseen
 from moa_jax.training.run_folder import start_run
 from moa_jax.training.sharding import (
     is_first_process,
@@ -48,6 +55,9 @@ from moa_jax.training.sharding import (
     make_training_mesh,
     one_process_first,
 )
+
+# Subfolder of the models that answer for further parts; it goes when they have answered.
+_JUDGING = "judging"
 
 OPTIONS = (command_line.Option("workdir", "folder of the run", "runs/fusion"),)
 
@@ -68,25 +78,19 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     with one_process_first():
         dataset = open_dataset(config.data)
     examples = build_examples(dataset, min_compounds=config.min_compounds)
-    split = make_split(
-        config.split.rule,
-        examples,
-        fold=config.split.fold,
-        num_folds=config.split.num_folds,
-        seed=config.split.seed,
-        validation_fraction=config.split.validation_fraction,
-    )
-    crossing = check_no_leaks(split, examples)
-    if crossing:
-        counts = ", ".join(f"{count} {identity}" for identity, count in crossing.items())
+    division = _divide(config, dataset, examples, validation_fold=0)
+    split, parts, unlabelled = division.split, division.parts, division.unlabelled
+    if division.crossing:
+        counts = ", ".join(f"{count} {identity}" for identity, count in division.crossing.items())
         say(f"shared between parts, as the {split.rule} split allows: {counts}")
-    parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
-    say(", ".join(f"{part} {part_of.num_examples} signatures" for part, part_of in parts.items()))
+    measured = {name: int(part.has_expression.sum()) for name, part in parts.items()}
+    say(", ".join(f"{name} {count} signatures" for name, count in measured.items()))
     judged = judged_part(parts)
     if config.further_structures:
-        further = without_leaks(split, examples, further_structures(dataset, examples))
-        say(f"train {further.num_examples} labelled structures without signature, too")
-        parts["train"] = concatenate(parts["train"], further)
+        without = parts["train"].num_examples - measured["train"]
+        say(f"train {without} labelled structures without signature, too")
+    if unlabelled is not None:
+        say(f"{unlabelled.num_examples} unlabelled signatures and structures may be learned from")
 
     # What can be refused is refused before the folder of the run is made.
     make_training_mesh(
@@ -97,12 +101,6 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     graph = dataset.graph
     features = fit_features(parts["train"], graph.genes.iloc[: graph.num_landmarks])
     make_fusion_task(config, features, (graph.num_genes, graph.num_terms))
-    unlabelled = None
-    pretraining = config.get("pretraining")
-    if config.further_structures or pretraining:
-        transductive = bool(pretraining and pretraining.transductive)
-        unlabelled = unlabelled_part(dataset, split, examples, transductive=transductive)
-        say(f"{unlabelled.num_examples} unlabelled signatures and structures may be learned from")
     fusion = Fusion(config, workdir, unlabelled=unlabelled)
     methods = [make_method(name) for name in config.baselines]
     with one_process_first():
@@ -113,16 +111,107 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     for method in methods:
         fitted = method.fit(parts["train"], choosing, graph, seed=config.seed)
         probs[method.name] = fitted.predict(parts[judged])
-    if is_first_process():
-        if judged == "test":
-            write_held_out(workdir, parts["test"])
-        if parts["validation"].num_examples:
-            answers = fusion.fits[workdir].validation_probs
-            write_validation_answers(workdir, parts["validation"], answers)
+    if judged == "test" and is_first_process():
+        write_held_out(workdir, parts["test"])
+    if parts["validation"].num_examples:
+        _keep_answers(
+            config,
+            dataset,
+            examples,
+            parts["validation"],
+            fit=fusion.fits[workdir],
+            workdir=workdir,
+        )
     results = pool_results(probs, parts[judged], dataset.manifest["release"])
     if is_first_process():
         write_model_card(workdir, config, split, parts, results)
     return results
+
+
+@dataclasses.dataclass(frozen=True)
+class _Division:
+    """What is learned from and what is not, in one division of the data.
+
+    Attributes:
+      split: the parts.
+      crossing: identities that parts share as the rule allows, and how many.
+      parts: examples of each part; structures without signature are in `train`.
+      unlabelled: see `fit_fusion`.
+    """
+
+    split: Split
+    crossing: Mapping[str, int]
+    parts: dict[str, Examples]
+    unlabelled: Examples | None
+
+
+def _divide(
+    config: ml_collections.ConfigDict,
+    dataset: PreparedDataset,
+    examples: Examples,
+    *,
+    validation_fold: int,
+) -> _Division:
+    split = make_split(
+        config.split.rule,
+        examples,
+        fold=config.split.fold,
+        num_folds=config.split.num_folds,
+        seed=config.split.seed,
+        validation_fraction=config.split.validation_fraction,
+        validation_fold=validation_fold,
+    )
+    crossing = check_no_leaks(split, examples)
+    parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
+    if config.further_structures:
+        further = without_leaks(split, examples, further_structures(dataset, examples))
+        parts["train"] = concatenate(parts["train"], further)
+    unlabelled = None
+    pretraining = config.get("pretraining")
+    if config.further_structures or pretraining:
+        transductive = bool(pretraining and pretraining.transductive)
+        unlabelled = unlabelled_part(dataset, split, examples, transductive=transductive)
+    return _Division(split, crossing, parts, unlabelled)
+
+
+def _keep_answers(
+    config: ml_collections.ConfigDict,
+    dataset: PreparedDataset,
+    examples: Examples,
+    validation: Examples,
+    *,
+    fit: FusionFit,
+    workdir: pathlib.Path,
+) -> None:
+    """Writes answers for compounds that were not learned from; a run that has them keeps them.
+
+    To those for the validation part come those for further parts of what is not tested, each by
+    a model that has learned from the rest.
+    """
+    if (workdir / VALIDATION_FILE).exists():
+        return
+    asked, answers = validation, fit.validation_probs
+    num_parts = min(config.split.judging_parts, round(1 / config.split.validation_fraction))
+    for fold in range(1, num_parts):
+        division = _divide(config, dataset, examples, validation_fold=fold)
+        unseen = division.parts["validation"]
+        if not unseen.num_examples:
+            continue
+        say(f"judging by {unseen.num_examples} signatures more")
+        probs = answer_unseen(
+            config,
+            division.parts["train"],
+            unseen,
+            dataset.graph,
+            workdir / _JUDGING / str(fold),
+            scales=fit.choices["expert_scales"],
+            unlabelled=division.unlabelled,
+        )
+        asked = concatenate(asked, unseen)
+        answers = {view: np.concatenate([answers[view], probs[view]]) for view in VIEWS}
+    if is_first_process():
+        write_validation_answers(workdir, asked, answers)
+        shutil.rmtree(workdir / _JUDGING, ignore_errors=True)
 
 
 def _fusion_probs(

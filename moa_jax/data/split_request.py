@@ -16,7 +16,10 @@ from moa_jax.schemas import UNUSED
 
 @dataclasses.dataclass(frozen=True)
 class SplitRequest:
-    """What a rule is asked for; `rows` are the examples without their expression."""
+    """What a rule is asked for; `rows` are the examples without their expression.
+
+    The validation part is fold `validation_fold` of what is not tested.
+    """
 
     examples: Examples
     rows: IdentityRows
@@ -24,10 +27,11 @@ class SplitRequest:
     num_folds: int
     seed: int
     validation_fraction: float
+    validation_fold: int = 0
 
     @property
     def num_inner_folds(self) -> int:
-        """Folds of which the first is the validation part; 0 where there is none."""
+        """Folds of which one is the validation part; 0 where there is none."""
         return round(1 / self.validation_fraction) if self.validation_fraction > 0 else 0
 
     def folds(
@@ -64,5 +68,6 @@ def hold_out_units(
         rest = rows[folds != request.fold]
         # Of a few cell lines one at least validates, however small a share is asked for.
         num_inner_folds = min(request.num_inner_folds, len({units[row] for row in rest}))
-        part[rest[request.folds(units, rest, num_inner_folds) == 0]] = "validation"
+        inner = request.folds(units, rest, num_inner_folds)
+        part[rest[inner == request.validation_fold]] = "validation"
     return part

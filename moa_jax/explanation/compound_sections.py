@@ -45,7 +45,8 @@ def reasons_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> 
         "The model compares the compound with training compounds. The numbers are exact: what each "
         "compound's similarity adds to the score. Compounds that resemble each other share what "
         "they say, so a single one of them may speak against its own mechanism. A compound without "
-        "a label may have been lent that of compounds with the same targets.",
+        "a label may have been lent that of compounds with the same targets, or learned from what "
+        "its structure says.",
         parts,
     )
 

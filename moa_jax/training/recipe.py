@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
@@ -22,6 +23,9 @@ from moa_jax.training.references import reference_table, write_references
 from moa_jax.training.sharding import is_first_process, replicate
 from moa_jax.training.shared_labels import references_of
 from moa_jax.training.task import Views
+
+# View -> expert -> scale.
+Scales = Mapping[str, Mapping[str, float]]
 
 # Subfolder of the run that chooses the number of steps.
 SELECTION = "selection"
@@ -74,38 +78,13 @@ def fit_fusion(
     Raises:
       InputError: `workdir` holds a run of another configuration.
     """
-    arrays = make_graph_arrays(config, graph)
-    genes = graph.genes.iloc[: graph.num_landmarks]
-
-    def run(
-        config: ml_collections.ConfigDict,
-        train: Examples,
-        validation: Examples | None,
-        folder: pathlib.Path,
-    ) -> Run:
-        shared = references_of(config.label_sharing, train, unlabelled)
-        references = co_trained(config, shared, unlabelled, genes)
-        if validation is None and is_first_process():
-            write_references(folder, reference_table(config, references.examples))
-        return Run(
-            config,
-            train,
-            validation,
-            make_task=make_fusion_task,
-            genes=genes,
-            graph=arrays,
-            graph_size=(graph.num_genes, graph.num_terms),
-            workdir=folder,
-            unlabelled=unlabelled,
-            references=references,
-            node_symbols=tuple(graph.genes["symbol"]) if reads_targets(config) else (),
-        )
-
     if validation.num_examples == 0:
-        predictor = run(config, train, None, workdir).train()
+        predictor = _run(config, train, None, graph, workdir, unlabelled=unlabelled).train()
         nothing = np.zeros(validation.labels.shape)
         return FusionFit(predictor, dict.fromkeys(VIEWS, nothing), {}, {view: [] for view in VIEWS})
-    chosen = run(config, train, validation, workdir / SELECTION).train()
+    chosen = _run(
+        config, train, validation, graph, workdir / SELECTION, unlabelled=unlabelled
+    ).train()
     scales = fit_expert_scales(chosen, validation, prior_strength=config.scale_prior)
     step, score = chosen.progress.best_step, chosen.progress.best_score
     say(
@@ -115,15 +94,79 @@ def fit_fusion(
     final = ml_collections.ConfigDict(config.to_dict())
     for view, of_view in scales.items():
         final.expert_scales[view].update(of_view)
-    rows = [list(scales[view].values()) for view in VIEWS]
-    given = {"expert_scales": np.asarray(rows, np.float32)}
-    scaled = dataclasses.replace(chosen, params={**chosen.params, **replicate(given, chosen.mesh)})
+    everything = _run(
+        final, concatenate(train, validation), None, graph, workdir, unlabelled=unlabelled
+    )
     return FusionFit(
-        predictor=run(final, concatenate(train, validation), None, workdir).train(num_steps=step),
-        validation_probs=scaled.predict(validation),
+        predictor=everything.train(num_steps=step),
+        validation_probs=_scaled(chosen, scales).predict(validation),
         choices={
             "best_step": step,
             "expert_scales": scales,
         },
         curves={view: validation_curve(workdir / SELECTION, view) for view in VIEWS},
     )
+
+
+def answer_unseen(
+    config: ml_collections.ConfigDict,
+    train: Examples,
+    unseen: Examples,
+    graph: KnowledgeGraph,
+    workdir: pathlib.Path,
+    *,
+    scales: Scales,
+    unlabelled: Examples | None = None,
+) -> Views:
+    """What a model that learns from `train` alone answers for other compounds.
+
+    Args:
+      config: see `fit_fusion`.
+      train: training examples.
+      unseen: examples of other compounds, which choose the step.
+      graph: the knowledge graph over the examples' genes.
+      workdir: folder of this model's run.
+      scales: view -> expert -> scale, as `FusionFit.choices` has them.
+      unlabelled: see `fit_fusion`.
+
+    Raises:
+      InputError: `workdir` holds a run of another configuration.
+    """
+    predictor = _run(config, train, unseen, graph, workdir, unlabelled=unlabelled).train()
+    return _scaled(predictor, scales).predict(unseen)
+
+
+def _run(
+    config: ml_collections.ConfigDict,
+    train: Examples,
+    validation: Examples | None,
+    graph: KnowledgeGraph,
+    folder: pathlib.Path,
+    *,
+    unlabelled: Examples | None,
+) -> Run:
+    """A run; the last one, which has no validation part, describes its references."""
+    genes = graph.genes.iloc[: graph.num_landmarks]
+    shared = references_of(config.label_sharing, train, unlabelled)
+    references = co_trained(config, shared, unlabelled, genes)
+    if validation is None and is_first_process():
+        write_references(folder, reference_table(config, references.examples))
+    return Run(
+        config,
+        train,
+        validation,
+        make_task=make_fusion_task,
+        genes=genes,
+        graph=make_graph_arrays(config, graph),
+        graph_size=(graph.num_genes, graph.num_terms),
+        workdir=folder,
+        unlabelled=unlabelled,
+        references=references,
+        node_symbols=tuple(graph.genes["symbol"]) if reads_targets(config) else (),
+    )
+
+
+def _scaled(predictor: Predictor, scales: Scales) -> Predictor:
+    rows = [list(scales[view].values()) for view in VIEWS]
+    given = replicate({"expert_scales": np.asarray(rows, np.float32)}, predictor.mesh)
+    return dataclasses.replace(predictor, params={**predictor.params, **given})

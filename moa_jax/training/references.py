@@ -41,7 +41,8 @@ def reference_table(config: ml_collections.ConfigDict, train: Examples) -> pd.Da
       `REFERENCE_COLUMNS`, expert after expert, the rows of each in the order of its references.
       Several examples may share a structure: its row names their compounds and MoAs together,
       and its `group` and `pert_id` are those of the first. `moas` are those of the vocabulary;
-      an example without label that labels were lent to has none.
+      an example without label that is learned from all the same has none, and no `smiles` where
+      its structure was its teacher (`co_training`).
     """
     parts = []
     for kind in ("signature", "network"):
