@@ -1,7 +1,7 @@
 """How far a run's answers can be trusted: thresholds from its own validation compounds.
 
-Everything here is fitted to answers for compounds that the model had never seen (see
-`training.kept_answers`). Afterwards the model learned from those compounds, too, so it is a
+Everything here is fitted to answers for compounds by models that had never seen them (see
+`training.kept_answers`). The run's own model learned from those compounds, too, so it is a
 little better than what is said here of it.
 """
 

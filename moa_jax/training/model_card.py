@@ -178,7 +178,8 @@ def _split(config: ml_collections.ConfigDict, split: Split, parts: Mapping[str, 
     if pretraining and pretraining.transductive:
         lines.append("Pretraining saw signatures of the test part, without labels (transductive).")
     lines.append(
-        "The validation compounds chose settings and thresholds; the model then learned from them."
+        "The validation compounds chose settings; thresholds rest on answers for compounds that "
+        "were not learned from yet. In the end the model learned from all of these."
         if parts["validation"].num_examples
         else "There was no validation part."
     )
@@ -216,9 +217,10 @@ def _trust(workdir: pathlib.Path, test: Examples, results: Results) -> str:
     kept = read_validation_answers(workdir, results.moas)
     trust = fit_trust(kept.probs["fusion"], kept.labels, kept.strength)
     intro = (
-        f"## Calibration and abstention\n\nFitted on {trust.num_compounds} validation compounds: a "
-        f"temperature, a confidence, and the threshold from which {LEAST_ACCURACY:.0%} of answers "
-        f'were right; below it the answer is "cannot tell".\n\n'
+        f"## Calibration and abstention\n\nFitted on {trust.num_compounds} compounds that were not "
+        "learned from when they were answered (`split.judging_parts`): a temperature, a confidence, "
+        f"and the threshold from which {LEAST_ACCURACY:.0%} of answers were right; below it the "
+        'answer is "cannot tell".\n\n'
     )
     if not test.num_examples:
         known = {"share answered": trust.coverage, "right of those answered": trust.accuracy}
