@@ -218,7 +218,7 @@ def _trust(workdir: pathlib.Path, test: Examples, results: Results) -> str:
     trust = fit_trust(kept.probs["fusion"], kept.labels, kept.strength)
     intro = (
         f"## Calibration and abstention\n\nFitted on {trust.num_compounds} compounds that were not "
-        "learned from when they were answered (`split.judging_parts`): a temperature, a confidence, "
+        "learned from when they were answered (`split.judging_parts`): temperature, confidence, "
         f"and the threshold from which {LEAST_ACCURACY:.0%} of answers were right; below it the "
         'answer is "cannot tell".\n\n'
     )
