@@ -108,7 +108,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     # Signatures without label are learned from where the structure expert is surer than this of
     # what their compound is; 1 for none.
-    config.co_training = ml_collections.ConfigDict({"least": 0.5})
+    config.co_training = ml_collections.ConfigDict({"least": 1.0})
 
     # Scales of the experts until validation compounds set them, and how firmly they are believed:
     # inverse variance of a Gaussian prior on their logarithms.

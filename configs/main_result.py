@@ -58,7 +58,7 @@ def get_config() -> ml_collections.ConfigDict:
     )
     # Labelled structures that have no signature are learned from too.
     blocks.structures = block(
-        (*FUSION_MODEL, *STRUCTURE, *FUSIONS),
+        ("fusion", "fusion_structure", *STRUCTURE, *FUSIONS),
         splits=("compound", "scaffold"),
         further_structures=True,
     )

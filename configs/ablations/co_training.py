@@ -10,7 +10,7 @@ import ml_collections
 
 from moa_jax.benchmark.blocks import ablation, arm
 
-ALONE = {"co_training.least": 1.0}
+CO_TRAINING = {"co_training.least": 0.5}
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -19,10 +19,12 @@ def get_config() -> ml_collections.ConfigDict:
         "Do signatures without label help where their structures say what they are?",
         "configs/fusion.py",
         {
-            "without": arm(ALONE, further_structures=True),
-            "co-training": arm(further_structures=True),
-            "expression alone, without": arm(ALONE, further_structures=True, view="expression"),
-            "expression alone, co-training": arm(further_structures=True, view="expression"),
+            "without": arm(further_structures=True),
+            "co-training": arm(CO_TRAINING, further_structures=True),
+            "expression alone, without": arm(further_structures=True, view="expression"),
+            "expression alone, co-training": arm(
+                CO_TRAINING, further_structures=True, view="expression"
+            ),
         },
     )
     config.split.seeds = tuple(range(5))

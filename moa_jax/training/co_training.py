@@ -37,20 +37,21 @@ def co_trained(
 
     Args:
       config: a complete configuration; of `co_training`, `least`: probability of the first MoA
-        above which a compound is added. A model without both kernel experts adds none.
+        above which a compound is added; 1 adds none. Nor does a model without both kernel experts.
       references: what the structure expert learns from.
       unlabelled: further examples; those of a compound group of the references are left out.
       genes: `GENE_COLUMNS`, one row per expression column.
     """
     kernels = {"signature_kernel", "structure_kernel"}
-    if unlabelled is None or not kernels <= set(config.model.experts):
+    least = config.co_training.least
+    if unlabelled is None or least >= 1 or not kernels <= set(config.model.experts):
         return references
     known = set(references.examples.groups)
     other = np.array([group not in known for group in unlabelled.groups], bool)
     both = unlabelled.has_expression & unlabelled.has_structure
     pupils = unlabelled.take(np.flatnonzero(other & both))
     probs = _structure_answers(config, references, pupils, genes)
-    sure = np.flatnonzero(probs.max(axis=1) > config.co_training.least)
+    sure = np.flatnonzero(probs.max(axis=1) > least)
     taught = dataclasses.replace(pupils.take(sure), smiles=(None,) * len(sure))
     return References(
         concatenate(references.examples, taught),

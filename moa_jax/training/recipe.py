@@ -72,8 +72,8 @@ def fit_fusion(
       graph: the knowledge graph over the examples' genes.
       workdir: folder of the run.
       unlabelled: examples without label, nothing of compounds of `validation` among them; kernel
-        experts learn from those with known targets or a telling structure, and pretraining,
-        where the configuration names it, from all.
+        experts learn from those with known targets, and pretraining, where the configuration
+        names it, from all.
 
     Raises:
       InputError: `workdir` holds a run of another configuration.
