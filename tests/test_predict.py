@@ -211,10 +211,9 @@ def test_answers_are_those_of_the_runs_validation(reference, tiny_run, model):
         good = own[quality["passes"][own]]
         good = good if len(good) else own
         view = "fusion" if answer["pert_id"] in COMPOUNDS else "expression"
-        trust = fit_trust(kept.probs[view], kept.labels, kept.strength)
+        trust = fit_trust(kept.probs[view], kept.labels)
         probs = model.predict(examples_of(model))["fusion"][good].mean(axis=0, keepdims=True)
-        strength = np.sqrt((RAW.expression[good].astype(float) ** 2).mean(axis=1))
-        judged = trust.judge(probs.astype(np.float64), np.median(strength, keepdims=True))
+        judged = trust.judge(probs.astype(np.float64))
         assert answer["confidence"] == pytest.approx(judged.confidence[0], rel=1e-6), row
         assert answer["moa_1"] == PROBS[judged.probs[0].argmax()]
         assert answer["probability_1"] == pytest.approx(judged.probs[0].max(), rel=1e-5)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from moa_jax.data.labels import label_matrix
 from moa_jax.evaluation.answer_trust import fit_trust
 from moa_jax.evaluation.label_audit import DOUBTED, suspicious_labels
-from moa_jax.evaluation.pooling import median_by_compound, pool_by_compound, signature_strength
+from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.explanation.evidence import kernel_evidence
 from moa_jax.explanation.label_evidence import (
     nearest_labelled,
@@ -65,9 +65,8 @@ def held_out_of(folder: pathlib.Path) -> HeldOut:
     probs = predictor.predict(examples)["fusion"].astype(np.float64)
     pooled, labels, groups = pool_by_compound(probs, examples.labels, examples.groups)
     kept = read_validation_answers(folder, moas)
-    trust = fit_trust(kept.probs["fusion"], kept.labels, kept.strength)
-    strength = median_by_compound(signature_strength(examples), examples.groups)
-    judged = trust.judge(pooled, strength)
+    trust = fit_trust(kept.probs["fusion"], kept.labels)
+    judged = trust.judge(pooled)
     evidence = kernel_evidence(predictor, examples, read_references(folder))
     rows_of = {name: np.flatnonzero(np.array(examples.groups) == name) for name in groups}
     table = pd.DataFrame(

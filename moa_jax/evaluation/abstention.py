@@ -21,11 +21,18 @@ from moa_jax.evaluation.metrics import Probs
 from moa_jax.schemas import InputError
 
 Signal = Float[np.ndarray, " example"]
+# Probabilities are kept this far from 0 and 1 where odds are taken.
+_LEAST = 1e-6
 
 
 def max_probability(probs: Probs) -> Signal:
     """Probability of the most probable MoA (Hendrycks and Gimpel 2017)."""
     return probs.max(axis=1).astype(np.float64)
+
+
+def log_odds(probs: Probs) -> Signal:
+    """Log odds that the most probable MoA is right, as its probability has it; finite."""
+    return special.logit(np.clip(max_probability(probs), _LEAST, 1 - _LEAST))
 
 
 def margin(probs: Probs) -> Signal:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -18,9 +17,7 @@ from moa_jax.evaluation.abstention import (
     Confidence,
     Signal,
     fit_confidence,
-    margin,
-    max_probability,
-    negative_entropy,
+    log_odds,
 )
 from moa_jax.evaluation.calibration import Temperature, fit_temperature
 from moa_jax.evaluation.conformal import LabelSets, calibrate_label_sets
@@ -79,15 +76,10 @@ class Trust:
     coverage: float
     accuracy: float
 
-    def judge(self, probs: Probs, strength: Signal) -> Judged:
-        """Judges answers for compounds.
-
-        Args:
-          probs: pooled probabilities, as the model gave them.
-          strength: median strength of each compound's signatures (`pooling.signature_strength`).
-        """
+    def judge(self, probs: Probs) -> Judged:
+        """Judges answers for compounds: pooled probabilities, as the model gave them."""
         calibrated = self.temperature(probs)
-        confidence = self.confidence(_signals(calibrated, strength))
+        confidence = self.confidence(_signals(calibrated))
         p_values = self.label_sets.p_values(probs)
         return Judged(
             probs=calibrated,
@@ -98,13 +90,15 @@ class Trust:
         )
 
 
-def fit_trust(probs: Probs, labels: Labels, strength: Signal) -> Trust:
+def fit_trust(probs: Probs, labels: Labels) -> Trust:
     """Fits everything to validation compounds.
+
+    Confidence is a logistic regression on the log odds of the first answer (Platt 1999), so it
+    ranks compounds as the probabilities do.
 
     Args:
       probs: pooled probabilities of a model that never saw the compounds.
       labels: their labels; compounds without any are left out.
-      strength: median strength of their signatures.
 
     Raises:
       InputError: no compound is labelled.
@@ -112,10 +106,10 @@ def fit_trust(probs: Probs, labels: Labels, strength: Signal) -> Trust:
     labelled = (labels > 0).any(axis=1)
     if not labelled.any():
         raise InputError("there is no labelled validation compound to judge answers by.")
-    probs, labels, strength = probs[labelled], labels[labelled], strength[labelled]
+    probs, labels = probs[labelled], labels[labelled]
     temperature = fit_temperature(probs, labels)
     correct = top_k_hits(probs, labels, 1) > 0
-    signals = _signals(temperature(probs), strength)
+    signals = _signals(temperature(probs))
     confidence = fit_confidence(signals, correct)
     stated = confidence(signals)
     threshold = least_confidence(stated, correct)
@@ -156,10 +150,5 @@ def least_confidence(
     return float(confidence[order][enough[-1]]) if len(enough) else math.inf
 
 
-def _signals(probs: Probs, strength: Signal) -> Mapping[str, Signal]:
-    return {
-        "probability": max_probability(probs),
-        "margin": margin(probs),
-        "entropy": negative_entropy(probs),
-        "signature strength": strength,
-    }
+def _signals(probs: Probs) -> dict[str, Signal]:
+    return {"log odds": log_odds(probs)}

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 
 from moa_jax.data.examples import Examples
 from moa_jax.evaluation.answer_trust import CANNOT_TELL, LEAST_ACCURACY, Trust
-from moa_jax.evaluation.pooling import median_by_compound, pool_by_compound, signature_strength
+from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.signature_gates import SignatureQuality, joined_sentences
 
 # Mechanisms that are listed beside an answer.
@@ -72,14 +72,13 @@ def answer_compounds(
     used = quality.passes | hopeless
     kept = examples.take(np.flatnonzero(used))
     pooled, _, names = pool_by_compound(probs[used].astype(np.float64), kept.labels, kept.groups)
-    strength = median_by_compound(signature_strength(kept), kept.groups)
     with_structure = set(groups[examples.has_structure].tolist())
     rows_of = pd.Series(range(len(groups))).groupby(groups).agg(list)
     views = ["fusion" if name in with_structure else "expression" for name in names]
     rows: list[dict] = [{} for _ in names]
     for view in sorted(set(views)):
         places = [place for place, own in enumerate(views) if own == view]
-        told = _of_view(pooled[places], strength[places], trusts.get(view), examples.moas)
+        told = _of_view(pooled[places], trusts.get(view), examples.moas)
         for place, row in zip(places, told, strict=True):
             rows[place] = row
     for name, row in zip(names, rows, strict=True):
@@ -107,12 +106,11 @@ def _ranks() -> range:
 
 def _of_view(
     pooled: Float[np.ndarray, "compound moa"],
-    strength: Float[np.ndarray, " compound"],
     trust: Trust | None,
     moas: tuple[str, ...],
 ) -> list[dict]:
     """Confidence, ranked mechanisms and reasons of compounds that are judged alike."""
-    judged = None if trust is None else trust.judge(pooled, strength)
+    judged = None if trust is None else trust.judge(pooled)
     probs = pooled if judged is None else judged.probs
     order = np.argsort(-probs, axis=1, kind="stable")[:, :NUM_RANKED]
     rows = []

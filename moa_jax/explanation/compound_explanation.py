@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from moa_jax.data.examples import Examples
 from moa_jax.data.gene_set_table import read_gene_sets
 from moa_jax.evaluation.answer_trust import Judged, Trust, fit_trust
-from moa_jax.evaluation.pooling import median_by_compound, pool_by_compound, signature_strength
+from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.explanation.audit import (
     Check,
     completeness_check,
@@ -78,8 +78,7 @@ class ExplainedRun:
 
     def trust(self, view: str) -> Trust:
         """What validation says of answers in a view of the model."""
-        probs = self.validation.probs[view]
-        return fit_trust(probs, self.validation.labels, self.validation.strength)
+        return fit_trust(self.validation.probs[view], self.validation.labels)
 
 
 def read_explained_run(workdir: pathlib.Path, run: FinishedRun) -> ExplainedRun:
@@ -180,7 +179,6 @@ def explain_compounds(
     )
     evidence = kernel_evidence(predictor, examples, explained.references)
     has_structure = examples.has_structure
-    strength = median_by_compound(signature_strength(examples), examples.groups)
     trusts = {view: explained.trust(view) for view in ("fusion", "expression")}
     found = []
     for number, group in enumerate(track(groups, "compounds")):
@@ -195,7 +193,7 @@ def explain_compounds(
             of_signatures=probs[rows],
             view=view,
             trust=trust,
-            judged=trust.judge(pooled[[number]], strength[[number]]),
+            judged=trust.judge(pooled[[number]]),
             moa=int(moas[number]),
             rival=int(rivals[number]),
         )

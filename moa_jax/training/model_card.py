@@ -23,7 +23,6 @@ from moa_jax.evaluation.calibration import top_label_ece
 from moa_jax.evaluation.conformal import set_quality
 from moa_jax.evaluation.metrics import top_k_hits
 from moa_jax.evaluation.moa_failures import Failure, failures
-from moa_jax.evaluation.pooling import median_by_compound, signature_strength
 from moa_jax.evaluation.tables import Results, markdown_table
 from moa_jax.files import read_json, write_text
 from moa_jax.schemas import Split
@@ -215,7 +214,7 @@ def _trust(workdir: pathlib.Path, test: Examples, results: Results) -> str:
     if not (workdir / VALIDATION_FILE).exists():
         return "## Calibration\n\nNot known: the run has no validation part."
     kept = read_validation_answers(workdir, results.moas)
-    trust = fit_trust(kept.probs["fusion"], kept.labels, kept.strength)
+    trust = fit_trust(kept.probs["fusion"], kept.labels)
     intro = (
         f"## Calibration and abstention\n\nFitted on {trust.num_compounds} compounds that were not "
         "learned from when they were answered (`split.judging_parts`): temperature, confidence, "
@@ -228,7 +227,7 @@ def _trust(workdir: pathlib.Path, test: Examples, results: Results) -> str:
             [{"": name, "validation": value} for name, value in known.items()]
         )
     probs, labels = results.probs[_METHOD], results.labels
-    judged = trust.judge(probs, median_by_compound(signature_strength(test), test.groups))
+    judged = trust.judge(probs)
     correct = top_k_hits(probs, labels, 1) > 0
     sets = set_quality(judged.in_set, labels)
     answered = judged.is_answered

@@ -40,7 +40,7 @@ def judge_by_run(
     if (workdir / VALIDATION_FILE).exists():
         kept = read_validation_answers(workdir, predictor.features.moas)
         strength = kept.strength
-        trusts = {view: fit_trust(kept.probs[view], kept.labels, kept.strength) for view in _VIEWS}
+        trusts = {view: fit_trust(kept.probs[view], kept.labels) for view in _VIEWS}
     within = np.empty(0)
     if (workdir / REFERENCES_FILE).exists():
         references = read_references(workdir)

@@ -18,7 +18,7 @@ def made_up(num_compounds=60, num_moas=4, seed=0):
     logits = rng.normal(size=(num_compounds, num_moas))
     logits[np.arange(num_compounds), truth] += rng.uniform(0, 4, num_compounds)
     probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return probs, np.eye(num_moas)[truth], rng.uniform(1, 2, num_compounds)
+    return probs, np.eye(num_moas)[truth]
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def test_answers_of_equal_confidence_stand_or_fall_together():
 
 
 def test_what_is_promised_holds_on_validation():
-    probs, labels, strength = made_up()
-    trust = fit_trust(probs, labels, strength)
-    judged = trust.judge(probs, strength)
+    probs, labels = made_up()
+    trust = fit_trust(probs, labels)
+    judged = trust.judge(probs)
     right = probs.argmax(axis=1) == labels.argmax(axis=1)
     assert trust.num_compounds == 60
     assert trust.coverage == judged.is_answered.mean()
@@ -57,11 +57,23 @@ def test_what_is_promised_holds_on_validation():
     np.testing.assert_allclose(judged.p_values, calibrate_label_sets(probs, labels).p_values(probs))
 
 
+def test_confidence_ranks_as_the_probabilities_do_and_means_what_it_says():
+    trust = fit_trust(*made_up(2000, seed=1))
+    probs, labels = made_up(2000, seed=2)
+    judged = trust.judge(probs)
+    order = np.argsort(judged.probs.max(axis=1))
+    assert (np.diff(judged.confidence[order]) >= 0).all()
+    right = probs.argmax(axis=1) == labels.argmax(axis=1)
+    for rows in np.array_split(order, 5):
+        # Four standard errors of a share of 400.
+        assert judged.confidence[rows].mean() == pytest.approx(right[rows].mean(), abs=0.1)
+
+
 def test_unlabelled_compounds_are_left_out():
-    probs, labels, strength = made_up()
+    probs, labels = made_up()
     more = np.concatenate([probs, probs[:5]]), np.concatenate([labels, 0 * labels[:5]])
-    with_unlabelled = fit_trust(*more, np.concatenate([strength, strength[:5]]))
-    trust = fit_trust(probs, labels, strength)
+    with_unlabelled = fit_trust(*more)
+    trust = fit_trust(probs, labels)
     assert (with_unlabelled.threshold, with_unlabelled.num_compounds) == (trust.threshold, 60)
     with pytest.raises(InputError, match="no labelled validation compound"):
-        fit_trust(probs, 0 * labels, strength)
+        fit_trust(probs, 0 * labels)

@@ -23,7 +23,7 @@ def trust():
     sure = np.arange(60) < 40
     guess = np.eye(NUM_MOAS)[(np.arange(60) + 1) % NUM_MOAS]
     probs = np.where(sure[:, None], 0.9 * labels, 0.4 * guess) + 0.05
-    return fit_trust(probs + rng.uniform(0, 0.01, probs.shape), labels, np.ones(60))
+    return fit_trust(probs + rng.uniform(0, 0.01, probs.shape), labels)
 
 
 def quality_of(reasons, notes=((),) * 6):

@@ -74,7 +74,7 @@ def test_the_card_says_what_the_run_is(tmp_path, tiny_run, finished):
     assert fusion[1].startswith(f"{score['macro_auprc']:.3f} (")
     assert any(row[:1] == ["fusion_expression"] for row in rows)
     kept = read_validation_answers(tiny_run, results.moas)
-    trust = fit_trust(kept.probs["fusion"], kept.labels, kept.strength)
+    trust = fit_trust(kept.probs["fusion"], kept.labels)
     (answered,) = (row for row in rows if row[:1] == ["share answered"])
     assert answered[1] == f"{trust.coverage:.3f}"
     # In the end the model learned from validation compounds, too.
