@@ -155,7 +155,7 @@ def kept(path: pathlib.Path, make: Callable[[], Rows]) -> Rows:
 def warm_start_table(rows: Rows) -> str:
     """Mean over folds and seeds of each variant, and its difference from `none`."""
     found = pd.DataFrame(rows)
-    cells = found.set_index(["view", "variant", "fold", "seed"])
+    cells = found.set_index(["view", "variant", "fold", "seed"]).sort_index()
     lines = []
     for view in VIEWS:
         plain = cells.loc[view, "none"]
