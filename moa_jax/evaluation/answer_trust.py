@@ -17,7 +17,8 @@ from moa_jax.evaluation.abstention import (
     Confidence,
     Signal,
     fit_confidence,
-    log_odds,
+    log_certainty,
+    log_probability,
 )
 from moa_jax.evaluation.calibration import Temperature, fit_temperature
 from moa_jax.evaluation.conformal import LabelSets, calibrate_label_sets
@@ -93,8 +94,8 @@ class Trust:
 def fit_trust(probs: Probs, labels: Labels) -> Trust:
     """Fits everything to validation compounds.
 
-    Confidence is a logistic regression on the log odds of the first answer (Platt 1999), so it
-    ranks compounds as the probabilities do.
+    Confidence is beta calibration (Kull 2017): logistic regression on the logs of the first
+    answer's probability and of what it leaves. With positive weights it ranks as they do.
 
     Args:
       probs: pooled probabilities of a model that never saw the compounds.
@@ -151,4 +152,4 @@ def least_confidence(
 
 
 def _signals(probs: Probs) -> dict[str, Signal]:
-    return {"log odds": log_odds(probs)}
+    return {"log probability": log_probability(probs), "log certainty": log_certainty(probs)}
