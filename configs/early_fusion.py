@@ -7,14 +7,11 @@ Same encoders, settings and experts on one modality as configs/cross_attention.p
 
 import ml_collections
 
-from configs import fusion
+from configs import cross_attention
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
-    config = fusion.get_config()
-    # Networks take minutes to train.
-    config.split.judging_parts = 1
-    config.model.experts = ("signature", "molecule", "joint")
+    config = cross_attention.get_config()
     config.model.joint_fusion = "early"
     return config

@@ -8,13 +8,11 @@ configs/cross_attention.py.
 
 import ml_collections
 
-from configs import fusion
+from configs import cross_attention
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
-    config = fusion.get_config()
-    # Networks take minutes to train.
-    config.split.judging_parts = 1
+    config = cross_attention.get_config()
     config.model.experts = ("signature", "molecule")
     return config

@@ -38,6 +38,7 @@ from launch.sweep_study import num_finished, open_study
 from moa_jax import command_line
 from moa_jax.data.embedded import open_dataset
 from moa_jax.data.examples import Examples, build_examples
+from moa_jax.data.split_request import num_validation_folds
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import split_rows
 from moa_jax.evaluation.metrics import macro_auprc
@@ -155,7 +156,7 @@ def folds_without_test(
     """
     if not config.split.validation_fraction:
         raise InputError("config.split.validation_fraction is 0, so nothing can score a trial.")
-    num_folds = round(1 / config.split.validation_fraction)
+    num_folds = num_validation_folds(config.split.validation_fraction)
     num_used = num_folds if num_used is None else num_used
     if not 0 < num_used <= num_folds:
         raise InputError(

@@ -13,7 +13,6 @@ own: what is scored then are the validation compounds, by the model before it le
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 import shutil
 import sys
@@ -26,18 +25,17 @@ from jaxtyping import Float
 from moa_jax import command_line
 from moa_jax.baselines.fusion import Fusion
 from moa_jax.baselines.registry import make_method
+from moa_jax.data.division import divide
 from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import Examples, build_examples, concatenate, further_structures
+from moa_jax.data.examples import Examples, build_examples, concatenate
 from moa_jax.data.features import fit_features
-from moa_jax.data.leaks import check_no_leaks, without_leaks
 from moa_jax.data.prepared import PreparedDataset
-from moa_jax.data.split_rules import make_split
-from moa_jax.data.splits import judged_part, split_rows
-from moa_jax.data.unlabelled import unlabelled_part
+from moa_jax.data.split_request import num_validation_folds
+from moa_jax.data.splits import judged_part
 from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
-from moa_jax.schemas import KnowledgeGraph, Split
+from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.kept_answers import (
     VALIDATION_FILE,
@@ -78,7 +76,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     with one_process_first():
         dataset = open_dataset(config.data)
     examples = build_examples(dataset, min_compounds=config.min_compounds)
-    division = _divide(config, dataset, examples, validation_fold=0)
+    division = divide(config, dataset, examples)
     split, parts, unlabelled = division.split, division.parts, division.unlabelled
     if division.crossing:
         counts = ", ".join(f"{count} {identity}" for identity, count in division.crossing.items())
@@ -128,52 +126,6 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     return results
 
 
-@dataclasses.dataclass(frozen=True)
-class _Division:
-    """What is learned from and what is not, in one division of the data.
-
-    Attributes:
-      split: the parts.
-      crossing: identities that parts share as the rule allows, and how many.
-      parts: examples of each part; structures without signature are in `train`.
-      unlabelled: see `fit_fusion`.
-    """
-
-    split: Split
-    crossing: Mapping[str, int]
-    parts: dict[str, Examples]
-    unlabelled: Examples | None
-
-
-def _divide(
-    config: ml_collections.ConfigDict,
-    dataset: PreparedDataset,
-    examples: Examples,
-    *,
-    validation_fold: int,
-) -> _Division:
-    split = make_split(
-        config.split.rule,
-        examples,
-        fold=config.split.fold,
-        num_folds=config.split.num_folds,
-        seed=config.split.seed,
-        validation_fraction=config.split.validation_fraction,
-        validation_fold=validation_fold,
-    )
-    crossing = check_no_leaks(split, examples)
-    parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
-    if config.further_structures:
-        further = without_leaks(split, examples, further_structures(dataset, examples))
-        parts["train"] = concatenate(parts["train"], further)
-    unlabelled = None
-    pretraining = config.get("pretraining")
-    if config.further_structures or pretraining:
-        transductive = bool(pretraining and pretraining.transductive)
-        unlabelled = unlabelled_part(dataset, split, examples, transductive=transductive)
-    return _Division(split, crossing, parts, unlabelled)
-
-
 def _keep_answers(
     config: ml_collections.ConfigDict,
     dataset: PreparedDataset,
@@ -191,9 +143,9 @@ def _keep_answers(
     if (workdir / VALIDATION_FILE).exists():
         return
     asked, answers = validation, fit.validation_probs
-    num_parts = min(config.split.judging_parts, round(1 / config.split.validation_fraction))
-    for fold in range(1, num_parts):
-        division = _divide(config, dataset, examples, validation_fold=fold)
+    num_folds = num_validation_folds(config.split.validation_fraction)
+    for fold in range(1, min(config.split.judging_parts, num_folds)):
+        division = divide(config, dataset, examples, validation_fold=fold)
         unseen = division.parts["validation"]
         if not unseen.num_examples:
             continue

@@ -21,12 +21,10 @@ import numpy as np
 
 from configs import cross_attention
 from experiments.speed.turns import serve
-from moa_jax.data.examples import Examples, build_examples, concatenate, further_structures
+from moa_jax.data.division import divide
+from moa_jax.data.examples import build_examples
 from moa_jax.data.graph_arrays import graph_arrays
-from moa_jax.data.leaks import without_leaks
-from moa_jax.data.prepared import PreparedDataset, read_prepared
-from moa_jax.data.split_rules import make_split
-from moa_jax.data.splits import split_rows
+from moa_jax.data.prepared import read_prepared
 from moa_jax.schemas import Batch, GraphArrays
 from moa_jax.training.fit import Run
 from moa_jax.training.fusion_task import make_fusion_task
@@ -35,30 +33,16 @@ from moa_jax.training.fusion_task import make_fusion_task
 MODULES = ("knowledge", "signature", "molecule", "context", "node_attention", "atom_attention")
 
 
-def training_examples(dataset: PreparedDataset, config: Any) -> Examples:
-    """Training part of the configuration's fold, with the further labelled structures."""
-    examples = build_examples(dataset, min_compounds=config.min_compounds)
-    split = make_split(
-        config.split.rule,
-        examples,
-        fold=config.split.fold,
-        num_folds=config.split.num_folds,
-        seed=config.split.seed,
-        validation_fraction=config.split.validation_fraction,
-    )
-    further = without_leaks(split, examples, further_structures(dataset, examples))
-    return concatenate(examples.take(split_rows(split, examples)["train"]), further)
-
-
 def make_run(folder: pathlib.Path) -> Run:
     """The run of the configuration on a prepared folder, on one device; nothing is trained."""
     config = cross_attention.get_config()
     config.num_devices = 1
     dataset = read_prepared(folder)
     graph = dataset.graph
+    examples = build_examples(dataset, min_compounds=config.min_compounds)
     return Run(
         config,
-        training_examples(dataset, config),
+        divide(config, dataset, examples).parts["train"],
         None,
         make_task=make_fusion_task,
         genes=dataset.signatures.genes,

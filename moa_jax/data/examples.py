@@ -219,6 +219,12 @@ def further_structures(dataset: PreparedDataset, examples: Examples) -> Examples
     )
 
 
+def of_other_groups(examples: Examples, known: Examples) -> Bool[np.ndarray, " example"]:
+    """Whether each example is of a compound group that no known example is of."""
+    groups = set(known.groups)
+    return np.array([group not in groups for group in examples.groups], bool)
+
+
 def are_compounds_of(examples: Examples, compounds: pd.DataFrame) -> pd.Series:
     """Whether each row of a compound table shares a group, InChIKey block or name with examples."""
     measured = compounds["pert_id"].isin(set(examples.table["pert_id"]))

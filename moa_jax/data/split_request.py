@@ -14,6 +14,11 @@ from moa_jax.data.stratification import multilabel_folds
 from moa_jax.schemas import UNUSED
 
 
+def num_validation_folds(validation_fraction: float) -> int:
+    """Folds of what is not tested of which one is the validation part; 0 where there is none."""
+    return round(1 / validation_fraction) if validation_fraction > 0 else 0
+
+
 @dataclasses.dataclass(frozen=True)
 class SplitRequest:
     """What a rule is asked for; `rows` are the examples without their expression.
@@ -31,8 +36,8 @@ class SplitRequest:
 
     @property
     def num_inner_folds(self) -> int:
-        """Folds of which one is the validation part; 0 where there is none."""
-        return round(1 / self.validation_fraction) if self.validation_fraction > 0 else 0
+        """See `num_validation_folds`."""
+        return num_validation_folds(self.validation_fraction)
 
     def folds(
         self, units: Sequence[str], rows: Int[np.ndarray, " row"], num_folds: int

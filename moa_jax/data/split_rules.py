@@ -41,7 +41,12 @@ from moa_jax.data.identities import (
     joined_units,
     values_of,
 )
-from moa_jax.data.split_request import SplitParts, SplitRequest, hold_out_units
+from moa_jax.data.split_request import (
+    SplitParts,
+    SplitRequest,
+    hold_out_units,
+    num_validation_folds,
+)
 from moa_jax.data.stratification import grouped_folds, iterative_stratification
 from moa_jax.schemas import UNUSED, InputError, Split
 
@@ -81,7 +86,7 @@ def make_split(
         raise InputError(f"fold is {fold}, expected 0 to {num_folds - 1}.")
     if not 0 <= validation_fraction <= 0.5:
         raise InputError(f"validation_fraction is {validation_fraction}, expected 0 to 0.5.")
-    num_validating = max(round(1 / validation_fraction), 1) if validation_fraction else 1
+    num_validating = max(num_validation_folds(validation_fraction), 1)
     if not 0 <= validation_fold < num_validating:
         raise InputError(
             f"validation_fold is {validation_fold}, expected 0 to {num_validating - 1}."
@@ -143,7 +148,7 @@ def phase_split(
         folds = grouped_folds(
             strata(examples)[rest],
             [own[row] for row in rest],
-            num_folds=round(1 / validation_fraction),
+            num_folds=num_validation_folds(validation_fraction),
             seed=seed,
         )
         part[rest[folds == 0]] = "validation"

@@ -21,23 +21,11 @@ from moa_jax.evaluation.metrics import Probs
 from moa_jax.schemas import InputError
 
 Signal = Float[np.ndarray, " example"]
-# Probabilities are kept this far from 0 and 1 where logs are taken.
-_LEAST = 1e-6
 
 
 def max_probability(probs: Probs) -> Signal:
     """Probability of the most probable MoA (Hendrycks and Gimpel 2017)."""
     return probs.max(axis=1).astype(np.float64)
-
-
-def log_probability(probs: Probs) -> Signal:
-    """Log of the probability of the most probable MoA; finite."""
-    return np.log(np.clip(max_probability(probs), _LEAST, 1 - _LEAST))
-
-
-def log_certainty(probs: Probs) -> Signal:
-    """Less the log of what is left beside the most probable MoA; finite."""
-    return -np.log1p(-np.clip(max_probability(probs), _LEAST, 1 - _LEAST))
 
 
 def margin(probs: Probs) -> Signal:

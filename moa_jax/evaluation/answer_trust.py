@@ -17,10 +17,9 @@ from moa_jax.evaluation.abstention import (
     Confidence,
     Signal,
     fit_confidence,
-    log_certainty,
-    log_probability,
+    max_probability,
 )
-from moa_jax.evaluation.calibration import Temperature, fit_temperature
+from moa_jax.evaluation.calibration import Temperature, fit_temperature, log_terms
 from moa_jax.evaluation.conformal import LabelSets, calibrate_label_sets
 from moa_jax.evaluation.metrics import Labels, Probs, top_k_hits
 from moa_jax.schemas import InputError
@@ -152,4 +151,5 @@ def least_confidence(
 
 
 def _signals(probs: Probs) -> dict[str, Signal]:
-    return {"log probability": log_probability(probs), "log certainty": log_certainty(probs)}
+    probability, certainty = log_terms(max_probability(probs))
+    return {"log probability": probability, "log certainty": certainty}

@@ -90,8 +90,8 @@ class BetaCalibration:
 
     def __call__(self, probs: Probs) -> Probs:
         """Calibrated probabilities of all (compound, MoA) pairs."""
-        clipped = _clipped(probs)
-        return special.expit(self.a * np.log(clipped) - self.b * np.log1p(-clipped) + self.c)
+        rise, fall = log_terms(probs)
+        return special.expit(self.a * rise + self.b * fall + self.c)
 
 
 def fit_beta_calibration(
@@ -103,8 +103,8 @@ def fit_beta_calibration(
       InputError: no compound is labelled.
     """
     probs, positive = _labelled(probs, labels, example_mask)
-    clipped, target = _clipped(probs).ravel(), positive.ravel()
-    inputs = np.stack([np.log(clipped), -np.log1p(-clipped), np.ones(len(clipped))], axis=1)
+    pairs, target = probs.ravel(), positive.ravel()
+    inputs = np.stack([*log_terms(pairs), np.ones(len(pairs))], axis=1)
 
     def loss(weights: Float[np.ndarray, " 3"]) -> tuple[float, Float[np.ndarray, " 3"]]:
         logits = inputs @ weights
@@ -134,8 +134,12 @@ def _labelled(
     return probs[counted], positive[counted]
 
 
-def _clipped(probs: Probs) -> Probs:
-    return np.clip(probs.astype(np.float64), PROB_CLIP, 1 - PROB_CLIP)
+def log_terms(
+    probs: Float[np.ndarray, "*shape"],
+) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
+    """Ln p and -ln(1 - p), which beta calibration weighs; finite."""
+    clipped = np.clip(probs.astype(np.float64), PROB_CLIP, 1 - PROB_CLIP)
+    return np.log(clipped), -np.log1p(-clipped)
 
 
 def reliability_curve(

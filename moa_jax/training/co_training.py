@@ -17,7 +17,7 @@ import pandas as pd
 from jaxtyping import Float32
 
 from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS
-from moa_jax.data.examples import Examples, concatenate
+from moa_jax.data.examples import Examples, concatenate, of_other_groups
 from moa_jax.data.features import encode, fit_features
 from moa_jax.models.kernel_experts import StructureKernel
 from moa_jax.training.kernel_ridge import fit_structure_kernel
@@ -46,8 +46,7 @@ def co_trained(
     least = config.co_training.least
     if unlabelled is None or least >= 1 or not kernels <= set(config.model.experts):
         return references
-    known = set(references.examples.groups)
-    other = np.array([group not in known for group in unlabelled.groups], bool)
+    other = of_other_groups(unlabelled, references.examples)
     both = unlabelled.has_expression & unlabelled.has_structure
     pupils = unlabelled.take(np.flatnonzero(other & both))
     probs = _structure_answers(config, references, pupils, genes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from moa_jax.data.examples import Examples, concatenate
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import GraphArrays, KnowledgeGraph
 from moa_jax.training.co_training import co_trained
 from moa_jax.training.expert_scales import fit_expert_scales
 from moa_jax.training.fit import Run, validation_curve
@@ -78,13 +79,13 @@ def fit_fusion(
     Raises:
       InputError: `workdir` holds a run of another configuration.
     """
+    arrays = make_graph_arrays(config, graph)
+    make_run = functools.partial(_run, graph=graph, arrays=arrays, unlabelled=unlabelled)
     if validation.num_examples == 0:
-        predictor = _run(config, train, None, graph, workdir, unlabelled=unlabelled).train()
+        predictor = make_run(config, train, None, workdir).train()
         nothing = np.zeros(validation.labels.shape)
         return FusionFit(predictor, dict.fromkeys(VIEWS, nothing), {}, {view: [] for view in VIEWS})
-    chosen = _run(
-        config, train, validation, graph, workdir / SELECTION, unlabelled=unlabelled
-    ).train()
+    chosen = make_run(config, train, validation, workdir / SELECTION).train()
     scales = fit_expert_scales(chosen, validation, prior_strength=config.scale_prior)
     step, score = chosen.progress.best_step, chosen.progress.best_score
     say(
@@ -94,9 +95,7 @@ def fit_fusion(
     final = ml_collections.ConfigDict(config.to_dict())
     for view, of_view in scales.items():
         final.expert_scales[view].update(of_view)
-    everything = _run(
-        final, concatenate(train, validation), None, graph, workdir, unlabelled=unlabelled
-    )
+    everything = make_run(final, concatenate(train, validation), None, workdir)
     return FusionFit(
         predictor=everything.train(num_steps=step),
         validation_probs=_scaled(chosen, scales).predict(validation),
@@ -132,17 +131,19 @@ def answer_unseen(
     Raises:
       InputError: `workdir` holds a run of another configuration.
     """
-    predictor = _run(config, train, unseen, graph, workdir, unlabelled=unlabelled).train()
-    return _scaled(predictor, scales).predict(unseen)
+    arrays = make_graph_arrays(config, graph)
+    run = _run(config, train, unseen, workdir, graph=graph, arrays=arrays, unlabelled=unlabelled)
+    return _scaled(run.train(), scales).predict(unseen)
 
 
 def _run(
     config: ml_collections.ConfigDict,
     train: Examples,
     validation: Examples | None,
-    graph: KnowledgeGraph,
     folder: pathlib.Path,
     *,
+    graph: KnowledgeGraph,
+    arrays: GraphArrays,
     unlabelled: Examples | None,
 ) -> Run:
     """A run; the last one, which has no validation part, describes its references."""
@@ -157,7 +158,7 @@ def _run(
         validation,
         make_task=make_fusion_task,
         genes=genes,
-        graph=make_graph_arrays(config, graph),
+        graph=arrays,
         graph_size=(graph.num_genes, graph.num_terms),
         workdir=folder,
         unlabelled=unlabelled,

@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Float, Float32, Int
 
-from moa_jax.data.examples import Examples, concatenate
+from moa_jax.data.examples import Examples, concatenate, of_other_groups
 
 # How steeply the agreement of others takes doubt away.
 _SPARED = 4
@@ -53,8 +53,7 @@ def references_of(
     labels = ((1 - share) * train.labels + share * lent).astype(np.float32)
     if unlabelled is None:
         return References(train, labels)
-    known = set(train.groups)
-    other = np.array([group not in known for group in unlabelled.groups], bool)
+    other = of_other_groups(unlabelled, train)
     lent = lent_labels(unlabelled.targets, train, prior=config.prior)
     rows = np.flatnonzero(other & lent.any(axis=1) & (lent.max(axis=1) >= config.least))
     return References(

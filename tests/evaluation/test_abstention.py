@@ -6,8 +6,6 @@ import scipy.stats
 from moa_jax.evaluation.abstention import (
     agreement,
     fit_confidence,
-    log_certainty,
-    log_probability,
     margin,
     max_probability,
     negative_entropy,
@@ -21,9 +19,6 @@ PROBS = np.array([[0.7, 0.2, 0.1], [0.4, 0.4, 0.2], [0.0, 0.0, 0.0], [0.0, 2.0, 
 def test_signals_of_one_row_by_hand():
     np.testing.assert_allclose(max_probability(PROBS), [0.7, 0.4, 0, 2])
     np.testing.assert_allclose(margin(PROBS), [0.5, 0, 0, 2])
-    np.testing.assert_allclose(log_probability(PROBS[:2]), np.log([0.7, 0.4]))
-    np.testing.assert_allclose(log_certainty(PROBS[:2]), -np.log([0.3, 0.6]))
-    assert np.isfinite([log_probability(PROBS), log_certainty(PROBS)]).all()
     rows = [PROBS[0], PROBS[1], [1 / 3] * 3, [0, 1, 0]]
     np.testing.assert_allclose(
         negative_entropy(PROBS), [-scipy.stats.entropy(row) for row in rows], atol=1e-12

@@ -14,6 +14,7 @@ from moa_jax.evaluation.calibration import (
     expected_calibration_error,
     fit_beta_calibration,
     fit_temperature,
+    log_terms,
     reliability_curve,
     top_answers,
     top_label_ece,
@@ -93,6 +94,13 @@ def test_a_known_beta_map_is_found():
     found = fit_beta_calibration(distorted, labels)
     assert (found.a, found.b, found.c) == pytest.approx((0.5, 2.0, -0.7), abs=0.1)
     assert all_pairs_ece(found(distorted), labels) < 0.01 < all_pairs_ece(distorted, labels)
+
+
+def test_log_terms_by_hand():
+    rise, fall = log_terms(np.array([0.7, 0.4, 0.0, 2.0]))
+    np.testing.assert_allclose(rise[:2], np.log([0.7, 0.4]))
+    np.testing.assert_allclose(fall[:2], -np.log([0.3, 0.6]))
+    assert np.isfinite([rise, fall]).all()
 
 
 def test_beta_calibration_never_turns_a_ranking():

@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from moa_jax.data.examples import Examples, concatenate
+from moa_jax.data.examples import Examples, concatenate, of_other_groups
 from moa_jax.data.features import FeatureSpec
 from moa_jax.progress import track
 from moa_jax.schemas import Batch, GraphArrays
@@ -74,9 +74,8 @@ def pretrain(
     task = make_pretraining_task(config, features, graph_size)
     examples = train
     if unlabelled is not None:
-        known = set(train.groups)
-        new = [row for row, group in enumerate(unlabelled.groups) if group not in known]
-        examples = concatenate(train, unlabelled.take(np.array(new, np.int64)))
+        new = np.flatnonzero(of_other_groups(unlabelled, train))
+        examples = concatenate(train, unlabelled.take(new))
     data = pretraining_set(examples, features)
     params = train_heads(task, config, data, graph=graph, mesh=mesh, workdir=workdir)
     return {name: params[name] for name in task.encoders}
