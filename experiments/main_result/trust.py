@@ -1,0 +1,97 @@
+"""What confidence, "cannot tell" and label sets of the shipped model are worth on test compounds.
+
+    python -m experiments.main_result.trust --data=data/lincs2020 --out=runs/trust
+
+trains the five folds of the compound split (kept in OUT and not trained again), judges what each
+held out as `predict` does, and prints one line per view over all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from experiments.explanation_audit.folds import trained_run
+from moa_jax.command_line import load_config
+from moa_jax.data.prepared import read_prepared
+from moa_jax.evaluation.answer_trust import Judged, fit_trust
+from moa_jax.evaluation.conformal import set_quality
+from moa_jax.evaluation.metrics import Labels
+from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.evaluation.risk_coverage import aurc
+from moa_jax.evaluation.tables import markdown_table
+from moa_jax.models.fusion import VIEWS
+from moa_jax.schemas import InputError
+from moa_jax.training.kept_answers import read_held_out, read_validation_answers
+from moa_jax.training.run_folder import open_run
+
+NUM_FOLDS = 5
+
+
+def judged_by_run(folder: pathlib.Path) -> dict[str, tuple[Judged, Labels]]:
+    """View -> the judged answers for the compounds that a run held out, and their labels.
+
+    Raises:
+      InputError: the run kept too little.
+    """
+    predictor = open_run(folder, num_devices=1).predictor
+    moas = predictor.features.moas
+    examples, kept = read_held_out(folder, moas), read_validation_answers(folder, moas)
+    found = {}
+    for view, probs in predictor.predict(examples).items():
+        pooled, labels, _ = pool_by_compound(
+            probs.astype(np.float64), examples.labels, examples.groups
+        )
+        found[view] = (fit_trust(kept.probs[view], kept.labels).judge(pooled), labels)
+    return found
+
+
+def trust_row(judged: Sequence[tuple[Judged, Labels]]) -> dict[str, float]:
+    """What the judgements of several runs are worth, all their compounds together."""
+    confidence = np.concatenate([own.confidence for own, _ in judged])
+    answered = np.concatenate([own.is_answered for own, _ in judged])
+    labels = np.concatenate([labels for _, labels in judged])
+    first = np.concatenate([own.probs.argmax(axis=1) for own, _ in judged])
+    right = labels[np.arange(len(labels)), first] > 0
+    sets = set_quality(np.concatenate([own.in_set for own, _ in judged]), labels)
+    return {
+        "compounds": len(labels),
+        "Brier": float(((confidence - right) ** 2).mean()),
+        "AURC": aurc(confidence, right),
+        "answered": float(answered.mean()),
+        "right of those": float(right[answered].mean()) if answered.any() else float("nan"),
+        "set covers": sets["coverage"],
+        "MoAs in set": sets["mean_size"],
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Trains where needed, judges and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="prepared folder")
+    parser.add_argument("--out", required=True, help="folder of the runs; one per setting below")
+    parser.add_argument("--config", default="configs/fusion.py")
+    parser.add_argument("--parts", type=int, help="config.split.judging_parts")
+    parser.add_argument("--without-further", action="store_true", help="no further structures")
+    settings = parser.parse_args(argv)
+    config = load_config(settings.config)
+    config.data = settings.data
+    config.further_structures &= not settings.without_further
+    config.split.judging_parts = settings.parts or config.split.judging_parts
+    try:
+        release = read_prepared(settings.data).manifest["release"]
+        runs = [
+            judged_by_run(trained_run(config, pathlib.Path(settings.out), fold=fold, seed=0))
+            for fold in range(NUM_FOLDS)
+        ]
+    except InputError as error:
+        parser.error(str(error))
+    rows = [{"view": view} | trust_row([run[view] for run in runs]) for view in VIEWS]
+    print(f"Release: {release}\n\n{markdown_table(rows)}")
+
+
+if __name__ == "__main__":
+    main()

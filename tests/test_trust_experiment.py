@@ -1,0 +1,75 @@
+"""What judged answers are worth: closed forms over the compounds of several runs."""
+
+import numpy as np
+import pytest
+
+from experiments.main_result import trust as experiment
+from experiments.main_result.trust import judged_by_run, trust_row
+from moa_jax.data.prepared import write_prepared
+from moa_jax.evaluation.answer_trust import Judged, fit_trust
+from moa_jax.models.fusion import VIEWS
+from moa_jax.training.kept_answers import read_validation_answers
+from moa_jax.training.run_folder import open_run
+from tests.synthetic import make_dataset, make_raw_examples
+
+
+def judged(confidence, is_answered, in_set):
+    probs = np.tile([0.6, 0.4], (len(confidence), 1))
+    return Judged(
+        probs=probs,
+        confidence=np.array(confidence),
+        is_answered=np.array(is_answered),
+        p_values=probs,
+        in_set=np.array(in_set, bool),
+    )
+
+
+def test_compounds_of_all_runs_count_together():
+    right, wrong = [1.0, 0.0], [0.0, 1.0]
+    row = trust_row(
+        [
+            (judged([0.9, 0.6], [True, True], [[1, 0], [1, 1]]), np.array([right, wrong])),
+            (judged([0.8], [False], [[1, 0]]), np.array([right])),
+        ]
+    )
+    assert row == pytest.approx(
+        {
+            "compounds": 3,
+            "Brier": (0.1**2 + 0.6**2 + 0.2**2) / 3,
+            # Nothing is wrong among the surest and the two surest, a third of all three.
+            "AURC": (0 + 0 + 1 / 3) / 3,
+            "answered": 2 / 3,
+            "right of those": 1 / 2,
+            "set covers": 1,
+            "MoAs in set": 4 / 3,
+        }
+    )
+
+
+def test_the_command_judges_each_fold_by_its_own_answers(tiny_run, tmp_path, monkeypatch, capsys):
+    moas = open_run(tiny_run, num_devices=1).predictor.features.moas
+    kept = read_validation_answers(tiny_run, moas)
+    found = judged_by_run(tiny_run)
+    assert set(found) == set(VIEWS)
+    own, labels = found["expression"]
+    trust = fit_trust(kept.probs["expression"], kept.labels)
+    np.testing.assert_array_equal(own.is_answered, own.confidence >= trust.threshold)
+    assert own.probs.shape == labels.shape
+
+    write_prepared(tmp_path / "data", make_dataset(make_raw_examples()))
+    asked = []
+    monkeypatch.setattr(
+        experiment,
+        "trained_run",
+        lambda config, out, *, fold, seed: (
+            asked.append((config.split.judging_parts, config.further_structures, fold)) or tiny_run
+        ),
+    )
+    experiment.main([f"--data={tmp_path / 'data'}", "--out=runs", "--parts=1", "--without-further"])
+    assert asked == [(1, False, fold) for fold in range(5)]
+    lines = capsys.readouterr().out.splitlines()
+    firsts = [line.split("|")[1].strip() for line in lines if line.startswith("| ")]
+    assert [firsts[0], *firsts[2:]] == ["view", *VIEWS]
+    assert f" {5 * len(labels)} " in lines[-1]
+    with pytest.raises(SystemExit, match="2"):
+        experiment.main([f"--data={tmp_path / 'none'}", "--out=runs"])
