@@ -14,7 +14,7 @@ from configs import fusion
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     config = fusion.get_config()
-    # Networks take minutes to train.
-    config.split.judging_parts = 1
+    # What networks were measured on.
+    config.vocabulary = "frequent"
     config.model.experts = ("signature", "molecule", "joint")
     return config

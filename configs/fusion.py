@@ -52,7 +52,9 @@ def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     # Prepared folder; empty means the embedded simulated release, made on first use.
     config.data = ""
-    # MoAs with fewer compounds are left out.
+    # Which mechanisms are answered: open (all that a compound to learn from has, by signature or by
+    # structure) or frequent (those that min_compounds measured compounds or more have).
+    config.vocabulary = "open"
     config.min_compounds = 5
     # Learn from structures without signature, too, whose MoA or targets are known. (A benchmark's
     # blocks decide for themselves.)
@@ -65,11 +67,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.split.fold = 0
     config.split.num_folds = 5
     config.split.seed = 0
-    # Share of the training compounds that choose the step.
+    # Share of the training compounds that choose the step of networks.
     config.split.validation_fraction = 0.2
-    # How many such shares are answered, each by a model that learns from the rest, to say how far
-    # the model can be trusted (confidence, "cannot tell", label sets). The first alone chooses.
-    config.split.judging_parts = 5
 
     # Random walk with restart from the measured genes.
     config.graph = ml_collections.ConfigDict({"restart": 0.5, "num_steps": 3})
@@ -101,17 +100,13 @@ def get_config() -> ml_collections.ConfigDict:
 
     # Labels for the kernel experts: how much of a label is that of compounds with the same targets,
     # how much of the rest it becomes where these contradict the label, how many votes there are for
-    # no MoA, and from which lent label on a compound without label is learned from.
+    # no MoA, and from which lent label on a compound without any known mechanism is learned from.
     config.label_sharing = ml_collections.ConfigDict(
         {"share": 0.5, "doubt": 1.0, "prior": 1.0, "least": 0.1}
     )
 
-    # Signatures without label are learned from where the structure expert is surer than this of
-    # what their compound is; 1 for none.
-    config.co_training = ml_collections.ConfigDict({"least": 1.0})
-
-    # Scales of the experts until validation compounds set them, and how firmly they are believed:
-    # inverse variance of a Gaussian prior on their logarithms.
+    # Scales of the experts until compounds that were not learned from set them, and how firmly they
+    # are believed: inverse variance of a Gaussian prior on their logarithms.
     others = {"signature": 0.3, "molecule": 0.6, "joint": 0.3, "visible": 0.3}
     others["network_kernel"] = 3.0
     config.expert_scales = ml_collections.ConfigDict(

@@ -35,7 +35,8 @@ def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     # Prepared folder of the release that is trained on.
     config.data = "data/lincs2020"
-    # MoAs with fewer compounds are left out.
+    # frequent: MoAs of min_compounds measured compounds or more; open: all that are known.
+    config.vocabulary = "frequent"
     config.min_compounds = 5
     # Configuration of the fusion model.
     config.fusion = "configs/fusion.py"

@@ -13,7 +13,6 @@ from configs import fusion
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     config = fusion.get_config()
-    config.split.judging_parts = 2
     config.model.update(
         {
             "experts": (

@@ -36,8 +36,9 @@ from launch.sweep_report import FOLD_SCORES, best_trials, write_report
 from launch.sweep_space import Parameter, read_space, values_in, with_values
 from launch.sweep_study import num_finished, open_study
 from moa_jax import command_line
+from moa_jax.data.division import examples_of
 from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import Examples, build_examples
+from moa_jax.data.examples import Examples
 from moa_jax.data.split_request import num_validation_folds
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import split_rows
@@ -208,7 +209,7 @@ def main(
         raise InputError(f'--study is "{study}"; a name has letters, digits, ".", "_" and "-".')
     parameters = read_space(space, config)
     dataset = open_dataset(config.data)
-    examples = build_examples(dataset, min_compounds=config.min_compounds)
+    examples = examples_of(config, dataset)
     num_used = _whole_number("folds", folds) if folds else None
     parts = folds_without_test(examples, split_off_test(examples, config), config, num_used)
     make_training_mesh(

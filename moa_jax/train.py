@@ -8,13 +8,15 @@ everything: config, split, checkpoints, metrics, plots, a model card, and the pr
 held-out compounds. A run that was stopped goes on where it was when it is started again.
 
 `--config.split.rule=everything` holds nothing out, for a model that answers for compounds of your
-own: what is scored then are the validation compounds, by the model before it learned from them.
+own: what is scored then are the validation compounds, by a model that had not learned from them.
+
+`config.vocabulary` is `open` (every mechanism that a compound to learn from has) or `frequent`
+(those of `config.min_compounds` measured compounds or more, for comparison with other work).
 """
 
 from __future__ import annotations
 
 import pathlib
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -25,27 +27,21 @@ from jaxtyping import Float
 from moa_jax import command_line
 from moa_jax.baselines.fusion import Fusion
 from moa_jax.baselines.registry import make_method
-from moa_jax.data.division import divide
+from moa_jax.data.division import divide, examples_of
 from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import Examples, build_examples, concatenate
+from moa_jax.data.examples import Examples
 from moa_jax.data.features import fit_features
-from moa_jax.data.prepared import PreparedDataset
-from moa_jax.data.split_request import num_validation_folds
 from moa_jax.data.splits import judged_part
 from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
 from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.fusion_task import make_fusion_task
-from moa_jax.training.kept_answers import (
-    VALIDATION_FILE,
-    write_held_out,
-    write_validation_answers,
-)
+from moa_jax.training.kept_answers import write_held_out, write_kept_answers
 from moa_jax.training.metric_writer import METRICS_FILE, read_metrics
 from moa_jax.training.model_card import write_model_card
 from moa_jax.training.plots import plot_curves, plot_per_moa
-from moa_jax.training.recipe import SELECTION, FusionFit, answer_unseen
+from moa_jax.training.recipe import SELECTION, is_solved
 from moa_jax.training.run_folder import start_run
 from moa_jax.training.sharding import (
     is_first_process,
@@ -53,9 +49,6 @@ from moa_jax.training.sharding import (
     make_training_mesh,
     one_process_first,
 )
-
-# Subfolder of the models that answer for further parts; it goes when they have answered.
-_JUDGING = "judging"
 
 OPTIONS = (command_line.Option("workdir", "folder of the run", "runs/fusion"),)
 
@@ -75,7 +68,8 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     """
     with one_process_first():
         dataset = open_dataset(config.data)
-    examples = build_examples(dataset, min_compounds=config.min_compounds)
+    examples = examples_of(config, dataset)
+    say(f"{len(examples.moas)} mechanisms ({config.vocabulary} vocabulary)")
     division = divide(config, dataset, examples)
     split, parts, unlabelled = division.split, division.parts, division.unlabelled
     if division.crossing:
@@ -104,6 +98,10 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     with one_process_first():
         start_run(workdir, config, split, dataset)
     probs = _fusion_probs(fusion, parts, judged, graph)
+    # Where kernels answer for each compound after learning from all others, methods that learn from
+    # the training part alone are no comparison.
+    if judged == "validation" and is_solved(config):
+        methods = []
     # Nobody where plain methods are judged by the validation part.
     choosing = parts["validation"] if judged == "test" else parts["test"]
     for method in methods:
@@ -111,75 +109,23 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
         probs[method.name] = fitted.predict(parts[judged])
     if judged == "test" and is_first_process():
         write_held_out(workdir, parts["test"])
-    if parts["validation"].num_examples:
-        _keep_answers(
-            config,
-            dataset,
-            examples,
-            parts["validation"],
-            fit=fusion.fits[workdir],
-            workdir=workdir,
-        )
+    unseen = fusion.fits[workdir].unseen
+    if unseen and is_first_process():
+        write_kept_answers(workdir, unseen)
     results = pool_results(probs, parts[judged], dataset.manifest["release"])
     if is_first_process():
         write_model_card(workdir, config, split, parts, results)
     return results
 
 
-def _keep_answers(
-    config: ml_collections.ConfigDict,
-    dataset: PreparedDataset,
-    examples: Examples,
-    validation: Examples,
-    *,
-    fit: FusionFit,
-    workdir: pathlib.Path,
-) -> None:
-    """Writes answers for compounds that were not learned from; a run that has them keeps them.
-
-    To those for the validation part come those for further parts of what is not tested, each by
-    a model that has learned from the rest.
-    """
-    if (workdir / VALIDATION_FILE).exists():
-        return
-    asked, answers = validation, fit.validation_probs
-    num_folds = num_validation_folds(config.split.validation_fraction)
-    for fold in range(1, min(config.split.judging_parts, num_folds)):
-        division = divide(config, dataset, examples, validation_fold=fold)
-        unseen = division.parts["validation"]
-        if not unseen.num_examples:
-            continue
-        say(f"judging by {unseen.num_examples} signatures more")
-        probs = answer_unseen(
-            config,
-            division.parts["train"],
-            unseen,
-            dataset.graph,
-            workdir / _JUDGING / str(fold),
-            scales=fit.choices["expert_scales"],
-            unlabelled=division.unlabelled,
-        )
-        asked = concatenate(asked, unseen)
-        answers = {view: np.concatenate([answers[view], probs[view]]) for view in VIEWS}
-    if is_first_process():
-        write_validation_answers(workdir, asked, answers)
-        shutil.rmtree(workdir / _JUDGING, ignore_errors=True)
-
-
 def _fusion_probs(
     fusion: Fusion, parts: Mapping[str, Examples], judged: str, graph: KnowledgeGraph
 ) -> dict[str, Float[np.ndarray, "example moa"]]:
     """Trains the fusion model; answers of its views for the part that it is judged by."""
-    probs = {}
-    for view in VIEWS:
-        method = fusion.seen_as(view)
-        seed = fusion.config.seed
-        fitted = method.fit(parts["train"], parts["validation"], graph, seed=seed)
-        if judged == "test":
-            probs[method.name] = fitted.predict(parts["test"])
-        else:
-            probs[method.name] = fusion.fits[fusion.workdir].validation_probs[view]
-    return probs
+    fusion.fit(parts["train"], parts["validation"], graph, seed=fusion.config.seed)
+    fit = fusion.fits[fusion.workdir]
+    views = fit.predictor.predict(parts["test"]) if judged == "test" else fit.validation_probs
+    return {fusion.name_of(view): views[view] for view in VIEWS}
 
 
 def write_run_results(workdir: pathlib.Path, results: Results) -> None:

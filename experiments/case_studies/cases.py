@@ -26,7 +26,7 @@ from moa_jax.explanation.network_evidence import adjoint_node_attribution
 from moa_jax.explanation.occlusion import occlude_neighbourhoods
 from moa_jax.explanation.substructure_scores import substructure_scores
 from moa_jax.schemas import KnowledgeGraph
-from moa_jax.training.kept_answers import read_validation_answers
+from moa_jax.training.kept_answers import read_kept_answers
 from moa_jax.training.references import read_references
 
 ERROR_RATE = 0.1
@@ -102,8 +102,8 @@ def read_answers(folds: Sequence[Asked], runs: Sequence[pathlib.Path]) -> Answer
             for view, probs in fold.predictor.predict(examples).items()
         }
         probs, labels, groups = pooled["fusion"]
-        validation = read_validation_answers(folder, moas)
-        sets = calibrate_label_sets(validation.probs["fusion"], validation.labels)
+        kept = read_kept_answers(folder, moas)["fusion"]
+        sets = calibrate_label_sets(kept.probs, kept.labels)
         names = examples.table["compound"].iloc[first_rows(examples.groups)].astype(str)
         views = {view: of_view[0] for view, of_view in pooled.items()}
         parts.append((views, labels, sets.predict(probs, ERROR_RATE), groups, tuple(names)))

@@ -107,7 +107,7 @@ def trained_run(
     config.baselines = ()
     folder = runs / f"split{seed}_fold{fold}"
     # Written last of all.
-    if not (folder / "validation_answers.parquet").is_file():
+    if not (folder / "unseen_answers.parquet").is_file():
         train(config, folder)
     return folder
 

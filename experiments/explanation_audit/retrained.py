@@ -27,7 +27,8 @@ from scipy import stats
 from experiments.explanation_audit.faithful import INTEGRATED, ROUGH_STEPS, integrated
 from experiments.explanation_audit.folds import asked_for_answers, trained_run
 from moa_jax.command_line import load_config
-from moa_jax.data.examples import Examples, build_examples, concatenate
+from moa_jax.data.division import examples_of
+from moa_jax.data.examples import Examples, concatenate
 from moa_jax.data.prepared import read_prepared
 from moa_jax.data.splits import read_split, split_rows
 from moa_jax.evaluation.metrics import macro_auprc
@@ -157,7 +158,7 @@ def main() -> None:
     config = load_config(settings.config)
     config.data = settings.data
     dataset = read_prepared(pathlib.Path(settings.data))
-    examples = build_examples(dataset, min_compounds=config.min_compounds)
+    examples = examples_of(config, dataset)
     tables = []
     for fold in range(settings.num_folds):
         folder = trained_run(config, out / "runs", fold=fold, seed=0)

@@ -26,8 +26,9 @@ import numpy as np
 
 from configs import fusion
 from moa_jax.data.batches import make_batch
+from moa_jax.data.division import examples_of
 from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import build_examples, concatenate, further_structures
+from moa_jax.data.examples import concatenate, further_structures
 from moa_jax.data.features import EncodedExamples, encode
 from moa_jax.explanation.attribution import attribute
 from moa_jax.explanation.baseline_signatures import no_change
@@ -44,7 +45,7 @@ def fit(data: str, folder: pathlib.Path) -> tuple[Predictor, Any]:
     config = fusion.get_config()
     config.num_devices = 1
     dataset = open_dataset(data)
-    examples = build_examples(dataset, min_compounds=config.min_compounds)
+    examples = examples_of(config, dataset)
     train = concatenate(examples, further_structures(dataset, examples))
     nobody = examples.take(np.zeros(0, np.int64))
     return fit_fusion(config, train, nobody, dataset.graph, folder).predictor, examples

@@ -25,7 +25,7 @@ from moa_jax.evaluation.risk_coverage import aurc
 from moa_jax.evaluation.tables import markdown_table
 from moa_jax.models.fusion import VIEWS
 from moa_jax.schemas import InputError
-from moa_jax.training.kept_answers import read_held_out, read_validation_answers
+from moa_jax.training.kept_answers import read_held_out, read_kept_answers
 from moa_jax.training.run_folder import open_run
 
 NUM_FOLDS = 5
@@ -39,13 +39,14 @@ def judged_by_run(folder: pathlib.Path) -> dict[str, tuple[Judged, Labels]]:
     """
     predictor = open_run(folder, num_devices=1).predictor
     moas = predictor.features.moas
-    examples, kept = read_held_out(folder, moas), read_validation_answers(folder, moas)
+    examples, kept = read_held_out(folder, moas), read_kept_answers(folder, moas)
     found = {}
     for view, probs in predictor.predict(examples).items():
         pooled, labels, _ = pool_by_compound(
             probs.astype(np.float64), examples.labels, examples.groups
         )
-        found[view] = (fit_trust(kept.probs[view], kept.labels).judge(pooled), labels)
+        own = kept[view]
+        found[view] = (fit_trust(own.probs, own.labels, own.is_learnable).judge(pooled), labels)
     return found
 
 

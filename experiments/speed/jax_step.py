@@ -21,8 +21,7 @@ import numpy as np
 
 from configs import cross_attention
 from experiments.speed.turns import serve
-from moa_jax.data.division import divide
-from moa_jax.data.examples import build_examples
+from moa_jax.data.division import divide, examples_of
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.data.prepared import read_prepared
 from moa_jax.schemas import Batch, GraphArrays
@@ -39,7 +38,7 @@ def make_run(folder: pathlib.Path) -> Run:
     config.num_devices = 1
     dataset = read_prepared(folder)
     graph = dataset.graph
-    examples = build_examples(dataset, min_compounds=config.min_compounds)
+    examples = examples_of(config, dataset)
     return Run(
         config,
         divide(config, dataset, examples).parts["train"],

@@ -105,7 +105,8 @@ def ablation(
     config.question = question
     # Prepared folder; empty means the embedded simulated release, made on first use.
     config.data = ""
-    # MoAs with fewer compounds are left out.
+    # frequent: MoAs of min_compounds measured compounds or more; open: all that are known.
+    config.vocabulary = "frequent"
     config.min_compounds = 5
     config.model = model
     config.common = tuple((common or {}).items())

@@ -89,6 +89,7 @@ def _start(
 ) -> None:
     """Writes what decides the answers of all cells, or compares it with what is there."""
     decisive = {
+        "vocabulary": config.vocabulary,
         "min_compounds": config.min_compounds,
         "split": config.split.to_dict(),
         "data": material.dataset.manifest,

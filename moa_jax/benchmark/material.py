@@ -10,8 +10,9 @@ from collections.abc import Iterable
 import ml_collections
 
 from moa_jax.benchmark.plan import PHASE, SplitKey
+from moa_jax.data.division import examples_of
 from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import Examples, build_examples, concatenate, further_structures
+from moa_jax.data.examples import Examples, concatenate, further_structures
 from moa_jax.data.leaks import check_no_leaks, without_leaks
 from moa_jax.data.prepared import PreparedDataset, read_prepared
 from moa_jax.data.release_alignment import align_examples
@@ -52,7 +53,7 @@ class Material:
         self._config = config
         self._workdir = workdir
         self.dataset: PreparedDataset = open_dataset(config.data)
-        self.examples = build_examples(self.dataset, min_compounds=config.min_compounds)
+        self.examples = examples_of(config, self.dataset)
 
     @functools.cached_property
     def _further(self) -> Examples:

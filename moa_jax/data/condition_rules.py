@@ -68,7 +68,7 @@ def hold_out_cell_lines_and_compounds(request: SplitRequest) -> SplitParts:
     rest = rows[~new_line & ~new_compound]
     part[rest] = "train"
     if request.num_inner_folds:
-        new_line, new_compound = hold_out(rest, request.validation_fold, request.num_inner_folds)
+        new_line, new_compound = hold_out(rest, 0, request.num_inner_folds)
         part[rest[new_line | new_compound]] = UNUSED
         part[rest[new_line & new_compound]] = "validation"
     return SplitParts(part, "sig_id", held_out)
@@ -118,7 +118,7 @@ def _conditions(
     part[rest] = "train"
     if request.num_inner_folds:
         inner = request.folds(compounds, rest, request.num_inner_folds)
-        part[rest[inner == request.validation_fold]] = "validation"
+        part[rest[inner == 0]] = "validation"
     return SplitParts(part, "sig_id", tuple(map(name_of, held_out)))
 
 

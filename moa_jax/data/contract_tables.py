@@ -19,13 +19,15 @@ _COLUMN_TYPES = {
     "tas": pa.float64(),
     "is_landmark": pa.bool_(),
     "moas": pa.list_(pa.string()),
+    "other_moas": pa.list_(pa.string()),
     "targets": pa.list_(pa.string()),
     "genes": pa.list_(pa.string()),
     "senders": pa.int32(),
     "receivers": pa.int32(),
     "weight": pa.float32(),
     "strength": pa.float64(),
-    "probs": pa.list_(pa.float64()),
+    "is_learnable": pa.bool_(),
+    "probs": pa.list_(pa.float32()),
     "expression": pa.list_(pa.float32()),
 }
 

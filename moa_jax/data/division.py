@@ -7,7 +7,12 @@ from collections.abc import Mapping
 
 import ml_collections
 
-from moa_jax.data.examples import Examples, concatenate, further_structures
+from moa_jax.data.examples import (
+    Examples,
+    build_examples,
+    concatenate,
+    further_structures,
+)
 from moa_jax.data.leaks import check_no_leaks, without_leaks
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.data.split_rules import make_split
@@ -33,12 +38,17 @@ class Division:
     unlabelled: Examples | None
 
 
+def examples_of(config: ml_collections.ConfigDict, dataset: PreparedDataset) -> Examples:
+    """All examples that a configuration divides, over its vocabulary of MoAs.
+
+    Raises:
+      InputError: see `build_examples`.
+    """
+    return build_examples(dataset, vocabulary=config.vocabulary, min_compounds=config.min_compounds)
+
+
 def divide(
-    config: ml_collections.ConfigDict,
-    dataset: PreparedDataset,
-    examples: Examples,
-    *,
-    validation_fold: int = 0,
+    config: ml_collections.ConfigDict, dataset: PreparedDataset, examples: Examples
 ) -> Division:
     """Divides the data as a configuration says.
 
@@ -46,7 +56,6 @@ def divide(
       config: a complete configuration; see `configs/fusion.py`.
       dataset: where the examples come from.
       examples: all examples that are divided.
-      validation_fold: see `make_split`.
 
     Raises:
       InputError: the split cannot be made, or parts share what its rule keeps apart.
@@ -58,7 +67,6 @@ def divide(
         num_folds=config.split.num_folds,
         seed=config.split.seed,
         validation_fraction=config.split.validation_fraction,
-        validation_fold=validation_fold,
     )
     crossing = check_no_leaks(split, examples)
     parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}

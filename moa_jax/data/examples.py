@@ -1,13 +1,16 @@
 """Examples: what every method of the house sees, made from a prepared dataset.
 
 An example is one signature with its compound's structure and labels. The vocabulary of MoAs
-is fixed here, before any split, so that all folds and methods answer the same question.
+is fixed here, before any split, so that all folds and methods answer the same question. It is
+`open`, every mechanism that a compound to learn from has, or `frequent`, those that enough
+measured compounds have.
 """
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -18,6 +21,9 @@ from moa_jax.data.bead_pairs import bead_partners
 from moa_jax.data.labels import label_matrix
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError, require_columns
+
+OPEN, FREQUENT = "open", "frequent"
+VOCABULARIES = (OPEN, FREQUENT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +42,8 @@ class Examples:
       moas: vocabulary of MoAs, the columns of `labels`.
       labels: 1 where the example's compound has the MoA, else 0.
       bead_partners: see `bead_pairs.bead_partners`; None where nothing is known of beads.
+      other_moas: known mechanisms of each example's compound that the vocabulary lacks; None
+        where there are none.
     """
 
     expression: Float32[np.ndarray, "example gene"]
@@ -48,6 +56,7 @@ class Examples:
     moas: tuple[str, ...]
     labels: Float32[np.ndarray, "example moa"]
     bead_partners: Int32[np.ndarray, " gene"] | None = None
+    other_moas: tuple[tuple[str, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         require_columns(self.table, SIGNATURE_COLUMNS, "the examples' table")
@@ -59,6 +68,8 @@ class Examples:
             "groups": (len(self.table), len(self.groups)),
             "targets": (len(self.table), len(self.targets)),
         }
+        if self.other_moas is not None:
+            expected["other_moas"] = (len(self.table), len(self.other_moas))
         if self.bead_partners is not None:
             expected["bead_partners"] = (len(self.gene_mask), len(self.bead_partners))
         for name, (wanted, found) in expected.items():
@@ -75,6 +86,13 @@ class Examples:
         """The example's structure is known."""
         return np.array([smiles is not None for smiles in self.smiles], bool)
 
+    @property
+    def has_other_moas(self) -> Bool[np.ndarray, " example"]:
+        """The example's compound has a known mechanism that the vocabulary lacks."""
+        if self.other_moas is None:
+            return np.zeros(self.num_examples, bool)
+        return np.array([len(names) > 0 for names in self.other_moas], bool)
+
     def take(self, rows: Int[np.ndarray, " row"]) -> Examples:
         """The examples of the given rows, in their order."""
         return dataclasses.replace(
@@ -86,6 +104,9 @@ class Examples:
             groups=tuple(self.groups[row] for row in rows),
             targets=tuple(self.targets[row] for row in rows),
             labels=self.labels[rows],
+            other_moas=None
+            if self.other_moas is None
+            else tuple(self.other_moas[row] for row in rows),
         )
 
 
@@ -108,18 +129,36 @@ def concatenate(first: Examples, second: Examples) -> Examples:
         groups=first.groups + second.groups,
         targets=first.targets + second.targets,
         labels=np.concatenate([first.labels, second.labels]),
+        other_moas=_joined_moas(first, second),
     )
 
 
+def _joined_moas(first: Examples, second: Examples) -> tuple[tuple[str, ...], ...] | None:
+    if first.other_moas is None and second.other_moas is None:
+        return None
+    both = ()
+    for examples in (first, second):
+        both += examples.other_moas or ((),) * examples.num_examples
+    return both
+
+
 def build_examples(
-    dataset: PreparedDataset, *, min_compounds: int = 5, require_structure: bool = True
+    dataset: PreparedDataset,
+    *,
+    vocabulary: str = FREQUENT,
+    min_compounds: int = 5,
+    require_structure: bool = True,
 ) -> Examples:
-    """Labelled signatures of a dataset over the MoAs that enough compounds have.
+    """Labelled signatures of a dataset over a vocabulary of MoAs.
+
+    In the open vocabulary names of MoAs that differ in case alone are one mechanism.
 
     Args:
       dataset: what was prepared.
-      min_compounds: an MoA joins the vocabulary when at least this many compound groups among
-        the labelled signatures have it.
+      vocabulary: `open`: every MoA of a compound that can be learned from, by signature or by
+        structure; `frequent`: those that at least `min_compounds` compound groups among the
+        labelled signatures have.
+      min_compounds: see `vocabulary`.
       require_structure: leave out signatures whose compound has no structure.
 
     Returns:
@@ -127,12 +166,19 @@ def build_examples(
       the signatures.
 
     Raises:
-      InputError: no MoA has enough compounds, a compound has no group, or a signature holds a
-        value that is not finite.
+      InputError: there is no such vocabulary, no MoA has enough compounds, a compound has no
+        group, or a signature holds a value that is not finite.
     """
     candidates, joined = labelled_signatures(dataset, require_structure=require_structure)
-    moas = _vocabulary(joined, min_compounds)
-    labels = label_matrix(list(joined["moas"]), moas)
+    if vocabulary == OPEN:
+        moas = _open_vocabulary(dataset, joined)
+    elif vocabulary == FREQUENT:
+        moas = _frequent_vocabulary(joined, min_compounds)
+    else:
+        raise InputError(
+            f"the vocabulary is {vocabulary!r}; it must be one of {', '.join(VOCABULARIES)}."
+        )
+    labels = label_matrix(list(joined["moas"]), moas, any_case=vocabulary == OPEN)
     labelled = np.flatnonzero(labels.any(axis=1))
     rows, joined = candidates[labelled], joined.iloc[labelled]
     return Examples(
@@ -146,6 +192,7 @@ def build_examples(
         moas=moas,
         labels=labels[labelled],
         bead_partners=bead_partners(dataset.signatures.genes),
+        other_moas=names_outside(joined["moas"], moas),
     )
 
 
@@ -216,6 +263,7 @@ def further_structures(dataset: PreparedDataset, examples: Examples) -> Examples
         targets=tuple(map(tuple, targets)),
         moas=examples.moas,
         labels=np.array(merged, np.float32).reshape(count, len(examples.moas)),
+        other_moas=names_outside(table["moas"], examples.moas),
     )
 
 
@@ -251,7 +299,38 @@ def table_of_structures(compounds: pd.DataFrame, like: pd.DataFrame) -> pd.DataF
     return pd.DataFrame(columns)
 
 
-def _vocabulary(joined: pd.DataFrame, min_compounds: int) -> tuple[str, ...]:
+def names_outside(
+    names: Iterable[tuple[str, ...]], moas: tuple[str, ...]
+) -> tuple[tuple[str, ...], ...]:
+    """The MoAs of each row that a vocabulary lacks, whatever their case."""
+    known = {moa.casefold() for moa in moas}
+    return tuple(tuple(name for name in row if name.casefold() not in known) for row in names)
+
+
+def _open_vocabulary(dataset: PreparedDataset, joined: pd.DataFrame) -> tuple[str, ...]:
+    """Sorted MoAs of the labelled signatures' compounds and of all structures.
+
+    Of names that differ in case alone it is the one that most compounds have, measured ones
+    first.
+    """
+    table = dataset.compounds.table
+    structures = table[table["smiles"].notna()]
+    found: collections.Counter[str] = collections.Counter()
+    for compounds, weight in (
+        (joined.drop_duplicates("compound_group"), len(table)),
+        (structures, 1),
+    ):
+        for names in compounds["moas"]:
+            found.update(dict.fromkeys(names, weight))
+    by_name: dict[str, str] = {}
+    for name, _ in sorted(found.items(), key=lambda item: (-item[1], item[0])):
+        by_name.setdefault(name.casefold(), name)
+    if not by_name:
+        raise InputError("no compound that could be learned from has an MoA.")
+    return tuple(sorted(by_name.values()))
+
+
+def _frequent_vocabulary(joined: pd.DataFrame, min_compounds: int) -> tuple[str, ...]:
     """Sorted MoAs that at least `min_compounds` compound groups have."""
     groups_of = collections.defaultdict(set)
     for group, names in zip(joined["compound_group"], joined["moas"], strict=True):

@@ -21,10 +21,7 @@ def num_validation_folds(validation_fraction: float) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class SplitRequest:
-    """What a rule is asked for; `rows` are the examples without their expression.
-
-    The validation part is fold `validation_fold` of what is not tested.
-    """
+    """What a rule is asked for; `rows` are the examples without their expression."""
 
     examples: Examples
     rows: IdentityRows
@@ -32,7 +29,6 @@ class SplitRequest:
     num_folds: int
     seed: int
     validation_fraction: float
-    validation_fold: int = 0
 
     @property
     def num_inner_folds(self) -> int:
@@ -74,5 +70,5 @@ def hold_out_units(
         # Of a few cell lines one at least validates, however small a share is asked for.
         num_inner_folds = min(request.num_inner_folds, len({units[row] for row in rest}))
         inner = request.folds(units, rest, num_inner_folds)
-        part[rest[inner == request.validation_fold]] = "validation"
+        part[rest[inner == 0]] = "validation"
     return part

@@ -61,7 +61,6 @@ def make_split(
     num_folds: int = 5,
     seed: int = 0,
     validation_fraction: float = 0.2,
-    validation_fold: int = 0,
 ) -> Split:
     """Split of a rule whose test part is one of its folds.
 
@@ -73,8 +72,6 @@ def make_split(
       seed: seed of the folds and of the validation part.
       validation_fraction: share of what is not tested that becomes the validation part, 0 for
         none; where two things are held out, the share of each of them.
-      validation_fold: which of the `1 / validation_fraction` parts of what is not tested
-        validates; the test part is the same for all.
 
     Raises:
       InputError: there is no such rule, an argument is out of range, or the examples have too
@@ -86,17 +83,10 @@ def make_split(
         raise InputError(f"fold is {fold}, expected 0 to {num_folds - 1}.")
     if not 0 <= validation_fraction <= 0.5:
         raise InputError(f"validation_fraction is {validation_fraction}, expected 0 to 0.5.")
-    num_validating = max(num_validation_folds(validation_fraction), 1)
-    if not 0 <= validation_fold < num_validating:
-        raise InputError(
-            f"validation_fold is {validation_fold}, expected 0 to {num_validating - 1}."
-        )
     rows = identity_rows(examples)
     try:
         answer = _RULES[rule](
-            SplitRequest(
-                examples, rows, fold, num_folds, seed, validation_fraction, validation_fold
-            )
+            SplitRequest(examples, rows, fold, num_folds, seed, validation_fraction)
         )
     except InputError as error:
         raise InputError(f"the {rule} split cannot be made: {error}") from error
@@ -188,7 +178,7 @@ def _compounds(
             num_folds=request.num_inner_folds,
             seed=request.seed,
         )
-        part[rest[inner == request.validation_fold]] = "validation"
+        part[rest[inner == 0]] = "validation"
     return SplitParts(part, "pert_id")
 
 

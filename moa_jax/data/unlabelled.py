@@ -10,6 +10,7 @@ from moa_jax.data.examples import (
     are_compounds_of,
     concatenate,
     finite_expression,
+    names_outside,
     table_of_structures,
 )
 from moa_jax.data.leaks import without_leaks
@@ -56,7 +57,8 @@ def unlabelled_examples(dataset: PreparedDataset, examples: Examples) -> Example
 
     Returns:
       The signatures in the dataset's order, then one example without expression for each compound
-      group and SMILES that has no signature, in the order of the compound table. Labels are zeros.
+      group and SMILES that has no signature, in the order of the compound table. Labels are
+      zeros; a mechanism that the vocabulary lacks is among `other_moas`.
     """
     compounds = dataset.compounds.table
     known = compounds["compound_group"].notna()
@@ -74,6 +76,7 @@ def unlabelled_examples(dataset: PreparedDataset, examples: Examples) -> Example
         targets=tuple(joined["targets"]),
         moas=examples.moas,
         labels=np.zeros((len(rows), len(examples.moas)), np.float32),
+        other_moas=names_outside(joined["moas"], examples.moas),
     )
     unmeasured = ~compounds["compound_group"].isin(set(joined["compound_group"]))
     alone = compounds[unmeasured & compounds["smiles"].notna()]
@@ -95,6 +98,7 @@ def structures_alone(examples: Examples) -> Examples:
             "compound_group": [examples.groups[row] for row in known],
             "smiles": [examples.smiles[row] for row in known],
             "targets": [()] * len(known),
+            "moas": [()] * len(known),
         }
     )
     distinct = compounds.drop_duplicates(["compound_group", "smiles"]).reset_index(drop=True)
@@ -114,4 +118,5 @@ def _without_expression(compounds: pd.DataFrame, like: Examples) -> Examples:
         targets=tuple(compounds["targets"]),
         moas=like.moas,
         labels=np.zeros((count, len(like.moas)), np.float32),
+        other_moas=names_outside(compounds["moas"], like.moas),
     )

@@ -1,8 +1,7 @@
-"""How far a run's answers can be trusted: thresholds from its own validation compounds.
+"""How far a run's answers can be trusted: from its answers for compounds it had not learned from.
 
-Everything here is fitted to answers for compounds by models that had never seen them (see
-`training.kept_answers`). The run's own model learned from those compounds, too, so it is a
-little better than what is said here of it.
+Everything here is fitted to such answers (see `training.kept_answers`), those among them for
+compounds of whose mechanisms nothing was learned: no answer but "none of these" is right for them.
 """
 
 from __future__ import annotations
@@ -26,6 +25,8 @@ from moa_jax.schemas import InputError
 
 # Stands where there is no answer.
 CANNOT_TELL = "cannot tell"
+# Stands where the compound's mechanism is most likely one of which nothing was learned.
+NONE_OF_THESE = "none of these"
 # Share of compounds one of whose MoAs a label set may miss.
 ERROR_RATE = 0.1
 # Answers are given down to the confidence at which this share of validation answers was right.
@@ -39,90 +40,124 @@ class Judged:
     """Answers for compounds, and how far to trust them.
 
     Attributes:
-      probs: calibrated probabilities; rows sum to one.
+      probs: calibrated probabilities of the MoAs; with `none_of_these` rows sum to one.
+      none_of_these: that nothing was learned of the compound's mechanism.
       confidence: that the first MoA is right.
       is_answered: confident enough; otherwise the answer is "cannot tell".
       p_values: conformal p-value of each MoA.
       in_set: the MoAs that cannot be ruled out at `ERROR_RATE`.
+      none_in_set: neither can it be ruled out that it is none of these.
     """
 
     probs: Float[np.ndarray, "compound moa"]
+    none_of_these: Float[np.ndarray, " compound"]
     confidence: Float[np.ndarray, " compound"]
     is_answered: Bool[np.ndarray, " compound"]
     p_values: Float[np.ndarray, "compound moa"]
     in_set: Bool[np.ndarray, "compound moa"]
+    none_in_set: Bool[np.ndarray, " compound"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Trust:
-    """What validation says of answers in one view of a model.
+    """What a run's own compounds say of answers in one view of its model.
 
     Attributes:
-      temperature: makes probabilities mean what they say.
+      temperature: makes probabilities mean what they say, where something was learned of the
+        compound's mechanism.
       confidence: that the first MoA is right.
+      none: that nothing was learned of the compound's mechanism.
       threshold: least confidence with which an answer is given; infinite where no threshold
-        reached `LEAST_ACCURACY` on validation.
-      label_sets: conformal sets.
-      num_compounds: validation compounds that all this rests on.
-      coverage: share of them that would have been answered.
+        reached `LEAST_ACCURACY`.
+      label_sets: conformal sets; "none of these" is their last candidate.
+      num_compounds: compounds that all this rests on.
+      num_unlearnable: those among them of whose mechanisms nothing was learned.
+      coverage: share of all of them that would have been answered.
       accuracy: share of right ones among those; NaN without any.
     """
 
     temperature: Temperature
     confidence: Confidence
+    none: Confidence
     threshold: float
     label_sets: LabelSets
     num_compounds: int
+    num_unlearnable: int
     coverage: float
     accuracy: float
 
     def judge(self, probs: Probs) -> Judged:
         """Judges answers for compounds: pooled probabilities, as the model gave them."""
         calibrated = self.temperature(probs)
-        confidence = self.confidence(_signals(calibrated))
-        p_values = self.label_sets.p_values(probs)
+        signals = _signals(calibrated)
+        none = self.none(signals)
+        confidence = np.minimum(self.confidence(signals), 1 - none)
+        p_values = self.label_sets.p_values(_with_none(probs, none))
         return Judged(
-            probs=calibrated,
+            probs=calibrated * (1 - none)[:, None],
+            none_of_these=none,
             confidence=confidence,
             is_answered=confidence >= self.threshold,
-            p_values=p_values,
-            in_set=p_values > ERROR_RATE,
+            p_values=p_values[:, :-1],
+            in_set=p_values[:, :-1] > ERROR_RATE,
+            none_in_set=p_values[:, -1] > ERROR_RATE,
         )
 
 
-def fit_trust(probs: Probs, labels: Labels) -> Trust:
-    """Fits everything to validation compounds.
+def fit_trust(
+    probs: Probs, labels: Labels, is_learnable: Bool[np.ndarray, " compound"] | None = None
+) -> Trust:
+    """Fits everything to compounds that the model had not learned from.
 
     Confidence is beta calibration (Kull 2017): logistic regression on the logs of the first
-    answer's probability and of what it leaves. With positive weights it ranks as they do.
+    answer's probability and of what it leaves. With positive weights it ranks as they do. The
+    probability of "none of these" is one of the same signals.
 
     Args:
       probs: pooled probabilities of a model that never saw the compounds.
-      labels: their labels; compounds without any are left out.
+      labels: their labels.
+      is_learnable: something was learned of one of a compound's mechanisms; None: of those that
+        have a label, and compounds without any are left out.
 
     Raises:
-      InputError: no compound is labelled.
+      InputError: of no compound something was learned of its mechanism.
     """
     labelled = (labels > 0).any(axis=1)
-    if not labelled.any():
-        raise InputError("there is no labelled validation compound to judge answers by.")
-    probs, labels = probs[labelled], labels[labelled]
-    temperature = fit_temperature(probs, labels)
-    correct = top_k_hits(probs, labels, 1) > 0
+    if is_learnable is None:
+        probs, labels = probs[labelled], labels[labelled]
+        is_learnable = np.ones(len(labels), bool)
+    if not is_learnable.any():
+        raise InputError("there is no labelled compound to judge answers by.")
+    temperature = fit_temperature(probs[is_learnable], labels[is_learnable])
+    # A label of which nothing was learned is no better than none.
+    correct = is_learnable & (top_k_hits(probs, labels, 1) > 0)
     signals = _signals(temperature(probs))
     confidence = fit_confidence(signals, correct)
-    stated = confidence(signals)
+    none = fit_confidence(signals, ~is_learnable)
+    share_none = none(signals)
+    stated = np.minimum(confidence(signals), 1 - share_none)
     threshold = least_confidence(stated, correct)
     answered = stated >= threshold
+    truth = np.where(is_learnable[:, None], labels, 0.0)
     return Trust(
         temperature=temperature,
         confidence=confidence,
+        none=none,
         threshold=threshold,
-        label_sets=calibrate_label_sets(probs, labels),
+        label_sets=calibrate_label_sets(
+            _with_none(probs, share_none),
+            np.concatenate([truth, ~is_learnable[:, None]], axis=1),
+        ),
         num_compounds=len(probs),
+        num_unlearnable=int((~is_learnable).sum()),
         coverage=float(answered.mean()),
         accuracy=float(correct[answered].mean()) if answered.any() else math.nan,
     )
+
+
+def _with_none(probs: Probs, none: Signal) -> Probs:
+    """Probabilities of the MoAs, and of none of them as the last column."""
+    return np.concatenate([probs * (1 - none)[:, None], none[:, None]], axis=1)
 
 
 def least_confidence(

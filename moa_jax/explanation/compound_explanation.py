@@ -48,7 +48,7 @@ from moa_jax.explanation.stability import agreement_of_pairs, agreement_within
 from moa_jax.explanation.substructure_scores import substructure_scores
 from moa_jax.progress import track
 from moa_jax.schemas import InputError
-from moa_jax.training.kept_answers import ValidationAnswers, read_validation_answers
+from moa_jax.training.kept_answers import KeptAnswers, read_kept_answers
 from moa_jax.training.references import read_references
 from moa_jax.training.run_folder import FinishedRun
 
@@ -64,21 +64,22 @@ class ExplainedRun:
 
     Attributes:
       run: the run.
-      validation: its answers for validation compounds.
+      kept: view -> its answers for compounds that it had not learned from.
       references: what its kernel experts compare with (`training.references`).
       residuals: see `compound_tables.reference_residuals`.
       sets: sets over the measured genes.
     """
 
     run: FinishedRun
-    validation: ValidationAnswers
+    kept: Mapping[str, KeptAnswers]
     references: pd.DataFrame
     residuals: Float[np.ndarray, "residual gene"] | None
     sets: GeneSets
 
     def trust(self, view: str) -> Trust:
-        """What validation says of answers in a view of the model."""
-        return fit_trust(self.validation.probs[view], self.validation.labels)
+        """How far answers in a view of the model can be trusted."""
+        kept = self.kept[view]
+        return fit_trust(kept.probs, kept.labels, kept.is_learnable)
 
 
 def read_explained_run(workdir: pathlib.Path, run: FinishedRun) -> ExplainedRun:
@@ -94,7 +95,7 @@ def read_explained_run(workdir: pathlib.Path, run: FinishedRun) -> ExplainedRun:
     references = read_references(workdir)
     return ExplainedRun(
         run=run,
-        validation=read_validation_answers(workdir, features.moas),
+        kept=read_kept_answers(workdir, features.moas),
         references=references,
         residuals=reference_residuals(run.predictor.params, references),
         sets=sets.of_size(SMALLEST_SET, LARGEST_SET),
@@ -251,8 +252,7 @@ def _explanation(
             graph, contributions[:, 0].mean(axis=0), own, targets, seed=seed
         ),
         "labels": label_notes(
-            explained.validation,
-            answer.view,
+            explained.kept[answer.view],
             answer.probs,
             answer.labels,
             moas=features.moas,

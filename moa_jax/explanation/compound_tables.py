@@ -21,7 +21,7 @@ from moa_jax.explanation.modality_shares import MODALITIES
 from moa_jax.explanation.target_proximity import proximity, target_distances
 from moa_jax.models.kernel_experts import reference_signatures
 from moa_jax.schemas import KnowledgeGraph
-from moa_jax.training.kept_answers import ValidationAnswers
+from moa_jax.training.kept_answers import KeptAnswers
 
 # Genes that are named where their distance to the known targets is measured.
 NUM_NAMED_GENES = 50
@@ -250,8 +250,7 @@ def signature_table(
 
 
 def label_notes(
-    validation: ValidationAnswers,
-    view: str,
+    kept: KeptAnswers,
     probs: Float[np.ndarray, " moa"],
     labels: Float[np.ndarray, " moa"],
     *,
@@ -260,12 +259,12 @@ def label_notes(
 ) -> pd.DataFrame:
     """Labels of the compound that the model contradicts, and what its evidence says of them.
 
-    Thresholds are those of confident learning over the validation compounds and this one
+    Thresholds are those of confident learning over the run's own compounds and this one
     (`label_audit.suspicious_labels`).
 
     Args:
-      validation: answers for validation compounds.
-      view: the view that the compound was answered in.
+      kept: answers for compounds that were not learned from, in the view that the compound was
+        answered in.
       probs: the model's probabilities for the compound.
       labels: its labels; without any there is nothing to doubt.
       moas: name of each MoA.
@@ -275,10 +274,10 @@ def label_notes(
       Rows of `suspicious_labels` of this compound, `label_evidence.with_evidence`.
     """
     table = suspicious_labels(
-        np.concatenate([validation.probs[view], probs[None]]),
-        np.concatenate([validation.labels, labels[None]]).astype(np.float64),
+        np.concatenate([kept.probs, probs[None]]),
+        np.concatenate([kept.labels, labels[None]]).astype(np.float64),
         # No group has an empty name.
-        [*validation.groups, ""],
+        [*kept.groups, ""],
         list(moas),
     )
     is_own = (table["compound"] == "") & labels.any()

@@ -53,27 +53,30 @@ def fit_expert_scales(
     """
     experts = predictor.task.model.experts
     starts = np.asarray(predictor.params["expert_scales"], np.float64)
-    return {
-        view: dict(
-            zip(
-                experts,
-                _fit_view(start, evidence, validation, prior_strength).tolist(),
-                strict=True,
-            )
-        )
-        for view, start, evidence in zip(
-            VIEWS, starts, _evidence(predictor, validation), strict=True
-        )
-    }
+    scales = {}
+    for view, start, evidence in zip(VIEWS, starts, _evidence(predictor, validation), strict=True):
+        fitted = fit_view_scales(start, evidence, validation, prior_strength=prior_strength)
+        scales[view] = dict(zip(experts, fitted.tolist(), strict=True))
+    return scales
 
 
-def _fit_view(
+def fit_view_scales(
     start: Float[np.ndarray, " expert"],
     evidence: Evidence,
     validation: Examples,
+    *,
     prior_strength: float,
 ) -> Float[np.ndarray, " expert"]:
-    """Scales of one view."""
+    """Scales of one view; see `fit_expert_scales`.
+
+    Args:
+      start: the scales around which the prior lies.
+      evidence: what the experts say of examples that they have not learned from.
+      validation: these examples; each has a label.
+      prior_strength: see `fit_expert_scales`.
+    """
+    if not validation.num_examples:
+        return start
     heard_here = np.flatnonzero(np.abs(evidence).max(axis=(1, 2)) > 0)
     if not len(heard_here):
         return start

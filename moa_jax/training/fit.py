@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ from jaxtyping import Float32
 
 from moa_jax.data.batches import make_batch, training_rows
 from moa_jax.data.examples import Examples
-from moa_jax.data.features import EncodedExamples, encode, fit_features
+from moa_jax.data.features import EncodedExamples, FeatureSpec, encode, fit_features
 from moa_jax.evaluation.metrics import score
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.progress import say, track
@@ -67,6 +67,7 @@ class Run:
         soft_labels: Float32[np.ndarray, "example moa"] | None = None,
         unlabelled: Examples | None = None,
         references: References | None = None,
+        given: Mapping[str, Any] | None = None,
         node_symbols: tuple[str, ...] = (),
     ) -> None:
         """Prepares the run.
@@ -86,6 +87,7 @@ class Run:
             names `pretraining`.
           references: what parameters that are not trained in steps are computed from; None means
             the training examples.
+          given: these parameters, where they are known already; see `Task.given_params`.
           node_symbols: symbols of the graph's gene nodes, where known targets are learned.
 
         Raises:
@@ -104,11 +106,11 @@ class Run:
         self._unlabelled = unlabelled
         if unlabelled is not None:
             self._examples.append(digest(unlabelled))
+        self._given = given
         self._references = self._train
         if references is not None:
-            self._references = dataclasses.replace(
-                encode(references.examples, self.features), labels=references.labels
-            )
+            if given is None:
+                self._references = encode_references(references, self.features)
             self._examples.append(digest(references.examples, references.labels))
         seen = self._train.labels if soft_labels is None else soft_labels
         self._seen = dataclasses.replace(self._train, labels=seen)
@@ -146,7 +148,9 @@ class Run:
 
     def _drawn_state(self) -> TrainState:
         config = ml_collections.FrozenConfigDict(self.config)
-        given = self.task.given_params(self.config, self._references, self.features, self.graph)
+        given = self._given or self.task.given_params(
+            self.config, self._references, self.features, self.graph
+        )
         return initial_state(
             self.task,
             config,
@@ -351,6 +355,12 @@ class Session:
             )
         rate = self.run.learning_rate(self.done)
         self.writer.write(self.done, {**values, "learning_rate": rate})
+
+
+def encode_references(references: References, features: FeatureSpec) -> EncodedExamples:
+    """References as model inputs, with what is learned of them as labels."""
+    encoded = encode(references.examples, features)
+    return dataclasses.replace(encoded, labels=references.labels)
 
 
 def curve_name(view: str) -> str:

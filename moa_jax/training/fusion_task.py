@@ -22,9 +22,11 @@ from moa_jax.schemas import Batch, GraphArrays, InputError, KnowledgeGraph
 from moa_jax.training.further_tasks import TASKS, FurtherTasks, make_further_tasks
 from moa_jax.training.fusion_objectives import Objective, Said, Totals, make_objective
 from moa_jax.training.kernel_ridge import (
-    fit_network_kernel,
-    fit_signature_kernel,
-    fit_structure_kernel,
+    KernelSystem,
+    network_system,
+    signature_system,
+    structure_labels,
+    structure_system,
 )
 from moa_jax.training.known_targets import targets_of_moas
 from moa_jax.training.mix_up import mix_up
@@ -180,19 +182,30 @@ class FusionTask(ModalityDropoutTask):
         graph: GraphArrays,
     ) -> Mapping[str, Any]:
         """The scales of the experts, and the kernel experts."""
-        given: dict[str, Any] = {
-            "expert_scales": np.asarray(
-                [
-                    [config.expert_scales[view][expert] for expert in self.model.experts]
-                    for view in VIEWS
-                ],
-                np.float32,
-            )
-        }
+        given: dict[str, Any] = {"expert_scales": self.scales(config)}
         if self.model.moa_head == "prototypes" and "joint" in self.model.experts:
             given[MOA_TARGETS] = targets_of_moas(train, self.model.num_genes)
+        systems = self.kernel_systems(config, train, features, graph)
+        return given | self.solved(systems, train)
+
+    def scales(self, config: ml_collections.ConfigDict) -> Float[np.ndarray, "view expert"]:
+        """The configuration's scales of the experts, one row per view."""
+        rows = [
+            [config.expert_scales[view][expert] for expert in self.model.experts] for view in VIEWS
+        ]
+        return np.asarray(rows, np.float32)
+
+    def kernel_systems(
+        self,
+        config: ml_collections.ConfigDict,
+        train: EncodedExamples,
+        features: FeatureSpec,
+        graph: GraphArrays,
+    ) -> dict[str, KernelSystem]:
+        """Kernel expert -> what has to be solved for its labels; see `given_params`."""
+        systems = {}
         if "signature_kernel" in self.model.experts:
-            given["signature_kernel"] = fit_signature_kernel(
+            systems["signature_kernel"] = signature_system(
                 train,
                 features,
                 config.kernels.signature,
@@ -200,17 +213,31 @@ class FusionTask(ModalityDropoutTask):
                 seed=config.seed,
             )
         if "network_kernel" in self.model.experts:
-            given["network_kernel"] = fit_network_kernel(
+            systems["network_kernel"] = network_system(
                 train, features, graph, config.kernels.network, model=self.model, seed=config.seed
             )
         if "structure_kernel" in self.model.experts:
-            given["structure_kernel"] = fit_structure_kernel(
+            systems["structure_kernel"] = structure_system(
                 train,
                 config.kernels.structure,
                 views=self.model.substructure_views,
                 seed=config.seed,
             )
-        return given
+        return systems
+
+    def solved(
+        self, systems: Mapping[str, KernelSystem], train: EncodedExamples
+    ) -> dict[str, Mapping[str, Any]]:
+        """Kernel expert -> its parameters, with coefficients for the labels of `train`."""
+        of_structures = structure_labels(train, train.labels)
+        return {
+            expert: system.solved(
+                of_structures[system.rows]
+                if expert == "structure_kernel"
+                else train.labels[system.rows]
+            )
+            for expert, system in systems.items()
+        }
 
 
 def reads_targets(config: ml_collections.ConfigDict) -> bool:

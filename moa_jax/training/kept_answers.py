@@ -1,7 +1,7 @@
-"""What a run keeps of its validation and test parts, so that it can judge and explain alone.
+"""What a run keeps of its answers and of its test part, so that it can judge and explain alone.
 
-The answers for validation compounds say how far new answers can be trusted; the test part can be
-explained without the data that the run was made from.
+The answers for compounds that were not learned from when they were answered say how far new
+answers can be trusted; the test part can be explained without the data that the run was made from.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from moa_jax.data.contract_tables import read_table, write_table
 from moa_jax.data.examples import Examples
@@ -20,63 +20,69 @@ from moa_jax.data.labels import label_matrix
 from moa_jax.evaluation.pooling import median_by_compound, pool_by_compound, signature_strength
 from moa_jax.files import atomic_path
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
+from moa_jax.training.recipe import UnseenAnswers
 
-VALIDATION_FILE = "validation_answers.parquet"
+UNSEEN_FILE = "unseen_answers.parquet"
 HELD_OUT_FILE = "held_out.parquet"
 
-_VALIDATION_COLUMNS = ("view", "compound_group", "moas", "strength", "probs")
+_UNSEEN_COLUMNS = ("view", "compound_group", "moas", "is_learnable", "strength", "probs")
 _HELD_OUT_COLUMNS = (
     *SIGNATURE_COLUMNS,
     "smiles",
     "compound_group",
     "moas",
+    "other_moas",
     "targets",
     "expression",
 )
 
 
 @dataclasses.dataclass(frozen=True)
-class ValidationAnswers:
-    """Answers of a model for compounds that it has never seen.
+class KeptAnswers:
+    """Answers of a model in one view for compounds that it had not learned from.
 
     Attributes:
       groups: compound group of each row, sorted.
-      labels: 1 where the compound has the MoA, else 0.
+      labels: 1 where the compound has the MoA, else 0; zeros where its mechanisms are others.
+      is_learnable: something was learned of one of its mechanisms at least.
       strength: median strength of its signatures (`pooling.signature_strength`).
-      probs: view of the model -> pooled probabilities.
+      probs: pooled probabilities.
     """
 
     groups: tuple[str, ...]
     labels: Float[np.ndarray, "compound moa"]
+    is_learnable: Bool[np.ndarray, " compound"]
     strength: Float[np.ndarray, " compound"]
-    probs: Mapping[str, Float[np.ndarray, "compound moa"]]
+    probs: Float[np.ndarray, "compound moa"]
 
 
-def write_validation_answers(
-    workdir: pathlib.Path,
-    validation: Examples,
-    probs: Mapping[str, Float[np.ndarray, "example moa"]],
-) -> None:
-    """Pools a model's answers for the validation part and writes them into the run's folder.
+def write_kept_answers(workdir: pathlib.Path, unseen: Mapping[str, UnseenAnswers]) -> None:
+    """Pools answers by compound and writes them into the run's folder.
 
     Args:
       workdir: folder of the run.
-      validation: the validation examples.
-      probs: view -> probabilities, of a model that never saw them.
+      unseen: view -> answers, of models that had not learned from these compounds.
     """
-    strength = median_by_compound(signature_strength(validation), validation.groups)
     tables = []
-    for view, of_view in probs.items():
-        pooled, labels, groups = pool_by_compound(of_view, validation.labels, validation.groups)
-        moas = [tuple(validation.moas[moa] for moa in np.flatnonzero(row)) for row in labels]
-        columns = {"view": view, "compound_group": groups, "moas": moas, "strength": strength}
-        tables.append(pd.DataFrame({**columns, "probs": list(pooled)}))
-    with atomic_path(workdir / VALIDATION_FILE) as temporary:
-        write_table(temporary, pd.concat(tables, ignore_index=True), _VALIDATION_COLUMNS)
+    for view, answers in unseen.items():
+        examples = answers.examples
+        pooled, labels, groups = pool_by_compound(answers.probs, examples.labels, examples.groups)
+        learnable = pool_by_compound(answers.probs, answers.learnable, examples.groups)[1]
+        columns = {
+            "view": view,
+            "compound_group": groups,
+            "moas": [tuple(examples.moas[moa] for moa in np.flatnonzero(row)) for row in labels],
+            "is_learnable": learnable.any(axis=1),
+            "strength": median_by_compound(signature_strength(examples), examples.groups),
+            "probs": list(pooled.astype(np.float32)),
+        }
+        tables.append(pd.DataFrame(columns))
+    with atomic_path(workdir / UNSEEN_FILE) as temporary:
+        write_table(temporary, pd.concat(tables, ignore_index=True), _UNSEEN_COLUMNS)
 
 
-def read_validation_answers(workdir: pathlib.Path, moas: tuple[str, ...]) -> ValidationAnswers:
-    """Reads what `write_validation_answers` wrote.
+def read_kept_answers(workdir: pathlib.Path, moas: tuple[str, ...]) -> dict[str, KeptAnswers]:
+    """Reads what `write_kept_answers` wrote, view by view.
 
     Args:
       workdir: folder of the run.
@@ -85,23 +91,25 @@ def read_validation_answers(workdir: pathlib.Path, moas: tuple[str, ...]) -> Val
     Raises:
       InputError: the run kept none, the file is damaged, or it is of other MoAs.
     """
-    path = workdir / VALIDATION_FILE
+    path = workdir / UNSEEN_FILE
     if not path.exists():
         raise InputError(
-            f"{workdir} keeps no answers for validation compounds, so nothing says how far it can "
-            "be trusted; train it again with split.validation_fraction above 0."
+            f"{workdir} keeps no answers for compounds that were not learned from, so nothing says "
+            "how far it can be trusted; train it again with split.validation_fraction above 0."
         )
-    table = read_table(path, _VALIDATION_COLUMNS)
+    table = read_table(path, _UNSEEN_COLUMNS)
     if any(len(probs) != len(moas) for probs in table["probs"]):
         raise InputError(f"{path} is not about the {len(moas)} MoAs of this run's model.")
-    of_view = {view: rows for view, rows in table.groupby("view", sort=False)}
-    first = next(iter(of_view.values()), table)
-    return ValidationAnswers(
-        groups=tuple(first["compound_group"]),
-        labels=label_matrix(list(first["moas"]), moas).astype(np.float64),
-        strength=first["strength"].to_numpy(np.float64),
-        probs={view: np.array(rows["probs"].tolist()) for view, rows in of_view.items()},
-    )
+    return {
+        view: KeptAnswers(
+            groups=tuple(rows["compound_group"]),
+            labels=label_matrix(list(rows["moas"]), moas).astype(np.float64),
+            is_learnable=rows["is_learnable"].to_numpy(bool),
+            strength=rows["strength"].to_numpy(np.float64),
+            probs=np.array(rows["probs"].tolist(), np.float64).reshape(len(rows), len(moas)),
+        )
+        for view, rows in table.groupby("view", sort=False)
+    }
 
 
 def write_held_out(workdir: pathlib.Path, test: Examples) -> None:
@@ -111,6 +119,7 @@ def write_held_out(workdir: pathlib.Path, test: Examples) -> None:
         smiles=list(test.smiles),
         compound_group=list(test.groups),
         moas=labels,
+        other_moas=list(test.other_moas or ((),) * test.num_examples),
         targets=list(test.targets),
         expression=list(test.expression),
     )
@@ -145,4 +154,5 @@ def read_held_out(workdir: pathlib.Path, moas: tuple[str, ...]) -> Examples:
         targets=tuple(table["targets"]),
         moas=moas,
         labels=label_matrix(list(table["moas"]), moas),
+        other_moas=tuple(table["other_moas"]),
     )

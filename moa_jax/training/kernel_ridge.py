@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import jax.scipy.linalg
 import ml_collections
 import numpy as np
+import scipy.linalg
 from jaxtyping import Array, Bool, Float, Float32, Int, Shaped, UInt8
 
 from moa_jax.data.features import EncodedExamples, FeatureSpec
@@ -23,17 +25,63 @@ from moa_jax.models.kernel_experts import (
 from moa_jax.schemas import GraphArrays
 
 
-def fit_signature_kernel(
+@dataclasses.dataclass(frozen=True)
+class KernelSystem:
+    """Kernel ridge regression on references, before it is solved for labels.
+
+    Attributes:
+      rows: what each reference is: for signatures the row of the training example, for structures
+        the number of the structure.
+      params: the kernel expert's parameters but for its coefficients.
+      kernel: of every reference with every reference.
+      ridge: what is added to its diagonal.
+    """
+
+    rows: Int[np.ndarray, " reference"]
+    params: dict[str, Array | np.ndarray]
+    kernel: Float[np.ndarray, "reference reference"]
+    ridge: float
+
+    @functools.cached_property
+    def inverse(self) -> Float[np.ndarray, "reference reference"]:
+        """`(kernel + ridge I)^-1`."""
+        system = self.kernel.astype(np.float64)
+        system[np.diag_indices_from(system)] += self.ridge
+        factor, failed = scipy.linalg.lapack.dpotrf(system, lower=True, overwrite_a=True)
+        if not failed:
+            factor, failed = scipy.linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
+        if failed:
+            raise FloatingPointError(
+                f"a kernel of {len(system)} references is not positive definite with the ridge "
+                f"{self.ridge}; raise the ridge."
+            )
+        upper = np.triu_indices_from(factor, 1)
+        factor[upper] = factor.T[upper]
+        return factor
+
+    def solved(self, labels: Float32[np.ndarray, "reference moa"]) -> dict[str, Array | np.ndarray]:
+        """The expert's parameters: `(kernel + ridge I)^-1 (labels - their mean)` among them.
+
+        Without any reference there is one of zeros, which says nothing.
+        """
+        if len(self.rows):
+            targets = labels.astype(np.float64) - labels.mean(axis=0, dtype=np.float64)
+            coefficients = (self.inverse @ targets).astype(np.float32)
+        else:
+            # Arrays without rows cannot be saved.
+            coefficients = np.zeros((1, labels.shape[1]), np.float32)
+        return {**self.params, "coefficients": jnp.asarray(coefficients)}
+
+
+def signature_system(
     train: EncodedExamples,
     features: FeatureSpec,
     config: ml_collections.ConfigDict,
     *,
     width: float,
     seed: int,
-) -> dict[str, Array | np.ndarray]:
-    """Parameters of `models.kernel_experts.SignatureKernel`.
-
-    Without any signature there is one blank reference that says nothing.
+) -> KernelSystem:
+    """The system of `models.kernel_experts.SignatureKernel`.
 
     Args:
       train: training examples; those without expression take no part.
@@ -54,11 +102,10 @@ def fit_signature_kernel(
     def kernel(references: Float[Array, "n gene"]) -> Float[Array, "n n"]:
         return signature_kernel(references, mask, references, width=width)
 
-    solved = _solved(references, train.labels[rows], kernel, ridge=config.ridge)
-    return centring | beads | solved
+    return _system(rows, references, kernel, centring | beads, ridge=config.ridge)
 
 
-def fit_network_kernel(
+def network_system(
     train: EncodedExamples,
     features: FeatureSpec,
     graph: GraphArrays,
@@ -66,10 +113,8 @@ def fit_network_kernel(
     *,
     model: FusionModel,
     seed: int,
-) -> dict[str, Array | np.ndarray]:
-    """Parameters of `models.kernel_experts.NetworkKernel`.
-
-    Without any signature there is one blank reference that says nothing.
+) -> KernelSystem:
+    """The system of `models.kernel_experts.NetworkKernel`.
 
     Args:
       train: training examples; those without expression take no part.
@@ -93,7 +138,7 @@ def fit_network_kernel(
         every = jnp.ones(references.shape, bool)
         return signature_kernel(references, every, references, width=model.network_kernel_width)
 
-    return centring | _solved(references, train.labels[rows], kernel, ridge=config.ridge)
+    return _system(rows, references, kernel, centring, ridge=config.ridge)
 
 
 def _centred_references(
@@ -112,16 +157,14 @@ def _centred_references(
     return parameters, jnp.where(train.gene_mask, centre, 0.0)
 
 
-def fit_structure_kernel(
+def structure_system(
     train: EncodedExamples,
     config: ml_collections.ConfigDict,
     *,
     views: tuple[int, ...],
     seed: int,
-) -> dict[str, Array | np.ndarray]:
-    """Parameters of `models.kernel_experts.StructureKernel`; each structure counts once.
-
-    Without any structure there is one blank reference that says nothing.
+) -> KernelSystem:
+    """The system of `models.kernel_experts.StructureKernel`; each structure counts once.
 
     Args:
       train: training examples; those without structure take no part.
@@ -130,8 +173,6 @@ def fit_structure_kernel(
       seed: chooses the references where there are more structures than may be.
     """
     known = train.has_structure
-    labels = np.zeros((len(train.substructures), train.labels.shape[1]), np.float32)
-    np.maximum.at(labels, train.structure[known], train.labels[known])
     rows = structure_references(train.structure, known, config.max_references, seed)
     structures = train.structure[rows]
 
@@ -139,24 +180,35 @@ def fit_structure_kernel(
         return structure_kernel(references, references, views=views)
 
     references = jnp.asarray(train.substructures[structures])
-    return _solved(references, labels[structures], kernel, ridge=config.ridge)
+    return _system(structures, references, kernel, {}, ridge=config.ridge)
 
 
-def _solved(
+def structure_labels(
+    train: EncodedExamples, labels: Float32[np.ndarray, "example moa"]
+) -> Float32[np.ndarray, "structure moa"]:
+    """What is learned of each structure: the most of what is learned of its examples."""
+    known = train.has_structure
+    found = np.zeros((len(train.substructures), labels.shape[1]), np.float32)
+    np.maximum.at(found, train.structure[known], labels[known])
+    return found
+
+
+def _system(
+    rows: Int[np.ndarray, " reference"],
     references: Shaped[Array, "reference column"],
-    labels: Float32[np.ndarray, "reference moa"],
     kernel: Callable[[Array], Array],
+    params: dict[str, Array | np.ndarray],
     *,
     ridge: float,
-) -> dict[str, Array | np.ndarray]:
-    """References and their coefficients; one reference of zeros where there are none."""
-    if len(references):
-        coefficients = _coefficients(jax.jit(kernel)(references), labels, ridge=ridge)
+) -> KernelSystem:
+    """A system; one reference of zeros among its parameters where there are none."""
+    if len(rows):
+        values = np.asarray(jax.jit(kernel)(references))
     else:
         # Arrays without rows cannot be saved.
+        values = np.zeros((0, 0), np.float32)
         references = jnp.zeros((1, references.shape[1]), references.dtype)
-        coefficients = jnp.zeros((1, labels.shape[1]), jnp.float32)
-    return {"references": references, "coefficients": coefficients}
+    return KernelSystem(rows, {**params, "references": references}, values, ridge)
 
 
 def signature_references(
@@ -190,15 +242,3 @@ def _at_most(rows: Int[np.ndarray, " row"], most: int, seed: int) -> Int[np.ndar
     if len(rows) <= most:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
-
-
-@jax.jit
-def _coefficients(
-    kernel: Float[Array, "n n"],
-    labels: Float32[Array | np.ndarray, "n moa"],
-    *,
-    ridge: float | Float[Array, ""],
-) -> Float[Array, "n moa"]:
-    """`(kernel + ridge I)^-1 (labels - their mean)`."""
-    factor = jax.scipy.linalg.cho_factor(kernel + ridge * jnp.eye(len(kernel)), lower=True)
-    return jax.scipy.linalg.cho_solve(factor, labels - labels.mean(axis=0))

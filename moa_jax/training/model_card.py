@@ -26,11 +26,7 @@ from moa_jax.evaluation.moa_failures import Failure, failures
 from moa_jax.evaluation.tables import Results, markdown_table
 from moa_jax.files import read_json, write_text
 from moa_jax.schemas import Split
-from moa_jax.training.kept_answers import (
-    HELD_OUT_FILE,
-    VALIDATION_FILE,
-    read_validation_answers,
-)
+from moa_jax.training.kept_answers import HELD_OUT_FILE, UNSEEN_FILE, read_kept_answers
 from moa_jax.training.references import REFERENCES_FILE, read_references
 
 CARD_FILE = "model_card.md"
@@ -46,6 +42,12 @@ _METRICS = {
 }
 # Fewer resamples than in the benchmark: a card is written after every run.
 _NUM_RESAMPLES = 500
+_VOCABULARIES = {
+    "open": "the open vocabulary: every mechanism that a compound to learn from has, some of a "
+    "single one",
+    "frequent": "the frequent vocabulary: those that enough measured compounds have; compounds of "
+    "other mechanisms have no right answer among them",
+}
 # File of a release by its role in data_manifest.json -> whose it is and under which terms.
 _LICENCES = {
     "expression": ("LINCS L1000", "terms of its provider (GEO or CLUE)"),
@@ -78,8 +80,8 @@ structure, as a lead for experiments. Signatures are level 5 z-scores of the kin
 confidence low, and gives reasons.
 
 Not for: decisions about patients; claims that a compound has, or lacks, a mechanism without an
-experiment; mechanisms outside the list (the answer is then a wrong one of the list); other assays
-or scales than the one trained on; sets of compounds where a wrong label harms and nobody checks."""
+experiment; mechanisms outside the list (`none_of_these` says how likely that is); other assays or
+scales than the one trained on; sets of compounds where a wrong label harms and nobody checks."""
 
 
 def write_model_card(
@@ -126,7 +128,8 @@ def _summary(config: ml_collections.ConfigDict, results: Results) -> str:
     )
     return (
         f"{kind}A fusion model of the experts {', '.join(config.model.experts)}, which ranks "
-        f"{len(results.moas)} mechanisms of action. Trained with seed {config.seed}."
+        f"{len(results.moas)} mechanisms of action ({_VOCABULARIES[config.vocabulary]}). Trained "
+        f"with seed {config.seed}."
     )
 
 
@@ -177,8 +180,9 @@ def _split(config: ml_collections.ConfigDict, split: Split, parts: Mapping[str, 
     if pretraining and pretraining.transductive:
         lines.append("Pretraining saw signatures of the test part, without labels (transductive).")
     lines.append(
-        "The validation compounds chose settings; thresholds rest on answers for compounds that "
-        "were not learned from yet. In the end the model learned from all of these."
+        "Scales, confidence and thresholds rest on answers for compounds of the training and "
+        "validation part, each by a model that had not learned from it; in the end the model "
+        "learned from all of these."
         if parts["validation"].num_examples
         else "There was no validation part."
     )
@@ -210,21 +214,22 @@ def _metrics(judged: str, results: Results) -> str:
 
 
 def _trust(workdir: pathlib.Path, test: Examples, results: Results) -> str:
-    """Calibration and abstention, fitted on validation and looked at on the test part."""
-    if not (workdir / VALIDATION_FILE).exists():
+    """Calibration and abstention, fitted on unseen compounds and looked at on the test part."""
+    if not (workdir / UNSEEN_FILE).exists():
         return "## Calibration\n\nNot known: the run has no validation part."
-    kept = read_validation_answers(workdir, results.moas)
-    trust = fit_trust(kept.probs["fusion"], kept.labels)
+    kept = read_kept_answers(workdir, results.moas)["fusion"]
+    trust = fit_trust(kept.probs, kept.labels, kept.is_learnable)
     intro = (
         f"## Calibration and abstention\n\nFitted on {trust.num_compounds} compounds that were not "
-        "learned from when they were answered (`split.judging_parts`): temperature, confidence, "
-        f"and the threshold from which {LEAST_ACCURACY:.0%} of answers were right; below it the "
-        'answer is "cannot tell".\n\n'
+        "learned from when they were answered, "
+        f"{trust.num_unlearnable} of them of mechanisms of which nothing was learned: temperature, "
+        f"confidence, and the threshold from which {LEAST_ACCURACY:.0%} of answers were right; "
+        'below it the answer is "cannot tell".\n\n'
     )
     if not test.num_examples:
         known = {"share answered": trust.coverage, "right of those answered": trust.accuracy}
         return intro + markdown_table(
-            [{"": name, "validation": value} for name, value in known.items()]
+            [{"": name, "left out": value} for name, value in known.items()]
         )
     probs, labels = results.probs[_METHOD], results.labels
     judged = trust.judge(probs)
@@ -236,10 +241,10 @@ def _trust(workdir: pathlib.Path, test: Examples, results: Results) -> str:
             "": "error of the calibrated first answer (ECE)",
             "test": top_label_ece(judged.probs, labels),
         },
-        {"": "share answered", "validation": trust.coverage, "test": float(answered.mean())},
+        {"": "share answered", "left out": trust.coverage, "test": float(answered.mean())},
         {
             "": "right of those answered",
-            "validation": trust.accuracy,
+            "left out": trust.accuracy,
             "test": float(correct[answered].mean()) if answered.any() else float("nan"),
         },
         {"": f"label sets at {1 - ERROR_RATE:.0%}: coverage", "test": sets["coverage"]},
@@ -249,7 +254,7 @@ def _trust(workdir: pathlib.Path, test: Examples, results: Results) -> str:
 
 
 def _ordered(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {"": row[""], "validation": row.get("validation"), "test": row["test"]}
+    return {"": row[""], "left out": row.get("left out"), "test": row["test"]}
 
 
 def _failures(judged: str, parts: Mapping[str, Examples], results: Results) -> str:
@@ -295,7 +300,7 @@ def _contents(workdir: pathlib.Path) -> str:
                 f"`{REFERENCES_FILE}`. Whoever gets the run gets these: do not publish it where "
                 "they are secret."
             )
-    kept = [f"`{name}`" for name in (VALIDATION_FILE, HELD_OUT_FILE) if (workdir / name).exists()]
+    kept = [f"`{name}`" for name in (UNSEEN_FILE, HELD_OUT_FILE) if (workdir / name).exists()]
     if kept:
         lines.append(
             f"Beside it {' and '.join(kept)}: answers, signatures, structures and labels of "

@@ -41,8 +41,7 @@ def reference_table(config: ml_collections.ConfigDict, train: Examples) -> pd.Da
       `REFERENCE_COLUMNS`, expert after expert, the rows of each in the order of its references.
       Several examples may share a structure: its row names their compounds and MoAs together,
       and its `group` and `pert_id` are those of the first. `moas` are those of the vocabulary;
-      an example without label that is learned from all the same has none, and no `smiles` where
-      its structure was its teacher (`co_training`).
+      an example without any known mechanism that is learned from by its targets has none.
     """
     parts = []
     for kind in ("signature", "network"):

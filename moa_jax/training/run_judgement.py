@@ -10,12 +10,9 @@ from moa_jax.data.examples import Examples
 from moa_jax.evaluation.answer_trust import Trust, fit_trust
 from moa_jax.evaluation.signature_gates import SignatureQuality, judge_signatures, run_limits
 from moa_jax.training.familiarity import similarity_to_training, similarity_within_training
-from moa_jax.training.kept_answers import VALIDATION_FILE, read_validation_answers
+from moa_jax.training.kept_answers import UNSEEN_FILE, read_kept_answers
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.references import REFERENCES_FILE, read_references
-
-# Views of the fusion model that a compound with expression can be answered in.
-_VIEWS = ("expression", "fusion")
 
 
 def judge_by_run(
@@ -30,17 +27,19 @@ def judge_by_run(
 
     Returns:
       The quality of each signature; and view -> trust, empty where the run kept no answers for
-      validation compounds.
+      compounds that it had not learned from.
 
     Raises:
       InputError: a file of the run is damaged.
     """
     trusts: dict[str, Trust] = {}
     strength = np.empty(0)
-    if (workdir / VALIDATION_FILE).exists():
-        kept = read_validation_answers(workdir, predictor.features.moas)
-        strength = kept.strength
-        trusts = {view: fit_trust(kept.probs[view], kept.labels) for view in _VIEWS}
+    if (workdir / UNSEEN_FILE).exists():
+        kept = read_kept_answers(workdir, predictor.features.moas)
+        strength = kept["expression"].strength if "expression" in kept else strength
+        trusts = {
+            view: fit_trust(own.probs, own.labels, own.is_learnable) for view, own in kept.items()
+        }
     within = np.empty(0)
     if (workdir / REFERENCES_FILE).exists():
         references = read_references(workdir)
