@@ -9,7 +9,7 @@ Layout::
     graph/             the knowledge graph
     gene_sets.parquet  sets of genes that explanations are summed over, where there are any
     references.parquet what the kernel experts compare with
-    unseen_answers.parquet  answers for compounds that were not learned from: how far to trust others
+    unseen_answers.parquet  answers for compounds not learned from: how far to trust others
     held_out.parquet   signatures of the test part, to be explained
     checkpoints/       Orbax checkpoints of the result
     selection/         the run that chose the number of steps, where there was one
