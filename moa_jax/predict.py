@@ -2,7 +2,8 @@ r"""Predicts mechanisms of action for new signatures with a trained model, or sa
 
     python -m moa_jax.predict --workdir=RUN --signatures=F.gctx \
         [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] --out=DIR \
-        [--level=3|4|5] [--zscore_reference=vehicle|population] [--explain=N]
+        [--level=3|4|5] [--zscore_reference=vehicle|population] \
+        [--gene_ids=entrez|symbol|COLUMN] [--explain=N]
 
 writes into DIR, whole or not at all:
 
@@ -37,6 +38,7 @@ from jaxtyping import Float
 import moa_jax
 from moa_jax import command_line
 from moa_jax.data.examples import Examples
+from moa_jax.data.landmarks import gene_lines
 from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.preparation_settings import VEHICLE
@@ -77,6 +79,9 @@ OPTIONS = (
     command_line.Option("out", "folder to write", required=True),
     command_line.Option("level", "3, 4 or 5; taken from the file where it is not given"),
     command_line.Option("zscore_reference", "wells that level 3 is compared with", VEHICLE),
+    command_line.Option(
+        "gene_ids", "how genes are named: entrez, symbol or a column; found out if not given"
+    ),
     command_line.Option("explain", "how many of the most confident answers to explain", "0"),
 )
 
@@ -90,6 +95,7 @@ def main(
     out: str,
     level: str,
     zscore_reference: str,
+    gene_ids: str,
     explain: str,
 ) -> None:
     """Predicts, writes and prints.
@@ -107,7 +113,7 @@ def main(
     # What the run cannot explain is refused before anything is computed.
     explained = read_explained_run(place, model) if num_explained else None
     files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
-    new = read_new_signatures(files, model.genes, model.predictor.features, settings)
+    new = read_new_signatures(files, model.genes, model.predictor.features, settings, gene_ids)
     say(f"predicting {new.examples.num_examples} signatures")
     probs = model.predictor.predict(new.examples)["fusion"]
     _check_answers(new.examples, probs)
@@ -226,8 +232,10 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {signatures['without_pert_id']:,} without pert_id, named by their sig_id"
     yield (
         f"genes: {genes['measured']} of {genes['expected']} measured "
-        f"({genes['found_by_name']} found by name), {genes['others_not_used']:,} others not used"
+        f"({genes['found_by_name']} found by name), {genes['others_not_used']:,} others not used; "
+        f"read from {genes['read_from']}"
     )
+    yield from gene_lines(genes)
     if genes["missing"]:
         yield f"  {len(genes['missing'])} missing, taken as unchanged: {_named(genes['missing'])}"
     yield f"structures: {compounds['with_structure']:,} of {compounds['predicted']:,} compounds"

@@ -28,6 +28,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.files.instinfo = ""
     config.files.geneinfo = "genes/geneinfo_beta.txt"
     config.files.gene_ids = "genes/human_gene_ids_org.Hs.eg.db_3.16.0.tsv.gz"
+    # An earlier release's gene table: older symbols that aliases alone do not tell.
+    config.files.older_geneinfo = "genes/GSE92742_Broad_LINCS_gene_info.txt"
     config.files.bead_map = "beads/barcode_to_gene_map.txt"
     config.files.cellinfo = "cells/GSE92742_Broad_LINCS_cell_info.txt"
     config.files.compounds = "compounds/compounds.tsv"
@@ -47,6 +49,8 @@ def get_config() -> ml_collections.ConfigDict:
 
     # 5: signatures as they are; 4: from z-scores (MODZ); 3: from normalised expression.
     config.level = 5
+    # How the matrix names its genes: entrez, symbol or a column; empty to find out.
+    config.gene_ids = ""
     # Wells that level 3 is compared with: population or vehicle.
     config.zscore_reference = "population"
     # Signatures are clipped to +- this; 0 leaves them (these were clipped to 10 by their makers).

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32
 
-from moa_jax.data.landmarks import LandmarkColumns
+from moa_jax.data.gene_matrix import GeneMatrix
 from moa_jax.data.preparation_settings import VEHICLE, PreparationSettings
 from moa_jax.data.selection import (
     IsKeptAside,
@@ -20,7 +20,7 @@ from moa_jax.data.selection import (
     filter_perturbations,
     filter_quality,
 )
-from moa_jax.lincs.matrix import check_finite, read_ids, read_matrix
+from moa_jax.lincs.matrix import check_finite
 from moa_jax.lincs.plates import robust_zscore
 from moa_jax.lincs.releases import (
     VEHICLE_PERT_TYPE,
@@ -47,22 +47,21 @@ class _Source:
 
     settings: PreparationSettings
     paths: Paths
-    columns: LandmarkColumns
+    matrix: GeneMatrix
     is_kept_aside: IsKeptAside
 
     def read(self, profile_ids: list[str]) -> tuple[np.ndarray, Bool[np.ndarray, " profile"]]:
         """Landmark values of some profiles, and which of them are finite throughout."""
-        path = self.paths["expression"]
-        matrix = read_matrix(path, profile_ids=profile_ids, gene_ids=self.columns.file_ids)
+        matrix = self.matrix.read(profile_ids=profile_ids)
         if not self.settings.drop_nonfinite:
-            check_finite(matrix, str(path))
+            check_finite(matrix, str(self.matrix.path))
         return matrix.values, np.isfinite(matrix.values).all(axis=1)
 
 
 def read_signatures(
     settings: PreparationSettings,
     paths: Paths,
-    columns: LandmarkColumns,
+    matrix: GeneMatrix,
     is_kept_aside: IsKeptAside,
 ) -> tuple[Float32[np.ndarray, "signature gene"], pd.DataFrame, dict[str, Any]]:
     """Reads or makes the signatures that are good enough, over the landmark genes.
@@ -70,7 +69,7 @@ def read_signatures(
     Args:
       settings: which level the matrix has, and which signatures are good enough.
       paths: where the files are, by their names in `SourceFiles`.
-      columns: the matrix's landmark genes.
+      matrix: the opened matrix.
       is_kept_aside: whether a compound is excluded.
 
     Returns:
@@ -80,7 +79,7 @@ def read_signatures(
     Raises:
       InputError: a file cannot be used, or no signature is left.
     """
-    source = _Source(settings, paths, columns, is_kept_aside)
+    source = _Source(settings, paths, matrix, is_kept_aside)
     values, table, counts = (_read_level5 if settings.level == 5 else _from_profiles)(source)
     _refuse_none(source, table, counts)
     num_clipped = 0
@@ -109,8 +108,7 @@ def _read_level5(
         siginfo_path = source.paths["siginfo"]
         siginfo = harmonise_siginfo(read_table(siginfo_path), str(siginfo_path))
     else:
-        # The metadata inside the matrix file; no gene asked for, so no value is read.
-        siginfo = harmonise_siginfo(read_matrix(path, gene_ids=()).profile_table, str(path))
+        siginfo = harmonise_siginfo(source.matrix.profile_table, str(path))
     sieve = _in_file_order(source, siginfo, "sig_id", "siginfo")
     filter_perturbations(settings.filters, source.is_kept_aside, sieve)
     filter_quality(settings.filters, sieve)
@@ -124,8 +122,8 @@ def _read_level5(
 def _in_file_order(source: _Source, table: pd.DataFrame, identity: str, name: str) -> Sieve:
     """Metadata of the matrix's profiles in the order of the matrix."""
     path = source.paths["expression"]
-    profile_ids, _ = read_ids(path)
-    order = pd.Index(profile_ids).get_indexer(table[identity])
+    profile_ids = source.matrix.profile_table.index
+    order = profile_ids.get_indexer(table[identity])
     absent = table[identity][order < 0]
     if len(absent) and not source.settings.allow_missing_signatures:
         raise InputError(
@@ -210,10 +208,10 @@ def _collapse(
     source: _Source, instances: pd.DataFrame, wells: pd.DataFrame
 ) -> tuple[Float32[np.ndarray, "signature gene"], pd.DataFrame, set[str]]:
     """Signatures in the order of their sig_id, and the wells whose values are not finite."""
-    values = [np.empty((0, len(source.columns.genes)), np.float32)]
+    values = [np.empty((0, len(source.matrix.columns.genes)), np.float32)]
     tables: list[pd.DataFrame] = []
     not_finite: set[str] = set()
-    chunks = list(_chunks(instances, wells, len(source.columns.genes)))
+    chunks = list(_chunks(instances, wells, len(source.matrix.columns.genes)))
     for chunk, chunk_wells in track(chunks, "making signatures") if len(chunks) > 1 else chunks:
         z, z_ids, bad = _zscores(source, chunk_wells)
         not_finite.update(bad)

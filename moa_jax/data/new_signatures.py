@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,8 @@ from moa_jax.compounds.structures import Structure, standardise
 from moa_jax.compounds.tables import read_compound_table
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
-from moa_jax.data.landmarks import LandmarkColumns, find_landmarks
-from moa_jax.data.new_matrix import NewMatrix, open_new_matrix
+from moa_jax.data.gene_matrix import GeneMatrix, open_gene_matrix
+from moa_jax.data.landmarks import LandmarkColumns
 from moa_jax.data.plate_signatures import (
     PlateSettings,
     find_level,
@@ -108,6 +108,7 @@ def read_new_signatures(
     genes: pd.DataFrame,
     features: FeatureSpec,
     settings: PlateSettings | None = None,
+    gene_ids: str = "",
 ) -> NewSignatures:
     """Reads signatures for a trained model, or makes them of wells.
 
@@ -119,17 +120,20 @@ def read_new_signatures(
       genes: `GENE_COLUMNS` of the model's expression columns.
       features: vocabularies and gene statistics of the model.
       settings: which level the matrix has; taken from the file where None.
+      gene_ids: how the matrix names its genes: `entrez`, `symbol`, or the name of a column;
+        empty to find out.
 
     Raises:
       InputError: a file cannot be read, siginfo lacks a column, repeats an id or names a
-        profile that the matrix lacks, no gene is the model's, a gene is there twice, a value
-        of such a gene is not finite, there is no signature, or wells cannot be made into one.
+        profile that the matrix lacks, no gene is the model's, a gene is there twice with
+        different values or named in two ways that disagree, a value of such a gene is not finite,
+        there is no signature, or wells cannot be made into one.
     """
     settings = settings or PlateSettings()
     identifiers = GeneIdentifiers.from_table(genes)
-    matrix = open_new_matrix(files.signatures, identifiers)
-    columns, row_ids = _find_genes(matrix, genes, identifiers)
-    wanted = [row_ids[name] for name in columns.file_ids]
+    matrix = open_gene_matrix(files.signatures, genes, identifiers, gene_ids)
+    columns = matrix.columns
+    wanted = columns.genes["entrez_id"].tolist()
     metadata = _Metadata.of(files, matrix)
     settings, why = _with_level(settings, metadata, matrix, wanted)
     table, num_unlisted = metadata.rows(settings.level)
@@ -179,14 +183,14 @@ class _Metadata:
     path: pathlib.Path
 
     @classmethod
-    def of(cls, files: SignatureFiles, matrix: NewMatrix) -> _Metadata:
+    def of(cls, files: SignatureFiles, matrix: GeneMatrix) -> _Metadata:
         if files.siginfo is not None:
             raw, source = read_table(files.siginfo), str(files.siginfo)
         else:
             raw, source = matrix.profile_table, str(files.signatures)
             if not any(name in raw.columns for name in ALIASES["pert_id"]):
                 raw = raw.assign(pert_id=raw.index)
-        return cls(raw, source, matrix.profile_table.index, matrix.path)
+        return cls(raw, source, matrix.profile_table.index, files.signatures)
 
     @property
     def pert_type(self) -> pd.Series:
@@ -217,7 +221,7 @@ class _Metadata:
 
 
 def _with_level(
-    settings: PlateSettings, metadata: _Metadata, matrix: NewMatrix, gene_ids: list[str]
+    settings: PlateSettings, metadata: _Metadata, matrix: GeneMatrix, gene_ids: list[str]
 ) -> tuple[PlateSettings, str]:
     """The settings with a level, and why it is that."""
     if settings.level is not None:
@@ -253,37 +257,8 @@ def _examples(
     )
 
 
-def _find_genes(
-    matrix: NewMatrix, genes: pd.DataFrame, identifiers: GeneIdentifiers
-) -> tuple[LandmarkColumns, dict[str, str]]:
-    """The model's genes in a file, and the file's row id of each name that it gives a gene.
-
-    Older GCT files have probes as row ids and name the genes in a column beside them; the
-    column that names most of the model's genes counts.
-    """
-    gene_table = matrix.gene_table
-    namings = [list(gene_table.index)]
-    for name in (*ALIASES["entrez_id"], *ALIASES["symbol"]):
-        if name in gene_table.columns:
-            namings.append(gene_table[name].tolist())
-
-    def num_found(names: Sequence[str]) -> int:
-        return len(set(identifiers.resolve(names)) - {None})
-
-    names = max(namings, key=num_found)
-    row_ids: dict[str, str] = {}
-    for name, row_id in zip(names, gene_table.index, strict=True):
-        if name in row_ids and identifiers.explain(name).entrez_id is not None:
-            raise InputError(
-                f"{matrix.path} has the gene {name} twice, in the rows {row_ids[name]} and "
-                f"{row_id}; expected one row per gene."
-            )
-        row_ids.setdefault(name, row_id)
-    return find_landmarks(names, genes, identifiers, str(matrix.path)), row_ids
-
-
 def _read_values(
-    matrix: NewMatrix, profile_ids: list[str], gene_ids: list[str]
+    matrix: GeneMatrix, profile_ids: list[str], gene_ids: list[str]
 ) -> Float32[np.ndarray, "profile measured_gene"]:
     part = matrix.read(profile_ids=profile_ids, gene_ids=gene_ids)
     check_finite(part, str(matrix.path))
@@ -326,6 +301,7 @@ def _gene_report(columns: LandmarkColumns, genes: pd.DataFrame) -> dict[str, Any
         ],
         "others_not_used": columns.num_others,
         "found_by_name": len(columns.renamed),
+        **columns.report(),
     }
 
 

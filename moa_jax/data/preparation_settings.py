@@ -24,7 +24,7 @@ class SourceFiles:
     """Public files, relative to `raw_dir` or absolute; empty where a release has none.
 
     Attributes:
-      expression: GCTX or GCT matrix of the level that the config names.
+      expression: GCTX, GCT, h5ad, CSV or TSV matrix of the level that the config names.
       siginfo: signature metadata; at level 5, empty means the matrix's own; at levels 3 and 4 it
         tells which profiles make a signature (`distil_ids`), empty groups them by condition.
       instinfo: profile metadata, needed at levels 3 and 4.
@@ -45,6 +45,7 @@ class SourceFiles:
       annotations: Gene Ontology annotations, GAF.
       hallmark: MSigDB's hallmark gene sets, GMT.
       reactome: Reactome's pathways, GMT.
+      older_geneinfo: gene table of an earlier release; its symbols are older names of the genes.
     """
 
     expression: str
@@ -65,6 +66,7 @@ class SourceFiles:
     annotations: str
     hallmark: str
     reactome: str
+    older_geneinfo: str = ""
 
     def __post_init__(self) -> None:
         needed = ("expression", "geneinfo", "compounds", "string_links", "string_info")
@@ -119,6 +121,8 @@ class PreparationSettings:
         the file.
       allow_missing_signatures: count, instead of refusing, metadata rows that the matrix lacks.
       graph: what becomes part of the knowledge graph.
+      gene_ids: how the matrix names its genes: `entrez`, `symbol`, or the name of a column; empty
+        to find out.
     """
 
     release: str
@@ -131,6 +135,7 @@ class PreparationSettings:
     drop_nonfinite: bool
     allow_missing_signatures: bool
     graph: GraphSettings
+    gene_ids: str = ""
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:

@@ -115,7 +115,7 @@ def test_missing_columns_are_named():
 @pytest.mark.parametrize("suffix", ["tsv", "tsv.gz"])
 def test_three_layouts_of_gene_tables_are_read(tmp_path, text, suffix):
     table = read_gene_ids(write(tmp_path / f"genes.{suffix}", text))
-    assert list(table.columns) == ["entrez_id", "symbol", "aliases"]
+    assert list(table.columns) == ["entrez_id", "symbol", "former_symbols", "aliases"]
     assert list(table["entrez_id"]) == ["2", "3045"]
     identifiers = GeneIdentifiers.from_table(table)
     assert identifiers.resolve(["HBD", "HBD2", "DELTA", "A2M"]) == ["3045", "3045", "3045", "2"]
