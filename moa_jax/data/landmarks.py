@@ -29,6 +29,9 @@ ENTREZ, SYMBOL = "entrez", "symbol"
 _ALSO_FITS = 0.2
 # They agree where both name genes in this share of the rows, and the same in that share of these.
 _LEAST_SHARED, _LEAST_SAME = 0.5, 0.9
+# Names that are landmarks by chance (wells such as A10 are aliases of genes) are fewer than this
+# share of the names and of the landmarks.
+_BY_CHANCE = 0.05
 # So many whole numbers without large gaps, in any order, number rows: Entrez ids have large gaps.
 _LEAST_NUMBERED, _MOST_SPREAD = 10, 2
 
@@ -134,9 +137,10 @@ class LandmarkFinder:
         return "" if self.asked.lower() in ("", ENTREZ, SYMBOL) else self.asked
 
     def count(self, namings: Mapping[str, Sequence[str]]) -> int:
-        """How many landmarks the best of some namings names; row numbers name none."""
+        """How many landmarks the best of some namings names; row numbers and chance name none."""
         readings = [self._read(name, namings[name]) for name in self._asked_of(namings)]
-        return max((x.num_found for x in readings if not x.is_numbered), default=0)
+        named = [x.num_found for x in readings if not x.is_numbered and not self._is_chance(x)]
+        return max(named, default=0)
 
     def find(self, namings: Mapping[str, Sequence[str]]) -> LandmarkColumns:
         """Finds the landmarks among a file's genes.
@@ -192,7 +196,7 @@ class LandmarkFinder:
     def _best(self, readings: list[_Reading], ids: str) -> _Reading:
         named = [x for x in readings if not x.is_numbered]
         best = max(named, key=lambda x: x.num_found, default=readings[0])
-        if best.is_numbered or not best.num_found:
+        if best.is_numbered or self._is_chance(best):
             if numbered := [x for x in readings if x.is_numbered]:
                 raise InputError(
                     f"the genes of {self.source} are numbered ({', '.join(numbered[0].names[:3])}, "
@@ -200,8 +204,9 @@ class LandmarkFinder:
                     "these are Entrez ids."
                 )
             names = namings_start(readings, ids)
+            number = f"only {best.num_found}" if best.num_found else "none"
             raise InputError(
-                f"{self.source} has none of the {len(self._wanted)} landmark genes; its "
+                f"{self.source} has {number} of the {len(self._wanted)} landmark genes; its "
                 f"{len(readings[0].names)} genes start with {names}, but Entrez ids or symbols "
                 "were expected."
             )
@@ -209,6 +214,10 @@ class LandmarkFinder:
             if other is not best and other.num_found >= max(2, _ALSO_FITS * best.num_found):
                 self._refuse_contradiction(best, other)
         return best
+
+    def _is_chance(self, reading: _Reading) -> bool:
+        least = _BY_CHANCE * min(len(reading.names), len(self._wanted))
+        return reading.num_found < max(1, least)
 
     def _refuse_contradiction(self, best: _Reading, other: _Reading) -> None:
         pairs = list(zip(best.genes, other.genes, strict=True))

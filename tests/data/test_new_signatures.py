@@ -263,7 +263,7 @@ def test_a_matrix_without_any_of_the_genes_is_refused(tmp_path):
 
 def test_a_gene_under_two_names_is_refused(tmp_path):
     path = write_matrix(tmp_path / "m.gctx", gene_ids=["100", "GENE100", "102", "103", "104"])
-    with pytest.raises(InputError, match="has the landmark 100 twice .* as 100 .* and as GENE100"):
+    with pytest.raises(InputError, match=r"has the landmark 100 twice .* as 100 .* and as GENE100"):
         read(path)
 
 
