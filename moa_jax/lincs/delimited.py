@@ -59,6 +59,11 @@ def read_delimited(
         header, a column of metadata is there twice, or a value is not a number.
     """
     table = open_text_table(path)
+    if len(table.header) == 1:
+        raise InputError(
+            f"{path} is no GCTX, GCT or h5ad file, and its first line has neither tabs nor commas "
+            "between columns."
+        )
     metadata, text = _metadata_columns(table, count_genes, gene_column)
     places = sorted(set(range(len(table.header))) - set(metadata))
     columns = [table.header[place] for place in places]

@@ -6,7 +6,6 @@ lacks some. `ALIASES` holds every name, and `is_missing` every sentinel, once fo
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Callable
@@ -14,7 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from moa_jax.lincs.text_files import open_bytes, table_layout, unquote
+from moa_jax.lincs.text_files import unquote
+from moa_jax.lincs.text_tables import read_cells
 from moa_jax.lincs.units import parse_dose_um, parse_time_h
 from moa_jax.schemas import InputError, require_columns
 
@@ -70,7 +70,7 @@ def is_missing(text: str) -> bool:
 
 
 def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Reads a tab-separated table, plain or gzipped, past the lines above it that start with `!`.
+    """Reads a table in any dialect, past the lines above it that start with `!` or `#`.
 
     Returns:
       The table as strings, surrounding quotes removed, NaN where `is_missing`.
@@ -79,24 +79,8 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
       InputError: the file is missing or empty, a column has no name or the name of another, or
         a row has another number of fields than the header.
     """
-    header, num_skipped, encoding = table_layout(path)
-    with open_bytes(path) as file:
-        for _ in range(num_skipped):
-            file.readline()
-        try:
-            table = pd.read_csv(
-                file,
-                sep="\t",
-                names=header,
-                dtype=str,
-                encoding=encoding,
-                quoting=csv.QUOTE_NONE,
-                keep_default_na=False,
-                lineterminator="\n",
-            )
-        except pd.errors.ParserError as error:
-            raise InputError(f"{path} is not a tab-separated table ({error}).") from None
-    return pd.DataFrame({name: _clean(table[name], np.nan) for name in header})
+    table = read_cells(path)
+    return pd.DataFrame({name: _clean(table[name], np.nan) for name in table.columns})
 
 
 def _clean(column: pd.Series, missing: float | None = None) -> pd.Series:

@@ -7,6 +7,7 @@ spreadsheet pads to the right of a table, and blanks around a cell, are taken aw
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import itertools
@@ -14,6 +15,9 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from moa_jax.lincs.text_files import open_text, unquote
 from moa_jax.schemas import InputError
@@ -75,7 +79,7 @@ def open_text_table(path: str | os.PathLike[str]) -> TextTable:
     path = os.fspath(path)
     lines, num_skipped, separator = _beginning(path)
     if separator is None:
-        separator = _separator(lines, path)
+        separator = _separator(lines)
     probed = list(itertools.islice(_records(path, separator, num_skipped), _PROBED_LINES))
     header = [
         name.lstrip("#").strip() if not place else name for place, name in enumerate(probed[0][1])
@@ -102,6 +106,53 @@ def open_text_table(path: str | os.PathLike[str]) -> TextTable:
         if not name:
             raise InputError(f"column {place} of {path} has no name in the first line.")
     return TextTable(path, tuple(header), separator, probed[0][0])
+
+
+def read_cells(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Reads a whole table as text, one column per name in its header.
+
+    Raises:
+      InputError: as `open_text_table`, two columns have one name, or a row has another number of
+        fields than the header.
+    """
+    table = open_text_table(path)
+    for name in table.header:
+        if table.header.count(name) > 1:
+            raise InputError(f"the header of {path} names the column {name} twice.")
+    if table.separator == "\t" and _is_regular(table):
+        with open_text(path) as file:
+            for _ in range(table.num_skipped):
+                file.readline()
+            cells = pd.read_csv(
+                file,
+                sep="\t",
+                names=list(table.header),
+                index_col=False,
+                dtype=str,
+                quoting=csv.QUOTE_NONE,
+                keep_default_na=False,
+                lineterminator="\n",
+            )
+        return cells.apply(_bare) if len(cells) else cells
+    rows = [fields for _, fields in table.rows()]
+    return pd.DataFrame(rows, columns=list(table.header), dtype=object)
+
+
+def _is_regular(table: TextTable) -> bool:
+    """Whether every line has a field per column and nothing more, so that pandas reads the same."""
+    num_separators = len(table.header) - 1
+    with open_text(table.path) as file:
+        for line in itertools.islice(file, table.num_skipped, None):
+            if line.count("\t") != num_separators or line.startswith("!") or not line.strip():
+                return False
+    return True
+
+
+def _bare(column: pd.Series) -> pd.Series:
+    """Cells without the quotes and blanks around them; each text is looked at once."""
+    codes, texts = pd.factorize(column.to_numpy(dtype=object))
+    bare = np.array([unquote(str(text).strip()).strip() for text in texts], dtype=object)
+    return pd.Series(bare[codes], index=column.index, dtype=object)
 
 
 def _beginning(path: str) -> tuple[list[str], int, str | None]:
@@ -142,7 +193,8 @@ def _is_float(cell: str) -> bool:
     return True
 
 
-def _separator(lines: list[str], path: str) -> str:
+def _separator(lines: list[str]) -> str:
+    """What divides the header and the lines below alike; a tab where nothing divides them."""
     found = None
     for separator in _SEPARATORS:
         records = _fields(iter(lines), separator)
@@ -155,12 +207,7 @@ def _separator(lines: list[str], path: str) -> str:
             return separator
         if found is None and separator != " ":
             found = separator
-    if found is None:
-        raise InputError(
-            f"{path} is no GCTX, GCT or h5ad file, and its first line has neither tabs nor commas "
-            "between columns."
-        )
-    return found
+    return found or "\t"
 
 
 def _records(path: str, separator: str, num_skipped: int) -> Iterator[tuple[int, list[str]]]:
@@ -168,25 +215,31 @@ def _records(path: str, separator: str, num_skipped: int) -> Iterator[tuple[int,
     with open_text(path) as file:
         for _ in range(num_skipped):
             file.readline()
-        reader = _reader(file, separator)
+        number = num_skipped
         try:
-            for fields in reader:
-                if any(cells := [field.strip() for field in fields]) and not (
-                    len([cell for cell in cells if cell]) == 1 and cells[0].startswith("!")
-                ):
-                    yield reader.line_num + num_skipped, cells
+            for number, cells in _divided(file, separator, num_skipped):
+                if any(cells) and not (cells[0].startswith("!") and not any(cells[1:])):
+                    yield number, cells
         except csv.Error as error:
-            raise InputError(
-                f"line {reader.line_num + num_skipped} of {path} is damaged ({error})."
-            ) from None
+            raise InputError(f"line {number + 1} of {path} is damaged ({error}).") from None
+
+
+def _divided(
+    lines: Iterable[str], separator: str, num_skipped: int = 0
+) -> Iterator[tuple[int, list[str]]]:
+    if separator == "\t":
+        for number, line in enumerate(lines, start=num_skipped + 1):
+            yield number, split_line(line, separator)
+        return
+    reader = _reader(lines, separator)
+    for fields in reader:
+        yield num_skipped + reader.line_num, [field.strip() for field in fields]
 
 
 def _fields(lines: Iterator[str], separator: str) -> Iterator[list[str]]:
-    try:
-        for fields in _reader(lines, separator):
-            yield [field.strip() for field in fields]
-    except csv.Error:
-        return
+    with contextlib.suppress(csv.Error):
+        for _, fields in _divided(lines, separator):
+            yield fields
 
 
 def _reader(lines: Iterable[str], separator: str) -> Any:
