@@ -94,7 +94,7 @@ def open_gene_matrix(
     """
     finder = LandmarkFinder(landmarks, identifiers, str(path), gene_ids)
     opened = open_matrix(path, finder.count, finder.column)
-    columns = finder.find(namings(opened.gene_table))
+    columns = finder.find(namings(opened.gene_table), namings(opened.profile_table))
     _refuse_differing_repeats(opened, columns)
     return GeneMatrix(opened, columns)
 

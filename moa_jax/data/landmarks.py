@@ -83,8 +83,8 @@ def gene_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {len(dates):,} whose symbols a spreadsheet made dates: {named}"
     if report["dates_not_understood"]:
         yield (
-            f"  {report['dates_not_understood']:,} rows named by dates that no one gene can have "
-            "become: not used"
+            f"  {report['dates_not_understood']:,} named by dates, as spreadsheets make of some "
+            "symbols: which genes they were cannot be told, not used"
         )
 
 
@@ -142,11 +142,16 @@ class LandmarkFinder:
         named = [x.num_found for x in readings if not x.is_numbered and not self._is_chance(x)]
         return max(named, default=0)
 
-    def find(self, namings: Mapping[str, Sequence[str]]) -> LandmarkColumns:
+    def find(
+        self,
+        namings: Mapping[str, Sequence[str]],
+        of_profiles: Mapping[str, Sequence[str]] | None = None,
+    ) -> LandmarkColumns:
         """Finds the landmarks among a file's genes.
 
         Args:
           namings: what may name the genes, the row ids first.
+          of_profiles: the same of the profiles, for messages.
 
         Raises:
           InputError: no landmark is in the file, its genes are numbered and nothing names them,
@@ -157,10 +162,11 @@ class LandmarkFinder:
         if not asked:
             raise InputError(
                 f"{self.source} has no column {self.asked} that names genes; it has "
-                f"{', '.join(namings)}; give another --gene_ids."
+                f"{', '.join(dict.fromkeys((*namings, *(of_profiles or ()))))}; give another "
+                "--gene_ids."
             )
         readings = [self._read(name, namings[name]) for name in asked]
-        best = self._best(readings, ids)
+        best = self._best(readings, of_profiles or {})
         return self._columns(best, "row ids" if best.name == ids else f"column {best.name}")
 
     def _asked_of(self, namings: Mapping[str, Sequence[str]]) -> list[str]:
@@ -193,22 +199,23 @@ class LandmarkFinder:
             return None, how
         return gene, how
 
-    def _best(self, readings: list[_Reading], ids: str) -> _Reading:
+    def _best(self, readings: list[_Reading], of_profiles: Mapping[str, Sequence[str]]) -> _Reading:
         named = [x for x in readings if not x.is_numbered]
         best = max(named, key=lambda x: x.num_found, default=readings[0])
         if best.is_numbered or self._is_chance(best):
-            if numbered := [x for x in readings if x.is_numbered]:
+            others = [self._read(name, names) for name, names in of_profiles.items()]
+            if numbered := [x for x in (*readings, *others) if x.is_numbered]:
                 raise InputError(
                     f"the genes of {self.source} are numbered ({', '.join(numbered[0].names[:3])}, "
                     "...) and nothing beside the numbers names them; give --gene_ids=entrez if "
                     "these are Entrez ids."
                 )
-            names = namings_start(readings, ids)
             number = f"only {best.num_found}" if best.num_found else "none"
+            along = f", and its profiles with {_start(others)}" if others else ""
             raise InputError(
                 f"{self.source} has {number} of the {len(self._wanted)} landmark genes; its "
-                f"{len(readings[0].names)} genes start with {names}, but Entrez ids or symbols "
-                "were expected."
+                f"{len(readings[0].names)} genes start with {_start(readings)}{along}, but Entrez "
+                "ids or symbols were expected."
             )
         for other in named:
             if other is not best and other.num_found >= max(2, _ALSO_FITS * best.num_found):
@@ -268,11 +275,11 @@ class LandmarkFinder:
         )
 
 
-def namings_start(readings: Sequence[_Reading], ids: str) -> str:
-    """How the names of each naming start, for messages."""
-    return "; ".join(
-        ("" if x.name == ids else f"{x.name}: ") + ", ".join(map(str, x.names[:3]))
-        for x in readings[:3]
+def _start(readings: Sequence[_Reading]) -> str:
+    """How the names of some namings start, the ids first."""
+    starts = [", ".join(map(str, x.names[:3])) for x in readings[:3]]
+    return starts[0] + "".join(
+        f" ({x.name}: {start})" for x, start in zip(readings[1:3], starts[1:], strict=True)
     )
 
 

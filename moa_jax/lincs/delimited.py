@@ -16,9 +16,11 @@ import numpy as np
 import pandas as pd
 
 from moa_jax.lincs.number_cells import (
+    COMMA,
     are_row_numbers,
     is_missing_value,
     is_number,
+    numbers_at_once,
     read_numbers,
 )
 from moa_jax.lincs.releases import ALIASES, MATRIX_ID
@@ -36,6 +38,15 @@ _METADATA_NAMES = frozenset(
 # A column whose cells are numbers in this share of what is known holds values: what is no number
 # in it is refused. Below, it holds text.
 _LEAST_NUMBERS = 0.25
+# Whole numbers that name genes rarely repeat.
+_LEAST_DISTINCT = 0.9
+# So many whole numbers in order number the rows; fewer may be values.
+_LEAST_NUMBERED = 10
+# Numbers that gene tables hold beside names; LINCS tables put `pr_` before all of their fields.
+_GENE_FIELDS = frozenset(
+    ("chromosome", "chr", "start", "end", "strand", "length", "gene_length", "pos", "position")
+)
+_GENE_PREFIX = "pr_"
 _WHOLE = re.compile(r"[0-9]+(?:\.0*)?")
 
 
@@ -64,6 +75,10 @@ def read_delimited(
             f"{path} is no GCTX, GCT or h5ad file, and its first line has neither tabs nor commas "
             "between columns."
         )
+    first = table.header[0]
+    if count_genes({first: [first]}) and all(is_number(fields[0]) for _, fields in table.rows()):
+        # The first column is a gene's: no column names the profiles.
+        table = table.numbered()
     metadata, text = _metadata_columns(table, count_genes, gene_column)
     places = sorted(set(range(len(table.header))) - set(metadata))
     columns = [table.header[place] for place in places]
@@ -109,7 +124,7 @@ def _metadata_columns(
     named = [0] + [
         place
         for place, name in enumerate(table.header[1:], start=1)
-        if name.lower() in _METADATA_NAMES or name == gene_column
+        if _is_field(name) or name.lower() == gene_column.lower()
     ]
     others = sorted(set(range(len(table.header))) - set(named))
     kinds = _kinds(table, others)
@@ -124,12 +139,19 @@ def _metadata_columns(
     num_genes = count_genes({str(place): text[place] for place in metadata})
     for place in whole:
         cells = text[place]
-        is_distinct = len(set(cells)) == len(cells)
+        known = [cell for cell in cells if not is_missing_value(cell)]
+        is_distinct = len(set(known)) >= _LEAST_DISTINCT * len(known)
         num_named = count_genes({table.header[place]: cells}) if is_distinct else 0
         # Gene ids beside other names of the genes, or the numbers of the rows: no profile.
-        if num_genes and (2 * num_named >= num_genes or are_row_numbers(cells)):
+        is_index = len(cells) >= _LEAST_NUMBERED and are_row_numbers(cells)
+        if num_genes and (2 * num_named >= num_genes or is_index):
             metadata.append(place)
     return sorted(metadata), text
+
+
+def _is_field(name: str) -> bool:
+    lower = name.lower()
+    return lower in _METADATA_NAMES or lower in _GENE_FIELDS or lower.startswith(_GENE_PREFIX)
 
 
 @dataclasses.dataclass
@@ -163,11 +185,11 @@ def _kinds(table: TextTable, places: list[int]) -> dict[int, _Kind]:
             of_fast = set(fast)
             rest = [place for place in places if place not in of_fast]
         slow = places
-        try:
-            numbers = np.array([fields[place] for place in fast], np.float64)
-        except ValueError:
-            pass
-        else:
+        cells = [fields[place] for place in fast]
+        numbers = numbers_at_once(cells)
+        if numbers is None:
+            numbers = numbers_at_once(cells, COMMA)
+        if numbers is not None:
             num_fast += 1
             num_whole += (numbers >= 0) & (numbers == np.floor(numbers))
             slow = rest

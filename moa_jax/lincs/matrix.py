@@ -142,6 +142,8 @@ def open_matrix(
     if along_profiles > along_genes:
         opened = opened.turned()
     profile_table = opened.profile_table
+    if not len(profile_table):
+        raise InputError(f"{path} has no profile: no column of values beside the names of genes.")
     if reader is None:
         profile_table = delimited.with_profile_ids(profile_table)
     # An id beside the ids would be taken for them.

@@ -79,7 +79,7 @@ def read_numbers(
     values = np.empty((num_rows, len(columns)))
     has_comma = False
     for row, (line, cells) in enumerate(rows()):
-        fast = _fast(cells)
+        fast = numbers_at_once(cells)
         if fast is not None:
             values[row] = fast
         elif any(COMMA in cell for cell in cells):
@@ -90,12 +90,17 @@ def read_numbers(
     if has_comma:
         decimal = _decimal_sign((cell for _, cells in rows() for cell in cells), path)
         for row, (line, cells) in enumerate(rows()):
-            values[row] = _checked(cells, decimal, columns, line, path)
+            fast = numbers_at_once(cells, decimal)
+            values[row] = _checked(cells, decimal, columns, line, path) if fast is None else fast
     return values
 
 
-def _fast(cells: list[str]) -> np.ndarray | None:
-    """The numbers of a line that needs no closer look."""
+def numbers_at_once(cells: list[str], decimal: str = POINT) -> np.ndarray | None:
+    """The numbers of a line where none needs a closer look; None where one does."""
+    if decimal == COMMA:
+        if any(POINT in cell for cell in cells):
+            return None
+        cells = [cell.replace(COMMA, POINT) for cell in cells]
     # Python reads 1_000 as a number and -666 is a sentinel.
     text = "\t".join(cells)
     if "_" in text or "-666" in text:
@@ -144,7 +149,7 @@ def _decimal_sign(cells: Iterable[str], path: str | os.PathLike[str]) -> str:
         if POINT not in text and COMMA not in text:
             continue
         cell = text.replace(_MINUS, "-")
-        fitting = [sign for sign, pattern in _NUMBER.items() if pattern.fullmatch(cell)]
+        fitting = _fitting_signs(cell)
         if len(fitting) == 2:
             open_to_both.setdefault(POINT if POINT in cell else COMMA, text)
         elif fitting:
@@ -169,6 +174,18 @@ def _decimal_sign(cells: Iterable[str], path: str | os.PathLike[str]) -> str:
             "between thousands; write decimal points and nothing between thousands."
         )
     return decimal
+
+
+def _fitting_signs(cell: str) -> list[str]:
+    """The decimal signs with which a cell is a number."""
+    for sign, other in ((POINT, COMMA), (COMMA, POINT)):
+        whole, _, decimals = cell.lstrip("+-").partition(sign)
+        if whole.isdecimal() and decimals.isdecimal():
+            may_be_thousands = len(decimals) == 3 and len(whole) <= 3 and whole[0] != "0"
+            return [POINT, COMMA] if may_be_thousands else [sign]
+        if other not in cell and sign not in cell:
+            return []
+    return [sign for sign, pattern in _NUMBER.items() if pattern.fullmatch(cell)]
 
 
 def _name(cell: str) -> str:

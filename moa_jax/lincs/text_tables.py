@@ -24,7 +24,7 @@ from moa_jax.schemas import InputError
 
 # Tried in this order: a decimal comma or a comma in a name does not make a separator.
 _SEPARATORS = ("\t", ";", ",", " ")
-_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\s,;]*', re.IGNORECASE)
 _COMMENT = re.compile(r'"?[#!]')
 _PROBED_LINES = 50
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
@@ -41,12 +41,18 @@ class TextTable:
       header: names of the columns; they may repeat.
       separator: between fields.
       num_skipped: lines up to the header, itself included.
+      is_numbered: the first column is no column of the file but numbers its rows from 1.
     """
 
     path: str
     header: tuple[str, ...]
     separator: str
     num_skipped: int
+    is_numbered: bool = False
+
+    def numbered(self) -> TextTable:
+        """The table with the numbers of its rows as first column."""
+        return dataclasses.replace(self, header=(ROW_NAMES, *self.header), is_numbered=True)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Number of the line and its fields, without blank lines.
@@ -54,8 +60,9 @@ class TextTable:
         Raises:
           InputError: a line has another number of fields than the header.
         """
-        width = len(self.header)
-        for line, fields in _records(self.path, self.separator, self.num_skipped):
+        width = len(self.header) - self.is_numbered
+        records = _records(self.path, self.separator, self.num_skipped)
+        for number, (line, fields) in enumerate(records, start=1):
             while len(fields) > width and not fields[-1]:
                 fields.pop()
             if len(fields) != width:
@@ -66,7 +73,7 @@ class TextTable:
                     f"line {line} of {self.path} has {len(fields)} fields; the header names "
                     f"{width} columns{hint}."
                 )
-            yield line, fields
+            yield line, [str(number), *fields] if self.is_numbered else fields
 
 
 def open_text_table(path: str | os.PathLike[str]) -> TextTable:
@@ -162,7 +169,7 @@ def _beginning(path: str) -> tuple[list[str], int, str | None]:
         number, line = 0, ""
         for line in file:
             number += 1
-            if match := _SEPARATOR_LINE.fullmatch(line.strip(" \n,;\t") or line.strip("\n")):
+            if match := _SEPARATOR_LINE.fullmatch(line):
                 separator = match[1]
             elif _COMMENT.match(line):
                 comment = line
