@@ -174,7 +174,7 @@ def test_the_summary_and_the_manifest_say_what_was_used(inputs, tiny_run, refere
         "model: 3 mechanisms, trained on made up for tests",
         "level: 5, because the metadata are not those of wells",
         "signatures: 6 of 3 compounds",
-        "genes: 5 of 5 measured (0 found by name), 0 others not used",
+        "genes: 5 of 5 measured (0 found by name), 0 others not used; read from row ids",
         "structures: 2 of 3 compounds",
         "  1 without: not in the compound table",
         *answered_lines(inputs),

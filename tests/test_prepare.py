@@ -186,7 +186,7 @@ BAD_INPUT = {
     "truncated matrix": (truncate, "level5.gctx is a truncated or corrupt GCTX file"),
     "not a matrix": (
         lambda raw: (raw / "level5.gctx").write_text("no matrix"),
-        "level5.gctx is neither a GCTX (HDF5) file nor a GCT file",
+        "level5.gctx is no GCTX, GCT or h5ad file",
     ),
     "siginfo without pert_id": (
         lambda raw: edit_tsv(raw / "siginfo.txt", lambda t: t.drop(columns="pert_id")),

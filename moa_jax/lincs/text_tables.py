@@ -210,7 +210,9 @@ def _separator(lines: list[str]) -> str:
             continue
         # A quoted field may go on beyond the lines at hand, so the last one does not count.
         widths = [len(fields) for fields in records if any(fields)][: _PROBED_LINES - 1]
-        if all(len(header) <= width <= len(header) + 1 for width in widths):
+        is_even = all(len(header) <= width <= len(header) + 1 for width in widths)
+        # One line of words is no table.
+        if is_even and (widths or separator != " "):
             return separator
         if found is None and separator != " ":
             found = separator
