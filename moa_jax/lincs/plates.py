@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,12 @@ MAD_TO_STD = 1.4826
 
 # A smaller deviation is raised to this, so that a gene at the detection limit cannot explode.
 MIN_MAD = 0.1
+
+# Of the wells of a plate that names its cell line so many are of it.
+MIN_SHARE_OF_NAMED_LINE = 0.9
+
+# CMap's plates are called batch_cell_timeH_replicate.
+_PLATE_OF_LINE = re.compile(r".+_(?P<line>[^_]+)_\d+(?:\.\d+)?H(?:_.*)?")
 
 # Fewer reference wells have no spread to divide by.
 MIN_REFERENCE_WELLS = 2
@@ -73,7 +80,9 @@ def plates_and_lines(
 ) -> tuple[Int[np.ndarray, " profile"], list[str]]:
     """Which wells are compared with each other: those of one plate and one cell line.
 
-    On a plate that is known to hold one line, wells whose line is not told are of it.
+    On a plate that is known to hold one line, wells whose line is not told are of it. CMap names
+    the line in the plate (LJP005_A375_24H_X1); where nearly all wells are of that line, one that
+    tells another is an error of the table and stays with its plate.
 
     Returns:
       The group of each profile and the groups' names.
@@ -86,8 +95,13 @@ def plates_and_lines(
     if cell_line is None:
         return codes, names
     lines = pd.Series(np.asarray(cell_line, dtype=object))
-    several = lines.groupby(codes).nunique()
-    mixed = np.isin(codes, several.index[several > 1])
+    by_plate = lines.groupby(codes)
+    several = [
+        code
+        for code, told in by_plate
+        if told.nunique() > 1 and not _is_of_named_line(names[code], told.dropna())
+    ]
+    mixed = np.isin(codes, several)
     nameless = mixed & lines.isna().to_numpy(bool)
     if nameless.any():
         first = int(np.argmax(nameless))
@@ -103,3 +117,11 @@ def plates_and_lines(
     ]
     codes, found_keys = pd.factorize(np.array(keys, dtype=object))
     return codes, list(found_keys)
+
+
+def _is_of_named_line(plate: str, lines: pd.Series) -> bool:
+    match = _PLATE_OF_LINE.fullmatch(plate)
+    if match is None:
+        return False
+    named = lines.str.casefold() == match["line"].casefold()
+    return bool(named.mean() >= MIN_SHARE_OF_NAMED_LINE)

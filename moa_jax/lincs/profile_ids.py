@@ -55,3 +55,13 @@ def is_well_id(profile_id: str) -> bool:
     if match is None:
         return re.fullmatch(r"[A-P](?:0[1-9]|1\d|2[0-4])", profile_id.strip()) is not None
     return _SIGNATURE_OF_PLATES.fullmatch(match["plate"]) is None
+
+
+def is_plate_of_wells(plate: object) -> bool:
+    """Whether a plate's name is that of wells, and not of the replicates of a signature.
+
+    CMap calls those `LJP005_A375_24H` (brew_prefix), or joins plates by `|`.
+    """
+    if not isinstance(plate, str):
+        return False
+    return "|" not in plate and _SIGNATURE_OF_PLATES.fullmatch(plate) is None

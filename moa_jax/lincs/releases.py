@@ -216,6 +216,4 @@ def harmonise_cellinfo(table: pd.DataFrame, source: str) -> pd.DataFrame:
     """
     fields = Fields(table, source, "cell_line")
     columns = ("primary_site", "subtype", "cell_type")
-    return pd.DataFrame(
-        {"cell_line": fields.ids, **{name: fields.text(name) for name in columns}}
-    )
+    return pd.DataFrame({"cell_line": fields.ids, **{name: fields.text(name) for name in columns}})
