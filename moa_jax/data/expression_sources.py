@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from moa_jax.data.selection import (
     filter_perturbations,
     filter_quality,
 )
+from moa_jax.lincs.fields import spelled_like
 from moa_jax.lincs.matrix import check_finite, read_ids, read_matrix
 from moa_jax.lincs.pert_types import vehicles
 from moa_jax.lincs.plates import robust_zscore
@@ -54,6 +55,7 @@ class _Source:
     paths: Paths
     columns: LandmarkColumns
     is_kept_aside: IsKeptAside
+    pert_ids: Collection[str]
     scale: Scale | None = None
 
     def metadata(self, name: str) -> ProfileMetadata:
@@ -84,6 +86,7 @@ def read_signatures(
     paths: Paths,
     columns: LandmarkColumns,
     is_kept_aside: IsKeptAside,
+    pert_ids: Collection[str] = (),
 ) -> tuple[Float32[np.ndarray, "signature gene"], pd.DataFrame, dict[str, Any]]:
     """Reads or makes the signatures that are good enough, over the landmark genes.
 
@@ -92,6 +95,7 @@ def read_signatures(
       paths: where the files are, by their names in `SourceFiles`.
       columns: the matrix's landmark genes.
       is_kept_aside: whether a compound is excluded.
+      pert_ids: ids of the compound table; what differs from one by case alone is written so.
 
     Returns:
       Expression; `SIGNATURE_COLUMNS`, one row per signature, in the order of the matrix at level
@@ -100,7 +104,7 @@ def read_signatures(
     Raises:
       InputError: a file cannot be used, or no signature is left.
     """
-    source = _Source(settings, paths, columns, is_kept_aside)
+    source = _Source(settings, paths, columns, is_kept_aside, pert_ids)
     source, said = _with_level(source)
     say(f"level: {said['level']}, because {said['because']}; scale: {said['scale']}")
     read = _read_level5 if source.settings.level == 5 else _from_profiles
@@ -164,7 +168,8 @@ def _with_level(source: _Source) -> tuple[_Source, dict[str, Any]]:
 def _in_file_order(source: _Source, name: str) -> Sieve:
     """Metadata of the matrix's profiles in the order of the matrix."""
     metadata = source.metadata(name)
-    sieve = Sieve(metadata.rows(source.settings.level))
+    table = metadata.rows(source.settings.level)
+    sieve = Sieve(table.assign(pert_id=spelled_like(table["pert_id"], source.pert_ids)))
     sieve.num_found = len(sieve.table) + metadata.num_unlisted + metadata.num_absent
     sieve.count(metadata.num_unlisted, f"the matrix has it but {name} does not")
     sieve.count(metadata.num_absent, f"{name} has it but the matrix does not")
@@ -225,12 +230,14 @@ def _read_siginfo(
             f"{path} does not list the profiles of its signatures (distil_ids); leave "
             "config.files.siginfo empty to group profiles by condition."
         )
+    pairs["inst_id"] = spelled_like(pairs["inst_id"], profile_ids)
     absent = pairs[~pairs["inst_id"].isin(profile_ids)]
     if len(absent) and not source.settings.allow_missing_signatures:
         raise InputError(
             f"{path} makes the signature {absent['sig_id'].iloc[0]} of the profile "
             f"{absent['inst_id'].iloc[0]}, one of {len(absent)} that "
-            f"{source.paths['expression']} or {source.paths['instinfo']} lacks."
+            f"{source.paths['expression']} or {source.paths['instinfo']} lacks; "
+            "config.allow_missing_signatures makes signatures of the others."
         )
     return siginfo[["is_hiq", "qc_pass"]], pairs
 

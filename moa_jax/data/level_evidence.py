@@ -9,13 +9,14 @@ correlations of replicates. Where two readings fit the user has to say which.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32
 
 from moa_jax.lincs.pert_types import controls, vehicles
-from moa_jax.lincs.profile_ids import is_plate_of_wells, is_well_id
+from moa_jax.lincs.profile_ids import is_plate_of_wells, is_signature_id, is_well_id
 from moa_jax.schemas import InputError
 
 LOG2, LINEAR, ZSCORE = SCALES = ("log2", "linear", "zscore")
@@ -28,8 +29,8 @@ LEAST_LINEAR_MEDIAN, LEAST_LINEAR_MAXIMUM = 30.0, 200.0
 LEAST_NEGATIVE_SHARE = 0.02
 # Fewer values than these may all be positive by chance.
 LEAST_VALUES = 20
-# So many of the ids have to look like wells.
-LEAST_WELL_IDS = 0.9
+# So many of the ids have to look alike.
+LEAST_ALIKE_IDS = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +149,7 @@ def find_level(
       InputError: the metadata fit wells and signatures.
     """
     options = options or OptionNames()
-    signatures = _signs_of_signatures(profiles)
+    signatures = _signs_of_signatures(profiles, ids)
     wells = _signs_of_wells(profiles, ids, named_by)
     if scale.name != ZSCORE:
         if signatures:
@@ -183,7 +184,7 @@ def find_level(
     return 5, "the metadata are not those of wells"
 
 
-def _signs_of_signatures(profiles: pd.DataFrame) -> list[str]:
+def _signs_of_signatures(profiles: pd.DataFrame, ids: pd.Series) -> list[str]:
     found = [
         f"{name} is told"
         for name in ("n_replicates", "cc_q75", "tas")
@@ -192,14 +193,19 @@ def _signs_of_signatures(profiles: pd.DataFrame) -> list[str]:
     for name in ("distil_ids", "plate", "well"):
         if profiles[name].str.contains("|", regex=False).eq(True).any():
             found.append(f"{name} names several")
-    return found
+    return found + _like(ids, is_signature_id)
+
+
+def _like(ids: pd.Series, test: Callable[[str], bool]) -> list[str]:
+    """That nearly all ids are of a kind."""
+    alike = [test(name) for name in ids.astype(str)]
+    if not alike or np.mean(alike) < LEAST_ALIKE_IDS:
+        return []
+    return [f"ids such as {ids.iloc[int(np.argmax(alike))]}"]
 
 
 def _signs_of_wells(profiles: pd.DataFrame, ids: pd.Series, named_by: str) -> list[str]:
-    found = []
-    well_like = [is_well_id(name) for name in ids.astype(str)]
-    if well_like and np.mean(well_like) >= LEAST_WELL_IDS:
-        found.append(f"ids such as {ids.iloc[int(np.argmax(well_like))]}")
+    found = _like(ids, is_well_id)
     if named_by == "inst_id":
         found.append("named by inst_id or sample_id")
     return found

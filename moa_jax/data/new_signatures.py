@@ -28,6 +28,7 @@ from moa_jax.data.plate_signatures import PlateSettings, signatures_of_wells
 from moa_jax.data.profile_metadata import ProfileMetadata
 from moa_jax.files import sha256_of
 from moa_jax.knowledge.gene_identifiers import GeneIdentifiers
+from moa_jax.lincs.fields import spelled_like
 from moa_jax.lincs.matrix import check_finite
 from moa_jax.lincs.pert_types import controls
 from moa_jax.lincs.releases import ALIASES, AMOUNT_TEXTS
@@ -100,7 +101,7 @@ def level_lines(level: Mapping[str, Any]) -> Iterator[str]:
     for name, texts in level["amounts_not_converted"].items():
         more = len(texts) - _NUM_NAMED
         yield (
-            f"  {len(texts):,} {name}s kept as written, of unknown unit: "
+            f"  {len(texts):,} {name}{'s' * (len(texts) > 1)} kept as written, of unknown unit: "
             f"{', '.join(texts[:_NUM_NAMED])}" + (f" and {more} more" if more > 0 else "")
         )
     if made_of := level.get("made_of"):
@@ -151,9 +152,10 @@ def read_new_signatures(
     table = metadata.rows(found)
     level = _said(found, why, scale, metadata, table)
     if found == 5:
-        num_profiles = len(table)
-        measured, table = _without_controls(measured, table, metadata.source)
-        level["controls_left_out"] = num_profiles - len(table)
+        if not settings.keep_controls:
+            num_profiles = len(table)
+            measured, table = _without_controls(measured, table, metadata.source)
+            level["controls_left_out"] = num_profiles - len(table)
         num_nameless = int(table["pert_id"].isna().sum())
         table["pert_id"] = table["pert_id"].fillna(table["sig_id"])
         table = table[[*SIGNATURE_COLUMNS, *AMOUNT_TEXTS]]
@@ -163,7 +165,7 @@ def read_new_signatures(
             measured, table, settings, metadata.source
         )
         level["zscore_reference"] = settings.zscore_reference if found == 3 else None
-    table["cell_line"] = _spelled(table["cell_line"], features.cell_lines[1:])
+    table["cell_line"] = spelled_like(table["cell_line"], features.cell_lines[1:])
     examples = _examples(measured, table, columns, genes, features)
     smiles, structures = _read_structures(files.compoundinfo, table["pert_id"])
     examples = dataclasses.replace(examples, smiles=smiles)
@@ -210,12 +212,6 @@ def _without_controls(
             "controls."
         )
     return measured[treated], table[treated].reset_index(drop=True)
-
-
-def _spelled(names: pd.Series, known: Sequence[str]) -> pd.Series:
-    """Names as the model writes them, where they differ by case alone."""
-    spelling = {name.casefold(): name for name in known}
-    return names.map(lambda name: spelling.get(str(name).casefold(), name), na_action="ignore")
 
 
 def _examples(

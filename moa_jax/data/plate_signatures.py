@@ -29,11 +29,14 @@ class PlateSettings:
       zscore_reference: what level 3 is compared with: `vehicle`, the plate's vehicle wells, or
         `population`, all its wells.
       scale: what the numbers are, one of `level_evidence.SCALES`; None to take it from them.
+      keep_controls: at level 5, keep vehicles and other controls, for comparisons of the wells
+        themselves; else they are left out and get no answer.
     """
 
     level: int | None = None
     zscore_reference: str = VEHICLE
     scale: str | None = None
+    keep_controls: bool = False
 
     def __post_init__(self) -> None:
         if self.level not in (None, *LEVELS):

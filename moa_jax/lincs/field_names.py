@@ -11,7 +11,7 @@ import functools
 import re
 
 from moa_jax.lincs.text_files import unquote
-from moa_jax.lincs.units import HOURS, MICRO_SIGNS, MICROMOLAR
+from moa_jax.lincs.units import HOURS, MICROMOLAR, plain_micro
 
 # Canonical name -> the names releases use, our own first, as `fold_name` writes them. Of several
 # that a table has, a row's first with a value counts.
@@ -93,7 +93,7 @@ def fold_name(name: str) -> str:
     Case, blanks, brackets, the kinds of micro sign and the prefixes `exp_` and `metadata_` do not
     count: `Concentration [uM]` is `concentration_um`.
     """
-    folded = unquote(name.strip()).translate(MICRO_SIGNS).lower()
+    folded = plain_micro(unquote(name.strip())).lower()
     folded = re.sub(r"[\s.\-_]+", "_", re.sub(r"[()\[\]]", " ", folded).strip()).strip("_")
     return _NAME_PREFIX.sub("", folded, count=1) if _NAME_PREFIX.match(folded) else folded
 

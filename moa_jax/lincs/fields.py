@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -204,3 +204,16 @@ def one_spelling(column: pd.Series) -> pd.Series:
             best[folded] = place
     spelled = [values[best[str(value).casefold()]] for value in values]
     return pd.Series(np.array([*spelled, None], dtype=object)[codes], index=column.index)
+
+
+def spelled_like(names: pd.Series, known: Iterable[str]) -> pd.Series:
+    """Names as others write them, where one of theirs differs by case alone."""
+    spellings: dict[str, set[str]] = {}
+    for name in known:
+        spellings.setdefault(name.casefold(), set()).add(name)
+    codes, values = pd.factorize(names.to_numpy(dtype=object))
+    spelled: list[str | None] = []
+    for value in values:
+        others = spellings.get(str(value).casefold(), set())
+        spelled.append(next(iter(others)) if len(others) == 1 else value)
+    return pd.Series(np.array([*spelled, None], dtype=object)[codes], index=names.index)

@@ -15,6 +15,8 @@ from moa_jax.lincs.fields import Fields
 # such as `REP.A001_A375_24H:A03`.
 PLATE_AND_WELL = re.compile(r"(?P<plate>[^:]+):(?P<well>[A-P](?:0?[1-9]|1\d|2[0-4]))", re.ASCII)
 _SIGNATURE_OF_PLATES = re.compile(r"[^_:]+_[^_:]+_\d+(?:\.\d+)?H", re.ASCII)
+# `CPC006_A549_6H:BRD-U88459701-000-01-8:10`, batch, cell line and time of a perturbation.
+_SIGNATURE_ID = re.compile(rf"{_SIGNATURE_OF_PLATES.pattern}:.+", re.ASCII)
 
 
 def identity_columns(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -55,6 +57,11 @@ def is_well_id(profile_id: str) -> bool:
     if match is None:
         return re.fullmatch(r"[A-P](?:0[1-9]|1\d|2[0-4])", profile_id.strip()) is not None
     return _SIGNATURE_OF_PLATES.fullmatch(match["plate"]) is None
+
+
+def is_signature_id(profile_id: str) -> bool:
+    """Whether an id is that of a CMap signature, made of the replicates on several plates."""
+    return _SIGNATURE_ID.fullmatch(profile_id.strip()) is not None
 
 
 def is_plate_of_wells(plate: object) -> bool:

@@ -16,7 +16,7 @@ import pandas as pd
 from moa_jax.lincs.field_names import ALIASES, MATRIX_ID, is_missing
 from moa_jax.lincs.fields import AMOUNT_TEXTS, CONSENSUS_CELL_LINE, Fields, clean
 from moa_jax.lincs.pert_types import VEHICLE_PERT_TYPE
-from moa_jax.lincs.profile_ids import PLATE_AND_WELL
+from moa_jax.lincs.profile_ids import PLATE_AND_WELL, is_well_id
 from moa_jax.lincs.text_files import open_bytes, table_layout
 from moa_jax.schemas import InputError
 
@@ -118,7 +118,7 @@ def signature_instances(table: pd.DataFrame, source: str) -> pd.DataFrame:
     """
     fields = Fields(table, source, "sig_id")
     pairs = pd.DataFrame({"sig_id": fields.ids, "inst_id": fields.text("distil_ids")}).dropna()
-    pairs["inst_id"] = [text.split("|") for text in pairs["inst_id"]]
+    pairs["inst_id"] = [[part.strip() for part in text.split("|")] for text in pairs["inst_id"]]
     return pairs.explode("inst_id").reset_index(drop=True)
 
 
@@ -138,7 +138,7 @@ def harmonise_instinfo(table: pd.DataFrame, source: str) -> pd.DataFrame:
     fields.require("pert_id")
     perturbation = fields.perturbation()
     texts = {name: perturbation.pop(name) for name in AMOUNT_TEXTS}
-    of_id = fields.ids.str.extract(f"^{PLATE_AND_WELL.pattern}$")
+    of_id = fields.ids.where(fields.ids.map(is_well_id)).str.extract(f"^{PLATE_AND_WELL.pattern}$")
     plate = fields.plate()
     return pd.DataFrame(
         {

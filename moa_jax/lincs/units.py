@@ -36,7 +36,8 @@ HOURS = {
     **dict.fromkeys(("d", "day", "days"), 24.0),
     **dict.fromkeys(("w", "wk", "wks", "week", "weeks"), 168.0),
 }
-MICRO_SIGNS = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
+# The micro signs, also as R and wrongly decoded files write them.
+_MICRO = re.compile("\u00c2?\u00b5|\u03bc|<b5>|<u\\+00b5>|<u\\+03bc>", re.IGNORECASE)
 # The number that releases write for what is not known.
 _SENTINEL = re.compile(r"-666(?:\.0*)?")
 
@@ -79,6 +80,11 @@ def amount_text(text: str) -> str:
     return "|".join(dict.fromkeys(texts))
 
 
+def plain_micro(text: str) -> str:
+    """A text with `u` for every kind of micro sign."""
+    return _MICRO.sub("u", text)
+
+
 def is_unknown_amount(text: str) -> bool:
     """Whether an amount is the sentinel with a unit behind it, as in `-666 uM`."""
     number, _, unit = text.strip().partition(" ")
@@ -110,7 +116,7 @@ def _split(text: str) -> tuple[float, str]:
 
 def _folded_unit(unit: str) -> str:
     """A unit without case, blanks, a final point and kinds of micro sign."""
-    return re.sub(r"\s+", "", unit).translate(MICRO_SIGNS).lower().rstrip(".")
+    return plain_micro(re.sub(r"\s+", "", unit)).lower().rstrip(".")
 
 
 def _number(written: str, text: str) -> float:
