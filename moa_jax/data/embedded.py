@@ -65,6 +65,7 @@ def simulated_config() -> ml_collections.ConfigDict:
 
     config.level = 3
     config.gene_ids = ""
+    config.scale = ""
     config.zscore_reference = "vehicle"
     config.clip = 0.0
     config.drop_nonfinite = False

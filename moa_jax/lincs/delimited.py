@@ -1,8 +1,8 @@
 """Expression matrices as spreadsheets save them: CSV or TSV, genes in rows or in columns.
 
 Beside the values there may be columns of metadata. They are told by their names
-(`releases.ALIASES`), by holding text, or by holding the whole numbers that name genes; every cell
-of a column is looked at, not the first few.
+(`field_names.is_field_name`), by holding text, or by holding the whole numbers that name genes;
+every cell of a column is looked at, not the first few.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from moa_jax.lincs.field_names import is_field_name
 from moa_jax.lincs.number_cells import (
     COMMA,
     are_row_numbers,
@@ -32,9 +33,6 @@ CountGenes = Callable[[Mapping[str, Sequence[str]]], int]
 
 # Columns that name a profile, the first that a table has; else its first column does.
 _PROFILE_NAMES = (*ALIASES["inst_id"][:2], "sig_id", MATRIX_ID)
-_METADATA_NAMES = frozenset(
-    name.lower() for names in ALIASES.values() for name in (*names, "Description")
-)
 # A column whose cells are numbers in this share of what is known holds values: what is no number
 # in it is refused. Below, it holds text.
 _LEAST_NUMBERS = 0.25
@@ -44,7 +42,18 @@ _LEAST_DISTINCT = 0.9
 _LEAST_NUMBERED = 10
 # Numbers that gene tables hold beside names; LINCS tables put `pr_` before all of their fields.
 _GENE_FIELDS = frozenset(
-    ("chromosome", "chr", "start", "end", "strand", "length", "gene_length", "pos", "position")
+    (
+        "description",
+        "chromosome",
+        "chr",
+        "start",
+        "end",
+        "strand",
+        "length",
+        "gene_length",
+        "pos",
+        "position",
+    )
 )
 _GENE_PREFIX = "pr_"
 _WHOLE = re.compile(r"[0-9]+(?:\.0*)?")
@@ -151,7 +160,8 @@ def _metadata_columns(
 
 def _is_field(name: str) -> bool:
     lower = name.lower()
-    return lower in _METADATA_NAMES or lower in _GENE_FIELDS or lower.startswith(_GENE_PREFIX)
+    is_of_gene = lower in _GENE_FIELDS or lower.startswith(_GENE_PREFIX)
+    return is_of_gene or is_field_name(name)
 
 
 @dataclasses.dataclass
