@@ -3,7 +3,8 @@ r"""Explains a trained model's answers: which mechanism, how sure, why, and whet
     python -m moa_jax.explain --workdir=RUN --compounds=vorinostat,bortezomib --out=DIR
     python -m moa_jax.explain --workdir=RUN --signatures=F.gctx \
         [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] [--compounds=...] --out=DIR \
-        [--level=3|4|5] [--zscore_reference=vehicle|population]
+        [--level=3|4|5] [--scale=log2|linear|zscore] [--zscore_reference=vehicle|population] \
+        [--gene_ids=entrez|symbol|COLUMN]
 
 The first explains compounds that the run was tested on, by what its folder keeps of them; the
 second a user's own signatures or wells (see `moa_jax.predict`), all or those of the named
@@ -31,6 +32,7 @@ import moa_jax
 from moa_jax import command_line
 from moa_jax.compounds.identity import normalise_name
 from moa_jax.data.examples import Examples
+from moa_jax.data.landmarks import gene_lines
 from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.preparation_settings import VEHICLE
@@ -58,7 +60,13 @@ OPTIONS = (
     command_line.Option("compoundinfo", "table with the compounds' structures"),
     command_line.Option("out", "folder to write", required=True),
     command_line.Option("level", "3, 4 or 5; taken from the file where it is not given"),
+    command_line.Option(
+        "scale", "log2, linear or zscore; taken from the values where it is not given"
+    ),
     command_line.Option("zscore_reference", "wells that level 3 is compared with", VEHICLE),
+    command_line.Option(
+        "gene_ids", "how genes are named: entrez, symbol or a column; found out if not given"
+    ),
 )
 
 
@@ -71,7 +79,9 @@ def main(
     compoundinfo: str,
     out: str,
     level: str,
+    scale: str,
     zscore_reference: str,
+    gene_ids: str,
 ) -> None:
     """Explains, writes and prints.
 
@@ -83,20 +93,23 @@ def main(
     names = [name.strip() for name in compounds.split(",") if name.strip()]
     if not names and not signatures:
         raise InputError("--compounds or --signatures is needed: what shall be explained.")
-    if (siginfo or compoundinfo or level) and not signatures:
+    if (siginfo or compoundinfo or level or scale or gene_ids) and not signatures:
         raise InputError(
-            "--siginfo, --compoundinfo and --level tell about --signatures, which is not given."
+            "--siginfo, --compoundinfo, --level, --scale and --gene_ids tell about --signatures, "
+            "which is not given."
         )
-    settings = PlateSettings.of_options(level, zscore_reference)
+    settings = PlateSettings.of_options(level, zscore_reference, scale)
     run = open_run(place)
     explained = read_explained_run(place, run)
     manifest: dict[str, Any] = {"moa_jax": moa_jax.__version__, "run": run_identity(place, run)}
     if signatures:
         files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
-        new = read_new_signatures(files, run.genes, run.predictor.features, settings)
+        new = read_new_signatures(files, run.genes, run.predictor.features, settings, gene_ids)
         examples = new.examples
         manifest |= {"inputs": files.fingerprints(), "level": new.level, **new.report}
         print("\n".join(level_lines(new.level)))
+        genes = new.report["genes"]
+        print("\n".join([f"genes: read from {genes['read_from']}", *gene_lines(genes)]))
         if names:
             examples = chosen(examples, names, [])
     else:

@@ -25,6 +25,7 @@ import ml_collections
 
 from moa_jax import command_line
 from moa_jax.data.embedded import ensure_release
+from moa_jax.data.landmarks import gene_lines
 from moa_jax.data.preparation import describe_sources, prepare
 from moa_jax.data.prepared import read_prepared, write_prepared
 from moa_jax.files import read_json
@@ -112,8 +113,10 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"landmarks: {genes['measured']} of {genes['landmarks']} measured; of these "
         f"{landmarks['in_string']} in STRING ({landmarks['with_interaction']} with a link), "
-        f"{landmarks['annotated']} in GO ({landmarks['with_term']} with a kept term)"
+        f"{landmarks['annotated']} in GO ({landmarks['with_term']} with a kept term); "
+        f"read from {genes['read_from']}"
     )
+    yield from gene_lines(genes)
     nodes, edges = coverage["nodes"], coverage["edges"]
     yield f"graph: {nodes['genes']:,} genes, {nodes['terms']:,} terms; edges: " + ", ".join(
         f"{name} {count:,}" for name, count in edges.items()
