@@ -3,11 +3,11 @@ r"""Explains a trained model's answers: which mechanism, how sure, why, and whet
     python -m moa_jax.explain --workdir=RUN --compounds=vorinostat,bortezomib --out=DIR
     python -m moa_jax.explain --workdir=RUN --signatures=F.gctx \
         [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] [--compounds=...] --out=DIR \
-        [--level=3|4|5] [--zscore_reference=vehicle|population]
+        [--level=3|4|5] [--zscore_reference=vehicle|population] [--overwrite]
 
 The first explains compounds that the run was tested on, by what its folder keeps of them; the
-second a user's own signatures or wells (see `moa_jax.predict`), all or those of the named
-compounds. Names, pert_ids and groups will do. Written into DIR, whole or not at all:
+second a user's own signatures or wells, or structures without any signature (see
+`moa_jax.predict`), all or those of the named compounds. Names, pert_ids and groups will do. Written into DIR, whole or not at all:
 
     index.html     leads to reports/, one page per compound that needs no network
     tables/        mechanisms, genes, pathways, substructures, graph nodes, evidence, audit, ...
@@ -59,6 +59,7 @@ OPTIONS = (
     command_line.Option("out", "folder to write", required=True),
     command_line.Option("level", "3, 4 or 5; taken from the file where it is not given"),
     command_line.Option("zscore_reference", "wells that level 3 is compared with", VEHICLE),
+    command_line.Option("overwrite", "replace an earlier explanation", is_switch=True),
 )
 
 
@@ -72,6 +73,7 @@ def main(
     out: str,
     level: str,
     zscore_reference: str,
+    overwrite: bool,
 ) -> None:
     """Explains, writes and prints.
 
@@ -79,19 +81,20 @@ def main(
       InputError: the run, a file, a name or the output folder cannot be used.
     """
     folder, place = pathlib.Path(out), pathlib.Path(workdir)
-    check_output_folder(folder, NAMES, "explanation")
+    check_output_folder(folder, NAMES, "explanation", overwrite=overwrite)
     names = [name.strip() for name in compounds.split(",") if name.strip()]
-    if not names and not signatures:
-        raise InputError("--compounds or --signatures is needed: what shall be explained.")
-    if (siginfo or compoundinfo or level) and not signatures:
+    is_new = bool(signatures or compoundinfo)
+    if not names and not is_new:
         raise InputError(
-            "--siginfo, --compoundinfo and --level tell about --signatures, which is not given."
+            "--compounds, --signatures or --compoundinfo is needed: what shall be explained."
         )
+    if (siginfo or level) and not signatures:
+        raise InputError("--siginfo and --level tell about --signatures, which is not given.")
     settings = PlateSettings.of_options(level, zscore_reference)
     run = open_run(place)
     explained = read_explained_run(place, run)
     manifest: dict[str, Any] = {"moa_jax": moa_jax.__version__, "run": run_identity(place, run)}
-    if signatures:
+    if is_new:
         files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
         new = read_new_signatures(files, run.genes, run.predictor.features, settings)
         examples = new.examples

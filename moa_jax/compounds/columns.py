@@ -149,6 +149,20 @@ class Columns:
             found = found.where(found.notna(), column)
         return found.where(found.notna(), None)
 
+    def structures(self, cells: pd.DataFrame) -> pd.Series:
+        """Of each row the SMILES; one made of an InChI where no readable SMILES is there."""
+        texts = []
+        for text, inchi in zip(
+            self.first_known(cells, "smiles"), self.first_known(cells, "inchi"), strict=True
+        ):
+            if text is not None and text.startswith("InChI="):
+                texts.append(smiles_of_inchi(text) or text)
+            elif inchi is not None and (text is None or not is_smiles(text)):
+                texts.append(smiles_of_inchi(inchi) or text or inchi)
+            else:
+                texts.append(text)
+        return pd.Series(texts, index=cells.index, dtype=object)
+
 
 def named_columns(cells: pd.DataFrame) -> Columns:
     """Columns by their names; one that is called a structure only where molecules stand in it."""

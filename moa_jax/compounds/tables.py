@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -22,9 +22,7 @@ from moa_jax.compounds.columns import (
     holds_smiles,
     is_known_column,
     is_structure,
-    is_smiles,
     known,
-    smiles_of_inchi,
 )
 from moa_jax.compounds.identity import inchi_block, normalise_inchi_key, normalise_name
 from moa_jax.compounds.moa_labels import normalise_moa
@@ -202,9 +200,8 @@ def _told(columns: Columns) -> dict[str, Any]:
 
 def _by_meaning(cells: pd.DataFrame, columns: Columns, path: Path) -> pd.DataFrame:
     """The table with one column per meaning; texts, None where unknown."""
-    smiles = columns.first_known(cells, "smiles")
     names = columns.first_known(cells, "cmap_name")
-    found = {"smiles": _with_inchis(smiles, columns.first_known(cells, "inchi"))}
+    found = {"smiles": columns.structures(cells)}
     ids = columns.of.get("pert_id", ())
     ids = tuple(name for name in ids if cells[name].map(known).notna().any()) or ids
     if ids:
@@ -223,19 +220,6 @@ def _by_meaning(cells: pd.DataFrame, columns: Columns, path: Path) -> pd.DataFra
     for name in columns.of.get("compound_group", ()):
         found["compound_group"] = cells[name]
     return pd.DataFrame({**found, "cmap_name": names})
-
-
-def _with_inchis(smiles: pd.Series, inchis: pd.Series) -> pd.Series:
-    """SMILES, made of an InChI where one stands in their place or there is no readable one."""
-    texts = []
-    for text, inchi in zip(smiles, inchis, strict=True):
-        if text is not None and text.startswith("InChI="):
-            texts.append(smiles_of_inchi(text) or text)
-        elif inchi is not None and (text is None or not is_smiles(text)):
-            texts.append(smiles_of_inchi(inchi) or text or inchi)
-        else:
-            texts.append(text)
-    return pd.Series(texts, index=smiles.index, dtype=object)
 
 
 def _first(texts: pd.Series, parse: Callable[[str], str | None] = str) -> str | None:
@@ -295,11 +279,8 @@ def _num_skeletons(smiles: pd.Series) -> int:
     return len({own.inchi_block for own in found if isinstance(own, Structure)})
 
 
-def contradiction_line(raw: pd.DataFrame) -> str | None:
-    """What is said of compounds with several structures; None where there is none."""
-    names = raw.attrs.get(READING, {}).get("contradicting", [])
-    if not names:
-        return None
-    more = len(names) - _NUM_NAMED
-    listed = ", ".join(names[:_NUM_NAMED]) + (f" and {more} more" if more > 0 else "")
-    return f"{len(names)} compounds with contradicting structures, the first counts: {listed}"
+def contradictions(pert_ids: Sequence[str]) -> str:
+    """What is said of compounds whose rows have several structures."""
+    more = len(pert_ids) - _NUM_NAMED
+    named = ", ".join(pert_ids[:_NUM_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"{len(pert_ids)} with contradicting structures, of which the first counts: {named}"

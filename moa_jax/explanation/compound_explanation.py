@@ -159,7 +159,7 @@ def explain_compounds(
     Raises:
       InputError: there is no signature, or nothing to judge answers by.
     """
-    if not examples.num_examples or not examples.has_expression.all():
+    if not examples.num_examples:
         raise InputError(f"{examples.num_examples} signatures were given; expected one at least.")
     predictor = explained.run.predictor
     probs = predictor.predict(examples)["fusion"].astype(np.float64)

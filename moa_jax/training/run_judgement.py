@@ -14,8 +14,8 @@ from moa_jax.training.kept_answers import VALIDATION_FILE, read_validation_answe
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.references import REFERENCES_FILE, read_references
 
-# Views of the fusion model that a compound with expression can be answered in.
-_VIEWS = ("expression", "fusion")
+# Views of the fusion model that a compound can be answered in.
+_VIEWS = ("expression", "fusion", "structure")
 
 
 def judge_by_run(
@@ -26,7 +26,7 @@ def judge_by_run(
     Args:
       workdir: folder of the run.
       predictor: its model.
-      examples: new signatures, each with expression.
+      examples: new signatures, or structures without one.
 
     Returns:
       The quality of each signature; and view -> trust, empty where the run kept no answers for
@@ -40,7 +40,9 @@ def judge_by_run(
     if (workdir / VALIDATION_FILE).exists():
         kept = read_validation_answers(workdir, predictor.features.moas)
         strength = kept.strength
-        trusts = {view: fit_trust(kept.probs[view], kept.labels) for view in _VIEWS}
+        trusts = {
+            view: fit_trust(kept.probs[view], kept.labels) for view in _VIEWS if view in kept.probs
+        }
     within = np.empty(0)
     if (workdir / REFERENCES_FILE).exists():
         references = read_references(workdir)
