@@ -32,6 +32,7 @@ from moa_jax import command_line
 from moa_jax.compounds.identity import normalise_name
 from moa_jax.data.examples import Examples
 from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
+from moa_jax.data.new_structures import structure_lines
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.preparation_settings import VEHICLE
 from moa_jax.evaluation.answer_trust import CANNOT_TELL
@@ -99,9 +100,10 @@ def main(
         new = read_new_signatures(files, run.genes, run.predictor.features, settings)
         examples = new.examples
         manifest |= {"inputs": files.fingerprints(), "level": new.level, **new.report}
-        print("\n".join(level_lines(new.level)))
+        print("\n".join([*level_lines(new.level), *structure_lines(new.report["compounds"])]))
         if names:
             examples = chosen(examples, names, [])
+        examples = _answerable(examples)
     else:
         held_out = read_held_out(place, run.predictor.features.moas)
         examples = chosen(held_out, names, list(explained.references["compound"]))
@@ -115,6 +117,16 @@ def main(
     write_explanations(folder, explanations, run.graph, manifest)
     print("\n".join(map(_line, explanations)))
     print(f"written to {folder}: open {INDEX_FILE}")
+
+
+def _answerable(examples: Examples) -> Examples:
+    """The examples without compounds of which neither signature nor structure is known."""
+    is_known = examples.has_expression | examples.has_structure
+    names = sorted({examples.groups[row] for row in np.flatnonzero(~is_known)})
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        print(f"not explained, for want of a structure: {', '.join(names[:3])}{more}")
+    return examples.take(np.flatnonzero(is_known))
 
 
 def chosen(examples: Examples, names: Sequence[str], trained: Sequence[str]) -> Examples:

@@ -75,8 +75,9 @@ def answer_compounds(
     pooled, _, names = pool_by_compound(probs[used].astype(np.float64), kept.labels, kept.groups)
     rows_of = pd.Series(range(len(groups))).groupby(groups).agg(list)
     views = [_view(examples, rows_of[name]) for name in names]
-    rows: list[dict] = [{} for _ in names]
-    for view in sorted(set(views)):
+    # Of a compound of which nothing is known nothing is told; the gates say why.
+    rows: list[dict] = [{"reasons": []} for _ in names]
+    for view in sorted(set(filter(None, views))):
         places = [place for place, own in enumerate(views) if own == view]
         told = _of_view(pooled[places], trusts.get(view), examples.moas)
         for place, row in zip(places, told, strict=True):
@@ -95,10 +96,10 @@ def answer_compounds(
     return Answers(pd.DataFrame(rows, columns=_columns()), quality.passes)
 
 
-def _view(examples: Examples, rows: list[int]) -> str:
-    """The view of the model that a compound is answered in, by what it has."""
+def _view(examples: Examples, rows: list[int]) -> str | None:
+    """The view of the model that a compound is answered in, by what it has; None for nothing."""
     if not examples.has_expression[rows].any():
-        return "structure"
+        return "structure" if examples.has_structure[rows].any() else None
     return "fusion" if examples.has_structure[rows].any() else "expression"
 
 
