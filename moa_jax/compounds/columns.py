@@ -90,6 +90,8 @@ _NUM_PROBED = 200
 _LEAST_SMILES = 0.9
 _LONGEST_PROBED = 2000
 
+_IMIDIC_ACID = Chem.MolFromSmarts("[OX2;H1]-[CX3]=[NX2]")
+
 
 def known(text: str, missing: frozenset[str] = MISSING) -> str | None:
     """`text` without blanks at its ends, None where it says that nothing is known."""
@@ -122,10 +124,32 @@ def is_smiles(text: str) -> bool:
 
 
 def smiles_of_inchi(text: str) -> str | None:
-    """SMILES of the molecule that an InChI describes; None where it describes none."""
+    """SMILES of the molecule that an InChI describes; None where it describes none.
+
+    An InChI does not tell where mobile hydrogens are, and is drawn with imidic acids in the place
+    of amides; these are put right.
+    """
     with rdBase.BlockLogs():
         mol = Chem.MolFromInchi(text)
-    return None if mol is None else Chem.MolToSmiles(mol)
+        if mol is None:
+            return None
+        smiles = Chem.MolToSmiles(_with_amides(mol))
+        return smiles if Chem.MolFromSmiles(smiles) is not None else None
+
+
+def _with_amides(mol: Chem.Mol) -> Chem.Mol:
+    editable = Chem.RWMol(mol)
+    while match := editable.GetSubstructMatch(_IMIDIC_ACID):
+        oxygen, carbon, nitrogen = match
+        editable.GetBondBetweenAtoms(oxygen, carbon).SetBondType(Chem.BondType.DOUBLE)
+        double = editable.GetBondBetweenAtoms(carbon, nitrogen)
+        double.SetStereo(Chem.BondStereo.STEREONONE)
+        double.SetBondType(Chem.BondType.SINGLE)
+        for atom in (oxygen, nitrogen):
+            editable.GetAtomWithIdx(atom).SetNumExplicitHs(0)
+            editable.GetAtomWithIdx(atom).SetNoImplicit(False)
+        Chem.SanitizeMol(editable)
+    return editable.GetMol()
 
 
 @dataclasses.dataclass(frozen=True)
