@@ -7,7 +7,8 @@ r"""Explains a trained model's answers: which mechanism, how sure, why, and whet
 
 The first explains compounds that the run was tested on, by what its folder keeps of them; the
 second a user's own signatures or wells, or structures without any signature (see
-`moa_jax.predict`), all or those of the named compounds. Names, pert_ids and groups will do. Written into DIR, whole or not at all:
+`moa_jax.predict`), all or those of the named compounds. Names, pert_ids and groups will do.
+Written into DIR, whole or not at all:
 
     index.html     leads to reports/, one page per compound that needs no network
     tables/        mechanisms, genes, pathways, substructures, graph nodes, evidence, audit, ...

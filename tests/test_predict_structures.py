@@ -76,7 +76,10 @@ def write_h5ad(path, smiles):
         for name, index in (("obs", list(RAW.table["sig_id"])), ("var", ENTREZ)):
             group = file.create_group(name)
             group.attrs["_index"], group.attrs["encoding-type"] = "_index", "dataframe"
-            group.attrs["encoding-version"], group.attrs["column-order"] = "0.2.0", np.array([], "S1")
+            group.attrs["encoding-version"], group.attrs["column-order"] = (
+                "0.2.0",
+                np.array([], "S1"),
+            )
             group["_index"] = np.array(index, h5py.string_dtype())
         columns = {
             "pert_id": RAW.table["pert_id"],
@@ -188,7 +191,9 @@ def test_structures_alone_are_explained(inputs, tiny_run, capsys):
     # As one more step of a prediction, and none overwritten unasked.
     assert explain.run([*argv, f"--out={inputs / 'out'}"]) == 2
     assert "out holds an earlier explanation" in capsys.readouterr().err
-    assert explain.run([*argv, f"--out={inputs / 'out'}", "--compounds=brd-000", "--overwrite"]) == 0
+    assert (
+        explain.run([*argv, f"--out={inputs / 'out'}", "--compounds=brd-000", "--overwrite"]) == 0
+    )
     assert len(list((inputs / "out" / "reports").iterdir())) == 1
 
 

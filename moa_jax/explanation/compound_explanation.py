@@ -157,8 +157,8 @@ def explain_compounds(
 
     Args:
       explained: the run.
-      examples: their signatures, or one row of a compound with a structure alone. Labels and targets are used to comment on
-        the answer, never to find it.
+      examples: their signatures, or one row of a compound with a structure alone. Labels and
+        targets are used to comment on the answer, never to find it.
       effort: how much is computed.
       seed: seed of all that is drawn.
 

@@ -73,9 +73,7 @@ def compound_page(
     )
 
 
-def _gene_sections(
-    found: CompoundExplanation, pictures: Mapping[str, str]
-) -> Iterator[Section]:
+def _gene_sections(found: CompoundExplanation, pictures: Mapping[str, str]) -> Iterator[Section]:
     """What signatures say; nothing of an answer from the structure alone."""
     if not found.has_signatures:
         return

@@ -26,8 +26,7 @@ RELATIONS = (IS_A, PART_OF)
 
 # Clauses of an OBO file that hold ids or single words, and what ends them.
 _TAGS_OF_IDS = frozenset(
-    ("id", "alt_id", "is_a", "relationship", "namespace", "default-namespace")
-    + ("is_obsolete", "replaced_by", "consider")
+    "id alt_id is_a relationship namespace default-namespace is_obsolete replaced_by".split()
 )
 _AFTER_IDS = re.compile(r"(?<!\\)[!{]")
 _ESCAPE = re.compile(r"\\(.)")
@@ -160,7 +159,7 @@ def _tidy_clause(line: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """A text without OBO's escapes (`\\,` for a comma, `\\W` for a blank)."""
+    r"""A text without OBO's escapes (`\,` for a comma, `\W` for a blank)."""
     return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), text)
 
 
@@ -278,7 +277,7 @@ def read_gaf(
 
 def _own_taxon(text: str) -> str:
     """Number of the species in a field such as `taxon:9606|taxon:1280`; else the text."""
-    first = text.split("|")[0].strip()
+    first = text.partition("|")[0].strip()
     match = _TAXON.fullmatch(first)
     return match[1] if match else first
 

@@ -1,4 +1,4 @@
-"""Reads the public tables of knowledge a part at a time, and refuses damaged ones in one sentence."""
+"""Reads public tables of knowledge a part at a time, and refuses damaged ones in one sentence."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def read_header(path: str | os.PathLike[str], separator: str) -> list[str]:
     """The names in a table's first line, bare of quotes, blanks and STRING's leading `#`."""
     with open_text(path) as text:
         line = text.readline().strip("\r\n")
-    return [_bare(name) for name in line.removeprefix("#").split(separator)]
+    names = [_bare(name) for name in line.split(separator)]
+    return [_bare(names[0].removeprefix("#")), *names[1:]]
 
 
 def _bare(cell: str) -> str:

@@ -100,7 +100,9 @@ def test_compounds_without_mechanisms_come_from_any_usual_table(tmp_path):
     """GEO's pert_info has no MoA, and a table of one's own has ids and SMILES alone."""
     columns = "pert_id\tpert_iname\tpert_type\tis_touchstone\tinchi_key\tcanonical_smiles"
     geo = tmp_path / "pert_info.txt"
-    geo.write_text(f"{columns}\nP1\tone\ttrt_cp\t1\t-666\tCCCCC(=O)O\nP2\ttwo\ttrt_cp\t0\t-666\t-666\n")
+    geo.write_text(
+        f"{columns}\nP1\tone\ttrt_cp\t1\t-666\tCCCCC(=O)O\nP2\ttwo\ttrt_cp\t0\t-666\t-666\n"
+    )
     two = tmp_path / "two.csv"
     two.write_text("Compound ID;SMILES\nP1;OC(=O)CCCC\nP2;restricted\n")
     for path, ids in ((geo, "pert_id"), (two, "Compound ID")):

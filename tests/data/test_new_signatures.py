@@ -287,7 +287,9 @@ def test_a_siginfo_that_does_not_fit_is_refused(tmp_path, table, message):
 
 def test_a_compound_table_without_structures_is_refused(tmp_path, siginfo):
     path = write_table(tmp_path / "compounds.txt", pd.DataFrame({"pert_id": ["A"]}))
-    with pytest.raises(InputError, match=r"compounds.txt has no column of structures: it has pert_id;"):
+    with pytest.raises(
+        InputError, match=r"compounds.txt has no column of structures: it has pert_id;"
+    ):
         read(write_matrix(tmp_path / "m.gctx"), siginfo, path)
 
 
