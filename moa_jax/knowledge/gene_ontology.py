@@ -26,7 +26,16 @@ RELATIONS = (IS_A, PART_OF)
 
 # Clauses of an OBO file that hold ids or single words, and what ends them.
 _TAGS_OF_IDS = frozenset(
-    "id alt_id is_a relationship namespace default-namespace is_obsolete replaced_by".split()
+    [
+        "id",
+        "alt_id",
+        "is_a",
+        "relationship",
+        "namespace",
+        "default-namespace",
+        "is_obsolete",
+        "replaced_by",
+    ]
 )
 _AFTER_IDS = re.compile(r"(?<!\\)[!{]")
 _ESCAPE = re.compile(r"\\(.)")
