@@ -3,7 +3,8 @@ r"""Predicts mechanisms of action for new signatures with a trained model, or sa
     python -m moa_jax.predict --workdir=RUN --signatures=F.gctx \
         [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] --out=DIR \
         [--level=3|4|5] [--scale=log2|linear|zscore] [--zscore_reference=vehicle|population] \
-        [--gene_ids=entrez|symbol|COLUMN] [--explain=N]
+        [--gene_ids=entrez|symbol|COLUMN] [--explain=N] [--overwrite]
+    python -m moa_jax.predict --workdir=RUN --compoundinfo=COMPOUNDS.csv --out=DIR [--explain=N]
 
 writes into DIR, whole or not at all:
 
@@ -22,6 +23,10 @@ comparing with the vehicle wells of plate and cell line, or all their wells, and
 replicates. Without siginfo the matrix file's own metadata are read, and a
 profile without a pert_id is a compound of its own. Structures, doses, times, cell lines and genes
 may be missing.
+
+The compound table needs ids and SMILES (or InChIs) under any usual names of columns, separated by
+tabs, commas or semicolons; a list of SMILES and names will do. Without --signatures its compounds
+are answered from structure alone. An earlier prediction is replaced with --overwrite only.
 """
 
 from __future__ import annotations
@@ -41,6 +46,7 @@ from moa_jax import command_line
 from moa_jax.data.examples import Examples
 from moa_jax.data.landmarks import gene_lines
 from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
+from moa_jax.data.new_structures import structure_lines
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.preparation_settings import VEHICLE
 from moa_jax.evaluation.answer_trust import Trust
@@ -74,7 +80,7 @@ _NUM_NAMED = 5
 
 OPTIONS = (
     command_line.Option("workdir", "folder of the trained run", required=True),
-    command_line.Option("signatures", "GCTX, GCT, h5ad, CSV or TSV file", required=True),
+    command_line.Option("signatures", "GCTX, GCT, h5ad, CSV or TSV file"),
     command_line.Option("siginfo", "table of the signatures or wells"),
     command_line.Option("compoundinfo", "table with the compounds' structures"),
     command_line.Option("out", "folder to write", required=True),
@@ -87,6 +93,7 @@ OPTIONS = (
         "gene_ids", "how genes are named: entrez, symbol or a column; found out if not given"
     ),
     command_line.Option("explain", "how many of the most confident answers to explain", "0"),
+    command_line.Option("overwrite", "replace an earlier prediction", is_switch=True),
 )
 
 
@@ -102,6 +109,7 @@ def main(
     zscore_reference: str,
     gene_ids: str,
     explain: str,
+    overwrite: bool,
 ) -> None:
     """Predicts, writes and prints.
 
@@ -109,17 +117,17 @@ def main(
       InputError: the run, a file or the output folder cannot be used.
     """
     folder, place = pathlib.Path(out), pathlib.Path(workdir)
-    check_output_folder(folder, (*_FILES, EXPLANATIONS), "prediction")
+    check_output_folder(folder, (*_FILES, EXPLANATIONS), "prediction", overwrite=overwrite)
     settings = PlateSettings.of_options(level, zscore_reference, scale)
     if not explain.isdecimal():
         raise InputError(f"--explain={explain} is no whole number.")
     num_explained = int(explain)
+    files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
     model = open_run(place)
     # What the run cannot explain is refused before anything is computed.
     explained = read_explained_run(place, model) if num_explained else None
-    files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
     new = read_new_signatures(files, model.genes, model.predictor.features, settings, gene_ids)
-    say(f"predicting {new.examples.num_examples} signatures")
+    say(f"predicting {new.examples.num_examples} {'signatures' if signatures else 'structures'}")
     probs = model.predictor.predict(new.examples)["fusion"]
     _check_answers(new.examples, probs)
     quality, trusts = judge_by_run(place, model.predictor, new.examples)
@@ -129,7 +137,7 @@ def main(
         "run": run_identity(place, model),
         "inputs": files.fingerprints(),
         "level": new.level,
-        "answers": _counts(answers, quality, trusts),
+        "answers": _counts(new.examples, answers, quality, trusts),
         **new.report,
     }
     with atomic_path(folder) as temporary:
@@ -151,7 +159,10 @@ def main(
 
 
 def quality_table(examples: Examples, quality: SignatureQuality) -> pd.DataFrame:
-    """`sig_id`, `pert_id`, `passes`, `reasons`, `notes` and what the gates measured."""
+    """`sig_id`, `pert_id`, `passes`, `reasons`, `notes` and what the gates measured.
+
+    Of a compound without signature nothing was measured.
+    """
     return pd.DataFrame(
         {
             "sig_id": examples.table["sig_id"].to_numpy(),
@@ -159,24 +170,26 @@ def quality_table(examples: Examples, quality: SignatureQuality) -> pd.DataFrame
             "passes": quality.passes,
             "reasons": list(map(joined_sentences, quality.reasons)),
             "notes": list(map(joined_sentences, quality.notes)),
-            "share_of_genes": examples.gene_mask.mean(),
+            "share_of_genes": np.where(examples.has_expression, examples.gene_mask.mean(), np.nan),
             **{name: quality.measures[name] for name in quality.measures.columns},
         }
     )
 
 
 def _counts(
-    answers: Answers, quality: SignatureQuality, trusts: Mapping[str, Trust]
+    examples: Examples, answers: Answers, quality: SignatureQuality, trusts: Mapping[str, Trust]
 ) -> dict[str, Any]:
     """How many answers there are, what stood against others, and what validation promised."""
     failed = collections.Counter(
-        reason.partition(":")[0] for reasons in quality.reasons for reason in reasons
+        reason.partition(":")[0]
+        for row in np.flatnonzero(examples.has_expression)
+        for reason in quality.reasons[row]
     )
     return {
         "compounds": len(answers.table),
         "answered": int(answers.is_answered.sum()),
         "signatures_that_failed_gates": dict(sorted(failed.items())),
-        "signatures_used": int(quality.passes.sum()),
+        "signatures_used": int((quality.passes & examples.has_expression).sum()),
         "validation": {
             view: {
                 "compounds": trust.num_compounds,
@@ -200,7 +213,9 @@ def signature_table(examples: Examples, probs: Float[np.ndarray, "example moa"])
 def compound_table(examples: Examples, probs: Float[np.ndarray, "example moa"]) -> pd.DataFrame:
     """`pert_id`, `n_signatures`, `modalities_used` and the mean probability of each MoA."""
     pooled, _, pert_ids = pool_by_compound(probs, examples.labels, examples.groups)
-    counts = collections.Counter(examples.groups)
+    counts = collections.Counter(
+        group for group, has in zip(examples.groups, examples.has_expression, strict=True) if has
+    )
     used = collections.defaultdict(set)
     for name in ("expression", "structure"):
         for row in np.flatnonzero(getattr(examples, f"has_{name}")):
@@ -225,10 +240,21 @@ def _check_answers(examples: Examples, probs: Float[np.ndarray, "example moa"]) 
 
 def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What went into the predictions, in a few lines."""
-    run, signatures, compounds = (manifest[name] for name in ("run", "signatures", "compounds"))
-    genes, context = manifest["genes"], manifest["context"]
+    run = manifest["run"]
     yield f"model: {run['num_moas']} mechanisms, trained on {run['release']}"
     yield from level_lines(manifest["level"])
+    if manifest["level"] is not None:
+        yield from _signature_lines(manifest)
+    yield from structure_lines(manifest["compounds"])
+    if manifest["level"] is not None:
+        yield from _context_lines(manifest["context"])
+    yield from _answer_lines(manifest["answers"])
+    yield from _warnings(manifest)
+
+
+def _signature_lines(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """How many signatures and genes there are."""
+    signatures, compounds, genes = (manifest[name] for name in ("signatures", "compounds", "genes"))
     yield f"signatures: {signatures['predicted']:,} of {compounds['predicted']:,} compounds"
     if signatures["left_out_because_siginfo_lacks_them"]:
         count = signatures["left_out_because_siginfo_lacks_them"]
@@ -243,10 +269,10 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield from gene_lines(genes)
     if genes["missing"]:
         yield f"  {len(genes['missing'])} missing, taken as unchanged: {_named(genes['missing'])}"
-    yield f"structures: {compounds['with_structure']:,} of {compounds['predicted']:,} compounds"
-    yield from (
-        f"  {count:,} without: {why}" for why, count in compounds["without_structure"].items()
-    )
+
+
+def _context_lines(context: Mapping[str, Any]) -> Iterator[str]:
+    """What is not known of the signatures."""
     lines = context["unknown_cell_lines"]
     if lines:
         yield (
@@ -256,8 +282,6 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     for name in ("cell_line", "dose", "time"):
         if context[f"without_{name}"]:
             yield f"signatures without {name.replace('_', ' ')}: {context[f'without_{name}']:,}"
-    yield from _answer_lines(manifest["answers"])
-    yield from _warnings(manifest)
 
 
 def _answer_lines(answers: Mapping[str, Any]) -> Iterator[str]:
@@ -275,6 +299,8 @@ def _named(names: Sequence[str]) -> str:
 def _warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What makes these predictions doubtful."""
     magnitude, genes = manifest["median_standardised_magnitude"], manifest["genes"]
+    if magnitude is None:
+        return
     if magnitude > MOST_MAGNITUDE:
         yield (
             f"warning: the values lie {magnitude:.1f} training standard deviations from the "

@@ -63,8 +63,9 @@ def answer_compounds(
       examples: signatures; the groups are the `pert_id`.
       probs: what the model says of each, from all that it has.
       quality: what the gates say.
-      trusts: `fusion`, of answers with structure, and `expression`, of those without; empty where
-        the run kept no validation answers: then no answer is given.
+      trusts: `fusion`, of answers from signatures and structure, `expression` and `structure`, of
+        those from one alone; empty where the run kept no validation answers: then no answer is
+        given.
     """
     groups = np.asarray(examples.groups, str)
     # A compound without any good signature is shown with what its poor ones say.
@@ -72,11 +73,11 @@ def answer_compounds(
     used = quality.passes | hopeless
     kept = examples.take(np.flatnonzero(used))
     pooled, _, names = pool_by_compound(probs[used].astype(np.float64), kept.labels, kept.groups)
-    with_structure = set(groups[examples.has_structure].tolist())
     rows_of = pd.Series(range(len(groups))).groupby(groups).agg(list)
-    views = ["fusion" if name in with_structure else "expression" for name in names]
-    rows: list[dict] = [{} for _ in names]
-    for view in sorted(set(views)):
+    views = [_view(examples, rows_of[name]) for name in names]
+    # Of a compound of which nothing is known nothing is told; the gates say why.
+    rows: list[dict] = [{"reasons": []} for _ in names]
+    for view in sorted(set(filter(None, views))):
         places = [place for place, own in enumerate(views) if own == view]
         told = _of_view(pooled[places], trusts.get(view), examples.moas)
         for place, row in zip(places, told, strict=True):
@@ -89,8 +90,17 @@ def answer_compounds(
         row["notes"] = joined_sentences(_of_signatures(quality.notes, own))
         row["reasons"] = joined_sentences(row["reasons"])
         row |= {"pert_id": name, "compound": examples.table["compound"].iloc[own[0]]}
-        row |= {"n_signatures": len(own), "n_signatures_used": int(quality.passes[own].sum())}
+        signatures = examples.has_expression[own]
+        passed = int((quality.passes[own] & signatures).sum())
+        row |= {"n_signatures": int(signatures.sum()), "n_signatures_used": passed}
     return Answers(pd.DataFrame(rows, columns=_columns()), quality.passes)
+
+
+def _view(examples: Examples, rows: list[int]) -> str | None:
+    """The view of the model that a compound is answered in, by what it has; None for nothing."""
+    if not examples.has_expression[rows].any():
+        return "structure" if examples.has_structure[rows].any() else None
+    return "fusion" if examples.has_structure[rows].any() else "expression"
 
 
 def _columns() -> list[str]:

@@ -20,6 +20,7 @@ from moa_jax.explanation.audit import (
     deletion_areas,
     deletion_check,
     dependence_check,
+    no_genes_check,
     relevance_check,
     stability_check,
 )
@@ -54,6 +55,8 @@ from moa_jax.training.run_folder import FinishedRun
 
 # Sets of genes outside these sizes are too small to test or too large to say something.
 SMALLEST_SET, LARGEST_SET = 5, 200
+# Tables that say something of signatures and of the genes in them.
+_OF_SIGNATURES = ("genes", "pathways", "nodes", "proximity", "signatures")
 # Genes that count as the explanation where stability is judged, unless that were too many.
 NUM_FIRST_GENES = 50
 
@@ -118,7 +121,8 @@ class CompoundExplanation:
       trust: what that is judged by.
       nodes_are_read: see `SignatureAttributions`.
       tables: `moas`, `modalities`, `genes`, `pathways`, `substructures`, `nodes`, `evidence`,
-        `proximity`, `labels`, `signatures`.
+        `proximity`, `labels`, `signatures`; those about genes and signatures have no rows where
+        the compound has no signature.
       node_scores: of all gene nodes.
       atom_scores: of all atoms, for `moa`; None without structure.
       curves: replacement -> ranking -> deletion curves.
@@ -141,6 +145,11 @@ class CompoundExplanation:
     curves: Mapping[str, Mapping[str, Curves]]
     checks: Sequence[Check]
 
+    @property
+    def has_signatures(self) -> bool:
+        """Whether the answer rests on signatures; else it is from the structure alone."""
+        return len(self.tables["signatures"]) > 0
+
 
 def explain_compounds(
     explained: ExplainedRun, examples: Examples, *, effort: Effort | None = None, seed: int = 0
@@ -149,8 +158,8 @@ def explain_compounds(
 
     Args:
       explained: the run.
-      examples: their signatures, each with expression. Labels and targets are used to comment on
-        the answer, never to find it.
+      examples: their signatures, or one row of a compound with a structure alone. Labels and
+        targets are used to comment on the answer, never to find it.
       effort: how much is computed.
       seed: seed of all that is drawn.
 
@@ -158,10 +167,14 @@ def explain_compounds(
       One explanation per compound group, in the order of the groups.
 
     Raises:
-      InputError: there is no signature, or nothing to judge answers by.
+      InputError: there is nothing to explain, or nothing to judge answers by.
     """
-    if not examples.num_examples or not examples.has_expression.all():
-        raise InputError(f"{examples.num_examples} signatures were given; expected one at least.")
+    is_known = examples.has_expression | examples.has_structure
+    if not examples.num_examples or not is_known.all():
+        raise InputError(
+            f"{int(is_known.sum())} signatures or structures were given for "
+            f"{examples.num_examples} rows; expected one for each and a row at least."
+        )
     predictor = explained.run.predictor
     probs = predictor.predict(examples)["fusion"].astype(np.float64)
     pooled, labels, groups = pool_by_compound(probs, examples.labels, examples.groups)
@@ -179,12 +192,12 @@ def explain_compounds(
         seed=seed,
     )
     evidence = kernel_evidence(predictor, examples, explained.references)
-    has_structure = examples.has_structure
-    trusts = {view: explained.trust(view) for view in ("fusion", "expression")}
+    views = [_view(examples, np.flatnonzero(place == number)) for number in range(len(groups))]
+    trusts = {view: explained.trust(view) for view in set(views)}
     found = []
     for number, group in enumerate(track(groups, "compounds")):
         rows = np.flatnonzero(place == number)
-        view = "fusion" if has_structure[rows].all() else "expression"
+        view = views[number]
         trust = trusts[view]
         answer = _Answer(
             group=group,
@@ -200,6 +213,13 @@ def explain_compounds(
         )
         found.append(_explanation(explained, answer, attributions, evidence, seed))
     return found
+
+
+def _view(examples: Examples, rows: Int[np.ndarray, " signature"]) -> str:
+    """The view of the model that a compound is answered in."""
+    if not examples.has_expression[rows].any():
+        return "structure"
+    return "fusion" if examples.has_structure[rows].all() else "expression"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,6 +282,10 @@ def _explanation(
     }
     if atoms is not None:
         tables["substructures"] = _substructures(smiles, atoms, seed)
+    has_signatures = bool(own.has_expression.any())
+    if not has_signatures:
+        tables |= {name: tables[name].iloc[:0] for name in _OF_SIGNATURES}
+        tables["evidence"] = compared.query("expert == 'structure_kernel'")
     return CompoundExplanation(
         name=_name(own, answer.group),
         group=answer.group,
@@ -279,8 +303,9 @@ def _explanation(
         curves={
             name: {ranking: _rows_of(curves, rows) for ranking, curves in of_one.items()}
             for name, of_one in found.curves.items()
+            if has_signatures
         },
-        checks=tuple(_checks(found, own, rows)),
+        checks=tuple(_checks(found, own, rows)) if has_signatures else (no_genes_check(),),
     )
 
 

@@ -60,12 +60,9 @@ def compound_page(
             _answer(found, home),
             _audit(found),
             reasons_section(found, pictures),
-            genes_section(found, pictures),
-            *contrast_section(found, pictures),
-            pathways_section(found),
-            network_section(found, pictures),
+            *_gene_sections(found, pictures),
             molecule_section(found, pictures),
-            signatures_section(found),
+            *([signatures_section(found)] if found.has_signatures else []),
             Section(
                 "How to read this",
                 "Everything here describes the model, not nature: a gene that the model uses need "
@@ -74,6 +71,16 @@ def compound_page(
             ),
         ],
     )
+
+
+def _gene_sections(found: CompoundExplanation, pictures: Mapping[str, str]) -> Iterator[Section]:
+    """What signatures say; nothing of an answer from the structure alone."""
+    if not found.has_signatures:
+        return
+    yield genes_section(found, pictures)
+    yield from contrast_section(found, pictures)
+    yield pathways_section(found)
+    yield network_section(found, pictures)
 
 
 def headline(found: CompoundExplanation) -> str:
@@ -88,7 +95,7 @@ def headline(found: CompoundExplanation) -> str:
 
 def _facts(found: CompoundExplanation) -> dict[str, str]:
     table = found.tables["signatures"]
-    ids = sorted(set(map(str, table["pert_id"].dropna())))
+    ids = sorted(set(map(str, table["pert_id"].dropna()))) or [found.group]
     lines = sorted(set(map(str, table["cell_line"].dropna())))
     modalities = "expression and structure" if found.smiles else "expression alone"
     facts = {
@@ -96,6 +103,8 @@ def _facts(found: CompoundExplanation) -> dict[str, str]:
         "signatures": f"{len(table)} in {some(lines, 6) or 'unknown cell lines'}",
         "answered from": modalities,
     }
+    if not found.has_signatures:
+        facts |= {"signatures": "none", "answered from": "structure alone"}
     labels = found.tables["moas"].query("is_label")["moa"]
     if len(labels):
         facts["its label, not shown to the model"] = some(sorted(labels), 4)
