@@ -1,7 +1,7 @@
 """Is a signature good enough to be answered? Gates with their thresholds and reasons, in one place.
 
-A signature that fails a gate gets no answer. What a reader should know but is no ground to refuse
-(an unknown cell line, one replicate) is a note.
+A signature that fails a gate gets no answer. A reason says what was found and what to do. What a
+reader should know but is no ground to refuse (an unknown cell line, one replicate) is a note.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ ANY_SIGN_MAGNITUDE = 10.0
 ONE_SIGN = 0.95
 # Share of the run's own compounds or signatures that lie outside the two limits taken from them.
 OUTSIDE_SHARE = 0.01
+
+_STRONGER = "try a higher dose, a longer time or another cell line"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +114,7 @@ def judge_signatures(
     if measured < LEAST_GENES * expected:
         common.append(
             f"too few genes: {measured} of the model's {expected} are measured, at least "
-            f"{LEAST_GENES:.0%} are needed"
+            f"{LEAST_GENES:.0%} are needed, so give a file with more of the landmark genes"
         )
     known_lines = set(features.cell_lines[1:])
     reasons, notes = [], []
@@ -147,29 +149,37 @@ def _failed(row: tuple, limits: RunLimits) -> list[str]:
     failed = []
     most = MOST_MAGNITUDE if row.one_sign >= ONE_SIGN else ANY_SIGN_MAGNITUDE
     if row.magnitude > most:
+        todo = (
+            "which looks like level 3, so give --level=3"
+            if row.one_sign >= ONE_SIGN
+            else "so give z-scores, or say of which level the values are with --level"
+        )
         failed.append(
             f"no z-scores: the values lie {row.magnitude:.1f} training standard deviations from "
-            f"the training mean in the median, at most {most:.0f} is expected"
+            f"the training mean in the median, at most {most:.0f} is expected, {todo}"
         )
     if row.cc_q75 < LEAST_CC_Q75:
         failed.append(
             f"replicates disagree: their correlation (cc_q75) is {row.cc_q75:.2f}, at least "
-            f"{LEAST_CC_Q75:.2f} is needed"
+            f"{LEAST_CC_Q75:.2f} is needed, so measure more replicates"
         )
     if row.tas < LEAST_TAS:
         failed.append(
-            f"weak: the activity score (TAS) is {row.tas:.2f}, at least {LEAST_TAS:.2f} is needed"
+            f"weak: the activity score (TAS) is {row.tas:.2f}, at least {LEAST_TAS:.2f} is needed, "
+            f"so {_STRONGER}"
         )
     elif np.isnan(row.tas) and row.strength < limits.strength:
         failed.append(
             f"weak: the root mean square z-score is {row.strength:.3f}, but "
-            f"{1 - OUTSIDE_SHARE:.0%} of the run's validation compounds reach {limits.strength:.3f}"
+            f"{1 - OUTSIDE_SHARE:.0%} of the run's validation compounds reach "
+            f"{limits.strength:.3f}, so {_STRONGER}"
         )
     if row.similarity < limits.similarity:
         failed.append(
             f"unlike anything in training: the nearest training signature has the cosine "
             f"{row.similarity:.3f}, but {1 - OUTSIDE_SHARE:.0%} of training signatures have "
-            f"{limits.similarity:.3f} to another compound's"
+            f"{limits.similarity:.3f} to another compound's, so check genes and scale of the file, "
+            "or try another dose, time or cell line"
         )
     return failed
 
@@ -185,6 +195,11 @@ def _notes(row: tuple, cell_line: str | None, known_lines: set[str]) -> list[str
     elif np.isnan(row.cc_q75):
         notes.append("agreement of replicates not given")
     return notes
+
+
+def advice(reason: str) -> str:
+    """What to do about a reason of `SignatureQuality`."""
+    return reason.rpartition(", so ")[2]
 
 
 def joined_sentences(parts: Sequence[str]) -> str:

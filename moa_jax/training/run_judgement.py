@@ -14,8 +14,8 @@ from moa_jax.training.kept_answers import VALIDATION_FILE, read_validation_answe
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.references import REFERENCES_FILE, read_references
 
-# Views of the fusion model that a compound with expression can be answered in.
-_VIEWS = ("expression", "fusion")
+# Views of the fusion model that a compound can be answered in.
+_VIEWS = ("expression", "fusion", "structure")
 
 
 def judge_by_run(
