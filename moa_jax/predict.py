@@ -171,7 +171,9 @@ def main(
         chosen = answers.to_explain(num_explained)
         if explained is not None and chosen:
             rows = np.flatnonzero(answers.basis.used & np.isin(examples.groups, chosen))
-            explanations = explain_compounds(explained, examples.take(rows))
+            explanations = explain_compounds(
+                explained, examples.take(rows), quality=quality.take(rows)
+            )
             write_explanations(temporary / EXPLANATIONS, explanations, model.graph, manifest)
     print("\n".join(_summary(manifest)))
     if num_explained:

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from moa_jax.data.examples import Examples
 from moa_jax.evaluation.answer_basis import MODALITIES_OF, AnswerBasis, answer_basis
 from moa_jax.evaluation.answer_trust import CANNOT_TELL, LEAST_ACCURACY, Judged, Trust
-from moa_jax.evaluation.known_compounds import KNOWN, KNOWN_COLUMNS
+from moa_jax.evaluation.known_compounds import KNOWN, KNOWN_COLUMNS, NEW
 from moa_jax.evaluation.measured_conditions import MEASURED_COLUMNS, carried_by, measured
 from moa_jax.evaluation.signature_gates import SignatureQuality, advice, joined_sentences
 
@@ -93,14 +93,17 @@ def answer_compounds(
     for place, group in enumerate(basis.groups):
         own = np.flatnonzero(groups == group)
         signatures = own[examples.has_expression[own]]
+        told_of = signatures if len(signatures) else own
         row = {"pert_id": group, "compound": _name(examples.table["compound"].iloc[own])}
         if known is not None:
             row |= known.loc[group, list(KNOWN_COLUMNS)].to_dict()
         row |= measured(examples.table.iloc[signatures])
         row |= {"n_signatures": len(signatures), "n_signatures_used": int(basis.used[own].sum())}
         view = basis.views[place]
-        failed = [] if basis.used[own].any() else _failed_gates(quality, signatures)
-        notes = _of_signatures(quality.notes, signatures)
+        failed = [] if basis.used[own].any() else _failed_gates(quality, told_of)
+        notes = _of_signatures(quality.notes, told_of)
+        if known is not None and _is_unseen(row, examples, own):
+            notes.append("without a structure, a known compound of another name is taken for new")
         if view is None:
             row["answer"] = CANNOT_TELL
             reasons = [*failed, "give the structure with --compoundinfo to be answered from it"]
@@ -135,6 +138,11 @@ def _name(names: pd.Series) -> str | None:
     return " / ".join(sorted({str(name) for name in names.dropna()} - {""})) or None
 
 
+def _is_unseen(row: Mapping[str, Any], examples: Examples, own: Int[np.ndarray, " row"]) -> bool:
+    """Whether a compound is called new by its name alone."""
+    return row["known"] == NEW and not examples.has_structure[own].any()
+
+
 def _judge(basis: AnswerBasis, trusts: Mapping[str, Trust]) -> dict[int, Judged]:
     """Place of a compound -> its answer, judged; those that nothing judges are missing."""
     judged_of = {}
@@ -142,10 +150,10 @@ def _judge(basis: AnswerBasis, trusts: Mapping[str, Trust]) -> dict[int, Judged]
         places = [place for place, own in enumerate(basis.views) if own == view]
         if not places:
             continue
-        judged = vars(trust.judge(basis.pooled[places]))
+        judged = trust.judge(basis.pooled[places])
         for number, place in enumerate(places):
-            own = {name: values[number : number + 1] for name, values in judged.items()}
-            judged_of[place] = Judged(**own)
+            own = {name: values[number : number + 1] for name, values in vars(judged).items()}
+            judged_of[place] = dataclasses.replace(judged, **own)
     return judged_of
 
 
@@ -221,7 +229,7 @@ def _carried_by(
     examples: Examples,
     views: Mapping[str, Float[np.ndarray, "example moa"]],
     basis: AnswerBasis,
-    own: Int[np.ndarray, " example"],
+    own: Int[np.ndarray, " row"],
     moa: str,
 ) -> str:
     """Which conditions the probability of the first mechanism comes from."""
@@ -233,20 +241,15 @@ def _carried_by(
     return carried_by(examples.table.iloc[rows], shares)
 
 
-def _failed_gates(quality: SignatureQuality, rows: Int[np.ndarray, " example"]) -> list[str]:
+def _failed_gates(quality: SignatureQuality, rows: Int[np.ndarray, " row"]) -> list[str]:
     """Why none of a compound's signatures is good enough, and what to do."""
     if len(rows) == 1:
         return list(quality.reasons[rows[0]])
     todo = {text.partition(":")[0]: advice(text) for row in rows for text in quality.reasons[row]}
-    return [
-        f"{text}, so {todo[text.rpartition(' (')[0]]}"
-        for text in _of_signatures(quality.reasons, rows)
-    ]
+    return [text + todo[text.rpartition(" (")[0]] for text in _of_signatures(quality.reasons, rows)]
 
 
-def _of_signatures(
-    texts: tuple[tuple[str, ...], ...], rows: Int[np.ndarray, " example"]
-) -> list[str]:
+def _of_signatures(texts: tuple[tuple[str, ...], ...], rows: Int[np.ndarray, " row"]) -> list[str]:
     """What is said of a compound's signatures; of several, what it is about and of how many."""
     if len(rows) == 1:
         return list(texts[rows[0]])

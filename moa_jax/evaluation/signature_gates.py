@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
@@ -36,6 +36,8 @@ ONE_SIGN = 0.95
 # Share of the run's own compounds or signatures that lie outside the two limits taken from them.
 OUTSIDE_SHARE = 0.01
 
+# Stands between what was found and what to do.
+_SO = ", so "
 _STRONGER = "try a higher dose, a longer time or another cell line"
 
 
@@ -85,6 +87,21 @@ class SignatureQuality:
     reasons: tuple[tuple[str, ...], ...]
     notes: tuple[tuple[str, ...], ...]
     measures: pd.DataFrame
+
+    @classmethod
+    def all_good(cls, count: int) -> SignatureQuality:
+        """Of signatures that nobody doubts."""
+        none: tuple[tuple[str, ...], ...] = ((),) * count
+        return cls(np.ones(count, bool), none, none, pd.DataFrame(index=range(count)))
+
+    def take(self, rows: Int[np.ndarray, " row"]) -> SignatureQuality:
+        """Of the given signatures, in their order."""
+        return SignatureQuality(
+            passes=self.passes[rows],
+            reasons=tuple(self.reasons[row] for row in rows),
+            notes=tuple(self.notes[row] for row in rows),
+            measures=self.measures.iloc[rows].reset_index(drop=True),
+        )
 
 
 def judge_signatures(
@@ -198,8 +215,9 @@ def _notes(row: tuple, cell_line: str | None, known_lines: set[str]) -> list[str
 
 
 def advice(reason: str) -> str:
-    """What to do about a reason of `SignatureQuality`."""
-    return reason.rpartition(", so ")[2]
+    """What to do about a reason of `SignatureQuality`: `, so ...`; empty where it does not say."""
+    _, mark, todo = reason.rpartition(_SO)
+    return mark + todo if mark else ""
 
 
 def joined_sentences(parts: Sequence[str]) -> str:

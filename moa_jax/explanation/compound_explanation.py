@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,8 +13,11 @@ from jaxtyping import Float, Int
 
 from moa_jax.data.examples import Examples
 from moa_jax.data.gene_set_table import read_gene_sets
-from moa_jax.evaluation.answer_trust import Judged, Trust, fit_trust
+from moa_jax.evaluation.answer_trust import CANNOT_TELL, Judged, Trust, fit_trust
+from moa_jax.evaluation.answers import answer_compounds
+from moa_jax.evaluation.known_compounds import known_compounds, known_sentence
 from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.evaluation.signature_gates import SignatureQuality
 from moa_jax.explanation.audit import (
     Check,
     completeness_check,
@@ -112,8 +116,13 @@ class CompoundExplanation:
       targets: its known targets.
       moa: the MoA that is explained: the most probable one.
       rival: the next one; None where the model knows no other.
-      confidence: that `moa` is right.
+      confidence: that `moa` is right; NaN where nothing can be said.
       is_answered: whether that is enough; otherwise the answer is "cannot tell".
+      reasons: why it is that, and what to do.
+      answered_from: `answer_basis.MODALITIES_OF`; empty where there is nothing to answer from.
+      notes: what else should be known of the answer.
+      known: `KNOWN`, `ANALOGUE` or `NEW`: whether the model learned from the compound.
+      known_sentence: that in words.
       trust: what that is judged by.
       nodes_are_read: see `SignatureAttributions`.
       tables: `moas`, `modalities`, `genes`, `pathways`, `substructures`, `nodes`, `evidence`,
@@ -132,6 +141,11 @@ class CompoundExplanation:
     rival: str | None
     confidence: float
     is_answered: bool
+    reasons: str
+    answered_from: str
+    notes: str
+    known: str
+    known_sentence: str
     trust: Trust
     nodes_are_read: bool
     tables: Mapping[str, pd.DataFrame]
@@ -142,14 +156,23 @@ class CompoundExplanation:
 
 
 def explain_compounds(
-    explained: ExplainedRun, examples: Examples, *, effort: Effort | None = None, seed: int = 0
+    explained: ExplainedRun,
+    examples: Examples,
+    *,
+    quality: SignatureQuality | None = None,
+    effort: Effort | None = None,
+    seed: int = 0,
 ) -> list[CompoundExplanation]:
-    """Explains compounds, each by all of its signatures.
+    """Explains compounds, each by the signatures that its answer rests on.
+
+    Of a compound without a good signature all are looked at: the answer is then that of its
+    structure alone, or none.
 
     Args:
       explained: the run.
       examples: their signatures, each with expression. Labels and targets are used to comment on
         the answer, never to find it.
+      quality: what the gates say of the signatures; all pass where None.
       effort: how much is computed.
       seed: seed of all that is drawn.
 
@@ -162,12 +185,25 @@ def explain_compounds(
     if not examples.num_examples or not examples.has_expression.all():
         raise InputError(f"{examples.num_examples} signatures were given; expected one at least.")
     predictor = explained.run.predictor
-    probs = predictor.predict(examples)["fusion"].astype(np.float64)
-    pooled, labels, groups = pool_by_compound(probs, examples.labels, examples.groups)
-    order = np.argsort(-pooled, axis=1, kind="stable")
+    views = predictor.predict(examples)
+    trusts = {view: explained.trust(view) for view in explained.validation.probs}
+    answers = answer_compounds(
+        examples,
+        views,
+        SignatureQuality.all_good(examples.num_examples) if quality is None else quality,
+        trusts,
+        known=known_compounds(examples, explained.references),
+    )
+    probs = views["fusion"].astype(np.float64)
+    raw, labels, groups = pool_by_compound(probs, examples.labels, examples.groups)
+    basis = answers.basis
     place = np.searchsorted(np.array(groups), np.array(examples.groups))
-    moas = order[:, 0]
-    rivals = order[:, min(1, order.shape[1] - 1)]
+    has_good = np.bincount(place, basis.used) > 0
+    shown = np.flatnonzero(basis.used | ~has_good[place])
+    examples, probs, place = examples.take(shown), probs[shown], place[shown]
+    # Where there is nothing to answer from, what the poor signatures say is explained.
+    pooled = np.where(np.isnan(basis.pooled), raw, basis.pooled)
+    moas, rivals = _first_two(pooled, answers.table, examples.moas)
     attributions = attribute_signatures(
         predictor,
         examples,
@@ -178,12 +214,11 @@ def explain_compounds(
         seed=seed,
     )
     evidence = kernel_evidence(predictor, examples, explained.references)
-    has_structure = examples.has_structure
-    trusts = {view: explained.trust(view) for view in ("fusion", "expression")}
     found = []
     for number, group in enumerate(track(groups, "compounds")):
         rows = np.flatnonzero(place == number)
-        view = "fusion" if has_structure[rows].all() else "expression"
+        own_view = basis.views[number]
+        view = own_view or "expression"
         trust = trusts[view]
         answer = _Answer(
             group=group,
@@ -191,14 +226,32 @@ def explain_compounds(
             probs=pooled[number],
             labels=labels[number],
             of_signatures=probs[rows],
+            weights=basis.weights[shown][rows],
             view=view,
             trust=trust,
-            judged=trust.judge(pooled[[number]]),
+            judged=None if own_view is None else trust.judge(pooled[[number]]),
+            row=answers.table.iloc[number],
             moa=int(moas[number]),
             rival=int(rivals[number]),
         )
         found.append(_explanation(explained, answer, attributions, evidence, seed))
     return found
+
+
+def _first_two(
+    pooled: Float[np.ndarray, "compound moa"], answers: pd.DataFrame, moas: tuple[str, ...]
+) -> tuple[Int[np.ndarray, " compound"], Int[np.ndarray, " compound"]]:
+    """The first two MoAs of each compound: those of its answer, or else of the model.
+
+    They are the same one where the model knows no other.
+    """
+    order = np.argsort(-pooled, axis=1, kind="stable")
+    first, second = order[:, 0], order[:, min(1, order.shape[1] - 1)]
+    for place, row in enumerate(answers[["moa_1", "moa_2"]].itertuples(index=False)):
+        if not pd.isna(row.moa_1):
+            first[place] = moas.index(row.moa_1)
+            second[place] = first[place] if pd.isna(row.moa_2) else moas.index(row.moa_2)
+    return first, second
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,9 +263,11 @@ class _Answer:
     probs: Float[np.ndarray, " moa"]
     labels: Float[np.ndarray, " moa"]
     of_signatures: Float[np.ndarray, "signature moa"]
+    weights: Float[np.ndarray, " signature"]
     view: str
     trust: Trust
-    judged: Judged
+    judged: Judged | None
+    row: pd.Series
     moa: int
     rival: int
 
@@ -258,7 +313,9 @@ def _explanation(
             moas=features.moas,
             neighbours=compared,
         ),
-        "signatures": signature_table(own, answer.of_signatures, features.moas, answer.moa),
+        "signatures": signature_table(
+            own, answer.of_signatures, answer.weights, features.moas, answer.moa
+        ),
     }
     if atoms is not None:
         tables["substructures"] = _substructures(smiles, atoms, seed)
@@ -269,8 +326,13 @@ def _explanation(
         targets=targets,
         moa=features.moas[answer.moa],
         rival=None if rival is None else features.moas[rival],
-        confidence=float(answer.judged.confidence[0]),
-        is_answered=bool(answer.judged.is_answered[0]),
+        confidence=math.nan if answer.judged is None else float(answer.judged.confidence[0]),
+        is_answered=answer.row["answer"] != CANNOT_TELL,
+        reasons=answer.row["reasons"],
+        answered_from="" if pd.isna(answer.row["answered_from"]) else answer.row["answered_from"],
+        notes=answer.row["notes"],
+        known="" if pd.isna(answer.row["known"]) else answer.row["known"],
+        known_sentence=known_sentence(answer.row.to_dict()),
         trust=answer.trust,
         nodes_are_read=found.nodes_are_read,
         tables=tables,

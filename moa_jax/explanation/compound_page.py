@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+from moa_jax.evaluation.answer_basis import MODALITIES_OF
 from moa_jax.evaluation.answer_trust import ERROR_RATE, LEAST_ACCURACY
 from moa_jax.evaluation.label_audit import DOUBTED
 from moa_jax.explanation.audit import RULES, overall
@@ -77,24 +78,32 @@ def compound_page(
 
 
 def headline(found: CompoundExplanation) -> str:
-    """The answer in one sentence."""
+    """The answer in one sentence, and whether the compound was learned from."""
     if found.is_answered:
-        return f"Answer: {found.moa}, with confidence {found.confidence:.2f}."
-    return (
-        f"Cannot tell. The most probable mechanism is {found.moa}, with confidence "
-        f"{found.confidence:.2f}."
-    )
+        alone = " from the structure alone" if _is_of_structure_alone(found) else ""
+        says = f"Answer{alone}: {found.moa}, with confidence {found.confidence:.2f}."
+    elif math.isnan(found.confidence):
+        says = f"Cannot tell: {found.reasons}."
+    else:
+        says = (
+            f"Cannot tell. The most probable mechanism is {found.moa}, with confidence "
+            f"{found.confidence:.2f}."
+        )
+    return f"{says} {found.known_sentence}"
+
+
+def _is_of_structure_alone(found: CompoundExplanation) -> bool:
+    return found.answered_from == MODALITIES_OF["structure"]
 
 
 def _facts(found: CompoundExplanation) -> dict[str, str]:
     table = found.tables["signatures"]
     ids = sorted(set(map(str, table["pert_id"].dropna())))
     lines = sorted(set(map(str, table["cell_line"].dropna())))
-    modalities = "expression and structure" if found.smiles else "expression alone"
     facts = {
         "compound id": some(ids, 4),
         "signatures": f"{len(table)} in {some(lines, 6) or 'unknown cell lines'}",
-        "answered from": modalities,
+        "answered from": found.answered_from.replace("+", " and ") or "nothing",
     }
     labels = found.tables["moas"].query("is_label")["moa"]
     if len(labels):
@@ -121,12 +130,21 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
     if not found.is_answered:
         parts.append(
             Note(
-                f"Cannot tell: the confidence of {found.confidence:.2f} is below what this model "
-                "needs. What follows explains its most probable mechanism, which may well be "
-                "wrong.",
+                f"Cannot tell: {found.reasons}. What follows explains the model's most probable "
+                "mechanism, which may well be wrong.",
                 kind="warning",
             )
         )
+    if _is_of_structure_alone(found):
+        parts.append(
+            Note(
+                "The answer rests on the structure alone. What follows shows how the model reads "
+                "the signatures all the same.",
+                kind="warning",
+            )
+        )
+    if found.notes:
+        parts.append(Note(f"To be known: {found.notes}."))
     parts += _label_notes(found)
     shown = moas.head(NUM_MOAS)
     rows = [
@@ -153,6 +171,8 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
             ),
         )
     )
+    if math.isnan(found.confidence):
+        return Section("Answer", "Nothing is ruled out and nothing is likely.", parts)
     size = (
         "The set is empty: no mechanism fits as well as true ones usually do."
         if not in_set
