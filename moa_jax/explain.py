@@ -3,7 +3,7 @@ r"""Explains a trained model's answers: which mechanism, how sure, why, and whet
     python -m moa_jax.explain --workdir=RUN --compounds=vorinostat,bortezomib --out=DIR
     python -m moa_jax.explain --workdir=RUN --signatures=F.gctx \
         [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] [--compounds=...] --out=DIR \
-        [--level=3|4|5] [--zscore_reference=vehicle|population]
+        [--level=3|4|5] [--scale=log2|linear|zscore] [--zscore_reference=vehicle|population]
 
 The first explains compounds that the run was tested on, by what its folder keeps of them; the
 second a user's own signatures or wells (see `moa_jax.predict`), all or those of the named
@@ -61,6 +61,9 @@ OPTIONS = (
     command_line.Option("compoundinfo", "table with the compounds' structures"),
     command_line.Option("out", "folder to write", required=True),
     command_line.Option("level", "3, 4 or 5; taken from the file where it is not given"),
+    command_line.Option(
+        "scale", "log2, linear or zscore; taken from the values where it is not given"
+    ),
     command_line.Option("zscore_reference", "wells that level 3 is compared with", VEHICLE),
 )
 
@@ -74,6 +77,7 @@ def main(
     compoundinfo: str,
     out: str,
     level: str,
+    scale: str,
     zscore_reference: str,
 ) -> None:
     """Explains, writes and prints.
@@ -86,11 +90,12 @@ def main(
     names = [name.strip() for name in compounds.split(",") if name.strip()]
     if not names and not signatures:
         raise InputError("--compounds or --signatures is needed: what shall be explained.")
-    if (siginfo or compoundinfo or level) and not signatures:
+    if (siginfo or compoundinfo or level or scale) and not signatures:
         raise InputError(
-            "--siginfo, --compoundinfo and --level tell about --signatures, which is not given."
+            "--siginfo, --compoundinfo, --level and --scale tell about --signatures, which is not "
+            "given."
         )
-    settings = PlateSettings.of_options(level, zscore_reference)
+    settings = PlateSettings.of_options(level, zscore_reference, scale)
     run = open_run(place)
     explained = read_explained_run(place, run)
     manifest: dict[str, Any] = {"moa_jax": moa_jax.__version__, "run": run_identity(place, run)}

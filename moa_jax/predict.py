@@ -2,7 +2,8 @@ r"""Predicts mechanisms of action for new signatures with a trained model, or sa
 
     python -m moa_jax.predict --workdir=RUN --signatures=F.gctx \
         [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] --out=DIR \
-        [--level=3|4|5] [--zscore_reference=vehicle|population] [--explain=N]
+        [--level=3|4|5] [--scale=log2|linear|zscore] [--zscore_reference=vehicle|population] \
+        [--explain=N]
 
 writes into DIR, whole or not at all:
 
@@ -19,8 +20,9 @@ writes into DIR, whole or not at all:
 
 Expression comes as GCTX, GCT, h5ad, CSV or TSV by gene (Entrez ids or symbols of any age, in any
 order): signatures (level 5, z-scores), z-scores of wells (level 4) or log2 expression of wells
-(level 3), which are made into signatures by comparing with the plate's vehicle wells, or all its
-wells, and collapsing replicates. Without siginfo the matrix file's own metadata are read, and a
+(level 3; of fluorescence itself the logarithm is taken), which are made into signatures by
+comparing with the vehicle wells of plate and cell line, or all their wells, and collapsing
+replicates. Without siginfo the matrix file's own metadata are read, and a
 profile without a pert_id is a compound of its own. Structures, doses, times, cell lines and genes
 may be missing. Ids that share a structure or a name are one drug and get one answer.
 """
@@ -100,6 +102,9 @@ OPTIONS = (
     command_line.Option("compoundinfo", "table with the compounds' structures"),
     command_line.Option("out", "folder to write", required=True),
     command_line.Option("level", "3, 4 or 5; taken from the file where it is not given"),
+    command_line.Option(
+        "scale", "log2, linear or zscore; taken from the values where it is not given"
+    ),
     command_line.Option("zscore_reference", "wells that level 3 is compared with", VEHICLE),
     command_line.Option("explain", "how many answers to explain: new compounds first", "0"),
 )
@@ -113,6 +118,7 @@ def main(
     compoundinfo: str,
     out: str,
     level: str,
+    scale: str,
     zscore_reference: str,
     explain: str,
 ) -> None:
@@ -123,7 +129,7 @@ def main(
     """
     folder, place = pathlib.Path(out), pathlib.Path(workdir)
     check_output_folder(folder, (*_FILES, EXPLANATIONS), "prediction")
-    settings = PlateSettings.of_options(level, zscore_reference)
+    settings = PlateSettings.of_options(level, zscore_reference, scale)
     if not explain.isdecimal():
         raise InputError(f"--explain={explain} is no whole number.")
     num_explained = int(explain)

@@ -44,15 +44,18 @@ def get_config() -> ml_collections.ConfigDict:
     config.files.hallmark = "genesets/h.all.v7.0.symbols.gmt"
     config.files.reactome = "genesets/ReactomePathways.gmt"
 
-    # 5: signatures as they are; 4: from z-scores (MODZ); 3: from normalised expression.
+    # 5: signatures as they are; 4: from z-scores (MODZ); 3: from normalised expression; 0: told
+    # by the files.
     config.level = 5
+    # What the numbers are: log2, linear or zscore; empty takes it from them.
+    config.scale = ""
     # Wells that level 3 is compared with: population or vehicle.
     config.zscore_reference = "population"
     # Signatures are clipped to +- this; 0 leaves them.
     config.clip = 0.0
     # Leave out and count profiles with NaN or infinite values; false refuses the file.
     config.drop_nonfinite = False
-    # Count metadata rows of signatures that the matrix lacks; false refuses the file.
+    # Make signatures of those of their profiles that the files have; false refuses the file.
     config.allow_missing_signatures = False
 
     config.filters = ml_collections.ConfigDict()

@@ -63,6 +63,7 @@ def simulated_config() -> ml_collections.ConfigDict:
     config.files.reactome = ""
 
     config.level = 3
+    config.scale = ""
     config.zscore_reference = "vehicle"
     config.clip = 0.0
     config.drop_nonfinite = False

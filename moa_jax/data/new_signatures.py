@@ -22,27 +22,20 @@ from moa_jax.compounds.tables import read_compound_table
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
 from moa_jax.data.landmarks import LandmarkColumns, find_landmarks
+from moa_jax.data.level_evidence import LINEAR, Scale, find_scale
 from moa_jax.data.new_matrix import NewMatrix, open_new_matrix
-from moa_jax.data.plate_signatures import (
-    PlateSettings,
-    find_level,
-    signatures_of_wells,
-    vehicle_wells,
-)
+from moa_jax.data.plate_signatures import PlateSettings, signatures_of_wells
+from moa_jax.data.profile_metadata import ProfileMetadata
 from moa_jax.files import sha256_of
 from moa_jax.knowledge.gene_identifiers import GeneIdentifiers
+from moa_jax.lincs.fields import spelled_like
 from moa_jax.lincs.matrix import check_finite
-from moa_jax.lincs.releases import (
-    ALIASES,
-    MATRIX_ID,
-    harmonise_instinfo,
-    harmonise_siginfo,
-    read_table,
-)
+from moa_jax.lincs.pert_types import controls
+from moa_jax.lincs.releases import ALIASES, AMOUNT_TEXTS
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
 
-# Profiles whose values tell the level of a matrix, where nobody does.
-_PROBED_PROFILES = 64
+# Doses and times that are named of a longer list.
+_NUM_NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +78,8 @@ class NewSignatures:
       examples: one per signature, in the order of the matrix at level 5 and of the sig_id else;
         the labels are zeros and mean nothing; the groups are the `pert_id`.
       report: what was found, missing and left out, as JSON values.
-      level: which level the matrix was taken for and why; at levels 3 and 4 counts of wells, too.
+      level: which level and scale the matrix was taken for and why, and what was left out; at
+        levels 3 and 4 counts of wells, too.
     """
 
     examples: Examples
@@ -94,8 +88,22 @@ class NewSignatures:
 
 
 def level_lines(level: Mapping[str, Any]) -> Iterator[str]:
-    """What `NewSignatures.level` says, in one or two lines."""
+    """What `NewSignatures.level` says, in a few lines."""
     yield f"level: {level['level']}, because {level['because']}"
+    if level["scale"] == LINEAR:
+        yield f"scale: linear, made log2, because {level['scale_because']}"
+    elif level["scale"] not in level["because"] and level["scale_because"] not in level["because"]:
+        yield f"scale: {level['scale']}, because {level['scale_because']}"
+    if level["rows_without_profile"]:
+        yield f"  {level['rows_without_profile']:,} rows of siginfo left out: not in the matrix"
+    if level["controls_left_out"]:
+        yield f"  {level['controls_left_out']:,} vehicles or other controls left out"
+    for name, texts in level["amounts_not_converted"].items():
+        more = len(texts) - _NUM_NAMED
+        yield (
+            f"  {len(texts):,} {name}{'s' * (len(texts) > 1)} kept as written, of unknown unit: "
+            f"{', '.join(texts[:_NUM_NAMED])}" + (f" and {more} more" if more > 0 else "")
+        )
     if made_of := level.get("made_of"):
         yield (
             f"  made of {made_of['wells_used']:,} of {made_of['wells']:,} wells on "
@@ -111,8 +119,11 @@ def read_new_signatures(
 ) -> NewSignatures:
     """Reads signatures for a trained model, or makes them of wells.
 
-    A signature without `pert_id` is a compound of its own, named by its `sig_id`. A profile of
-    the matrix that siginfo does not list is left out and counted.
+    A signature without `pert_id` or name is a compound of its own, named by its `sig_id`. A
+    profile of the matrix that siginfo does not list, and a row of siginfo that the matrix has no
+    profile of, is left out and counted; so are vehicles and other controls. The examples' table
+    has, beside `SIGNATURE_COLUMNS`, the texts of doses and times that have no value in micromolar
+    or hours (`dose_text`, `time_text`).
 
     Args:
       files: where the signatures lie.
@@ -121,37 +132,47 @@ def read_new_signatures(
       settings: which level the matrix has; taken from the file where None.
 
     Raises:
-      InputError: a file cannot be read, siginfo lacks a column, repeats an id or names a
-        profile that the matrix lacks, no gene is the model's, a gene is there twice, a value
-        of such a gene is not finite, there is no signature, or wells cannot be made into one.
+      InputError: a file cannot be read, siginfo lacks a column, repeats an id or names no
+        profile of the matrix, no gene is the model's, a gene is there twice, a value of such a
+        gene is not finite, level or scale cannot be told, there is no signature, or wells cannot
+        be made into one.
     """
     settings = settings or PlateSettings()
     identifiers = GeneIdentifiers.from_table(genes)
     matrix = open_new_matrix(files.signatures, identifiers)
     columns, row_ids = _find_genes(matrix, genes, identifiers)
+    metadata = ProfileMetadata.of(
+        files.siginfo, matrix.profile_table, matrix.path, may_lack_pert_id=True
+    )
     wanted = [row_ids[name] for name in columns.file_ids]
-    metadata = _Metadata.of(files, matrix)
-    settings, why = _with_level(settings, metadata, matrix, wanted)
-    table, num_unlisted = metadata.rows(settings.level)
-    measured = _read_values(matrix, table.iloc[:, 0].tolist(), wanted)
-    level = {"level": settings.level, "because": why}
-    if settings.level == 5:
+    measured = _read_values(matrix, metadata.ids.tolist(), wanted)
+    scale = find_scale(measured, str(files.signatures), asked=settings.scale)
+    found, why = metadata.level(settings.level, scale)
+    settings = dataclasses.replace(settings, level=found, scale=scale.name)
+    table = metadata.rows(found)
+    level = _said(found, why, scale, metadata, table)
+    if found == 5:
+        if not settings.keep_controls:
+            num_profiles = len(table)
+            measured, table = _without_controls(measured, table, metadata.source)
+            level["controls_left_out"] = num_profiles - len(table)
         num_nameless = int(table["pert_id"].isna().sum())
         table["pert_id"] = table["pert_id"].fillna(table["sig_id"])
-        table = table[list(SIGNATURE_COLUMNS)]
+        table = table[[*SIGNATURE_COLUMNS, *AMOUNT_TEXTS]]
     else:
         num_nameless = int(table["pert_id"].isna().sum())
         measured, table, level["made_of"] = signatures_of_wells(
             measured, table, settings, metadata.source
         )
-        level["zscore_reference"] = settings.zscore_reference if settings.level == 3 else None
+        level["zscore_reference"] = settings.zscore_reference if found == 3 else None
+    table["cell_line"] = spelled_like(table["cell_line"], features.cell_lines[1:])
     examples = _examples(measured, table, columns, genes, features)
     smiles, structures = _read_structures(files.compoundinfo, table["pert_id"])
     examples = dataclasses.replace(examples, smiles=smiles)
     report = {
         "signatures": {
             "predicted": len(table),
-            "left_out_because_siginfo_lacks_them": num_unlisted,
+            "left_out_because_siginfo_lacks_them": metadata.num_unlisted,
             "without_pert_id": num_nameless,
         },
         "genes": _gene_report(columns, genes),
@@ -162,71 +183,35 @@ def read_new_signatures(
     return NewSignatures(examples, report, level)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Metadata:
-    """What is known of a matrix's profiles.
-
-    Attributes:
-      raw: the table as its file has it.
-      source: what to call it in messages.
-      profiles: ids of the matrix's profiles.
-      path: the matrix.
-    """
-
-    raw: pd.DataFrame
-    source: str
-    profiles: pd.Index
-    path: pathlib.Path
-
-    @classmethod
-    def of(cls, files: SignatureFiles, matrix: NewMatrix) -> _Metadata:
-        if files.siginfo is not None:
-            raw, source = read_table(files.siginfo), str(files.siginfo)
-        else:
-            raw, source = matrix.profile_table, str(files.signatures)
-            if not any(name in raw.columns for name in ALIASES["pert_id"]):
-                raw = raw.assign(pert_id=raw.index)
-        return cls(raw, source, matrix.profile_table.index, matrix.path)
-
-    @property
-    def pert_type(self) -> pd.Series:
-        """Kind of each profile, as far as the table tells."""
-        return self.raw.get("pert_type", pd.Series(dtype=object))
-
-    def rows(self, level: int) -> tuple[pd.DataFrame, int]:
-        """Harmonised metadata in the order of the matrix, and the number of profiles left out."""
-        harmonise = harmonise_siginfo if level == 5 else harmonise_instinfo
-        raw = self.raw
-        if level == 5 and raw.index.name == MATRIX_ID:
-            # The profile's own id is its identity, also where the file holds the sig_id of a well.
-            raw = raw.drop(columns="sig_id", errors="ignore")
-        table = harmonise(raw, self.source)
-        identity = "signature" if level == 5 else "well"
-        ids = table.iloc[:, 0]
-        order = self.profiles.get_indexer(ids)
-        absent = ids[order < 0]
-        if len(absent):
-            raise InputError(
-                f"{self.source} names the {identity} {absent.iloc[0]}, one of {len(absent)} of "
-                f"its {len(table)} rows that {self.path} has no profile of."
-            )
-        if not len(table):
-            raise InputError(f"{self.source} has no {identity}; expected at least one.")
-        table = table.iloc[np.argsort(order)].reset_index(drop=True)
-        return table, len(self.profiles) - len(table)
+def _said(
+    level: int, why: str, scale: Scale, metadata: ProfileMetadata, table: pd.DataFrame
+) -> dict[str, Any]:
+    """What was inferred of a matrix and what was left out of it, as JSON values."""
+    texts = {
+        name: table[f"{name}_text"].dropna().drop_duplicates().tolist() for name in ("dose", "time")
+    }
+    return {
+        "level": level,
+        "because": why,
+        "scale": scale.name,
+        "scale_because": scale.because,
+        "rows_without_profile": metadata.num_absent,
+        "controls_left_out": 0,
+        "amounts_not_converted": {name: found for name, found in texts.items() if found},
+    }
 
 
-def _with_level(
-    settings: PlateSettings, metadata: _Metadata, matrix: NewMatrix, gene_ids: list[str]
-) -> tuple[PlateSettings, str]:
-    """The settings with a level, and why it is that."""
-    if settings.level is not None:
-        return settings, "it was asked for"
-    some = metadata.profiles[:_PROBED_PROFILES].tolist()
-    values = matrix.read(profile_ids=some, gene_ids=gene_ids).values
-    has_vehicle = bool(vehicle_wells(metadata.pert_type).any())
-    level, why = find_level(metadata.raw.columns, has_vehicle, values)
-    return dataclasses.replace(settings, level=level), why
+def _without_controls(
+    measured: Float32[np.ndarray, "profile measured_gene"], table: pd.DataFrame, source: str
+) -> tuple[Float32[np.ndarray, "signature measured_gene"], pd.DataFrame]:
+    """Signatures of compounds: vehicles and other controls have no mechanism."""
+    treated = ~controls(table["pert_type"])
+    if not treated.any():
+        raise InputError(
+            f"{source} has no signature of a compound: all {len(table)} are of vehicles or other "
+            "controls."
+        )
+    return measured[treated], table[treated].reset_index(drop=True)
 
 
 def _examples(

@@ -97,7 +97,9 @@ def prepare(
     columns = _find_columns(paths["expression"], landmarks, identifiers)
     own = read_own_compounds(paths)
     say("reading expression")
-    expression, table, counts = read_signatures(settings, paths, columns, own.is_kept_aside)
+    expression, table, counts = read_signatures(
+        settings, paths, columns, own.is_kept_aside, own.known.pert_ids
+    )
     signatures = Signatures(expression, columns.genes, table)
     further, further_counts = read_further_compounds(paths, own, table)
     compounds = _joined(own.compounds, further)
@@ -222,5 +224,8 @@ def _cell_line_report(paths: Paths, table: pd.DataFrame) -> dict[str, Any]:
     if "cellinfo" in paths:
         path = paths["cellinfo"]
         known = harmonise_cellinfo(read_table(path), str(path))["cell_line"]
-        report["not_in_cellinfo"] = sorted(set(lines) - set(known))
+        known_lines = set(known.str.casefold())
+        report["not_in_cellinfo"] = sorted(
+            line for line in lines if line.casefold() not in known_lines
+        )
     return report

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from moa_jax.data.features import fit_features
-from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.lincs.gctx_writer import write_gctx
 from moa_jax.schemas import InputError
@@ -150,6 +150,67 @@ def test_siginfo_may_be_in_another_order_and_select(tmp_path):
     assert new.report["signatures"]["left_out_because_siginfo_lacks_them"] == 2
 
 
+def test_rows_of_siginfo_that_the_matrix_lacks_are_counted(tmp_path):
+    more = SIGINFO.assign(sig_id=["S1", "X2", "S3", "X4"])
+    new = read(write_matrix(tmp_path / "m.gctx"), write_table(tmp_path / "siginfo.txt", more))
+    np.testing.assert_array_equal(new.examples.expression, VALUES[[0, 2]])
+    assert new.level["rows_without_profile"] == 2
+    assert "  2 rows of siginfo left out: not in the matrix" in list(level_lines(new.level))
+    assert new.report["signatures"]["left_out_because_siginfo_lacks_them"] == 2
+
+
+def test_case_and_blanks_of_names_and_ids_carry_no_meaning(tmp_path):
+    untidy = SIGINFO.assign(
+        sig_id=["s1", " S2 ", "S3", "s4"],
+        pert_id=["A", "B", "a ", "C"],
+        cell_iname=["a375", "MCF7 ", "Hela", "-666"],
+    ).rename(columns={"sig_id": "Sig ID", "cell_iname": "CELL_INAME", "pert_id": " Pert_ID"})
+    new = read(write_matrix(tmp_path / "m.gctx"), write_table(tmp_path / "siginfo.txt", untidy))
+    np.testing.assert_array_equal(new.examples.expression, VALUES)
+    assert new.examples.groups == ("A", "B", "A", "C")
+    assert new.examples.table["sig_id"].tolist() == SIG_IDS
+    # As the model writes them.
+    assert new.examples.table["cell_line"].tolist() == ["A375", "MCF7", "Hela", None]
+
+
+def test_vehicles_among_signatures_get_no_answer(tmp_path):
+    table = SIGINFO.assign(
+        pert_id=["A", "DMSO", "A", "C"], pert_type=["TRT_CP", "trt_cp", "Trt_cp", "CTL_Vehicle"]
+    )
+    new = read(write_matrix(tmp_path / "m.gctx"), write_table(tmp_path / "siginfo.txt", table))
+    assert new.examples.groups == ("A", "A")
+    assert new.level["controls_left_out"] == 2
+    table["pert_type"] = "ctl_untrt"
+    write_table(tmp_path / "siginfo.txt", table)
+    with pytest.raises(InputError, match="no signature of a compound: all 4 are of vehicles"):
+        read(tmp_path / "m.gctx", tmp_path / "siginfo.txt")
+
+
+def test_a_bare_matrix_names_its_vehicles(tmp_path):
+    ids = ["vorinostat", "DMSO", "dmso_2", "A375_DMSO_1", "x_vs_DMSO"]
+    values = np.concatenate([VALUES, VALUES[:1]])
+    genes = pd.DataFrame(index=pd.Index(ENTREZ))
+    profiles = pd.DataFrame(index=ids)
+    write_gctx(tmp_path / "m.gctx", profile_table=profiles, gene_table=genes, blocks=[values])
+    new = read(tmp_path / "m.gctx")
+    assert new.examples.groups == ("vorinostat", "x_vs_DMSO")
+    assert new.level["made_of"]["vehicle_wells"] == 3
+
+
+def test_doses_and_times_of_unknown_unit_keep_their_text(tmp_path):
+    table = SIGINFO.assign(pert_idose=["1 ng/mL", "2 %", "0,1 uM", "1 umol/L"])
+    table["pert_itime"] = ["2 weeks", "3 passages", "30 min", "24 h"]
+    new = read(write_matrix(tmp_path / "m.gctx"), write_table(tmp_path / "siginfo.txt", table))
+    found = new.examples.table
+    np.testing.assert_array_equal(found["dose_um"], [np.nan, np.nan, 0.1, 1])
+    np.testing.assert_array_equal(found["time_h"], [336, np.nan, 0.5, 24])
+    assert found["dose_text"].tolist() == ["1 ng/mL", "2 %", None, None]
+    assert found["time_text"].tolist() == [None, "3 passages", None, None]
+    lines = list(level_lines(new.level))
+    assert "  2 doses kept as written, of unknown unit: 1 ng/mL, 2 %" in lines
+    assert "  1 time kept as written, of unknown unit: 3 passages" in lines
+
+
 def test_the_matrix_file_may_tell_what_siginfo_would(tmp_path):
     # The metadata of one well each; their common sig_id is not what names the profiles.
     path = write_matrix(
@@ -266,14 +327,18 @@ def test_a_gene_under_two_names_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (SIGINFO.drop(columns="pert_id"), r"siginfo.txt lacks the column pert_id"),
+        (
+            SIGINFO.drop(columns=["pert_id", "cmap_name"]),
+            r"siginfo.txt lacks the column pert_id",
+        ),
         (SIGINFO.drop(columns="sig_id"), r"siginfo.txt lacks the column sig_id"),
         (SIGINFO.assign(sig_id=["S1", "S2", "S1", "S4"]), r"siginfo.txt repeats the sig_id S1"),
         (
-            SIGINFO.assign(sig_id=["S1", "S9", "S3", "S4"]),
-            r"siginfo.txt names the signature S9, one of 1 of its 4 rows that .*m.gctx has no",
+            SIGINFO.assign(sig_id=["T1", "T2", "T3", "T4"]),
+            r"siginfo.txt names none of the profiles of .*m.gctx: its sig_id are such as T1, T2, "
+            r"T3, the ids of the matrix such as S1, S2, S3",
         ),
-        (SIGINFO.iloc[:0], r"siginfo.txt has no signature"),
+        (SIGINFO.iloc[:0], r"siginfo.txt has no row"),
     ],
 )
 def test_a_siginfo_that_does_not_fit_is_refused(tmp_path, table, message):
@@ -323,7 +388,10 @@ def test_real_files_of_three_kinds_are_read(real_data):
     # One plate of log2 intensities, whatever its name says: far from any z-score, until they
     # are taken for what they are.
     plate = SignatureFiles(folder / "LJP005_A375_24H_X1_B19_ZSPC_n377x978.gct")
-    taken = read_new_signatures(plate, genes, features, PlateSettings(level=5))
+    with pytest.raises(InputError, match=r"--level is 5, z-scores, but .* --scale=zscore"):
+        read_new_signatures(plate, genes, features, PlateSettings(level=5))
+    asked = PlateSettings(level=5, scale="zscore")
+    taken = read_new_signatures(plate, genes, features, asked)
     assert taken.report["genes"]["measured"] == 978
     assert taken.report["median_standardised_magnitude"] > 5
     wells = read_new_signatures(plate, genes, features)

@@ -43,9 +43,11 @@ def test_the_sentinels_of_the_field():
 
 def test_2017_siginfo(tmp_path):
     table = harmonise_siginfo(read_table(write(tmp_path, SIGINFO_2017)), "sig_info")
-    assert [*table.columns] == [*SIGNATURE_COLUMNS[:-1], "plate", "pert_type", "is_hiq", "qc_pass"]
+    kinds = ["pert_type", "is_hiq", "qc_pass", "dose_text", "time_text"]
+    assert [*table.columns] == [*SIGNATURE_COLUMNS, *kinds]
     assert [*table["compound"]] == ["vorinostat", "sirolimus", "DMSO"]
     np.testing.assert_array_equal(table["dose_um"], [0.5, 10, np.nan])
+    assert table["dose_text"].tolist() == [None, None, "0.1 %"]
     np.testing.assert_array_equal(table["time_h"], [6, 24, 6])
     np.testing.assert_array_equal(table["n_replicates"], [3, 1, 2])
     np.testing.assert_array_equal(table["cc_q75"], [0.4, np.nan, np.nan])
@@ -151,6 +153,8 @@ def test_instinfo_of_both_releases():
         "well": "A03",
         "sig_id": None,
         "qc_pass": True,
+        "dose_text": None,
+        "time_text": None,
     }
     pd.testing.assert_frame_equal(harmonise_instinfo(new, "2020"), table)
     with pytest.raises(InputError, match="2017 repeats the inst_id P_X1:A03"):
