@@ -3,11 +3,13 @@ r"""Explains a trained model's answers: which mechanism, how sure, why, and whet
     python -m moa_jax.explain --workdir=RUN --compounds=vorinostat,bortezomib --out=DIR
     python -m moa_jax.explain --workdir=RUN --signatures=F.gctx \
         [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] [--compounds=...] --out=DIR \
-        [--level=3|4|5] [--scale=log2|linear|zscore] [--zscore_reference=vehicle|population]
+        [--level=3|4|5] [--scale=log2|linear|zscore] [--zscore_reference=vehicle|population] \
+        [--overwrite]
 
 The first explains compounds that the run was tested on, by what its folder keeps of them; the
-second a user's own signatures or wells (see `moa_jax.predict`), all or those of the named
-compounds. Names, pert_ids and groups will do. Written into DIR, whole or not at all:
+second a user's own signatures or wells, or structures without any signature (see
+`moa_jax.predict`), all or those of the named compounds. Names, pert_ids and groups will do.
+Written into DIR, whole or not at all:
 
     index.html     leads to reports/, one page per compound that needs no network
     tables/        mechanisms, genes, pathways, substructures, graph nodes, evidence, audit, ...
@@ -33,9 +35,10 @@ from moa_jax import command_line
 from moa_jax.compounds.identity import normalise_name
 from moa_jax.data.examples import Examples
 from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
+from moa_jax.data.new_structures import structure_lines
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.preparation_settings import VEHICLE
-from moa_jax.data.user_compounds import one_group_per_drug, without_vehicles
+from moa_jax.data.user_compounds import one_group_per_drug
 from moa_jax.evaluation.answer_trust import CANNOT_TELL
 from moa_jax.explanation.audit import overall
 from moa_jax.explanation.compound_explanation import (
@@ -65,6 +68,7 @@ OPTIONS = (
         "scale", "log2, linear or zscore; taken from the values where it is not given"
     ),
     command_line.Option("zscore_reference", "wells that level 3 is compared with", VEHICLE),
+    command_line.Option("overwrite", "replace an earlier explanation", is_switch=True),
 )
 
 
@@ -79,6 +83,7 @@ def main(
     level: str,
     scale: str,
     zscore_reference: str,
+    overwrite: bool,
 ) -> None:
     """Explains, writes and prints.
 
@@ -86,27 +91,30 @@ def main(
       InputError: the run, a file, a name or the output folder cannot be used.
     """
     folder, place = pathlib.Path(out), pathlib.Path(workdir)
-    check_output_folder(folder, NAMES, "explanation")
+    check_output_folder(folder, NAMES, "explanation", overwrite=overwrite)
     names = [name.strip() for name in compounds.split(",") if name.strip()]
-    if not names and not signatures:
-        raise InputError("--compounds or --signatures is needed: what shall be explained.")
-    if (siginfo or compoundinfo or level or scale) and not signatures:
+    is_new = bool(signatures or compoundinfo)
+    if not names and not is_new:
         raise InputError(
-            "--siginfo, --compoundinfo, --level and --scale tell about --signatures, which is not "
-            "given."
+            "--compounds, --signatures or --compoundinfo is needed: what shall be explained."
+        )
+    if (siginfo or level or scale) and not signatures:
+        raise InputError(
+            "--siginfo, --level and --scale tell about --signatures, which is not given."
         )
     settings = PlateSettings.of_options(level, zscore_reference, scale)
     run = open_run(place)
     explained = read_explained_run(place, run)
     manifest: dict[str, Any] = {"moa_jax": moa_jax.__version__, "run": run_identity(place, run)}
-    if signatures:
+    if is_new:
         files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
         new = read_new_signatures(files, run.genes, run.predictor.features, settings)
-        examples = one_group_per_drug(without_vehicles(new.examples)[0])
+        examples = one_group_per_drug(new.examples)
         manifest |= {"inputs": files.fingerprints(), "level": new.level, **new.report}
-        print("\n".join(level_lines(new.level)))
+        print("\n".join([*level_lines(new.level), *structure_lines(new.report["compounds"])]))
         if names:
             examples = chosen(examples, names, [])
+        examples = _answerable(examples)
     else:
         held_out = read_held_out(place, run.predictor.features.moas)
         examples = chosen(held_out, names, list(explained.references["compound"]))
@@ -121,6 +129,16 @@ def main(
     write_explanations(folder, explanations, run.graph, manifest)
     print("\n".join(map(_line, explanations)))
     print(f"written to {folder}: open {INDEX_FILE}")
+
+
+def _answerable(examples: Examples) -> Examples:
+    """The examples without compounds of which neither signature nor structure is known."""
+    is_known = examples.has_expression | examples.has_structure
+    names = sorted({examples.groups[row] for row in np.flatnonzero(~is_known)})
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        print(f"not explained, for want of a structure: {', '.join(names[:3])}{more}")
+    return examples.take(np.flatnonzero(is_known))
 
 
 def chosen(examples: Examples, names: Sequence[str], trained: Sequence[str]) -> Examples:

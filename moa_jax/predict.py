@@ -3,7 +3,8 @@ r"""Predicts mechanisms of action for new signatures with a trained model, or sa
     python -m moa_jax.predict --workdir=RUN --signatures=F.gctx \
         [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] --out=DIR \
         [--level=3|4|5] [--scale=log2|linear|zscore] [--zscore_reference=vehicle|population] \
-        [--explain=N]
+        [--explain=N] [--overwrite]
+    python -m moa_jax.predict --workdir=RUN --compoundinfo=COMPOUNDS.csv --out=DIR [--explain=N]
 
 writes into DIR, whole or not at all:
 
@@ -25,6 +26,10 @@ comparing with the vehicle wells of plate and cell line, or all their wells, and
 replicates. Without siginfo the matrix file's own metadata are read, and a
 profile without a pert_id is a compound of its own. Structures, doses, times, cell lines and genes
 may be missing. Ids that share a structure or a name are one drug and get one answer.
+
+The compound table needs ids and SMILES (or InChIs) under any usual names of columns, separated by
+tabs, commas or semicolons; a list of SMILES and names will do. Without --signatures its compounds
+are answered from structure alone. An earlier prediction is replaced with --overwrite only.
 """
 
 from __future__ import annotations
@@ -42,9 +47,10 @@ import moa_jax
 from moa_jax import command_line
 from moa_jax.data.examples import Examples
 from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
+from moa_jax.data.new_structures import structure_lines
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.preparation_settings import VEHICLE
-from moa_jax.data.user_compounds import ID_SEPARATOR, one_group_per_drug, without_vehicles
+from moa_jax.data.user_compounds import ID_SEPARATOR, one_group_per_drug
 from moa_jax.evaluation.answer_trust import Trust
 from moa_jax.evaluation.answers import Answers, answer_compounds
 from moa_jax.evaluation.known_compounds import (
@@ -97,7 +103,7 @@ _NUM_NAMED = 5
 
 OPTIONS = (
     command_line.Option("workdir", "folder of the trained run", required=True),
-    command_line.Option("signatures", "GCTX, GCT, h5ad, CSV or TSV file", required=True),
+    command_line.Option("signatures", "GCTX, GCT, h5ad, CSV or TSV file"),
     command_line.Option("siginfo", "table of the signatures or wells"),
     command_line.Option("compoundinfo", "table with the compounds' structures"),
     command_line.Option("out", "folder to write", required=True),
@@ -107,6 +113,7 @@ OPTIONS = (
     ),
     command_line.Option("zscore_reference", "wells that level 3 is compared with", VEHICLE),
     command_line.Option("explain", "how many answers to explain: new compounds first", "0"),
+    command_line.Option("overwrite", "replace an earlier prediction", is_switch=True),
 )
 
 
@@ -121,6 +128,7 @@ def main(
     scale: str,
     zscore_reference: str,
     explain: str,
+    overwrite: bool,
 ) -> None:
     """Predicts, writes and prints.
 
@@ -128,19 +136,18 @@ def main(
       InputError: the run, a file or the output folder cannot be used.
     """
     folder, place = pathlib.Path(out), pathlib.Path(workdir)
-    check_output_folder(folder, (*_FILES, EXPLANATIONS), "prediction")
+    check_output_folder(folder, (*_FILES, EXPLANATIONS), "prediction", overwrite=overwrite)
     settings = PlateSettings.of_options(level, zscore_reference, scale)
     if not explain.isdecimal():
         raise InputError(f"--explain={explain} is no whole number.")
     num_explained = int(explain)
+    files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
     model = open_run(place)
     # What the run cannot explain is refused before anything is computed.
     explained = read_explained_run(place, model) if num_explained else None
-    files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
     new = read_new_signatures(files, model.genes, model.predictor.features, settings)
-    examples, num_vehicles = without_vehicles(new.examples)
-    examples = one_group_per_drug(examples)
-    say(f"predicting {examples.num_examples} signatures")
+    examples = one_group_per_drug(new.examples)
+    say(f"predicting {examples.num_examples} {'signatures' if signatures else 'structures'}")
     views = model.predictor.predict(examples)
     _check_answers(examples, views["fusion"])
     quality, trusts = judge_by_run(place, model.predictor, examples)
@@ -166,7 +173,7 @@ def main(
         "run": run_identity(place, model),
         "inputs": files.fingerprints(),
         "level": new.level,
-        "answers": _counts(answers, quality, trusts) | {"vehicle_signatures": num_vehicles},
+        "answers": _counts(examples, answers, quality, trusts),
         **new.report,
     }
     with atomic_path(folder) as temporary:
@@ -176,7 +183,7 @@ def main(
         write_json(temporary / MANIFEST_FILE, manifest)
         chosen = answers.to_explain(num_explained)
         if explained is not None and chosen:
-            rows = np.flatnonzero(answers.basis.used & np.isin(examples.groups, chosen))
+            rows = np.flatnonzero(np.isin(examples.groups, chosen))
             explanations = explain_compounds(
                 explained, examples.take(rows), quality=quality.take(rows)
             )
@@ -188,11 +195,13 @@ def main(
 
 
 def _counts(
-    answers: Answers, quality: SignatureQuality, trusts: Mapping[str, Trust]
+    examples: Examples, answers: Answers, quality: SignatureQuality, trusts: Mapping[str, Trust]
 ) -> dict[str, Any]:
     """How many answers there are, what stood against others, and what validation promised."""
     failed = collections.Counter(
-        reason.partition(":")[0] for reasons in quality.reasons for reason in reasons
+        reason.partition(":")[0]
+        for row in np.flatnonzero(examples.has_expression)
+        for reason in quality.reasons[row]
     )
     return {
         "compounds": len(answers.table),
@@ -200,7 +209,7 @@ def _counts(
         "learned_from": _by_known(answers),
         "ids_of_one_drug": [name for name in answers.table["pert_id"] if ID_SEPARATOR in str(name)],
         "signatures_that_failed_gates": dict(sorted(failed.items())),
-        "signatures_used": int(quality.passes.sum()),
+        "signatures_used": int((quality.passes & examples.has_expression).sum()),
         "validation": {
             view: {
                 "compounds": trust.num_compounds,
@@ -236,10 +245,21 @@ def _check_answers(examples: Examples, probs: Float[np.ndarray, "example moa"]) 
 
 def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What went into the predictions, in a few lines."""
-    run, signatures, compounds = (manifest[name] for name in ("run", "signatures", "compounds"))
-    genes, context = manifest["genes"], manifest["context"]
+    run = manifest["run"]
     yield f"model: {run['num_moas']} mechanisms, trained on {run['release']}"
     yield from level_lines(manifest["level"])
+    if manifest["level"] is not None:
+        yield from _signature_lines(manifest)
+    yield from structure_lines(manifest["compounds"])
+    if manifest["level"] is not None:
+        yield from _context_lines(manifest["context"])
+    yield from _answer_lines(manifest["answers"])
+    yield from _warnings(manifest)
+
+
+def _signature_lines(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """How many signatures and genes there are."""
+    signatures, compounds, genes = (manifest[name] for name in ("signatures", "compounds", "genes"))
     yield f"signatures: {signatures['predicted']:,} of {compounds['predicted']:,} compounds"
     if signatures["left_out_because_siginfo_lacks_them"]:
         count = signatures["left_out_because_siginfo_lacks_them"]
@@ -252,10 +272,10 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     )
     if genes["missing"]:
         yield f"  {len(genes['missing'])} missing, taken as unchanged: {_named(genes['missing'])}"
-    yield f"structures: {compounds['with_structure']:,} of {compounds['predicted']:,} compounds"
-    yield from (
-        f"  {count:,} without: {why}" for why, count in compounds["without_structure"].items()
-    )
+
+
+def _context_lines(context: Mapping[str, Any]) -> Iterator[str]:
+    """What is not known of the signatures."""
     lines = context["unknown_cell_lines"]
     if lines:
         yield (
@@ -265,8 +285,6 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     for name in ("cell_line", "dose", "time"):
         if context[f"without_{name}"]:
             yield f"signatures without {name.replace('_', ' ')}: {context[f'without_{name}']:,}"
-    yield from _answer_lines(manifest["answers"])
-    yield from _warnings(manifest)
 
 
 def _answer_lines(answers: Mapping[str, Any]) -> Iterator[str]:
@@ -276,8 +294,6 @@ def _answer_lines(answers: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {counts['answered']:,} of {counts['compounds']:,} {words}"
     if joined := answers["ids_of_one_drug"]:
         yield f"  one answer for ids of one drug: {_named(joined)}"
-    if answers["vehicle_signatures"]:
-        yield f"  {answers['vehicle_signatures']:,} signatures of a vehicle, which get none"
     for reason, count in answers["signatures_that_failed_gates"].items():
         yield f"  {count:,} signatures not used: {reason}"
 
@@ -291,6 +307,8 @@ def _named(names: Sequence[str]) -> str:
 def _warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What makes these predictions doubtful."""
     magnitude, genes = manifest["median_standardised_magnitude"], manifest["genes"]
+    if magnitude is None:
+        return
     if magnitude > MOST_MAGNITUDE:
         yield (
             f"warning: the values lie {magnitude:.1f} training standard deviations from the "

@@ -195,6 +195,7 @@ def test_the_summary_and_the_manifest_say_what_was_used(inputs, tiny_run, refere
         "signatures: 6 of 3 compounds",
         "genes: 5 of 5 measured (0 found by name), 0 others not used",
         "structures: 2 of 3 compounds",
+        "  read from canonical_smiles, ids from pert_id",
         "  1 without: not in the compound table",
         *answered_lines(inputs),
         f"written to {inputs / 'out'}: answers.csv, signature_quality.csv, "
@@ -374,7 +375,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(inputs, tiny_run, capsys):
     assert not (inputs / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["workdir", "signatures", "out"])
+@pytest.mark.parametrize("name", ["workdir", "out"])
 def test_a_missing_option_is_named(inputs, tiny_run, capsys, name):
     assert f"--{name} is needed" in refused(capsys, arguments(inputs, tiny_run, **{name: None}))
 
@@ -400,7 +401,8 @@ def test_a_full_disk_leaves_the_older_prediction(inputs, tiny_run, capsys):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
     try:
-        message = refused(capsys, arguments(inputs, tiny_run, compoundinfo=None))
+        argv = [*arguments(inputs, tiny_run, compoundinfo=None), "--overwrite"]
+        message = refused(capsys, argv)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "cannot write" in message
@@ -409,7 +411,27 @@ def test_a_full_disk_leaves_the_older_prediction(inputs, tiny_run, capsys):
     assert len(list(inputs.iterdir())) == 4
 
 
+def test_an_earlier_answer_is_replaced_only_where_that_is_asked_for(inputs, tiny_run, capsys):
+    (inputs / "out").mkdir()
+    argv = arguments(inputs, tiny_run)
+    assert predict.run(argv) == 0
+    before = {name: (inputs / "out" / name).read_bytes() for name in FILES}
+    fewer = arguments(inputs, tiny_run, compoundinfo=None)
+    message = refused(capsys, fewer)
+    assert "out holds an earlier prediction" in message
+    assert "--overwrite" in message
+    assert {name: (inputs / "out" / name).read_bytes() for name in FILES} == before
+    assert predict.run([*fewer, "--overwrite"]) == 0
+    assert sorted(path.name for path in (inputs / "out").iterdir()) == FILES
+    assert predicted(inputs / "out")[1]["modalities_used"].tolist() == ["expression"] * 3
+    # What is no prediction is not replaced even so.
+    (inputs / "out" / "thesis.txt").write_text("years of work")
+    assert "thesis.txt" in refused(capsys, [*fewer, "--overwrite"])
+    assert len(list(inputs.iterdir())) == 4
+
+
 def test_the_program_prints_its_help():
     command = [sys.executable, "-m", "moa_jax.predict", "--help"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "--signatures=VALUE" in answer.stdout
+    assert "--overwrite  " in answer.stdout

@@ -17,13 +17,16 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32
 
-from moa_jax.compounds.structures import Structure, standardise
-from moa_jax.compounds.tables import read_compound_table
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
 from moa_jax.data.landmarks import LandmarkColumns, find_landmarks
 from moa_jax.data.level_evidence import LINEAR, Scale, find_scale
 from moa_jax.data.new_matrix import NewMatrix, open_new_matrix
+from moa_jax.data.new_structures import (
+    read_new_structures,
+    structures_alone,
+    structures_in_metadata,
+)
 from moa_jax.data.plate_signatures import PlateSettings, signatures_of_wells
 from moa_jax.data.profile_metadata import ProfileMetadata
 from moa_jax.files import sha256_of
@@ -43,20 +46,32 @@ class SignatureFiles:
     """Where a user's signatures lie.
 
     Attributes:
-      signatures: GCTX, GCT, h5ad, CSV or TSV file of signatures or wells.
+      signatures: GCTX, GCT, h5ad, CSV or TSV file of signatures or wells; None: there are
+        structures alone.
       siginfo: table of the signatures or wells; None: the matrix file's own metadata.
-      compoundinfo: table with the compounds' structures; None: no structure is known.
+      compoundinfo: table with the compounds' structures; None: those of the metadata, if any.
     """
 
-    signatures: pathlib.Path
+    signatures: pathlib.Path | None
     siginfo: pathlib.Path | None = None
     compoundinfo: pathlib.Path | None = None
 
     @classmethod
     def of_options(cls, signatures: str, siginfo: str, compoundinfo: str) -> SignatureFiles:
-        """Files from a program's options of the same names; empty where not given."""
+        """Files from a program's options of the same names; empty where not given.
+
+        Raises:
+          InputError: there are neither signatures nor structures, or metadata of no signatures.
+        """
+        if not signatures and not compoundinfo:
+            raise InputError(
+                "--signatures or --compoundinfo is needed: signatures to be predicted, or compounds "
+                "to be predicted from their structures alone."
+            )
+        if siginfo and not signatures:
+            raise InputError("--siginfo tells about --signatures, which is not given.")
         return cls(
-            signatures=pathlib.Path(signatures),
+            signatures=pathlib.Path(signatures) if signatures else None,
             siginfo=pathlib.Path(siginfo) if siginfo else None,
             compoundinfo=pathlib.Path(compoundinfo) if compoundinfo else None,
         )
@@ -76,19 +91,23 @@ class NewSignatures:
 
     Attributes:
       examples: one per signature, in the order of the matrix at level 5 and of the sig_id else;
-        the labels are zeros and mean nothing; the groups are the `pert_id`.
+        without signatures one per compound, in the order of the `pert_id`; the labels are zeros
+        and mean nothing; the groups are the `pert_id`.
       report: what was found, missing and left out, as JSON values.
       level: which level and scale the matrix was taken for and why, and what was left out; at
-        levels 3 and 4 counts of wells, too.
+        levels 3 and 4 counts of wells, too; None without signatures.
     """
 
     examples: Examples
     report: dict[str, Any]
-    level: dict[str, Any]
+    level: dict[str, Any] | None
 
 
-def level_lines(level: Mapping[str, Any]) -> Iterator[str]:
+def level_lines(level: Mapping[str, Any] | None) -> Iterator[str]:
     """What `NewSignatures.level` says, in a few lines."""
+    if level is None:
+        yield "no signatures: answers from structure alone"
+        return
     yield f"level: {level['level']}, because {level['because']}"
     if level["scale"] == LINEAR:
         yield f"scale: linear, made log2, because {level['scale_because']}"
@@ -135,8 +154,10 @@ def read_new_signatures(
       InputError: a file cannot be read, siginfo lacks a column, repeats an id or names no
         profile of the matrix, no gene is the model's, a gene is there twice, a value of such a
         gene is not finite, level or scale cannot be told, there is no signature, or wells cannot
-        be made into one.
+        be made into one; without signatures, no compound has a structure.
     """
+    if files.signatures is None:
+        return _without_signatures(files, genes, features, settings)
     settings = settings or PlateSettings()
     identifiers = GeneIdentifiers.from_table(genes)
     matrix = open_new_matrix(files.signatures, identifiers)
@@ -151,6 +172,9 @@ def read_new_signatures(
     settings = dataclasses.replace(settings, level=found, scale=scale.name)
     table = metadata.rows(found)
     level = _said(found, why, scale, metadata, table)
+    told = structures_in_metadata(
+        (metadata.raw, matrix.profile_table), table.iloc[:, 0], table["pert_id"]
+    )
     if found == 5:
         if not settings.keep_controls:
             num_profiles = len(table)
@@ -167,8 +191,8 @@ def read_new_signatures(
         level["zscore_reference"] = settings.zscore_reference if found == 3 else None
     table["cell_line"] = spelled_like(table["cell_line"], features.cell_lines[1:])
     examples = _examples(measured, table, columns, genes, features)
-    smiles, structures = _read_structures(files.compoundinfo, table["pert_id"])
-    examples = dataclasses.replace(examples, smiles=smiles)
+    structures = read_new_structures(files.compoundinfo, told, table)
+    examples = dataclasses.replace(examples, smiles=structures.smiles)
     report = {
         "signatures": {
             "predicted": len(table),
@@ -176,7 +200,7 @@ def read_new_signatures(
             "without_pert_id": num_nameless,
         },
         "genes": _gene_report(columns, genes),
-        "compounds": structures,
+        "compounds": structures.report,
         "context": _context_report(table, features),
         "median_standardised_magnitude": _typical_magnitude(examples, features),
     }
@@ -199,6 +223,32 @@ def _said(
         "controls_left_out": 0,
         "amounts_not_converted": {name: found for name, found in texts.items() if found},
     }
+
+
+def _without_signatures(
+    files: SignatureFiles,
+    genes: pd.DataFrame,
+    features: FeatureSpec,
+    settings: PlateSettings | None,
+) -> NewSignatures:
+    """The compounds of a table, to be predicted from their structures."""
+    if files.compoundinfo is None or files.siginfo is not None:
+        raise InputError("without signatures there must be a compound table, and no siginfo.")
+    if settings is not None and settings.level is not None:
+        raise InputError("--level tells about --signatures, which is not given.")
+    examples, structures = structures_alone(files.compoundinfo, genes, features)
+    report = {
+        "signatures": {
+            "predicted": 0,
+            "left_out_because_siginfo_lacks_them": 0,
+            "without_pert_id": 0,
+        },
+        "genes": None,
+        "compounds": structures.report,
+        "context": None,
+        "median_standardised_magnitude": None,
+    }
+    return NewSignatures(examples, report, None)
 
 
 def _without_controls(
@@ -273,33 +323,6 @@ def _read_values(
     part = matrix.read(profile_ids=profile_ids, gene_ids=gene_ids)
     check_finite(part, str(matrix.path))
     return part.values
-
-
-def _read_structures(
-    path: pathlib.Path | None, pert_ids: pd.Series
-) -> tuple[tuple[str | None, ...], dict[str, Any]]:
-    """Standardised SMILES of each signature's compound, and how many compounds have one."""
-    given: dict[str, str | None] = {}
-    if path is not None:
-        raw = read_compound_table(path)
-        given = dict(zip(raw["pert_id"], raw["smiles"], strict=True))
-    smiles_of: dict[str, str | None] = dict.fromkeys(pert_ids)
-    reasons: collections.Counter[str] = collections.Counter()
-    for pert_id in smiles_of:
-        if pert_id not in given:
-            reasons["no compound table" if path is None else "not in the compound table"] += 1
-            continue
-        found = standardise(given[pert_id])
-        if isinstance(found, Structure):
-            smiles_of[pert_id] = found.smiles
-        else:
-            reasons[found.reason] += 1
-    report = {
-        "predicted": len(smiles_of),
-        "with_structure": len(smiles_of) - reasons.total(),
-        "without_structure": dict(sorted(reasons.items())),
-    }
-    return tuple(smiles_of[pert_id] for pert_id in pert_ids), report
 
 
 def _gene_report(columns: LandmarkColumns, genes: pd.DataFrame) -> dict[str, Any]:

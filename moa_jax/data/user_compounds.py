@@ -4,49 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
-
 from moa_jax.compounds.identity import compound_groups, normalise_name
 from moa_jax.compounds.structures import Structure, standardise
 from moa_jax.data.examples import Examples
-from moa_jax.schemas import InputError
 
 # Stands between the ids of one drug.
 ID_SEPARATOR = "|"
-# What the wells of controls hold, by the names that releases and laboratories use.
-_VEHICLES = frozenset(
-    map(
-        normalise_name,
-        (
-            *("DMSO", "dimethyl sulfoxide", "dimethyl sulphoxide", "vehicle", "vehicle control"),
-            *("ctl_vehicle", "DMSO control", "control", "negative control", "untreated", "mock"),
-            *("PBS", "water", "H2O", "medium", "media", "UnTrt", "no treatment"),
-        ),
-    )
-)
 # From as many different structures on, what they are called is no name ("drug", "unknown").
 _STRUCTURES_OF_NO_NAME = 3
-
-
-def without_vehicles(examples: Examples) -> tuple[Examples, int]:
-    """The examples that are of compounds, and how many are of a vehicle such as DMSO.
-
-    Raises:
-      InputError: all are.
-    """
-    table = examples.table
-    keys = [
-        {normalise_name(str(text)) for text in row if isinstance(text, str)}
-        for row in zip(table["pert_id"], table["compound"], strict=True)
-    ]
-    rows = np.flatnonzero([not own & _VEHICLES for own in keys])
-    num_vehicles = examples.num_examples - len(rows)
-    if not len(rows):
-        raise InputError(
-            f"all {num_vehicles} signatures are of a vehicle such as "
-            f"{table['pert_id'].iloc[0]}; expected signatures of compounds."
-        )
-    return (examples.take(rows) if num_vehicles else examples), num_vehicles
 
 
 def one_group_per_drug(examples: Examples) -> Examples:

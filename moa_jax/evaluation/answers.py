@@ -54,9 +54,8 @@ class Answers:
         """Groups of the answers that are most worth an explanation.
 
         New compounds come first and known ones last; among each the most confident, ties by name.
-        An answer from a structure alone has no signature that could be explained.
         """
-        answered = self.table[self.is_answered & (self.table["n_signatures_used"] > 0)]
+        answered = self.table[self.is_answered]
         answered = answered.assign(is_known=answered["known"] == KNOWN)
         order = ["is_known", "confidence", "pert_id"]
         return (

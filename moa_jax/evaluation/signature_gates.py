@@ -33,6 +33,9 @@ ANY_SIGN_MAGNITUDE = 10.0
 # Share of values of one sign from which a large magnitude says that they are none. Among those of
 # LINCS 2020 no signature has more than two thirds.
 ONE_SIGN = 0.95
+# Of compounds without signature.
+NOTHING_KNOWN = "nothing known: the compound has no signature and no structure that can be read"
+FROM_STRUCTURE = "no signature, answered from the structure alone"
 # Share of the run's own compounds or signatures that lie outside the two limits taken from them.
 OUTSIDE_SHARE = 0.01
 
@@ -112,10 +115,11 @@ def judge_signatures(
 ) -> SignatureQuality:
     """Applies the gates.
 
-    A signature is weak by its activity score where that is known, else by its strength.
+    A signature is weak by its activity score where that is known, else by its strength. A compound
+    without signature has none that could fail, but nothing to be answered from without a structure.
 
     Args:
-      examples: signatures, each with expression.
+      examples: signatures, or compounds without one.
       features: vocabularies and gene statistics of the model.
       limits: what the run itself says is usual.
       similarity: largest cosine with a training signature; NaN where the model keeps none.
@@ -126,6 +130,7 @@ def judge_signatures(
     measures["similarity"] = similarity
     measures["magnitude"] = _magnitude(examples, features)
     measures["one_sign"] = _one_sign(examples)
+    measures[~examples.has_expression] = np.nan
     measured, expected = int(examples.gene_mask.sum()), len(examples.gene_mask)
     common = []
     if measured < LEAST_GENES * expected:
@@ -135,9 +140,14 @@ def judge_signatures(
         )
     known_lines = set(features.cell_lines[1:])
     reasons, notes = [], []
-    for row, cell_line in zip(
-        measures.itertuples(index=False), examples.table["cell_line"], strict=True
+    for place, (row, cell_line) in enumerate(
+        zip(measures.itertuples(index=False), examples.table["cell_line"], strict=True)
     ):
+        if not examples.has_expression[place]:
+            is_known = examples.smiles[place] is not None
+            reasons.append(() if is_known else (NOTHING_KNOWN,))
+            notes.append((FROM_STRUCTURE,) if is_known else ())
+            continue
         reasons.append((*common, *_failed(row, limits)))
         notes.append(tuple(_notes(row, cell_line, known_lines)))
     return SignatureQuality(

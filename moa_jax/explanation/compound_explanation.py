@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from moa_jax.data.examples import Examples
 from moa_jax.data.gene_set_table import read_gene_sets
+from moa_jax.evaluation.answer_basis import AnswerBasis
 from moa_jax.evaluation.answer_trust import CANNOT_TELL, Judged, Trust, fit_trust
 from moa_jax.evaluation.answers import answer_compounds
 from moa_jax.evaluation.known_compounds import known_compounds, known_sentence
@@ -24,6 +25,7 @@ from moa_jax.explanation.audit import (
     deletion_areas,
     deletion_check,
     dependence_check,
+    no_genes_check,
     relevance_check,
     stability_check,
 )
@@ -58,6 +60,8 @@ from moa_jax.training.run_folder import FinishedRun
 
 # Sets of genes outside these sizes are too small to test or too large to say something.
 SMALLEST_SET, LARGEST_SET = 5, 200
+# Tables that say something of signatures and of the genes in them.
+_OF_SIGNATURES = ("genes", "pathways", "nodes", "proximity", "signatures")
 # Genes that count as the explanation where stability is judged, unless that were too many.
 NUM_FIRST_GENES = 50
 
@@ -126,7 +130,8 @@ class CompoundExplanation:
       trust: what that is judged by.
       nodes_are_read: see `SignatureAttributions`.
       tables: `moas`, `modalities`, `genes`, `pathways`, `substructures`, `nodes`, `evidence`,
-        `proximity`, `labels`, `signatures`.
+        `proximity`, `labels`, `signatures`; those about genes and signatures have no rows where
+        the compound has no signature.
       node_scores: of all gene nodes.
       atom_scores: of all atoms, for `moa`; None without structure.
       curves: replacement -> ranking -> deletion curves.
@@ -154,6 +159,11 @@ class CompoundExplanation:
     curves: Mapping[str, Mapping[str, Curves]]
     checks: Sequence[Check]
 
+    @property
+    def has_signatures(self) -> bool:
+        """Whether the answer rests on signatures; else it is from the structure alone."""
+        return len(self.tables["signatures"]) > 0
+
 
 def explain_compounds(
     explained: ExplainedRun,
@@ -165,13 +175,13 @@ def explain_compounds(
 ) -> list[CompoundExplanation]:
     """Explains compounds, each by the signatures that its answer rests on.
 
-    Of a compound without a good signature all are looked at: the answer is then that of its
-    structure alone, or none.
+    One that is answered from its structure alone is explained by that. Where there is neither a
+    structure nor a good signature, what the poor ones say is shown.
 
     Args:
       explained: the run.
-      examples: their signatures, each with expression. Labels and targets are used to comment on
-        the answer, never to find it.
+      examples: their signatures, or rows of compounds with a structure alone. Labels and targets
+        are used to comment on the answer, never to find it.
       quality: what the gates say of the signatures; all pass where None.
       effort: how much is computed.
       seed: seed of all that is drawn.
@@ -180,10 +190,14 @@ def explain_compounds(
       One explanation per compound group, in the order of the groups.
 
     Raises:
-      InputError: there is no signature, or nothing to judge answers by.
+      InputError: there is nothing to explain, or nothing to judge answers by.
     """
-    if not examples.num_examples or not examples.has_expression.all():
-        raise InputError(f"{examples.num_examples} signatures were given; expected one at least.")
+    is_known = examples.has_expression | examples.has_structure
+    if not examples.num_examples or not is_known.all():
+        raise InputError(
+            f"{int(is_known.sum())} signatures or structures were given for "
+            f"{examples.num_examples} rows; expected one for each and a row at least."
+        )
     predictor = explained.run.predictor
     views = predictor.predict(examples)
     trusts = {view: explained.trust(view) for view in explained.validation.probs}
@@ -197,10 +211,9 @@ def explain_compounds(
     probs = views["fusion"].astype(np.float64)
     raw, labels, groups = pool_by_compound(probs, examples.labels, examples.groups)
     basis = answers.basis
+    rows, examples = _answered_from(examples, basis)
+    probs = probs[rows]
     place = np.searchsorted(np.array(groups), np.array(examples.groups))
-    has_good = np.bincount(place, basis.used) > 0
-    shown = np.flatnonzero(basis.used | ~has_good[place])
-    examples, probs, place = examples.take(shown), probs[shown], place[shown]
     # Where there is nothing to answer from, what the poor signatures say is explained.
     pooled = np.where(np.isnan(basis.pooled), raw, basis.pooled)
     moas, rivals = _first_two(pooled, answers.table, examples.moas)
@@ -216,17 +229,17 @@ def explain_compounds(
     evidence = kernel_evidence(predictor, examples, explained.references)
     found = []
     for number, group in enumerate(track(groups, "compounds")):
-        rows = np.flatnonzero(place == number)
+        own = np.flatnonzero(place == number)
         own_view = basis.views[number]
         view = own_view or "expression"
         trust = trusts[view]
         answer = _Answer(
             group=group,
-            rows=rows,
+            rows=own,
             probs=pooled[number],
             labels=labels[number],
-            of_signatures=probs[rows],
-            weights=basis.weights[shown][rows],
+            of_signatures=probs[own],
+            weights=basis.weights[rows[own]],
             view=view,
             trust=trust,
             judged=None if own_view is None else trust.judge(pooled[[number]]),
@@ -236,6 +249,24 @@ def explain_compounds(
         )
         found.append(_explanation(explained, answer, attributions, evidence, seed))
     return found
+
+
+def _answered_from(
+    examples: Examples, basis: AnswerBasis
+) -> tuple[Int[np.ndarray, " row"], Examples]:
+    """The rows that answers rest on, and their examples.
+
+    Of a compound that is answered from its structure it is one row, without expression.
+    """
+    unit = np.searchsorted(np.array(basis.groups), np.array(examples.groups))
+    views = np.array(basis.views, object)[unit]
+    of_structure = (views == "structure") & examples.has_structure
+    _, first = np.unique(np.where(of_structure, unit, -1), return_index=True)
+    is_first = np.isin(np.arange(len(unit)), first)
+    of_nothing = np.array([view is None for view in views], bool)
+    rows = np.flatnonzero(basis.used | (of_structure & is_first) | of_nothing)
+    has_expression = (examples.has_expression & ~of_structure)[rows]
+    return rows, dataclasses.replace(examples.take(rows), has_expression=has_expression)
 
 
 def _first_two(
@@ -319,6 +350,10 @@ def _explanation(
     }
     if atoms is not None:
         tables["substructures"] = _substructures(smiles, atoms, seed)
+    has_signatures = bool(own.has_expression.any())
+    if not has_signatures:
+        tables |= {name: tables[name].iloc[:0] for name in _OF_SIGNATURES}
+        tables["evidence"] = compared.query("expert == 'structure_kernel'")
     return CompoundExplanation(
         name=_name(own, answer.group),
         group=answer.group,
@@ -341,8 +376,9 @@ def _explanation(
         curves={
             name: {ranking: _rows_of(curves, rows) for ranking, curves in of_one.items()}
             for name, of_one in found.curves.items()
+            if has_signatures
         },
-        checks=tuple(_checks(found, own, rows)),
+        checks=tuple(_checks(found, own, rows)) if has_signatures else (no_genes_check(),),
     )
 
 

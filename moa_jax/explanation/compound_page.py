@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from moa_jax.evaluation.answer_basis import MODALITIES_OF
 from moa_jax.evaluation.answer_trust import ERROR_RATE, LEAST_ACCURACY
 from moa_jax.evaluation.label_audit import DOUBTED
 from moa_jax.explanation.audit import RULES, overall
@@ -61,12 +60,9 @@ def compound_page(
             _answer(found, home),
             _audit(found),
             reasons_section(found, pictures),
-            genes_section(found, pictures),
-            *contrast_section(found, pictures),
-            pathways_section(found),
-            network_section(found, pictures),
+            *_gene_sections(found, pictures),
             molecule_section(found, pictures),
-            signatures_section(found),
+            *([signatures_section(found)] if found.has_signatures else []),
             Section(
                 "How to read this",
                 "Everything here describes the model, not nature: a gene that the model uses need "
@@ -77,10 +73,20 @@ def compound_page(
     )
 
 
+def _gene_sections(found: CompoundExplanation, pictures: Mapping[str, str]) -> Iterator[Section]:
+    """What signatures say; nothing of an answer from the structure alone."""
+    if not found.has_signatures:
+        return
+    yield genes_section(found, pictures)
+    yield from contrast_section(found, pictures)
+    yield pathways_section(found)
+    yield network_section(found, pictures)
+
+
 def headline(found: CompoundExplanation) -> str:
     """The answer in one sentence, and whether the compound was learned from."""
     if found.is_answered:
-        alone = " from the structure alone" if _is_of_structure_alone(found) else ""
+        alone = "" if found.has_signatures else " from the structure alone"
         says = f"Answer{alone}: {found.moa}, with confidence {found.confidence:.2f}."
     elif math.isnan(found.confidence):
         says = f"Cannot tell: {found.reasons}."
@@ -92,19 +98,17 @@ def headline(found: CompoundExplanation) -> str:
     return f"{says} {found.known_sentence}"
 
 
-def _is_of_structure_alone(found: CompoundExplanation) -> bool:
-    return found.answered_from == MODALITIES_OF["structure"]
-
-
 def _facts(found: CompoundExplanation) -> dict[str, str]:
     table = found.tables["signatures"]
-    ids = sorted(set(map(str, table["pert_id"].dropna())))
+    ids = sorted(set(map(str, table["pert_id"].dropna()))) or [found.group]
     lines = sorted(set(map(str, table["cell_line"].dropna())))
     facts = {
         "compound id": some(ids, 4),
         "signatures": f"{len(table)} in {some(lines, 6) or 'unknown cell lines'}",
         "answered from": found.answered_from.replace("+", " and ") or "nothing",
     }
+    if not found.has_signatures:
+        facts["signatures"] = "none that it rests on"
     labels = found.tables["moas"].query("is_label")["moa"]
     if len(labels):
         facts["its label, not shown to the model"] = some(sorted(labels), 4)
@@ -132,14 +136,6 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
             Note(
                 f"Cannot tell: {found.reasons}. What follows explains the model's most probable "
                 "mechanism, which may well be wrong.",
-                kind="warning",
-            )
-        )
-    if _is_of_structure_alone(found):
-        parts.append(
-            Note(
-                "The answer rests on the structure alone. What follows shows how the model reads "
-                "the signatures all the same.",
                 kind="warning",
             )
         )

@@ -26,7 +26,7 @@ def judge_by_run(
     Args:
       workdir: folder of the run.
       predictor: its model.
-      examples: new signatures, each with expression.
+      examples: new signatures, or structures without one.
 
     Returns:
       The quality of each signature; and view -> trust, empty where the run kept no answers for
@@ -40,7 +40,9 @@ def judge_by_run(
     if (workdir / VALIDATION_FILE).exists():
         kept = read_validation_answers(workdir, predictor.features.moas)
         strength = kept.strength
-        trusts = {view: fit_trust(kept.probs[view], kept.labels) for view in _VIEWS}
+        trusts = {
+            view: fit_trust(kept.probs[view], kept.labels) for view in _VIEWS if view in kept.probs
+        }
     within = np.empty(0)
     if (workdir / REFERENCES_FILE).exists():
         references = read_references(workdir)

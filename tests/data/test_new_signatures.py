@@ -98,6 +98,9 @@ def test_what_the_files_say_arrives(tmp_path, siginfo):
             "predicted": 3,
             "with_structure": 1,
             "without_structure": {"invalid SMILES": 1, "not in the compound table": 1},
+            "found_by_name_or_other_spelling": 0,
+            "told_by_metadata": 0,
+            "table": {"ids": "pert_id", "structures": "canonical_smiles", "contradicting": []},
         },
         "context": {
             "unknown_cell_lines": {"HELA": 1},
@@ -349,7 +352,9 @@ def test_a_siginfo_that_does_not_fit_is_refused(tmp_path, table, message):
 
 def test_a_compound_table_without_structures_is_refused(tmp_path, siginfo):
     path = write_table(tmp_path / "compounds.txt", pd.DataFrame({"pert_id": ["A"]}))
-    with pytest.raises(InputError, match=r"compounds.txt lacks the columns .*canonical_smiles"):
+    with pytest.raises(
+        InputError, match=r"compounds.txt has no column of structures: it has pert_id;"
+    ):
         read(write_matrix(tmp_path / "m.gctx"), siginfo, path)
 
 

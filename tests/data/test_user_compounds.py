@@ -1,13 +1,11 @@
-"""One group per drug, whatever ids, salts and stereoisomers it comes as; no vehicles."""
+"""One group per drug, whatever ids, salts and stereoisomers it comes as."""
 
 import dataclasses
 
-import numpy as np
 import pytest
 
 from moa_jax.compounds.structures import standardise
-from moa_jax.data.user_compounds import one_group_per_drug, without_vehicles
-from moa_jax.schemas import InputError
+from moa_jax.data.user_compounds import one_group_per_drug
 from tests.synthetic import make_raw_examples
 
 S_IBUPROFEN = "CC(C)Cc1ccc(cc1)[C@H](C)C(=O)O"
@@ -61,14 +59,3 @@ def test_ids_of_one_drug_are_one_group(compounds, groups):
 def test_a_drug_lends_its_structure_to_all_its_ids():
     found = one_group_per_drug(examples_of(("A", "aspirin", ASPIRIN), ("B", "Aspirin", None)))
     assert found.smiles == (standardise(ASPIRIN).smiles,) * 2
-
-
-def test_vehicles_are_left_out():
-    examples = examples_of(
-        ("DMSO", None, None), ("A", "aspirin", ASPIRIN), ("B", "dmso", None), ("C", "Vehicle", None)
-    )
-    found, count = without_vehicles(examples)
-    assert found.table["pert_id"].tolist() == ["A"]
-    assert count == 3
-    with pytest.raises(InputError, match="all 1 signatures are of a vehicle such as DMSO"):
-        without_vehicles(examples.take(np.array([0])))
