@@ -143,7 +143,8 @@ def read_text_table(
         is_list = "\t" not in first and is_value(first.split()[0])
         separator = "" if is_list else _separator(first, blanks=False)
     else:
-        separator = _separator(first, blanks=not is_known(first.strip()))
+        told = [line.strip() for line in lines[start:] if _is_told(line) and line is not header]
+        separator = _separator(first, blanks=not told or " " in told[0])
     rows = _fields(path, lines[start:], separator, start)
     if header is None:
         names = [str(place) for place in range(1, len(rows[0]) + 1)]
@@ -151,9 +152,13 @@ def read_text_table(
         names = _fields(path, [header], separator, start)[0]
         # The header is the first of the rows, unless it is a comment.
         rows = rows[1:] if rows and start < len(lines) and header is lines[start] else rows
-        if rows and all(len(row) == len(names) + 1 and not is_value(row[0]) for row in rows):
-            names = ["", *names]
-        elif separator == " ":
+        if rows and all(len(row) == len(names) + 1 for row in rows):
+            if not any(row[-1] for row in rows):
+                # A separator at the end of every row but the header.
+                rows = [row[:-1] for row in rows]
+            elif separator in ("\t", " ") and _are_row_names([row[0] for row in rows], is_value):
+                names = ["", *names]
+        if separator == " ":
             rows = [[*row[: len(names) - 1], " ".join(row[len(names) - 1 :])] for row in rows]
     rows = [fields for fields in rows if not _is_comment(fields, len(names))]
     for number, fields in enumerate(rows, start=1):
@@ -169,6 +174,11 @@ def read_text_table(
         if column:
             raise InputError(f"{path} has two columns named {column}.")
     return TextTable(cells, header is not None, separator)
+
+
+def _are_row_names(cells: Sequence[str], is_value: Callable[[str], bool]) -> bool:
+    """Whether cells without a header can be the names that R gives to rows."""
+    return len(set(cells)) == len(cells) and not any(map(is_value, cells))
 
 
 def _is_told(line: str) -> bool:

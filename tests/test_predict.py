@@ -273,13 +273,13 @@ def test_answers_say_what_was_learned_from(reference, tiny_run):
 
 
 def test_one_drug_under_two_ids_is_answered_once(inputs, tiny_run, capsys):
-    table = RAW.table.assign(compound=["one", "one", "other", "other", "One", "One"])
+    table = RAW.table.assign(compound=["x-1", "x-1", "other", "other", "X 1", "X 1"])
     write_siginfo(inputs, table)
     assert predict.run(arguments(inputs, tiny_run)) == 0
     out = inputs / "out"
     answers = pd.read_csv(out / "answers.csv")
     assert answers["pert_id"].tolist() == ["BRD-000|BRD-002", "BRD-001"]
-    assert answers["compound"].tolist() == ["One / one", "other"]
+    assert answers["compound"].tolist() == ["X 1", "other"]
     assert answers["n_signatures"].tolist() == [4, 2]
     signatures, compounds = predicted(out)
     assert compounds["pert_id"].tolist() == ["BRD-000|BRD-002", "BRD-001"]
@@ -294,13 +294,13 @@ def test_one_drug_under_two_ids_is_answered_once(inputs, tiny_run, capsys):
     assert "one answer for ids of one drug: BRD-000|BRD-002" in capsys.readouterr().out
 
 
-def test_a_vehicle_gets_no_answer(inputs, tiny_run, capsys):
+def test_a_vehicle_gets_no_answer(inputs, tiny_run):
     table = RAW.table.assign(pert_id=["DMSO", "DMSO", *RAW.table["pert_id"][2:]])
     write_siginfo(inputs, table.assign(compound=["DMSO", "DMSO", *RAW.table["compound"][2:]]))
     assert predict.run(arguments(inputs, tiny_run)) == 0
-    for name in FILES[:2] + FILES[4:]:
-        assert "DMSO" not in (inputs / "out" / name).read_text(), name
-    assert "  2 signatures of a vehicle, which get none" in capsys.readouterr().out
+    for name in FILES:
+        if name.endswith(".csv"):
+            assert "DMSO" not in (inputs / "out" / name).read_text(), name
 
 
 def test_poor_signatures_leave_nothing_or_the_structure(inputs, tiny_run):

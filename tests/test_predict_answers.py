@@ -115,3 +115,23 @@ def test_an_explanation_lies_beside_the_answers(inputs, sure_run):
     (page,) = (explanations / "reports").iterdir()
     assert f"Answer: {best['answer']}, with confidence" in page.read_text()
     assert "New: n" in page.read_text()
+
+
+@pytest.mark.slow
+def test_an_answer_from_the_structure_alone_is_explained_by_it(inputs, sure_run, capsys):
+    write_siginfo(inputs, RAW.table.assign(tas=0.01))
+    assert predict.run(arguments(inputs, sure_run, explain=3)) == 0
+    answers = pd.read_csv(inputs / "out" / "answers.csv")
+    answered = answers[answers["answer"] != "cannot tell"]
+    assert set(answered["answered_from"]) == {"structure"}
+    explanations = inputs / "out" / "explanations"
+    reports = sorted((explanations / "reports").iterdir())
+    assert len(reports) == len(answered) > 0
+    text = " ".join(path.read_text() for path in reports)
+    assert "from the structure alone: moa " in text
+    assert "answered from the structure alone: weak (2 of 2 signatures), so try a higher" in text
+    given = pd.read_csv(explanations / "tables" / "answers.csv").set_index("compound_group")
+    assert given["num_signatures"].tolist() == [0] * len(answered)
+    for row in answered.itertuples():
+        assert given["answer"][row.pert_id] == row.answer
+        assert given["confidence"][row.pert_id] == pytest.approx(row.confidence, rel=1e-4)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from moa_jax.compounds.identity import normalise_name
 from moa_jax.data.examples import Examples
 from moa_jax.evaluation.answer_basis import MODALITIES_OF, AnswerBasis, answer_basis
 from moa_jax.evaluation.answer_trust import CANNOT_TELL, LEAST_ACCURACY, Judged, Trust
@@ -133,8 +134,11 @@ def _columns() -> list[str]:
 
 
 def _name(names: pd.Series) -> str | None:
-    """Names of one drug."""
-    return " / ".join(sorted({str(name) for name in names.dropna()} - {""})) or None
+    """Names of one drug, each in one spelling."""
+    spelled: dict[str, str] = {}
+    for name in sorted({str(name) for name in names.dropna()} - {""}):
+        spelled.setdefault(normalise_name(name), name)
+    return " / ".join(spelled.values()) or None
 
 
 def _is_unseen(row: Mapping[str, Any], examples: Examples, own: Int[np.ndarray, " row"]) -> bool:

@@ -13,11 +13,8 @@ from jaxtyping import Float, Int
 
 from moa_jax.data.examples import Examples
 from moa_jax.data.gene_set_table import read_gene_sets
-from moa_jax.evaluation.answer_basis import AnswerBasis
-from moa_jax.evaluation.answer_trust import CANNOT_TELL, Judged, Trust, fit_trust
-from moa_jax.evaluation.answers import answer_compounds
+from moa_jax.evaluation.answer_trust import CANNOT_TELL, Trust, fit_trust
 from moa_jax.evaluation.known_compounds import known_compounds, known_sentence
-from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.signature_gates import SignatureQuality
 from moa_jax.explanation.audit import (
     Check,
@@ -29,6 +26,7 @@ from moa_jax.explanation.audit import (
     relevance_check,
     stability_check,
 )
+from moa_jax.explanation.compound_answers import CompoundAnswer, compound_answers
 from moa_jax.explanation.compound_tables import (
     evidence_table,
     gene_table,
@@ -199,24 +197,18 @@ def explain_compounds(
             f"{examples.num_examples} rows; expected one for each and a row at least."
         )
     predictor = explained.run.predictor
-    views = predictor.predict(examples)
-    trusts = {view: explained.trust(view) for view in explained.validation.probs}
-    answers = answer_compounds(
+    examples, answers = compound_answers(
         examples,
-        views,
-        SignatureQuality.all_good(examples.num_examples) if quality is None else quality,
-        trusts,
+        predictor.predict(examples),
+        quality=SignatureQuality.all_good(examples.num_examples) if quality is None else quality,
+        trusts={view: explained.trust(view) for view in explained.validation.probs},
         known=known_compounds(examples, explained.references),
     )
-    probs = views["fusion"].astype(np.float64)
-    raw, labels, groups = pool_by_compound(probs, examples.labels, examples.groups)
-    basis = answers.basis
-    rows, examples = _answered_from(examples, basis)
-    probs = probs[rows]
-    place = np.searchsorted(np.array(groups), np.array(examples.groups))
-    # Where there is nothing to answer from, what the poor signatures say is explained.
-    pooled = np.where(np.isnan(basis.pooled), raw, basis.pooled)
-    moas, rivals = _first_two(pooled, answers.table, examples.moas)
+    place = np.zeros(examples.num_examples, int)
+    for number, answer in enumerate(answers):
+        place[answer.rows] = number
+    moas = np.array([answer.moa for answer in answers])
+    rivals = np.array([answer.rival for answer in answers])
     attributions = attribute_signatures(
         predictor,
         examples,
@@ -227,85 +219,15 @@ def explain_compounds(
         seed=seed,
     )
     evidence = kernel_evidence(predictor, examples, explained.references)
-    found = []
-    for number, group in enumerate(track(groups, "compounds")):
-        own = np.flatnonzero(place == number)
-        own_view = basis.views[number]
-        view = own_view or "expression"
-        trust = trusts[view]
-        answer = _Answer(
-            group=group,
-            rows=own,
-            probs=pooled[number],
-            labels=labels[number],
-            of_signatures=probs[own],
-            weights=basis.weights[rows[own]],
-            view=view,
-            trust=trust,
-            judged=None if own_view is None else trust.judge(pooled[[number]]),
-            row=answers.table.iloc[number],
-            moa=int(moas[number]),
-            rival=int(rivals[number]),
-        )
-        found.append(_explanation(explained, answer, attributions, evidence, seed))
-    return found
-
-
-def _answered_from(
-    examples: Examples, basis: AnswerBasis
-) -> tuple[Int[np.ndarray, " row"], Examples]:
-    """The rows that answers rest on, and their examples.
-
-    Of a compound that is answered from its structure it is one row, without expression.
-    """
-    unit = np.searchsorted(np.array(basis.groups), np.array(examples.groups))
-    views = np.array(basis.views, object)[unit]
-    of_structure = (views == "structure") & examples.has_structure
-    _, first = np.unique(np.where(of_structure, unit, -1), return_index=True)
-    is_first = np.isin(np.arange(len(unit)), first)
-    of_nothing = np.array([view is None for view in views], bool)
-    rows = np.flatnonzero(basis.used | (of_structure & is_first) | of_nothing)
-    has_expression = (examples.has_expression & ~of_structure)[rows]
-    return rows, dataclasses.replace(examples.take(rows), has_expression=has_expression)
-
-
-def _first_two(
-    pooled: Float[np.ndarray, "compound moa"], answers: pd.DataFrame, moas: tuple[str, ...]
-) -> tuple[Int[np.ndarray, " compound"], Int[np.ndarray, " compound"]]:
-    """The first two MoAs of each compound: those of its answer, or else of the model.
-
-    They are the same one where the model knows no other.
-    """
-    order = np.argsort(-pooled, axis=1, kind="stable")
-    first, second = order[:, 0], order[:, min(1, order.shape[1] - 1)]
-    for place, row in enumerate(answers[["moa_1", "moa_2"]].itertuples(index=False)):
-        if not pd.isna(row.moa_1):
-            first[place] = moas.index(row.moa_1)
-            second[place] = first[place] if pd.isna(row.moa_2) else moas.index(row.moa_2)
-    return first, second
-
-
-@dataclasses.dataclass(frozen=True)
-class _Answer:
-    """The model's answer for one compound, before it is explained."""
-
-    group: str
-    rows: Int[np.ndarray, " signature"]
-    probs: Float[np.ndarray, " moa"]
-    labels: Float[np.ndarray, " moa"]
-    of_signatures: Float[np.ndarray, "signature moa"]
-    weights: Float[np.ndarray, " signature"]
-    view: str
-    trust: Trust
-    judged: Judged | None
-    row: pd.Series
-    moa: int
-    rival: int
+    return [
+        _explanation(explained, answer, attributions, evidence, seed)
+        for answer in track(answers, "compounds")
+    ]
 
 
 def _explanation(
     explained: ExplainedRun,
-    answer: _Answer,
+    answer: CompoundAnswer,
     found: SignatureAttributions,
     evidence: Mapping[str, KernelEvidence],
     seed: int,
