@@ -304,7 +304,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(run, held_out, tmp_path, c
     out = tmp_path / "out"
     assert "--compounds or --signatures is needed" in refused(capsys, run, out)
     message = refused(capsys, run, out, compounds="drug", siginfo="x.txt")
-    assert "--siginfo, --compoundinfo and --level tell about --signatures" in message
+    assert "--siginfo, --compoundinfo, --level and --scale tell about" in message
     message = refused(capsys, run, out, compounds="drug", level=3)
     assert "tell about --signatures, which is not given" in message
     message = refused(capsys, run, out, signatures="x.gctx", level=6)

@@ -191,7 +191,8 @@ def test_the_summary_and_the_manifest_say_what_was_used(inputs, tiny_run, refere
     printed = capsys.readouterr().out
     assert printed.splitlines() == [
         "model: 3 mechanisms, trained on made up for tests",
-        "level: 5, because the metadata are not those of wells",
+        "level: 5, because the metadata are those of signatures (n_replicates is told)",
+        "scale: zscore, because the values lie around 0",
         "signatures: 6 of 3 compounds",
         "genes: 5 of 5 measured (0 found by name), 0 others not used",
         "structures: 2 of 3 compounds",
@@ -212,9 +213,10 @@ def test_the_summary_and_the_manifest_say_what_was_used(inputs, tiny_run, refere
 
 
 def test_values_of_another_kind_raise_a_warning(inputs, tiny_run, capsys):
-    # Two genes of log2 intensities where z-scores are expected.
+    # Two genes of log2 intensities, said to be z-scores.
     write_matrix(inputs, RAW.expression[:, :2] + 12, ENTREZ[:2])
-    assert predict.run(arguments(inputs, tiny_run)) == 0
+    assert "--level=3 for log2 expression" in refused(capsys, arguments(inputs, tiny_run))
+    assert predict.run(arguments(inputs, tiny_run, scale="zscore")) == 0
     printed = capsys.readouterr().out
     assert "warning: the values lie" in printed
     assert "warning: less than half of the model's genes are measured" in printed
@@ -371,7 +373,8 @@ def test_bad_input_is_one_sentence_and_writes_nothing(inputs, tiny_run, capsys):
     assert "signatures.gctx is a truncated or corrupt GCTX file" in refused(capsys, argv)
     # Beyond what the model's arithmetic can hold.
     write_matrix(inputs, RAW.expression * np.float32(2e37))
-    assert "no finite answer for the signature sig0" in refused(capsys, argv)
+    assert "has values of no scale that is known" in refused(capsys, argv)
+    assert "no finite answer for the signature sig0" in refused(capsys, [*argv, "--scale=zscore"])
     assert not (inputs / "out").exists()
 
 

@@ -163,7 +163,7 @@ def read_new_signatures(
     matrix = open_new_matrix(files.signatures, identifiers)
     columns, row_ids = _find_genes(matrix, genes, identifiers)
     metadata = ProfileMetadata.of(
-        files.siginfo, matrix.profile_table, matrix.path, may_lack_pert_id=True
+        files.siginfo, matrix.profile_table, matrix.path, names_stand_in=True
     )
     wanted = [row_ids[name] for name in columns.file_ids]
     measured = _read_values(matrix, metadata.ids.tolist(), wanted)

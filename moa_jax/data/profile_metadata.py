@@ -52,7 +52,7 @@ class ProfileMetadata:
         profile_table: pd.DataFrame,
         path: pathlib.Path,
         *,
-        may_lack_pert_id: bool = False,
+        names_stand_in: bool = False,
     ) -> ProfileMetadata:
         """Reads siginfo, or takes the matrix's own metadata.
 
@@ -60,7 +60,9 @@ class ProfileMetadata:
           siginfo: table of signatures or wells; None: there is none.
           profile_table: the matrix's own metadata, indexed by its profiles' ids.
           path: the matrix.
-          may_lack_pert_id: whether the matrix's own metadata may name no compound.
+          names_stand_in: without a pert_id the compound's name is taken for it, and where the
+            matrix's own metadata have neither each profile is a compound of its own; else both
+            are refused.
 
         Raises:
           InputError: siginfo cannot be read, does not name profiles, lacks an id in a row, or
@@ -73,7 +75,8 @@ class ProfileMetadata:
             raw = profile_table.reset_index(drop=True)
             ids = pd.Series(profiles.astype(object))
             named_by = _own_identity(raw)
-            raw = _with_names(raw, ids, str(path), may_lack_pert_id=may_lack_pert_id)
+            raw = _with_kinds(raw, ids)
+            raw = _with_pert_id(raw, str(path), names_stand_in=names_stand_in, ids=ids)
             return cls(raw, ids, named_by, str(path), 0, 0)
         raw, source = read_table(siginfo), str(siginfo)
         if not len(raw):
@@ -94,7 +97,8 @@ class ProfileMetadata:
         ids = pd.Series(profiles[places[rows]].astype(object))
         if ids.duplicated().any():
             raise InputError(f"{source} repeats the {column} {ids[ids.duplicated()].iloc[0]}.")
-        raw = _with_names(raw.iloc[rows].reset_index(drop=True), ids, source)
+        raw = _with_kinds(raw.iloc[rows].reset_index(drop=True), ids)
+        raw = _with_pert_id(raw, source, names_stand_in=names_stand_in)
         num_absent = len(named) - len(rows)
         return cls(raw, ids, named_by, source, len(profiles) - len(rows), num_absent)
 
@@ -161,16 +165,27 @@ def _identity(raw: pd.DataFrame, profiles: pd.Index, source: str) -> tuple[str, 
     return columns[best]
 
 
-def _with_names(
-    raw: pd.DataFrame, ids: pd.Series, source: str, *, may_lack_pert_id: bool = False
+def _with_pert_id(
+    raw: pd.DataFrame,
+    source: str,
+    *,
+    names_stand_in: bool,
+    ids: pd.Series | None = None,
 ) -> pd.DataFrame:
-    """A table with `pert_id`, and with canonical kinds of the profiles."""
+    """A table with `pert_id`: where it has none, the compounds' names, or else the ids."""
     fields = Fields(raw, source, None)
-    if not fields.has("pert_id"):
-        if not fields.has("compound") and not may_lack_pert_id:
-            fields.require("pert_id")
-        raw = raw.assign(pert_id=fields.text("compound"))
-        fields = Fields(raw, source, None)
+    if names_stand_in and not fields.has("pert_id"):
+        if fields.has("compound"):
+            return raw.assign(pert_id=fields.text("compound"))
+        if ids is not None:
+            return raw.assign(pert_id=ids)
+    fields.require("pert_id")
+    return raw
+
+
+def _with_kinds(raw: pd.DataFrame, ids: pd.Series) -> pd.DataFrame:
+    """A table with canonical `pert_type`; the id tells a vehicle of which nothing else is known."""
+    fields = Fields(raw, "", None)
     kinds = fields.pert_type()
     nameless = fields.text("pert_id").isna() & fields.text("compound").isna() & kinds.isna()
     by_id = nameless & ids.astype(str).map(is_vehicle_id)
