@@ -24,6 +24,7 @@ from typing import Any
 import ml_collections
 
 from moa_jax import command_line
+from moa_jax.compounds.tables import contradictions
 from moa_jax.data.embedded import ensure_release
 from moa_jax.data.preparation import describe_sources, prepare
 from moa_jax.data.prepared import read_prepared, write_prepared
@@ -102,6 +103,7 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"  {count:,} dropped: {why}" for why, count in counts["dropped"].items())
             for why, count in counts.get("without_structure", {}).items():
                 yield f"  {count:,} kept without structure: {why}"
+            yield from _reading_lines(counts)
     joined, genes, coverage = manifest["joined"], manifest["genes"], manifest["coverage"]
     yield (
         f"labelled: {joined['signatures_with_moa']:,} signatures of "
@@ -124,6 +126,18 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
             f"gene sets: {sets['kept']:,} of {sets['found']:,} of {name} kept; "
             f"{unknown:,} of {sets['names']:,} names not understood"
         )
+
+
+def _reading_lines(counts: Mapping[str, Any]) -> Iterator[str]:
+    """How a compound table was understood; nothing of other files."""
+    if (table := counts.get("table")) is None:
+        return
+    how = f", taken for it by {table['told_by']}" if "told_by" in table else ""
+    yield f"  structures from {table['structures']}{how}, ids from {table['ids'] or 'names'}"
+    if counts.get("labelled") == 0:
+        yield "  none of them has a mechanism of action"
+    if table["contradicting"]:
+        yield f"  {contradictions(table['contradicting'])}"
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -26,7 +26,10 @@ Path = str | os.PathLike[str]
 
 GZIP_MAGIC = b"\x1f\x8b"
 # First bytes of zip archives, and so of Excel's .xlsx, and of its older .xls.
-_NO_TEXT = {b"PK\x03\x04": "a zip archive or an Excel workbook", b"\xd0\xcf\x11\xe0": "Excel's .xls"}
+_NO_TEXT = {
+    b"PK\x03\x04": "a zip archive or an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "Excel's .xls",
+}
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 # Fields between tabs are looked for first: commas and semicolons stand within names, too.
@@ -80,7 +83,7 @@ def open_text(path: Path) -> Iterator[TextIO]:
 def read_text(path: Path) -> str:
     """The text of a whole file: UTF-8, UTF-16 where it is marked, else Latin-1.
 
-    Lines end in `\\n`, whatever ended them.
+    Lines end in line feeds, whatever ended them.
 
     Raises:
       InputError: as for `open_bytes`, or the file is a workbook or an archive.
@@ -137,29 +140,15 @@ def read_text_table(
     header = _header(lines[:start], lines[start:], is_known, is_value)
     if start == len(lines) and header is None:
         raise InputError(f"{path} is empty.")
-    first = lines[start] if header is None else header
-    if header is None:
-        # A list of molecules has a blank between structure and name, and names have commas.
-        is_list = "\t" not in first and is_value(first.split()[0])
-        separator = "" if is_list else _separator(first, blanks=False)
-    else:
-        told = [line.strip() for line in lines[start:] if _is_told(line) and line is not header]
-        separator = _separator(first, blanks=not told or " " in told[0])
+    separator = _separator_of(lines[start:], header, is_value)
     rows = _fields(path, lines[start:], separator, start)
     if header is None:
         names = [str(place) for place in range(1, len(rows[0]) + 1)]
     else:
         names = _fields(path, [header], separator, start)[0]
         # The header is the first of the rows, unless it is a comment.
-        rows = rows[1:] if rows and start < len(lines) and header is lines[start] else rows
-        if rows and all(len(row) == len(names) + 1 for row in rows):
-            if not any(row[-1] for row in rows):
-                # A separator at the end of every row but the header.
-                rows = [row[:-1] for row in rows]
-            elif separator in ("\t", " ") and _are_row_names([row[0] for row in rows], is_value):
-                names = ["", *names]
-        if separator == " ":
-            rows = [[*row[: len(names) - 1], " ".join(row[len(names) - 1 :])] for row in rows]
+        rows = rows[1:] if start < len(lines) and header is lines[start] else rows
+        names, rows = _fitting(names, rows, separator, is_value)
     rows = [fields for fields in rows if not _is_comment(fields, len(names))]
     for number, fields in enumerate(rows, start=1):
         if len(fields) != len(names):
@@ -174,6 +163,35 @@ def read_text_table(
         if column:
             raise InputError(f"{path} has two columns named {column}.")
     return TextTable(cells, header is not None, separator)
+
+
+def _separator_of(lines: Sequence[str], header: str | None, is_value: Callable[[str], bool]) -> str:
+    """What stands between the fields of a table's lines."""
+    if header is not None:
+        told = [line.strip() for line in lines if _is_told(line) and line is not header]
+        return _separator(header, blanks=not told or " " in told[0])
+    # A list of molecules has a blank between structure and name, and names have commas.
+    is_list = "\t" not in lines[0] and is_value(lines[0].split()[0])
+    return "" if is_list else _separator(lines[0], blanks=False)
+
+
+def _fitting(
+    names: list[str],
+    rows: list[list[str]],
+    separator: str,
+    is_value: Callable[[str], bool],
+) -> tuple[list[str], list[list[str]]]:
+    """Names and rows that fit each other where every row has one field more than the header."""
+    if rows and all(len(row) == len(names) + 1 for row in rows):
+        if not any(row[-1] for row in rows):
+            # A separator at the end of every row but the header.
+            rows = [row[:-1] for row in rows]
+        elif separator in ("\t", " ") and _are_row_names([row[0] for row in rows], is_value):
+            names = ["", *names]
+    if separator == " ":
+        # The last column is a name, and may hold blanks.
+        rows = [[*row[: len(names) - 1], " ".join(row[len(names) - 1 :])] for row in rows]
+    return names, rows
 
 
 def _are_row_names(cells: Sequence[str], is_value: Callable[[str], bool]) -> bool:

@@ -116,8 +116,9 @@ def _neutral_parent(mol: Chem.Mol) -> Chem.Mol:
     flat = [Chem.MolToSmiles(fragment, isomericSmiles=False) for fragment in organic]
     if set(flat) == {_CARBONIC_ACID}:
         raise _NoParentError("only salt or solvent")
-    told = [(tier(name), mol) for mol, name in zip(organic, flat, strict=True)
-            if name != _CARBONIC_ACID]
+    told = [
+        (tier(name), mol) for mol, name in zip(organic, flat, strict=True) if name != _CARBONIC_ACID
+    ]
     first = min(rank for rank, _ in told)
     return min((mol for rank, mol in told if rank == first), key=_largest_first)
 

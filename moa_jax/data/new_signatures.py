@@ -65,8 +65,8 @@ class SignatureFiles:
         """
         if not signatures and not compoundinfo:
             raise InputError(
-                "--signatures or --compoundinfo is needed: signatures to be predicted, or compounds "
-                "to be predicted from their structures alone."
+                "--signatures or --compoundinfo is needed: signatures, or compounds to be answered "
+                "from their structures alone."
             )
         if siginfo and not signatures:
             raise InputError("--siginfo tells about --signatures, which is not given.")

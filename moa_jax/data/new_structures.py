@@ -212,7 +212,9 @@ class _Listed:
         if raw is None:
             return cls({}, {}, _NO_TABLE)
         otherwise = collections.defaultdict(set)
-        for pert_id, name, smiles in zip(raw["pert_id"], raw["compound"], raw["smiles"], strict=True):
+        for pert_id, name, smiles in zip(
+            raw["pert_id"], raw["compound"], raw["smiles"], strict=True
+        ):
             for key in _spellings(pert_id, name):
                 otherwise[key].add(smiles)
         known = {key: frozenset(texts - {None}) for key, texts in otherwise.items()}
@@ -244,8 +246,5 @@ def _spellings(pert_id: str, name: Any) -> Iterator[str]:
 def _no_signatures() -> pd.DataFrame:
     """An empty table of signatures with the types that theirs have."""
     return pd.DataFrame(
-        {
-            name: pd.Series(dtype=float if name in _NUMBERS else object)
-            for name in SIGNATURE_COLUMNS
-        }
+        {name: pd.Series(dtype=float if name in _NUMBERS else object) for name in SIGNATURE_COLUMNS}
     )

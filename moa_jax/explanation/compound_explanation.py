@@ -178,8 +178,8 @@ def explain_compounds(
 
     Args:
       explained: the run.
-      examples: their signatures, or rows of compounds with a structure alone. Labels and targets
-        are used to comment on the answer, never to find it.
+      examples: their signatures, or rows of compounds with a structure alone. Labels and
+        targets are used to comment on the answer, never to find it.
       quality: what the gates say of the signatures; all pass where None.
       effort: how much is computed.
       seed: seed of all that is drawn.
