@@ -32,17 +32,18 @@ def quality_table(
 ) -> pd.DataFrame:
     """One row a signature: ids, conditions, `weight`, the gates and what they measured.
 
-    The gates: `passes`, `reasons`, `notes`; measured: `share_of_genes` and `quality.measures`.
+    The gates: `passes`, `reasons`, `notes`; measured: `share_of_genes` and `quality.measures`. Of
+    a compound without signature nothing was measured.
     """
     table = _described(examples).assign(
         weight=basis.weights,
         passes=quality.passes,
         reasons=list(map(joined_sentences, quality.reasons)),
         notes=list(map(joined_sentences, quality.notes)),
-        share_of_genes=examples.gene_mask.mean(),
+        share_of_genes=np.where(examples.has_expression, examples.gene_mask.mean(), np.nan),
     )
     measures = quality.measures.reset_index(drop=True)
-    return pd.concat([table, measures], axis=1)[examples.has_expression].reset_index(drop=True)
+    return pd.concat([table, measures], axis=1)
 
 
 def compound_table(examples: Examples, basis: AnswerBasis) -> pd.DataFrame:
