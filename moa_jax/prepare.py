@@ -26,6 +26,7 @@ import ml_collections
 from moa_jax import command_line
 from moa_jax.compounds.tables import contradictions
 from moa_jax.data.embedded import ensure_release
+from moa_jax.data.new_signatures import level_lines
 from moa_jax.data.preparation import describe_sources, prepare
 from moa_jax.data.prepared import read_prepared, write_prepared
 from moa_jax.files import read_json
@@ -96,6 +97,9 @@ def _is_current(
 def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What was kept and dropped, and how well the sources meet, in a few lines."""
     yield f"release: {manifest['release']}"
+    # Folders of earlier versions do not tell it.
+    if "level" in manifest:
+        yield from level_lines(manifest["level"])
     for stage in ("profiles", "signatures", "compounds", "further_compounds"):
         if manifest.get(stage, {}).get("found"):
             counts = manifest[stage]

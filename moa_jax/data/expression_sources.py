@@ -19,7 +19,7 @@ from moa_jax.data.preparation_settings import (
     VEHICLE,
     PreparationSettings,
 )
-from moa_jax.data.profile_metadata import ProfileMetadata
+from moa_jax.data.profile_metadata import ProfileMetadata, amounts_not_converted
 from moa_jax.data.selection import (
     IsKeptAside,
     Sieve,
@@ -33,7 +33,7 @@ from moa_jax.lincs.pert_types import vehicles
 from moa_jax.lincs.plates import robust_zscore
 from moa_jax.lincs.releases import harmonise_siginfo, read_table, signature_instances
 from moa_jax.lincs.replicates import collapse_replicates, signature_ids
-from moa_jax.progress import say, track
+from moa_jax.progress import track
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
 
 Paths = Mapping[str, pathlib.Path]
@@ -106,11 +106,10 @@ def read_signatures(
     """
     source = _Source(settings, paths, columns, is_kept_aside, pert_ids)
     source, said = _with_level(source)
-    say(f"level: {said['level']}, because {said['because']}; scale: {said['scale']}")
     read = _read_level5 if source.settings.level == 5 else _from_profiles
     values, table, counts = read(source)
-    counts["level"] = said
     _refuse_none(source, table, counts)
+    counts["level"] = said | {"amounts_not_converted": amounts_not_converted(table)}
     num_clipped = 0
     if settings.clip:
         num_clipped = int((np.abs(values) > settings.clip).sum())
@@ -122,8 +121,7 @@ def read_signatures(
 def _refuse_none(source: _Source, kept: pd.DataFrame, counts: Mapping[str, Any]) -> None:
     if len(kept):
         return
-    stages = [part for part in counts.values() if "dropped" in part]
-    dropped = [item for part in stages for item in part["dropped"].items()]
+    dropped = [item for part in counts.values() for item in part["dropped"].items()]
     reasons = "; ".join(f"{number} dropped because {reason}" for reason, number in dropped)
     raise InputError(
         f"no signature of {source.paths['expression']} is left: {reasons or 'it has none'}."

@@ -28,7 +28,7 @@ from moa_jax.data.new_structures import (
     structures_in_metadata,
 )
 from moa_jax.data.plate_signatures import PlateSettings, signatures_of_wells
-from moa_jax.data.profile_metadata import ProfileMetadata
+from moa_jax.data.profile_metadata import ProfileMetadata, amounts_not_converted
 from moa_jax.files import sha256_of
 from moa_jax.knowledge.gene_identifiers import GeneIdentifiers
 from moa_jax.lincs.fields import spelled_like
@@ -113,9 +113,9 @@ def level_lines(level: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"scale: linear, made log2, because {level['scale_because']}"
     elif level["scale"] not in level["because"] and level["scale_because"] not in level["because"]:
         yield f"scale: {level['scale']}, because {level['scale_because']}"
-    if level["rows_without_profile"]:
+    if level.get("rows_without_profile"):
         yield f"  {level['rows_without_profile']:,} rows of siginfo left out: not in the matrix"
-    if level["controls_left_out"]:
+    if level.get("controls_left_out"):
         yield f"  {level['controls_left_out']:,} vehicles or other controls left out"
     for name, texts in level["amounts_not_converted"].items():
         more = len(texts) - _NUM_NAMED
@@ -211,9 +211,6 @@ def _said(
     level: int, why: str, scale: Scale, metadata: ProfileMetadata, table: pd.DataFrame
 ) -> dict[str, Any]:
     """What was inferred of a matrix and what was left out of it, as JSON values."""
-    texts = {
-        name: table[f"{name}_text"].dropna().drop_duplicates().tolist() for name in ("dose", "time")
-    }
     return {
         "level": level,
         "because": why,
@@ -221,7 +218,7 @@ def _said(
         "scale_because": scale.because,
         "rows_without_profile": metadata.num_absent,
         "controls_left_out": 0,
-        "amounts_not_converted": {name: found for name, found in texts.items() if found},
+        "amounts_not_converted": amounts_not_converted(table),
     }
 
 

@@ -144,6 +144,12 @@ class ProfileMetadata:
         return table.assign(pert_id=table["pert_id"].combine_first(table["compound"]))
 
 
+def amounts_not_converted(table: pd.DataFrame) -> dict[str, list[str]]:
+    """Texts of doses and times without value in micromolar or hours, as JSON values."""
+    texts = {name: table[f"{name}_text"].dropna().unique().tolist() for name in ("dose", "time")}
+    return {name: found for name, found in texts.items() if found}
+
+
 def _own_identity(raw: pd.DataFrame) -> str:
     """What a matrix's own metadata call the profiles."""
     names = {fold_name(str(column)): column for column in raw.columns}
