@@ -157,7 +157,12 @@ def _understood(table: TextTable, path: Path) -> tuple[pd.DataFrame, Columns]:
     """The cells of a table, and which of its columns are which."""
     if table.has_header:
         _refuse_drug_table(table.cells, path)
-        return table.cells, find_columns(table.cells, str(path))
+        columns = find_columns(table.cells, str(path))
+        ids = columns.of["pert_id"]
+        with_values = tuple(name for name in ids if table.cells[name].map(known).notna().any())
+        return table.cells, dataclasses.replace(
+            columns, of=columns.of | {"pert_id": with_values or ids}
+        )
     cells = table.cells
     if not table.separator:
         cells = pd.DataFrame(
@@ -203,7 +208,6 @@ def _by_meaning(cells: pd.DataFrame, columns: Columns, path: Path) -> pd.DataFra
     names = columns.first_known(cells, "cmap_name")
     found = {"smiles": columns.structures(cells)}
     ids = columns.of.get("pert_id", ())
-    ids = tuple(name for name in ids if cells[name].map(known).notna().any()) or ids
     if ids:
         found["pert_id"] = cells[ids[0]].map(known)
         if ids[0].casefold() == "broad_id":

@@ -22,7 +22,7 @@ from moa_jax.compounds.structures import Structure, standardise
 from moa_jax.compounds.tables import READING, KeptAside, read_compound_table, read_kept_aside
 from moa_jax.data.expression_sources import Paths
 from moa_jax.data.selection import Sieve
-from moa_jax.schemas import COMPOUND_COLUMNS, Compounds
+from moa_jax.schemas import COMPOUND_COLUMNS, Compounds, InputError
 
 _NO_STRUCTURE = "structure missing: "
 
@@ -114,9 +114,14 @@ def read_own_compounds(paths: Paths) -> OwnCompounds:
     """Reads the release's own compound table and the list of compounds that are kept aside.
 
     Raises:
-      InputError: a file cannot be used.
+      InputError: a file cannot be used, or the compounds have no ids.
     """
     raw = read_compound_table(paths["compounds"], paths.get("compound_samples"))
+    if raw.attrs[READING]["ids"] is None:
+        raise InputError(
+            f"{paths['compounds']} has no column of ids such as pert_id, by which signatures name "
+            "their compounds."
+        )
     listed = read_kept_aside(paths["kept_aside"]) if "kept_aside" in paths else None
     compounds, reasons = assemble_compounds(raw, listed)
     num_aside = reasons.pop(KEPT_ASIDE_REASON)

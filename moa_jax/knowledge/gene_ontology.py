@@ -25,18 +25,8 @@ PART_OF = "part_of"
 RELATIONS = (IS_A, PART_OF)
 
 # Clauses of an OBO file that hold ids or single words, and what ends them.
-_TAGS_OF_IDS = frozenset(
-    [
-        "id",
-        "alt_id",
-        "is_a",
-        "relationship",
-        "namespace",
-        "default-namespace",
-        "is_obsolete",
-        "replaced_by",
-    ]
-)
+_ID_TAGS = ("id", "alt_id", "is_a", "relationship", "replaced_by")
+_WORD_TAGS = ("is_obsolete", "namespace", "default-namespace")
 _AFTER_IDS = re.compile(r"(?<!\\)[!{]")
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": " ", "W": " ", "t": " "}
@@ -161,7 +151,7 @@ def _tidy_clause(line: str) -> str:
     """
     line = line.strip()
     tag, colon, value = line.partition(":")
-    if colon and tag.strip() in _TAGS_OF_IDS:
+    if colon and tag.strip() in (*_ID_TAGS, *_WORD_TAGS):
         value = _AFTER_IDS.split(value, maxsplit=1)[0]
         line = f"{tag.strip()}: {' '.join(value.split())}"
     return f"{line}\n"
