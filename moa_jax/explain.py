@@ -21,6 +21,7 @@ Written into DIR, whole or not at all:
 from __future__ import annotations
 
 import difflib
+import math
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_si
 from moa_jax.data.new_structures import structure_lines
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.preparation_settings import VEHICLE
+from moa_jax.data.user_compounds import one_group_per_drug
 from moa_jax.evaluation.answer_trust import CANNOT_TELL
 from moa_jax.explanation.audit import overall
 from moa_jax.explanation.compound_explanation import (
@@ -50,6 +52,7 @@ from moa_jax.files import check_output_folder
 from moa_jax.schemas import InputError
 from moa_jax.training.kept_answers import read_held_out
 from moa_jax.training.run_folder import open_run, run_identity
+from moa_jax.training.run_judgement import judge_by_run
 
 # More than these are a benchmark, not a reading.
 MAX_COMPOUNDS = 200
@@ -112,7 +115,7 @@ def main(
     if is_new:
         files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
         new = read_new_signatures(files, run.genes, run.predictor.features, settings, gene_ids)
-        examples = new.examples
+        examples = one_group_per_drug(new.examples)
         manifest |= {"inputs": files.fingerprints(), "level": new.level, **new.report}
         print("\n".join([*level_lines(new.level), *structure_lines(new.report["compounds"])]))
         if genes := new.report["genes"]:
@@ -129,7 +132,8 @@ def main(
             f"{count} compounds are too many to explain at once; name up to {MAX_COMPOUNDS} of "
             "them with --compounds."
         )
-    explanations = explain_compounds(explained, examples)
+    quality, _ = judge_by_run(place, run.predictor, examples)
+    explanations = explain_compounds(explained, examples, quality=quality)
     write_explanations(folder, explanations, run.graph, manifest)
     print("\n".join(map(_line, explanations)))
     print(f"written to {folder}: open {INDEX_FILE}")
@@ -191,10 +195,11 @@ def _not_found(name: str, examples: Examples, trained: Sequence[str]) -> str:
 
 def _line(found: CompoundExplanation) -> str:
     """One compound in one line."""
+    audit = f"audit {overall(found.checks)}; {found.known_sentence}"
+    if math.isnan(found.confidence):
+        return f"{found.name}: {CANNOT_TELL}, {found.reasons}; {audit}"
     answer = found.moa if found.is_answered else f"{CANNOT_TELL} ({found.moa}?)"
-    return (
-        f"{found.name}: {answer}, confidence {found.confidence:.2f}; audit {overall(found.checks)}"
-    )
+    return f"{found.name}: {answer}, confidence {found.confidence:.2f}; {audit}"
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -9,12 +9,15 @@ r"""Predicts mechanisms of action for new signatures with a trained model, or sa
 writes into DIR, whole or not at all:
 
     answers.csv                one answer per compound with confidence and label set, or
-                               "cannot tell" and why
+                               "cannot tell", why, and what to do; whether it was learned from
     signature_quality.csv      the gates that each signature passed or failed
-    signature_predictions.csv  sig_id, pert_id, one column of probability per mechanism
-    compound_predictions.csv   pert_id, n_signatures, modalities_used, the mean probabilities
+    signature_predictions.csv  sig_id, pert_id, conditions, weight in the compound's answer, one
+                               column of probability per mechanism
+    compound_predictions.csv   pert_id, n_signatures, modalities_used, the pooled probabilities
+    mechanisms.csv             how many training compounds stand behind each mechanism
     prediction_manifest.json   which model and files, what was missing, what was not used
-    explanations/              with --explain: reports on the most confident answers
+    explanations/              with --explain: reports on the most confident answers, those for
+                               new compounds first
 
 Expression comes as GCTX, GCT, h5ad, CSV or TSV by gene (Entrez ids or symbols of any age, in any
 order): signatures (level 5, z-scores), z-scores of wells (level 4) or log2 expression of wells
@@ -22,7 +25,7 @@ order): signatures (level 5, z-scores), z-scores of wells (level 4) or log2 expr
 comparing with the vehicle wells of plate and cell line, or all their wells, and collapsing
 replicates. Without siginfo the matrix file's own metadata are read, and a
 profile without a pert_id is a compound of its own. Structures, doses, times, cell lines and genes
-may be missing.
+may be missing. Ids that share a structure or a name are one drug and get one answer.
 
 The compound table needs ids and SMILES (or InChIs) under any usual names of columns, separated by
 tabs, commas or semicolons; a list of SMILES and names will do. Without --signatures its compounds
@@ -38,7 +41,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 
 import moa_jax
@@ -49,21 +51,30 @@ from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_si
 from moa_jax.data.new_structures import structure_lines
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.preparation_settings import VEHICLE
+from moa_jax.data.user_compounds import ID_SEPARATOR, one_group_per_drug
 from moa_jax.evaluation.answer_trust import Trust
 from moa_jax.evaluation.answers import Answers, answer_compounds
-from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.evaluation.signature_gates import (
-    LEAST_GENES,
-    MOST_MAGNITUDE,
-    SignatureQuality,
-    joined_sentences,
+from moa_jax.evaluation.known_compounds import (
+    ANALOGUE,
+    KNOWN,
+    NEW,
+    known_compounds,
+    mechanism_table,
 )
+from moa_jax.evaluation.prediction_tables import (
+    DIGITS,
+    compound_table,
+    quality_table,
+    signature_table,
+)
+from moa_jax.evaluation.signature_gates import LEAST_GENES, MOST_MAGNITUDE, SignatureQuality
 from moa_jax.evaluation.tables import write_csv
 from moa_jax.explanation.compound_explanation import explain_compounds, read_explained_run
 from moa_jax.explanation.writing import write_explanations
 from moa_jax.files import atomic_path, check_output_folder, write_json
 from moa_jax.progress import say
 from moa_jax.schemas import InputError
+from moa_jax.training.references import REFERENCES_FILE, read_references
 from moa_jax.training.run_folder import open_run, run_identity
 from moa_jax.training.run_judgement import judge_by_run
 
@@ -71,10 +82,23 @@ ANSWER_FILE = "answers.csv"
 QUALITY_FILE = "signature_quality.csv"
 SIGNATURE_FILE = "signature_predictions.csv"
 COMPOUND_FILE = "compound_predictions.csv"
+MECHANISM_FILE = "mechanisms.csv"
 MANIFEST_FILE = "prediction_manifest.json"
 EXPLANATIONS = "explanations"
-_FILES = (ANSWER_FILE, QUALITY_FILE, SIGNATURE_FILE, COMPOUND_FILE, MANIFEST_FILE)
+_FILES = (
+    ANSWER_FILE,
+    QUALITY_FILE,
+    SIGNATURE_FILE,
+    COMPOUND_FILE,
+    MECHANISM_FILE,
+    MANIFEST_FILE,
+)
 
+_KNOWN_WORDS = {
+    NEW: "new compounds",
+    ANALOGUE: "analogues of compounds that were learned from",
+    KNOWN: "compounds that were learned from",
+}
 # Names that are printed of a longer list.
 _NUM_NAMED = 5
 
@@ -92,7 +116,7 @@ OPTIONS = (
     command_line.Option(
         "gene_ids", "how genes are named: entrez, symbol or a column; found out if not given"
     ),
-    command_line.Option("explain", "how many of the most confident answers to explain", "0"),
+    command_line.Option("explain", "how many answers to explain: new compounds first", "0"),
     command_line.Option("overwrite", "replace an earlier prediction", is_switch=True),
 )
 
@@ -127,53 +151,52 @@ def main(
     # What the run cannot explain is refused before anything is computed.
     explained = read_explained_run(place, model) if num_explained else None
     new = read_new_signatures(files, model.genes, model.predictor.features, settings, gene_ids)
-    say(f"predicting {new.examples.num_examples} {'signatures' if signatures else 'structures'}")
-    probs = model.predictor.predict(new.examples)["fusion"]
-    _check_answers(new.examples, probs)
-    quality, trusts = judge_by_run(place, model.predictor, new.examples)
-    answers = answer_compounds(new.examples, probs, quality, trusts)
+    examples = one_group_per_drug(new.examples)
+    say(f"predicting {examples.num_examples} {'signatures' if signatures else 'structures'}")
+    views = model.predictor.predict(examples)
+    _check_answers(examples, views["fusion"])
+    quality, trusts = judge_by_run(place, model.predictor, examples)
+    references = read_references(place) if (place / REFERENCES_FILE).exists() else None
+    mechanisms = mechanism_table(references, examples.moas)
+    answers = answer_compounds(
+        examples,
+        views,
+        quality,
+        trusts,
+        known=known_compounds(examples, references),
+        num_compounds=mechanisms.set_index("mechanism")["training_compounds"].dropna().to_dict(),
+    )
+    tables = {
+        ANSWER_FILE: answers.table,
+        QUALITY_FILE: quality_table(examples, quality, answers.basis),
+        SIGNATURE_FILE: signature_table(examples, views["fusion"], answers.basis),
+        COMPOUND_FILE: compound_table(examples, answers.basis),
+        MECHANISM_FILE: mechanisms,
+    }
     manifest = {
         "moa_jax": moa_jax.__version__,
         "run": run_identity(place, model),
         "inputs": files.fingerprints(),
         "level": new.level,
-        "answers": _counts(new.examples, answers, quality, trusts),
+        "answers": _counts(examples, answers, quality, trusts),
         **new.report,
     }
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        write_csv(temporary / ANSWER_FILE, answers.table)
-        write_csv(temporary / QUALITY_FILE, quality_table(new.examples, quality))
-        write_csv(temporary / SIGNATURE_FILE, signature_table(new.examples, probs))
-        write_csv(temporary / COMPOUND_FILE, compound_table(new.examples, probs))
+        for name, table in tables.items():
+            write_csv(temporary / name, table, digits=DIGITS)
         write_json(temporary / MANIFEST_FILE, manifest)
-        chosen = answers.most_confident(num_explained)
+        chosen = answers.to_explain(num_explained)
         if explained is not None and chosen:
-            rows = np.flatnonzero(answers.used & np.isin(new.examples.groups, chosen))
-            explanations = explain_compounds(explained, new.examples.take(rows))
+            rows = np.flatnonzero(np.isin(examples.groups, chosen))
+            explanations = explain_compounds(
+                explained, examples.take(rows), quality=quality.take(rows)
+            )
             write_explanations(temporary / EXPLANATIONS, explanations, model.graph, manifest)
     print("\n".join(_summary(manifest)))
     if num_explained:
-        print(f"explained: {len(chosen)} of the most confident answers, in {EXPLANATIONS}/")
+        print(f"explained: {len(chosen)} answers, new compounds first, in {EXPLANATIONS}/")
     print(f"written to {folder}: {', '.join(_FILES)}")
-
-
-def quality_table(examples: Examples, quality: SignatureQuality) -> pd.DataFrame:
-    """`sig_id`, `pert_id`, `passes`, `reasons`, `notes` and what the gates measured.
-
-    Of a compound without signature nothing was measured.
-    """
-    return pd.DataFrame(
-        {
-            "sig_id": examples.table["sig_id"].to_numpy(),
-            "pert_id": examples.table["pert_id"].to_numpy(),
-            "passes": quality.passes,
-            "reasons": list(map(joined_sentences, quality.reasons)),
-            "notes": list(map(joined_sentences, quality.notes)),
-            "share_of_genes": np.where(examples.has_expression, examples.gene_mask.mean(), np.nan),
-            **{name: quality.measures[name] for name in quality.measures.columns},
-        }
-    )
 
 
 def _counts(
@@ -188,6 +211,8 @@ def _counts(
     return {
         "compounds": len(answers.table),
         "answered": int(answers.is_answered.sum()),
+        "learned_from": _by_known(answers),
+        "ids_of_one_drug": [name for name in answers.table["pert_id"] if ID_SEPARATOR in str(name)],
         "signatures_that_failed_gates": dict(sorted(failed.items())),
         "signatures_used": int((quality.passes & examples.has_expression).sum()),
         "validation": {
@@ -202,29 +227,14 @@ def _counts(
     }
 
 
-def signature_table(examples: Examples, probs: Float[np.ndarray, "example moa"]) -> pd.DataFrame:
-    """`sig_id`, `pert_id` and one column per MoA; one row per signature."""
-    table = pd.DataFrame(probs, columns=list(examples.moas))
-    table.insert(0, "sig_id", examples.table["sig_id"])
-    table.insert(1, "pert_id", examples.table["pert_id"])
-    return table
-
-
-def compound_table(examples: Examples, probs: Float[np.ndarray, "example moa"]) -> pd.DataFrame:
-    """`pert_id`, `n_signatures`, `modalities_used` and the mean probability of each MoA."""
-    pooled, _, pert_ids = pool_by_compound(probs, examples.labels, examples.groups)
-    counts = collections.Counter(
-        group for group, has in zip(examples.groups, examples.has_expression, strict=True) if has
-    )
-    used = collections.defaultdict(set)
-    for name in ("expression", "structure"):
-        for row in np.flatnonzero(getattr(examples, f"has_{name}")):
-            used[examples.groups[row]].add(name)
-    table = pd.DataFrame(pooled, columns=list(examples.moas))
-    table.insert(0, "pert_id", list(pert_ids))
-    table.insert(1, "n_signatures", [counts[pert_id] for pert_id in pert_ids])
-    table.insert(2, "modalities_used", ["+".join(sorted(used[pert_id])) for pert_id in pert_ids])
-    return table
+def _by_known(answers: Answers) -> dict[str, dict[str, int]]:
+    """Compounds and answers by whether the compound was learned from."""
+    known = answers.table["known"].fillna("not known")
+    return {
+        kind: {"compounds": int(own.sum()), "answered": int((own & answers.is_answered).sum())}
+        for kind in sorted(set(known))
+        if (own := (known == kind).to_numpy(bool)).any()
+    }
 
 
 def _check_answers(examples: Examples, probs: Float[np.ndarray, "example moa"]) -> None:
@@ -286,6 +296,11 @@ def _context_lines(context: Mapping[str, Any]) -> Iterator[str]:
 
 def _answer_lines(answers: Mapping[str, Any]) -> Iterator[str]:
     yield f"answered: {answers['answered']:,} of {answers['compounds']:,} compounds"
+    for kind, words in _KNOWN_WORDS.items():
+        if counts := answers["learned_from"].get(kind):
+            yield f"  {counts['answered']:,} of {counts['compounds']:,} {words}"
+    if joined := answers["ids_of_one_drug"]:
+        yield f"  one answer for ids of one drug: {_named(joined)}"
     for reason, count in answers["signatures_that_failed_gates"].items():
         yield f"  {count:,} signatures not used: {reason}"
 

@@ -1,7 +1,7 @@
 """Is a signature good enough to be answered? Gates with their thresholds and reasons, in one place.
 
-A signature that fails a gate gets no answer. What a reader should know but is no ground to refuse
-(an unknown cell line, one replicate) is a note.
+A signature that fails a gate gets no answer. A reason says what was found and what to do. What a
+reader should know but is no ground to refuse (an unknown cell line, one replicate) is a note.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
@@ -38,6 +38,10 @@ NOTHING_KNOWN = "nothing known: the compound has no signature and no structure t
 FROM_STRUCTURE = "no signature, answered from the structure alone"
 # Share of the run's own compounds or signatures that lie outside the two limits taken from them.
 OUTSIDE_SHARE = 0.01
+
+# Stands between what was found and what to do.
+_SO = ", so "
+_STRONGER = "try a higher dose, a longer time or another cell line"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +91,21 @@ class SignatureQuality:
     notes: tuple[tuple[str, ...], ...]
     measures: pd.DataFrame
 
+    @classmethod
+    def all_good(cls, count: int) -> SignatureQuality:
+        """Of signatures that nobody doubts."""
+        none: tuple[tuple[str, ...], ...] = ((),) * count
+        return cls(np.ones(count, bool), none, none, pd.DataFrame(index=range(count)))
+
+    def take(self, rows: Int[np.ndarray, " row"]) -> SignatureQuality:
+        """Of the given signatures, in their order."""
+        return SignatureQuality(
+            passes=self.passes[rows],
+            reasons=tuple(self.reasons[row] for row in rows),
+            notes=tuple(self.notes[row] for row in rows),
+            measures=self.measures.iloc[rows].reset_index(drop=True),
+        )
+
 
 def judge_signatures(
     examples: Examples,
@@ -117,7 +136,7 @@ def judge_signatures(
     if measured < LEAST_GENES * expected:
         common.append(
             f"too few genes: {measured} of the model's {expected} are measured, at least "
-            f"{LEAST_GENES:.0%} are needed"
+            f"{LEAST_GENES:.0%} are needed, so give a file with more of the landmark genes"
         )
     known_lines = set(features.cell_lines[1:])
     reasons, notes = [], []
@@ -157,29 +176,37 @@ def _failed(row: tuple, limits: RunLimits) -> list[str]:
     failed = []
     most = MOST_MAGNITUDE if row.one_sign >= ONE_SIGN else ANY_SIGN_MAGNITUDE
     if row.magnitude > most:
+        todo = (
+            "which looks like level 3, so give --level=3"
+            if row.one_sign >= ONE_SIGN
+            else "so give z-scores, or say of which level the values are with --level"
+        )
         failed.append(
             f"no z-scores: the values lie {row.magnitude:.1f} training standard deviations from "
-            f"the training mean in the median, at most {most:.0f} is expected"
+            f"the training mean in the median, at most {most:.0f} is expected, {todo}"
         )
     if row.cc_q75 < LEAST_CC_Q75:
         failed.append(
             f"replicates disagree: their correlation (cc_q75) is {row.cc_q75:.2f}, at least "
-            f"{LEAST_CC_Q75:.2f} is needed"
+            f"{LEAST_CC_Q75:.2f} is needed, so measure more replicates"
         )
     if row.tas < LEAST_TAS:
         failed.append(
-            f"weak: the activity score (TAS) is {row.tas:.2f}, at least {LEAST_TAS:.2f} is needed"
+            f"weak: the activity score (TAS) is {row.tas:.2f}, at least {LEAST_TAS:.2f} is needed, "
+            f"so {_STRONGER}"
         )
     elif np.isnan(row.tas) and row.strength < limits.strength:
         failed.append(
             f"weak: the root mean square z-score is {row.strength:.3f}, but "
-            f"{1 - OUTSIDE_SHARE:.0%} of the run's validation compounds reach {limits.strength:.3f}"
+            f"{1 - OUTSIDE_SHARE:.0%} of the run's validation compounds reach "
+            f"{limits.strength:.3f}, so {_STRONGER}"
         )
     if row.similarity < limits.similarity:
         failed.append(
             f"unlike anything in training: the nearest training signature has the cosine "
             f"{row.similarity:.3f}, but {1 - OUTSIDE_SHARE:.0%} of training signatures have "
-            f"{limits.similarity:.3f} to another compound's"
+            f"{limits.similarity:.3f} to another compound's, so check genes and scale of the file, "
+            "or try another dose, time or cell line"
         )
     return failed
 
@@ -195,6 +222,12 @@ def _notes(row: tuple, cell_line: str | None, known_lines: set[str]) -> list[str
     elif np.isnan(row.cc_q75):
         notes.append("agreement of replicates not given")
     return notes
+
+
+def advice(reason: str) -> str:
+    """What to do about a reason of `SignatureQuality`: `, so ...`; empty where it does not say."""
+    _, mark, todo = reason.rpartition(_SO)
+    return mark + todo if mark else ""
 
 
 def joined_sentences(parts: Sequence[str]) -> str:

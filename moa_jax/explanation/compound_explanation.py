@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,8 +13,9 @@ from jaxtyping import Float, Int
 
 from moa_jax.data.examples import Examples
 from moa_jax.data.gene_set_table import read_gene_sets
-from moa_jax.evaluation.answer_trust import Judged, Trust, fit_trust
-from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.evaluation.answer_trust import CANNOT_TELL, Trust, fit_trust
+from moa_jax.evaluation.known_compounds import known_compounds, known_sentence
+from moa_jax.evaluation.signature_gates import SignatureQuality
 from moa_jax.explanation.audit import (
     Check,
     completeness_check,
@@ -24,6 +26,7 @@ from moa_jax.explanation.audit import (
     relevance_check,
     stability_check,
 )
+from moa_jax.explanation.compound_answers import CompoundAnswer, compound_answers
 from moa_jax.explanation.compound_tables import (
     evidence_table,
     gene_table,
@@ -116,8 +119,13 @@ class CompoundExplanation:
       targets: its known targets.
       moa: the MoA that is explained: the most probable one.
       rival: the next one; None where the model knows no other.
-      confidence: that `moa` is right.
+      confidence: that `moa` is right; NaN where nothing can be said.
       is_answered: whether that is enough; otherwise the answer is "cannot tell".
+      reasons: why it is that, and what to do.
+      answered_from: `answer_basis.MODALITIES_OF`; empty where there is nothing to answer from.
+      notes: what else should be known of the answer.
+      known: `KNOWN`, `ANALOGUE` or `NEW`: whether the model learned from the compound.
+      known_sentence: that in words.
       trust: what that is judged by.
       nodes_are_read: see `SignatureAttributions`.
       tables: `moas`, `modalities`, `genes`, `pathways`, `substructures`, `nodes`, `evidence`,
@@ -137,6 +145,11 @@ class CompoundExplanation:
     rival: str | None
     confidence: float
     is_answered: bool
+    reasons: str
+    answered_from: str
+    notes: str
+    known: str
+    known_sentence: str
     trust: Trust
     nodes_are_read: bool
     tables: Mapping[str, pd.DataFrame]
@@ -152,14 +165,23 @@ class CompoundExplanation:
 
 
 def explain_compounds(
-    explained: ExplainedRun, examples: Examples, *, effort: Effort | None = None, seed: int = 0
+    explained: ExplainedRun,
+    examples: Examples,
+    *,
+    quality: SignatureQuality | None = None,
+    effort: Effort | None = None,
+    seed: int = 0,
 ) -> list[CompoundExplanation]:
-    """Explains compounds, each by all of its signatures.
+    """Explains compounds, each by the signatures that its answer rests on.
+
+    One that is answered from its structure alone is explained by that. Where there is neither a
+    structure nor a good signature, what the poor ones say is shown.
 
     Args:
       explained: the run.
-      examples: their signatures, or one row of a compound with a structure alone. Labels and
+      examples: their signatures, or rows of compounds with a structure alone. Labels and
         targets are used to comment on the answer, never to find it.
+      quality: what the gates say of the signatures; all pass where None.
       effort: how much is computed.
       seed: seed of all that is drawn.
 
@@ -176,12 +198,18 @@ def explain_compounds(
             f"{examples.num_examples} rows; expected one for each and a row at least."
         )
     predictor = explained.run.predictor
-    probs = predictor.predict(examples)["fusion"].astype(np.float64)
-    pooled, labels, groups = pool_by_compound(probs, examples.labels, examples.groups)
-    order = np.argsort(-pooled, axis=1, kind="stable")
-    place = np.searchsorted(np.array(groups), np.array(examples.groups))
-    moas = order[:, 0]
-    rivals = order[:, min(1, order.shape[1] - 1)]
+    examples, answers = compound_answers(
+        examples,
+        predictor.predict(examples),
+        quality=SignatureQuality.all_good(examples.num_examples) if quality is None else quality,
+        trusts={view: explained.trust(view) for view in explained.kept},
+        known=known_compounds(examples, explained.references),
+    )
+    place = np.zeros(examples.num_examples, int)
+    for number, answer in enumerate(answers):
+        place[answer.rows] = number
+    moas = np.array([answer.moa for answer in answers])
+    rivals = np.array([answer.rival for answer in answers])
     attributions = attribute_signatures(
         predictor,
         examples,
@@ -192,55 +220,15 @@ def explain_compounds(
         seed=seed,
     )
     evidence = kernel_evidence(predictor, examples, explained.references)
-    views = [_view(examples, np.flatnonzero(place == number)) for number in range(len(groups))]
-    trusts = {view: explained.trust(view) for view in set(views)}
-    found = []
-    for number, group in enumerate(track(groups, "compounds")):
-        rows = np.flatnonzero(place == number)
-        view = views[number]
-        trust = trusts[view]
-        answer = _Answer(
-            group=group,
-            rows=rows,
-            probs=pooled[number],
-            labels=labels[number],
-            of_signatures=probs[rows],
-            view=view,
-            trust=trust,
-            judged=trust.judge(pooled[[number]]),
-            moa=int(moas[number]),
-            rival=int(rivals[number]),
-        )
-        found.append(_explanation(explained, answer, attributions, evidence, seed))
-    return found
-
-
-def _view(examples: Examples, rows: Int[np.ndarray, " signature"]) -> str:
-    """The view of the model that a compound is answered in."""
-    if not examples.has_expression[rows].any():
-        return "structure"
-    return "fusion" if examples.has_structure[rows].all() else "expression"
-
-
-@dataclasses.dataclass(frozen=True)
-class _Answer:
-    """The model's answer for one compound, before it is explained."""
-
-    group: str
-    rows: Int[np.ndarray, " signature"]
-    probs: Float[np.ndarray, " moa"]
-    labels: Float[np.ndarray, " moa"]
-    of_signatures: Float[np.ndarray, "signature moa"]
-    view: str
-    trust: Trust
-    judged: Judged
-    moa: int
-    rival: int
+    return [
+        _explanation(explained, answer, attributions, evidence, seed)
+        for answer in track(answers, "compounds")
+    ]
 
 
 def _explanation(
     explained: ExplainedRun,
-    answer: _Answer,
+    answer: CompoundAnswer,
     found: SignatureAttributions,
     evidence: Mapping[str, KernelEvidence],
     seed: int,
@@ -278,7 +266,9 @@ def _explanation(
             moas=features.moas,
             neighbours=compared,
         ),
-        "signatures": signature_table(own, answer.of_signatures, features.moas, answer.moa),
+        "signatures": signature_table(
+            own, answer.of_signatures, answer.weights, features.moas, answer.moa
+        ),
     }
     if atoms is not None:
         tables["substructures"] = _substructures(smiles, atoms, seed)
@@ -293,8 +283,13 @@ def _explanation(
         targets=targets,
         moa=features.moas[answer.moa],
         rival=None if rival is None else features.moas[rival],
-        confidence=float(answer.judged.confidence[0]),
-        is_answered=bool(answer.judged.is_answered[0]),
+        confidence=math.nan if answer.judged is None else float(answer.judged.confidence[0]),
+        is_answered=answer.row["answer"] != CANNOT_TELL,
+        reasons=answer.row["reasons"],
+        answered_from="" if pd.isna(answer.row["answered_from"]) else answer.row["answered_from"],
+        notes=answer.row["notes"],
+        known="" if pd.isna(answer.row["known"]) else answer.row["known"],
+        known_sentence=known_sentence(answer.row.to_dict()),
         trust=answer.trust,
         nodes_are_read=found.nodes_are_read,
         tables=tables,

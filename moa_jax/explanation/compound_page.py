@@ -84,27 +84,31 @@ def _gene_sections(found: CompoundExplanation, pictures: Mapping[str, str]) -> I
 
 
 def headline(found: CompoundExplanation) -> str:
-    """The answer in one sentence."""
+    """The answer in one sentence, and whether the compound was learned from."""
     if found.is_answered:
-        return f"Answer: {found.moa}, with confidence {found.confidence:.2f}."
-    return (
-        f"Cannot tell. The most probable mechanism is {found.moa}, with confidence "
-        f"{found.confidence:.2f}."
-    )
+        alone = "" if found.has_signatures else " from the structure alone"
+        says = f"Answer{alone}: {found.moa}, with confidence {found.confidence:.2f}."
+    elif math.isnan(found.confidence):
+        says = f"Cannot tell: {found.reasons}."
+    else:
+        says = (
+            f"Cannot tell. The most probable mechanism is {found.moa}, with confidence "
+            f"{found.confidence:.2f}."
+        )
+    return f"{says} {found.known_sentence}"
 
 
 def _facts(found: CompoundExplanation) -> dict[str, str]:
     table = found.tables["signatures"]
     ids = sorted(set(map(str, table["pert_id"].dropna()))) or [found.group]
     lines = sorted(set(map(str, table["cell_line"].dropna())))
-    modalities = "expression and structure" if found.smiles else "expression alone"
     facts = {
         "compound id": some(ids, 4),
         "signatures": f"{len(table)} in {some(lines, 6) or 'unknown cell lines'}",
-        "answered from": modalities,
+        "answered from": found.answered_from.replace("+", " and ") or "nothing",
     }
     if not found.has_signatures:
-        facts |= {"signatures": "none", "answered from": "structure alone"}
+        facts["signatures"] = "none that it rests on"
     labels = found.tables["moas"].query("is_label")["moa"]
     if len(labels):
         facts["its label, not shown to the model"] = some(sorted(labels), 4)
@@ -130,12 +134,13 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
     if not found.is_answered:
         parts.append(
             Note(
-                f"Cannot tell: the confidence of {found.confidence:.2f} is below what this model "
-                "needs. What follows explains its most probable mechanism, which may well be "
-                "wrong.",
+                f"Cannot tell: {found.reasons}. What follows explains the model's most probable "
+                "mechanism, which may well be wrong.",
                 kind="warning",
             )
         )
+    if found.notes:
+        parts.append(Note(f"To be known: {found.notes}."))
     parts += _label_notes(found)
     shown = moas.head(NUM_MOAS)
     rows = [
@@ -162,6 +167,8 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
             ),
         )
     )
+    if math.isnan(found.confidence):
+        return Section("Answer", "Nothing is ruled out and nothing is likely.", parts)
     size = (
         "The set is empty: no mechanism fits as well as true ones usually do."
         if not in_set
