@@ -47,11 +47,11 @@ class Answers:
       table: one row per compound, in the order of the groups: `pert_id` (the group: the ids of
         one drug, joined by `|`), `compound`, `KNOWN_COLUMNS`, `answer`, `confidence`,
         `none_of_these` (probability that its mechanism is one of which nothing was learned; where
-        that is more likely than not it is the answer),
-        `answered_from`; `moa_1`, `probability_1` (calibrated), `compounds_1` (training compounds
-        that have it) and so on; `label_set` (conformal, joined by `|`, the `NUM_IN_SET` most
-        probable of a larger one), `label_set_size`, `n_signatures`, `n_signatures_used`, `MEASURED_COLUMNS`, `carried_by`, `reasons`, `notes`. What cannot be
-        told is missing.
+        that is more likely than not it is the answer), `answered_from`; `moa_1`, `probability_1`
+        (calibrated), `compounds_1` (training compounds that have it) and so on; `label_set`
+        (conformal, joined by `|`, the `NUM_IN_SET` most probable of a larger one),
+        `label_set_size`, `n_signatures`, `n_signatures_used`, `MEASURED_COLUMNS`, `carried_by`,
+        `reasons`, `notes`. What cannot be told is missing.
       basis: what the answers rest on.
     """
 
@@ -231,8 +231,8 @@ def _doubts(
     if math.isinf(trust.threshold):
         return [
             f"the confidence is {row['confidence']:.2f}, and for compounds that were left out no "
-            f"confidence was high enough for {LEAST_ACCURACY:.0%} right answers, so use a run of more "
-            "compounds"
+            f"confidence was high enough for {LEAST_ACCURACY:.0%} right answers, so use a run of "
+            "more compounds"
         ]
     doubt = (
         f"the confidence is {row['confidence']:.2f}, below the {trust.threshold:.2f} from which "

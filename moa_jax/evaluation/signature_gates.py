@@ -63,7 +63,7 @@ def run_limits(
     """Limits that all but `OUTSIDE_SHARE` of a run's own compounds keep.
 
     Args:
-      strength: of the run's validation compounds.
+      strength: of the run's own compounds.
       similarity: largest cosine of training signatures with those of other compounds.
     """
     return RunLimits(_low(strength), _low(similarity))
@@ -198,7 +198,7 @@ def _failed(row: tuple, limits: RunLimits) -> list[str]:
     elif np.isnan(row.tas) and row.strength < limits.strength:
         failed.append(
             f"weak: the root mean square z-score is {row.strength:.3f}, but "
-            f"{1 - OUTSIDE_SHARE:.0%} of the run's validation compounds reach "
+            f"{1 - OUTSIDE_SHARE:.0%} of the run's own compounds reach "
             f"{limits.strength:.3f}, so {_STRONGER}"
         )
     if row.similarity < limits.similarity:

@@ -120,6 +120,7 @@ class CompoundExplanation:
       moa: the MoA that is explained: the most probable one.
       rival: the next one; None where the model knows no other.
       confidence: that `moa` is right; NaN where nothing can be said.
+      none_of_these: that nothing was learned of its mechanism; NaN where nothing can be said.
       is_answered: whether that is enough; otherwise the answer is "cannot tell".
       reasons: why it is that, and what to do.
       answered_from: `answer_basis.MODALITIES_OF`; empty where there is nothing to answer from.
@@ -144,6 +145,7 @@ class CompoundExplanation:
     moa: str
     rival: str | None
     confidence: float
+    none_of_these: float
     is_answered: bool
     reasons: str
     answered_from: str
@@ -284,6 +286,7 @@ def _explanation(
         moa=features.moas[answer.moa],
         rival=None if rival is None else features.moas[rival],
         confidence=math.nan if answer.judged is None else float(answer.judged.confidence[0]),
+        none_of_these=math.nan if answer.judged is None else float(answer.judged.none_of_these[0]),
         is_answered=answer.row["answer"] != CANNOT_TELL,
         reasons=answer.row["reasons"],
         answered_from="" if pd.isna(answer.row["answered_from"]) else answer.row["answered_from"],

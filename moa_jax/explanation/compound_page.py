@@ -121,14 +121,14 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
     in_set = list(moas.query("in_set")["moa"])
     if math.isinf(trust.threshold):
         rule = (
-            f"On {trust.num_compounds} validation compounds no confidence made {LEAST_ACCURACY:.0%}"
-            " of the answers right, so this model gives none."
+            f"Of {trust.num_compounds} compounds that were left out no confidence made "
+            f"{LEAST_ACCURACY:.0%} of the answers right, so this model gives none."
         )
     else:
         rule = (
             f"Answers are given from a confidence of {trust.threshold:.2f}: with that, "
-            f"{trust.coverage:.0%} of {trust.num_compounds} validation compounds got an answer, "
-            f"and {trust.accuracy:.0%} of those answers were right."
+            f"{trust.coverage:.0%} of {trust.num_compounds} compounds that were left out got an "
+            f"answer, and {trust.accuracy:.0%} of those answers were right."
         )
     parts: list[Part] = [Links([Link("All compounds", home)])]
     if not found.is_answered:
@@ -162,8 +162,8 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
             [row[:width] for row in rows],
             caption=(
                 f"The {len(shown)} most probable of {len(moas)} mechanisms. Probabilities are "
-                "calibrated on validation compounds. The set holds what cannot be ruled out: it "
-                f"misses a true mechanism in {ERROR_RATE:.0%} of compounds like those."
+                "calibrated on compounds that were left out. The set holds what cannot be ruled out: "
+                f"it misses a true mechanism in {ERROR_RATE:.0%} of compounds like those."
             ),
         )
     )
@@ -174,7 +174,11 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
         if not in_set
         else f"The set of mechanisms that cannot be ruled out has {len(in_set)}: {some(in_set, 8)}."
     )
-    return Section("Answer", f"{size} {rule}", parts)
+    none = (
+        f"With a probability of {found.none_of_these:.2f} its mechanism is one of which nothing "
+        "was learned."
+    )
+    return Section("Answer", f"{size} {none} {rule}", parts)
 
 
 def _label_notes(found: CompoundExplanation) -> Iterator[Note]:

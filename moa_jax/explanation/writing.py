@@ -155,10 +155,10 @@ def index_page(
         sections=[
             Section(
                 "Compounds",
-                "An answer is given where the confidence is high enough: on validation compounds "
-                f"at least {LEAST_ACCURACY:.0%} of such answers were right. Otherwise it is "
-                f'"{CANNOT_TELL}". The audit says whether the explanation is true to the model; '
-                "green, amber or red.",
+                "An answer is given where the confidence is high enough: of such answers for "
+                f"compounds that were left out at least {LEAST_ACCURACY:.0%} were right. Otherwise "
+                f'it is "{CANNOT_TELL}". The audit says whether the explanation is true to the '
+                "model; green, amber or red.",
                 [Table(columns, rows)],
             ),
             *_labels_section(explanations, names),

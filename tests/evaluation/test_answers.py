@@ -6,8 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from moa_jax.evaluation.answer_trust import CANNOT_TELL, Judged, Trust, fit_trust
-from moa_jax.evaluation.answers import answer_compounds, label_set
+from moa_jax.evaluation.answer_trust import (
+    CANNOT_TELL,
+    NONE_OF_THESE,
+    Judged,
+    Trust,
+    fit_trust,
+)
+from moa_jax.evaluation.answers import answer_compounds, label_set, named_set
 from moa_jax.evaluation.signature_gates import SignatureQuality
 from tests.synthetic import NUM_MOAS, make_raw_examples
 
@@ -66,7 +72,7 @@ def test_sure_answers_are_given_with_confidence_and_set(trust):
     total = table[["probability_1", "probability_2", "probability_3"]].sum(axis=1)
     np.testing.assert_allclose(total, 1)
     # The vocabulary has three mechanisms only, and nothing judges "none of these".
-    assert table[["moa_4", "moa_5", "none_of_these"]].isna().all(axis=None)
+    assert table[["moa_4", "moa_5"]].isna().all(axis=None)
     np.testing.assert_array_equal(answers.basis.weights, 0.5)
 
 
@@ -90,10 +96,12 @@ def test_a_set_without_an_answer_is_widened(inside, expected):
     in_set = np.isin(np.arange(3), inside)[None]
     judged = Judged(
         probs=np.array([[0.5, 0.3, 0.2]]),
+        none_of_these=np.array([0.0]),
         confidence=np.array([0.4]),
         is_answered=np.array([False]),
         p_values=np.where(in_set, 0.5, 0.05),
         in_set=in_set,
+        none_in_set=np.array([False]),
     )
     assert np.flatnonzero(label_set(judged)).tolist() == expected
     answer = dataclasses.replace(judged, is_answered=np.array([True]))
@@ -210,30 +218,42 @@ def test_doses_are_a_series(trust):
 
 
 @dataclasses.dataclass(frozen=True)
-class OpenJudged(Judged):
-    """What knows of mechanisms of which nothing was learned."""
-
-    none_of_these: np.ndarray | None = None
-
-
 class OpenTrust(Trust):
     """A trust that finds the compound's mechanism to be another one."""
 
+    share: float = 0.7
+
     def judge(self, probs):
         low = np.full(len(probs), 0.2)
-        return OpenJudged(probs, low, low > 0.5, probs, probs > 1, np.full(len(probs), 0.7))
+        none = np.full(len(probs), self.share)
+        nothing = low > 0.5
+        return Judged(probs, none, low, nothing, probs, probs > 1, nothing)
 
 
-def test_none_of_these_has_a_probability_of_its_own(trust):
+@pytest.mark.parametrize(("share", "answer"), [(0.7, NONE_OF_THESE), (0.4, CANNOT_TELL)])
+def test_none_of_these_has_a_probability_of_its_own(trust, share, answer):
     views = {"fusion": sure_of(0, 0, 1, 1, 2, 2)}
-    trusts = {"fusion": OpenTrust(**vars(trust))}
-    table = answer_compounds(RAW, views, quality_of(((),) * 6), trusts).table
-    assert table["none_of_these"].tolist() == [0.7] * 3
-    assert table["answer"].tolist() == [CANNOT_TELL] * 3
+    trusts = {"fusion": OpenTrust(**vars(trust), share=share)}
+    answers = answer_compounds(RAW, views, quality_of(((),) * 6), trusts)
+    table = answers.table
+    assert table["none_of_these"].tolist() == [share] * 3
+    assert table["answer"].tolist() == [answer] * 3
+    assert not answers.is_answered.any()
     assert (
-        "with a probability of 0.70 the mechanism is one of which nothing was"
+        f"with a probability of {share:.2f} the mechanism is one of which nothing was"
         in (table["reasons"][0])
     )
+
+
+def test_a_large_set_names_the_most_probable_and_says_how_many_there_are():
+    moas = [f"moa {row:02d}" for row in range(30)]
+    probs = np.linspace(0.0, 1.0, 30)
+    few = np.arange(30) < 3
+    assert named_set(few, probs, moas) == "moa 00|moa 01|moa 02"
+    named = named_set(np.ones(30, bool), probs, moas).split("|")
+    assert named[:2] == ["moa 29", "moa 28"]
+    assert named[-1] == "and 10 more"
+    assert len(named) == 21
 
 
 def test_without_validation_nothing_is_answered():
