@@ -162,8 +162,8 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
             [row[:width] for row in rows],
             caption=(
                 f"The {len(shown)} most probable of {len(moas)} mechanisms. Probabilities are "
-                "calibrated on compounds that were left out. The set holds what cannot be ruled out: "
-                f"it misses a true mechanism in {ERROR_RATE:.0%} of compounds like those."
+                "calibrated on compounds that were left out. The set holds what cannot be ruled "
+                f"out: it misses a true mechanism in {ERROR_RATE:.0%} of compounds like those."
             ),
         )
     )
