@@ -16,4 +16,11 @@ def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     config = fusion.get_config()
     config.vocabulary = "frequent"
+    config.baselines = (
+        "prevalence",
+        "cosine_knn",
+        "expression_logistic",
+        "morgan_logistic",
+        "product_of_logistics",
+    )
     return config
