@@ -27,7 +27,7 @@ from moa_jax.schemas import (
     KnowledgeGraph,
     Signatures,
 )
-from moa_jax.training.kept_answers import write_held_out, write_validation_answers
+from moa_jax.training.kept_answers import write_held_out, write_kept_answers
 from moa_jax.training.recipe import fit_fusion
 from moa_jax.training.run_folder import start_run
 
@@ -306,5 +306,5 @@ def train_tiny_run(folder: pathlib.Path) -> None:
     parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
     start_run(folder, config, split, dataset)
     fit = fit_fusion(config, parts["train"], parts["validation"], dataset.graph, folder)
-    write_validation_answers(folder, parts["validation"], fit.validation_probs)
+    write_kept_answers(folder, fit.unseen)
     write_held_out(folder, parts["test"])

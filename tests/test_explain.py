@@ -16,7 +16,7 @@ from moa_jax.explanation.compound_explanation import CompoundExplanation
 from moa_jax.explanation.writing import file_stem, index_page
 from moa_jax.lincs.gctx_writer import write_gctx
 from moa_jax.report.html import render_page
-from moa_jax.training.kept_answers import HELD_OUT_FILE, VALIDATION_FILE, read_held_out
+from moa_jax.training.kept_answers import HELD_OUT_FILE, UNSEEN_FILE, read_held_out
 from moa_jax.training.run_folder import open_run
 from tests.browser import browser  # noqa: F401 (a fixture)
 from tests.prediction_files import PROBS, arguments, formulas, write_plate
@@ -301,7 +301,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(run, held_out, tmp_path, c
     assert "out holds thesis.txt, which is no explanation" in message
 
 
-@pytest.mark.parametrize("name", [VALIDATION_FILE, HELD_OUT_FILE])
+@pytest.mark.parametrize("name", [UNSEEN_FILE, HELD_OUT_FILE])
 def test_a_run_that_kept_too_little_is_refused(run, held_out, tmp_path, capsys, name):
     poor = shutil.copytree(run, tmp_path / "poor")
     (poor / name).unlink()

@@ -227,5 +227,5 @@ def test_the_command_asks_each_fold_about_what_it_has_not_seen(tiny_run, tmp_pat
 def without_answers(run, folder):
     """A copy of a run that kept no validation answers."""
     copy = shutil.copytree(run, folder / "poor")
-    (copy / "validation_answers.parquet").unlink()
+    (copy / "unseen_answers.parquet").unlink()
     return copy

@@ -14,7 +14,7 @@ from moa_jax import predict
 from moa_jax.data.examples import Examples
 from moa_jax.evaluation.answer_trust import fit_trust
 from moa_jax.evaluation.tables import read_csv
-from moa_jax.training.kept_answers import read_validation_answers
+from moa_jax.training.kept_answers import read_kept_answers
 from moa_jax.training.run_folder import open_run
 from tests.prediction_files import (
     COMPOUNDS,
@@ -205,13 +205,14 @@ def test_answers_are_those_of_the_runs_validation(reference, tiny_run, model):
     quality = pd.read_csv(folder / "out" / "signature_quality.csv", keep_default_na=False)
     assert quality["sig_id"].tolist() == RAW.table["sig_id"].tolist()
     assert (quality["passes"] == (quality["reasons"] == "")).all()
-    kept = read_validation_answers(tiny_run, model.features.moas)
+    answers_of = read_kept_answers(tiny_run, model.features.moas)
     for row, answer in answers.iterrows():
         own = np.flatnonzero(RAW.table["pert_id"] == answer["pert_id"])
         good = own[quality["passes"][own]]
         good = good if len(good) else own
         view = "fusion" if answer["pert_id"] in COMPOUNDS else "expression"
-        trust = fit_trust(kept.probs[view], kept.labels)
+        kept = answers_of[view]
+        trust = fit_trust(kept.probs, kept.labels, kept.is_learnable)
         probs = model.predict(examples_of(model))["fusion"][good].mean(axis=0, keepdims=True)
         judged = trust.judge(probs.astype(np.float64))
         assert answer["confidence"] == pytest.approx(judged.confidence[0], rel=1e-6), row
@@ -242,7 +243,7 @@ def test_names_do_not_run_as_formulas_in_a_spreadsheet(inputs, tiny_run, referen
 def test_a_run_without_validation_answers_cannot_tell(inputs, tiny_run, capsys):
     run = inputs / "run"
     shutil.copytree(tiny_run, run)
-    (run / "validation_answers.parquet").unlink()
+    (run / "unseen_answers.parquet").unlink()
     assert predict.run(arguments(inputs, run)) == 0
     answers = pd.read_csv(inputs / "out" / "answers.csv")
     assert (answers["answer"] == "cannot tell").all()

@@ -66,9 +66,9 @@ def sure_run(tiny_run, tmp_path):
     """A copy of the run whose validation answers were all right, so that its answers are sure."""
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
-    kept = pd.read_parquet(run / "validation_answers.parquet")
+    kept = pd.read_parquet(run / "unseen_answers.parquet")
     kept["probs"] = [[0.9 if moa in own else 0.05 for moa in PROBS] for own in kept["moas"]]
-    kept.to_parquet(run / "validation_answers.parquet", index=False)
+    kept.to_parquet(run / "unseen_answers.parquet", index=False)
     return run
 
 

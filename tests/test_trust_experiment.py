@@ -8,7 +8,7 @@ from experiments.main_result.trust import judged_by_run, trust_row
 from moa_jax.data.prepared import write_prepared
 from moa_jax.evaluation.answer_trust import Judged, fit_trust
 from moa_jax.models.fusion import VIEWS
-from moa_jax.training.kept_answers import read_validation_answers
+from moa_jax.training.kept_answers import read_kept_answers
 from moa_jax.training.run_folder import open_run
 from tests.synthetic import make_dataset, make_raw_examples
 
@@ -48,11 +48,13 @@ def test_compounds_of_all_runs_count_together():
 
 def test_the_command_judges_each_fold_by_its_own_answers(tiny_run, tmp_path, monkeypatch, capsys):
     moas = open_run(tiny_run, num_devices=1).predictor.features.moas
-    kept = read_validation_answers(tiny_run, moas)
+    kept = read_kept_answers(tiny_run, moas)
     found = judged_by_run(tiny_run)
     assert set(found) == set(VIEWS)
     own, labels = found["expression"]
-    trust = fit_trust(kept.probs["expression"], kept.labels)
+    trust = fit_trust(
+        kept["expression"].probs, kept["expression"].labels, kept["expression"].is_learnable
+    )
     np.testing.assert_array_equal(own.is_answered, own.confidence >= trust.threshold)
     assert own.probs.shape == labels.shape
 
@@ -62,11 +64,11 @@ def test_the_command_judges_each_fold_by_its_own_answers(tiny_run, tmp_path, mon
         experiment,
         "trained_run",
         lambda config, out, *, fold, seed: (
-            asked.append((config.split.judging_parts, config.further_structures, fold)) or tiny_run
+            asked.append((config.further_structures, fold)) or tiny_run
         ),
     )
-    experiment.main([f"--data={tmp_path / 'data'}", "--out=runs", "--parts=1", "--without-further"])
-    assert asked == [(1, False, fold) for fold in range(5)]
+    experiment.main([f"--data={tmp_path / 'data'}", "--out=runs", "--without-further"])
+    assert asked == [(False, fold) for fold in range(5)]
     lines = capsys.readouterr().out.splitlines()
     firsts = [line.split("|")[1].strip() for line in lines if line.startswith("| ")]
     assert [firsts[0], *firsts[2:]] == ["view", *VIEWS]

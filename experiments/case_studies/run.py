@@ -51,7 +51,7 @@ def main() -> None:
     """Trains where needed, explains and writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="prepared folder")
-    parser.add_argument("--config", default="configs/fusion.py")
+    parser.add_argument("--config", default="configs/frequent.py")
     parser.add_argument("--runs", default="runs/case_studies", help="folder of the folds' runs")
     parser.add_argument("--out", default=str(HERE))
     parser.add_argument("--per-compound", type=int, default=4, help="signatures of a compound")

@@ -144,7 +144,7 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="prepared folder")
-    parser.add_argument("--config", default="configs/fusion.py")
+    parser.add_argument("--config", default="configs/frequent.py")
     parser.add_argument("--out", required=True)
     parser.add_argument("--num-folds", type=int, default=5, help="folds that are tested, of 5")
     parser.add_argument("--seed", type=int, default=0)

@@ -198,7 +198,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="", help="prepared folder; empty for a simulated release")
     parser.add_argument("--mechanism", choices=sorted(MECHANISMS), default="default")
-    parser.add_argument("--config", default="configs/fusion.py")
+    parser.add_argument("--config", default="configs/frequent.py")
     parser.add_argument("--experts", default="", help="other experts than those of the config")
     parser.add_argument("--rewired", action="store_true", help="rewire the graph beforehand")
     parser.add_argument("--out", required=True)

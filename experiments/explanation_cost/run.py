@@ -2,7 +2,7 @@
 
     python -m experiments.explanation_cost.run --data=FOLDER
 
-fits the shipped model (configs/fusion.py) to all examples of a prepared folder (the embedded
+fits the shipped model (configs/frequent.py) to all examples of a prepared folder (the embedded
 simulated release where none is named) and explains the predicted MoA of its signatures by genes.
 The loops do the same for one signature at a time with a program that was compiled once: for all
 steps of the path, also with the scores at its ends, for a single step, or for the path as
@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from configs import fusion
+from configs import frequent
 from moa_jax.data.batches import make_batch
 from moa_jax.data.division import examples_of
 from moa_jax.data.embedded import open_dataset
@@ -42,7 +42,7 @@ from moa_jax.training.recipe import fit_fusion
 
 def fit(data: str, folder: pathlib.Path) -> tuple[Predictor, Any]:
     """The shipped model fitted to all examples, and those with a signature."""
-    config = fusion.get_config()
+    config = frequent.get_config()
     config.num_devices = 1
     dataset = open_dataset(data)
     examples = examples_of(config, dataset)

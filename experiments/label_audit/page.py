@@ -250,7 +250,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="prepared folder")
     parser.add_argument("--out", required=True, help="folder to write the page into")
-    parser.add_argument("--config", default="configs/fusion.py")
+    parser.add_argument("--config", default="configs/frequent.py")
     parser.add_argument("--runs", help="folder of the folds' runs; OUT/runs where not given")
     parser.add_argument("--seed", type=int, default=0, help="seed of the folds")
     settings = parser.parse_args(argv)

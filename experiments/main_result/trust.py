@@ -75,13 +75,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", required=True, help="prepared folder")
     parser.add_argument("--out", required=True, help="folder of the runs; one per setting below")
     parser.add_argument("--config", default="configs/fusion.py")
-    parser.add_argument("--parts", type=int, help="config.split.judging_parts")
     parser.add_argument("--without-further", action="store_true", help="no further structures")
     settings = parser.parse_args(argv)
     config = load_config(settings.config)
     config.data = settings.data
     config.further_structures &= not settings.without_further
-    config.split.judging_parts = settings.parts or config.split.judging_parts
     try:
         release = read_prepared(settings.data).manifest["release"]
         runs = [

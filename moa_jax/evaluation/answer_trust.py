@@ -155,7 +155,7 @@ def fit_trust(
     )
 
 
-def _with_none(probs: Probs, none: Signal) -> Probs:
+def _with_none(probs: Probs, none: Signal) -> Float[np.ndarray, "compound candidate"]:
     """Probabilities of the MoAs, and of none of them as the last column."""
     return np.concatenate([probs * (1 - none)[:, None], none[:, None]], axis=1)
 

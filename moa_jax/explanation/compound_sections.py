@@ -64,7 +64,7 @@ def _evidence_table(table: pd.DataFrame, caption: str) -> Table:
     rows = [
         (
             row.compound,
-            some(row.moas, 3) or "no label",
+            some(row.moas, 3) or "no known mechanism",
             _EXPERTS.get(row.expert, row.expert),
             float(row.similarity),
             Estimate(row.from_similarity),

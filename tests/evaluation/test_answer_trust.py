@@ -75,5 +75,5 @@ def test_unlabelled_compounds_are_left_out():
     with_unlabelled = fit_trust(*more)
     trust = fit_trust(probs, labels)
     assert (with_unlabelled.threshold, with_unlabelled.num_compounds) == (trust.threshold, 60)
-    with pytest.raises(InputError, match="no labelled validation compound"):
+    with pytest.raises(InputError, match="no labelled compound"):
         fit_trust(probs, 0 * labels)

@@ -9,12 +9,13 @@ from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.schemas import InputError
 from moa_jax.training.kept_answers import (
     HELD_OUT_FILE,
-    VALIDATION_FILE,
+    UNSEEN_FILE,
     read_held_out,
-    read_validation_answers,
+    read_kept_answers,
     write_held_out,
-    write_validation_answers,
+    write_kept_answers,
 )
+from moa_jax.training.recipe import UnseenAnswers
 from tests.synthetic import make_raw_examples
 
 
@@ -22,7 +23,8 @@ def test_held_out_signatures_come_back(tmp_path):
     examples = make_raw_examples(6)
     smiles = (None, None, *examples.smiles[2:])
     targets = (("A", "B"), ("A", "B"), (), (), (), ())
-    examples = dataclasses.replace(examples, smiles=smiles, targets=targets)
+    other_moas = ((), (), ("moa of another list",), (), (), ())
+    examples = dataclasses.replace(examples, smiles=smiles, targets=targets, other_moas=other_moas)
     write_held_out(tmp_path, examples)
     back = read_held_out(tmp_path, examples.moas)
     for field in dataclasses.fields(examples):
@@ -38,27 +40,44 @@ def test_held_out_signatures_come_back(tmp_path):
     assert (tmp_path / HELD_OUT_FILE).read_bytes() == first
 
 
-def test_validation_answers_are_pooled_by_compound(tmp_path):
+def test_answers_are_pooled_by_compound(tmp_path):
     examples = make_raw_examples(6)
-    probs = np.random.default_rng(0).random((2, 6, 3))
-    write_validation_answers(tmp_path, examples, {"fusion": probs[0], "expression": probs[1]})
-    back = read_validation_answers(tmp_path, examples.moas)
-    assert set(back.probs) == {"fusion", "expression"}
-    for view, of_view in zip(("fusion", "expression"), probs, strict=True):
-        pooled, labels, groups = pool_by_compound(of_view, examples.labels, examples.groups)
-        np.testing.assert_array_equal(back.probs[view], pooled)
-        np.testing.assert_array_equal(back.labels, labels)
-        assert back.groups == groups
+    probs = np.random.default_rng(0).random((2, 6, 3)).astype(np.float32)
+    # Of the second compound's mechanism nothing was learned, and structure tells two of them.
+    learnable = examples.labels.copy()
+    learnable[2:4] = 0
+    first = np.arange(4)
+    write_kept_answers(
+        tmp_path,
+        {
+            "fusion": UnseenAnswers(examples, probs[0], learnable),
+            "structure": UnseenAnswers(examples.take(first), probs[1][first], learnable[first]),
+        },
+    )
+    back = read_kept_answers(tmp_path, examples.moas)
+    assert set(back) == {"fusion", "structure"}
+    for view, of_view, count in zip(back, probs, (6, 4), strict=True):
+        rows = np.arange(count)
+        pooled, labels, groups = pool_by_compound(
+            of_view[rows], examples.labels[rows], examples.groups[:count]
+        )
+        kept = back[view]
+        np.testing.assert_allclose(kept.probs, pooled, rtol=1e-6)
+        np.testing.assert_array_equal(kept.labels, labels)
+        assert kept.groups == groups
+        assert kept.is_learnable.tolist() == [True, False, True][: count // 2]
     strength = np.sqrt((examples.expression.astype(float) ** 2).mean(axis=1))
-    np.testing.assert_allclose(back.strength, strength.reshape(3, 2).mean(axis=1), rtol=1e-6)
+    expected = strength.reshape(3, 2).mean(axis=1)
+    np.testing.assert_allclose(back["fusion"].strength, expected, rtol=1e-6)
 
 
 def test_what_is_absent_or_of_another_model_is_refused(tmp_path):
     examples = make_raw_examples(6)
-    with pytest.raises(InputError, match="keeps no answers for validation compounds"):
-        read_validation_answers(tmp_path, examples.moas)
+    with pytest.raises(InputError, match="keeps no answers for compounds that were not learned"):
+        read_kept_answers(tmp_path, examples.moas)
     with pytest.raises(InputError, match="keeps no signatures that it was tested on"):
         read_held_out(tmp_path, examples.moas)
-    write_validation_answers(tmp_path, examples, {"fusion": np.full((6, 3), 1 / 3)})
-    with pytest.raises(InputError, match=f"{VALIDATION_FILE} is not about the 2 MoAs"):
-        read_validation_answers(tmp_path, ("a", "b"))
+    answers = UnseenAnswers(examples, np.full((6, 3), 1 / 3), examples.labels)
+    write_kept_answers(tmp_path, {"fusion": answers})
+    with pytest.raises(InputError, match=f"{UNSEEN_FILE} is not about the 2 MoAs"):
+        read_kept_answers(tmp_path, ("a", "b"))

@@ -10,7 +10,7 @@ from moa_jax.data.splits import split_rows
 from moa_jax.evaluation.answer_trust import fit_trust
 from moa_jax.evaluation.tables import pool_results
 from moa_jax.files import read_json, write_json
-from moa_jax.training.kept_answers import read_validation_answers
+from moa_jax.training.kept_answers import read_kept_answers
 from moa_jax.training.model_card import write_model_card
 from moa_jax.training.run_folder import open_run
 from tests.synthetic import make_raw_examples, tiny_config
@@ -32,7 +32,7 @@ def finished(tiny_run):
 
 def card_of(folder, run, finished, config=None):
     """The card, written beside a copy of what it reads from the run's folder."""
-    for name in ("validation_answers.parquet", "references.parquet"):
+    for name in ("unseen_answers.parquet", "references.parquet"):
         (folder / name).write_bytes((run / name).read_bytes())
     manifest = read_json(run / "data_manifest.json")
     inputs = {
@@ -73,8 +73,8 @@ def test_the_card_says_what_the_run_is(tmp_path, tiny_run, finished):
     (fusion,) = (row for row in rows if row[:1] == ["fusion"])
     assert fusion[1].startswith(f"{score['macro_auprc']:.3f} (")
     assert any(row[:1] == ["fusion_expression"] for row in rows)
-    kept = read_validation_answers(tiny_run, results.moas)
-    trust = fit_trust(kept.probs["fusion"], kept.labels)
+    kept = read_kept_answers(tiny_run, results.moas)["fusion"]
+    trust = fit_trust(kept.probs, kept.labels, kept.is_learnable)
     (answered,) = (row for row in rows if row[:1] == ["share answered"])
     assert answered[1] == f"{trust.coverage:.3f}"
     # In the end the model learned from validation compounds, too.

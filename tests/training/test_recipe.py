@@ -1,30 +1,106 @@
 """How a fusion model is made, and what it answers for compounds that it has not learned from."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from moa_jax.data.examples import concatenate
 from moa_jax.models.fusion import VIEWS
-from moa_jax.training.recipe import answer_unseen, fit_fusion
+from moa_jax.training.recipe import fit_fusion
+from tests.small_sets import ALCOHOLS
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
 
 GRAPH = make_knowledge_graph()
+KERNELS = {"experts": ("signature_kernel", "structure_kernel")}
 
 
-@pytest.mark.parametrize("experts", [("signature_kernel", "structure_kernel"), ("molecule",)])
-def test_unseen_compounds_are_answered_as_validation_is(tmp_path, experts):
-    config = tiny_config(model={"experts": experts})
-    train, unseen = make_raw_examples(), make_raw_examples(12, seed=1)
-    fit = fit_fusion(config, train, unseen, GRAPH, tmp_path / "run")
+def compounds(num_examples, *, first=0, seed=0):
+    """Examples of compounds that share no structure with any other."""
+    raw = make_raw_examples(num_examples, seed=seed)
+    unit = first + np.arange(num_examples) // 2
+    return dataclasses.replace(
+        raw,
+        smiles=tuple(ALCOHOLS[row] for row in unit),
+        groups=tuple(f"GROUP{row:03d}" for row in unit),
+    )
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory):
+    train, validation = compounds(24), compounds(12, first=12, seed=1)
+    folder = tmp_path_factory.mktemp("kernels")
+    return (
+        train,
+        validation,
+        fit_fusion(tiny_config(model=KERNELS), train, validation, GRAPH, folder),
+    )
+
+
+def test_kernels_answer_for_every_compound_without_it(kernels, tmp_path):
+    """Solved anew without one compound, with the scales that were found, they say the same."""
+    train, validation, fit = kernels
+    everything = concatenate(train, validation)
     scales = fit.choices["expert_scales"]
-    probs = answer_unseen(config, train, unseen, GRAPH, tmp_path / "other", scales=scales)
+    group = "GROUP004"
+    rest = np.flatnonzero(np.array(everything.groups) != group)
+    own = np.flatnonzero(np.array(everything.groups) == group)
+    config = tiny_config(model=KERNELS, scale_prior=1e12, expert_scales=scales)
+    nobody = train.take(np.arange(0))
+    without = fit_fusion(config, everything.take(rest), nobody, GRAPH, tmp_path / "without")
     for view in VIEWS:
-        np.testing.assert_array_equal(probs[view], fit.validation_probs[view])
-    # The model that learned from them in the end says something else.
-    assert np.abs(fit.predictor.predict(unseen)["fusion"] - probs["fusion"]).max() > 1e-3
-    # Scales are taken as they are.
-    doubled = {view: {name: 2 * scale for name, scale in scales[view].items()} for view in VIEWS}
-    sharper = answer_unseen(config, train, unseen, GRAPH, tmp_path / "again", scales=doubled)
-    squares = probs["fusion"] ** 2
-    np.testing.assert_allclose(
-        sharper["fusion"], squares / squares.sum(axis=1, keepdims=True), rtol=1e-4
+        unseen = fit.unseen[view]
+        rows = np.flatnonzero(np.array(unseen.examples.groups) == group)
+        told = own[: len(rows)]
+        # Means of cell lines and standard deviations of genes are those of all compounds.
+        np.testing.assert_allclose(
+            unseen.probs[rows],
+            without.predictor.predict(everything.take(told))[view],
+            atol=0.02 if view != "structure" else 1e-4,
+        )
+        np.testing.assert_array_equal(unseen.learnable, unseen.examples.labels)
+
+
+def test_validation_is_answered_as_all_compounds_are(kernels):
+    train, validation, fit = kernels
+    for view in ("fusion", "expression"):
+        unseen = fit.unseen[view]
+        assert unseen.examples.groups == (*train.groups, *validation.groups)
+        np.testing.assert_array_equal(
+            fit.validation_probs[view], unseen.probs[train.num_examples :]
+        )
+    # The model that learned from them says something else.
+    learned = fit.predictor.predict(validation)["fusion"]
+    assert np.abs(learned - fit.validation_probs["fusion"]).max() > 1e-3
+
+
+def test_compounds_of_other_mechanisms_are_answered_and_not_learned_from(kernels, tmp_path):
+    train, validation, fit = kernels
+    others = dataclasses.replace(
+        compounds(6, first=18, seed=2),
+        labels=np.zeros((6, train.labels.shape[1]), np.float32),
+        other_moas=(("another",),) * 4 + ((),) * 2,
+    )
+    again = fit_fusion(
+        tiny_config(model=KERNELS), train, validation, GRAPH, tmp_path, unlabelled=others
+    )
+    unseen = again.unseen["fusion"]
+    assert unseen.examples.groups[-4:] == others.groups[:4]
+    assert len(unseen.probs) == len(fit.unseen["fusion"].probs) + 4
+    assert not unseen.learnable[-4:].any()
+    np.testing.assert_allclose(unseen.probs[:-4], fit.unseen["fusion"].probs, rtol=1e-4, atol=1e-6)
+    answers = again.predictor.predict(others)["fusion"]
+    np.testing.assert_allclose(unseen.probs[-4:], answers[:4], rtol=1e-5)
+
+
+def test_networks_answer_for_validation(tmp_path):
+    config = tiny_config(model={"experts": ("molecule",)})
+    train, validation = compounds(24), compounds(12, first=12, seed=1)
+    fit = fit_fusion(config, train, validation, GRAPH, tmp_path)
+    for view in VIEWS:
+        assert fit.unseen[view].examples.groups == validation.groups
+        np.testing.assert_array_equal(fit.unseen[view].probs, fit.validation_probs[view])
+    assert (
+        np.abs(fit.predictor.predict(validation)["fusion"] - fit.validation_probs["fusion"]).max()
+        > 1e-3
     )
