@@ -1,5 +1,7 @@
 """Tables of the open vocabulary: rankings, trust and direction over compounds made by hand."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,7 +24,11 @@ from experiments.main_result.held_out_answers import (
     left_out_answers,
     training_compounds,
 )
-from experiments.main_result.open_vocabulary import ranking_rows
+from experiments.main_result.open_vocabulary import (
+    by_division,
+    frequent_rows,
+    ranking_rows,
+)
 from experiments.main_result.trust_tables import (
     calibration_z,
     mean_with_interval,
@@ -104,6 +110,24 @@ def test_a_first_answer_of_which_nothing_was_learned_is_not_right():
     lucky = compounds([[0.1, 0.1, 0.8]], [[0, 0, 1]], support=[[1, 1, 0]])
     assert not lucky.is_right.any()
     assert risk_row(lucky)["right of 100 %"] == 0
+
+
+def test_both_vocabularies_are_compared_on_the_mechanisms_of_the_frequent_one(three):
+    frequent = compounds(
+        [[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.3, 0.7]],
+        [[0, 1], [0, 1], [0, 1], [0, 1]],
+        moas=("B inhibitor", "A receptor antagonist"),
+    )
+    # Two divisions of the same two compounds.
+    frequent = dataclasses.replace(frequent, groups=("g1", "g0", "g0", "g1"))
+    probs, labels = by_division(frequent, [1])
+    np.testing.assert_array_equal(probs, [[[0.8], [0.1]], [[0.9], [0.7]]])
+    np.testing.assert_array_equal(labels, [[True], [True]])
+    few, all_ = frequent_rows(joined([three, three]), frequent, num_resamples=20)
+    assert (few["vocabulary"], few["compounds"], all_["compounds"]) == ("frequent", 2, 2)
+    # Wrong once in four; among the two mechanisms the open one is right for both.
+    assert few["top1"].startswith("0.750 [")
+    assert all_["top1"].startswith("1.000 [")
 
 
 def test_reliability_of_ten_bins_names_what_sampling_error_explains():

@@ -156,7 +156,12 @@ def left_out_answers(folder: pathlib.Path) -> dict[str, UnseenCompounds]:
 
 
 def judged_by_others(kept: KeptAnswers, *, num_parts: int = NUM_PARTS, seed: int = 0) -> Judged:
-    """Judges a run's kept answers, each by the compounds of other parts."""
+    """Judges a run's kept answers, each by the compounds of other parts.
+
+    Raises:
+      InputError: nothing was learned of the mechanisms of the others.
+    """
+    num_parts = min(num_parts, len(kept.groups))
     part = np.random.default_rng(seed).permutation(len(kept.groups)) % num_parts
     order, found = [], []
     for number in range(num_parts):
