@@ -267,16 +267,23 @@ def test_the_commands_pool_the_folds_and_write_their_tables(
     )
     out = tmp_path / "out"
     options = [f"--data={tmp_path / 'data'}", f"--out={out}", "--folds=2", "--without-further"]
-    open_vocabulary.main([*options, "--frequent", "--seeds", "0", "1"])
+    everything = f"--everything={tiny_run}"
+    open_vocabulary.main([*options, "--frequent", everything, "--seeds", "0", "1"])
     assert asked[:4] == [
         ("open", "open_alone", False, fold, seed) for seed in (0, 1) for fold in (0, 1)
     ]
     assert {name for name, *_ in asked[4:]} == {"frequent"}
     text = (out / "alone_tables.md").read_text()
     assert text.strip() in capsys.readouterr().out
-    for title in ("Mechanisms ranked among all", "Risk and coverage", "Label sets", "Both voc"):
+    for title in (
+        "Mechanisms ranked among all",
+        "Risk and coverage",
+        "Label sets",
+        "Both voc",
+        "Both on",
+    ):
         assert f"### {title}" in text
-    direction.main([*options, f"--everything={tiny_run}"])
-    assert "### Direction, compounds left out" in (out / "direction.md").read_text()
+    direction.main([*options, everything])
+    assert "### Direction, compounds left out" in (out / "alone_direction.md").read_text()
     with pytest.raises(SystemExit, match="2"):
         open_vocabulary.main([f"--data={tmp_path / 'none'}", f"--out={out}"])

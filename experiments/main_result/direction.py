@@ -10,7 +10,6 @@ among them.
 
 from __future__ import annotations
 
-import argparse
 import collections
 import dataclasses
 import pathlib
@@ -236,8 +235,7 @@ def direction_section(title: str, by_view: Mapping[str, UnseenCompounds]) -> str
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains where needed, judges, prints and writes."""
     parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--everything", help="folder of a run with config.split.rule=everything")
-    settings: argparse.Namespace = parser.parse_args(argv)
+    settings = parser.parse_args(argv)
     out = pathlib.Path(settings.out)
     try:
         release = read_prepared(settings.data).manifest["release"]
@@ -250,7 +248,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             sections.append(direction_section("compounds left out one by one", left_out))
         text = "\n\n".join(sections)
         print(text)
-        with atomic_path(out / "direction.md") as temporary:
+        name = "alone_direction.md" if settings.without_further else "direction.md"
+        with atomic_path(out / name) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
     except InputError as error:
         parser.error(str(error))

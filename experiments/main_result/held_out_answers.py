@@ -100,8 +100,15 @@ def joined(parts: Sequence[UnseenCompounds]) -> UnseenCompounds:
     )
 
 
-def held_out_answers(folder: pathlib.Path) -> dict[str, UnseenCompounds]:
+def held_out_answers(
+    folder: pathlib.Path, *, as_it_comes: bool = True
+) -> dict[str, UnseenCompounds]:
     """View -> a run's answers for the compounds that it held out.
+
+    Args:
+      folder: of the run.
+      as_it_comes: judge them as `predict` does, by compounds of any mechanism; otherwise by those
+        with a mechanism of the vocabulary alone, which is what such held-out compounds have.
 
     Raises:
       InputError: the run kept too little.
@@ -117,6 +124,7 @@ def held_out_answers(folder: pathlib.Path) -> dict[str, UnseenCompounds]:
             probs.astype(np.float64), examples.labels, examples.groups
         )
         own = kept[view]
+        is_learnable = own.is_learnable if as_it_comes else None
         found[view] = UnseenCompounds(
             moas=moas,
             groups=groups,
@@ -124,7 +132,7 @@ def held_out_answers(folder: pathlib.Path) -> dict[str, UnseenCompounds]:
             labels=labels > 0,
             support=np.tile(support, (len(groups), 1)),
             probs=pooled,
-            judged=fit_trust(own.probs, own.labels, own.is_learnable).judge(pooled),
+            judged=fit_trust(own.probs, own.labels, is_learnable).judge(pooled),
         )
     return found
 

@@ -4,7 +4,8 @@
 
 trains the folds of the compound split with the open vocabulary (kept in OUT and not trained
 again), pools what they say of the compounds held out, prints Markdown tables and writes them to
-OUT/tables.md. `--frequent` trains and judges the frequent vocabulary beside it.
+OUT/tables.md. `--frequent` trains and judges the frequent vocabulary beside it; `--everything=RUN`
+adds what a run that holds nothing out says of each of its compounds after learning from all others.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from experiments.explanation_audit.folds import trained_run
-from experiments.main_result.held_out_answers import UnseenCompounds, held_out_answers, joined
+from experiments.main_result.held_out_answers import (
+    UnseenCompounds,
+    held_out_answers,
+    joined,
+    left_out_answers,
+)
 from experiments.main_result.trust_tables import (
     NUM_RESAMPLES,
     Row,
@@ -145,13 +151,28 @@ def by_division(
 
 
 def frequent_section(
-    open_: Mapping[str, UnseenCompounds], frequent: Mapping[str, UnseenCompounds]
+    open_: Mapping[str, UnseenCompounds],
+    frequent: Mapping[str, UnseenCompounds],
+    judged_by_own: Mapping[str, UnseenCompounds],
 ) -> str:
-    """What the frequent vocabulary is worth, and the open one on its compounds."""
+    """What the frequent vocabulary is worth, and the open one on its compounds.
+
+    Args:
+      open_: view -> answers of the open vocabulary.
+      frequent: view -> answers of the frequent one.
+      judged_by_own: the same, judged by compounds of its mechanisms alone.
+    """
+    sources = {
+        (FREQUENT, "compounds of its mechanisms"): judged_by_own,
+        (FREQUENT, "compounds as they come"): frequent,
+        (OPEN, "compounds as they come"): open_,
+    }
     trust = [
-        {"vocabulary": name, "view": view} | risk_row(own[view]) | set_row(own[view])
+        {"view": view, "vocabulary": vocabulary, "judged by": by}
+        | risk_row(own[view])
+        | set_row(own[view])
         for view in VIEWS
-        for name, own in ((FREQUENT, frequent), (OPEN, open_))
+        for (vocabulary, by), own in sources.items()
     ]
     ranking = [
         {"view": view} | row for view in VIEWS for row in frequent_rows(open_[view], frequent[view])
@@ -164,7 +185,11 @@ def frequent_section(
 
 
 def runs_of(
-    vocabulary: str, settings: argparse.Namespace, out: pathlib.Path
+    vocabulary: str,
+    settings: argparse.Namespace,
+    out: pathlib.Path,
+    *,
+    as_it_comes: bool = True,
 ) -> dict[str, UnseenCompounds]:
     """View -> answers for the compounds held out by the folds of all seeds, trained if need be.
 
@@ -177,7 +202,7 @@ def runs_of(
     config.further_structures &= not settings.without_further
     folder = out / (f"{vocabulary}_alone" if settings.without_further else vocabulary)
     runs = [
-        held_out_answers(trained_run(config, folder, fold=fold, seed=seed))
+        held_out_answers(trained_run(config, folder, fold=fold, seed=seed), as_it_comes=as_it_comes)
         for seed in settings.seeds
         for fold in range(settings.folds)
     ]
@@ -193,6 +218,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="divisions of the data")
     parser.add_argument("--folds", type=int, default=5, help="folds of each division")
     parser.add_argument("--without-further", action="store_true", help="no further structures")
+    parser.add_argument("--everything", help="folder of a run with config.split.rule=everything")
     return parser
 
 
@@ -207,7 +233,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         by_view = runs_of(OPEN, settings, out)
         sections = [f"Release: {release}", ranking_section(by_view), trust_section(by_view)]
         if settings.frequent:
-            sections.append(frequent_section(by_view, runs_of(FREQUENT, settings, out)))
+            frequent = [
+                runs_of(FREQUENT, settings, out, as_it_comes=as_it_comes)
+                for as_it_comes in (True, False)
+            ]
+            sections.append(frequent_section(by_view, *frequent))
+        if settings.everything:
+            left_out = left_out_answers(pathlib.Path(settings.everything))
+            sections.append(
+                "## Compounds that a model learned from, left out one by one\n\n"
+                + trust_section(left_out)
+            )
         text = "\n\n".join(sections)
         print(text)
         name = f"alone_{TABLES_FILE}" if settings.without_further else TABLES_FILE
