@@ -32,19 +32,21 @@ _OVERRIDE = re.compile(rf"--?(?:no)?{CONFIG}\.(?P<key>[^=]+)")
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """A text option of a program, `--name=VALUE`.
+    """A text option of a program, `--name=VALUE`, or a switch, `--name`.
 
     Attributes:
       name: on the command line and as keyword argument; words joined by `_`.
       meaning: half a sentence for `--help`.
       default: its value where it is not given.
       required: refuse to start without it.
+      is_switch: the value is true where it is given and false else.
     """
 
     name: str
     meaning: str
     default: str = ""
     required: bool = False
+    is_switch: bool = False
 
 
 def run(
@@ -95,7 +97,10 @@ def _arguments(
     # A registry of its own, so that several programs can run in one process.
     registry = flags.FlagValues()
     for option in options:
-        flags.DEFINE_string(option.name, option.default, option.meaning, flag_values=registry)
+        if option.is_switch:
+            flags.DEFINE_boolean(option.name, False, option.meaning, flag_values=registry)
+        else:
+            flags.DEFINE_string(option.name, option.default, option.meaning, flag_values=registry)
     if takes_config:
         _check_overrides(argv, load_config(_config_path(argv)))
         config_flags.DEFINE_config_file(
@@ -188,7 +193,8 @@ def _help(
     for option in options:
         note = " (required)" if option.required else ""
         note = f" [{option.default}]" if option.default else note
-        rows.append((f"--{option.name}=VALUE", option.meaning + note))
+        value = "" if option.is_switch else "=VALUE"
+        rows.append((f"--{option.name}{value}", option.meaning + note))
     width = max((len(name) for name, _ in rows), default=0)
     lines += [f"  {name.ljust(width)}  {meaning}" for name, meaning in rows]
     if takes_config:

@@ -3,11 +3,13 @@ r"""Explains a trained model's answers: which mechanism, how sure, why, and whet
     python -m moa_jax.explain --workdir=RUN --compounds=vorinostat,bortezomib --out=DIR
     python -m moa_jax.explain --workdir=RUN --signatures=F.gctx \
         [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] [--compounds=...] --out=DIR \
-        [--level=3|4|5] [--zscore_reference=vehicle|population]
+        [--level=3|4|5] [--scale=log2|linear|zscore] [--zscore_reference=vehicle|population] \
+        [--gene_ids=entrez|symbol|COLUMN] [--overwrite]
 
 The first explains compounds that the run was tested on, by what its folder keeps of them; the
-second a user's own signatures or wells (see `moa_jax.predict`), all or those of the named
-compounds. Names, pert_ids and groups will do. Written into DIR, whole or not at all:
+second a user's own signatures or wells, or structures without any signature (see
+`moa_jax.predict`), all or those of the named compounds. Names, pert_ids and groups will do.
+Written into DIR, whole or not at all:
 
     index.html     leads to reports/, one page per compound that needs no network
     tables/        mechanisms, genes, pathways, substructures, graph nodes, evidence, audit, ...
@@ -19,6 +21,7 @@ compounds. Names, pert_ids and groups will do. Written into DIR, whole or not at
 from __future__ import annotations
 
 import difflib
+import math
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -31,9 +34,12 @@ import moa_jax
 from moa_jax import command_line
 from moa_jax.compounds.identity import normalise_name
 from moa_jax.data.examples import Examples
+from moa_jax.data.landmarks import gene_lines
 from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
+from moa_jax.data.new_structures import structure_lines
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.preparation_settings import VEHICLE
+from moa_jax.data.user_compounds import one_group_per_drug
 from moa_jax.evaluation.answer_trust import CANNOT_TELL
 from moa_jax.explanation.audit import overall
 from moa_jax.explanation.compound_explanation import (
@@ -46,6 +52,7 @@ from moa_jax.files import check_output_folder
 from moa_jax.schemas import InputError
 from moa_jax.training.kept_answers import read_held_out
 from moa_jax.training.run_folder import open_run, run_identity
+from moa_jax.training.run_judgement import judge_by_run
 
 # More than these are a benchmark, not a reading.
 MAX_COMPOUNDS = 200
@@ -58,7 +65,14 @@ OPTIONS = (
     command_line.Option("compoundinfo", "table with the compounds' structures"),
     command_line.Option("out", "folder to write", required=True),
     command_line.Option("level", "3, 4 or 5; taken from the file where it is not given"),
+    command_line.Option(
+        "scale", "log2, linear or zscore; taken from the values where it is not given"
+    ),
     command_line.Option("zscore_reference", "wells that level 3 is compared with", VEHICLE),
+    command_line.Option(
+        "gene_ids", "how genes are named: entrez, symbol or a column; found out if not given"
+    ),
+    command_line.Option("overwrite", "replace an earlier explanation", is_switch=True),
 )
 
 
@@ -71,7 +85,10 @@ def main(
     compoundinfo: str,
     out: str,
     level: str,
+    scale: str,
     zscore_reference: str,
+    gene_ids: str,
+    overwrite: bool,
 ) -> None:
     """Explains, writes and prints.
 
@@ -79,26 +96,33 @@ def main(
       InputError: the run, a file, a name or the output folder cannot be used.
     """
     folder, place = pathlib.Path(out), pathlib.Path(workdir)
-    check_output_folder(folder, NAMES, "explanation")
+    check_output_folder(folder, NAMES, "explanation", overwrite=overwrite)
     names = [name.strip() for name in compounds.split(",") if name.strip()]
-    if not names and not signatures:
-        raise InputError("--compounds or --signatures is needed: what shall be explained.")
-    if (siginfo or compoundinfo or level) and not signatures:
+    is_new = bool(signatures or compoundinfo)
+    if not names and not is_new:
         raise InputError(
-            "--siginfo, --compoundinfo and --level tell about --signatures, which is not given."
+            "--compounds, --signatures or --compoundinfo is needed: what shall be explained."
         )
-    settings = PlateSettings.of_options(level, zscore_reference)
+    if (siginfo or level or scale or gene_ids) and not signatures:
+        raise InputError(
+            "--siginfo, --level, --scale and --gene_ids tell about --signatures, which is not "
+            "given."
+        )
+    settings = PlateSettings.of_options(level, zscore_reference, scale)
     run = open_run(place)
     explained = read_explained_run(place, run)
     manifest: dict[str, Any] = {"moa_jax": moa_jax.__version__, "run": run_identity(place, run)}
-    if signatures:
+    if is_new:
         files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
-        new = read_new_signatures(files, run.genes, run.predictor.features, settings)
-        examples = new.examples
+        new = read_new_signatures(files, run.genes, run.predictor.features, settings, gene_ids)
+        examples = one_group_per_drug(new.examples)
         manifest |= {"inputs": files.fingerprints(), "level": new.level, **new.report}
-        print("\n".join(level_lines(new.level)))
+        print("\n".join([*level_lines(new.level), *structure_lines(new.report["compounds"])]))
+        if genes := new.report["genes"]:
+            print("\n".join([f"genes: read from {genes['read_from']}", *gene_lines(genes)]))
         if names:
             examples = chosen(examples, names, [])
+        examples = _answerable(examples)
     else:
         held_out = read_held_out(place, run.predictor.features.moas)
         examples = chosen(held_out, names, list(explained.references["compound"]))
@@ -108,10 +132,21 @@ def main(
             f"{count} compounds are too many to explain at once; name up to {MAX_COMPOUNDS} of "
             "them with --compounds."
         )
-    explanations = explain_compounds(explained, examples)
+    quality, _ = judge_by_run(place, run.predictor, examples)
+    explanations = explain_compounds(explained, examples, quality=quality)
     write_explanations(folder, explanations, run.graph, manifest)
     print("\n".join(map(_line, explanations)))
     print(f"written to {folder}: open {INDEX_FILE}")
+
+
+def _answerable(examples: Examples) -> Examples:
+    """The examples without compounds of which neither signature nor structure is known."""
+    is_known = examples.has_expression | examples.has_structure
+    names = sorted({examples.groups[row] for row in np.flatnonzero(~is_known)})
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        print(f"not explained, for want of a structure: {', '.join(names[:3])}{more}")
+    return examples.take(np.flatnonzero(is_known))
 
 
 def chosen(examples: Examples, names: Sequence[str], trained: Sequence[str]) -> Examples:
@@ -160,10 +195,11 @@ def _not_found(name: str, examples: Examples, trained: Sequence[str]) -> str:
 
 def _line(found: CompoundExplanation) -> str:
     """One compound in one line."""
+    audit = f"audit {overall(found.checks)}; {found.known_sentence}"
+    if math.isnan(found.confidence):
+        return f"{found.name}: {CANNOT_TELL}, {found.reasons}; {audit}"
     answer = found.moa if found.is_answered else f"{CANNOT_TELL} ({found.moa}?)"
-    return (
-        f"{found.name}: {answer}, confidence {found.confidence:.2f}; audit {overall(found.checks)}"
-    )
+    return f"{found.name}: {answer}, confidence {found.confidence:.2f}; {audit}"
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -35,8 +35,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     try:
         yield temporary
         if path.is_dir() and temporary.is_dir():
-            os.rename(path, holder / f"{path.name}.old")
-        os.replace(temporary, path)
+            _replace_folder(temporary, path, holder / f"{path.name}.old")
+        else:
+            os.replace(temporary, path)
     except InputError as error:
         # What is written inside a folder names its temporary place, which means nothing to users.
         raise InputError(str(error).replace(str(temporary), str(path))) from error
@@ -50,21 +51,41 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         shutil.rmtree(holder, ignore_errors=True)
 
 
-def check_output_folder(folder: pathlib.Path, names: Collection[str], kind: str) -> None:
-    """Refuses a place where writing a folder anew would delete what somebody else put there.
+def _replace_folder(new: pathlib.Path, folder: pathlib.Path, aside: pathlib.Path) -> None:
+    """Puts a folder in another one's place, or leaves that where it was."""
+    os.rename(folder, aside)
+    try:
+        os.rename(new, folder)
+    except OSError:
+        os.rename(aside, folder)
+        raise
+
+
+def check_output_folder(
+    folder: pathlib.Path, names: Collection[str], kind: str, *, overwrite: bool
+) -> None:
+    """Refuses a place where writing a folder anew would delete what was put there.
 
     Args:
       folder: where a folder shall be written.
       names: what lies in such a folder.
       kind: what is written there, such as "prediction".
+      overwrite: whether an earlier one of the kind may be replaced.
 
     Raises:
-      InputError: the folder holds something else, or is a file.
+      InputError: the folder holds something else, is a file, or holds an earlier one of the kind
+        that may not be replaced.
     """
     if folder.is_dir():
-        others = sorted({path.name for path in folder.iterdir()} - set(names))
+        found = {path.name for path in folder.iterdir()}
+        others = sorted(found - set(names))
         if others:
             raise InputError(f"{folder} holds {others[0]}, which is no {kind}; name another --out.")
+        if found and not overwrite:
+            raise InputError(
+                f"{folder} holds an earlier {kind}; name another --out, or give --overwrite to "
+                "replace it."
+            )
     elif folder.exists():
         raise InputError(f"{folder} is a file; --out must name a folder.")
 

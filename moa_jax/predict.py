@@ -2,24 +2,34 @@ r"""Predicts mechanisms of action for new signatures with a trained model, or sa
 
     python -m moa_jax.predict --workdir=RUN --signatures=F.gctx \
         [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] --out=DIR \
-        [--level=3|4|5] [--zscore_reference=vehicle|population] [--explain=N]
+        [--level=3|4|5] [--scale=log2|linear|zscore] [--zscore_reference=vehicle|population] \
+        [--gene_ids=entrez|symbol|COLUMN] [--explain=N] [--overwrite]
+    python -m moa_jax.predict --workdir=RUN --compoundinfo=COMPOUNDS.csv --out=DIR [--explain=N]
 
 writes into DIR, whole or not at all:
 
     answers.csv                one answer per compound with confidence and label set, or
-                               "cannot tell" and why
+                               "cannot tell", why, and what to do; whether it was learned from
     signature_quality.csv      the gates that each signature passed or failed
-    signature_predictions.csv  sig_id, pert_id, one column of probability per mechanism
-    compound_predictions.csv   pert_id, n_signatures, modalities_used, the mean probabilities
+    signature_predictions.csv  sig_id, pert_id, conditions, weight in the compound's answer, one
+                               column of probability per mechanism
+    compound_predictions.csv   pert_id, n_signatures, modalities_used, the pooled probabilities
+    mechanisms.csv             how many training compounds stand behind each mechanism
     prediction_manifest.json   which model and files, what was missing, what was not used
-    explanations/              with --explain: reports on the most confident answers
+    explanations/              with --explain: reports on the most confident answers, those for
+                               new compounds first
 
 Expression comes as GCTX, GCT, h5ad, CSV or TSV by gene (Entrez ids or symbols of any age, in any
 order): signatures (level 5, z-scores), z-scores of wells (level 4) or log2 expression of wells
-(level 3), which are made into signatures by comparing with the plate's vehicle wells, or all its
-wells, and collapsing replicates. Without siginfo the matrix file's own metadata are read, and a
+(level 3; of fluorescence itself the logarithm is taken), which are made into signatures by
+comparing with the vehicle wells of plate and cell line, or all their wells, and collapsing
+replicates. Without siginfo the matrix file's own metadata are read, and a
 profile without a pert_id is a compound of its own. Structures, doses, times, cell lines and genes
-may be missing.
+may be missing. Ids that share a structure or a name are one drug and get one answer.
+
+The compound table needs ids and SMILES (or InChIs) under any usual names of columns, separated by
+tabs, commas or semicolons; a list of SMILES and names will do. Without --signatures its compounds
+are answered from structure alone. An earlier prediction is replaced with --overwrite only.
 """
 
 from __future__ import annotations
@@ -31,30 +41,40 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 
 import moa_jax
 from moa_jax import command_line
 from moa_jax.data.examples import Examples
+from moa_jax.data.landmarks import gene_lines
 from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
+from moa_jax.data.new_structures import structure_lines
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.preparation_settings import VEHICLE
+from moa_jax.data.user_compounds import ID_SEPARATOR, one_group_per_drug
 from moa_jax.evaluation.answer_trust import Trust
 from moa_jax.evaluation.answers import Answers, answer_compounds
-from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.evaluation.signature_gates import (
-    LEAST_GENES,
-    MOST_MAGNITUDE,
-    SignatureQuality,
-    joined_sentences,
+from moa_jax.evaluation.known_compounds import (
+    ANALOGUE,
+    KNOWN,
+    NEW,
+    known_compounds,
+    mechanism_table,
 )
+from moa_jax.evaluation.prediction_tables import (
+    DIGITS,
+    compound_table,
+    quality_table,
+    signature_table,
+)
+from moa_jax.evaluation.signature_gates import LEAST_GENES, MOST_MAGNITUDE, SignatureQuality
 from moa_jax.evaluation.tables import write_csv
 from moa_jax.explanation.compound_explanation import explain_compounds, read_explained_run
 from moa_jax.explanation.writing import write_explanations
 from moa_jax.files import atomic_path, check_output_folder, write_json
 from moa_jax.progress import say
 from moa_jax.schemas import InputError
+from moa_jax.training.references import REFERENCES_FILE, read_references
 from moa_jax.training.run_folder import open_run, run_identity
 from moa_jax.training.run_judgement import judge_by_run
 
@@ -62,22 +82,42 @@ ANSWER_FILE = "answers.csv"
 QUALITY_FILE = "signature_quality.csv"
 SIGNATURE_FILE = "signature_predictions.csv"
 COMPOUND_FILE = "compound_predictions.csv"
+MECHANISM_FILE = "mechanisms.csv"
 MANIFEST_FILE = "prediction_manifest.json"
 EXPLANATIONS = "explanations"
-_FILES = (ANSWER_FILE, QUALITY_FILE, SIGNATURE_FILE, COMPOUND_FILE, MANIFEST_FILE)
+_FILES = (
+    ANSWER_FILE,
+    QUALITY_FILE,
+    SIGNATURE_FILE,
+    COMPOUND_FILE,
+    MECHANISM_FILE,
+    MANIFEST_FILE,
+)
 
+_KNOWN_WORDS = {
+    NEW: "new compounds",
+    ANALOGUE: "analogues of compounds that were learned from",
+    KNOWN: "compounds that were learned from",
+}
 # Names that are printed of a longer list.
 _NUM_NAMED = 5
 
 OPTIONS = (
     command_line.Option("workdir", "folder of the trained run", required=True),
-    command_line.Option("signatures", "GCTX, GCT, h5ad, CSV or TSV file", required=True),
+    command_line.Option("signatures", "GCTX, GCT, h5ad, CSV or TSV file"),
     command_line.Option("siginfo", "table of the signatures or wells"),
     command_line.Option("compoundinfo", "table with the compounds' structures"),
     command_line.Option("out", "folder to write", required=True),
     command_line.Option("level", "3, 4 or 5; taken from the file where it is not given"),
+    command_line.Option(
+        "scale", "log2, linear or zscore; taken from the values where it is not given"
+    ),
     command_line.Option("zscore_reference", "wells that level 3 is compared with", VEHICLE),
-    command_line.Option("explain", "how many of the most confident answers to explain", "0"),
+    command_line.Option(
+        "gene_ids", "how genes are named: entrez, symbol or a column; found out if not given"
+    ),
+    command_line.Option("explain", "how many answers to explain: new compounds first", "0"),
+    command_line.Option("overwrite", "replace an earlier prediction", is_switch=True),
 )
 
 
@@ -89,8 +129,11 @@ def main(
     compoundinfo: str,
     out: str,
     level: str,
+    scale: str,
     zscore_reference: str,
+    gene_ids: str,
     explain: str,
+    overwrite: bool,
 ) -> None:
     """Predicts, writes and prints.
 
@@ -98,74 +141,80 @@ def main(
       InputError: the run, a file or the output folder cannot be used.
     """
     folder, place = pathlib.Path(out), pathlib.Path(workdir)
-    check_output_folder(folder, (*_FILES, EXPLANATIONS), "prediction")
-    settings = PlateSettings.of_options(level, zscore_reference)
+    check_output_folder(folder, (*_FILES, EXPLANATIONS), "prediction", overwrite=overwrite)
+    settings = PlateSettings.of_options(level, zscore_reference, scale)
     if not explain.isdecimal():
         raise InputError(f"--explain={explain} is no whole number.")
     num_explained = int(explain)
+    files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
     model = open_run(place)
     # What the run cannot explain is refused before anything is computed.
     explained = read_explained_run(place, model) if num_explained else None
-    files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
-    new = read_new_signatures(files, model.genes, model.predictor.features, settings)
-    say(f"predicting {new.examples.num_examples} signatures")
-    probs = model.predictor.predict(new.examples)["fusion"]
-    _check_answers(new.examples, probs)
-    quality, trusts = judge_by_run(place, model.predictor, new.examples)
-    answers = answer_compounds(new.examples, probs, quality, trusts)
+    new = read_new_signatures(files, model.genes, model.predictor.features, settings, gene_ids)
+    examples = one_group_per_drug(new.examples)
+    say(f"predicting {examples.num_examples} {'signatures' if signatures else 'structures'}")
+    views = model.predictor.predict(examples)
+    _check_answers(examples, views["fusion"])
+    quality, trusts = judge_by_run(place, model.predictor, examples)
+    references = read_references(place) if (place / REFERENCES_FILE).exists() else None
+    mechanisms = mechanism_table(references, examples.moas)
+    answers = answer_compounds(
+        examples,
+        views,
+        quality,
+        trusts,
+        known=known_compounds(examples, references),
+        num_compounds=mechanisms.set_index("mechanism")["training_compounds"].dropna().to_dict(),
+    )
+    tables = {
+        ANSWER_FILE: answers.table,
+        QUALITY_FILE: quality_table(examples, quality, answers.basis),
+        SIGNATURE_FILE: signature_table(examples, views["fusion"], answers.basis),
+        COMPOUND_FILE: compound_table(examples, answers.basis),
+        MECHANISM_FILE: mechanisms,
+    }
     manifest = {
         "moa_jax": moa_jax.__version__,
         "run": run_identity(place, model),
         "inputs": files.fingerprints(),
         "level": new.level,
-        "answers": _counts(answers, quality, trusts),
+        "answers": _counts(examples, answers, quality, trusts),
         **new.report,
     }
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        write_csv(temporary / ANSWER_FILE, answers.table)
-        write_csv(temporary / QUALITY_FILE, quality_table(new.examples, quality))
-        write_csv(temporary / SIGNATURE_FILE, signature_table(new.examples, probs))
-        write_csv(temporary / COMPOUND_FILE, compound_table(new.examples, probs))
+        for name, table in tables.items():
+            write_csv(temporary / name, table, digits=DIGITS)
         write_json(temporary / MANIFEST_FILE, manifest)
-        chosen = answers.most_confident(num_explained)
+        chosen = answers.to_explain(num_explained)
         if explained is not None and chosen:
-            rows = np.flatnonzero(answers.used & np.isin(new.examples.groups, chosen))
-            explanations = explain_compounds(explained, new.examples.take(rows))
+            rows = np.flatnonzero(np.isin(examples.groups, chosen))
+            explanations = explain_compounds(
+                explained, examples.take(rows), quality=quality.take(rows)
+            )
             write_explanations(temporary / EXPLANATIONS, explanations, model.graph, manifest)
     print("\n".join(_summary(manifest)))
     if num_explained:
-        print(f"explained: {len(chosen)} of the most confident answers, in {EXPLANATIONS}/")
+        print(f"explained: {len(chosen)} answers, new compounds first, in {EXPLANATIONS}/")
     print(f"written to {folder}: {', '.join(_FILES)}")
 
 
-def quality_table(examples: Examples, quality: SignatureQuality) -> pd.DataFrame:
-    """`sig_id`, `pert_id`, `passes`, `reasons`, `notes` and what the gates measured."""
-    return pd.DataFrame(
-        {
-            "sig_id": examples.table["sig_id"].to_numpy(),
-            "pert_id": examples.table["pert_id"].to_numpy(),
-            "passes": quality.passes,
-            "reasons": list(map(joined_sentences, quality.reasons)),
-            "notes": list(map(joined_sentences, quality.notes)),
-            "share_of_genes": examples.gene_mask.mean(),
-            **{name: quality.measures[name] for name in quality.measures.columns},
-        }
-    )
-
-
 def _counts(
-    answers: Answers, quality: SignatureQuality, trusts: Mapping[str, Trust]
+    examples: Examples, answers: Answers, quality: SignatureQuality, trusts: Mapping[str, Trust]
 ) -> dict[str, Any]:
     """How many answers there are, what stood against others, and what validation promised."""
     failed = collections.Counter(
-        reason.partition(":")[0] for reasons in quality.reasons for reason in reasons
+        reason.partition(":")[0]
+        for row in np.flatnonzero(examples.has_expression)
+        for reason in quality.reasons[row]
     )
     return {
         "compounds": len(answers.table),
         "answered": int(answers.is_answered.sum()),
+        "learned_from": _by_known(answers),
+        "ids_of_one_drug": [name for name in answers.table["pert_id"] if ID_SEPARATOR in str(name)],
         "signatures_that_failed_gates": dict(sorted(failed.items())),
-        "signatures_used": int(quality.passes.sum()),
+        "signatures_used": int((quality.passes & examples.has_expression).sum()),
         "validation": {
             view: {
                 "compounds": trust.num_compounds,
@@ -178,27 +227,14 @@ def _counts(
     }
 
 
-def signature_table(examples: Examples, probs: Float[np.ndarray, "example moa"]) -> pd.DataFrame:
-    """`sig_id`, `pert_id` and one column per MoA; one row per signature."""
-    table = pd.DataFrame(probs, columns=list(examples.moas))
-    table.insert(0, "sig_id", examples.table["sig_id"])
-    table.insert(1, "pert_id", examples.table["pert_id"])
-    return table
-
-
-def compound_table(examples: Examples, probs: Float[np.ndarray, "example moa"]) -> pd.DataFrame:
-    """`pert_id`, `n_signatures`, `modalities_used` and the mean probability of each MoA."""
-    pooled, _, pert_ids = pool_by_compound(probs, examples.labels, examples.groups)
-    counts = collections.Counter(examples.groups)
-    used = collections.defaultdict(set)
-    for name in ("expression", "structure"):
-        for row in np.flatnonzero(getattr(examples, f"has_{name}")):
-            used[examples.groups[row]].add(name)
-    table = pd.DataFrame(pooled, columns=list(examples.moas))
-    table.insert(0, "pert_id", list(pert_ids))
-    table.insert(1, "n_signatures", [counts[pert_id] for pert_id in pert_ids])
-    table.insert(2, "modalities_used", ["+".join(sorted(used[pert_id])) for pert_id in pert_ids])
-    return table
+def _by_known(answers: Answers) -> dict[str, dict[str, int]]:
+    """Compounds and answers by whether the compound was learned from."""
+    known = answers.table["known"].fillna("not known")
+    return {
+        kind: {"compounds": int(own.sum()), "answered": int((own & answers.is_answered).sum())}
+        for kind in sorted(set(known))
+        if (own := (known == kind).to_numpy(bool)).any()
+    }
 
 
 def _check_answers(examples: Examples, probs: Float[np.ndarray, "example moa"]) -> None:
@@ -214,10 +250,21 @@ def _check_answers(examples: Examples, probs: Float[np.ndarray, "example moa"]) 
 
 def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What went into the predictions, in a few lines."""
-    run, signatures, compounds = (manifest[name] for name in ("run", "signatures", "compounds"))
-    genes, context = manifest["genes"], manifest["context"]
+    run = manifest["run"]
     yield f"model: {run['num_moas']} mechanisms, trained on {run['release']}"
     yield from level_lines(manifest["level"])
+    if manifest["level"] is not None:
+        yield from _signature_lines(manifest)
+    yield from structure_lines(manifest["compounds"])
+    if manifest["level"] is not None:
+        yield from _context_lines(manifest["context"])
+    yield from _answer_lines(manifest["answers"])
+    yield from _warnings(manifest)
+
+
+def _signature_lines(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """How many signatures and genes there are."""
+    signatures, compounds, genes = (manifest[name] for name in ("signatures", "compounds", "genes"))
     yield f"signatures: {signatures['predicted']:,} of {compounds['predicted']:,} compounds"
     if signatures["left_out_because_siginfo_lacks_them"]:
         count = signatures["left_out_because_siginfo_lacks_them"]
@@ -226,14 +273,16 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {signatures['without_pert_id']:,} without pert_id, named by their sig_id"
     yield (
         f"genes: {genes['measured']} of {genes['expected']} measured "
-        f"({genes['found_by_name']} found by name), {genes['others_not_used']:,} others not used"
+        f"({genes['found_by_name']} found by name), {genes['others_not_used']:,} others not used; "
+        f"read from {genes['read_from']}"
     )
+    yield from gene_lines(genes)
     if genes["missing"]:
         yield f"  {len(genes['missing'])} missing, taken as unchanged: {_named(genes['missing'])}"
-    yield f"structures: {compounds['with_structure']:,} of {compounds['predicted']:,} compounds"
-    yield from (
-        f"  {count:,} without: {why}" for why, count in compounds["without_structure"].items()
-    )
+
+
+def _context_lines(context: Mapping[str, Any]) -> Iterator[str]:
+    """What is not known of the signatures."""
     lines = context["unknown_cell_lines"]
     if lines:
         yield (
@@ -243,12 +292,15 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     for name in ("cell_line", "dose", "time"):
         if context[f"without_{name}"]:
             yield f"signatures without {name.replace('_', ' ')}: {context[f'without_{name}']:,}"
-    yield from _answer_lines(manifest["answers"])
-    yield from _warnings(manifest)
 
 
 def _answer_lines(answers: Mapping[str, Any]) -> Iterator[str]:
     yield f"answered: {answers['answered']:,} of {answers['compounds']:,} compounds"
+    for kind, words in _KNOWN_WORDS.items():
+        if counts := answers["learned_from"].get(kind):
+            yield f"  {counts['answered']:,} of {counts['compounds']:,} {words}"
+    if joined := answers["ids_of_one_drug"]:
+        yield f"  one answer for ids of one drug: {_named(joined)}"
     for reason, count in answers["signatures_that_failed_gates"].items():
         yield f"  {count:,} signatures not used: {reason}"
 
@@ -262,6 +314,8 @@ def _named(names: Sequence[str]) -> str:
 def _warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What makes these predictions doubtful."""
     magnitude, genes = manifest["median_standardised_magnitude"], manifest["genes"]
+    if magnitude is None:
+        return
     if magnitude > MOST_MAGNITUDE:
         yield (
             f"warning: the values lie {magnitude:.1f} training standard deviations from the "

@@ -24,7 +24,10 @@ from typing import Any
 import ml_collections
 
 from moa_jax import command_line
+from moa_jax.compounds.tables import contradictions
 from moa_jax.data.embedded import ensure_release
+from moa_jax.data.landmarks import gene_lines
+from moa_jax.data.new_signatures import level_lines
 from moa_jax.data.preparation import describe_sources, prepare
 from moa_jax.data.prepared import read_prepared, write_prepared
 from moa_jax.files import read_json
@@ -95,6 +98,9 @@ def _is_current(
 def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What was kept and dropped, and how well the sources meet, in a few lines."""
     yield f"release: {manifest['release']}"
+    # Folders of earlier versions do not tell it.
+    if "level" in manifest:
+        yield from level_lines(manifest["level"])
     for stage in ("profiles", "signatures", "compounds", "further_compounds"):
         if manifest.get(stage, {}).get("found"):
             counts = manifest[stage]
@@ -102,6 +108,7 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"  {count:,} dropped: {why}" for why, count in counts["dropped"].items())
             for why, count in counts.get("without_structure", {}).items():
                 yield f"  {count:,} kept without structure: {why}"
+            yield from _reading_lines(counts)
     joined, genes, coverage = manifest["joined"], manifest["genes"], manifest["coverage"]
     yield (
         f"labelled: {joined['signatures_with_moa']:,} signatures of "
@@ -112,8 +119,10 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"landmarks: {genes['measured']} of {genes['landmarks']} measured; of these "
         f"{landmarks['in_string']} in STRING ({landmarks['with_interaction']} with a link), "
-        f"{landmarks['annotated']} in GO ({landmarks['with_term']} with a kept term)"
+        f"{landmarks['annotated']} in GO ({landmarks['with_term']} with a kept term); "
+        f"read from {genes['read_from']}"
     )
+    yield from gene_lines(genes)
     nodes, edges = coverage["nodes"], coverage["edges"]
     yield f"graph: {nodes['genes']:,} genes, {nodes['terms']:,} terms; edges: " + ", ".join(
         f"{name} {count:,}" for name, count in edges.items()
@@ -124,6 +133,18 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
             f"gene sets: {sets['kept']:,} of {sets['found']:,} of {name} kept; "
             f"{unknown:,} of {sets['names']:,} names not understood"
         )
+
+
+def _reading_lines(counts: Mapping[str, Any]) -> Iterator[str]:
+    """How a compound table was understood; nothing of other files."""
+    if (table := counts.get("table")) is None:
+        return
+    how = f", taken for it by {table['told_by']}" if "told_by" in table else ""
+    yield f"  structures from {table['structures']}{how}, ids from {table['ids'] or 'names'}"
+    if counts.get("labelled") == 0:
+        yield "  none of them has a mechanism of action"
+    if table["contradicting"]:
+        yield f"  {contradictions(table['contradicting'])}"
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ MAX_LINES = 400
 HOMELESS_NAMES = ("utils", "util", "helpers", "helper", "common", "misc")
 
 # What every room may use.
-GROUND = {"schemas", "files", "progress"}
+GROUND = {"schemas", "files", "progress", "text_tables"}
 PUBLIC_FILES = {"lincs", "knowledge", "compounds"}
 BELOW = GROUND | PUBLIC_FILES
 TRAINED = {"training", "baselines", "evaluation", "explanation"}
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "schemas": set(),
     "files": {"schemas"},
     "progress": set(),
+    "text_tables": {"schemas"},
     "command_line": {"schemas"},
     **dict.fromkeys(PUBLIC_FILES, GROUND),
     "data": BELOW | {""},

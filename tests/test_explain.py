@@ -152,6 +152,11 @@ def test_the_index_lists_labels_that_model_and_evidence_contradict(written):
         "rival": "moa 1",
         "confidence": 0.75,
         "is_answered": True,
+        "known": "no",
+        "known_sentence": "New: not learned from.",
+        "reasons": "",
+        "notes": "",
+        "answered_from": "expression",
         "trust": types.SimpleNamespace(threshold=0.5),
         "smiles": None,
         "targets": (),
@@ -257,9 +262,26 @@ def test_wells_are_explained_as_predict_answers_them(run, tmp_path, capsys):
     predicted = pd.read_csv(tmp_path / "predicted" / "compound_predictions.csv")
     answers = table_of(tmp_path / "out", "answers")
     assert answers["compound_group"].tolist() == predicted["pert_id"].tolist()
-    assert answers["most_probable"].tolist() == predicted[PROBS].idxmax(axis=1).tolist()
+    # The replicates of the second disagree: it is answered by neither.
+    has_answer = predicted["modalities_used"].notna().to_numpy()
+    assert has_answer.tolist() == [True, False]
+    best = predicted[PROBS][has_answer].idxmax(axis=1)
+    assert answers["most_probable"][has_answer].tolist() == best.tolist()
     moas = table_of(tmp_path / "out", "moas").query("rank == 1")["model_probability"]
-    np.testing.assert_allclose(moas, predicted[PROBS].max(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(
+        moas[has_answer], predicted[PROBS][has_answer].max(axis=1), rtol=1e-4
+    )
+    given = pd.read_csv(tmp_path / "predicted" / "answers.csv")
+    for name in ("known", "answer", "reasons", "answered_from"):
+        assert answers[name].tolist() == pytest.approx(given[name].tolist(), nan_ok=True)
+    np.testing.assert_allclose(answers["confidence"], given["confidence"], rtol=1e-4)
+    assert answers["confidence"].isna().tolist() == [False, True]
+    assert answers["label_set"].isna().tolist() == [False, True]
+    assert "Known: learned from (drug 0: moa 0)." in printed
+    page = (tmp_path / "out" / "reports" / "002-brd-001.html").read_text()
+    assert "Cannot tell: " in page
+    assert "so measure more replicates" in page
+    assert "New: not learned from, and without a structure to compare." in page
     ours, theirs = (
         json.loads((tmp_path / name).read_text())
         for name in ("out/explanation_manifest.json", "predicted/prediction_manifest.json")
@@ -280,9 +302,10 @@ def refused(capsys, run, out, **options):
 
 def test_bad_input_is_one_sentence_and_writes_nothing(run, held_out, tmp_path, capsys):
     out = tmp_path / "out"
-    assert "--compounds or --signatures is needed" in refused(capsys, run, out)
+    message = refused(capsys, run, out)
+    assert "--compounds, --signatures or --compoundinfo is needed" in message
     message = refused(capsys, run, out, compounds="drug", siginfo="x.txt")
-    assert "--siginfo, --compoundinfo and --level tell about --signatures" in message
+    assert "--siginfo, --level, --scale and --gene_ids tell about --signatures" in message
     message = refused(capsys, run, out, compounds="drug", level=3)
     assert "tell about --signatures, which is not given" in message
     message = refused(capsys, run, out, signatures="x.gctx", level=6)

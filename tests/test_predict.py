@@ -13,6 +13,7 @@ import pytest
 from moa_jax import predict
 from moa_jax.data.examples import Examples
 from moa_jax.evaluation.answer_trust import fit_trust
+from moa_jax.evaluation.answers import label_set
 from moa_jax.evaluation.tables import read_csv
 from moa_jax.training.kept_answers import read_kept_answers
 from moa_jax.training.run_folder import open_run
@@ -32,10 +33,15 @@ from tests.prediction_files import (
 FILES = [
     "answers.csv",
     "compound_predictions.csv",
+    "mechanisms.csv",
     "prediction_manifest.json",
     "signature_predictions.csv",
     "signature_quality.csv",
 ]
+
+
+# Tables hold five significant digits.
+ROUNDED = 5e-5
 
 
 @pytest.fixture
@@ -82,11 +88,20 @@ def examples_of(model, **changes) -> Examples:
 def test_the_tables_hold_the_models_probabilities(reference, model):
     folder, signatures, compounds = reference
     assert sorted(path.name for path in (folder / "out").iterdir()) == FILES
-    assert list(signatures.columns) == ["sig_id", "pert_id", *PROBS]
+    conditions = ["cell_line", "dose_um", "time_h"]
+    assert list(signatures.columns) == ["sig_id", "pert_id", *conditions, "weight", *PROBS]
+    pd.testing.assert_frame_equal(signatures[conditions], RAW.table[conditions], check_dtype=False)
     assert signatures["sig_id"].tolist() == RAW.table["sig_id"].tolist()
     assert signatures["pert_id"].tolist() == RAW.table["pert_id"].tolist()
     probs = model.predict(examples_of(model))
-    np.testing.assert_array_equal(signatures[PROBS].to_numpy(np.float32), probs["fusion"])
+    np.testing.assert_allclose(signatures[PROBS], probs["fusion"], rtol=ROUNDED)
+    # Every compound has one dose, so its good signatures count alike.
+    quality = pd.read_csv(folder / "out" / "signature_quality.csv")
+    good = quality["passes"].to_numpy().reshape(3, 2)
+    weights = good / good.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(signatures["weight"], weights.ravel())
+    np.testing.assert_allclose(quality["weight"], weights.ravel())
+    pd.testing.assert_frame_equal(quality[conditions], RAW.table[conditions], check_dtype=False)
 
     assert list(compounds.columns) == ["pert_id", "n_signatures", "modalities_used", *PROBS]
     # A compound without signature gets no row.
@@ -94,15 +109,15 @@ def test_the_tables_hold_the_models_probabilities(reference, model):
     assert compounds["n_signatures"].tolist() == [2, 2, 2]
     both = "expression+structure"
     assert compounds["modalities_used"].tolist() == [both, both, "expression"]
-    means = probs["fusion"].reshape(3, 2, 3).mean(axis=1)
-    np.testing.assert_allclose(compounds[PROBS], means, rtol=1e-6)
+    means = np.einsum("cs,csm->cm", weights, probs["fusion"].reshape(3, 2, 3))
+    np.testing.assert_allclose(compounds[PROBS], means, rtol=ROUNDED)
 
 
 def test_without_structure_the_answer_is_that_of_expression(reference, model):
     _, signatures, _ = reference
     alone = model.predict(examples_of(model))["expression"]
     ours = signatures[PROBS].to_numpy()
-    np.testing.assert_allclose(ours[4:], alone[4:], rtol=1e-5)
+    np.testing.assert_allclose(ours[4:], alone[4:], rtol=ROUNDED)
     assert np.abs(ours[:4] - alone[:4]).max() > 1e-3
 
 
@@ -110,7 +125,7 @@ def test_no_compound_table_is_expression_alone(inputs, tiny_run, model):
     assert predict.run(arguments(inputs, tiny_run, compoundinfo=None)) == 0
     signatures, compounds = predicted(inputs / "out")
     alone = model.predict(examples_of(model))["expression"]
-    np.testing.assert_allclose(signatures[PROBS], alone, rtol=1e-5)
+    np.testing.assert_allclose(signatures[PROBS], alone, rtol=ROUNDED)
     assert compounds["modalities_used"].tolist() == ["expression"] * 3
 
 
@@ -136,9 +151,7 @@ def test_a_missing_gene_is_a_masked_gene(inputs, tiny_run, model, capsys):
     # What stands in a masked column is not read.
     masked = examples_of(model, gene_mask=mask, expression=np.where(mask, RAW.expression, 9))
     signatures, _ = predicted(inputs / "out")
-    np.testing.assert_array_equal(
-        signatures[PROBS].to_numpy(np.float32), model.predict(masked)["fusion"]
-    )
+    np.testing.assert_allclose(signatures[PROBS], model.predict(masked)["fusion"], rtol=ROUNDED)
     assert "1 missing, taken as unchanged: 102 GENE102" in capsys.readouterr().out
 
 
@@ -150,7 +163,7 @@ def test_an_unknown_context_is_legal(inputs, tiny_run, model, capsys):
     assert predict.run(arguments(inputs, tiny_run)) == 0
     signatures, _ = predicted(inputs / "out")
     expected = model.predict(examples_of(model, table=table.assign(cell_line=None)))["fusion"]
-    np.testing.assert_array_equal(signatures[PROBS].to_numpy(np.float32), expected)
+    np.testing.assert_allclose(signatures[PROBS], expected, rtol=ROUNDED)
     printed = capsys.readouterr().out
     assert "cell lines unknown to the model: HELA (3 signatures)" in printed
     for name in ("cell line", "dose", "time"):
@@ -162,7 +175,13 @@ def answered_lines(inputs):
     answers = pd.read_csv(inputs / "out" / "answers.csv")
     reasons = pd.read_csv(inputs / "out" / "signature_quality.csv")["reasons"].dropna()
     counts = reasons.str.split("; ").explode().str.partition(":")[0].value_counts().sort_index()
-    yield f"answered: {(answers['answer'] != 'cannot tell').sum()} of 3 compounds"
+    is_answered = answers["answer"] != "cannot tell"
+    yield f"answered: {is_answered.sum()} of 3 compounds"
+    words = {"no": "new compounds", "yes": "compounds that were learned from"}
+    for known, words_of_it in words.items():
+        own = answers["known"] == known
+        assert own.any()
+        yield f"  {(own & is_answered).sum()} of {own.sum()} {words_of_it}"
     for reason, count in counts.items():
         yield f"  {count} signatures not used: {reason}"
 
@@ -172,14 +191,17 @@ def test_the_summary_and_the_manifest_say_what_was_used(inputs, tiny_run, refere
     printed = capsys.readouterr().out
     assert printed.splitlines() == [
         "model: 3 mechanisms, trained on made up for tests",
-        "level: 5, because the metadata are not those of wells",
+        "level: 5, because the metadata are those of signatures (n_replicates is told)",
+        "scale: zscore, because the values lie around 0",
         "signatures: 6 of 3 compounds",
-        "genes: 5 of 5 measured (0 found by name), 0 others not used",
+        "genes: 5 of 5 measured (0 found by name), 0 others not used; read from row ids",
         "structures: 2 of 3 compounds",
+        "  read from canonical_smiles, ids from pert_id",
         "  1 without: not in the compound table",
         *answered_lines(inputs),
         f"written to {inputs / 'out'}: answers.csv, signature_quality.csv, "
-        "signature_predictions.csv, compound_predictions.csv, prediction_manifest.json",
+        "signature_predictions.csv, compound_predictions.csv, mechanisms.csv, "
+        "prediction_manifest.json",
     ]
     # The same input gives the same bytes, wherever it lies.
     for name in FILES:
@@ -191,9 +213,10 @@ def test_the_summary_and_the_manifest_say_what_was_used(inputs, tiny_run, refere
 
 
 def test_values_of_another_kind_raise_a_warning(inputs, tiny_run, capsys):
-    # Two genes of log2 intensities where z-scores are expected.
+    # Two genes of log2 intensities, said to be z-scores.
     write_matrix(inputs, RAW.expression[:, :2] + 12, ENTREZ[:2])
-    assert predict.run(arguments(inputs, tiny_run)) == 0
+    assert "--level=3 for log2 expression" in refused(capsys, arguments(inputs, tiny_run))
+    assert predict.run(arguments(inputs, tiny_run, scale="zscore")) == 0
     printed = capsys.readouterr().out
     assert "warning: the values lie" in printed
     assert "warning: less than half of the model's genes are measured" in printed
@@ -209,20 +232,93 @@ def test_answers_are_those_of_the_runs_validation(reference, tiny_run, model):
     for row, answer in answers.iterrows():
         own = np.flatnonzero(RAW.table["pert_id"] == answer["pert_id"])
         good = own[quality["passes"][own]]
-        good = good if len(good) else own
+        assert len(good)
         view = "fusion" if answer["pert_id"] in COMPOUNDS else "expression"
         kept = answers_of[view]
         trust = fit_trust(kept.probs, kept.labels, kept.is_learnable)
         probs = model.predict(examples_of(model))["fusion"][good].mean(axis=0, keepdims=True)
         judged = trust.judge(probs.astype(np.float64))
-        assert answer["confidence"] == pytest.approx(judged.confidence[0], rel=1e-6), row
+        assert answer["confidence"] == pytest.approx(judged.confidence[0], rel=ROUNDED), row
         assert answer["moa_1"] == PROBS[judged.probs[0].argmax()]
-        assert answer["probability_1"] == pytest.approx(judged.probs[0].max(), rel=1e-5)
-        in_set = [moa for moa, inside in zip(PROBS, judged.in_set[0], strict=True) if inside]
+        assert answer["probability_1"] == pytest.approx(judged.probs[0].max(), rel=ROUNDED)
+        in_set = [moa for moa, inside in zip(PROBS, label_set(judged), strict=True) if inside]
         assert answer["label_set"] == "|".join(in_set)
-        can_tell = judged.is_answered[0] and quality["passes"][own].any()
+        can_tell = judged.is_answered[0]
         assert answer["answer"] == (answer["moa_1"] if can_tell else "cannot tell")
         assert bool(answer["reasons"]) != can_tell
+
+
+def test_answers_say_what_was_learned_from(reference, tiny_run):
+    folder, _, _ = reference
+    answers = pd.read_csv(folder / "out" / "answers.csv", keep_default_na=False)
+    references = pd.read_parquet(tiny_run / "references.parquet")
+    trained = set(references["pert_id"])
+    # Two compounds have structures that nothing was learned of, but may have the ids of others.
+    expected = ["yes" if pert_id in trained else "no" for pert_id in answers["pert_id"]]
+    assert answers["known"].tolist() == expected
+    assert set(expected) == {"yes", "no"}
+    mechanisms = pd.read_csv(folder / "out" / "mechanisms.csv").set_index("mechanism")
+    assert mechanisms.index.tolist() == PROBS
+    for moa in PROBS:
+        carrying = references[[moa in own for own in references["moas"]]]
+        assert mechanisms["training_compounds"][moa] == carrying["group"].nunique() > 0
+    for rank in (1, 2, 3):
+        counts = mechanisms["training_compounds"][answers[f"moa_{rank}"]]
+        assert answers[f"compounds_{rank}"].astype(int).tolist() == counts.tolist()
+    assert answers["cell_lines"].tolist() == ["A375|MCF7"] * 3
+    assert answers["doses_um"].astype(float).tolist() == [10] * 3
+    assert answers["times_h"].astype(float).tolist() == [24] * 3
+    manifest = json.loads((folder / "out" / "prediction_manifest.json").read_text())
+    found = manifest["answers"]["learned_from"]
+    assert {kind: counts["compounds"] for kind, counts in found.items()} == {
+        kind: expected.count(kind) for kind in ("no", "yes")
+    }
+
+
+def test_one_drug_under_two_ids_is_answered_once(inputs, tiny_run, capsys):
+    table = RAW.table.assign(compound=["x-1", "x-1", "other", "other", "X 1", "X 1"])
+    write_siginfo(inputs, table)
+    assert predict.run(arguments(inputs, tiny_run)) == 0
+    out = inputs / "out"
+    answers = pd.read_csv(out / "answers.csv")
+    assert answers["pert_id"].tolist() == ["BRD-000|BRD-002", "BRD-001"]
+    assert answers["compound"].tolist() == ["X 1", "other"]
+    assert answers["n_signatures"].tolist() == [4, 2]
+    signatures, compounds = predicted(out)
+    assert compounds["pert_id"].tolist() == ["BRD-000|BRD-002", "BRD-001"]
+    assert compounds["n_signatures"].tolist() == [4, 2]
+    # Signatures keep their own ids, and those without structure get the drug's.
+    assert signatures["pert_id"].tolist() == RAW.table["pert_id"].tolist()
+    pooled = signatures[signatures["pert_id"] != "BRD-001"]
+    assert pooled["weight"].sum() == pytest.approx(1, rel=ROUNDED)
+    mean = (pooled[PROBS].to_numpy() * pooled[["weight"]].to_numpy()).sum(axis=0)
+    np.testing.assert_allclose(compounds[PROBS].iloc[0], mean, rtol=2 * ROUNDED)
+    assert answers["answered_from"].tolist() == ["expression+structure"] * 2
+    assert "one answer for ids of one drug: BRD-000|BRD-002" in capsys.readouterr().out
+
+
+def test_a_vehicle_gets_no_answer(inputs, tiny_run):
+    table = RAW.table.assign(pert_id=["DMSO", "DMSO", *RAW.table["pert_id"][2:]])
+    write_siginfo(inputs, table.assign(compound=["DMSO", "DMSO", *RAW.table["compound"][2:]]))
+    assert predict.run(arguments(inputs, tiny_run)) == 0
+    for name in FILES:
+        if name.endswith(".csv"):
+            assert "DMSO" not in (inputs / "out" / name).read_text(), name
+
+
+def test_poor_signatures_leave_nothing_or_the_structure(inputs, tiny_run):
+    write_siginfo(inputs, RAW.table.assign(tas=0.01))
+    assert predict.run(arguments(inputs, tiny_run)) == 0
+    answers = pd.read_csv(inputs / "out" / "answers.csv")
+    assert answers["answered_from"].fillna("").tolist() == ["structure", "structure", ""]
+    assert answers["notes"].str.startswith("answered from the structure alone: weak").sum() == 2
+    poor = answers.iloc[2]
+    assert poor["answer"] == "cannot tell"
+    assert poor[["confidence", "moa_1", "probability_1", "label_set", "carried_by"]].isna().all()
+    assert "weak (2 of 2 signatures), so try a higher dose, a longer time" in poor["reasons"]
+    assert poor["reasons"].endswith("give the structure with --compoundinfo to be answered from it")
+    _, compounds = predicted(inputs / "out")
+    assert compounds[PROBS].isna().all(axis=1).tolist() == [False, False, True]
 
 
 def test_names_do_not_run_as_formulas_in_a_spreadsheet(inputs, tiny_run, reference):
@@ -247,7 +343,7 @@ def test_a_run_without_validation_answers_cannot_tell(inputs, tiny_run, capsys):
     assert predict.run(arguments(inputs, run)) == 0
     answers = pd.read_csv(inputs / "out" / "answers.csv")
     assert (answers["answer"] == "cannot tell").all()
-    assert answers["reasons"].str.contains("keeps no answers for validation compounds").all()
+    assert answers["reasons"].str.contains("keeps no answers for compounds that it had not").all()
     assert answers["confidence"].isna().all()
     assert "answered: 0 of 3 compounds" in capsys.readouterr().out
 
@@ -278,11 +374,12 @@ def test_bad_input_is_one_sentence_and_writes_nothing(inputs, tiny_run, capsys):
     assert "signatures.gctx is a truncated or corrupt GCTX file" in refused(capsys, argv)
     # Beyond what the model's arithmetic can hold.
     write_matrix(inputs, RAW.expression * np.float32(2e37))
-    assert "no finite answer for the signature sig0" in refused(capsys, argv)
+    assert "has values of no scale that is known" in refused(capsys, argv)
+    assert "no finite answer for the signature sig0" in refused(capsys, [*argv, "--scale=zscore"])
     assert not (inputs / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["workdir", "signatures", "out"])
+@pytest.mark.parametrize("name", ["workdir", "out"])
 def test_a_missing_option_is_named(inputs, tiny_run, capsys, name):
     assert f"--{name} is needed" in refused(capsys, arguments(inputs, tiny_run, **{name: None}))
 
@@ -308,7 +405,8 @@ def test_a_full_disk_leaves_the_older_prediction(inputs, tiny_run, capsys):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
     try:
-        message = refused(capsys, arguments(inputs, tiny_run, compoundinfo=None))
+        argv = [*arguments(inputs, tiny_run, compoundinfo=None), "--overwrite"]
+        message = refused(capsys, argv)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "cannot write" in message
@@ -317,7 +415,27 @@ def test_a_full_disk_leaves_the_older_prediction(inputs, tiny_run, capsys):
     assert len(list(inputs.iterdir())) == 4
 
 
+def test_an_earlier_answer_is_replaced_only_where_that_is_asked_for(inputs, tiny_run, capsys):
+    (inputs / "out").mkdir()
+    argv = arguments(inputs, tiny_run)
+    assert predict.run(argv) == 0
+    before = {name: (inputs / "out" / name).read_bytes() for name in FILES}
+    fewer = arguments(inputs, tiny_run, compoundinfo=None)
+    message = refused(capsys, fewer)
+    assert "out holds an earlier prediction" in message
+    assert "--overwrite" in message
+    assert {name: (inputs / "out" / name).read_bytes() for name in FILES} == before
+    assert predict.run([*fewer, "--overwrite"]) == 0
+    assert sorted(path.name for path in (inputs / "out").iterdir()) == FILES
+    assert predicted(inputs / "out")[1]["modalities_used"].tolist() == ["expression"] * 3
+    # What is no prediction is not replaced even so.
+    (inputs / "out" / "thesis.txt").write_text("years of work")
+    assert "thesis.txt" in refused(capsys, [*fewer, "--overwrite"])
+    assert len(list(inputs.iterdir())) == 4
+
+
 def test_the_program_prints_its_help():
     command = [sys.executable, "-m", "moa_jax.predict", "--help"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "--signatures=VALUE" in answer.stdout
+    assert "--overwrite  " in answer.stdout

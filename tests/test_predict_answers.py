@@ -72,31 +72,66 @@ def sure_run(tiny_run, tmp_path):
     return run
 
 
-def most_confident(folder):
+def first_to_explain(folder):
+    """Answered compounds, the new ones first, then by confidence."""
     answers = pd.read_csv(folder / "answers.csv")
     answered = answers[answers["answer"] != "cannot tell"]
-    return answered.sort_values(["confidence", "pert_id"], ascending=[False, True])
+    answered = answered.assign(is_known=answered["known"] == "yes")
+    order = ["is_known", "confidence", "pert_id"]
+    return answered.sort_values(order, ascending=[True, False, True])
 
 
-def test_the_most_confident_answers_are_explained(inputs, sure_run, capsys, monkeypatch):
+def test_new_compounds_are_explained_first(inputs, sure_run, capsys, monkeypatch):
     calls = []
-    monkeypatch.setattr(predict, "explain_compounds", lambda _, examples: [calls.append(examples)])
+
+    def explain(_, examples, quality):
+        assert quality.passes.all()
+        calls.append(examples)
+
+    monkeypatch.setattr(predict, "explain_compounds", explain)
     monkeypatch.setattr(predict, "write_explanations", lambda folder, *_: folder.mkdir())
     assert predict.run(arguments(inputs, sure_run, explain=2)) == 0
-    best = most_confident(inputs / "out")["pert_id"].tolist()[:2]
+    first = first_to_explain(inputs / "out")
+    assert first["is_known"].tolist() == [False, False, True]
+    best = first["pert_id"].tolist()[:2]
     quality = pd.read_csv(inputs / "out" / "signature_quality.csv")
     used = quality[quality["passes"] & quality["pert_id"].isin(best)]
     (examples,) = calls
     assert best
     assert examples.table["sig_id"].tolist() == used["sig_id"].tolist()
     assert (inputs / "out" / "explanations").is_dir()
-    assert f"explained: {len(best)} of the most confident answers" in capsys.readouterr().out
+    assert "explained: 2 answers, new compounds first" in capsys.readouterr().out
 
 
 @pytest.mark.slow
 def test_an_explanation_lies_beside_the_answers(inputs, sure_run):
     assert predict.run(arguments(inputs, sure_run, explain=1)) == 0
-    best = most_confident(inputs / "out").iloc[0]
+    best = first_to_explain(inputs / "out").iloc[0]
     explanations = inputs / "out" / "explanations"
     assert len(list((explanations / "reports").iterdir())) == 1
-    assert best["answer"] in (explanations / "index.html").read_text()
+    index = (explanations / "index.html").read_text()
+    assert best["answer"] in index
+    assert "the model learned from none of them" in index
+    (page,) = (explanations / "reports").iterdir()
+    assert f"Answer: {best['answer']}, with confidence" in page.read_text()
+    assert "New: n" in page.read_text()
+
+
+@pytest.mark.slow
+def test_an_answer_from_the_structure_alone_is_explained_by_it(inputs, sure_run, capsys):
+    write_siginfo(inputs, RAW.table.assign(tas=0.01))
+    assert predict.run(arguments(inputs, sure_run, explain=3)) == 0
+    answers = pd.read_csv(inputs / "out" / "answers.csv")
+    answered = answers[answers["answer"] != "cannot tell"]
+    assert set(answered["answered_from"]) == {"structure"}
+    explanations = inputs / "out" / "explanations"
+    reports = sorted((explanations / "reports").iterdir())
+    assert len(reports) == len(answered) > 0
+    text = " ".join(path.read_text() for path in reports)
+    assert "from the structure alone: moa " in text
+    assert "answered from the structure alone: weak (2 of 2 signatures), so try a higher" in text
+    given = pd.read_csv(explanations / "tables" / "answers.csv").set_index("compound_group")
+    assert given["num_signatures"].tolist() == [0] * len(answered)
+    for row in answered.itertuples():
+        assert given["answer"][row.pert_id] == row.answer
+        assert given["confidence"][row.pert_id] == pytest.approx(row.confidence, rel=1e-4)

@@ -154,12 +154,8 @@ def no_landmark(raw):
     edit_gctx(raw / "level5.gctx", gene_ids=lambda ids: [f"probe{n}" for n, _ in enumerate(ids)])
 
 
-def unknown_signature(raw):
-    def rename(table):
-        table.loc[0, "sig_id"] = "SIM999:A01"
-        return table
-
-    edit_tsv(raw / "siginfo.txt", rename)
+def unknown_signatures(raw):
+    edit_tsv(raw / "siginfo.txt", lambda table: table.assign(sig_id="SIM999" + table["sig_id"]))
 
 
 def bad_score(raw):
@@ -186,7 +182,7 @@ BAD_INPUT = {
     "truncated matrix": (truncate, "level5.gctx is a truncated or corrupt GCTX file"),
     "not a matrix": (
         lambda raw: (raw / "level5.gctx").write_text("no matrix"),
-        "level5.gctx is neither a GCTX (HDF5) file nor a GCT file",
+        "level5.gctx is no GCTX, GCT or h5ad file",
     ),
     "siginfo without pert_id": (
         lambda raw: edit_tsv(raw / "siginfo.txt", lambda t: t.drop(columns="pert_id")),
@@ -200,9 +196,9 @@ BAD_INPUT = {
         lambda raw: edit_tsv(raw / "siginfo.txt", lambda t: t.iloc[[0, *range(len(t))]]),
         "siginfo.txt repeats the sig_id SIM001.01_SIM1_24H:A01.",
     ),
-    "siginfo names an unknown signature": (
-        unknown_signature,
-        "siginfo.txt names SIM999:A01, one of 1 of its 120 rows that",
+    "siginfo names unknown signatures": (
+        unknown_signatures,
+        "siginfo.txt names none of the profiles of",
     ),
     "NaN": (
         lambda raw: edit_gctx(raw / "level5.gctx", values=with_value(np.nan)),
@@ -239,7 +235,7 @@ BAD_INPUT = {
     ),
     "compound table without pert_id": (
         lambda raw: edit_tsv(raw / "compoundinfo.txt", lambda t: t.drop(columns="pert_id")),
-        "compoundinfo.txt lacks the column pert_id",
+        "compoundinfo.txt has no column of ids such as pert_id",
     ),
 }
 

@@ -17,10 +17,12 @@ def judged(confidence, is_answered, in_set):
     probs = np.tile([0.6, 0.4], (len(confidence), 1))
     return Judged(
         probs=probs,
+        none_of_these=np.zeros(len(confidence)),
         confidence=np.array(confidence),
         is_answered=np.array(is_answered),
         p_values=probs,
         in_set=np.array(in_set, bool),
+        none_in_set=np.zeros(len(confidence), bool),
     )
 
 

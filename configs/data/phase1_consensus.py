@@ -27,6 +27,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.files.instinfo = ""
     config.files.geneinfo = "genes/geneinfo_beta.txt"
     config.files.gene_ids = "genes/human_gene_ids_org.Hs.eg.db_3.16.0.tsv.gz"
+    # An earlier release's gene table: older symbols that aliases alone do not tell.
+    config.files.older_geneinfo = "genes/GSE92742_Broad_LINCS_gene_info.txt"
     config.files.bead_map = "beads/barcode_to_gene_map.txt"
     config.files.cellinfo = ""
     config.files.compounds = "compounds/compounds.tsv"
@@ -44,15 +46,20 @@ def get_config() -> ml_collections.ConfigDict:
     config.files.hallmark = "genesets/h.all.v7.0.symbols.gmt"
     config.files.reactome = "genesets/ReactomePathways.gmt"
 
-    # 5: signatures as they are; 4: from z-scores (MODZ); 3: from normalised expression.
+    # 5: signatures as they are; 4: from z-scores (MODZ); 3: from normalised expression; 0: told
+    # by the files.
     config.level = 5
+    # How the matrix names its genes: entrez, symbol or a column; empty to find out.
+    config.gene_ids = ""
+    # What the numbers are: log2, linear or zscore; empty takes it from them.
+    config.scale = ""
     # Wells that level 3 is compared with: population or vehicle.
     config.zscore_reference = "population"
     # Signatures are clipped to +- this; 0 leaves them.
     config.clip = 0.0
     # Leave out and count profiles with NaN or infinite values; false refuses the file.
     config.drop_nonfinite = False
-    # Count metadata rows of signatures that the matrix lacks; false refuses the file.
+    # Make signatures of those of their profiles that the files have; false refuses the file.
     config.allow_missing_signatures = False
 
     config.filters = ml_collections.ConfigDict()

@@ -23,7 +23,9 @@ from moa_jax.baselines.interface import Fitted
 from moa_jax.data.bead_pairs import bead_pairs
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import fit_features
+from moa_jax.data.level_evidence import ZSCORE
 from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.evaluation.metrics import macro_auprc, top_k_accuracy
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.schemas import InputError
@@ -89,7 +91,10 @@ def read_deconvolutions(
     features = fit_features(train, genes)
     plates: dict[str, Examples] = {}
     for name, path in files.items():
-        wells = read_new_signatures(SignatureFiles(path, siginfo), genes, features).examples
+        # Each well is a signature of its own: the wells themselves are compared.
+        settings = PlateSettings(level=5, scale=ZSCORE, keep_controls=True)
+        files_here = SignatureFiles(path, siginfo)
+        wells = read_new_signatures(files_here, genes, features, settings).examples
         order = np.argsort(wells.table["sig_id"].to_numpy(str), kind="stable")
         wells = wells.take(order)
         plates[name] = wells if compounds is None else _labelled(wells, compounds)

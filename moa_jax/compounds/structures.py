@@ -15,37 +15,7 @@ from rdkit.Chem import Descriptors
 from rdkit.Chem.MolStandardize import rdMolStandardize
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
-# Acids that make salts of basic drugs and are neither in RDKit's list of salts and solvents nor
-# always smaller than the drug (piperazine citrate, isometheptene mucate). They are stripped only
-# where another organic fragment remains, since several of them are drugs themselves. Written
-# neutral and without stereo, in RDKit's canonical form.
-SALT_FORMING_ACIDS = frozenset(
-    Chem.CanonSmiles(smiles)
-    for smiles in (
-        "OC(=O)C(O)=O",  # oxalic
-        "OC(=O)CC(O)=O",  # malonic
-        "OC(=O)CCC(O)=O",  # succinic
-        "OC(=O)C=CC(O)=O",  # fumaric, maleic
-        "OC(=O)CC(O)C(O)=O",  # malic
-        "OC(=O)C(O)C(O)C(O)=O",  # tartaric
-        "OC(=O)CC(O)(CC(O)=O)C(O)=O",  # citric
-        "CC(O)C(O)=O",  # lactic
-        "OCC(O)C(O)C(O)C(O)C(O)=O",  # gluconic
-        "OC(=O)C(O)C(O)C(O)C(O)C(O)=O",  # mucic
-        "OC(=O)C1OC(O)C(O)C(O)C1O",  # glucuronic
-        "Cc1ccc(cc1)C(=O)OC(C(OC(=O)c1ccc(C)cc1)C(O)=O)C(O)=O",  # ditoluoyltartaric
-        "OC(=O)c1ccccc1",  # benzoic
-        "OC(=O)c1ccccc1O",  # salicylic
-        "CCS(O)(=O)=O",  # esylic
-        "OCCS(O)(=O)=O",  # isethionic
-        "OS(=O)(=O)CCS(O)(=O)=O",  # edisylic
-        "OS(=O)(=O)c1ccccc1",  # besylic
-        "Cc1ccc(cc1)S(O)(=O)=O",  # tosylic
-        "OS(=O)(=O)c1cccc2ccccc12",  # napsylic
-        "CC1(C)C2CCC1(CS(O)(=O)=O)C(=O)C2",  # camsylic
-        "OC(=O)c1cc2ccccc2c(Cc2c(O)c(cc3ccccc23)C(O)=O)c1O",  # pamoic
-    )
-)
+from moa_jax.compounds.salt_formers import tier
 
 # Carbonates are salts although they hold a carbon atom.
 _CARBONIC_ACID = Chem.CanonSmiles("OC(O)=O")
@@ -132,7 +102,7 @@ def _parse(smiles: str) -> Chem.Mol:
 
 
 def _neutral_parent(mol: Chem.Mol) -> Chem.Mol:
-    """The largest organic fragment that is not a counter-ion, neutralised."""
+    """The largest organic fragment that forms no salt, neutralised; see `salt_formers`."""
     remaining = _SALT_AND_SOLVENT_REMOVER.remove(mol)
     if not remaining.GetNumAtoms():
         raise _NoParentError("only salt or solvent")
@@ -146,11 +116,11 @@ def _neutral_parent(mol: Chem.Mol) -> Chem.Mol:
     flat = [Chem.MolToSmiles(fragment, isomericSmiles=False) for fragment in organic]
     if set(flat) == {_CARBONIC_ACID}:
         raise _NoParentError("only salt or solvent")
-    counter_ions = SALT_FORMING_ACIDS | {_CARBONIC_ACID}
-    parents = [
-        fragment for fragment, name in zip(organic, flat, strict=True) if name not in counter_ions
+    told = [
+        (tier(name), mol) for mol, name in zip(organic, flat, strict=True) if name != _CARBONIC_ACID
     ]
-    return min(parents or organic, key=_largest_first)
+    first = min(rank for rank, _ in told)
+    return min((mol for rank, mol in told if rank == first), key=_largest_first)
 
 
 def _largest_first(mol: Chem.Mol) -> tuple[int, float, str]:

@@ -1,51 +1,50 @@
-"""Compound tables as they are published, read into one raw table.
+"""Compound tables as they are published or made by hand, read into one raw table.
 
 The raw table has one row per `pert_id`, sorted by it, and the columns `RAW_COLUMNS`: `compound`
 (the name, else the `pert_id`), `smiles` as the source writes it, `inchi_key`, `moas` and `targets`
 (sorted tuples); a table that names its compound groups keeps them in `compound_group`. What is
-missing is None, or an empty tuple.
+missing is None, or an empty tuple. Its `attrs["reading"]` says how the file was understood.
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import gzip
-import io
 import os
 import re
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 
+from moa_jax.compounds.columns import (
+    Columns,
+    find_columns,
+    holds_smiles,
+    is_known_column,
+    is_structure,
+    known,
+)
 from moa_jax.compounds.identity import inchi_block, normalise_inchi_key, normalise_name
 from moa_jax.compounds.moa_labels import normalise_moa
+from moa_jax.compounds.structures import Structure, standardise
 from moa_jax.schemas import InputError, require_columns
+from moa_jax.text_tables import TextTable, read_text_table
 
 Path = str | os.PathLike[str]
 
 RAW_COLUMNS = ("pert_id", "compound", "smiles", "inchi_key", "moas", "targets")
-COMPOUNDINFO_COLUMNS = ("pert_id", "cmap_name", "target", "moa", "canonical_smiles", "inchi_key")
 HUB_DRUG_COLUMNS = ("pert_iname", "moa", "target")
 HUB_SAMPLE_COLUMNS = ("broad_id", "pert_iname", "smiles", "InChIKey")
 KEPT_ASIDE_COLUMNS = ("compound_group", "cmap_name")
-
-# How compound tables write that they do not know, case-folded. `restricted` stands in LINCS tables
-# for structures that may not be published. The releases' signature tables have their own list,
-# kept with the reader of releases, which this package does not import.
-MISSING = frozenset({"", "-666", "-666.0", "nan", "na", "restricted"})
-
-
-# Fields of Hub tables that hold quotation marks are quoted, in the manner of spreadsheets.
-class _Dialect(csv.excel_tab):
-    strict = True
-
+# Key of a raw table's `attrs`.
+READING = "reading"
 
 # A Broad sample id is the compound's id followed by salt, batch and check digits.
-_BROAD_ID = r"^(BRD-[A-Z]\d{8})(?:-.*)?$"
-
-_LEADING_COMMENTS = re.compile(r"\A(?:!.*\n)*")
+_BROAD_ID = re.compile(r"(BRD-[A-Z]\d{8})(?:-.*)?")
+# What a CXSMILES says beside the molecule.
+_EXTENSION = re.compile(r"\A\|[^|]*\|\s*")
+# Compounds that are named where something is said of several.
+_NUM_NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,48 +65,30 @@ class KeptAside:
 
 
 def read_compound_table(path: Path, samples_path: Path | None = None) -> pd.DataFrame:
-    """Reads a compound table of any supported kind, told apart by its columns.
+    """Reads a table of compounds: ids and structures, and what else it says of them.
+
+    Names of columns are those of the releases (LINCS 2020's compoundinfo, GEO's pert_info), of the
+    Repurposing Hub and other usual ones, in any case (`columns.NAMES`); a list of molecules
+    without header, SMILES and name, is read too. Where no name tells, the column of SMILES is the
+    one that holds them. Only structures are needed: without ids compounds are called by their
+    names, without those by their SMILES; without MoA and target they have none.
 
     Args:
-      path: a LINCS 2020 compoundinfo table, a table of one row per compound with a
-        `compound_group` column, or the Repurposing Hub's drug table.
-      samples_path: the Repurposing Hub's sample table, for a drug table.
+      path: the table; MoAs and targets stand in rows of their own or with `|` between them.
+      samples_path: the Repurposing Hub's sample table, where `path` is its drug table.
 
     Returns:
       The raw table (see the module's docstring).
 
     Raises:
-      InputError: the file cannot be read, is of no supported kind, or is one of a pair.
+      InputError: the file cannot be read, has no structures, or a row has no id; or a compound
+        has no group or two where the table has groups.
     """
     if samples_path is not None:
         return read_repurposing_hub(path, samples_path)
-    columns = set(_read_text_table(path, ()).columns)
-    if "pert_id" not in columns and columns & {"broad_id", "pert_iname"}:
-        raise InputError(
-            f"{path} is one of the Repurposing Hub's two tables; both the drug table and the "
-            "sample table are needed."
-        )
-    return read_compounds_tsv(path) if "compound_group" in columns else read_compoundinfo(path)
-
-
-def read_compoundinfo(path: Path) -> pd.DataFrame:
-    """Reads a LINCS 2020 compoundinfo table: one row per compound, target and MoA.
-
-    Raises:
-      InputError: the file cannot be read, lacks a column of `COMPOUNDINFO_COLUMNS`, or has a row
-        without `pert_id`.
-    """
-    table = _read_text_table(path, COMPOUNDINFO_COLUMNS)
-    return _one_row_per_compound(table[list(COMPOUNDINFO_COLUMNS)], path)
-
-
-def read_compounds_tsv(path: Path) -> pd.DataFrame:
-    """Reads a table with pipe-separated MoAs and targets and, where present, compound groups.
-
-    Raises:
-      InputError: as for `read_compoundinfo`, or a compound has no group or two of them.
-    """
-    return _one_row_per_compound(_read_text_table(path, COMPOUNDINFO_COLUMNS), path)
+    table = read_text_table(path, is_known_column, is_structure)
+    cells, columns = _understood(table, path)
+    return _one_row_per_compound(_by_meaning(cells, columns, path), path, _told(columns))
 
 
 def read_repurposing_hub(drugs_path: Path, samples_path: Path) -> pd.DataFrame:
@@ -118,20 +99,24 @@ def read_repurposing_hub(drugs_path: Path, samples_path: Path) -> pd.DataFrame:
     Raises:
       InputError: a file cannot be read, lacks a column, or a sample has no Broad id.
     """
-    drugs = _read_text_table(drugs_path, HUB_DRUG_COLUMNS)
-    samples = _read_text_table(samples_path, HUB_SAMPLE_COLUMNS)
-    broad_ids = samples["broad_id"].str.extract(_BROAD_ID, expand=False)
-    for row in broad_ids.index[broad_ids.isna()]:
+    drugs = _named_table(drugs_path, HUB_DRUG_COLUMNS)
+    samples = _named_table(samples_path, HUB_SAMPLE_COLUMNS)
+    broad_ids = samples["broad_id"].map(compound_of_sample)
+    for row in broad_ids.index[~broad_ids.str.fullmatch(_BROAD_ID)]:
         raise InputError(
-            f"{samples_path}: sample {row + 1} has broad_id {samples['broad_id'][row]!r}, "
+            f"{samples_path}: sample {row} has broad_id {samples['broad_id'][row]!r}, "
             "expected BRD- with a letter and eight digits."
         )
     samples = samples.assign(pert_id=broad_ids).drop(columns=["moa", "target"], errors="ignore")
     joined = samples.merge(drugs[list(HUB_DRUG_COLUMNS)], on="pert_iname", how="left")
     joined = joined.fillna({"moa": "", "target": ""}).rename(
-        columns={"pert_iname": "cmap_name", "smiles": "canonical_smiles", "InChIKey": "inchi_key"}
+        columns={"pert_iname": "cmap_name", "InChIKey": "inchi_key"}
     )
-    return _one_row_per_compound(joined[list(COMPOUNDINFO_COLUMNS)], samples_path)
+    columns = ["pert_id", "cmap_name", "target", "moa", "smiles", "inchi_key"]
+    for name in ("cmap_name", "smiles"):
+        joined[name] = joined[name].map(known)
+    reading = {"ids": "broad_id", "structures": "smiles"}
+    return _one_row_per_compound(joined[columns], samples_path, reading)
 
 
 def read_kept_aside(path: Path) -> KeptAside:
@@ -140,69 +125,116 @@ def read_kept_aside(path: Path) -> KeptAside:
     Raises:
       InputError: the file cannot be read or lacks a column of `KEPT_ASIDE_COLUMNS`.
     """
-    table = _read_text_table(path, KEPT_ASIDE_COLUMNS)
-    groups = (_known(text) for text in table["compound_group"])
-    names = (normalise_name(_known(text)) for text in table["cmap_name"])
+    table = _named_table(path, KEPT_ASIDE_COLUMNS)
+    groups = (known(text) for text in table["compound_group"])
+    names = (normalise_name(known(text)) for text in table["cmap_name"])
     return KeptAside(
         groups=frozenset(inchi_block(group) or group for group in groups if group),
         names=frozenset(name for name in names if name),
     )
 
 
-def _read_text(path: Path) -> str:
-    """The text of a file, gzip-compressed or not: UTF-8, or Latin-1 as the Repurposing Hub has."""
-    opened = gzip.open if os.fspath(path).endswith(".gz") else open
-    try:
-        with opened(path, "rb") as file:
-            content = file.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"cannot read {path}: {error}.") from error
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
+def compound_of_sample(text: str) -> str:
+    """The compound's id of a Broad sample id; any other text as it is."""
+    match = _BROAD_ID.fullmatch(text.strip())
+    return match[1] if match else text.strip()
 
 
-def _read_text_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Reads a tab-separated table as texts, past leading comment lines that start with `!`."""
-    lines = csv.reader(io.StringIO(_LEADING_COMMENTS.sub("", _read_text(path))), _Dialect)
-    try:
-        rows = [fields for fields in lines if fields]
-    except csv.Error as error:
+def _named_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """A table with the given columns, whatever their case; its index counts rows from 1.
+
+    Raises:
+      InputError: as for `read_text_table`, or a column is missing.
+    """
+    wanted = {name.casefold(): name for name in columns}
+    cells = read_text_table(path, lambda name: name.casefold() in wanted).cells
+    named = cells.rename(columns=lambda name: wanted.get(name.casefold(), name))
+    require_columns(named, columns, str(path))
+    return named
+
+
+def _understood(table: TextTable, path: Path) -> tuple[pd.DataFrame, Columns]:
+    """The cells of a table, and which of its columns are which."""
+    if table.has_header:
+        _refuse_drug_table(table.cells, path)
+        columns = find_columns(table.cells, str(path))
+        ids = columns.of["pert_id"]
+        with_values = tuple(name for name in ids if table.cells[name].map(known).notna().any())
+        return table.cells, dataclasses.replace(
+            columns, of=columns.of | {"pert_id": with_values or ids}
+        )
+    cells = table.cells
+    if not table.separator:
+        cells = pd.DataFrame(
+            [_of_list(line) for line in cells["1"]], columns=["1", "2"], index=cells.index
+        )
+    if holds_smiles(cells["1"]):
+        # Lists of molecules have the structure first and the name behind it.
+        smiles, rest = "1", list(cells.columns[1:])
+    else:
+        smiles = find_columns(cells, str(path)).of["smiles"][0]
+        rest = [name for name in cells.columns if name != smiles]
+    ids = [name for name in rest if cells[name].map(known).notna().any()][:1]
+    return cells, Columns({"smiles": (smiles,), "pert_id": tuple(ids)}, guessed=True)
+
+
+def _refuse_drug_table(cells: pd.DataFrame, path: Path) -> None:
+    names = {name.casefold() for name in cells.columns}
+    if set(HUB_DRUG_COLUMNS) <= names and not any("smiles" in name for name in names):
         raise InputError(
-            f"{path} is not a tab-separated table: {error} before line {lines.line_num + 1}."
-        ) from error
-    if not rows:
-        raise InputError(f"{path} is empty.")
-    header = rows.pop(0)
-    for number, fields in enumerate(rows, start=1):
-        if len(fields) != len(header):
-            raise InputError(
-                f"{path}: row {number} after the header has {len(fields)} fields, "
-                f"expected the header's {len(header)}."
-            )
-    table = pd.DataFrame(rows, columns=header, dtype=object)
-    for column in table.columns[table.columns.duplicated()]:
-        raise InputError(f"{path} has two columns named {column}.")
-    require_columns(table, columns, str(path))
-    return table
+            f"{path} is one of the Repurposing Hub's two tables, the one without structures; both "
+            "the drug table and the sample table are needed."
+        )
 
 
-def _known(text: str) -> str | None:
-    """`text` without blanks at its ends, None where it says that nothing is known."""
-    text = text.strip()
-    return None if text.casefold() in MISSING else text
+def _of_list(line: str) -> tuple[str, str]:
+    """SMILES and name in a line of a list of molecules."""
+    smiles, _, rest = line.partition(" ")
+    return smiles, _EXTENSION.sub("", rest.strip())
 
 
-def _first_known(texts: pd.Series, parse: Callable[[str], str | None] = str) -> str | None:
+def _told(columns: Columns) -> dict[str, Any]:
+    """Which columns were read, as JSON values."""
+    structures = [*columns.of.get("smiles", ()), *columns.of.get("inchi", ())]
+    return {
+        "ids": next(iter(columns.of.get("pert_id", ())), None),
+        "structures": ", ".join(structures),
+        **({"told_by": "what stands in it"} if columns.guessed else {}),
+    }
+
+
+def _by_meaning(cells: pd.DataFrame, columns: Columns, path: Path) -> pd.DataFrame:
+    """The table with one column per meaning; texts, None where unknown."""
+    names = columns.first_known(cells, "cmap_name")
+    found = {"smiles": columns.structures(cells)}
+    ids = columns.of.get("pert_id", ())
+    if ids:
+        found["pert_id"] = cells[ids[0]].map(known)
+        if ids[0].casefold() == "broad_id":
+            found["pert_id"] = found["pert_id"].map(compound_of_sample, na_action="ignore")
+        what = ids[0]
+    else:
+        named = columns.of.get("cmap_name", ())
+        found["pert_id"] = names if named else found["smiles"]
+        what = named[0] if named else "structure"
+    for row in cells.index[found["pert_id"].isna()]:
+        raise InputError(f"{path}: row {row} after the header has no {what}.")
+    for meaning in ("moa", "target", "inchi_key"):
+        found[meaning] = columns.first_known(cells, meaning).fillna("")
+    for name in columns.of.get("compound_group", ()):
+        found["compound_group"] = cells[name]
+    return pd.DataFrame({**found, "cmap_name": names})
+
+
+def _first(texts: pd.Series, parse: Callable[[str], str | None] = str) -> str | None:
     """What `parse` makes of the first text that is known and that it can read."""
-    parsed = (parse(known) for known in map(_known, texts) if known)
+    parsed = (parse(text) for text in texts if text)
     return next((value for value in parsed if value), None)
 
 
 def _set_of(texts: pd.Series) -> tuple[str, ...]:
     """Sorted distinct entries of pipe-separated lists."""
-    entries = (_known(entry) for text in texts.unique() for entry in text.split("|"))
+    entries = (known(entry) for text in texts.unique() for entry in text.split("|"))
     return tuple(sorted({normalise_moa(entry) for entry in entries if entry}))
 
 
@@ -215,28 +247,44 @@ def _group_of(texts: pd.Series, pert_id: str, path: Path) -> str:
     return groups[0]
 
 
-def _one_row_per_compound(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Aggregates rows in compoundinfo's columns to the raw table.
+def _one_row_per_compound(table: pd.DataFrame, path: Path, reading: dict[str, Any]) -> pd.DataFrame:
+    """Aggregates rows to the raw table.
 
     Of several names, SMILES or InChIKeys of one compound the first known one is taken, in the
-    order of the file.
+    order of the file. Compounds whose rows have structures of other skeletons are counted.
     """
-    pert_ids = table["pert_id"].map(_known)
-    for row in table.index[pert_ids.isna()]:
-        raise InputError(f"{path}: row {row + 1} after the header has no pert_id.")
     has_groups = "compound_group" in table.columns
-    rows = []
-    for pert_id, part in table.groupby(pert_ids.rename(None), sort=True):
+    rows, contradicting = [], []
+    for pert_id, part in table.groupby(table["pert_id"].rename(None), sort=True):
         row = {
             "pert_id": pert_id,
-            "compound": _first_known(part["cmap_name"]) or pert_id,
-            "smiles": _first_known(part["canonical_smiles"]),
-            "inchi_key": _first_known(part["inchi_key"], normalise_inchi_key),
+            "compound": _first(part["cmap_name"]) or pert_id,
+            "smiles": _first(part["smiles"]),
+            "inchi_key": _first(part["inchi_key"], normalise_inchi_key),
             "moas": _set_of(part["moa"]),
             "targets": _set_of(part["target"]),
         }
         if has_groups:
             row["compound_group"] = _group_of(part["compound_group"], str(pert_id), path)
+        if _num_skeletons(part["smiles"]) > 1:
+            contradicting.append(pert_id)
         rows.append(row)
     columns = RAW_COLUMNS + (("compound_group",) if has_groups else ())
-    return pd.DataFrame(rows, columns=list(columns), dtype=object)
+    raw = pd.DataFrame(rows, columns=list(columns), dtype=object)
+    raw.attrs[READING] = reading | {"contradicting": contradicting}
+    return raw
+
+
+def _num_skeletons(smiles: pd.Series) -> int:
+    texts = {text for text in smiles if text}
+    if len(texts) < 2:
+        return len(texts)
+    found = map(standardise, sorted(texts))
+    return len({own.inchi_block for own in found if isinstance(own, Structure)})
+
+
+def contradictions(pert_ids: Sequence[str]) -> str:
+    """What is said of compounds whose rows have several structures."""
+    more = len(pert_ids) - _NUM_NAMED
+    named = ", ".join(pert_ids[:_NUM_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"{len(pert_ids)} with contradicting structures, of which the first counts: {named}"

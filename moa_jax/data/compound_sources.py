@@ -19,10 +19,10 @@ from moa_jax.compounds.assemble import KEPT_ASIDE_REASON, assemble_compounds
 from moa_jax.compounds.identity import inchi_block, normalise_name
 from moa_jax.compounds.moa_labels import dominant_spellings, harmonise_moas
 from moa_jax.compounds.structures import Structure, standardise
-from moa_jax.compounds.tables import KeptAside, read_compound_table, read_kept_aside
+from moa_jax.compounds.tables import READING, KeptAside, read_compound_table, read_kept_aside
 from moa_jax.data.expression_sources import Paths
 from moa_jax.data.selection import Sieve
-from moa_jax.schemas import COMPOUND_COLUMNS, Compounds
+from moa_jax.schemas import COMPOUND_COLUMNS, Compounds, InputError
 
 _NO_STRUCTURE = "structure missing: "
 
@@ -114,9 +114,14 @@ def read_own_compounds(paths: Paths) -> OwnCompounds:
     """Reads the release's own compound table and the list of compounds that are kept aside.
 
     Raises:
-      InputError: a file cannot be used.
+      InputError: a file cannot be used, or the compounds have no ids.
     """
     raw = read_compound_table(paths["compounds"], paths.get("compound_samples"))
+    if raw.attrs[READING]["ids"] is None:
+        raise InputError(
+            f"{paths['compounds']} has no column of ids such as pert_id, by which signatures name "
+            "their compounds."
+        )
     listed = read_kept_aside(paths["kept_aside"]) if "kept_aside" in paths else None
     compounds, reasons = assemble_compounds(raw, listed)
     num_aside = reasons.pop(KEPT_ASIDE_REASON)
@@ -127,6 +132,8 @@ def read_own_compounds(paths: Paths) -> OwnCompounds:
         "without_structure": {
             reason.removeprefix(_NO_STRUCTURE): count for reason, count in reasons.items()
         },
+        "labelled": sum(len(moas) > 0 for moas in compounds.table["moas"]),
+        "table": raw.attrs[READING],
     }
     aside = raw[~raw["pert_id"].isin(compounds.table["pert_id"])]
     return OwnCompounds(compounds, Identities.of(raw), Identities.of(aside), listed, report)
@@ -156,6 +163,7 @@ def read_further_compounds(
     if "further_compounds" not in paths:
         return Compounds(own.compounds.table.iloc[:0]), {"found": 0, "kept": 0, "dropped": {}}
     raw = read_compound_table(paths["further_compounds"], paths.get("further_compound_samples"))
+    reading = raw.attrs[READING]
     # Sorted as `assemble_compounds` sorts; its groups are made from keys and names alone.
     raw = raw.drop(columns="compound_group", errors="ignore")
     raw = raw.sort_values("pert_id", ignore_index=True)
@@ -176,4 +184,4 @@ def read_further_compounds(
     sieve.keep(sieve.table["smiles"].notna().to_numpy(bool), "no structure")
     spellings = dominant_spellings(list(own.compounds.table["moas"]))
     table = sieve.table.assign(moas=harmonise_moas(list(sieve.table["moas"]), spellings))
-    return Compounds(table[list(COMPOUND_COLUMNS)]), sieve.report()
+    return Compounds(table[list(COMPOUND_COLUMNS)]), {**sieve.report(), "table": reading}

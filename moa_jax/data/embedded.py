@@ -48,6 +48,7 @@ def simulated_config() -> ml_collections.ConfigDict:
     config.files.instinfo = "instinfo.txt"
     config.files.geneinfo = "geneinfo.txt"
     config.files.gene_ids = "Homo_sapiens.gene_info.gz"
+    config.files.older_geneinfo = ""
     config.files.bead_map = "barcode_to_gene_map.txt"
     config.files.cellinfo = "cellinfo.txt"
     config.files.compounds = "compoundinfo.txt"
@@ -63,6 +64,8 @@ def simulated_config() -> ml_collections.ConfigDict:
     config.files.reactome = ""
 
     config.level = 3
+    config.gene_ids = ""
+    config.scale = ""
     config.zscore_reference = "vehicle"
     config.clip = 0.0
     config.drop_nonfinite = False

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32
 
-from moa_jax.data.landmarks import LandmarkColumns
-from moa_jax.data.preparation_settings import VEHICLE, PreparationSettings
+from moa_jax.data.gene_matrix import GeneMatrix
+from moa_jax.data.level_evidence import LINEAR, Scale, find_scale, log2_expression
+from moa_jax.data.preparation_settings import (
+    CONFIG_OPTIONS,
+    TOLD_BY_FILES,
+    VEHICLE,
+    PreparationSettings,
+)
+from moa_jax.data.profile_metadata import ProfileMetadata, amounts_not_converted
 from moa_jax.data.selection import (
     IsKeptAside,
     Sieve,
@@ -20,15 +27,11 @@ from moa_jax.data.selection import (
     filter_perturbations,
     filter_quality,
 )
-from moa_jax.lincs.matrix import check_finite, read_ids, read_matrix
+from moa_jax.lincs.fields import spelled_like
+from moa_jax.lincs.matrix import check_finite
+from moa_jax.lincs.pert_types import vehicles
 from moa_jax.lincs.plates import robust_zscore
-from moa_jax.lincs.releases import (
-    VEHICLE_PERT_TYPE,
-    harmonise_instinfo,
-    harmonise_siginfo,
-    read_table,
-    signature_instances,
-)
+from moa_jax.lincs.releases import harmonise_siginfo, read_table, signature_instances
 from moa_jax.lincs.replicates import collapse_replicates, signature_ids
 from moa_jax.progress import track
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
@@ -36,6 +39,9 @@ from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
 Paths = Mapping[str, pathlib.Path]
 
 NOT_FINITE = "a value is not finite"
+
+# Profiles, evenly spread, whose values tell the scale of a matrix.
+_PROBED_PROFILES = 64
 
 # Values of levels 3 and 4 that are in memory at a time.
 _VALUES_IN_MEMORY = 2**24
@@ -47,31 +53,46 @@ class _Source:
 
     settings: PreparationSettings
     paths: Paths
-    columns: LandmarkColumns
+    matrix: GeneMatrix
     is_kept_aside: IsKeptAside
+    pert_ids: Collection[str]
+    scale: Scale | None = None
+
+    def metadata(self, name: str) -> ProfileMetadata:
+        """What one of the files, or the matrix itself where there is none, tells of profiles."""
+        path = self.paths["expression"]
+        if name in self.paths:
+            own = pd.DataFrame(index=self.matrix.profile_table.index)
+        else:
+            own = self.matrix.profile_table
+        return ProfileMetadata.of(self.paths.get(name), own, path)
 
     def read(self, profile_ids: list[str]) -> tuple[np.ndarray, Bool[np.ndarray, " profile"]]:
         """Landmark values of some profiles, and which of them are finite throughout."""
-        path = self.paths["expression"]
-        matrix = read_matrix(path, profile_ids=profile_ids, gene_ids=self.columns.file_ids)
+        matrix = self.matrix.read(profile_ids=profile_ids)
         if not self.settings.drop_nonfinite:
-            check_finite(matrix, str(path))
-        return matrix.values, np.isfinite(matrix.values).all(axis=1)
+            check_finite(matrix, str(self.matrix.path))
+        finite = np.isfinite(matrix.values).all(axis=1)
+        if self.scale is not None and self.scale.name == LINEAR:
+            return log2_expression(matrix.values), finite
+        return matrix.values, finite
 
 
 def read_signatures(
     settings: PreparationSettings,
     paths: Paths,
-    columns: LandmarkColumns,
+    matrix: GeneMatrix,
     is_kept_aside: IsKeptAside,
+    pert_ids: Collection[str] = (),
 ) -> tuple[Float32[np.ndarray, "signature gene"], pd.DataFrame, dict[str, Any]]:
     """Reads or makes the signatures that are good enough, over the landmark genes.
 
     Args:
       settings: which level the matrix has, and which signatures are good enough.
       paths: where the files are, by their names in `SourceFiles`.
-      columns: the matrix's landmark genes.
+      matrix: the opened matrix.
       is_kept_aside: whether a compound is excluded.
+      pert_ids: ids of the compound table; what differs from one by case alone is written so.
 
     Returns:
       Expression; `SIGNATURE_COLUMNS`, one row per signature, in the order of the matrix at level
@@ -80,9 +101,12 @@ def read_signatures(
     Raises:
       InputError: a file cannot be used, or no signature is left.
     """
-    source = _Source(settings, paths, columns, is_kept_aside)
-    values, table, counts = (_read_level5 if settings.level == 5 else _from_profiles)(source)
+    source = _Source(settings, paths, matrix, is_kept_aside, pert_ids)
+    source, said = _with_level(source)
+    read = _read_level5 if source.settings.level == 5 else _from_profiles
+    values, table, counts = read(source)
     _refuse_none(source, table, counts)
+    counts["level"] = said | {"amounts_not_converted": amounts_not_converted(table)}
     num_clipped = 0
     if settings.clip:
         num_clipped = int((np.abs(values) > settings.clip).sum())
@@ -104,14 +128,8 @@ def _refuse_none(source: _Source, kept: pd.DataFrame, counts: Mapping[str, Any])
 def _read_level5(
     source: _Source,
 ) -> tuple[Float32[np.ndarray, "signature gene"], pd.DataFrame, dict[str, Any]]:
-    settings, path = source.settings, source.paths["expression"]
-    if "siginfo" in source.paths:
-        siginfo_path = source.paths["siginfo"]
-        siginfo = harmonise_siginfo(read_table(siginfo_path), str(siginfo_path))
-    else:
-        # The metadata inside the matrix file; no gene asked for, so no value is read.
-        siginfo = harmonise_siginfo(read_matrix(path, gene_ids=()).profile_table, str(path))
-    sieve = _in_file_order(source, siginfo, "sig_id", "siginfo")
+    settings = source.settings
+    sieve = _in_file_order(source, "siginfo")
     filter_perturbations(settings.filters, source.is_kept_aside, sieve)
     filter_quality(settings.filters, sieve)
     values, finite = source.read(sieve.table["sig_id"].tolist())
@@ -121,23 +139,35 @@ def _read_level5(
     return values, sieve.table, {"signatures": sieve.report()}
 
 
-def _in_file_order(source: _Source, table: pd.DataFrame, identity: str, name: str) -> Sieve:
+def _with_level(source: _Source) -> tuple[_Source, dict[str, Any]]:
+    """The source with level and scale, and what they are and why, as JSON values."""
+    settings, path = source.settings, source.paths["expression"]
+    profile_ids = source.matrix.profile_table.index
+    places = np.unique(np.linspace(0, len(profile_ids) - 1, _PROBED_PROFILES).astype(int))
+    some = [profile_ids[place] for place in places] if len(profile_ids) else []
+    values = source.matrix.read(profile_ids=some).values
+    scale = find_scale(values, str(path), asked=settings.scale or None, options=CONFIG_OPTIONS)
+    asked = None if settings.level == TOLD_BY_FILES else settings.level
+    name = "instinfo" if "instinfo" in source.paths and asked != 5 else "siginfo"
+    level, why = source.metadata(name).level(asked, scale, CONFIG_OPTIONS)
+    said = {
+        "level": level,
+        "because": why,
+        "scale": scale.name,
+        "scale_because": scale.because,
+    }
+    settings = dataclasses.replace(settings, level=level)
+    return dataclasses.replace(source, settings=settings, scale=scale), said
+
+
+def _in_file_order(source: _Source, name: str) -> Sieve:
     """Metadata of the matrix's profiles in the order of the matrix."""
-    path = source.paths["expression"]
-    profile_ids, _ = read_ids(path)
-    order = pd.Index(profile_ids).get_indexer(table[identity])
-    absent = table[identity][order < 0]
-    if len(absent) and not source.settings.allow_missing_signatures:
-        raise InputError(
-            f"{source.paths.get(name, path)} names {absent.iloc[0]}, one of {len(absent)} of its "
-            f"{len(table)} rows that {path} has no profile of."
-        )
-    present = np.flatnonzero(order >= 0)
-    sieve = Sieve(table.iloc[present[np.argsort(order[present])]])
-    num_nameless = len(profile_ids) - len(present)
-    sieve.num_found = len(profile_ids) + len(absent)
-    sieve.count(num_nameless, f"the matrix has it but {name} does not")
-    sieve.count(len(absent), f"{name} has it but the matrix does not")
+    metadata = source.metadata(name)
+    table = metadata.rows(source.settings.level)
+    sieve = Sieve(table.assign(pert_id=spelled_like(table["pert_id"], source.pert_ids)))
+    sieve.num_found = len(sieve.table) + metadata.num_unlisted + metadata.num_absent
+    sieve.count(metadata.num_unlisted, f"the matrix has it but {name} does not")
+    sieve.count(metadata.num_absent, f"{name} has it but the matrix does not")
     return sieve
 
 
@@ -150,8 +180,7 @@ def _from_profiles(
     hold: the filters on perturbations come after.
     """
     settings, path = source.settings, source.paths["instinfo"]
-    instinfo = harmonise_instinfo(read_table(path), str(path))
-    sieve = _in_file_order(source, instinfo, "inst_id", "instinfo")
+    sieve = _in_file_order(source, "instinfo")
     siginfo, pairs = _read_siginfo(source, set(sieve.table["inst_id"]))
     if settings.filters.require_qc_pass:
         filter_mark(settings.filters, sieve, "qc_pass")
@@ -196,12 +225,14 @@ def _read_siginfo(
             f"{path} does not list the profiles of its signatures (distil_ids); leave "
             "config.files.siginfo empty to group profiles by condition."
         )
+    pairs["inst_id"] = spelled_like(pairs["inst_id"], profile_ids)
     absent = pairs[~pairs["inst_id"].isin(profile_ids)]
     if len(absent) and not source.settings.allow_missing_signatures:
         raise InputError(
             f"{path} makes the signature {absent['sig_id'].iloc[0]} of the profile "
             f"{absent['inst_id'].iloc[0]}, one of {len(absent)} that "
-            f"{source.paths['expression']} or {source.paths['instinfo']} lacks."
+            f"{source.paths['expression']} or {source.paths['instinfo']} lacks; "
+            "config.allow_missing_signatures makes signatures of the others."
         )
     return siginfo[["is_hiq", "qc_pass"]], pairs
 
@@ -210,10 +241,10 @@ def _collapse(
     source: _Source, instances: pd.DataFrame, wells: pd.DataFrame
 ) -> tuple[Float32[np.ndarray, "signature gene"], pd.DataFrame, set[str]]:
     """Signatures in the order of their sig_id, and the wells whose values are not finite."""
-    values = [np.empty((0, len(source.columns.genes)), np.float32)]
+    values = [np.empty((0, len(source.matrix.columns.genes)), np.float32)]
     tables: list[pd.DataFrame] = []
     not_finite: set[str] = set()
-    chunks = list(_chunks(instances, wells, len(source.columns.genes)))
+    chunks = list(_chunks(instances, wells, len(source.matrix.columns.genes)))
     for chunk, chunk_wells in track(chunks, "making signatures") if len(chunks) > 1 else chunks:
         z, z_ids, bad = _zscores(source, chunk_wells)
         not_finite.update(bad)
@@ -271,6 +302,8 @@ def _zscores(
     if source.settings.level == 3:
         control = None
         if source.settings.zscore_reference == VEHICLE:
-            control = (wells["pert_type"] == VEHICLE_PERT_TYPE).to_numpy(bool)
-        values = robust_zscore(values, plate=wells["plate"], control=control)
+            control = vehicles(wells["pert_type"])
+        values = robust_zscore(
+            values, plate=wells["plate"], cell_line=wells["cell_line"], control=control
+        )
     return values, wells["inst_id"].tolist(), bad

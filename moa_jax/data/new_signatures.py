@@ -10,39 +10,35 @@ from __future__ import annotations
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32
 
-from moa_jax.compounds.structures import Structure, standardise
-from moa_jax.compounds.tables import read_compound_table
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
-from moa_jax.data.landmarks import LandmarkColumns, find_landmarks
-from moa_jax.data.new_matrix import NewMatrix, open_new_matrix
-from moa_jax.data.plate_signatures import (
-    PlateSettings,
-    find_level,
-    signatures_of_wells,
-    vehicle_wells,
+from moa_jax.data.gene_matrix import GeneMatrix, open_gene_matrix
+from moa_jax.data.landmarks import LandmarkColumns
+from moa_jax.data.level_evidence import LINEAR, Scale, find_scale
+from moa_jax.data.new_structures import (
+    read_new_structures,
+    structures_alone,
+    structures_in_metadata,
 )
+from moa_jax.data.plate_signatures import PlateSettings, signatures_of_wells
+from moa_jax.data.profile_metadata import ProfileMetadata, amounts_not_converted
 from moa_jax.files import sha256_of
 from moa_jax.knowledge.gene_identifiers import GeneIdentifiers
+from moa_jax.lincs.fields import spelled_like
 from moa_jax.lincs.matrix import check_finite
-from moa_jax.lincs.releases import (
-    ALIASES,
-    MATRIX_ID,
-    harmonise_instinfo,
-    harmonise_siginfo,
-    read_table,
-)
+from moa_jax.lincs.pert_types import controls
+from moa_jax.lincs.releases import AMOUNT_TEXTS
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
 
-# Profiles whose values tell the level of a matrix, where nobody does.
-_PROBED_PROFILES = 64
+# Doses and times that are named of a longer list.
+_NUM_NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,20 +46,32 @@ class SignatureFiles:
     """Where a user's signatures lie.
 
     Attributes:
-      signatures: GCTX, GCT, h5ad, CSV or TSV file of signatures or wells.
+      signatures: GCTX, GCT, h5ad, CSV or TSV file of signatures or wells; None: there are
+        structures alone.
       siginfo: table of the signatures or wells; None: the matrix file's own metadata.
-      compoundinfo: table with the compounds' structures; None: no structure is known.
+      compoundinfo: table with the compounds' structures; None: those of the metadata, if any.
     """
 
-    signatures: pathlib.Path
+    signatures: pathlib.Path | None
     siginfo: pathlib.Path | None = None
     compoundinfo: pathlib.Path | None = None
 
     @classmethod
     def of_options(cls, signatures: str, siginfo: str, compoundinfo: str) -> SignatureFiles:
-        """Files from a program's options of the same names; empty where not given."""
+        """Files from a program's options of the same names; empty where not given.
+
+        Raises:
+          InputError: there are neither signatures nor structures, or metadata of no signatures.
+        """
+        if not signatures and not compoundinfo:
+            raise InputError(
+                "--signatures or --compoundinfo is needed: signatures, or compounds to be answered "
+                "from their structures alone."
+            )
+        if siginfo and not signatures:
+            raise InputError("--siginfo tells about --signatures, which is not given.")
         return cls(
-            signatures=pathlib.Path(signatures),
+            signatures=pathlib.Path(signatures) if signatures else None,
             siginfo=pathlib.Path(siginfo) if siginfo else None,
             compoundinfo=pathlib.Path(compoundinfo) if compoundinfo else None,
         )
@@ -83,19 +91,38 @@ class NewSignatures:
 
     Attributes:
       examples: one per signature, in the order of the matrix at level 5 and of the sig_id else;
-        the labels are zeros and mean nothing; the groups are the `pert_id`.
+        without signatures one per compound, in the order of the `pert_id`; the labels are zeros
+        and mean nothing; the groups are the `pert_id`.
       report: what was found, missing and left out, as JSON values.
-      level: which level the matrix was taken for and why; at levels 3 and 4 counts of wells, too.
+      level: which level and scale the matrix was taken for and why, and what was left out; at
+        levels 3 and 4 counts of wells, too; None without signatures.
     """
 
     examples: Examples
     report: dict[str, Any]
-    level: dict[str, Any]
+    level: dict[str, Any] | None
 
 
-def level_lines(level: Mapping[str, Any]) -> Iterator[str]:
-    """What `NewSignatures.level` says, in one or two lines."""
+def level_lines(level: Mapping[str, Any] | None) -> Iterator[str]:
+    """What `NewSignatures.level` says, in a few lines."""
+    if level is None:
+        yield "no signatures: answers from structure alone"
+        return
     yield f"level: {level['level']}, because {level['because']}"
+    if level["scale"] == LINEAR:
+        yield f"scale: linear, made log2, because {level['scale_because']}"
+    elif level["scale"] not in level["because"] and level["scale_because"] not in level["because"]:
+        yield f"scale: {level['scale']}, because {level['scale_because']}"
+    if level.get("rows_without_profile"):
+        yield f"  {level['rows_without_profile']:,} rows of siginfo left out: not in the matrix"
+    if level.get("controls_left_out"):
+        yield f"  {level['controls_left_out']:,} vehicles or other controls left out"
+    for name, texts in level["amounts_not_converted"].items():
+        more = len(texts) - _NUM_NAMED
+        yield (
+            f"  {len(texts):,} {name}{'s' * (len(texts) > 1)} kept as written, of unknown unit: "
+            f"{', '.join(texts[:_NUM_NAMED])}" + (f" and {more} more" if more > 0 else "")
+        )
     if made_of := level.get("made_of"):
         yield (
             f"  made of {made_of['wells_used']:,} of {made_of['wells']:,} wells on "
@@ -108,125 +135,135 @@ def read_new_signatures(
     genes: pd.DataFrame,
     features: FeatureSpec,
     settings: PlateSettings | None = None,
+    gene_ids: str = "",
 ) -> NewSignatures:
     """Reads signatures for a trained model, or makes them of wells.
 
-    A signature without `pert_id` is a compound of its own, named by its `sig_id`. A profile of
-    the matrix that siginfo does not list is left out and counted.
+    A signature without `pert_id` or name is a compound of its own, named by its `sig_id`. A
+    profile of the matrix that siginfo does not list, and a row of siginfo that the matrix has no
+    profile of, is left out and counted; so are vehicles and other controls. The examples' table
+    has, beside `SIGNATURE_COLUMNS`, the texts of doses and times that have no value in micromolar
+    or hours (`dose_text`, `time_text`).
 
     Args:
       files: where the signatures lie.
       genes: `GENE_COLUMNS` of the model's expression columns.
       features: vocabularies and gene statistics of the model.
       settings: which level the matrix has; taken from the file where None.
+      gene_ids: how the matrix names its genes: `entrez`, `symbol`, or the name of a column;
+        empty to find out.
 
     Raises:
-      InputError: a file cannot be read, siginfo lacks a column, repeats an id or names a
-        profile that the matrix lacks, no gene is the model's, a gene is there twice, a value
-        of such a gene is not finite, there is no signature, or wells cannot be made into one.
+      InputError: a file cannot be read, siginfo lacks a column, repeats an id or names no
+        profile of the matrix, no gene is the model's, a gene is there twice, a value of such a
+        gene is not finite, level or scale cannot be told, there is no signature, or wells cannot
+        be made into one; without signatures, no compound has a structure.
     """
+    if files.signatures is None:
+        return _without_signatures(files, genes, features, settings)
     settings = settings or PlateSettings()
     identifiers = GeneIdentifiers.from_table(genes)
-    matrix = open_new_matrix(files.signatures, identifiers)
-    columns, row_ids = _find_genes(matrix, genes, identifiers)
-    wanted = [row_ids[name] for name in columns.file_ids]
-    metadata = _Metadata.of(files, matrix)
-    settings, why = _with_level(settings, metadata, matrix, wanted)
-    table, num_unlisted = metadata.rows(settings.level)
-    measured = _read_values(matrix, table.iloc[:, 0].tolist(), wanted)
-    level = {"level": settings.level, "because": why}
-    if settings.level == 5:
+    matrix = open_gene_matrix(files.signatures, genes, identifiers, gene_ids)
+    columns = matrix.columns
+    metadata = ProfileMetadata.of(
+        files.siginfo, matrix.profile_table, files.signatures, names_stand_in=True
+    )
+    wanted = columns.genes["entrez_id"].tolist()
+    measured = _read_values(matrix, metadata.ids.tolist(), wanted)
+    scale = find_scale(measured, str(files.signatures), asked=settings.scale)
+    found, why = metadata.level(settings.level, scale)
+    settings = dataclasses.replace(settings, level=found, scale=scale.name)
+    table = metadata.rows(found)
+    level = _said(found, why, scale, metadata, table)
+    told = structures_in_metadata(
+        (metadata.raw.set_index(metadata.ids), matrix.profile_table),
+        table.iloc[:, 0],
+        table["pert_id"],
+    )
+    if found == 5:
+        if not settings.keep_controls:
+            num_profiles = len(table)
+            measured, table = _without_controls(measured, table, metadata.source)
+            level["controls_left_out"] = num_profiles - len(table)
         num_nameless = int(table["pert_id"].isna().sum())
         table["pert_id"] = table["pert_id"].fillna(table["sig_id"])
-        table = table[list(SIGNATURE_COLUMNS)]
+        table = table[[*SIGNATURE_COLUMNS, *AMOUNT_TEXTS]]
     else:
         num_nameless = int(table["pert_id"].isna().sum())
         measured, table, level["made_of"] = signatures_of_wells(
             measured, table, settings, metadata.source
         )
-        level["zscore_reference"] = settings.zscore_reference if settings.level == 3 else None
+        level["zscore_reference"] = settings.zscore_reference if found == 3 else None
+    table["cell_line"] = spelled_like(table["cell_line"], features.cell_lines[1:])
     examples = _examples(measured, table, columns, genes, features)
-    smiles, structures = _read_structures(files.compoundinfo, table["pert_id"])
-    examples = dataclasses.replace(examples, smiles=smiles)
+    structures = read_new_structures(files.compoundinfo, told, table)
+    examples = dataclasses.replace(examples, smiles=structures.smiles)
     report = {
         "signatures": {
             "predicted": len(table),
-            "left_out_because_siginfo_lacks_them": num_unlisted,
+            "left_out_because_siginfo_lacks_them": metadata.num_unlisted,
             "without_pert_id": num_nameless,
         },
         "genes": _gene_report(columns, genes),
-        "compounds": structures,
+        "compounds": structures.report,
         "context": _context_report(table, features),
         "median_standardised_magnitude": _typical_magnitude(examples, features),
     }
     return NewSignatures(examples, report, level)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Metadata:
-    """What is known of a matrix's profiles.
-
-    Attributes:
-      raw: the table as its file has it.
-      source: what to call it in messages.
-      profiles: ids of the matrix's profiles.
-      path: the matrix.
-    """
-
-    raw: pd.DataFrame
-    source: str
-    profiles: pd.Index
-    path: pathlib.Path
-
-    @classmethod
-    def of(cls, files: SignatureFiles, matrix: NewMatrix) -> _Metadata:
-        if files.siginfo is not None:
-            raw, source = read_table(files.siginfo), str(files.siginfo)
-        else:
-            raw, source = matrix.profile_table, str(files.signatures)
-            if not any(name in raw.columns for name in ALIASES["pert_id"]):
-                raw = raw.assign(pert_id=raw.index)
-        return cls(raw, source, matrix.profile_table.index, matrix.path)
-
-    @property
-    def pert_type(self) -> pd.Series:
-        """Kind of each profile, as far as the table tells."""
-        return self.raw.get("pert_type", pd.Series(dtype=object))
-
-    def rows(self, level: int) -> tuple[pd.DataFrame, int]:
-        """Harmonised metadata in the order of the matrix, and the number of profiles left out."""
-        harmonise = harmonise_siginfo if level == 5 else harmonise_instinfo
-        raw = self.raw
-        if level == 5 and raw.index.name == MATRIX_ID:
-            # The profile's own id is its identity, also where the file holds the sig_id of a well.
-            raw = raw.drop(columns="sig_id", errors="ignore")
-        table = harmonise(raw, self.source)
-        identity = "signature" if level == 5 else "well"
-        ids = table.iloc[:, 0]
-        order = self.profiles.get_indexer(ids)
-        absent = ids[order < 0]
-        if len(absent):
-            raise InputError(
-                f"{self.source} names the {identity} {absent.iloc[0]}, one of {len(absent)} of "
-                f"its {len(table)} rows that {self.path} has no profile of."
-            )
-        if not len(table):
-            raise InputError(f"{self.source} has no {identity}; expected at least one.")
-        table = table.iloc[np.argsort(order)].reset_index(drop=True)
-        return table, len(self.profiles) - len(table)
+def _said(
+    level: int, why: str, scale: Scale, metadata: ProfileMetadata, table: pd.DataFrame
+) -> dict[str, Any]:
+    """What was inferred of a matrix and what was left out of it, as JSON values."""
+    return {
+        "level": level,
+        "because": why,
+        "scale": scale.name,
+        "scale_because": scale.because,
+        "rows_without_profile": metadata.num_absent,
+        "controls_left_out": 0,
+        "amounts_not_converted": amounts_not_converted(table),
+    }
 
 
-def _with_level(
-    settings: PlateSettings, metadata: _Metadata, matrix: NewMatrix, gene_ids: list[str]
-) -> tuple[PlateSettings, str]:
-    """The settings with a level, and why it is that."""
-    if settings.level is not None:
-        return settings, "it was asked for"
-    some = metadata.profiles[:_PROBED_PROFILES].tolist()
-    values = matrix.read(profile_ids=some, gene_ids=gene_ids).values
-    has_vehicle = bool(vehicle_wells(metadata.pert_type).any())
-    level, why = find_level(metadata.raw.columns, has_vehicle, values)
-    return dataclasses.replace(settings, level=level), why
+def _without_signatures(
+    files: SignatureFiles,
+    genes: pd.DataFrame,
+    features: FeatureSpec,
+    settings: PlateSettings | None,
+) -> NewSignatures:
+    """The compounds of a table, to be predicted from their structures."""
+    if files.compoundinfo is None or files.siginfo is not None:
+        raise InputError("without signatures there must be a compound table, and no siginfo.")
+    if settings is not None and (settings.level is not None or settings.scale):
+        raise InputError("--level and --scale tell about --signatures, which is not given.")
+    examples, structures = structures_alone(files.compoundinfo, genes, features)
+    report = {
+        "signatures": {
+            "predicted": 0,
+            "left_out_because_siginfo_lacks_them": 0,
+            "without_pert_id": 0,
+        },
+        "genes": None,
+        "compounds": structures.report,
+        "context": None,
+        "median_standardised_magnitude": None,
+    }
+    return NewSignatures(examples, report, None)
+
+
+def _without_controls(
+    measured: Float32[np.ndarray, "profile measured_gene"], table: pd.DataFrame, source: str
+) -> tuple[Float32[np.ndarray, "signature measured_gene"], pd.DataFrame]:
+    """Signatures of compounds: vehicles and other controls have no mechanism."""
+    treated = ~controls(table["pert_type"])
+    if not treated.any():
+        raise InputError(
+            f"{source} has no signature of a compound: all {len(table)} are of vehicles or other "
+            "controls."
+        )
+    return measured[treated], table[treated].reset_index(drop=True)
 
 
 def _examples(
@@ -253,68 +290,12 @@ def _examples(
     )
 
 
-def _find_genes(
-    matrix: NewMatrix, genes: pd.DataFrame, identifiers: GeneIdentifiers
-) -> tuple[LandmarkColumns, dict[str, str]]:
-    """The model's genes in a file, and the file's row id of each name that it gives a gene.
-
-    Older GCT files have probes as row ids and name the genes in a column beside them; the
-    column that names most of the model's genes counts.
-    """
-    gene_table = matrix.gene_table
-    namings = [list(gene_table.index)]
-    for name in (*ALIASES["entrez_id"], *ALIASES["symbol"]):
-        if name in gene_table.columns:
-            namings.append(gene_table[name].tolist())
-
-    def num_found(names: Sequence[str]) -> int:
-        return len(set(identifiers.resolve(names)) - {None})
-
-    names = max(namings, key=num_found)
-    row_ids: dict[str, str] = {}
-    for name, row_id in zip(names, gene_table.index, strict=True):
-        if name in row_ids and identifiers.explain(name).entrez_id is not None:
-            raise InputError(
-                f"{matrix.path} has the gene {name} twice, in the rows {row_ids[name]} and "
-                f"{row_id}; expected one row per gene."
-            )
-        row_ids.setdefault(name, row_id)
-    return find_landmarks(names, genes, identifiers, str(matrix.path)), row_ids
-
-
 def _read_values(
-    matrix: NewMatrix, profile_ids: list[str], gene_ids: list[str]
+    matrix: GeneMatrix, profile_ids: list[str], gene_ids: list[str]
 ) -> Float32[np.ndarray, "profile measured_gene"]:
     part = matrix.read(profile_ids=profile_ids, gene_ids=gene_ids)
     check_finite(part, str(matrix.path))
     return part.values
-
-
-def _read_structures(
-    path: pathlib.Path | None, pert_ids: pd.Series
-) -> tuple[tuple[str | None, ...], dict[str, Any]]:
-    """Standardised SMILES of each signature's compound, and how many compounds have one."""
-    given: dict[str, str | None] = {}
-    if path is not None:
-        raw = read_compound_table(path)
-        given = dict(zip(raw["pert_id"], raw["smiles"], strict=True))
-    smiles_of: dict[str, str | None] = dict.fromkeys(pert_ids)
-    reasons: collections.Counter[str] = collections.Counter()
-    for pert_id in smiles_of:
-        if pert_id not in given:
-            reasons["no compound table" if path is None else "not in the compound table"] += 1
-            continue
-        found = standardise(given[pert_id])
-        if isinstance(found, Structure):
-            smiles_of[pert_id] = found.smiles
-        else:
-            reasons[found.reason] += 1
-    report = {
-        "predicted": len(smiles_of),
-        "with_structure": len(smiles_of) - reasons.total(),
-        "without_structure": dict(sorted(reasons.items())),
-    }
-    return tuple(smiles_of[pert_id] for pert_id in pert_ids), report
 
 
 def _gene_report(columns: LandmarkColumns, genes: pd.DataFrame) -> dict[str, Any]:
@@ -326,6 +307,7 @@ def _gene_report(columns: LandmarkColumns, genes: pd.DataFrame) -> dict[str, Any
         ],
         "others_not_used": columns.num_others,
         "found_by_name": len(columns.renamed),
+        **columns.report(),
     }
 
 

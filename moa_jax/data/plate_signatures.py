@@ -10,19 +10,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32
 
+from moa_jax.data.level_evidence import LINEAR, OptionNames, check_scale_name, log2_expression
 from moa_jax.data.preparation_settings import LEVELS, POPULATION, VEHICLE
+from moa_jax.lincs.pert_types import VEHICLE_PERT_TYPE, controls, vehicles
 from moa_jax.lincs.plates import robust_zscore
-from moa_jax.lincs.releases import ALIASES, VEHICLE_PERT_TYPE
+from moa_jax.lincs.releases import ALIASES, AMOUNT_TEXTS
 from moa_jax.lincs.replicates import collapse_replicates
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
-
-# Level 3 is the logarithm of fluorescence to base 2: never negative, and mostly 4 to 15. Z-scores
-# lie around 0.
-LEAST_LOG2_MEDIAN = 2.0
-# Wells that hold no compound: vehicle, vector, untreated.
-CONTROL_PREFIX = "ctl_"
-
-_WELL_NAMES = ("inst_id", "sample_id")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,10 +28,15 @@ class PlateSettings:
         it from the file.
       zscore_reference: what level 3 is compared with: `vehicle`, the plate's vehicle wells, or
         `population`, all its wells.
+      scale: what the numbers are, one of `level_evidence.SCALES`; None to take it from them.
+      keep_controls: at level 5, keep vehicles and other controls, for comparisons of the wells
+        themselves; else they are left out and get no answer.
     """
 
     level: int | None = None
     zscore_reference: str = VEHICLE
+    scale: str | None = None
+    keep_controls: bool = False
 
     def __post_init__(self) -> None:
         if self.level not in (None, *LEVELS):
@@ -47,50 +46,18 @@ class PlateSettings:
                 f"the reference of z-scores is {self.zscore_reference!r}; it must be {VEHICLE} or "
                 f"{POPULATION}."
             )
+        check_scale_name(self.scale, OptionNames())
 
     @classmethod
-    def of_options(cls, level: str, zscore_reference: str) -> PlateSettings:
-        """Settings from a program's options `--level`, empty where not given, and the reference.
+    def of_options(cls, level: str, zscore_reference: str, scale: str = "") -> PlateSettings:
+        """Settings from a program's options; `--level` and `--scale` are empty where not given.
 
         Raises:
           InputError: one of them is not what it can be.
         """
         if level and not level.isdecimal():
             raise InputError(f"--level={level} is no whole number.")
-        return cls(int(level) if level else None, zscore_reference)
-
-
-def names_wells(columns: pd.Index) -> bool:
-    """Whether a table of metadata is about wells rather than signatures."""
-    return "sig_id" not in columns and any(name in columns for name in _WELL_NAMES)
-
-
-def find_level(
-    columns: pd.Index, has_vehicle: bool, values: Float32[np.ndarray, "profile gene"]
-) -> tuple[int, str]:
-    """Level of a matrix, and why it is taken for it.
-
-    Args:
-      columns: fields of its metadata.
-      has_vehicle: some profiles are vehicle wells.
-      values: some of its values.
-    """
-    wells = names_wells(columns)
-    if _is_log2(values) and (wells or has_vehicle):
-        return 3, "no value is negative, as in log2 expression, and the metadata are those of wells"
-    if wells:
-        return 4, "the metadata are those of wells, and the values lie around 0"
-    return 5, "the metadata are not those of wells"
-
-
-def _is_log2(values: Float32[np.ndarray, "profile gene"]) -> bool:
-    known = values[np.isfinite(values)]
-    return bool(len(known) and known.min() >= 0 and np.median(known) >= LEAST_LOG2_MEDIAN)
-
-
-def vehicle_wells(pert_type: pd.Series) -> Bool[np.ndarray, " profile"]:
-    """Which profiles are vehicle wells."""
-    return (pert_type == VEHICLE_PERT_TYPE).to_numpy(bool)
+        return cls(int(level) if level else None, zscore_reference, scale or None)
 
 
 def signatures_of_wells(
@@ -101,38 +68,34 @@ def signatures_of_wells(
 ) -> tuple[Float32[np.ndarray, "signature gene"], pd.DataFrame, dict[str, Any]]:
     """Signatures of a user's wells.
 
-    At level 3 wells become robust z-scores against their plate's reference. Replicates, grouped by
-    sig_id or else by perturbation, cell line, dose, time and batch, become one signature (MODZ).
+    At level 3 wells become robust z-scores against the reference of their plate and cell line.
+    Replicates, grouped by sig_id or else by perturbation, cell line, dose, time and batch, become
+    one signature (MODZ).
     Wells of controls, and wells that the metadata mark as failed, make none; failed ones are no
     reference either. A well without pert_id is a compound of its own.
 
     Args:
       values: what was measured, over the model's genes.
       instances: what `harmonise_instinfo` returns, row by row with `values`.
-      settings: `level` 3 or 4, and the reference.
+      settings: `level` 3 or 4, the reference, and the scale of `values`.
       source: what to call the metadata in messages.
 
     Returns:
-      Signatures; `SIGNATURE_COLUMNS`; and counts of wells, as JSON values.
+      Signatures; `SIGNATURE_COLUMNS` and `AMOUNT_TEXTS`; and counts of wells, as JSON values.
 
     Raises:
-      InputError: level 3 has a well without plate, a plate without enough vehicle wells, or values
-        that are no log2 expression; no well is left; or wells cannot be grouped.
+      InputError: level 3 has a well without plate, or a plate or cell line on it without enough
+        vehicle wells; no well is left; or wells cannot be grouped.
     """
-    if settings.level == 3 and not _is_log2(values):
-        raise InputError(
-            f"{source} is about level 3, log2 expression (never negative, mostly 4 to 15), but the "
-            f"values have the median {np.median(values):.3g} and the minimum {values.min():.3g}; "
-            "give --level=4 for z-scores."
-        )
+    if settings.scale == LINEAR:
+        values = log2_expression(values)
     num_wells = len(instances)
     passed = instances["qc_pass"].fillna(True).to_numpy(bool)
     values, instances = values[passed], instances[passed].reset_index(drop=True)
-    vehicle = vehicle_wells(instances["pert_type"])
+    vehicle = vehicles(instances["pert_type"])
     if settings.level == 3:
         values = _zscores(values, instances, vehicle, settings, source)
-    kind = instances["pert_type"].fillna("").astype(str)
-    treated = ~kind.str.startswith(CONTROL_PREFIX).to_numpy(bool)
+    treated = ~controls(instances["pert_type"])
     if not treated.any():
         raise InputError(
             f"{source} has no well of a compound: of {num_wells} wells, {(~passed).sum()} "
@@ -153,7 +116,7 @@ def signatures_of_wells(
             for size, count in sorted(collections.Counter(table["n_replicates"]).items())
         },
     }
-    return expression, table[list(SIGNATURE_COLUMNS)], report
+    return expression, table[[*SIGNATURE_COLUMNS, *AMOUNT_TEXTS]], report
 
 
 def _zscores(
@@ -170,10 +133,12 @@ def _zscores(
             f"{instances['inst_id'][nameless].iloc[0]}; level 3 is normalised by plate."
         )
     if settings.zscore_reference == POPULATION:
-        return robust_zscore(values, plate=instances["plate"])
+        return robust_zscore(values, plate=instances["plate"], cell_line=instances["cell_line"])
     if not vehicle.any():
         raise InputError(
-            f"{source} marks no vehicle well ({VEHICLE_PERT_TYPE} as pert_type); "
-            f"--zscore_reference={POPULATION} compares with all wells of the plate instead."
+            f"{source} marks no vehicle well ({VEHICLE_PERT_TYPE} as pert_type, or a name such as "
+            f"DMSO); --zscore_reference={POPULATION} compares with all wells of the plate instead."
         )
-    return robust_zscore(values, plate=instances["plate"], control=vehicle)
+    return robust_zscore(
+        values, plate=instances["plate"], cell_line=instances["cell_line"], control=vehicle
+    )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import collections
 import importlib.metadata
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +16,8 @@ import pandas as pd
 import moa_jax
 from moa_jax.data.compound_sources import read_further_compounds, read_own_compounds
 from moa_jax.data.expression_sources import Paths, read_signatures
-from moa_jax.data.landmarks import LandmarkColumns, find_landmarks
+from moa_jax.data.gene_matrix import open_gene_matrix
+from moa_jax.data.landmarks import LandmarkColumns
 from moa_jax.data.preparation_settings import (
     PreparationSettings,
     portable_name,
@@ -31,7 +31,6 @@ from moa_jax.knowledge.gene_sets import no_gene_sets, read_gmt
 from moa_jax.knowledge.graph import assemble_graph
 from moa_jax.knowledge.string_db import read_string_info, read_string_links
 from moa_jax.lincs.bead_map import read_bead_map
-from moa_jax.lincs.matrix import read_ids
 from moa_jax.lincs.releases import harmonise_cellinfo, harmonise_geneinfo, read_table
 from moa_jax.progress import say, track
 from moa_jax.schemas import (
@@ -94,10 +93,13 @@ def prepare(
     description = describe_sources(config) if description is None else description
     say("reading genes and compounds")
     landmarks, identifiers = _read_genes(paths)
-    columns = _find_columns(paths["expression"], landmarks, identifiers)
+    matrix = open_gene_matrix(paths["expression"], landmarks, identifiers, settings.gene_ids)
+    columns = matrix.columns
     own = read_own_compounds(paths)
     say("reading expression")
-    expression, table, counts = read_signatures(settings, paths, columns, own.is_kept_aside)
+    expression, table, counts = read_signatures(
+        settings, paths, matrix, own.is_kept_aside, own.known.pert_ids
+    )
     signatures = Signatures(expression, columns.genes, table)
     further, further_counts = read_further_compounds(paths, own, table)
     compounds = _joined(own.compounds, further)
@@ -126,6 +128,10 @@ def _read_genes(paths: Paths) -> tuple[pd.DataFrame, GeneIdentifiers]:
     tables = [geneinfo[list(GENE_NAME_COLUMNS)]]
     if "gene_ids" in paths:
         tables.insert(0, read_gene_ids(paths["gene_ids"]))
+    if "older_geneinfo" in paths:
+        path = paths["older_geneinfo"]
+        older = harmonise_geneinfo(read_table(path), str(path))
+        tables.append(older[list(GENE_NAME_COLUMNS)].fillna(""))
     identifiers = GeneIdentifiers.from_table(*tables)
     landmarks = geneinfo[geneinfo["is_landmark"].fillna(False).astype(bool)]
     if not len(landmarks):
@@ -139,13 +145,6 @@ def _read_genes(paths: Paths) -> tuple[pd.DataFrame, GeneIdentifiers]:
     beads = [bead_of.get(gene, "") for gene in landmarks["entrez_id"]]
     landmarks = landmarks.assign(symbol=symbols, aliases=aliases, bead=beads)
     return landmarks[list(GENE_COLUMNS)], identifiers
-
-
-def _find_columns(
-    path: pathlib.Path, landmarks: pd.DataFrame, identifiers: GeneIdentifiers
-) -> LandmarkColumns:
-    _, gene_ids = read_ids(path)
-    return find_landmarks(gene_ids, landmarks, identifiers, str(path))
 
 
 def _joined(own: Compounds, further: Compounds) -> Compounds:
@@ -195,6 +194,7 @@ def _gene_report(columns: LandmarkColumns, *, num_landmarks: int) -> dict[str, A
         "without_bead": int((columns.genes["bead"] == "").sum()),
         "others_left_out": columns.num_others,
         "found_by_name": columns.renamed,
+        **columns.report(),
     }
 
 
@@ -222,5 +222,8 @@ def _cell_line_report(paths: Paths, table: pd.DataFrame) -> dict[str, Any]:
     if "cellinfo" in paths:
         path = paths["cellinfo"]
         known = harmonise_cellinfo(read_table(path), str(path))["cell_line"]
-        report["not_in_cellinfo"] = sorted(set(lines) - set(known))
+        known_lines = set(known.str.casefold())
+        report["not_in_cellinfo"] = sorted(
+            line for line in lines if line.casefold() not in known_lines
+        )
     return report

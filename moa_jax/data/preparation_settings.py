@@ -10,12 +10,17 @@ from typing import Any, TypeVar
 
 import ml_collections
 
+from moa_jax.data.level_evidence import OptionNames, check_scale_name
 from moa_jax.knowledge.graph import GraphSettings
 from moa_jax.schemas import InputError
 
 Settings = TypeVar("Settings")
 
 LEVELS = (3, 4, 5)
+# In place of a level: the files tell it.
+TOLD_BY_FILES = 0
+# What a config calls the options that decide how a matrix is read.
+CONFIG_OPTIONS = OptionNames(level="config.level", scale="config.scale")
 POPULATION, VEHICLE = "population", "vehicle"
 
 
@@ -24,7 +29,7 @@ class SourceFiles:
     """Public files, relative to `raw_dir` or absolute; empty where a release has none.
 
     Attributes:
-      expression: GCTX or GCT matrix of the level that the config names.
+      expression: GCTX, GCT, h5ad, CSV or TSV matrix of the level that the config names.
       siginfo: signature metadata; at level 5, empty means the matrix's own; at levels 3 and 4 it
         tells which profiles make a signature (`distil_ids`), empty groups them by condition.
       instinfo: profile metadata, needed at levels 3 and 4.
@@ -45,6 +50,7 @@ class SourceFiles:
       annotations: Gene Ontology annotations, GAF.
       hallmark: MSigDB's hallmark gene sets, GMT.
       reactome: Reactome's pathways, GMT.
+      older_geneinfo: gene table of an earlier release; its symbols are older names of the genes.
     """
 
     expression: str
@@ -65,6 +71,7 @@ class SourceFiles:
     annotations: str
     hallmark: str
     reactome: str
+    older_geneinfo: str = ""
 
     def __post_init__(self) -> None:
         needed = ("expression", "geneinfo", "compounds", "string_links", "string_info")
@@ -111,30 +118,40 @@ class PreparationSettings:
       raw_dir: folder of the files.
       files: the files.
       level: 5 takes signatures as they are; 4 makes them from z-scores; 3 makes z-scores from
-        normalised expression before that.
+        normalised expression before that; 0 takes it from the files.
+      scale: what the matrix's numbers are, `log2`, `linear` or `zscore`; empty takes it from them.
       zscore_reference: at level 3, `population` (all wells of the plate) or `vehicle`.
       filters: which signatures are good enough.
       clip: signatures are clipped to +- this; 0 leaves them as they are.
       drop_nonfinite: leave out, and count, what has NaN or infinite values instead of refusing
         the file.
-      allow_missing_signatures: count, instead of refusing, metadata rows that the matrix lacks.
+      allow_missing_signatures: make a signature, instead of refusing it, of those of its profiles
+        that the files have. Metadata rows of profiles that the matrix lacks are always counted.
       graph: what becomes part of the knowledge graph.
+      gene_ids: how the matrix names its genes: `entrez`, `symbol`, or the name of a column; empty
+        to find out.
     """
 
     release: str
     raw_dir: str
     files: SourceFiles
     level: int
+    scale: str
     zscore_reference: str
     filters: SignatureFilters
     clip: float
     drop_nonfinite: bool
     allow_missing_signatures: bool
     graph: GraphSettings
+    gene_ids: str = ""
 
     def __post_init__(self) -> None:
-        if self.level not in LEVELS:
-            raise InputError(f"config.level is {self.level}; expected one of {LEVELS}.")
+        if self.level not in (*LEVELS, TOLD_BY_FILES):
+            raise InputError(
+                f"config.level is {self.level}; expected one of {LEVELS}, or {TOLD_BY_FILES} to "
+                "take it from the files."
+            )
+        check_scale_name(self.scale or None, CONFIG_OPTIONS)
         if self.zscore_reference not in (POPULATION, VEHICLE):
             raise InputError(
                 f"config.zscore_reference is {self.zscore_reference!r}; "
@@ -142,7 +159,7 @@ class PreparationSettings:
             )
         if self.clip < 0:
             raise InputError(f"config.clip is {self.clip}; expected 0 (off) or more.")
-        if self.level < 5 and not self.files.instinfo:
+        if self.level in (3, 4) and not self.files.instinfo:
             raise InputError(
                 f"config.files.instinfo is empty; level {self.level} needs the profiles' metadata."
             )

@@ -69,7 +69,9 @@ class Trust:
       none: that nothing was learned of the compound's mechanism.
       threshold: least confidence with which an answer is given; infinite where no threshold
         reached `LEAST_ACCURACY`.
-      label_sets: conformal sets; "none of these" is their last candidate.
+      label_sets: conformal sets of MoAs, which keep their promise where something was learned of
+        the compound's mechanism.
+      none_of_unlearnable: `none` of the compounds of whose mechanisms nothing was learned, sorted.
       num_compounds: compounds that all this rests on.
       num_unlearnable: those among them of whose mechanisms nothing was learned.
       coverage: share of all of them that would have been answered.
@@ -81,6 +83,7 @@ class Trust:
     none: Confidence
     threshold: float
     label_sets: LabelSets
+    none_of_unlearnable: Signal
     num_compounds: int
     num_unlearnable: int
     coverage: float
@@ -92,15 +95,18 @@ class Trust:
         signals = _signals(calibrated)
         none = self.none(signals)
         confidence = np.minimum(self.confidence(signals), 1 - none)
-        p_values = self.label_sets.p_values(_with_none(probs, none))
+        p_values = self.label_sets.p_values(probs)
+        # As many of those of whose mechanism nothing was learned were as little taken for such.
+        below = np.searchsorted(self.none_of_unlearnable, none, side="right")
+        p_none = (below + 1) / (len(self.none_of_unlearnable) + 1)
         return Judged(
             probs=calibrated * (1 - none)[:, None],
             none_of_these=none,
             confidence=confidence,
             is_answered=confidence >= self.threshold,
-            p_values=p_values[:, :-1],
-            in_set=p_values[:, :-1] > ERROR_RATE,
-            none_in_set=p_values[:, -1] > ERROR_RATE,
+            p_values=p_values,
+            in_set=p_values > ERROR_RATE,
+            none_in_set=(p_none > ERROR_RATE) & (len(self.none_of_unlearnable) > 0),
         )
 
 
@@ -138,26 +144,18 @@ def fit_trust(
     stated = np.minimum(confidence(signals), 1 - share_none)
     threshold = least_confidence(stated, correct)
     answered = stated >= threshold
-    truth = np.where(is_learnable[:, None], labels, 0.0)
     return Trust(
         temperature=temperature,
         confidence=confidence,
         none=none,
         threshold=threshold,
-        label_sets=calibrate_label_sets(
-            _with_none(probs, share_none),
-            np.concatenate([truth, ~is_learnable[:, None]], axis=1),
-        ),
+        label_sets=calibrate_label_sets(probs[is_learnable], labels[is_learnable]),
+        none_of_unlearnable=np.sort(share_none[~is_learnable]),
         num_compounds=len(probs),
         num_unlearnable=int((~is_learnable).sum()),
         coverage=float(answered.mean()),
         accuracy=float(correct[answered].mean()) if answered.any() else math.nan,
     )
-
-
-def _with_none(probs: Probs, none: Signal) -> Float[np.ndarray, "compound candidate"]:
-    """Probabilities of the MoAs, and of none of them as the last column."""
-    return np.concatenate([probs * (1 - none)[:, None], none[:, None]], axis=1)
 
 
 def least_confidence(

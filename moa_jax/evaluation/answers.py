@@ -1,26 +1,41 @@
-"""One answer per compound, or "cannot tell" with the reason."""
+"""One answer per compound, or "cannot tell" with the reason and what to do."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from moa_jax.compounds.identity import normalise_name
 from moa_jax.data.examples import Examples
-from moa_jax.evaluation.answer_trust import CANNOT_TELL, LEAST_ACCURACY, Trust
-from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.evaluation.signature_gates import SignatureQuality, joined_sentences
+from moa_jax.evaluation.answer_basis import MODALITIES_OF, AnswerBasis, answer_basis
+from moa_jax.evaluation.answer_trust import (
+    CANNOT_TELL,
+    LEAST_ACCURACY,
+    LEAST_CONFIDENCE,
+    NONE_OF_THESE,
+    Judged,
+    Trust,
+)
+from moa_jax.evaluation.known_compounds import KNOWN, KNOWN_COLUMNS, NEW
+from moa_jax.evaluation.measured_conditions import MEASURED_COLUMNS, carried_by, measured
+from moa_jax.evaluation.signature_gates import SignatureQuality, advice, joined_sentences
 
 # Mechanisms that are listed beside an answer.
-NUM_RANKED = 3
+NUM_RANKED = 5
+
+# Mechanisms of a label set that are named; a set of more is no help, and says how many there are.
+NUM_IN_SET = 20
 
 _NO_VALIDATION = (
-    "the run keeps no answers for validation compounds, so nothing says how far it can be trusted"
+    "the run keeps no answers for compounds that it had not learned from, so nothing says how far "
+    "it can be trusted"
 )
 
 
@@ -29,120 +44,241 @@ class Answers:
     """Answers for compounds.
 
     Attributes:
-      table: one row per compound, in the order of its name: `pert_id`, `compound`, `answer`,
-        `confidence`, `moa_1`, `probability_1` and so on (calibrated), `label_set` (conformal,
-        separated by `|`), `n_signatures`, `n_signatures_used`, `reasons`, `notes`. What the run
-        does not tell is missing.
-      used: which signatures the answers rest on.
+      table: one row per compound, in the order of the groups: `pert_id` (the group: the ids of
+        one drug, joined by `|`), `compound`, `KNOWN_COLUMNS`, `answer`, `confidence`,
+        `none_of_these` (probability that its mechanism is one of which nothing was learned; where
+        that is more likely than not it is the answer), `answered_from`; `moa_1`, `probability_1`
+        (calibrated), `compounds_1` (training compounds that have it) and so on; `label_set`
+        (conformal, joined by `|`, the `NUM_IN_SET` most probable of a larger one),
+        `label_set_size`, `n_signatures`, `n_signatures_used`, `MEASURED_COLUMNS`, `carried_by`,
+        `reasons`, `notes`. What cannot be told is missing.
+      basis: what the answers rest on.
     """
 
     table: pd.DataFrame
-    used: Bool[np.ndarray, " example"]
+    basis: AnswerBasis
 
     @property
     def is_answered(self) -> Bool[np.ndarray, " compound"]:
-        """Compounds with an answer."""
-        return (self.table["answer"] != CANNOT_TELL).to_numpy(bool)
+        """Compounds with a mechanism for an answer."""
+        return (~self.table["answer"].isin([CANNOT_TELL, NONE_OF_THESE])).to_numpy(bool)
 
-    def most_confident(self, count: int) -> list[str]:
-        """`pert_id` of the compounds whose answers are most confident, ties by name."""
+    def to_explain(self, count: int) -> list[str]:
+        """Groups of the answers that are most worth an explanation.
+
+        New compounds come first and known ones last; among each the most confident, ties by name.
+        """
         answered = self.table[self.is_answered]
-        order = answered.sort_values(["confidence", "pert_id"], ascending=[False, True])
-        return order["pert_id"].tolist()[:count]
+        answered = answered.assign(is_known=answered["known"] == KNOWN)
+        order = ["is_known", "confidence", "pert_id"]
+        return (
+            answered.sort_values(order, ascending=[True, False, True])["pert_id"]
+            .head(count)
+            .tolist()
+        )
 
 
 def answer_compounds(
     examples: Examples,
-    probs: Float[np.ndarray, "example moa"],
+    views: Mapping[str, Float[np.ndarray, "example moa"]],
     quality: SignatureQuality,
     trusts: Mapping[str, Trust],
+    *,
+    known: pd.DataFrame | None = None,
+    num_compounds: Mapping[str, int] | None = None,
 ) -> Answers:
-    """Answers each compound from those of its signatures that pass the gates.
+    """Answers each compound from its good signatures, or else from its structure alone.
 
     Args:
-      examples: signatures; the groups are the `pert_id`.
-      probs: what the model says of each, from all that it has.
+      examples: signatures, or structures without expression; the groups are the compounds.
+      views: see `answer_basis`.
       quality: what the gates say.
-      trusts: `fusion`, of answers with structure, and `expression`, of those without; empty where
-        the run kept no validation answers: then no answer is given.
+      trusts: view -> how far its answers can be trusted; empty where the run kept no validation
+        answers: then no answer is given.
+      known: what `known_compounds` says of the groups.
+      num_compounds: mechanism -> training compounds that have it.
     """
+    basis = answer_basis(examples, views, quality.passes)
+    judged_of = _judge(basis, trusts)
     groups = np.asarray(examples.groups, str)
-    # A compound without any good signature is shown with what its poor ones say.
-    hopeless = ~pd.Series(quality.passes).groupby(groups).transform("any").to_numpy(bool)
-    used = quality.passes | hopeless
-    kept = examples.take(np.flatnonzero(used))
-    pooled, _, names = pool_by_compound(probs[used].astype(np.float64), kept.labels, kept.groups)
-    with_structure = set(groups[examples.has_structure].tolist())
-    rows_of = pd.Series(range(len(groups))).groupby(groups).agg(list)
-    views = ["fusion" if name in with_structure else "expression" for name in names]
-    rows: list[dict] = [{} for _ in names]
-    for view in sorted(set(views)):
-        places = [place for place, own in enumerate(views) if own == view]
-        told = _of_view(pooled[places], trusts.get(view), examples.moas)
-        for place, row in zip(places, told, strict=True):
-            rows[place] = row
-    for name, row in zip(names, rows, strict=True):
-        own = rows_of[name]
-        if not quality.passes[own].any():
-            row["reasons"] = _of_signatures(quality.reasons, own) + row["reasons"]
-        row["answer"] = CANNOT_TELL if row["reasons"] else row["moa_1"]
-        row["notes"] = joined_sentences(_of_signatures(quality.notes, own))
-        row["reasons"] = joined_sentences(row["reasons"])
-        row |= {"pert_id": name, "compound": examples.table["compound"].iloc[own[0]]}
-        row |= {"n_signatures": len(own), "n_signatures_used": int(quality.passes[own].sum())}
-    return Answers(pd.DataFrame(rows, columns=_columns()), quality.passes)
+    rows = []
+    for place, group in enumerate(basis.groups):
+        own = np.flatnonzero(groups == group)
+        signatures = own[examples.has_expression[own]]
+        told_of = signatures if len(signatures) else own
+        row = {"pert_id": group, "compound": _name(examples.table["compound"].iloc[own])}
+        if known is not None:
+            row |= known.loc[group, list(KNOWN_COLUMNS)].to_dict()
+        row |= measured(examples.table.iloc[signatures])
+        row |= {"n_signatures": len(signatures), "n_signatures_used": int(basis.used[own].sum())}
+        view = basis.views[place]
+        failed = [] if basis.used[own].any() else _failed_gates(quality, told_of)
+        notes = _of_signatures(quality.notes, told_of)
+        if known is not None and _is_unseen(row, examples, own):
+            notes.append("without a structure, a known compound of another name is taken for new")
+        if view is None:
+            row["answer"] = CANNOT_TELL
+            reasons = [*failed, "give the structure with --compoundinfo to be answered from it"]
+        else:
+            row["answered_from"] = MODALITIES_OF[view]
+            trust = trusts.get(view)
+            row |= _ranked(basis.pooled[place], judged_of.get(place), examples.moas, num_compounds)
+            reasons = _doubts(row, trust, view, has_signatures=bool(len(signatures)))
+            row["answer"] = CANNOT_TELL if reasons else row["moa_1"]
+            if row.get("none_of_these", 0.0) >= LEAST_CONFIDENCE:
+                row["answer"] = NONE_OF_THESE
+            row["carried_by"] = _carried_by(examples, views, basis, own, row["moa_1"])
+            if failed:
+                notes = [f"answered from the structure alone: {' and '.join(failed)}", *notes]
+        row |= {"reasons": joined_sentences(reasons), "notes": joined_sentences(notes)}
+        rows.append(row)
+    return Answers(pd.DataFrame(rows, columns=_columns()), basis)
 
 
 def _columns() -> list[str]:
-    ranked = [f"{what}_{rank}" for rank in _ranks() for what in ("moa", "probability")]
+    ranked = [
+        f"{what}_{rank}"
+        for rank in range(1, NUM_RANKED + 1)
+        for what in ("moa", "probability", "compounds")
+    ]
+    first = ["pert_id", "compound", *KNOWN_COLUMNS, "answer", "confidence", "none_of_these"]
     counts = ["n_signatures", "n_signatures_used"]
-    first = ["pert_id", "compound", "answer", "confidence"]
-    return [*first, *ranked, "label_set", *counts, "reasons", "notes"]
+    last = [*MEASURED_COLUMNS, "carried_by", "reasons", "notes"]
+    return [*first, "answered_from", *ranked, "label_set", "label_set_size", *counts, *last]
 
 
-def _ranks() -> range:
-    return range(1, NUM_RANKED + 1)
+def _name(names: pd.Series) -> str | None:
+    """Names of one drug, each in one spelling."""
+    spelled: dict[str, str] = {}
+    for name in sorted({str(name) for name in names.dropna()} - {""}):
+        spelled.setdefault(normalise_name(name), name)
+    return " / ".join(spelled.values()) or None
 
 
-def _of_view(
-    pooled: Float[np.ndarray, "compound moa"],
-    trust: Trust | None,
-    moas: tuple[str, ...],
-) -> list[dict]:
-    """Confidence, ranked mechanisms and reasons of compounds that are judged alike."""
-    judged = None if trust is None else trust.judge(pooled)
-    probs = pooled if judged is None else judged.probs
-    order = np.argsort(-probs, axis=1, kind="stable")[:, :NUM_RANKED]
-    rows = []
-    for place, best in enumerate(order):
-        row: dict = {}
-        for rank, moa in enumerate(best, start=1):
-            row |= {f"moa_{rank}": moas[moa], f"probability_{rank}": float(probs[place, moa])}
-        if judged is None or trust is None:
-            row["reasons"] = [_NO_VALIDATION]
-        else:
-            row["confidence"] = float(judged.confidence[place])
-            in_set = np.flatnonzero(judged.in_set[place])
-            row["label_set"] = "|".join(moas[moa] for moa in in_set)
-            answered = bool(judged.is_answered[place])
-            row["reasons"] = [] if answered else [_doubt(row["confidence"], trust)]
-        rows.append(row)
-    return rows
+def _is_unseen(row: Mapping[str, Any], examples: Examples, own: Int[np.ndarray, " row"]) -> bool:
+    """Whether a compound is called new by its name alone."""
+    return row["known"] == NEW and not examples.has_structure[own].any()
 
 
-def _doubt(confidence: float, trust: Trust) -> str:
+def _judge(basis: AnswerBasis, trusts: Mapping[str, Trust]) -> dict[int, Judged]:
+    """Place of a compound -> its answer, judged; those that nothing judges are missing."""
+    judged_of = {}
+    for view, trust in trusts.items():
+        places = [place for place, own in enumerate(basis.views) if own == view]
+        if not places:
+            continue
+        judged = trust.judge(basis.pooled[places])
+        for number, place in enumerate(places):
+            own = {name: values[number : number + 1] for name, values in vars(judged).items()}
+            judged_of[place] = dataclasses.replace(judged, **own)
+    return judged_of
+
+
+def _ranked(
+    pooled: Float[np.ndarray, " moa"],
+    judged: Judged | None,
+    moas: Sequence[str],
+    num_compounds: Mapping[str, int] | None,
+) -> dict[str, Any]:
+    """Ranked mechanisms, and confidence and label set where there is something to judge by."""
+    probs = pooled if judged is None else judged.probs[0]
+    row: dict[str, Any] = {}
+    for rank, moa in enumerate(np.argsort(-probs, kind="stable")[:NUM_RANKED], start=1):
+        row |= {f"moa_{rank}": moas[moa], f"probability_{rank}": float(probs[moa])}
+        if num_compounds is not None:
+            row[f"compounds_{rank}"] = int(num_compounds.get(moas[moa], 0))
+    if judged is not None:
+        row["confidence"] = float(judged.confidence[0])
+        inside = label_set(judged)
+        row["label_set"] = named_set(inside, judged.probs[0], moas)
+        row["label_set_size"] = int(inside.sum())
+        row["none_of_these"] = float(judged.none_of_these[0])
+        row["is_sure"] = bool(judged.is_answered[0])
+    return row
+
+
+def label_set(judged: Judged) -> Bool[np.ndarray, " moa"]:
+    """The conformal set of one compound, which is never of one mechanism without an answer.
+
+    Where the confidence is too low for an answer it is widened to the first two mechanisms at
+    least, so that it does not look like one. A superset keeps what the set promises.
+    """
+    in_set = judged.in_set[0].copy()
+    if not judged.is_answered[0] and in_set.sum() < 2:
+        in_set[np.argsort(-judged.probs[0], kind="stable")[:2]] = True
+    return in_set
+
+
+def named_set(
+    inside: Bool[np.ndarray, " moa"], probs: Float[np.ndarray, " moa"], moas: Sequence[str]
+) -> str:
+    """The mechanisms of a label set, joined by `|`; of a large one the most probable."""
+    members = np.flatnonzero(inside)
+    if len(members) <= NUM_IN_SET:
+        return "|".join(moas[moa] for moa in members)
+    first = members[np.argsort(-probs[members], kind="stable")[:NUM_IN_SET]]
+    return "|".join(moas[moa] for moa in first) + f"|and {len(members) - NUM_IN_SET} more"
+
+
+def _doubts(
+    row: Mapping[str, Any], trust: Trust | None, view: str, *, has_signatures: bool
+) -> list[str]:
+    """Why no answer is given, and what to do; nothing where one is."""
+    if trust is None:
+        return [_NO_VALIDATION]
+    if row["is_sure"]:
+        return []
     if math.isinf(trust.threshold):
-        return (
-            f"the confidence is {confidence:.2f}, and on validation no confidence was high enough "
-            f"for {LEAST_ACCURACY:.0%} right answers"
-        )
-    return (
-        f"the confidence is {confidence:.2f}, below the {trust.threshold:.2f} from which "
-        f"{LEAST_ACCURACY:.0%} of the answers on validation were right"
+        return [
+            f"the confidence is {row['confidence']:.2f}, and for compounds that were left out no "
+            f"confidence was high enough for {LEAST_ACCURACY:.0%} right answers, so use a run of "
+            "more compounds"
+        ]
+    doubt = (
+        f"the confidence is {row['confidence']:.2f}, below the {trust.threshold:.2f} from which "
+        f"{LEAST_ACCURACY:.0%} of the answers for compounds that were left out were right"
     )
+    if row.get("none_of_these", 0.0) > row["confidence"]:
+        doubt += (
+            f", and with a probability of {row['none_of_these']:.2f} the mechanism is one of "
+            "which nothing was learned"
+        )
+    return [f"{doubt}, so {_better(view, has_signatures=has_signatures)}"]
 
 
-def _of_signatures(texts: tuple[tuple[str, ...], ...], rows: list[int]) -> list[str]:
+def _better(view: str, *, has_signatures: bool) -> str:
+    """What would make an answer surer."""
+    if view == "structure":
+        return "measure it again" if has_signatures else "measure its expression"
+    more = "measure more replicates, cell lines or doses"
+    return more if view == "fusion" else f"give the structure with --compoundinfo or {more}"
+
+
+def _carried_by(
+    examples: Examples,
+    views: Mapping[str, Float[np.ndarray, "example moa"]],
+    basis: AnswerBasis,
+    own: Int[np.ndarray, " row"],
+    moa: str,
+) -> str:
+    """Which conditions the probability of the first mechanism comes from."""
+    rows = own[basis.used[own]]
+    if not len(rows):
+        return ""
+    parts = basis.weights[rows] * views["fusion"][rows, examples.moas.index(moa)]
+    shares = parts / parts.sum() if parts.sum() > 0 else basis.weights[rows]
+    return carried_by(examples.table.iloc[rows], shares)
+
+
+def _failed_gates(quality: SignatureQuality, rows: Int[np.ndarray, " row"]) -> list[str]:
+    """Why none of a compound's signatures is good enough, and what to do."""
+    if len(rows) == 1:
+        return list(quality.reasons[rows[0]])
+    todo = {text.partition(":")[0]: advice(text) for row in rows for text in quality.reasons[row]}
+    return [text + todo[text.rpartition(" (")[0]] for text in _of_signatures(quality.reasons, rows)]
+
+
+def _of_signatures(texts: tuple[tuple[str, ...], ...], rows: Int[np.ndarray, " row"]) -> list[str]:
     """What is said of a compound's signatures; of several, what it is about and of how many."""
     if len(rows) == 1:
         return list(texts[rows[0]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from sklearn.metrics.pairwise import cosine_similarity
 
 from moa_jax.compounds.fingerprints import morgan_fingerprints, tanimoto
@@ -19,23 +19,38 @@ def nearest_tanimoto(
 ) -> Float[np.ndarray, " compound"]:
     """Largest Tanimoto similarity of each structure to a training structure.
 
-    On folded Morgan fingerprints (radius 2, 2,048 bits). NaN where the structure is unknown, or
-    where no training structure is known.
+    See `nearest_structures`.
 
     Raises:
       InputError: RDKit cannot read a SMILES.
     """
-    nearest = np.full(len(smiles), np.nan)
-    known = np.flatnonzero([text is not None for text in smiles])
     references = sorted({text for text in train_smiles if text is not None})
-    if not references:
-        return nearest
+    return nearest_structures(smiles, references)[0]
+
+
+def nearest_structures(
+    smiles: Sequence[str | None], references: Sequence[str]
+) -> tuple[Float[np.ndarray, " compound"], Int[np.ndarray, " compound"]]:
+    """Largest Tanimoto similarity of each structure to a reference, and the first such reference.
+
+    On folded Morgan fingerprints (radius 2, 2,048 bits). NaN and -1 where the structure is unknown,
+    or where there is no reference.
+
+    Raises:
+      InputError: RDKit cannot read a SMILES.
+    """
+    nearest, places = np.full(len(smiles), np.nan), np.full(len(smiles), -1)
+    known = np.flatnonzero([text is not None for text in smiles])
+    if not len(references):
+        return nearest, places
     fingerprints = morgan_fingerprints(references)
     for start in range(0, len(known), _BLOCK_ROWS):
         block = known[start : start + _BLOCK_ROWS]
         queries = morgan_fingerprints([smiles[row] for row in block])
-        nearest[block] = tanimoto(queries, fingerprints).max(axis=1)
-    return nearest
+        similarity = tanimoto(queries, fingerprints)
+        places[block] = similarity.argmax(axis=1)
+        nearest[block] = similarity.max(axis=1)
+    return nearest, places
 
 
 def nearest_cosine(

@@ -116,6 +116,55 @@ def signature_strength(examples: Examples) -> Float[np.ndarray, " example"]:
     return np.where(examples.has_expression, np.sqrt(squares.mean(axis=1)), np.nan)
 
 
+def series_weights(examples: Examples) -> Float[np.ndarray, " example"]:
+    """Weight of each example in its compound's answer: doses are a series, not as many votes.
+
+    The signatures of a compound in one cell line at one time are a series. Most doses of a series
+    do little: if they were equal votes, they would outvote the ones that work. So a dose weighs as
+    the mean energy of its signatures does, their mean square z-score. Signal adds to the energy of
+    the noise, which is the same at all doses: a dose without effect keeps a small weight, and none
+    decides alone unless it is much stronger. The square asks for no threshold that would have to
+    be chosen, and the model sees the direction of a signature only, so that the strength of a dose
+    is not counted twice.
+
+    Signatures of one dose are replicates and share its weight; a series weighs as many votes as it
+    has signatures per dose. So every series of single signatures weighs the same, and where every
+    series has one dose, each weight is exactly 1: the plain mean, which calibration rests on.
+
+    Args:
+      examples: those that are pooled; doses count as one where they agree in two digits, and what
+        is not known of dose, time or cell line is a value of its own.
+
+    Returns:
+      Weights for `pool_by_compound`; 0 for examples without expression.
+    """
+    weights = np.zeros(examples.num_examples)
+    rows = np.flatnonzero(examples.has_expression)
+    if not len(rows):
+        return weights
+    table = examples.table.iloc[rows].reset_index(drop=True)
+    doses = [f"{dose:.1e}" for dose in table["dose_um"].astype(float)]
+    series = pd.DataFrame(
+        {
+            "group": np.asarray(examples.groups, dtype=object)[rows],
+            "cell_line": table["cell_line"],
+            "time_h": table["time_h"],
+        }
+    ).groupby(["group", "cell_line", "time_h"], dropna=False)
+    signatures = pd.DataFrame({"series": series.ngroup(), "dose": doses})
+    signatures["energy"] = signature_strength(examples)[rows] ** 2
+    of_dose = signatures.groupby(["series", "dose"])["energy"]
+    signatures["share"] = of_dose.transform("mean") / of_dose.transform("size")
+    of_series = signatures.groupby("series")
+    count = of_series["share"].transform("size")
+    num_doses = of_series["dose"].transform("nunique")
+    total = of_series["share"].transform("sum")
+    # Of a series without any energy, all signatures count alike.
+    share = np.where(total > 0, signatures["share"] / total.where(total > 0, 1.0), 1 / count)
+    weights[rows] = np.where(num_doses == 1, 1.0, share * count / num_doses)
+    return weights
+
+
 def num_strong_genes(examples: Examples) -> Float[np.ndarray, " example"]:
     """Number of measured genes with |z| >= `STRONG_Z`; NaN without expression."""
     strong = np.abs(examples.expression[:, examples.gene_mask]) >= STRONG_Z

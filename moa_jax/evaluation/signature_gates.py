@@ -1,7 +1,7 @@
 """Is a signature good enough to be answered? Gates with their thresholds and reasons, in one place.
 
-A signature that fails a gate gets no answer. What a reader should know but is no ground to refuse
-(an unknown cell line, one replicate) is a note.
+A signature that fails a gate gets no answer. A reason says what was found and what to do. What a
+reader should know but is no ground to refuse (an unknown cell line, one replicate) is a note.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
@@ -33,8 +33,15 @@ ANY_SIGN_MAGNITUDE = 10.0
 # Share of values of one sign from which a large magnitude says that they are none. Among those of
 # LINCS 2020 no signature has more than two thirds.
 ONE_SIGN = 0.95
+# Of compounds without signature.
+NOTHING_KNOWN = "nothing known: the compound has no signature and no structure that can be read"
+FROM_STRUCTURE = "no signature, answered from the structure alone"
 # Share of the run's own compounds or signatures that lie outside the two limits taken from them.
 OUTSIDE_SHARE = 0.01
+
+# Stands between what was found and what to do.
+_SO = ", so "
+_STRONGER = "try a higher dose, a longer time or another cell line"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +63,7 @@ def run_limits(
     """Limits that all but `OUTSIDE_SHARE` of a run's own compounds keep.
 
     Args:
-      strength: of the run's validation compounds.
+      strength: of the run's own compounds.
       similarity: largest cosine of training signatures with those of other compounds.
     """
     return RunLimits(_low(strength), _low(similarity))
@@ -84,6 +91,21 @@ class SignatureQuality:
     notes: tuple[tuple[str, ...], ...]
     measures: pd.DataFrame
 
+    @classmethod
+    def all_good(cls, count: int) -> SignatureQuality:
+        """Of signatures that nobody doubts."""
+        none: tuple[tuple[str, ...], ...] = ((),) * count
+        return cls(np.ones(count, bool), none, none, pd.DataFrame(index=range(count)))
+
+    def take(self, rows: Int[np.ndarray, " row"]) -> SignatureQuality:
+        """Of the given signatures, in their order."""
+        return SignatureQuality(
+            passes=self.passes[rows],
+            reasons=tuple(self.reasons[row] for row in rows),
+            notes=tuple(self.notes[row] for row in rows),
+            measures=self.measures.iloc[rows].reset_index(drop=True),
+        )
+
 
 def judge_signatures(
     examples: Examples,
@@ -93,10 +115,11 @@ def judge_signatures(
 ) -> SignatureQuality:
     """Applies the gates.
 
-    A signature is weak by its activity score where that is known, else by its strength.
+    A signature is weak by its activity score where that is known, else by its strength. A compound
+    without signature has none that could fail, but nothing to be answered from without a structure.
 
     Args:
-      examples: signatures, each with expression.
+      examples: signatures, or compounds without one.
       features: vocabularies and gene statistics of the model.
       limits: what the run itself says is usual.
       similarity: largest cosine with a training signature; NaN where the model keeps none.
@@ -107,18 +130,24 @@ def judge_signatures(
     measures["similarity"] = similarity
     measures["magnitude"] = _magnitude(examples, features)
     measures["one_sign"] = _one_sign(examples)
+    measures[~examples.has_expression] = np.nan
     measured, expected = int(examples.gene_mask.sum()), len(examples.gene_mask)
     common = []
     if measured < LEAST_GENES * expected:
         common.append(
             f"too few genes: {measured} of the model's {expected} are measured, at least "
-            f"{LEAST_GENES:.0%} are needed"
+            f"{LEAST_GENES:.0%} are needed, so give a file with more of the landmark genes"
         )
     known_lines = set(features.cell_lines[1:])
     reasons, notes = [], []
-    for row, cell_line in zip(
-        measures.itertuples(index=False), examples.table["cell_line"], strict=True
+    for place, (row, cell_line) in enumerate(
+        zip(measures.itertuples(index=False), examples.table["cell_line"], strict=True)
     ):
+        if not examples.has_expression[place]:
+            is_known = examples.smiles[place] is not None
+            reasons.append(() if is_known else (NOTHING_KNOWN,))
+            notes.append((FROM_STRUCTURE,) if is_known else ())
+            continue
         reasons.append((*common, *_failed(row, limits)))
         notes.append(tuple(_notes(row, cell_line, known_lines)))
     return SignatureQuality(
@@ -147,29 +176,37 @@ def _failed(row: tuple, limits: RunLimits) -> list[str]:
     failed = []
     most = MOST_MAGNITUDE if row.one_sign >= ONE_SIGN else ANY_SIGN_MAGNITUDE
     if row.magnitude > most:
+        todo = (
+            "which looks like level 3, so give --level=3"
+            if row.one_sign >= ONE_SIGN
+            else "so give z-scores, or say of which level the values are with --level"
+        )
         failed.append(
             f"no z-scores: the values lie {row.magnitude:.1f} training standard deviations from "
-            f"the training mean in the median, at most {most:.0f} is expected"
+            f"the training mean in the median, at most {most:.0f} is expected, {todo}"
         )
     if row.cc_q75 < LEAST_CC_Q75:
         failed.append(
             f"replicates disagree: their correlation (cc_q75) is {row.cc_q75:.2f}, at least "
-            f"{LEAST_CC_Q75:.2f} is needed"
+            f"{LEAST_CC_Q75:.2f} is needed, so measure more replicates"
         )
     if row.tas < LEAST_TAS:
         failed.append(
-            f"weak: the activity score (TAS) is {row.tas:.2f}, at least {LEAST_TAS:.2f} is needed"
+            f"weak: the activity score (TAS) is {row.tas:.2f}, at least {LEAST_TAS:.2f} is needed, "
+            f"so {_STRONGER}"
         )
     elif np.isnan(row.tas) and row.strength < limits.strength:
         failed.append(
             f"weak: the root mean square z-score is {row.strength:.3f}, but "
-            f"{1 - OUTSIDE_SHARE:.0%} of the run's validation compounds reach {limits.strength:.3f}"
+            f"{1 - OUTSIDE_SHARE:.0%} of the run's own compounds reach "
+            f"{limits.strength:.3f}, so {_STRONGER}"
         )
     if row.similarity < limits.similarity:
         failed.append(
             f"unlike anything in training: the nearest training signature has the cosine "
             f"{row.similarity:.3f}, but {1 - OUTSIDE_SHARE:.0%} of training signatures have "
-            f"{limits.similarity:.3f} to another compound's"
+            f"{limits.similarity:.3f} to another compound's, so check genes and scale of the file, "
+            "or try another dose, time or cell line"
         )
     return failed
 
@@ -185,6 +222,12 @@ def _notes(row: tuple, cell_line: str | None, known_lines: set[str]) -> list[str
     elif np.isnan(row.cc_q75):
         notes.append("agreement of replicates not given")
     return notes
+
+
+def advice(reason: str) -> str:
+    """What to do about a reason of `SignatureQuality`: `, so ...`; empty where it does not say."""
+    _, mark, todo = reason.rpartition(_SO)
+    return mark + todo if mark else ""
 
 
 def joined_sentences(parts: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from moa_jax.files import atomic_path, write_json
 from moa_jax.schemas import InputError
 
 # Nine significant digits give back every float32 exactly.
-_CSV_FLOAT_FORMAT = "%.9g"
+_EXACT_DIGITS = 9
 
 # What a spreadsheet may run begins with one of four signs, or with their wide forms (U+FF1D and so
 # on). A cell begins where its text does; in spreadsheets that part cells by another sign than the
@@ -182,7 +182,7 @@ def json_number(value: float | int) -> float | int | None:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def write_csv(path: pathlib.Path, table: pd.DataFrame) -> None:
+def write_csv(path: pathlib.Path, table: pd.DataFrame, *, digits: int = _EXACT_DIGITS) -> None:
     """Writes a table, whole or not at all; equal tables give equal bytes.
 
     Text that a spreadsheet would run as a formula (`=`, `+`, `-`, `@` or a tab in front) gets an
@@ -190,12 +190,18 @@ def write_csv(path: pathlib.Path, table: pd.DataFrame) -> None:
     those that stand in text, as LINCS has -666 for what is missing. `read_csv` takes the
     apostrophes away again.
 
+    Args:
+      path: the file.
+      table: what to write.
+      digits: significant digits of numbers; as many as give back every float32 exactly, unless
+        the table is rather to be read.
+
     Raises:
       InputError: the disk is full or the folder cannot be written.
     """
     safe = _with_text(table, lambda text: _UNSAFE.sub("'", text))
     with atomic_path(path) as temporary:
-        safe.to_csv(temporary, index=False, float_format=_CSV_FLOAT_FORMAT, lineterminator="\n")
+        safe.to_csv(temporary, index=False, float_format=f"%.{digits}g", lineterminator="\n")
 
 
 def read_csv(

@@ -223,6 +223,15 @@ def dependence_check(correlation: float) -> Check:
     return Check("Does it depend on the model?", light, word, text, correlation)
 
 
+def no_genes_check() -> Check:
+    """What stands in the checks' place where there is no signature."""
+    text = (
+        "The compound has no signature: its answer is from the structure alone, and the checks, "
+        "which are about explanations by genes, cannot be made."
+    )
+    return Check("Does the answer rest on genes?", GREY, "there are none", text, math.nan)
+
+
 def overall(checks: Sequence[Check]) -> str:
     """The worst light that was given; grey where none was."""
     given = [_ORDER.index(check.light) for check in checks if check.light != GREY]

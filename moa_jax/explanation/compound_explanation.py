@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,17 +13,20 @@ from jaxtyping import Float, Int
 
 from moa_jax.data.examples import Examples
 from moa_jax.data.gene_set_table import read_gene_sets
-from moa_jax.evaluation.answer_trust import Judged, Trust, fit_trust
-from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.evaluation.answer_trust import CANNOT_TELL, Trust, fit_trust
+from moa_jax.evaluation.known_compounds import known_compounds, known_sentence
+from moa_jax.evaluation.signature_gates import SignatureQuality
 from moa_jax.explanation.audit import (
     Check,
     completeness_check,
     deletion_areas,
     deletion_check,
     dependence_check,
+    no_genes_check,
     relevance_check,
     stability_check,
 )
+from moa_jax.explanation.compound_answers import CompoundAnswer, compound_answers
 from moa_jax.explanation.compound_tables import (
     evidence_table,
     gene_table,
@@ -54,6 +58,8 @@ from moa_jax.training.run_folder import FinishedRun
 
 # Sets of genes outside these sizes are too small to test or too large to say something.
 SMALLEST_SET, LARGEST_SET = 5, 200
+# Tables that say something of signatures and of the genes in them.
+_OF_SIGNATURES = ("genes", "pathways", "nodes", "proximity", "signatures")
 # Genes that count as the explanation where stability is judged, unless that were too many.
 NUM_FIRST_GENES = 50
 
@@ -113,12 +119,19 @@ class CompoundExplanation:
       targets: its known targets.
       moa: the MoA that is explained: the most probable one.
       rival: the next one; None where the model knows no other.
-      confidence: that `moa` is right.
+      confidence: that `moa` is right; NaN where nothing can be said.
+      none_of_these: that nothing was learned of its mechanism; NaN where nothing can be said.
       is_answered: whether that is enough; otherwise the answer is "cannot tell".
+      reasons: why it is that, and what to do.
+      answered_from: `answer_basis.MODALITIES_OF`; empty where there is nothing to answer from.
+      notes: what else should be known of the answer.
+      known: `KNOWN`, `ANALOGUE` or `NEW`: whether the model learned from the compound.
+      known_sentence: that in words.
       trust: what that is judged by.
       nodes_are_read: see `SignatureAttributions`.
       tables: `moas`, `modalities`, `genes`, `pathways`, `substructures`, `nodes`, `evidence`,
-        `proximity`, `labels`, `signatures`.
+        `proximity`, `labels`, `signatures`; those about genes and signatures have no rows where
+        the compound has no signature.
       node_scores: of all gene nodes.
       atom_scores: of all atoms, for `moa`; None without structure.
       curves: replacement -> ranking -> deletion curves.
@@ -132,7 +145,13 @@ class CompoundExplanation:
     moa: str
     rival: str | None
     confidence: float
+    none_of_these: float
     is_answered: bool
+    reasons: str
+    answered_from: str
+    notes: str
+    known: str
+    known_sentence: str
     trust: Trust
     nodes_are_read: bool
     tables: Mapping[str, pd.DataFrame]
@@ -141,16 +160,30 @@ class CompoundExplanation:
     curves: Mapping[str, Mapping[str, Curves]]
     checks: Sequence[Check]
 
+    @property
+    def has_signatures(self) -> bool:
+        """Whether the answer rests on signatures; else it is from the structure alone."""
+        return len(self.tables["signatures"]) > 0
+
 
 def explain_compounds(
-    explained: ExplainedRun, examples: Examples, *, effort: Effort | None = None, seed: int = 0
+    explained: ExplainedRun,
+    examples: Examples,
+    *,
+    quality: SignatureQuality | None = None,
+    effort: Effort | None = None,
+    seed: int = 0,
 ) -> list[CompoundExplanation]:
-    """Explains compounds, each by all of its signatures.
+    """Explains compounds, each by the signatures that its answer rests on.
+
+    One that is answered from its structure alone is explained by that. Where there is neither a
+    structure nor a good signature, what the poor ones say is shown.
 
     Args:
       explained: the run.
-      examples: their signatures, each with expression. Labels and targets are used to comment on
-        the answer, never to find it.
+      examples: their signatures, or rows of compounds with a structure alone. Labels and
+        targets are used to comment on the answer, never to find it.
+      quality: what the gates say of the signatures; all pass where None.
       effort: how much is computed.
       seed: seed of all that is drawn.
 
@@ -158,17 +191,27 @@ def explain_compounds(
       One explanation per compound group, in the order of the groups.
 
     Raises:
-      InputError: there is no signature, or nothing to judge answers by.
+      InputError: there is nothing to explain, or nothing to judge answers by.
     """
-    if not examples.num_examples or not examples.has_expression.all():
-        raise InputError(f"{examples.num_examples} signatures were given; expected one at least.")
+    is_known = examples.has_expression | examples.has_structure
+    if not examples.num_examples or not is_known.all():
+        raise InputError(
+            f"{int(is_known.sum())} signatures or structures were given for "
+            f"{examples.num_examples} rows; expected one for each and a row at least."
+        )
     predictor = explained.run.predictor
-    probs = predictor.predict(examples)["fusion"].astype(np.float64)
-    pooled, labels, groups = pool_by_compound(probs, examples.labels, examples.groups)
-    order = np.argsort(-pooled, axis=1, kind="stable")
-    place = np.searchsorted(np.array(groups), np.array(examples.groups))
-    moas = order[:, 0]
-    rivals = order[:, min(1, order.shape[1] - 1)]
+    examples, answers = compound_answers(
+        examples,
+        predictor.predict(examples),
+        quality=SignatureQuality.all_good(examples.num_examples) if quality is None else quality,
+        trusts={view: explained.trust(view) for view in explained.kept},
+        known=known_compounds(examples, explained.references),
+    )
+    place = np.zeros(examples.num_examples, int)
+    for number, answer in enumerate(answers):
+        place[answer.rows] = number
+    moas = np.array([answer.moa for answer in answers])
+    rivals = np.array([answer.rival for answer in answers])
     attributions = attribute_signatures(
         predictor,
         examples,
@@ -179,48 +222,15 @@ def explain_compounds(
         seed=seed,
     )
     evidence = kernel_evidence(predictor, examples, explained.references)
-    has_structure = examples.has_structure
-    trusts = {view: explained.trust(view) for view in ("fusion", "expression")}
-    found = []
-    for number, group in enumerate(track(groups, "compounds")):
-        rows = np.flatnonzero(place == number)
-        view = "fusion" if has_structure[rows].all() else "expression"
-        trust = trusts[view]
-        answer = _Answer(
-            group=group,
-            rows=rows,
-            probs=pooled[number],
-            labels=labels[number],
-            of_signatures=probs[rows],
-            view=view,
-            trust=trust,
-            judged=trust.judge(pooled[[number]]),
-            moa=int(moas[number]),
-            rival=int(rivals[number]),
-        )
-        found.append(_explanation(explained, answer, attributions, evidence, seed))
-    return found
-
-
-@dataclasses.dataclass(frozen=True)
-class _Answer:
-    """The model's answer for one compound, before it is explained."""
-
-    group: str
-    rows: Int[np.ndarray, " signature"]
-    probs: Float[np.ndarray, " moa"]
-    labels: Float[np.ndarray, " moa"]
-    of_signatures: Float[np.ndarray, "signature moa"]
-    view: str
-    trust: Trust
-    judged: Judged
-    moa: int
-    rival: int
+    return [
+        _explanation(explained, answer, attributions, evidence, seed)
+        for answer in track(answers, "compounds")
+    ]
 
 
 def _explanation(
     explained: ExplainedRun,
-    answer: _Answer,
+    answer: CompoundAnswer,
     found: SignatureAttributions,
     evidence: Mapping[str, KernelEvidence],
     seed: int,
@@ -258,10 +268,16 @@ def _explanation(
             moas=features.moas,
             neighbours=compared,
         ),
-        "signatures": signature_table(own, answer.of_signatures, features.moas, answer.moa),
+        "signatures": signature_table(
+            own, answer.of_signatures, answer.weights, features.moas, answer.moa
+        ),
     }
     if atoms is not None:
         tables["substructures"] = _substructures(smiles, atoms, seed)
+    has_signatures = bool(own.has_expression.any())
+    if not has_signatures:
+        tables |= {name: tables[name].iloc[:0] for name in _OF_SIGNATURES}
+        tables["evidence"] = compared.query("expert == 'structure_kernel'")
     return CompoundExplanation(
         name=_name(own, answer.group),
         group=answer.group,
@@ -269,8 +285,14 @@ def _explanation(
         targets=targets,
         moa=features.moas[answer.moa],
         rival=None if rival is None else features.moas[rival],
-        confidence=float(answer.judged.confidence[0]),
-        is_answered=bool(answer.judged.is_answered[0]),
+        confidence=math.nan if answer.judged is None else float(answer.judged.confidence[0]),
+        none_of_these=math.nan if answer.judged is None else float(answer.judged.none_of_these[0]),
+        is_answered=answer.row["answer"] != CANNOT_TELL,
+        reasons=answer.row["reasons"],
+        answered_from="" if pd.isna(answer.row["answered_from"]) else answer.row["answered_from"],
+        notes=answer.row["notes"],
+        known="" if pd.isna(answer.row["known"]) else answer.row["known"],
+        known_sentence=known_sentence(answer.row.to_dict()),
         trust=answer.trust,
         nodes_are_read=found.nodes_are_read,
         tables=tables,
@@ -279,8 +301,9 @@ def _explanation(
         curves={
             name: {ranking: _rows_of(curves, rows) for ranking, curves in of_one.items()}
             for name, of_one in found.curves.items()
+            if has_signatures
         },
-        checks=tuple(_checks(found, own, rows)),
+        checks=tuple(_checks(found, own, rows)) if has_signatures else (no_genes_check(),),
     )
 
 

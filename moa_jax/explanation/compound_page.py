@@ -60,12 +60,9 @@ def compound_page(
             _answer(found, home),
             _audit(found),
             reasons_section(found, pictures),
-            genes_section(found, pictures),
-            *contrast_section(found, pictures),
-            pathways_section(found),
-            network_section(found, pictures),
+            *_gene_sections(found, pictures),
             molecule_section(found, pictures),
-            signatures_section(found),
+            *([signatures_section(found)] if found.has_signatures else []),
             Section(
                 "How to read this",
                 "Everything here describes the model, not nature: a gene that the model uses need "
@@ -76,26 +73,42 @@ def compound_page(
     )
 
 
+def _gene_sections(found: CompoundExplanation, pictures: Mapping[str, str]) -> Iterator[Section]:
+    """What signatures say; nothing of an answer from the structure alone."""
+    if not found.has_signatures:
+        return
+    yield genes_section(found, pictures)
+    yield from contrast_section(found, pictures)
+    yield pathways_section(found)
+    yield network_section(found, pictures)
+
+
 def headline(found: CompoundExplanation) -> str:
-    """The answer in one sentence."""
+    """The answer in one sentence, and whether the compound was learned from."""
     if found.is_answered:
-        return f"Answer: {found.moa}, with confidence {found.confidence:.2f}."
-    return (
-        f"Cannot tell. The most probable mechanism is {found.moa}, with confidence "
-        f"{found.confidence:.2f}."
-    )
+        alone = "" if found.has_signatures else " from the structure alone"
+        says = f"Answer{alone}: {found.moa}, with confidence {found.confidence:.2f}."
+    elif math.isnan(found.confidence):
+        says = f"Cannot tell: {found.reasons}."
+    else:
+        says = (
+            f"Cannot tell. The most probable mechanism is {found.moa}, with confidence "
+            f"{found.confidence:.2f}."
+        )
+    return f"{says} {found.known_sentence}"
 
 
 def _facts(found: CompoundExplanation) -> dict[str, str]:
     table = found.tables["signatures"]
-    ids = sorted(set(map(str, table["pert_id"].dropna())))
+    ids = sorted(set(map(str, table["pert_id"].dropna()))) or [found.group]
     lines = sorted(set(map(str, table["cell_line"].dropna())))
-    modalities = "expression and structure" if found.smiles else "expression alone"
     facts = {
         "compound id": some(ids, 4),
         "signatures": f"{len(table)} in {some(lines, 6) or 'unknown cell lines'}",
-        "answered from": modalities,
+        "answered from": found.answered_from.replace("+", " and ") or "nothing",
     }
+    if not found.has_signatures:
+        facts["signatures"] = "none that it rests on"
     labels = found.tables["moas"].query("is_label")["moa"]
     if len(labels):
         facts["its label, not shown to the model"] = some(sorted(labels), 4)
@@ -108,25 +121,26 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
     in_set = list(moas.query("in_set")["moa"])
     if math.isinf(trust.threshold):
         rule = (
-            f"On {trust.num_compounds} validation compounds no confidence made {LEAST_ACCURACY:.0%}"
-            " of the answers right, so this model gives none."
+            f"Of {trust.num_compounds} compounds that were left out no confidence made "
+            f"{LEAST_ACCURACY:.0%} of the answers right, so this model gives none."
         )
     else:
         rule = (
             f"Answers are given from a confidence of {trust.threshold:.2f}: with that, "
-            f"{trust.coverage:.0%} of {trust.num_compounds} validation compounds got an answer, "
-            f"and {trust.accuracy:.0%} of those answers were right."
+            f"{trust.coverage:.0%} of {trust.num_compounds} compounds that were left out got an "
+            f"answer, and {trust.accuracy:.0%} of those answers were right."
         )
     parts: list[Part] = [Links([Link("All compounds", home)])]
     if not found.is_answered:
         parts.append(
             Note(
-                f"Cannot tell: the confidence of {found.confidence:.2f} is below what this model "
-                "needs. What follows explains its most probable mechanism, which may well be "
-                "wrong.",
+                f"Cannot tell: {found.reasons}. What follows explains the model's most probable "
+                "mechanism, which may well be wrong.",
                 kind="warning",
             )
         )
+    if found.notes:
+        parts.append(Note(f"To be known: {found.notes}."))
     parts += _label_notes(found)
     shown = moas.head(NUM_MOAS)
     rows = [
@@ -148,17 +162,23 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
             [row[:width] for row in rows],
             caption=(
                 f"The {len(shown)} most probable of {len(moas)} mechanisms. Probabilities are "
-                "calibrated on validation compounds. The set holds what cannot be ruled out: it "
-                f"misses a true mechanism in {ERROR_RATE:.0%} of compounds like those."
+                "calibrated on compounds that were left out. The set holds what cannot be ruled "
+                f"out: it misses a true mechanism in {ERROR_RATE:.0%} of compounds like those."
             ),
         )
     )
+    if math.isnan(found.confidence):
+        return Section("Answer", "Nothing is ruled out and nothing is likely.", parts)
     size = (
         "The set is empty: no mechanism fits as well as true ones usually do."
         if not in_set
         else f"The set of mechanisms that cannot be ruled out has {len(in_set)}: {some(in_set, 8)}."
     )
-    return Section("Answer", f"{size} {rule}", parts)
+    none = (
+        f"With a probability of {found.none_of_these:.2f} its mechanism is one of which nothing "
+        "was learned."
+    )
+    return Section("Answer", f"{size} {none} {rule}", parts)
 
 
 def _label_notes(found: CompoundExplanation) -> Iterator[Note]:

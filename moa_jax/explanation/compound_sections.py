@@ -213,17 +213,26 @@ def signatures_section(found: CompoundExplanation) -> Section:
             "" if pd.isna(row.cell_line) else str(row.cell_line),
             float(row.dose_um),
             float(row.time_h),
+            float(row.weight),
             row.top_moa,
             Estimate(row.probability),
         )
         for row in table.head(NUM_SIGNATURES).itertuples()
     ]
-    columns = ("signature", "cell line", "dose (µM)", "time (h)", "most probable", found.moa)
+    columns = ("signature", "cell line", "dose (µM)", "time (h)", "weight")
+    columns += ("most probable", found.moa)
     agree = int((table["top_moa"] == found.moa).sum())
     return Section(
         "Signatures",
         f"{agree} of {len(table)} signatures by themselves have {found.moa} first.",
-        [Table(columns, rows, caption="Probabilities as the model gave them, before pooling.")],
+        [
+            Table(
+                columns,
+                rows,
+                caption="Probabilities as the model gave them, and how much each counts in the "
+                "answer: strong doses of a series more than weak ones.",
+            )
+        ],
     )
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
 from moa_jax.evaluation.answer_trust import Judged
+from moa_jax.evaluation.answers import label_set
 from moa_jax.evaluation.label_audit import suspicious_labels
 from moa_jax.explanation.deletion import string_degree
 from moa_jax.explanation.enrichment import distinct_sets, enrichment, residuals
@@ -32,23 +33,25 @@ _MAX_RESIDUALS = 512
 def moa_table(
     moas: Sequence[str],
     probs: Float[np.ndarray, " moa"],
-    judged: Judged,
+    judged: Judged | None,
     labels: Float[np.ndarray, " moa"],
 ) -> pd.DataFrame:
     """All MoAs, the most probable first.
 
-    `rank`, `moa`, `probability` (calibrated), `model_probability`, `p_value`, `in_set`,
-    `is_label`.
+    `rank`, `moa`, `probability` (calibrated), `model_probability`, `p_value`, `in_set`
+    (`answers.label_set`), `is_label`. Without `judged` nothing is known but the model's own.
     """
-    order = np.argsort(-probs, kind="stable")
+    order = np.argsort(-(probs if judged is None else judged.probs[0]), kind="stable")
+    unknown = np.full(len(probs), np.nan)
+    in_set = np.zeros(len(probs), bool) if judged is None else label_set(judged)
     return pd.DataFrame(
         {
             "rank": np.arange(1, len(order) + 1),
             "moa": [moas[place] for place in order],
-            "probability": judged.probs[0, order],
+            "probability": unknown if judged is None else judged.probs[0, order],
             "model_probability": probs[order],
-            "p_value": judged.p_values[0, order],
-            "in_set": judged.in_set[0, order],
+            "p_value": unknown if judged is None else judged.p_values[0, order],
+            "in_set": in_set[order],
             "is_label": labels[order] > 0,
         }
     )
@@ -236,14 +239,19 @@ def proximity_table(
 
 
 def signature_table(
-    own: Examples, probs: Float[np.ndarray, "signature moa"], moas: Sequence[str], moa: int
+    own: Examples,
+    probs: Float[np.ndarray, "signature moa"],
+    weights: Float[np.ndarray, " signature"],
+    moas: Sequence[str],
+    moa: int,
 ) -> pd.DataFrame:
     """The compound's signatures and what the model says of each.
 
-    `sig_id`, `pert_id`, `cell_line`, `dose_um`, `time_h`, `top_moa`, `probability` of the
-    explained MoA, as the model gave it.
+    `sig_id`, `pert_id`, `cell_line`, `dose_um`, `time_h`, `weight` in the pooled answer,
+    `top_moa`, `probability` of the explained MoA, as the model gave it.
     """
     table = own.table[["sig_id", "pert_id", "cell_line", "dose_um", "time_h"]].copy()
+    table["weight"] = weights
     table["top_moa"] = [moas[place] for place in probs.argmax(axis=1)]
     table["probability"] = probs[:, moa]
     return table.reset_index(drop=True)

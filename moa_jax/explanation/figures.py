@@ -29,7 +29,10 @@ class Drawn:
 
 
 def pictures_of(found: CompoundExplanation, graph: KnowledgeGraph) -> dict[str, Drawn]:
-    """`modalities`, `genes`, `network`; `contrast` with a rival, `molecule` with a structure."""
+    """`modalities`; `genes` and `network` with signatures, `molecule` with a structure.
+
+    With signatures and a rival also `contrast`.
+    """
     genes, modalities = found.tables["genes"], found.tables["modalities"]
     top = genes.head(NUM_GENES)
     pictures = {
@@ -39,19 +42,20 @@ def pictures_of(found: CompoundExplanation, graph: KnowledgeGraph) -> dict[str, 
             axis_name="contribution to the score (logit)",
             title=f"modalities behind {found.moa}",
         ),
-        "genes": bars(
+    }
+    if found.has_signatures:
+        pictures["genes"] = bars(
             list(top["symbol"]),
             top["contribution"].to_numpy(float),
             low=top["lowest"].to_numpy(float),
             high=top["highest"].to_numpy(float),
             axis_name="contribution to the score (logit)",
             title=f"genes behind {found.moa}",
-        ),
-        "network": network_picture(
+        )
+        pictures["network"] = network_picture(
             graph, found.node_scores, found.targets, title=f"proteins behind {found.moa}"
-        ),
-    }
-    if found.rival is not None:
+        )
+    if found.has_signatures and found.rival is not None:
         telling = _largest(genes, "contrast")
         pictures["contrast"] = bars(
             list(telling["symbol"]),

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from moa_jax.evaluation.answer_trust import CANNOT_TELL, LEAST_ACCURACY
+from moa_jax.evaluation.known_compounds import KNOWN
 from moa_jax.evaluation.label_audit import DOUBTED
 from moa_jax.evaluation.tables import file_name, write_csv
 from moa_jax.explanation.audit import overall
@@ -112,7 +113,10 @@ def all_tables(explanations: Sequence[CompoundExplanation]) -> dict[str, pd.Data
 def _answer_row(found: CompoundExplanation) -> dict[str, Any]:
     moas = found.tables["moas"]
     return {
+        "known": found.known,
         "answer": found.moa if found.is_answered else CANNOT_TELL,
+        "reasons": found.reasons,
+        "answered_from": found.answered_from,
         "most_probable": found.moa,
         "probability": moas["probability"].iloc[0],
         "confidence": found.confidence,
@@ -135,22 +139,26 @@ def index_page(
         _index_row(found, f"{REPORTS}/{name}.html")
         for name, found in zip(names, explanations, strict=True)
     ]
-    columns = ("compound", "answer", "most probable", "confidence", "set size", "audit")
+    columns = ("compound", "known", "answer", "most probable", "confidence", "set size", "audit")
     if any(row[-2] for row in rows):
         columns += ("label", "note")
     rows = [row[: len(columns)] for row in rows]
     answered = sum(found.is_answered for found in explanations)
+    num_known = sum(found.known == KNOWN for found in explanations)
     return Page(
         title="Mechanisms of action, explained",
-        subtitle=f"{len(explanations)} compounds, {answered} of them with an answer.",
+        subtitle=(
+            f"{len(explanations)} compounds, {answered} of them with an answer; the model learned "
+            f"from {num_known or 'none'} of them."
+        ),
         facts=dict(facts),
         sections=[
             Section(
                 "Compounds",
-                "An answer is given where the confidence is high enough: on validation compounds "
-                f"at least {LEAST_ACCURACY:.0%} of such answers were right. Otherwise it is "
-                f'"{CANNOT_TELL}". The audit says whether the explanation is true to the model; '
-                "green, amber or red.",
+                "An answer is given where the confidence is high enough: of such answers for "
+                f"compounds that were left out at least {LEAST_ACCURACY:.0%} were right. Otherwise "
+                f'it is "{CANNOT_TELL}". The audit says whether the explanation is true to the '
+                "model; green, amber or red.",
                 [Table(columns, rows)],
             ),
             *_labels_section(explanations, names),
@@ -197,6 +205,7 @@ def _index_row(found: CompoundExplanation, page: str) -> tuple[Cell, ...]:
     notes = found.tables["labels"]["evidence_agrees"].any()
     return (
         Link(found.name, page),
+        found.known_sentence,
         row["answer"],
         found.moa,
         Estimate(found.confidence),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
@@ -19,13 +20,28 @@ from moa_jax.schemas import GENE_NAME_COLUMNS, InputError, require_columns
 
 ALIAS_SEPARATOR = "|"
 
-# Columns of the gene-id tables people have: (Entrez id, symbol, columns of old names and
-# aliases, type of gene). org.Hs.eg.db as a table, NCBI's gene_info, HGNC's complete set.
+
+@dataclasses.dataclass(frozen=True)
+class GeneIdLayout:
+    """Columns of a gene-id table; `former` and `ensembl` may be lacking in a table."""
+
+    entrez_id: str
+    symbol: str
+    aliases: str
+    gene_type: str
+    former: str
+    ensembl: str
+
+
+# The tables people have: org.Hs.eg.db as a table, NCBI's gene_info, HGNC's complete set.
 GENE_ID_LAYOUTS = (
-    ("gene_id", "symbol", ("aliases",), "gene_type"),
-    ("GeneID", "Symbol", ("Synonyms",), "type_of_gene"),
-    ("entrez_id", "symbol", ("prev_symbol", "alias_symbol"), "locus_group"),
+    GeneIdLayout("gene_id", "symbol", "aliases", "gene_type", "", "ensembl_gene"),
+    GeneIdLayout("GeneID", "Symbol", "Synonyms", "type_of_gene", "", "dbXrefs"),
+    GeneIdLayout(
+        "entrez_id", "symbol", "alias_symbol", "locus_group", "prev_symbol", "ensembl_gene_id"
+    ),
 )
+_ENSEMBL_ID = re.compile(r"ENSG[0-9]{11}")
 
 # How a name can be understood, the safest way first. The name is looked up in this order and
 # the first place that knows it decides, also when it knows two genes of that name.
@@ -40,6 +56,9 @@ WAYS = (
 )
 AMBIGUOUS = "ambiguous"
 UNKNOWN = "unknown"
+
+_WHOLE = re.compile(r"([0-9]+)\.0*")
+_VERSIONED = re.compile(r"(ENSG[0-9]{11})\.[0-9]+", re.IGNORECASE)
 
 Index = Mapping[str, tuple[str, ...]]
 
@@ -82,9 +101,10 @@ class GeneIdentifiers:
         """Joins gene tables, the most current first.
 
         Args:
-          *tables: columns `entrez_id` and `symbol`, optionally `aliases` (separated by `|`).
-            An Entrez id's symbol in the first table that has it is its current symbol; other
-            symbols of it in later tables are older symbols.
+          *tables: columns `entrez_id` and `symbol`, optionally `former_symbols` and `aliases`
+            (separated by `|`). An Entrez id's symbol in the first table that has it is its
+            current symbol; other symbols of it in later tables are older symbols, as its former
+            symbols are.
 
         Raises:
           InputError: a table lacks a column, or there is none.
@@ -95,11 +115,14 @@ class GeneIdentifiers:
         pairs: dict[str, set[tuple[str, str]]] = {way: set() for way in WAYS[:4]}
         for number, table in enumerate(tables, start=1):
             require_columns(table, GENE_NAME_COLUMNS, f"gene table {number}")
-            aliases = table["aliases"].fillna("") if "aliases" in table else [""] * len(table)
+            nothing = pd.Series("", index=table.index)
+            former, aliases = (
+                table.get(name, nothing).fillna("") for name in ("former_symbols", "aliases")
+            )
             known = set(symbol_of)
             # Sorted, so that a table that repeats an id reads the same in any row order.
-            for entrez_id, symbol, names in sorted(
-                zip(table["entrez_id"], table["symbol"], aliases, strict=True)
+            for entrez_id, symbol, older, names in sorted(
+                zip(table["entrez_id"], table["symbol"], former, aliases, strict=True)
             ):
                 pairs["entrez_id"].add((entrez_id, entrez_id))
                 if symbol:
@@ -107,9 +130,10 @@ class GeneIdentifiers:
                     pairs["older symbol" if entrez_id in known else "symbol"].add(
                         (symbol, entrez_id)
                     )
-                pairs["alias"].update(
-                    (alias, entrez_id) for alias in names.split(ALIAS_SEPARATOR) if alias
-                )
+                for way, joined in (("older symbol", older), ("alias", names)):
+                    pairs[way].update(
+                        (name, entrez_id) for name in joined.split(ALIAS_SEPARATOR) if name
+                    )
         for way in WAYS[1:4]:
             pairs[f"{way}, other case"] = {(name.upper(), gene) for name, gene in pairs[way]}
         return cls(symbol_of, tuple(_index(pairs[way]) for way in WAYS))
@@ -120,9 +144,10 @@ class GeneIdentifiers:
         The exact spelling is tried first: as an Entrez id, a current symbol, an older symbol, an
         alias. Then the same with the case ignored, because compound tables write `Trp53` or
         `C1ORF112`. A name that means two genes where it is first found is ambiguous; aliases
-        never overrule symbols.
+        never overrule symbols. An id that became a float (`16.0`) is the id, and an Ensembl id
+        may have a version.
         """
-        name = name.strip()
+        name = _plain(name)
         for way, index in zip(WAYS, self.indexes, strict=True):
             candidates = index.get(name.upper() if way.endswith("other case") else name, ())
             if len(candidates) == 1:
@@ -162,6 +187,13 @@ class GeneIdentifiers:
         ]
 
 
+def _plain(name: str) -> str:
+    """A name without outer blanks, an id without the decimals or the version that it was given."""
+    name = name.strip()
+    match = _WHOLE.fullmatch(name) or _VERSIONED.fullmatch(name)
+    return match[1] if match else name
+
+
 def _index(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = collections.defaultdict(list)
     for name, entrez_id in pairs:
@@ -175,45 +207,51 @@ def read_gene_ids(path: str | os.PathLike[str]) -> pd.DataFrame:
     Known layouts: org.Hs.eg.db as a table (`gene_id symbol aliases`), NCBI `gene_info` (`GeneID
     Symbol Synonyms`), HGNC's complete set (`entrez_id symbol prev_symbol alias_symbol`). Some
     symbols are shared by a gene and a phenotype-only record (such as HBD); the record whose type
-    is unknown gives way.
+    is unknown gives way. Ensembl ids of genes are aliases, where the table has them.
 
     Returns:
-      Columns `entrez_id symbol aliases`, sorted by Entrez id; aliases separated by `|`.
+      Columns `entrez_id symbol former_symbols aliases`, sorted by Entrez id; the latter two
+      separated by `|`.
 
     Raises:
       InputError: the columns fit no layout, there is no gene, or an id is repeated.
     """
     header = read_header(path, "\t")
-    fitting = [x for x in GENE_ID_LAYOUTS if {x[0], x[1], *x[2]} <= set(header)]
+    needed = [
+        (x, (x.entrez_id, x.symbol, *filter(None, (x.former,)), x.aliases)) for x in GENE_ID_LAYOUTS
+    ]
+    fitting = [layout for layout, columns in needed if set(columns) <= set(header)]
     if not fitting:
-        expected = " or ".join(" ".join((x[0], x[1], *x[2])) for x in GENE_ID_LAYOUTS)
+        expected = " or ".join(" ".join(columns) for _, columns in needed)
         raise InputError(
             f"{path} is no gene table: it has the columns {', '.join(header)}; "
             f"expected {expected}, separated by tabs."
         )
-    entrez_id, symbol, names, gene_type = fitting[0]
-    wanted = [entrez_id, symbol, *names, *([gene_type] if gene_type in header else [])]
+    layout = fitting[0]
+    wanted = [column for column in vars(layout).values() if column in header]
     table = read_columns(path, {column: column for column in wanted}, separator="\t")
     table = table.apply(lambda column: column.str.strip('"')).replace("-", "")
-    if gene_type in table:
-        shared = table[symbol].duplicated(keep=False)
-        table = table[~(shared & (table[gene_type] == "unknown"))]
-    table = table[table[entrez_id] != ""]
+    if layout.gene_type in table:
+        shared = table[layout.symbol].duplicated(keep=False)
+        table = table[~(shared & (table[layout.gene_type] == "unknown"))]
+    table = table[table[layout.entrez_id] != ""]
     if not len(table):
         raise InputError(f"{path} has no row with a gene's id; expected one row per gene.")
-    repeated = table[table[entrez_id].duplicated()]
+    repeated = table[table[layout.entrez_id].duplicated()]
     if len(repeated):
         raise InputError(
-            f"{path}, line {repeated.index[0]}: the id {repeated[entrez_id].iloc[0]} "
+            f"{path}, line {repeated.index[0]}: the id {repeated[layout.entrez_id].iloc[0]} "
             "stands in an earlier row too; expected one row per gene."
         )
+    nothing = pd.Series("", index=table.index)
+    ensembl = table.get(layout.ensembl, nothing).str.findall(_ENSEMBL_ID)
+    names = zip(table[layout.aliases], ensembl, strict=True)
     genes = pd.DataFrame(
         {
-            "entrez_id": table[entrez_id],
-            "symbol": table[symbol],
-            "aliases": [
-                ALIAS_SEPARATOR.join(row) for row in table[list(names)].itertuples(index=False)
-            ],
+            "entrez_id": table[layout.entrez_id],
+            "symbol": table[layout.symbol],
+            "former_symbols": table.get(layout.former, nothing),
+            "aliases": [ALIAS_SEPARATOR.join((aliases, *ids)) for aliases, ids in names],
         }
     )
     return genes.sort_values("entrez_id", key=lambda ids: ids.map(entrez_order), ignore_index=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import io
 import os
+import re
 from collections.abc import Mapping
 
 import networkx as nx
@@ -21,6 +23,16 @@ PART_OF = "part_of"
 # The true-path rule holds along these two relations: a gene annotated with a term is annotated
 # with every ancestor over is_a and part_of. It does not hold along `regulates`.
 RELATIONS = (IS_A, PART_OF)
+
+# Clauses of an OBO file that hold ids or single words, and what ends them.
+_ID_TAGS = ("id", "alt_id", "is_a", "relationship", "replaced_by")
+_WORD_TAGS = ("is_obsolete", "namespace", "default-namespace")
+_AFTER_IDS = re.compile(r"(?<!\\)[!{]")
+_ESCAPE = re.compile(r"\\(.)")
+_ESCAPED = {"n": " ", "W": " ", "t": " "}
+
+# A species may be written `taxon:9606`, `NCBITaxon:9606` or by its number alone.
+_TAXON = re.compile(r"(?:ncbi)?(?:taxon|taxid|_)*\s*:?\s*(\d+)", re.IGNORECASE)
 
 # GAF 2.0, 2.1 and 2.2: 17 fields, of which the last two are optional.
 GAF_NUM_FIELDS = (15, 16, 17)
@@ -98,7 +110,9 @@ def read_obo(path: str | os.PathLike[str]) -> Ontology:
     """
     with open_text(path) as text:
         try:
-            graph = obonet.read_obo(text, ignore_obsolete=False)
+            graph = obonet.read_obo(
+                io.StringIO("".join(map(_tidy_clause, text))), ignore_obsolete=False
+            )
         except UnicodeDecodeError:
             raise
         except (ValueError, KeyError) as error:
@@ -123,10 +137,29 @@ def read_obo(path: str | os.PathLike[str]) -> Ontology:
             namespace = data.get("namespace", default_namespace)
             if not (data.get("name") and namespace):
                 raise InputError(f"{path}: the term {term} lacks a name or a namespace.")
-            rows.append((term, data["name"], namespace))
+            rows.append((term, _unescaped(data["name"]), namespace))
             alternatives.update(dict.fromkeys(data.get("alt_id", ()), term))
     terms = pd.DataFrame(rows, columns=list(TERM_COLUMNS))
     return Ontology(terms, pairs[IS_A], pairs[PART_OF], alternatives, obsolete)
+
+
+def _tidy_clause(line: str) -> str:
+    """A line of an OBO file as obonet understands it.
+
+    A comment (`! ...`) and a qualifier (`{...}`) may follow an id without a blank, and several
+    blanks may stand where one is usual; around a line there may be some, too.
+    """
+    line = line.strip()
+    tag, colon, value = line.partition(":")
+    if colon and tag.strip() in (*_ID_TAGS, *_WORD_TAGS):
+        value = _AFTER_IDS.split(value, maxsplit=1)[0]
+        line = f"{tag.strip()}: {' '.join(value.split())}"
+    return f"{line}\n"
+
+
+def _unescaped(text: str) -> str:
+    r"""A text without OBO's escapes (`\,` for a comma, `\W` for a blank)."""
+    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), text)
 
 
 def _require_usable_edges(
@@ -203,10 +236,10 @@ def read_gaf(
     rows = set()
     with open_text(path) as text:
         for line, raw in enumerate(text, start=1):
-            if raw.startswith("!") or not raw.strip():
+            if raw.lstrip().startswith("!") or not raw.strip():
                 _require_gaf_2(raw, path)
                 continue
-            fields = raw.rstrip("\n").split("\t")
+            fields = [field.strip() for field in raw.strip("\r\n").split("\t")]
             if len(fields) not in GAF_NUM_FIELDS:
                 raise InputError(
                     f"{path}, line {line}: the row has {len(fields)} fields separated by tabs; "
@@ -214,14 +247,14 @@ def read_gaf(
                 )
             gene, symbol, qualifier, go_id, evidence = *fields[1:5], fields[6]
             # Two taxa are given where an organism acts on another; the first is the gene's own.
-            own_taxon = fields[12].split("|")[0].removeprefix("taxon:")
+            own_taxon = _own_taxon(fields[12])
             if own_taxon != taxon:
                 other_taxa[own_taxon] += 1
                 continue
             if go_id not in found:
                 found[go_id] = ontology.find(go_id)
             term, problem = found[go_id]
-            if "NOT" in qualifier.split("|"):
+            if "NOT" in (part.strip().upper() for part in qualifier.split("|")):
                 dropped["annotation qualified NOT"] += 1
             elif evidence == NO_DATA:
                 dropped[f"annotation with evidence {NO_DATA}"] += 1
@@ -241,7 +274,14 @@ def read_gaf(
     return Annotations(table, dict(dropped))
 
 
+def _own_taxon(text: str) -> str:
+    """Number of the species in a field such as `taxon:9606|taxon:1280`; else the text."""
+    first = text.partition("|")[0].strip()
+    match = _TAXON.fullmatch(first)
+    return match[1] if match else first
+
+
 def _require_gaf_2(comment: str, path: str | os.PathLike[str]) -> None:
-    key, _, version = comment.removeprefix("!").partition(":")
-    if key.strip() == "gaf-version" and not version.strip().startswith("2"):
+    key, _, version = comment.strip().removeprefix("!").partition(":")
+    if key.strip().casefold() == "gaf-version" and not version.strip().startswith("2"):
         raise InputError(f"{path} is GAF version {version.strip()}; expected version 2.")

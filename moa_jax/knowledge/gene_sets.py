@@ -56,7 +56,7 @@ def read_gmt(
     with open_text(path) as text:
         for number, line in enumerate(text, start=1):
             fields = line.rstrip("\r\n").split("\t")
-            if not any(fields):
+            if not any(map(str.strip, fields)) or (len(fields) == 1 and line.startswith("#")):
                 continue
             members = [name.strip() for name in fields[2:] if name.strip()]
             if not fields[0].strip() or not members:

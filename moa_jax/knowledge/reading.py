@@ -1,57 +1,40 @@
-"""Opens the public text files, compressed or not, and refuses damaged ones in one sentence."""
+"""Reads public tables of knowledge a part at a time, and refuses damaged ones in one sentence."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import gzip
 import os
-import zlib
-from collections.abc import Iterator, Mapping
-from typing import TextIO
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
 from moa_jax.schemas import InputError, require_columns
-
-GZIP_MAGIC = b"\x1f\x8b"
+from moa_jax.text_tables import open_text
 
 # Rows held as text at a time; STRING's human links have 14 million.
 CHUNK_ROWS = 1_000_000
+# Rows of each such part that tell how its cells are written.
+_PROBED_ROWS = 1_000
 
 
-@contextlib.contextmanager
-def open_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
-    """Opens a UTF-8 text file, plain or gzip (told by its first bytes, not by its name).
-
-    Raises:
-      InputError: the file is absent, unreadable, not UTF-8, or its gzip stream is damaged; also
-        when this shows only while the body of the `with` statement reads.
-    """
-    try:
-        with open(path, "rb") as file:
-            compressed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        open_as = gzip.open if compressed else open
-        with open_as(path, "rt", encoding="utf-8") as text:
-            yield text
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}.") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(
-            f"{path} is cut short or damaged: its gzip stream cannot be read to the end ({error})."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not UTF-8 text: byte {error.object[error.start]:#04x} was found."
-        ) from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}.") from None
+def find_separator(path: str | os.PathLike[str], separators: Sequence[str]) -> str:
+    """The first of some separators that stands in a table's first line; the last of them else."""
+    with open_text(path) as text:
+        line = text.readline().strip()
+    return next((sign for sign in separators if sign in line), separators[-1])
 
 
 def read_header(path: str | os.PathLike[str], separator: str) -> list[str]:
-    """The names in a table's first line, without the leading `#` that STRING and NCBI write."""
+    """The names in a table's first line, bare of quotes, blanks and STRING's leading `#`."""
     with open_text(path) as text:
-        return text.readline().rstrip("\n").removeprefix("#").split(separator)
+        line = text.readline().strip("\r\n")
+    names = [_bare(name) for name in line.split(separator)]
+    return [_bare(names[0].removeprefix("#")), *names[1:]]
+
+
+def _bare(cell: str) -> str:
+    cell = cell.strip()
+    return cell[1:-1].strip() if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
 
 
 def read_chunks(
@@ -61,19 +44,22 @@ def read_chunks(
 
     Args:
       path: text file, plain or gzip.
-      columns: the file's name of each wanted column -> our name of it.
+      columns: the file's name of each wanted column -> our name of it; case does not count.
       separator: what stands between two fields.
 
     Yields:
-      Tables of strings; the index is the line of the file (the header is line 1). A field that
-      its row lacks is the empty string; rows without anything are left out.
+      Tables of strings without quotes and outer blanks; the index is the line of the file (the
+      header is line 1). A field that its row lacks is the empty string; rows without anything are
+      left out.
 
     Raises:
       InputError: a column is missing, or the file cannot be read.
     """
     header = read_header(path, separator)
-    require_columns(pd.DataFrame(columns=header), tuple(columns), str(path))
-    positions = {header.index(name): ours for name, ours in columns.items()}
+    place_of = {name.casefold(): place for place, name in reversed(list(enumerate(header)))}
+    if any(name.casefold() not in place_of for name in columns):
+        require_columns(pd.DataFrame(columns=header), tuple(columns), str(path))
+    positions = {place_of[name.casefold()]: ours for name, ours in columns.items()}
     with open_text(path) as text:
         try:
             parts = pd.read_csv(
@@ -92,6 +78,10 @@ def read_chunks(
                 chunk = part.fillna("")
                 chunk.columns = [positions[position] for position in sorted(positions)]
                 chunk.index += 2
+                for name in chunk.columns:
+                    # Whoever writes quotes or pads does it in every row.
+                    if any(cell != _bare(cell) for cell in chunk[name].head(_PROBED_ROWS)):
+                        chunk[name] = chunk[name].map(_bare)
                 yield chunk.loc[(chunk != "").any(axis=1), list(columns.values())]
         except pd.errors.ParserError as error:
             raise InputError(f"{path} is not a table: {error}.") from None

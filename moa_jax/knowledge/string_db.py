@@ -12,14 +12,18 @@ import os
 import pandas as pd
 
 from moa_jax.knowledge.gene_identifiers import AMBIGUOUS, UNKNOWN, WAYS, GeneIdentifiers
-from moa_jax.knowledge.reading import read_chunks, read_columns, read_header
+from moa_jax.knowledge.reading import find_separator, read_chunks, read_columns, read_header
 from moa_jax.schemas import InputError
 
 TAXON = "9606"
 MAX_SCORE = 1000
 
-# STRING 11.0 and earlier, and 11.5 and later.
+# STRING 11.5 and later, and 11.0 and earlier.
 PROTEIN_COLUMNS = ("string_protein_id", "protein_external_id")
+# STRING has blanks between the fields of links; spreadsheets and R write others.
+_SEPARATORS = ("\t", ",", ";", " ")
+# Ensembl's ids of human proteins, and so STRING's without the species.
+_HUMAN = r"ENSP[0-9]+"
 
 
 def read_string_info(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -32,11 +36,11 @@ def read_string_info(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises:
       InputError: a column is missing, a protein is repeated or of another species.
     """
-    header = read_header(path, "\t")
+    header = [name.casefold() for name in read_header(path, "\t")]
     protein_column = next((c for c in PROTEIN_COLUMNS if c in header), PROTEIN_COLUMNS[0])
     columns = {protein_column: "protein", "preferred_name": "symbol"}
     table = read_columns(path, columns, separator="\t")
-    _require_human(table["protein"], path)
+    table["protein"] = _human(table["protein"], path)
     repeated = table[table["protein"].duplicated()]
     if len(repeated):
         raise InputError(
@@ -52,7 +56,7 @@ def read_string_links(path: str | os.PathLike[str], *, min_score: int) -> pd.Dat
     STRING writes every link in both directions; should the two disagree, the higher score counts.
 
     Args:
-      path: the links, space separated, plain or gzip.
+      path: the links, with blanks, tabs or commas between fields, plain or gzip.
       min_score: links with a lower combined_score are left out.
 
     Returns:
@@ -66,9 +70,10 @@ def read_string_links(path: str | os.PathLike[str], *, min_score: int) -> pd.Dat
     columns = {name: name for name in ("protein1", "protein2", "combined_score")}
     kept = []
     dropped: collections.Counter[str] = collections.Counter()
-    for chunk in read_chunks(path, columns, separator=" "):
-        _require_human(chunk["protein1"], path)
-        _require_human(chunk["protein2"], path)
+    separator = find_separator(path, _SEPARATORS)
+    for chunk in read_chunks(path, columns, separator=separator):
+        for name in ("protein1", "protein2"):
+            chunk[name] = _human(chunk[name], path)
         score = _scores(chunk["combined_score"], path)
         is_self = chunk["protein1"] == chunk["protein2"]
         is_weak = ~is_self & (score < min_score)
@@ -118,10 +123,19 @@ def genes_of_proteins(
     return dict(zip(claims["protein"], claims["gene"], strict=True)), dropped
 
 
-def _require_human(proteins: pd.Series, path: str | os.PathLike[str]) -> None:
+def _human(proteins: pd.Series, path: str | os.PathLike[str]) -> pd.Series:
+    """STRING's ids of human proteins; Ensembl's own, without the species in front, get it.
+
+    Raises:
+      InputError: a protein is of another species, or no protein.
+    """
     is_human = proteins.str.startswith(f"{TAXON}.")
-    if not is_human.all():
-        line = is_human.index[~is_human][0]
+    if is_human.all():
+        return proteins
+    is_bare = ~is_human & proteins.str.fullmatch(_HUMAN)
+    wrong = ~is_human & ~is_bare
+    if wrong.any():
+        line = wrong.index[wrong][0]
         protein = proteins.loc[line]
         species, dot, _ = protein.partition(".")
         found = f"a protein of species {species}" if dot else "no STRING id"
@@ -129,6 +143,7 @@ def _require_human(proteins: pd.Series, path: str | os.PathLike[str]) -> None:
             f"{path}, line {line}: {protein!r} is {found}; expected species {TAXON} (human), "
             f"such as {TAXON}.ENSP00000000233."
         )
+    return proteins.where(is_human, f"{TAXON}." + proteins)
 
 
 def _scores(text: pd.Series, path: str | os.PathLike[str]) -> pd.Series:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -16,12 +15,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Int
 
+from moa_jax.lincs.hdf5_files import Hdf5Place
 from moa_jax.lincs.releases import MATRIX_ID
 from moa_jax.lincs.text_files import decode
 from moa_jax.progress import track
 from moa_jax.schemas import InputError
 
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 MATRIX = "/0/DATA/0/matrix"
 PROFILES = "/0/META/COL"
 GENES = "/0/META/ROW"
@@ -31,29 +30,18 @@ GENES = "/0/META/ROW"
 BLOCK_ROWS = 4096
 
 
-def read_ids(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Profile ids and gene ids, without the matrix.
+def read_tables(place: Hdf5Place) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Metadata of the profiles and of the genes as strings, the ids as index; they may repeat.
 
     Raises:
-      InputError: the file is no whole GCTX file, or an id is repeated.
+      InputError: the file is no whole GCTX file.
     """
-    with _open(path) as file:
-        return _ids(file, path)
-
-
-def read_tables(path: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Metadata of the profiles and of the genes as strings, the ids as index.
-
-    Raises:
-      InputError: the file is no whole GCTX file, or an id is repeated.
-    """
-    with _open(path) as file:
-        profile_ids, gene_ids = _ids(file, path)
-        return _table(file, PROFILES, profile_ids, path), _table(file, GENES, gene_ids, path)
+    with _open(place) as file:
+        return _table(file, PROFILES, place), _table(file, GENES, place)
 
 
 def read_values(
-    path: str | os.PathLike[str],
+    place: Hdf5Place,
     profiles: Int[np.ndarray, " profile"],
     genes: Int[np.ndarray, " gene"],
 ) -> Float32[np.ndarray, "profile gene"]:
@@ -62,8 +50,8 @@ def read_values(
     Raises:
       InputError: the file is no whole GCTX file.
     """
-    with _open(path) as file:
-        return read_blocks(file[MATRIX], profiles, genes, os.path.basename(path))
+    with _open(place) as file:
+        return read_blocks(file[MATRIX], profiles, genes, os.path.basename(place.path))
 
 
 def read_blocks(
@@ -97,72 +85,50 @@ def read_blocks(
     return values
 
 
-@contextlib.contextmanager
-def _open(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
-    """An open file whose layout was checked; HDF5's own errors become InputError."""
-    if not os.path.isfile(path):
-        raise InputError(f"there is no file {path}.")
-    try:
-        with h5py.File(path, "r") as file:
-            _check_layout(file, path)
-            yield file
-    except InputError:
-        raise
-    # h5py reports a broken structure in whichever of these its layers happen to raise.
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is a truncated or corrupt GCTX file ({error}).") from None
+def _open(place: Hdf5Place) -> contextlib.AbstractContextManager[h5py.File]:
+    return place.open("GCTX", lambda file: _check_layout(file, place))
 
 
-def _check_layout(file: h5py.File, path: str | os.PathLike[str]) -> None:
+def _check_layout(file: h5py.File, place: Hdf5Place) -> None:
     for name in (MATRIX, f"{PROFILES}/id", f"{GENES}/id"):
         if not isinstance(file.get(name), h5py.Dataset):
-            raise InputError(f"{path} has no {name}; that is not the layout of GCTX 1.0.")
+            raise InputError(f"{place.path} has no {name}; that is not the layout of GCTX 1.0.")
     matrix = file[MATRIX]
     if matrix.dtype.kind not in "fiu":
-        raise InputError(f"{path} has a matrix of {matrix.dtype}; numbers were expected.")
+        raise InputError(f"{place.path} has a matrix of {matrix.dtype}; numbers were expected.")
     expected = (file[f"{PROFILES}/id"].size, file[f"{GENES}/id"].size)
     if matrix.shape != expected:
         raise InputError(
-            f"{path} has a matrix of shape {matrix.shape}, but its ids describe "
+            f"{place.path} has a matrix of shape {matrix.shape}, but its ids describe "
             f"{expected} (profiles, genes)."
         )
 
 
-def _ids(file: h5py.File, path: str | os.PathLike[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    both = []
-    for group, kind in ((PROFILES, "profile"), (GENES, "gene")):
-        ids = texts_of(file[f"{group}/id"])
-        if len(set(ids)) < len(ids):
-            repeated = pd.Series(ids)[pd.Series(ids).duplicated()].iloc[0]
-            raise InputError(f"{path} repeats the {kind} id {repeated}.")
-        both.append(tuple(ids))
-    return both[0], both[1]
-
-
-def _table(
-    file: h5py.File, group: str, ids: tuple[str, ...], path: str | os.PathLike[str]
-) -> pd.DataFrame:
+def _table(file: h5py.File, group: str, place: Hdf5Place) -> pd.DataFrame:
+    ids = texts_of(file[f"{group}/id"])
     columns = {}
     for name in sorted(file[group]):
         field = file[group][name]
         if name == MATRIX_ID:
             continue
         if not isinstance(field, h5py.Dataset) or field.shape != (len(ids),):
-            raise InputError(f"{path} has a field {group}/{name} that is not one value per id.")
+            raise InputError(
+                f"{place.path} has a field {group}/{name} that is not one value per id."
+            )
         columns[name] = texts_of(field)
     index = pd.Index(ids, name=MATRIX_ID, dtype=object)
     return pd.DataFrame(columns, index=index, dtype=object)
 
 
 def texts_of(field: h5py.Dataset) -> list[str]:
-    """Values of a dataset as text; whole numbers without a point."""
+    """Values of a dataset as text without outer blanks; whole numbers without a point."""
     return [_text(value) for value in np.ravel(field[()])]
 
 
 def _text(value: Any) -> str:
     if isinstance(value, bytes):
-        return decode(value).rstrip("\0")
+        return decode(value).rstrip("\0").strip()
     # Gene ids stored as floats are integers all the same.
     if isinstance(value, np.floating) and value.is_integer():
         return str(int(value))
-    return str(value)
+    return str(value).strip()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
 
 import h5py
 import numpy as np
@@ -18,6 +17,7 @@ from jaxtyping import Float32, Int
 from scipy import sparse
 
 from moa_jax.lincs.gctx import read_blocks, texts_of
+from moa_jax.lincs.hdf5_files import Hdf5Place
 from moa_jax.lincs.releases import MATRIX_ID
 from moa_jax.schemas import InputError
 
@@ -25,42 +25,26 @@ MATRIX = "X"
 PROFILES = "obs"
 GENES = "var"
 
+# Groups that every h5ad file has.
+TABLES = (PROFILES, GENES)
+
 _SPARSE = {"csr_matrix": sparse.csr_matrix, "csc_matrix": sparse.csc_matrix}
 # What stands for a missing value of a categorical or nullable column.
 _MISSING = ""
 
 
-def is_h5ad(path: str | os.PathLike[str]) -> bool:
-    """Whether an HDF5 file has the tables of an h5ad file; false where HDF5 cannot read it."""
-    try:
-        with h5py.File(path, "r") as file:
-            return PROFILES in file and GENES in file
-    except (OSError, RuntimeError):
-        return False
-
-
-def read_ids(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Profile ids and gene ids, without the matrix.
+def read_tables(place: Hdf5Place) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Metadata of the profiles and of the genes as strings, the ids as index; they may repeat.
 
     Raises:
-      InputError: the file is no whole h5ad file, or an id is repeated.
+      InputError: the file is no whole h5ad file.
     """
-    with _open(path) as file:
-        return tuple(_index(file, PROFILES, path)), tuple(_index(file, GENES, path))
-
-
-def read_tables(path: str | os.PathLike[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Metadata of the profiles and of the genes as strings, the ids as index.
-
-    Raises:
-      InputError: the file is no whole h5ad file, or an id is repeated.
-    """
-    with _open(path) as file:
-        return _table(file, PROFILES, path), _table(file, GENES, path)
+    with _open(place) as file:
+        return _table(file, PROFILES, place), _table(file, GENES, place)
 
 
 def read_values(
-    path: str | os.PathLike[str],
+    place: Hdf5Place,
     profiles: Int[np.ndarray, " profile"],
     genes: Int[np.ndarray, " gene"],
 ) -> Float32[np.ndarray, "profile gene"]:
@@ -69,29 +53,17 @@ def read_values(
     Raises:
       InputError: the file is no whole h5ad file.
     """
-    with _open(path) as file:
+    with _open(place) as file:
         matrix = file[MATRIX]
         if isinstance(matrix, h5py.Dataset):
-            return read_blocks(matrix, profiles, genes, os.path.basename(path))
+            return read_blocks(matrix, profiles, genes, os.path.basename(place.path))
         parts = tuple(matrix[name][()] for name in ("data", "indices", "indptr"))
         whole = _SPARSE[_encoding(matrix)](parts, shape=_shape(matrix))
         return whole[profiles][:, genes].toarray().astype(np.float32)
 
 
-@contextlib.contextmanager
-def _open(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
-    """An open file whose layout was checked; HDF5's own errors become InputError."""
-    if not os.path.isfile(path):
-        raise InputError(f"there is no file {path}.")
-    try:
-        with h5py.File(path, "r") as file:
-            _check_layout(file, path)
-            yield file
-    except InputError:
-        raise
-    # h5py reports a broken structure in whichever of these its layers happen to raise.
-    except (OSError, RuntimeError, KeyError, ValueError, IndexError) as error:
-        raise InputError(f"{path} is a truncated or corrupt h5ad file ({error}).") from None
+def _open(place: Hdf5Place) -> contextlib.AbstractContextManager[h5py.File]:
+    return place.open("h5ad", lambda file: _check_layout(file, place.path))
 
 
 def _check_layout(file: h5py.File, path: str | os.PathLike[str]) -> None:
@@ -111,7 +83,7 @@ def _check_layout(file: h5py.File, path: str | os.PathLike[str]) -> None:
     kind = (matrix["data"] if isinstance(matrix, h5py.Group) else matrix).dtype
     if kind.kind not in "fiu":
         raise InputError(f"{path} has a matrix {MATRIX} of {kind}; numbers were expected.")
-    expected = (len(_index(file, PROFILES, path)), len(_index(file, GENES, path)))
+    expected = (len(_index(file, PROFILES)), len(_index(file, GENES)))
     if _shape(matrix) != expected:
         raise InputError(
             f"{path} has a matrix of shape {_shape(matrix)}, but its tables describe {expected} "
@@ -129,28 +101,20 @@ def _encoding(node: h5py.Dataset | h5py.Group) -> str:
     return str(node.attrs.get("encoding-type", ""))
 
 
-def _index(file: h5py.File, group: str, path: str | os.PathLike[str]) -> list[str]:
-    name = str(file[group].attrs.get("_index", "_index"))
-    ids = _column(file[group][name])
-    repeated = pd.Series(ids, dtype=object)
-    repeated = repeated[repeated.duplicated()]
-    if len(repeated):
-        kind = "profile" if group == PROFILES else "gene"
-        raise InputError(f"{path} repeats the {kind} id {repeated.iloc[0]}.")
-    return ids
+def _index(file: h5py.File, group: str) -> list[str]:
+    return _column(file[group][str(file[group].attrs.get("_index", "_index"))])
 
 
-def _table(file: h5py.File, group: str, path: str | os.PathLike[str]) -> pd.DataFrame:
-    ids = _index(file, group, path)
+def _table(file: h5py.File, group: str, place: Hdf5Place) -> pd.DataFrame:
+    ids = _index(file, group)
     own = str(file[group].attrs.get("_index", "_index"))
     columns = {}
     for name in sorted(set(file[group]) - {own, "__categories"}):
-        # An id beside the ids would be taken for them.
-        if name == MATRIX_ID:
-            continue
         columns[name] = _column(file[group][name])
         if len(columns[name]) != len(ids):
-            raise InputError(f"{path} has a field {group}/{name} that is not one value per id.")
+            raise InputError(
+                f"{place.path} has a field {group}/{name} that is not one value per id."
+            )
     index = pd.Index(ids, name=MATRIX_ID, dtype=object)
     return pd.DataFrame(columns, index=index, dtype=object)
 

@@ -1,22 +1,35 @@
-"""Expression matrices of GCTX, GCT and h5ad files, whole or the part that is asked for."""
+"""Expression matrices of GCTX, GCT and h5ad files and of tables, whole or the part asked for.
+
+`open_matrix` is the one way in for matrices that people bring: it finds the format and the axis
+that the genes lie along. `read_matrix` takes a file as its format lays it out.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Int
 
-from moa_jax.lincs import gct, gctx, h5ad
+from moa_jax.lincs import delimited, gct, gctx, h5ad
+from moa_jax.lincs.delimited import CountGenes
+from moa_jax.lincs.hdf5_files import HDF5_MAGIC, Hdf5Place
+from moa_jax.lincs.releases import MATRIX_ID
 from moa_jax.lincs.text_files import open_bytes
 from moa_jax.schemas import InputError
 
 # Values checked at a time by `check_finite`.
 _CHECKED_ROWS = 4096
+_SENTINEL = np.float32(-666)
+_ZIP_MAGIC = b"PK\x03\x04"
+
+# Values of the profiles and genes at some places.
+_ReadValues = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,33 +62,104 @@ class ExpressionMatrix:
                 f"its {expected} (profiles, genes) ids and tables."
             )
 
-    def take(
-        self,
-        source: str | os.PathLike[str],
-        *,
-        profile_ids: Sequence[str] | None = None,
-        gene_ids: Sequence[str] | None = None,
-    ) -> ExpressionMatrix:
-        """A part of the matrix, as `read_matrix` would read it.
 
-        Args:
-          source: what to call the matrix in messages.
-          profile_ids: which profiles, in this order; None for all.
-          gene_ids: which genes, in this order; None for all.
+@dataclasses.dataclass(frozen=True)
+class OpenedMatrix:
+    """A matrix file whose tables were read; its values are read when they are asked for.
+
+    Attributes:
+      path: the file.
+      profile_table: metadata of the profiles as strings, their ids as index under the name `id`.
+      gene_table: the same for the genes, whose ids may repeat.
+    """
+
+    path: str | os.PathLike[str]
+    profile_table: pd.DataFrame
+    gene_table: pd.DataFrame
+    _read: _ReadValues
+
+    def values(
+        self, profiles: Int[np.ndarray, " profile"], genes: Int[np.ndarray, " gene"]
+    ) -> Float32[np.ndarray, "profile gene"]:
+        """Values of the profiles and genes at these places, in this order; NaN where missing.
+
+        Raises:
+          InputError: the file is truncated or corrupt.
+        """
+        values = self._read(profiles, genes)
+        # The releases' sign for what is not known.
+        values[values == _SENTINEL] = np.nan
+        return values
+
+    def profile_places(self, profile_ids: Sequence[str] | None) -> Int[np.ndarray, " profile"]:
+        """Where profiles stand; None for all.
 
         Raises:
           InputError: an id is asked for twice, or is not there.
         """
-        profiles = _positions(self.profile_table.index, profile_ids, "profile", source)
-        genes = _positions(self.gene_table.index, gene_ids, "gene", source)
-        profile_table, gene_table = self.profile_table.iloc[profiles], self.gene_table.iloc[genes]
-        return ExpressionMatrix(
-            values=self.values[np.ix_(profiles, genes)],
-            profile_ids=tuple(profile_table.index),
-            gene_ids=tuple(gene_table.index),
-            profile_table=profile_table,
-            gene_table=gene_table,
+        return _positions(self.profile_table.index, profile_ids, "profile", self.path)
+
+    def turned(self) -> OpenedMatrix:
+        """The matrix with what is called profiles and genes exchanged."""
+
+        def read(
+            profiles: Int[np.ndarray, " profile"], genes: Int[np.ndarray, " gene"]
+        ) -> Float32[np.ndarray, "profile gene"]:
+            return np.ascontiguousarray(self._read(genes, profiles).T)
+
+        return OpenedMatrix(self.path, self.gene_table, self.profile_table, read)
+
+
+def open_matrix(
+    path: str | os.PathLike[str], count_genes: CountGenes, gene_column: str = ""
+) -> OpenedMatrix:
+    """Opens a GCTX, h5ad or GCT file or a table separated by tabs, semicolons or commas.
+
+    The content tells the format, gzipped or not. Genes lie along the axis that names more of them.
+
+    Args:
+      path: the file.
+      count_genes: how many genes that are looked for some namings of one axis name.
+      gene_column: a column that names genes; empty where not known.
+
+    Raises:
+      InputError: the file is missing, truncated, corrupt or of another layout, repeats a
+        profile's id, or both axes name as many genes.
+    """
+    reader = _find_reader(path)
+    if reader is None:
+        values, rows, columns = delimited.read_delimited(path, count_genes, gene_column)
+        opened = OpenedMatrix(path, rows, columns, _of_array(values))
+    else:
+        opened = _open(path, reader)
+    along_profiles = count_genes(namings(opened.profile_table))
+    along_genes = count_genes(namings(opened.gene_table))
+    if along_profiles == along_genes > 0:
+        raise InputError(
+            f"{path} names {along_genes} of the genes along its rows and as many along its "
+            "columns; expected genes along one of them."
         )
+    if along_profiles > along_genes:
+        opened = opened.turned()
+    profile_table = opened.profile_table
+    if not len(profile_table):
+        raise InputError(f"{path} has no profile: no column of values beside the names of genes.")
+    if reader is None:
+        profile_table = delimited.with_profile_ids(profile_table)
+    # An id beside the ids would be taken for them.
+    profile_table = profile_table.drop(columns=MATRIX_ID, errors="ignore")
+    profile_table = profile_table.rename_axis(MATRIX_ID)
+    _refuse_repeats(profile_table.index, "profile", path)
+    return dataclasses.replace(opened, profile_table=profile_table)
+
+
+def namings(table: pd.DataFrame) -> dict[str, list[str]]:
+    """What may name the rows of a table: their ids under the name of the index, and each column."""
+    own = str(table.index.name)
+    found = {own: list(map(str, table.index))}
+    for name in table.columns:
+        found[f"{name} beside the ids" if name == own else str(name)] = table[name].tolist()
+    return found
 
 
 def read_matrix(
@@ -95,31 +179,27 @@ def read_matrix(
       InputError: the file is missing, truncated, corrupt or of another layout, it repeats an
         id, or an id that was asked for is not in it.
     """
-    reader = _reader_of(path)
-    profile_table, gene_table = reader.read_tables(path)
-    profiles = _positions(profile_table.index, profile_ids, "profile", path)
-    genes = _positions(gene_table.index, gene_ids, "gene", path)
-    profile_table, gene_table = profile_table.iloc[profiles], gene_table.iloc[genes]
+    reader = _find_reader(path)
+    if reader is None:
+        raise InputError(
+            f"{path} is neither a GCTX (HDF5) file nor a GCT file of version 1.2 or 1.3, nor h5ad."
+        )
+    opened = _open(path, reader)
+    profiles = _positions(opened.profile_table.index, profile_ids, "profile", path)
+    genes = _positions(opened.gene_table.index, gene_ids, "gene", path)
+    # An id beside the ids would be taken for them.
+    tables = [
+        table.drop(columns=MATRIX_ID, errors="ignore")
+        for table in (opened.profile_table, opened.gene_table)
+    ]
+    profile_table, gene_table = tables[0].iloc[profiles], tables[1].iloc[genes]
     return ExpressionMatrix(
-        values=reader.read_values(path, profiles, genes),
+        values=opened.values(profiles, genes),
         profile_ids=tuple(profile_table.index),
         gene_ids=tuple(gene_table.index),
         profile_table=profile_table,
         gene_table=gene_table,
     )
-
-
-def read_ids(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The ids of a file's profiles and genes, without its matrix.
-
-    Raises:
-      InputError: the file is missing, truncated, corrupt or of another layout, or repeats an id.
-    """
-    reader = _reader_of(path)
-    if reader is not gct:
-        return reader.read_ids(path)
-    profile_table, gene_table = gct.read_tables(path)
-    return tuple(profile_table.index), tuple(gene_table.index)
 
 
 def check_finite(matrix: ExpressionMatrix, source: str) -> None:
@@ -152,25 +232,43 @@ def is_matrix_file(path: str | os.PathLike[str]) -> bool:
 
 
 def _find_reader(path: str | os.PathLike[str]) -> types.ModuleType | None:
+    """The module that reads a file; None where it is no GCTX, h5ad or GCT file."""
     with open_bytes(path) as file:
-        start = file.read(len(gctx.HDF5_MAGIC))
-    if start == gctx.HDF5_MAGIC:
-        return h5ad if h5ad.is_h5ad(path) else gctx
-    return gct if start.startswith(b"#1.") else None
-
-
-def _reader_of(path: str | os.PathLike[str]) -> types.ModuleType:
-    reader = _find_reader(path)
-    if reader is None:
+        start = file.read(len(HDF5_MAGIC))
+    if start == HDF5_MAGIC:
+        return gctx
+    if start.startswith(_ZIP_MAGIC):
         raise InputError(
-            f"{path} is neither a GCTX (HDF5) file nor a GCT file of version 1.2 or 1.3, nor h5ad."
+            f"{path} is a zip file or an Excel workbook; unpack it, or save its sheet as CSV."
         )
-    return reader
+    return gct if gct.is_gct(path) else None
+
+
+def _open(path: str | os.PathLike[str], reader: types.ModuleType) -> OpenedMatrix:
+    if reader is gct:
+        values, profile_table, gene_table = gct.read_whole(path)
+        return OpenedMatrix(path, profile_table, gene_table, _of_array(values))
+    place = Hdf5Place(path)
+    reader = h5ad if place.holds(*h5ad.TABLES) else gctx
+    profile_table, gene_table = reader.read_tables(place)
+    return OpenedMatrix(
+        path, profile_table, gene_table, functools.partial(reader.read_values, place)
+    )
+
+
+def _of_array(values: Float32[np.ndarray, "profile gene"]) -> _ReadValues:
+    return lambda profiles, genes: values[np.ix_(profiles, genes)]
+
+
+def _refuse_repeats(index: pd.Index, kind: str, path: str | os.PathLike[str]) -> None:
+    if index.has_duplicates:
+        raise InputError(f"{path} repeats the {kind} id {index[index.duplicated()][0]}.")
 
 
 def _positions(
     index: pd.Index, wanted: Sequence[str] | None, kind: str, path: str | os.PathLike[str]
 ) -> Int[np.ndarray, " id"]:
+    _refuse_repeats(index, kind, path)
     if wanted is None:
         return np.arange(len(index))
     asked = pd.Index(wanted, dtype=object)

@@ -37,6 +37,8 @@ _VALUES_PER_CHUNK = 2**22
 _PLATE_NAME = re.compile(r"(?P<batch>.+)_[^_]+_\d+(?:\.\d+)?H_X\d+.*")
 
 _CONDITION = ("pert_id", "cell_line", "dose_um", "time_h")
+# Doses and times that have no value in micromolar or hours; not every table tells them.
+_TEXTS = {"dose_um": "dose_text", "time_h": "time_text"}
 _INSTANCE_COLUMNS = ("inst_id", *_CONDITION, "compound", "pert_type", "plate")
 
 
@@ -116,8 +118,9 @@ def collapse_replicates(
 
     Profiles with a `sig_id` are grouped by it. The others are grouped by perturbation, cell
     line, dose and time, and by the batch where the plate's name tells it; their sig_id is
-    `<batch>_<cell>_<time>H:<pert_id>:<dose>`, without batch where unknown and with NA for what
-    is missing.
+    `<batch>_<cell>_<time>H:<pert_id>:<dose>`, without batch where unknown, with NA for what
+    is missing and with the text of a dose or time that has no value in micromolar or hours:
+    different texts are different conditions.
 
     Args:
       values: z-scores, one row per row of `instances`.
@@ -125,9 +128,10 @@ def collapse_replicates(
       landmark: which genes count for correlation and activity; None for all.
 
     Returns:
-      The signatures, and a table with `SIGNATURE_COLUMNS` and `pert_type`, in the order of
-      their sig_id whatever the order of the profiles. What the replicates of a signature
-      disagree about is missing; `plate` joins their plates by `|`.
+      The signatures, and a table with `SIGNATURE_COLUMNS`, `pert_type` and, where `instances`
+      have them, `dose_text` and `time_text`, in the order of their sig_id whatever the order of
+      the profiles. What the replicates of a signature disagree about is missing; `plate` joins
+      their plates by `|`.
 
     Raises:
       InputError: a profile lacks its pert_id, a sig_id covers several pert_ids, or two
@@ -155,7 +159,8 @@ def collapse_replicates(
         quality[rows, 0] = _quantile75(rho)
         quality[rows, 1] = _activity(_landmarks(collapsed, landmark), quality[rows, 0], size)
     table["cc_q75"], table["tas"] = quality[:, 0], quality[:, 1]
-    return signatures, table[[*SIGNATURE_COLUMNS, "pert_type"]]
+    texts = [name for name in _TEXTS.values() if name in table.columns]
+    return signatures, table[[*SIGNATURE_COLUMNS, "pert_type", *texts]]
 
 
 def _clipped(z: Float[np.ndarray, "..."], clip: float) -> Float64[np.ndarray, "..."]:
@@ -233,12 +238,12 @@ def signature_ids(instances: pd.DataFrame) -> pd.Series:
             f"profile {instances['inst_id'][int(np.argmax(nameless))]} has no pert_id; "
             "it cannot be collapsed with others."
         )
-    condition = instances[list(_CONDITION)].assign(batch=_mapped(instances["plate"], _batch))
-    dose = _mapped(instances["dose_um"], _amount)
-    time = _mapped(instances["time_h"], _amount)
+    texts = [name for name in _TEXTS.values() if name in instances.columns]
+    condition = instances[[*_CONDITION, *texts]].assign(batch=_mapped(instances["plate"], _batch))
+    dose, time = _written(instances, "dose_um"), _written(instances, "time_h", "H")
     cell = condition["cell_line"].fillna("NA")
     batch = condition["batch"].fillna("")
-    made = batch + cell + "_" + time + "H:" + condition["pert_id"] + ":" + dose
+    made = batch + cell + "_" + time + ":" + condition["pert_id"] + ":" + dose
     repeated = made.drop_duplicates().size < len(condition.drop_duplicates())
     if repeated:
         first = condition.drop_duplicates().index
@@ -260,6 +265,15 @@ def _batch(plate: object) -> str | None:
     return f"{match['batch']}_" if match else None
 
 
+def _written(instances: pd.DataFrame, column: str, unit: str = "") -> pd.Series:
+    """A dose or time as part of a sig_id."""
+    written = _mapped(instances[column], _amount) + unit
+    if (text := _TEXTS[column]) not in instances.columns:
+        return written
+    told = instances[column].isna() & instances[text].notna()
+    return written.where(~told, instances[text].str.replace(" ", ""))
+
+
 def _amount(value: object) -> str:
     return "NA" if pd.isna(value) else np.format_float_positional(value, trim="-")
 
@@ -267,7 +281,8 @@ def _amount(value: object) -> str:
 def _signature_table(instances: pd.DataFrame, sig_ids: pd.Series) -> pd.DataFrame:
     """One row per sig_id, in its order; both arguments are sorted by it."""
     groups = instances.groupby(sig_ids.to_numpy(), sort=True)
-    agreed = ("pert_id", "compound", "cell_line", "dose_um", "time_h", "pert_type")
+    texts = [name for name in _TEXTS.values() if name in instances.columns]
+    agreed = ("pert_id", "compound", "cell_line", "dose_um", "time_h", "pert_type", *texts)
     table = groups[list(agreed)].first()
     for name in agreed:
         disagree = groups[name].nunique(dropna=False) > 1

@@ -1,17 +1,46 @@
-"""Text files of the field: plain or gzipped, UTF-8 or latin-1."""
+"""Text files of the field: plain or gzipped, in any of the encodings that programs write."""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gzip
 import os
 import zlib
 from collections.abc import Iterator
-from io import BufferedIOBase
+from io import BufferedIOBase, TextIOWrapper
 
 from moa_jax.schemas import InputError
 
 _GZIP_MAGIC = b"\x1f\x8b"
+
+# What a file starts with -> its encoding, which takes the mark away.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# Bytes that tell UTF-16 without a mark: every other one is zero.
+_PROBED_BYTES = 64
+# Name of the error handler that reads as latin-1 what is no UTF-8.
+_OR_LATIN_1 = "moa_jax.latin_1"
+
+
+def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+codecs.register_error(_OR_LATIN_1, _as_latin_1)
+
+
+def is_gzipped(path: str | os.PathLike[str]) -> bool:
+    """Whether an existing file is gzipped, whatever it is called."""
+    with open(path, "rb") as file:
+        return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
 
 
 @contextlib.contextmanager
@@ -38,6 +67,43 @@ def open_bytes(path: str | os.PathLike[str]) -> Iterator[BufferedIOBase]:
         raise InputError(f"cannot read {path}: {error.strerror or error}.") from None
 
 
+@contextlib.contextmanager
+def open_text(path: str | os.PathLike[str]) -> Iterator[TextIOWrapper]:
+    """Opens a text file, plain or gzipped; any line end is read as a line feed.
+
+    A byte-order mark tells the encoding and is taken away; without one it is UTF-8, UTF-16 where
+    every other byte is zero, and latin-1 for what is no UTF-8 (older releases write the micro
+    sign so).
+
+    Raises:
+      InputError: the file is missing, unreadable, a broken gzip file, or no text of its encoding.
+    """
+    with open_bytes(path) as file:
+        start = file.read(_PROBED_BYTES)
+        file.seek(0)
+        encoding = _encoding_of(start)
+        errors = _OR_LATIN_1 if encoding.startswith("utf-8") else "strict"
+        text = TextIOWrapper(file, encoding=encoding, errors=errors, newline=None)
+        try:
+            yield text
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is no whole {encoding} text ({error.reason}).") from None
+        finally:
+            # Else the file would be closed twice.
+            text.detach()
+
+
+def _encoding_of(start: bytes) -> str:
+    for mark, encoding in _MARKS:
+        if start.startswith(mark):
+            return encoding
+    if len(start) >= 4 and not any(start[1::2]):
+        return "utf-16-le"
+    if len(start) >= 4 and not any(start[0::2]):
+        return "utf-16-be"
+    return "utf-8"
+
+
 def decode(line: bytes) -> str:
     """Text of one line; latin-1, which older releases use for the micro sign, if not UTF-8."""
     try:
@@ -51,40 +117,3 @@ def unquote(text: str) -> str:
     if len(text) >= 2 and text[0] == text[-1] == '"':
         return text[1:-1].replace('""', '"')
     return text
-
-
-def table_layout(path: str | os.PathLike[str]) -> tuple[list[str], int, str]:
-    """Header of a tab-separated table, how many lines precede its first row, and its encoding.
-
-    Blank lines, and lines that start with `!` above the header, do not count as rows.
-
-    Raises:
-      InputError: the file is missing or empty, a column has no name or the name of another, or
-        a row has another number of fields than the header.
-    """
-    header: list[str] = []
-    num_skipped, encoding = 0, "utf-8"
-    with open_bytes(path) as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip(b" \r\n") or (not header and line.startswith(b"!")):
-                continue
-            if not header:
-                header = [unquote(name.strip()) for name in decode(line).split("\t")]
-                header[0] = header[0].lstrip("\ufeff")
-                num_skipped = number
-            elif (found := line.count(b"\t") + 1) != len(header):
-                raise InputError(
-                    f"line {number} of {path} has {found} fields; "
-                    f"the header names {len(header)} columns."
-                )
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                encoding = "latin-1"
-    if not header:
-        raise InputError(f"{path} is empty; a tab-separated table with a header was expected.")
-    for name in header:
-        if not name or header.count(name) > 1:
-            problem = f"names the column {name} twice" if name else "has a column without a name"
-            raise InputError(f"the header of {path} {problem}.")
-    return header, num_skipped, encoding

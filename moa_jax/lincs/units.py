@@ -5,40 +5,90 @@ from __future__ import annotations
 import math
 import re
 
-_AMOUNT = re.compile(r"\+?((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(.*)", re.IGNORECASE | re.ASCII)
+# A number with a point or a comma before its decimals, or with commas between its thousands.
+_NUMBER = r"\+?(?:\d[\d.,]*|[.,]\d+)(?:e[+-]?\d+)?"
+_AMOUNT = re.compile(rf"({_NUMBER})\s*(.*)", re.IGNORECASE | re.ASCII | re.DOTALL)
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+")
 
 # Micromolar per unit. The two micro signs of Unicode and `u` are one. Units that are no molar
 # concentration (%, ng/mL, uL of a virus) are not here: such a dose has no value in micromolar.
-MICROMOLAR = {"pm": 1e-6, "nm": 1e-3, "um": 1.0, "mm": 1e3, "m": 1e6}
-HOURS = {
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 1.0),
-    **dict.fromkeys(("min", "mins", "minute", "minutes"), 1 / 60),
-    **dict.fromkeys(("d", "day", "days"), 24.0),
+_MOLAR = {"p": 1e-6, "n": 1e-3, "u": 1.0, "m": 1e3, "": 1e6}
+_PREFIXES = {"p": "pico", "n": "nano", "u": "micro", "m": "milli", "": ""}
+MICROMOLAR = {
+    unit: factor
+    for prefix, factor in _MOLAR.items()
+    for unit in (
+        f"{prefix}m",
+        f"{prefix}mol/l",
+        f"{prefix}mol/liter",
+        f"{prefix}mol/litre",
+        f"{prefix}moll-1",
+        f"{prefix}mol*l-1",
+        f"{prefix}moll^-1",
+        f"{prefix}mol.l-1",
+        f"{_PREFIXES[prefix]}molar",
+    )
 }
-_MICRO_SIGNS = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
+HOURS = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1 / 3600),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 1 / 60),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 1.0),
+    **dict.fromkeys(("d", "day", "days"), 24.0),
+    **dict.fromkeys(("w", "wk", "wks", "week", "weeks"), 168.0),
+}
+# The micro signs, also as R and wrongly decoded files write them.
+_MICRO = re.compile("\u00c2?\u00b5|\u03bc|<b5>|<u\\+00b5>|<u\\+03bc>", re.IGNORECASE)
+# The number that releases write for what is not known.
+_SENTINEL = re.compile(r"-666(?:\.0*)?")
 
 
 def parse_dose_um(text: str) -> float:
     """Dose in micromolar, such as 0.5 of `500 nM`; a number without unit is micromolar.
 
-    Several doses joined by `|` (replicates of one signature) count as one where they agree.
-    A dose in a unit that is no molar concentration, and doses that disagree, are NaN.
+    Decimals follow a point or a comma. Several doses joined by `|` (replicates of one signature)
+    count as one where they agree. A dose in a unit that is no molar concentration, and doses that
+    disagree, are NaN.
 
     Raises:
-      ValueError: the text does not start with a number that is zero or more.
+      ValueError: the text does not start with a number that is zero or more, or with one that can
+        be read in two ways (`1,000`).
     """
-    return _parse(text, MICROMOLAR, "uM")
+    return _parse(text, MICROMOLAR, "um")
 
 
 def parse_time_h(text: str) -> float:
-    """Time in hours, such as 24 of `24 h`; a number without unit is hours.
+    """Time in hours, such as 24 of `24 h` or 168 of `1 week`; a number without unit is hours.
 
     Joined times are treated as `parse_dose_um` treats doses; an unknown unit is NaN.
 
     Raises:
-      ValueError: the text does not start with a number that is zero or more.
+      ValueError: see `parse_dose_um`.
     """
     return _parse(text, HOURS, "h")
+
+
+def amount_text(text: str) -> str:
+    """An amount as number, blank and unit, so that one amount has one text.
+
+    `1 ng/ml`, `1.0 ng/mL` and `1ng/ml` differ in the case of their unit alone.
+
+    Raises:
+      ValueError: see `parse_dose_um`.
+    """
+    parts = [_split(part.strip()) for part in text.split("|")]
+    texts = [f"{number:.15g} {unit}".rstrip() for number, unit in parts]
+    return "|".join(dict.fromkeys(texts))
+
+
+def plain_micro(text: str) -> str:
+    """A text with `u` for every kind of micro sign."""
+    return _MICRO.sub("u", text)
+
+
+def is_unknown_amount(text: str) -> bool:
+    """Whether an amount is the sentinel with a unit behind it, as in `-666 uM`."""
+    number, _, unit = text.strip().partition(" ")
+    return _SENTINEL.fullmatch(number) is not None and " " not in unit.strip()
 
 
 def _parse(text: str, factors: dict[str, float], default_unit: str) -> float:
@@ -47,13 +97,41 @@ def _parse(text: str, factors: dict[str, float], default_unit: str) -> float:
 
 
 def _parse_one(text: str, factors: dict[str, float], default_unit: str) -> float:
+    number, unit = _split(text)
+    factor = factors.get(_folded_unit(unit) or default_unit, math.nan)
+    # Division keeps 500 nM at exactly 0.5, which multiplying by 0.001 does not.
+    value = number / (1 / factor) if factor < 1 else number * factor
+    if math.isinf(value):
+        raise ValueError(f"{text!r} is larger than any dose or time")
+    return value
+
+
+def _split(text: str) -> tuple[float, str]:
+    """Number and unit of one amount."""
     match = _AMOUNT.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} does not start with a number that is zero or more")
-    number, unit = match.groups()
-    factor = factors.get((unit.strip() or default_unit).translate(_MICRO_SIGNS).lower(), math.nan)
-    # Division keeps 500 nM at exactly 0.5, which multiplying by 0.001 does not.
-    value = float(number) / (1 / factor) if factor < 1 else float(number) * factor
+    return _number(match[1], text), " ".join(match[2].split())
+
+
+def _folded_unit(unit: str) -> str:
+    """A unit without case, blanks, a final point and kinds of micro sign."""
+    return plain_micro(re.sub(r"\s+", "", unit)).lower().rstrip(".")
+
+
+def _number(written: str, text: str) -> float:
+    mantissa, exponent = re.fullmatch(r"([^e]*)(e.*)?", written.lower()).groups()
+    if _THOUSANDS.fullmatch(mantissa.lstrip("+")):
+        raise ValueError(f"{text!r} could be a number with decimals or with thousands")
+    point, comma = mantissa.rfind("."), mantissa.rfind(",")
+    if comma >= 0 and point >= 0:
+        # The last of the two stands before the decimals.
+        thousands = "," if point > comma else "."
+        mantissa = mantissa.replace(thousands, "")
+    try:
+        value = float(mantissa.replace(",", ".") + (exponent or ""))
+    except ValueError:
+        raise ValueError(f"{text!r} does not start with a number") from None
     if math.isinf(value):
         raise ValueError(f"{text!r} is larger than any dose or time")
     return value

@@ -23,7 +23,7 @@ def judge_by_run(
     Args:
       workdir: folder of the run.
       predictor: its model.
-      examples: new signatures, each with expression.
+      examples: new signatures, or structures without one.
 
     Returns:
       The quality of each signature; and view -> trust, empty where the run kept no answers for

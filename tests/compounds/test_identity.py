@@ -10,7 +10,7 @@ from moa_jax.compounds.identity import (
     normalise_inchi_key,
     normalise_name,
 )
-from moa_jax.compounds.tables import read_compounds_tsv
+from moa_jax.compounds.tables import read_compound_table
 
 
 def key(letter, stereo="U"):
@@ -118,7 +118,7 @@ def test_groups_are_the_connected_components(rows):
 
 def test_real_groups(real_data):
     """Ours are the published groups, joined further by 14 names that differ in separators."""
-    table = read_compounds_tsv(real_data / "compounds" / "compounds.tsv")
+    table = read_compound_table(real_data / "compounds" / "compounds.tsv")
     ours = compound_groups(list(table["inchi_key"]), list(table["compound"]))
     published = table["compound_group"]
     assert pd.Series(ours).groupby(published).nunique().max() == 1

@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
 
+from moa_jax.compounds.salt_formers import ACIDS, BASES, MEDICINAL_ACIDS, tier
 from moa_jax.compounds.structures import Rejection, Structure, standardise
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
@@ -45,6 +46,32 @@ def smiles_of(text):
         # A salt-forming acid alone is the compound.
         ("OC(=O)CC(O)(CC(O)=O)C(O)=O", "O=C(O)CC(O)(CC(=O)O)C(=O)O"),
         ("[Li+].OC(=O)c1ccccc1O", "O=C(O)c1ccccc1O"),
+        # Salts whose acid is the drug, though the base has as many atoms or more.
+        ("C[N+](C)(C)CCO.OC1=CC=CC=C1C([O-])=O", "O=C(O)c1ccccc1O"),
+        ("OCCN(CCO)CCO.OC(=O)c1ccccc1O", "O=C(O)c1ccccc1O"),
+        ("CNC[C@H](O)[C@@H](O)[C@H](O)[C@H](O)CO.OC(=O)c1ccccc1O", "O=C(O)c1ccccc1O"),
+        (f"CNC[C@H](O)[C@@H](O)[C@H](O)[C@H](O)CO.{ASPIRIN}", ASPIRIN),
+        ("NCCCC[C@H]([NH3+])C([O-])=O.CC(=O)Oc1ccccc1C([O-])=O", ASPIRIN),
+        ("NC(=N)NCCC[C@H](N)C(O)=O.CC(C)Cc1ccc(cc1)C(C)C(O)=O", "CC(C)Cc1ccc(C(C)C(=O)O)cc1"),
+        ("C[C@@H]1O[C@@H]1P(O)(O)=O.NC(CO)(CO)CO", "C[C@@H]1O[C@@H]1P(=O)(O)O"),
+        ("NCCN.Cn1c2[nH]cnc2c(=O)n(C)c1=O", "Cn1c(=O)c2nc[nH]c2n(C)c1=O"),
+        ("c1c[nH]cn1.OC(=O)c1ccccc1O", "O=C(O)c1ccccc1O"),
+        ("CC(C)(C)NCC(O)COc1ccccc1.OC(=O)c1ccccc1O", "CC(C)(C)NCC(O)COc1ccccc1"),
+        # Bases that are the drug beside a plain acid.
+        ("C[N+](C)(C)CCO.OC(C(O)C([O-])=O)C(O)=O", "C[N+](C)(C)CCO"),
+        ("C1CNCCN1.OC(=O)CCCCC(O)=O", "C1CNCCN1"),
+        ("NCCC[C@H](N)C(O)=O.N[C@@H](CC(O)=O)C(O)=O", "NCCC[C@H](N)C(=O)O"),
+        # Two sulfonates are called napsylate; both are larger than these drugs.
+        ("CC(N)COc1c(C)cccc1C.OS(=O)(=O)c1ccc2ccccc2c1", "Cc1cccc(C)c1OCC(C)N"),
+        ("NC12CC3CC(CC(C3)C1)C2.OS(=O)(=O)c1cccc2ccccc12", "NC12CC3CC(CC(C3)C1)C2"),
+        ("C1N2CN3CN1CN(C2)C3.OC(=O)CNC(=O)c1ccccc1", "C1N2CN3CN1CN(C2)C3"),
+        ("C1N2CN3CN1CN(C2)C3.OC(C(O)=O)c1ccccc1", "C1N2CN3CN1CN(C2)C3"),
+        ("NC12CC3CC(CC(C3)C1)C2.O=C1NS(=O)(=O)c2ccccc12", "NC12CC3CC(CC(C3)C1)C2"),
+        # A combination of two drugs is the larger one: dimenhydrinate.
+        (
+            "CN(C)CCOC(c1ccccc1)c1ccccc1.Cn1c(=O)c2nc(Cl)[nH]c2n(C)c1=O",
+            "CN(C)CCOC(c1ccccc1)c1ccccc1",
+        ),
         # A charge that no proton made stays.
         ("[Br-].C[N+](C)(C)CCO", "C[N+](C)(C)CCO"),
         # A racemate drawn as both enantiomers is one of them.
@@ -126,6 +153,28 @@ def test_nothing_is_printed(capfd):
 def test_standardising_twice_changes_nothing(smiles):
     once = standardise(smiles)
     assert standardise(once.smiles) == once
+
+
+FORMERS = [*MEDICINAL_ACIDS, *BASES, *ACIDS]
+
+
+@pytest.mark.parametrize("former", FORMERS)
+def test_a_salt_former_alone_is_the_compound(former):
+    found = standardise(former)
+    # RDKit's own list takes the simplest ones for solvents, whatever stands beside them.
+    if isinstance(found, Structure):
+        flat = Chem.MolToSmiles(Chem.MolFromSmiles(found.smiles), isomericSmiles=False)
+        assert tier(flat) == tier(Chem.CanonSmiles(former)) > 0
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.sampled_from(DRUGS[:2] + DRUGS[3:]), st.sampled_from(FORMERS), st.data())
+def test_no_salt_former_is_the_parent_beside_a_drug(drug, former, data):
+    parts = data.draw(st.permutations([drug, former, former]))
+    [written] = Chem.MolToRandomSmilesVect(
+        Chem.MolFromSmiles(".".join(parts)), 1, randomSeed=data.draw(st.integers(1, 10**6))
+    )
+    assert standardise(written) == standardise(drug)
 
 
 @settings(deadline=None, max_examples=60)

@@ -86,6 +86,7 @@ def test_only_labelled_structures_that_nobody_knows_join(paths):
             "no structure": 1,
             "the release knows the compound": 7,
         },
+        "table": {"ids": "pert_id", "structures": "canonical_smiles", "contradicting": []},
     }
     # Spelled as most of the release's own compounds spell it.
     assert table["moas"]["F11"] == ("AKT inhibitor", "New inhibitor")
@@ -93,6 +94,25 @@ def test_only_labelled_structures_that_nobody_knows_join(paths):
         assert table["compound_group"][pert_id] == block
     # Mirror images are one compound.
     assert table["compound_group"]["F12"] == table["compound_group"]["F13"]
+
+
+def test_compounds_without_mechanisms_come_from_any_usual_table(tmp_path):
+    """GEO's pert_info has no MoA, and a table of one's own has ids and SMILES alone."""
+    columns = "pert_id\tpert_iname\tpert_type\tis_touchstone\tinchi_key\tcanonical_smiles"
+    geo = tmp_path / "pert_info.txt"
+    geo.write_text(
+        f"{columns}\nP1\tone\ttrt_cp\t1\t-666\tCCCCC(=O)O\nP2\ttwo\ttrt_cp\t0\t-666\t-666\n"
+    )
+    two = tmp_path / "two.csv"
+    two.write_text("Compound ID;SMILES\nP1;OC(=O)CCCC\nP2;restricted\n")
+    for path, ids in ((geo, "pert_id"), (two, "Compound ID")):
+        own = read_own_compounds({"compounds": path})
+        table = own.compounds.table
+        assert table["pert_id"].tolist() == ["P1", "P2"]
+        assert table["smiles"].tolist() == ["CCCCC(=O)O", None]
+        assert table["moas"].tolist() == table["targets"].tolist() == [(), ()]
+        assert own.report["labelled"] == 0
+        assert own.report["table"]["ids"] == ids
 
 
 def test_a_release_may_have_no_further_compounds(paths):
@@ -145,7 +165,8 @@ def test_drugs_that_were_not_tested_are_further_structures(untested):
     folder, dataset, without = untested
     info = read_tsv(folder / "further_compounds.txt")
     assert info["pert_id"].nunique() == 12
-    assert dataset.manifest["further_compounds"] == {"found": 12, "kept": 12, "dropped": {}}
+    found = dataset.manifest["further_compounds"]
+    assert (found["found"], found["kept"], found["dropped"]) == (12, 12, {})
     assert len(dataset.compounds.table) == len(without.compounds.table) + 12
     examples = build_examples(dataset)
     further = further_structures(dataset, examples)

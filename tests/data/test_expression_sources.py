@@ -152,16 +152,17 @@ def test_a_matrix_that_is_not_finite_at_all(raw):
         prepare(config_of(raw, 4, drop_nonfinite=True))
 
 
-def test_metadata_beyond_the_matrix_is_refused_or_counted(raw):
+def test_metadata_beyond_the_matrix_are_counted(raw):
     edit_tsv(
         raw / "siginfo.txt",
         lambda t: pd.concat([t, t.iloc[:2].assign(sig_id=["X1", "X2"])]),
     )
-    with pytest.raises(InputError, match=r"siginfo.txt names X1, one of 2 of its 122 rows"):
-        prepare(config_of(raw))
-    counts = prepare(config_of(raw, allow_missing_signatures=True)).manifest["signatures"]
+    counts = prepare(config_of(raw)).manifest["signatures"]
     assert counts["dropped"]["siginfo has it but the matrix does not"] == 2
     assert counts["kept"] == 96
+    edit_tsv(raw / "siginfo.txt", lambda t: t.assign(sig_id="X" + t["sig_id"]))
+    with pytest.raises(InputError, match=r"siginfo.txt names none of the profiles .* such as XSIM"):
+        prepare(config_of(raw))
 
 
 def test_a_signature_without_metadata_is_counted(raw):
@@ -185,10 +186,61 @@ def test_a_siginfo_that_lists_no_replicates(raw):
         prepare(config_of(raw, 4))
 
 
+def test_the_plate_of_a_well_is_told_by_any_column_or_by_its_id(raw, release):
+    expected = prepare(config_of(release, 3)).signatures
+    edit_tsv(raw / "instinfo.txt", lambda table: table.assign(det_plate="nan"))
+    by_id = prepare(config_of(raw, 3)).signatures
+    np.testing.assert_array_equal(by_id.expression, expected.expression)
+    plates = read_tsv(release / "instinfo.txt")["det_plate"]
+    edit_tsv(raw / "instinfo.txt", lambda table: table.assign(rna_plate=plates.str[:-3]))
+    by_column = prepare(config_of(raw, 3)).signatures
+    np.testing.assert_array_equal(by_column.expression, expected.expression)
+
+
 def test_a_well_without_plate_cannot_be_normalised(raw):
-    edit_tsv(raw / "instinfo.txt", lambda table: table.assign(det_plate="-666"))
+    def forget(table):
+        plates = table["det_plate"].where(table.index > 0, "-666")
+        return table.assign(det_plate=plates)
+
+    edit_tsv(raw / "instinfo.txt", forget)
     with pytest.raises(InputError, match=r"instinfo.txt has no plate of SIM001.*:A01"):
         prepare(config_of(raw, 3))
+
+
+def test_level_and_scale_are_told_by_the_files(raw, release):
+    expected = prepare(config_of(release, 3, zscore_reference="vehicle"))
+    edit_gctx(raw / "level3.gctx", values=np.exp2)
+    asked = {"zscore_reference": "vehicle", "files_expression": "level3.gctx"}
+    made = prepare(config_of(raw, 0, **asked))
+    np.testing.assert_allclose(
+        made.signatures.expression, expected.signatures.expression, atol=1e-3
+    )
+    assert made.manifest["level"]["level"] == 3
+    assert made.manifest["level"]["scale"] == "linear"
+    for level in (4, 5):
+        told = config_of(release, 0, files_expression=f"level{level}.gctx")
+        if level == 5:
+            told.files.instinfo = ""
+        assert prepare(told).manifest["level"]["level"] == level
+    with pytest.raises(InputError, match=r"config.level is 5, z-scores, but .* config.level=3"):
+        prepare(config_of(raw, 5, files_expression="level3.gctx", files_siginfo="instinfo.txt"))
+    with pytest.raises(InputError, match=r"config.level is 3, log2 .* config.level=4"):
+        prepare(config_of(raw, 3, files_expression="level4.gctx"))
+    with pytest.raises(InputError, match=r"config.scale is 'log'; it must be one of log2"):
+        prepare(config_of(raw, 3, scale="log"))
+
+
+def test_case_of_kinds_and_names_changes_nothing(raw, release):
+    expected = prepare(config_of(release, 3, zscore_reference="vehicle")).signatures
+    edit_tsv(
+        raw / "instinfo.txt",
+        lambda t: t.assign(
+            pert_type=t["pert_type"].str.upper(), pert_id=t["pert_id"].str.lower() + " "
+        ).rename(columns={"pert_dose": "Exp Pert_Dose", "det_plate": "DET_PLATE"}),
+    )
+    made = prepare(config_of(raw, 3, zscore_reference="vehicle")).signatures
+    np.testing.assert_array_equal(made.expression, expected.expression)
+    pd.testing.assert_frame_equal(made.table, expected.table)
 
 
 def test_metadata_inside_the_matrix(raw, level5):

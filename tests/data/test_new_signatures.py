@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from moa_jax.data.features import fit_features
-from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.lincs.gctx_writer import write_gctx
 from moa_jax.schemas import InputError
@@ -29,6 +29,8 @@ SIGINFO = pd.DataFrame(
         "pert_itime": ["24 h", "6 h", "24 h", ""],
     }
 )
+# Files of a folder of real data.
+LYMPHOMA = "doses/lymphoma/L1000_lymphoma"
 COMPOUNDS = [
     ("A", "CC(=O)Oc1ccccc1C(O)=O"),
     ("B", "not a molecule"),
@@ -93,11 +95,18 @@ def test_what_the_files_say_arrives(tmp_path, siginfo):
             "missing": [],
             "others_not_used": 0,
             "found_by_name": 0,
+            "read_from": "row ids",
+            "repeated_alike": 0,
+            "dates_taken_for_symbols": {},
+            "dates_not_understood": 0,
         },
         "compounds": {
             "predicted": 3,
             "with_structure": 1,
             "without_structure": {"invalid SMILES": 1, "not in the compound table": 1},
+            "found_by_name_or_other_spelling": 0,
+            "told_by_metadata": 0,
+            "table": {"ids": "pert_id", "structures": "canonical_smiles", "contradicting": []},
         },
         "context": {
             "unknown_cell_lines": {"HELA": 1},
@@ -150,6 +159,67 @@ def test_siginfo_may_be_in_another_order_and_select(tmp_path):
     assert new.report["signatures"]["left_out_because_siginfo_lacks_them"] == 2
 
 
+def test_rows_of_siginfo_that_the_matrix_lacks_are_counted(tmp_path):
+    more = SIGINFO.assign(sig_id=["S1", "X2", "S3", "X4"])
+    new = read(write_matrix(tmp_path / "m.gctx"), write_table(tmp_path / "siginfo.txt", more))
+    np.testing.assert_array_equal(new.examples.expression, VALUES[[0, 2]])
+    assert new.level["rows_without_profile"] == 2
+    assert "  2 rows of siginfo left out: not in the matrix" in list(level_lines(new.level))
+    assert new.report["signatures"]["left_out_because_siginfo_lacks_them"] == 2
+
+
+def test_case_and_blanks_of_names_and_ids_carry_no_meaning(tmp_path):
+    untidy = SIGINFO.assign(
+        sig_id=["s1", " S2 ", "S3", "s4"],
+        pert_id=["A", "B", "a ", "C"],
+        cell_iname=["a375", "MCF7 ", "Hela", "-666"],
+    ).rename(columns={"sig_id": "Sig ID", "cell_iname": "CELL_INAME", "pert_id": " Pert_ID"})
+    new = read(write_matrix(tmp_path / "m.gctx"), write_table(tmp_path / "siginfo.txt", untidy))
+    np.testing.assert_array_equal(new.examples.expression, VALUES)
+    assert new.examples.groups == ("A", "B", "A", "C")
+    assert new.examples.table["sig_id"].tolist() == SIG_IDS
+    # As the model writes them.
+    assert new.examples.table["cell_line"].tolist() == ["A375", "MCF7", "Hela", None]
+
+
+def test_vehicles_among_signatures_get_no_answer(tmp_path):
+    table = SIGINFO.assign(
+        pert_id=["A", "DMSO", "A", "C"], pert_type=["TRT_CP", "trt_cp", "Trt_cp", "CTL_Vehicle"]
+    )
+    new = read(write_matrix(tmp_path / "m.gctx"), write_table(tmp_path / "siginfo.txt", table))
+    assert new.examples.groups == ("A", "A")
+    assert new.level["controls_left_out"] == 2
+    table["pert_type"] = "ctl_untrt"
+    write_table(tmp_path / "siginfo.txt", table)
+    with pytest.raises(InputError, match="no signature of a compound: all 4 are of vehicles"):
+        read(tmp_path / "m.gctx", tmp_path / "siginfo.txt")
+
+
+def test_a_bare_matrix_names_its_vehicles(tmp_path):
+    ids = ["vorinostat", "DMSO", "dmso_2", "A375_DMSO_1", "x_vs_DMSO"]
+    values = np.concatenate([VALUES, VALUES[:1]])
+    genes = pd.DataFrame(index=pd.Index(ENTREZ))
+    profiles = pd.DataFrame(index=ids)
+    write_gctx(tmp_path / "m.gctx", profile_table=profiles, gene_table=genes, blocks=[values])
+    new = read(tmp_path / "m.gctx")
+    assert new.examples.groups == ("vorinostat", "x_vs_DMSO")
+    assert new.level["made_of"]["vehicle_wells"] == 3
+
+
+def test_doses_and_times_of_unknown_unit_keep_their_text(tmp_path):
+    table = SIGINFO.assign(pert_idose=["1 ng/mL", "2 %", "0,1 uM", "1 umol/L"])
+    table["pert_itime"] = ["2 weeks", "3 passages", "30 min", "24 h"]
+    new = read(write_matrix(tmp_path / "m.gctx"), write_table(tmp_path / "siginfo.txt", table))
+    found = new.examples.table
+    np.testing.assert_array_equal(found["dose_um"], [np.nan, np.nan, 0.1, 1])
+    np.testing.assert_array_equal(found["time_h"], [336, np.nan, 0.5, 24])
+    assert found["dose_text"].tolist() == ["1 ng/mL", "2 %", None, None]
+    assert found["time_text"].tolist() == [None, "3 passages", None, None]
+    lines = list(level_lines(new.level))
+    assert "  2 doses kept as written, of unknown unit: 1 ng/mL, 2 %" in lines
+    assert "  1 time kept as written, of unknown unit: 3 passages" in lines
+
+
 def test_the_matrix_file_may_tell_what_siginfo_would(tmp_path):
     # The metadata of one well each; their common sig_id is not what names the profiles.
     path = write_matrix(
@@ -199,7 +269,7 @@ def test_probes_are_read_by_the_gene_ids_beside_them(tmp_path):
     assert new.examples.gene_mask.tolist() == [True, False, False, False, True]
     rows[2] = ("202_at", 100, "x", 3, -3)
     path.write_text(gct(["pr_gene_id", "pr_gene_symbol"], rows))
-    with pytest.raises(InputError, match=r"m.gct has the gene 100 twice, .* 201_s_at and 202_at"):
+    with pytest.raises(InputError, match=r"m.gct has the landmark 100 twice .* 201_s_at .* 202_at"):
         read(path)
 
 
@@ -259,21 +329,25 @@ def test_a_matrix_without_any_of_the_genes_is_refused(tmp_path):
 
 def test_a_gene_under_two_names_is_refused(tmp_path):
     path = write_matrix(tmp_path / "m.gctx", gene_ids=["100", "GENE100", "102", "103", "104"])
-    with pytest.raises(InputError, match="has the landmark 100 twice, as 100 and as GENE100"):
+    with pytest.raises(InputError, match=r"has the landmark 100 twice .* as 100 .* and as GENE100"):
         read(path)
 
 
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (SIGINFO.drop(columns="pert_id"), r"siginfo.txt lacks the column pert_id"),
+        (
+            SIGINFO.drop(columns=["pert_id", "cmap_name"]),
+            r"siginfo.txt lacks the column pert_id",
+        ),
         (SIGINFO.drop(columns="sig_id"), r"siginfo.txt lacks the column sig_id"),
         (SIGINFO.assign(sig_id=["S1", "S2", "S1", "S4"]), r"siginfo.txt repeats the sig_id S1"),
         (
-            SIGINFO.assign(sig_id=["S1", "S9", "S3", "S4"]),
-            r"siginfo.txt names the signature S9, one of 1 of its 4 rows that .*m.gctx has no",
+            SIGINFO.assign(sig_id=["T1", "T2", "T3", "T4"]),
+            r"siginfo.txt names none of the profiles of .*m.gctx: its sig_id are such as T1, T2, "
+            r"T3, the ids of the matrix such as S1, S2, S3",
         ),
-        (SIGINFO.iloc[:0], r"siginfo.txt has no signature"),
+        (SIGINFO.iloc[:0], r"siginfo.txt has no row"),
     ],
 )
 def test_a_siginfo_that_does_not_fit_is_refused(tmp_path, table, message):
@@ -284,12 +358,14 @@ def test_a_siginfo_that_does_not_fit_is_refused(tmp_path, table, message):
 
 def test_a_compound_table_without_structures_is_refused(tmp_path, siginfo):
     path = write_table(tmp_path / "compounds.txt", pd.DataFrame({"pert_id": ["A"]}))
-    with pytest.raises(InputError, match=r"compounds.txt lacks the columns .*canonical_smiles"):
+    with pytest.raises(
+        InputError, match=r"compounds.txt has no column of structures: it has pert_id;"
+    ):
         read(write_matrix(tmp_path / "m.gctx"), siginfo, path)
 
 
-def test_real_files_of_three_kinds_are_read(real_data):
-    folder: pathlib.Path = real_data / "expression"
+def landmarks_of(real_data):
+    """`GENE_COLUMNS` of the landmarks, and features that leave their values as they are."""
     raw = pd.read_csv(real_data / "genes" / "geneinfo_beta.txt", sep="\t", dtype=str)
     raw = raw[raw["feature_space"] == "landmark"]
     genes = pd.DataFrame(
@@ -302,6 +378,12 @@ def test_real_files_of_three_kinds_are_read(real_data):
         mean=np.zeros(num_genes, np.float32),
         scale=np.ones(num_genes, np.float32),
     )
+    return genes, features
+
+
+def test_real_files_of_three_kinds_are_read(real_data):
+    folder: pathlib.Path = real_data / "expression"
+    genes, features = landmarks_of(real_data)
     release = "LINCS2020_level5_gold_24h_10uM"
     compounds = real_data / "compounds" / "compoundinfo_beta.subset.txt"
     gctx = SignatureFiles(
@@ -323,7 +405,10 @@ def test_real_files_of_three_kinds_are_read(real_data):
     # One plate of log2 intensities, whatever its name says: far from any z-score, until they
     # are taken for what they are.
     plate = SignatureFiles(folder / "LJP005_A375_24H_X1_B19_ZSPC_n377x978.gct")
-    taken = read_new_signatures(plate, genes, features, PlateSettings(level=5))
+    with pytest.raises(InputError, match=r"--level is 5, z-scores, but .* --scale=zscore"):
+        read_new_signatures(plate, genes, features, PlateSettings(level=5))
+    asked = PlateSettings(level=5, scale="zscore")
+    taken = read_new_signatures(plate, genes, features, asked)
     assert taken.report["genes"]["measured"] == 978
     assert taken.report["median_standardised_magnitude"] > 5
     wells = read_new_signatures(plate, genes, features)
@@ -333,3 +418,45 @@ def test_real_files_of_three_kinds_are_read(real_data):
     consensus = SignatureFiles(folder / "TCS_L1000_phase2_2017_n1518x960.gctx")
     counts = read_new_signatures(consensus, genes, features)
     assert len(counts.report["genes"]["missing"]) == 18
+
+
+@pytest.mark.parametrize(
+    ("matrix", "siginfo", "expected"),
+    [
+        ("expression/modzs_n272x978.gct", None, (5, "zscore", 272)),
+        ("expression/LJP005_A375_24H_X1_B19_ZSPC_n377x978.gct", None, (3, "log2", 351)),
+        ("plates/cmapM/TestDistil_distil_gct_n6x978.gctx", None, (4, "zscore", 3)),
+        ("plates/cmapM/TestSigStat_modzs_gct_n3x978.gctx", None, (5, "zscore", 3)),
+        ("plates/cmapM/test_build_level5_s2n_lm_n5x978.gct", None, (5, "zscore", 5)),
+        (
+            "doses/lymphoma/L1000_lymphoma_level5_thresholded_n1052x978.gctx",
+            None,
+            (5, "zscore", 982),
+        ),
+        (
+            "doses/lymphoma/L1000_lymphoma_level5_thresholded_n1052x978.gctx",
+            "doses/lymphoma/L1000_lymphoma_siginfo.txt",
+            (5, "zscore", 982),
+        ),
+    ],
+)
+def test_levels_of_real_files(real_data, matrix, siginfo, expected):
+    genes, features = landmarks_of(real_data)
+    files = SignatureFiles(real_data / matrix, siginfo and real_data / siginfo)
+    new = read_new_signatures(files, genes, features)
+    found = (new.level["level"], new.level["scale"], new.examples.num_examples)
+    assert found == expected
+    assert not {"DMSO", "dmso"} & set(new.examples.groups)
+
+
+def test_real_wells_at_level_3_need_vehicles_on_their_plates(real_data):
+    folder = real_data / "plates" / "slinky"
+    genes, features = landmarks_of(real_data)
+    files = SignatureFiles(folder / "demo_n581x978.gctx", folder / "demo_n581_inst_info.txt")
+    with pytest.raises(InputError, match="plate CPC004_A375_6H_X1 has 0 vehicle wells"):
+        read_new_signatures(files, genes, features)
+    settings = PlateSettings(zscore_reference="population")
+    new = read_new_signatures(files, genes, features, settings)
+    assert new.level["level"] == 3
+    assert new.level["made_of"]["vehicle_wells"] == 288
+    assert new.level["made_of"]["control_wells"] == 288 + 130

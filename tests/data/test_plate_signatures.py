@@ -112,9 +112,13 @@ def test_the_level_is_told_by_wells_and_values(tmp_path, level, why):
 
 def test_a_table_of_signatures_is_level_5(tmp_path):
     files = write_wells(tmp_path, np.nan_to_num(zscores()).astype(np.float32))
-    signatures = WELLS.rename(columns={"inst_id": "sig_id"})
+    signatures = WELLS.rename(columns={"inst_id": "sig_id"}).assign(nsample=3)
     signatures.to_csv(files.siginfo, sep="\t", index=False)
-    assert read(files).level == {"level": 5, "because": "the metadata are not those of wells"}
+    new = read(files)
+    assert new.level["level"] == 5
+    assert new.level["because"] == "the metadata are those of signatures (n_replicates is told)"
+    assert new.level["controls_left_out"] == 9
+    assert new.examples.groups == ("A", "B", "A", "B", "A")
 
 
 def test_a_well_without_pert_id_is_a_compound_of_its_own(tmp_path):
@@ -127,14 +131,22 @@ def test_a_well_without_pert_id_is_a_compound_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("change", "settings", "message"),
     [
-        ({"pert_type": "trt_cp"}, {"level": 3}, "marks no vehicle well .* --zscore_reference=pop"),
+        (
+            {"pert_type": "trt_cp", "pert_id": "A"},
+            {"level": 3},
+            "marks no vehicle well .* --zscore_reference=pop",
+        ),
         ({"det_plate": "-666"}, {"level": 3}, r"no plate .* of the well P1_v0; level 3"),
         (
             {"pert_type": "ctl_vehicle"},
             {"level": 3},
             "no well of a compound: of 14",
         ),
-        ({"inst_id": [f"x{row}" for row in range(14)]}, {"level": 4}, "names the well x0, one of"),
+        (
+            {"inst_id": [f"x{row}" for row in range(14)]},
+            {"level": 4},
+            "names none of the profiles .* such as x0",
+        ),
         ({}, {"level": 2}, "the level is 2; it must be one of 3, 4 and 5"),
         ({}, {"level": 3, "zscore_reference": "plate"}, "it must be vehicle or population"),
     ],
@@ -148,5 +160,5 @@ def test_what_cannot_be_made_into_signatures_is_refused(tmp_path, change, settin
 
 def test_zscores_are_no_level_3(tmp_path):
     files = write_wells(tmp_path, np.nan_to_num(zscores()).astype(np.float32))
-    with pytest.raises(InputError, match=r"but the values have the median .* --level=4"):
+    with pytest.raises(InputError, match=r"--level is 3.* the values lie around 0; give --level=4"):
         read(files, level=3)

@@ -6,7 +6,7 @@ import pytest
 
 from moa_jax.command_line import load_config
 from moa_jax.data.examples import build_examples
-from moa_jax.data.landmarks import find_landmarks
+from moa_jax.data.landmarks import LandmarkFinder
 from moa_jax.data.preparation import describe_sources, prepare
 from moa_jax.data.preparation_settings import settings_from_config
 from moa_jax.knowledge.gene_identifiers import GeneIdentifiers
@@ -75,6 +75,10 @@ def test_missing_landmarks_are_named(raw, level5):
         "without_bead": 0,
         "others_left_out": 0,
         "found_by_name": {},
+        "read_from": "row ids",
+        "repeated_alike": 0,
+        "dates_taken_for_symbols": {},
+        "dates_not_understood": 0,
     }
     np.testing.assert_array_equal(
         prepared.signatures.expression, level5.signatures.expression[:, 4:]
@@ -100,15 +104,16 @@ def test_landmark_columns():
         {"entrez_id": ["100", "20", "3"], "symbol": ["A", "B", "C"], "aliases": ["OLDA", "", ""]}
     ).assign(bead="")
     identifiers = GeneIdentifiers.from_table(table)
-    found = find_landmarks(["99", "OLDA", "3", "B"], table, identifiers, "F.gctx")
+    finder = LandmarkFinder(table, identifiers, "F.gctx")
+    found = finder.find({"id": ["99", "OLDA", "3", "B"]})
     assert found.genes["entrez_id"].tolist() == ["3", "20", "100"]
     assert found.file_ids == ("3", "B", "OLDA")
     assert (found.num_others, len(found.missing)) == (1, 0)
     assert found.renamed == {"B": "20", "OLDA": "100"}
-    with pytest.raises(InputError, match=r"F\.gctx has the landmark 100 twice, as 100 and as OLDA"):
-        find_landmarks(["OLDA", "100"], table, identifiers, "F.gctx")
+    assert found.places.tolist() == [2, 3, 1]
+    assert finder.find({"id": ["OLDA", "100"]}).repeats == {"100": (0, 1)}
     with pytest.raises(InputError, match="has none of the 3 landmark genes; its 2 genes start"):
-        find_landmarks(["x", "y"], table, identifiers, "F.gctx")
+        finder.find({"id": ["x", "y"]})
 
 
 def test_pairs_of_landmarks_share_a_bead_colour(release, raw, level5):

@@ -77,3 +77,52 @@ def test_unlabelled_compounds_are_left_out():
     assert (with_unlabelled.threshold, with_unlabelled.num_compounds) == (trust.threshold, 60)
     with pytest.raises(InputError, match="no labelled compound"):
         fit_trust(probs, 0 * labels)
+
+
+def with_unlearnable(num_compounds=400, share=0.25, seed=3):
+    """Compounds of which some have a mechanism that is no column: nothing lifts their answers."""
+    probs, labels = made_up(num_compounds, seed=seed)
+    rng = np.random.default_rng(seed)
+    is_learnable = rng.random(num_compounds) >= share
+    flat = np.exp(rng.normal(size=probs.shape))
+    probs = np.where(is_learnable[:, None], probs, flat / flat.sum(axis=1, keepdims=True))
+    labels[~is_learnable] = 0
+    return probs, labels, is_learnable
+
+
+def test_none_of_these_is_as_likely_as_it_says():
+    trust = fit_trust(*with_unlearnable(4000, seed=4))
+    probs, labels, is_learnable = with_unlearnable(4000, seed=5)
+    judged = trust.judge(probs)
+    np.testing.assert_allclose(judged.probs.sum(axis=1) + judged.none_of_these, 1.0)
+    assert (judged.confidence <= 1 - judged.none_of_these + 1e-12).all()
+    order = np.argsort(judged.none_of_these)
+    for rows in np.array_split(order, 4):
+        # Four standard errors of a share of 1,000.
+        assert judged.none_of_these[rows].mean() == pytest.approx(
+            1 - is_learnable[rows].mean(), abs=0.065
+        )
+    right = is_learnable & (probs.argmax(axis=1) == labels.argmax(axis=1))
+    for rows in np.array_split(np.argsort(judged.confidence), 4):
+        assert judged.confidence[rows].mean() == pytest.approx(right[rows].mean(), abs=0.065)
+    # Both promises of the sets are kept: that of the MoAs and that of none of them.
+    assert judged.in_set[labels > 0].mean() == pytest.approx(0.9, abs=0.03)
+    assert judged.none_in_set[~is_learnable].mean() == pytest.approx(0.9, abs=0.05)
+
+
+def test_compounds_of_which_nothing_was_learned_count_as_wrong():
+    probs, labels, is_learnable = with_unlearnable()
+    trust = fit_trust(probs, labels, is_learnable)
+    assert (trust.num_compounds, trust.num_unlearnable) == (400, int((~is_learnable).sum()))
+    judged = trust.judge(probs)
+    right = is_learnable & (probs.argmax(axis=1) == labels.argmax(axis=1))
+    assert trust.accuracy == right[judged.is_answered].mean()
+    # A label that nothing was learned of is no right answer either.
+    named = np.where(is_learnable[:, None], labels, np.eye(4)[probs.argmax(axis=1)])
+    assert fit_trust(probs, named, is_learnable).threshold == trust.threshold
+
+
+def test_without_such_compounds_none_is_ruled_out():
+    judged = fit_trust(*made_up()).judge(made_up(seed=9)[0])
+    assert not judged.none_of_these.any()
+    assert not judged.none_in_set.any()

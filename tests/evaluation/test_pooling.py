@@ -6,6 +6,7 @@ from moa_jax.evaluation.pooling import (
     WEIGHT_KINDS,
     median_by_compound,
     pool_by_compound,
+    series_weights,
     signature_weights,
 )
 from moa_jax.schemas import InputError
@@ -111,6 +112,59 @@ def test_unmeasured_genes_and_absent_signatures_say_nothing():
     object.__setattr__(found, "has_expression", np.array([True, False]))
     np.testing.assert_array_equal(signature_weights(found, "strength"), [3, np.nan])
     np.testing.assert_array_equal(signature_weights(found, "num_strong"), [1, np.nan])
+
+
+def in_series(doses, strengths, *, lines="A375", times=24.0, groups=None):
+    """Signatures of one compound with the given doses and root mean square z-scores."""
+    count = len(doses)
+    values = np.outer(strengths, [1.0, -1.0])
+    found = examples(np.zeros((count, 2)), groups or ["A"] * count, expression=values)
+    found.table["dose_um"] = doses
+    found.table["cell_line"] = lines
+    found.table["time_h"] = times
+    return found
+
+
+def test_a_dose_of_a_series_weighs_as_its_energy():
+    doses, strengths = [0.1, 1.0, 10.0], [1.0, 2.0, 4.0]
+    np.testing.assert_allclose(
+        series_weights(in_series(doses, strengths)), [1 / 21, 4 / 21, 16 / 21]
+    )
+    # Replicates of one dose share its weight, and make two votes of the series.
+    found = in_series([0.1, 0.1, 10.0, 10.0], [1.0, 1.0, 2.0, 2.0])
+    np.testing.assert_allclose(series_weights(found), [0.2, 0.2, 0.8, 0.8])
+    # 10 and 9.98 uM are one dose; nothing that is zero throughout is preferred.
+    np.testing.assert_array_equal(series_weights(in_series([10.0, 9.98], [1.0, 3.0])), [1, 1])
+    np.testing.assert_allclose(series_weights(in_series([1.0, 10.0], [0.0, 0.0])), [0.5, 0.5])
+
+
+def test_every_series_weighs_the_same():
+    lines = ["A375"] * 3 + ["MCF7"]
+    found = in_series([1.0, 3.0, 10.0, 10.0], [0.5, 1.0, 3.0, 1.0], lines=lines)
+    weights = series_weights(found)
+    assert weights[:3].sum() == pytest.approx(1)
+    assert weights[3] == 1
+    # So do times and compounds of their own.
+    for other in ({"times": [6.0, 24.0]}, {"groups": ["A", "B"]}):
+        np.testing.assert_array_equal(series_weights(in_series([1.0, 9.0], [1.0, 5.0], **other)), 1)
+
+
+def test_with_one_dose_a_series_is_the_plain_mean():
+    rng = np.random.default_rng(2)
+    groups = [f"G{row}" for row in rng.integers(0, 6, 40)]
+    lines = rng.choice(["A375", "MCF7", None], 40)
+    for doses in (np.full(40, 10.0), np.full(40, np.nan)):
+        found = in_series(doses, rng.random(40), lines=lines, groups=groups)
+        np.testing.assert_array_equal(series_weights(found), np.ones(40))
+    probs = rng.random((40, 2))
+    ours, _, _ = pool_by_compound(probs, found.labels, groups, series_weights(found))
+    np.testing.assert_array_equal(ours, pool_by_compound(probs, found.labels, groups)[0])
+
+
+def test_structures_without_expression_weigh_nothing():
+    found = in_series([np.nan, 10.0], [0.0, 2.0])
+    object.__setattr__(found, "has_expression", np.array([False, True]))
+    np.testing.assert_array_equal(series_weights(found), [0, 1])
 
 
 def test_median_by_compound():

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from moa_jax.data.features import fit_features
-from moa_jax.evaluation.signature_gates import RunLimits, judge_signatures, run_limits
+from moa_jax.evaluation.signature_gates import (
+    RunLimits,
+    SignatureQuality,
+    advice,
+    judge_signatures,
+    run_limits,
+)
 from tests.synthetic import make_gene_table, make_raw_examples
 
 RAW = make_raw_examples(4)
@@ -31,17 +37,28 @@ def test_good_signatures_pass():
 
 
 @pytest.mark.parametrize(
-    ("column", "values", "reason"),
+    ("column", "values", "reason", "todo"),
     [
-        ("cc_q75", [0.2, 0.199, np.nan, -0.1], "replicates disagree: .* is 0.20, at least 0.20"),
-        ("tas", [0.2, 0.199, np.nan, 0.0], "weak: the activity score .* is 0.20, at least 0.20"),
+        (
+            "cc_q75",
+            [0.2, 0.199, np.nan, -0.1],
+            "replicates disagree: .* is 0.20, at least 0.20",
+            "measure more replicates",
+        ),
+        (
+            "tas",
+            [0.2, 0.199, np.nan, 0.0],
+            "weak: the activity score .* is 0.20, at least 0.20",
+            "try a higher dose, a longer time or another cell line",
+        ),
     ],
 )
-def test_replicates_and_activity(column, values, reason):
+def test_replicates_and_activity(column, values, reason, todo):
     quality = judged(**{column: values})
     assert quality.passes.tolist() == [True, False, True, False]
     (only,) = quality.reasons[1]
     assert re.match(reason, only)
+    assert advice(only) == f", so {todo}"
 
 
 def test_strength_counts_where_activity_is_unknown():
@@ -65,10 +82,18 @@ def test_far_from_training():
 def test_too_few_genes_and_no_zscores():
     few = dataclasses.replace(RAW, gene_mask=np.array([True, True, False, False, False]))
     assert judged(examples=few).reasons[0] == (
-        "too few genes: 2 of the model's 5 are measured, at least 50% are needed",
+        "too few genes: 2 of the model's 5 are measured, at least 50% are needed, "
+        "so give a file with more of the landmark genes",
     )
     log2 = dataclasses.replace(RAW, expression=RAW.expression + 12)
-    assert judged(examples=log2).reasons[0][0].startswith("no z-scores: the values lie")
+    (only,) = judged(examples=log2).reasons[0]
+    assert only.startswith("no z-scores: the values lie")
+    assert only.endswith("which looks like level 3, so give --level=3")
+    both_signs = np.where(np.arange(5) % 2, -50, 50).astype(np.float32)
+    (only,) = judged(
+        examples=dataclasses.replace(RAW, expression=RAW.expression + both_signs)
+    ).reasons[0]
+    assert advice(only) == ", so give z-scores, or say of which level the values are with --level"
     # As many genes down as up: a strong signature, until it is beyond belief.
     signs = np.where(np.arange(5) % 2, -1, 1)
     for size, passes in ((5, True), (50, False)):
@@ -87,6 +112,13 @@ def test_what_is_worth_knowing_is_a_note():
         ("cell line not given", "agreement of replicates not given"),
         ("one replicate, so nothing says whether it can be repeated",),
     )
+
+
+def test_what_nobody_doubts_is_good():
+    quality = SignatureQuality.all_good(2)
+    assert quality.passes.tolist() == [True, True]
+    assert quality.reasons == quality.notes == ((), ())
+    assert advice("nothing known: no signature") == ""
 
 
 def test_limits_are_kept_by_all_but_one_in_a_hundred():

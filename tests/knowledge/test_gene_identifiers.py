@@ -115,7 +115,7 @@ def test_missing_columns_are_named():
 @pytest.mark.parametrize("suffix", ["tsv", "tsv.gz"])
 def test_three_layouts_of_gene_tables_are_read(tmp_path, text, suffix):
     table = read_gene_ids(write(tmp_path / f"genes.{suffix}", text))
-    assert list(table.columns) == ["entrez_id", "symbol", "aliases"]
+    assert list(table.columns) == ["entrez_id", "symbol", "former_symbols", "aliases"]
     assert list(table["entrez_id"]) == ["2", "3045"]
     identifiers = GeneIdentifiers.from_table(table)
     assert identifiers.resolve(["HBD", "HBD2", "DELTA", "A2M"]) == ["3045", "3045", "3045", "2"]
@@ -133,3 +133,24 @@ def test_unusable_gene_tables_are_refused(tmp_path):
         read_gene_ids(path)
     with pytest.raises(InputError, match="there is no file"):
         read_gene_ids(tmp_path / "absent.tsv")
+
+
+def test_a_former_symbol_outranks_another_genes_alias(tmp_path):
+    """As HGNC has it: HN1L was JPT2's symbol and is an alias of CRAMP1."""
+    text = (
+        "symbol\talias_symbol\tprev_symbol\tentrez_id\tensembl_gene_id\n"
+        "JPT2\tL11\tHN1L\t90861\tENSG00000206053\nCRAMP1\tHN1L\t\t57585\tENSG00000007545\n"
+    )
+    identifiers = GeneIdentifiers.from_table(read_gene_ids(write(tmp_path / "hgnc.tsv", text)))
+    assert identifiers.explain("HN1L") == Resolution("90861", "older symbol", ("90861",))
+    assert identifiers.safe_aliases(["90861"]) == ["ENSG00000206053|HN1L|L11"]
+    names = ["ENSG00000206053.12", "ensg00000007545", "90861.0", " 90861.00 ", "ENSG00000206053.x"]
+    assert identifiers.resolve(names) == ["90861", "57585", "90861", "90861", None]
+
+
+def test_ensembl_ids_are_found_among_ncbis_references(tmp_path):
+    text = (
+        "GeneID\tSymbol\tSynonyms\tdbXrefs\n16\tAARS1\t-\tMIM:601065|Ensembl:ENSG00000090861|X:1\n"
+    )
+    table = read_gene_ids(write(tmp_path / "gene_info", text))
+    assert GeneIdentifiers.from_table(table).resolve(["ENSG00000090861"]) == ["16"]

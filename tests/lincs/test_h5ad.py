@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from moa_jax.lincs.matrix import is_matrix_file, read_ids, read_matrix
+from moa_jax.lincs.matrix import is_matrix_file, read_matrix
 from moa_jax.schemas import InputError
 
 VALUES = np.array([[1.5, -2, 0], [3, 0, -1]], np.float32)
@@ -52,7 +52,6 @@ def test_the_matrix_and_its_tables_are_read(tmp_path, values):
     assert is_matrix_file(path)
     matrix = read_matrix(path)
     np.testing.assert_array_equal(matrix.values, VALUES)
-    assert read_ids(path) == (("w1", "w2"), ("780", "7849", "16"))
     assert matrix.gene_table["symbol"].tolist() == ["DDR1", "PAX8", "AARS"]
     assert matrix.profile_table["cell_line"].tolist() == ["MCF7", ""]
     assert matrix.profile_table["dose_um"].tolist() == ["10", "nan"]

@@ -61,3 +61,40 @@ def test_a_plate_without_background_is_refused(plate, control, message):
     control = None if control is None else np.array(control)
     with pytest.raises(InputError, match=message):
         robust_zscore(np.ones((4, 2)), plate=plate, control=control)
+
+
+def test_each_cell_line_of_a_plate_is_compared_with_its_own_wells(plates):
+    values, _ = plates
+    lines = ["A375"] * 6 + ["MCF7"] * 5
+    for control in (None, np.arange(11) % 2 == 0):
+        scores = robust_zscore(values, plate=["P"] * 11, cell_line=lines, control=control)
+        apart = robust_zscore(values, plate=lines, control=control)
+        np.testing.assert_array_equal(scores, apart)
+    # A line that is not told is that of the plate, where it holds but one.
+    whole = robust_zscore(values, plate=["P"] * 11)
+    told = ["A375"] * 6 + [None] * 5
+    np.testing.assert_array_equal(robust_zscore(values, plate=["P"] * 11, cell_line=told), whole)
+    unknown = robust_zscore(values, plate=["P"] * 11, cell_line=[None] * 11)
+    np.testing.assert_array_equal(unknown, whole)
+
+
+def test_a_plate_that_names_its_line_keeps_a_well_that_tells_another():
+    values = np.random.default_rng(2).normal(8, 1, (20, 3))
+    lines = ["PC3"] * 18 + ["MCF7", None]
+    named = robust_zscore(values, plate=["LJP5_PC3_24H_X1_B19"] * 20, cell_line=lines)
+    np.testing.assert_array_equal(named, robust_zscore(values, plate=["P"] * 20))
+    mixed = ["PC3"] * 10 + ["MCF7"] * 10
+    apart = robust_zscore(values, plate=["LJP5_PC3_24H_X1_B19"] * 20, cell_line=mixed)
+    np.testing.assert_array_equal(apart, robust_zscore(values, plate=mixed))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["a", "a", "b", None], r"plate P has wells of several cell lines \(a, b\) and 1 of which"),
+        (["a", "a", "a", "b"], "plate P and cell line b has 1 wells"),
+    ],
+)
+def test_lines_that_cannot_be_compared_are_refused(lines, message):
+    with pytest.raises(InputError, match=message):
+        robust_zscore(np.ones((4, 2)), plate=["P"] * 4, cell_line=lines)

@@ -43,9 +43,11 @@ def test_the_sentinels_of_the_field():
 
 def test_2017_siginfo(tmp_path):
     table = harmonise_siginfo(read_table(write(tmp_path, SIGINFO_2017)), "sig_info")
-    assert [*table.columns] == [*SIGNATURE_COLUMNS[:-1], "plate", "pert_type", "is_hiq", "qc_pass"]
+    kinds = ["pert_type", "is_hiq", "qc_pass", "dose_text", "time_text"]
+    assert [*table.columns] == [*SIGNATURE_COLUMNS, *kinds]
     assert [*table["compound"]] == ["vorinostat", "sirolimus", "DMSO"]
     np.testing.assert_array_equal(table["dose_um"], [0.5, 10, np.nan])
+    assert table["dose_text"].tolist() == [None, None, "0.1 %"]
     np.testing.assert_array_equal(table["time_h"], [6, 24, 6])
     np.testing.assert_array_equal(table["n_replicates"], [3, 1, 2])
     np.testing.assert_array_equal(table["cc_q75"], [0.4, np.nan, np.nan])
@@ -108,6 +110,57 @@ def test_a_flag_is_0_or_1(tmp_path):
         harmonise_siginfo(table, "siginfo")
 
 
+def test_of_several_columns_the_first_with_a_value_counts():
+    table = pd.DataFrame(
+        {
+            "Inst_ID": ["P1_X1:A01", "P1_X1:A02 "],
+            "PERT_ID": ["brd-1", "BRD-1"],
+            "cmap_name": ["-666", "b"],
+            "pert_iname": ["a", "c"],
+            "exp_pert_dose": ["nan", "5"],
+            "exp_pert_dose_unit": ["", "nM"],
+            "pert_idose": ["1 ng/mL", "7 uM"],
+            "exp_pert_time": ["1", "-666"],
+            "pert_time_units": ["weeks", ""],
+            "pert_itime": ["", "2 passages"],
+            "cell_iname": ["a375", "A375"],
+            "QC Pass": ["Yes", "FAIL"],
+            "Pert Type": ["TRT_CP", " Compound"],
+        }
+    )
+    found = harmonise_instinfo(table, "wells")
+    assert found["inst_id"].tolist() == ["P1_X1:A01", "P1_X1:A02"]
+    assert found["compound"].tolist() == ["a", "b"]
+    assert found["pert_id"].nunique() == found["cell_line"].nunique() == 1
+    np.testing.assert_array_equal(found["dose_um"], [np.nan, 0.005])
+    np.testing.assert_array_equal(found["time_h"], [168, np.nan])
+    assert found["dose_text"].tolist() == ["1 ng/mL", None]
+    assert found["time_text"].tolist() == [None, "2 passages"]
+    assert found["qc_pass"].tolist() == [True, False]
+    assert found["pert_type"].tolist() == ["trt_cp", "trt_cp"]
+    assert found["plate"].tolist() == ["P1_X1", "P1_X1"]
+    assert found["well"].tolist() == ["A01", "A02"]
+
+
+def test_one_column_names_all_plates():
+    """Scanner and lysate plates have different names: wells of one plate must not get both."""
+    table = pd.DataFrame({"inst_id": ["a", "b", "c"], "pert_id": "x"})
+    table["det_plate"] = ["P1_X1_B4", "nan", "-666"]
+    table["rna_plate"] = ["P1_X1", "P1_X1", "p1_x1"]
+    assert harmonise_instinfo(table, "wells")["plate"].tolist() == ["P1_X1"] * 3
+    table["rna_plate"] = ["nan", "P1_X1", "P2_X1"]
+    assert harmonise_instinfo(table, "wells")["plate"].tolist() == ["P1_X1_B4", "P1_X1", "P2_X1"]
+
+
+def test_a_vehicles_dose_may_be_called_anything():
+    table = pd.DataFrame({"inst_id": ["a", "b"], "pert_id": ["DMSO", "x"]})
+    table["pert_idose"] = ["as the others", "1 uM"]
+    found = harmonise_instinfo(table, "wells")
+    np.testing.assert_array_equal(found["dose_um"], [np.nan, 1])
+    with pytest.raises(InputError, match="has 'as the others' as pert_idose of b; an amount"):
+        harmonise_instinfo(table.assign(inst_id=["b", "a"], pert_id="x"), "wells")
+
+
 def test_signatures_know_their_instances(tmp_path):
     pairs = signature_instances(read_table(write(tmp_path, SIGINFO_2017)), "sig_info")
     assert pairs["inst_id"].tolist() == ["p1", "p2", "p3", "p4", "p5", "p6"]
@@ -151,6 +204,8 @@ def test_instinfo_of_both_releases():
         "well": "A03",
         "sig_id": None,
         "qc_pass": True,
+        "dose_text": None,
+        "time_text": None,
     }
     pd.testing.assert_frame_equal(harmonise_instinfo(new, "2020"), table)
     with pytest.raises(InputError, match="2017 repeats the inst_id P_X1:A03"):
@@ -191,9 +246,9 @@ def test_tables_may_be_gzipped_commented_quoted_latin1_or_without_rows(tmp_path)
         (b"", "is empty"),
         (b"!only a comment\n", "is empty"),
         (b"a\tb\ta\n1\t2\t3\n", "names the column a twice"),
-        (b"a\t\n1\t2\n", "has a column without a name"),
+        (b"a\t\n1\t2\n", "column 2 of .* has no name"),
         (b"a\tb\n1\t2\n\n3\n", "line 4 of .* has 1 fields; the header names 2 columns"),
-        (b"a\tb\n1\t2\t3\n", "line 2 of .* has 3 fields"),
+        (b"a\tb\n1\t2\t3\n1\t2\n", "line 2 of .* has 3 fields"),
         # Without a time, which pytest would make part of the name of the test.
         (gzip.compress(b"a\tb\n" * 99, mtime=0)[:-9], "is a broken gzip file"),
     ],

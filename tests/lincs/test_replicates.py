@@ -150,6 +150,21 @@ def test_missing_conditions_are_conditions_of_their_own():
     assert values.shape == (2, 50)
 
 
+def test_doses_and_times_that_have_no_value_are_kept_apart_by_their_texts():
+    table = instances([("B", "PC3", np.nan, 24)] * 4 + [("B", "PC3", 1, np.nan)])
+    table["dose_text"] = ["1 ng/mL", "100 ng/mL", "1 ng/mL", None, None]
+    table["time_text"] = [None, None, None, None, "3 passages"]
+    _, made = collapse_replicates(replicates(5), table)
+    assert made["sig_id"].tolist() == [
+        "PC3_24H:B:100ng/mL",
+        "PC3_24H:B:1ng/mL",
+        "PC3_24H:B:NA",
+        "PC3_3passages:B:1",
+    ]
+    assert made["n_replicates"].tolist() == [1, 2, 1, 1]
+    assert made["dose_text"].tolist() == ["100 ng/mL", "1 ng/mL", None, None]
+
+
 def test_the_batch_of_a_plate_keeps_signatures_apart():
     plates = ["LJP5_PC3_24H_X1_B19", "LJP5_PC3_24H_X2.L2_B20", "LJP6_PC3_24H_X1", "my plate"]
     _, made = collapse_replicates(

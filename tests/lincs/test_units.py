@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moa_jax.lincs.units import parse_dose_um, parse_time_h
+from moa_jax.lincs.units import amount_text, is_unknown_amount, parse_dose_um, parse_time_h
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,20 @@ from moa_jax.lincs.units import parse_dose_um, parse_time_h
         ("1e-2 uM", 0.01),
         ("0 uM", 0.0),
         ("5 uM|5000 nM", 5.0),
+        ("1 \u00b5mol/L", 1.0),
+        ("3 umol/l", 3.0),
+        ("250 nmol/L", 0.25),
+        ("2 mmol L-1", 2000.0),
+        ("2 micromolar", 2.0),
+        ("10 <b5>M", 10.0),
+        ("10 \u00c2\u00b5M", 10.0),
+        ("0,1 uM", 0.1),
+        (",1 uM", 0.1),
+        ("1,5e-1 uM", 0.15),
+        ("1.234,5 nM", 1.2345),
+        ("1,234.5 nM", 1.2345),
+        ("1e-6 M", 1.0),
+        ("10uM.", 10.0),
     ],
 )
 def test_molar_doses_become_micromolar(text, dose):
@@ -35,16 +49,30 @@ def test_a_dose_without_one_molar_value_is_missing(text):
 
 @pytest.mark.parametrize(
     ("text", "time"),
-    [("24 h", 24.0), ("6H", 6.0), ("90 min", 1.5), ("3 days", 72.0), ("144", 144.0)],
+    [
+        *(("24 h", 24.0), ("6H", 6.0), ("90 min", 1.5), ("3 days", 72.0), ("144", 144.0)),
+        *(("1 week", 168.0), ("2wks", 336.0), ("1,5 d", 36.0), ("1800 s", 0.5), ("24 hrs.", 24.0)),
+    ],
 )
 def test_times_become_hours(text, time):
     assert parse_time_h(text) == pytest.approx(time, rel=1e-15)
 
 
-@pytest.mark.parametrize("text", ["ten uM", "", "-3 uM", "uM", "1e999 uM", "5|"])
+@pytest.mark.parametrize(
+    "text", ["ten uM", "", "-3 uM", "uM", "1e999 uM", "5|", "1,000 uM", "1.2.3 uM"]
+)
 def test_what_is_no_amount_is_refused(text):
     with pytest.raises(ValueError, match=r"number|larger"):
         parse_dose_um(text)
+
+
+def test_one_amount_has_one_text():
+    assert {amount_text(text) for text in ("1ng/mL", "1.0 ng/mL", " 1  ng/mL", "1,0 ng/mL")} == {
+        "1 ng/mL"
+    }
+    assert amount_text("5 uM|10 uM|5.0 uM") == "5 uM|10 uM"
+    assert all(map(is_unknown_amount, ["-666 uM", "-666.0 h", "-666"]))
+    assert not any(map(is_unknown_amount, ["666 uM", "1 uM", "-666 kinds of"]))
 
 
 @settings(deadline=None)

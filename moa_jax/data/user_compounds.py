@@ -1,0 +1,65 @@
+"""Which of a user's signatures are of one drug: one answer per drug, however many ids it has."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from moa_jax.compounds.identity import compound_groups, normalise_name
+from moa_jax.compounds.structures import Structure, standardise
+from moa_jax.data.examples import Examples
+
+# Stands between the ids of one drug.
+ID_SEPARATOR = "|"
+# From as many different structures on, what they are called is no name ("drug", "unknown").
+_STRUCTURES_OF_NO_NAME = 3
+
+
+def one_group_per_drug(examples: Examples) -> Examples:
+    """Examples whose groups are drugs: ids that share a structure or a name are one.
+
+    Structures are compared by the first block of the InChIKey, so that stereoisomers and salts
+    are one drug, and names as `identity.normalise_name` has them. A name that three or more
+    different structures bear tells nothing and joins nobody.
+
+    Args:
+      examples: their `pert_id` tell compounds apart; one `pert_id` is one compound.
+
+    Returns:
+      The examples with the ids of each drug, sorted and joined by `ID_SEPARATOR`, as groups, and
+      with the structure of a drug also where one of its ids lacks it.
+    """
+    pert_ids = [str(pert_id) for pert_id in examples.table["pert_id"]]
+    blocks: dict[str, str | None] = {}
+    names: dict[str, str | None] = {}
+    for pert_id, smiles, name in zip(
+        pert_ids, examples.smiles, examples.table["compound"], strict=True
+    ):
+        found = standardise(smiles)
+        block = found.inchi_block if isinstance(found, Structure) else None
+        blocks[pert_id] = blocks.get(pert_id) or block
+        names[pert_id] = names.get(pert_id) or (name if isinstance(name, str) else None)
+    structures_of: dict[str, set[str | None]] = {}
+    for pert_id, name in names.items():
+        structures_of.setdefault(normalise_name(name), set()).add(blocks[pert_id])
+    useful = [
+        name if len(structures_of[normalise_name(name)] - {None}) < _STRUCTURES_OF_NO_NAME else None
+        for name in names.values()
+    ]
+    drugs = compound_groups(list(blocks.values()), useful)
+    ids_of: dict[str, set[str]] = {}
+    for pert_id, drug in zip(blocks, drugs, strict=True):
+        ids_of.setdefault(drug, set()).add(pert_id)
+    joined = {pert_id: ID_SEPARATOR.join(sorted(ids)) for ids in ids_of.values() for pert_id in ids}
+    groups = tuple(joined[pert_id] for pert_id in pert_ids)
+    smiles_of: dict[str, str] = {}
+    for group, smiles in sorted(
+        (group, smiles)
+        for group, smiles in zip(groups, examples.smiles, strict=True)
+        if smiles is not None
+    ):
+        smiles_of.setdefault(group, smiles)
+    smiles = tuple(
+        own if own is not None else smiles_of.get(group)
+        for own, group in zip(examples.smiles, groups, strict=True)
+    )
+    return dataclasses.replace(examples, groups=groups, smiles=smiles)

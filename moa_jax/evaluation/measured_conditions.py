@@ -1,0 +1,64 @@
+"""What was measured of a compound, and which of it carried the answer, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+# Columns of `measured`.
+MEASURED_COLUMNS = ("cell_lines", "doses_um", "times_h")
+# Conditions that are named of a longer list.
+_NUM_NAMED = 6
+_UNITS = {"cell_line": "", "dose_um": " uM", "time_h": " h"}
+
+
+def measured(table: pd.DataFrame) -> dict[str, str]:
+    """Distinct cell lines, doses and times of signatures, each joined by `|`; empty if unknown.
+
+    Args:
+      table: `SIGNATURE_COLUMNS` of one compound's signatures.
+    """
+    return {
+        "cell_lines": "|".join(sorted(set(map(str, table["cell_line"].dropna())))),
+        "doses_um": "|".join(_numbers(table["dose_um"])),
+        "times_h": "|".join(_numbers(table["time_h"])),
+    }
+
+
+def carried_by(table: pd.DataFrame, shares: Float[np.ndarray, " signature"]) -> str:
+    """The conditions that an answer comes from, the largest share first: `10 uM (0.58), ...`.
+
+    A condition is named by what differs between the signatures, by all that is known of it where
+    nothing does.
+
+    Args:
+      table: `SIGNATURE_COLUMNS` of the signatures that were pooled.
+      shares: what each contributes to the answer; sums to 1.
+    """
+    differing = [name for name in _UNITS if table[name].nunique(dropna=False) > 1]
+    shown = differing or list(_UNITS)
+    names = [
+        " ".join(text for name in shown if (text := _text(name, getattr(row, name))))
+        for row in table.itertuples(index=False)
+    ]
+    named = pd.Series(shares).groupby([name or "not given" for name in names], sort=True).sum()
+    ordered = named.sort_values(ascending=False, kind="stable")
+    parts = [f"{name} ({share:.2f})" for name, share in ordered.head(_NUM_NAMED).items()]
+    if len(ordered) > _NUM_NAMED:
+        rest = ordered.iloc[_NUM_NAMED:]
+        parts.append(f"{len(rest)} more ({rest.sum():.2f})")
+    return ", ".join(parts)
+
+
+def _text(name: str, value: object) -> str:
+    if pd.isna(value):
+        return ""
+    return f"{value:.3g}{_UNITS[name]}" if isinstance(value, float | int) else str(value)
+
+
+def _numbers(values: Iterable[float]) -> list[str]:
+    known = sorted({float(value) for value in values if not pd.isna(value)})
+    return list(dict.fromkeys(f"{value:.3g}" for value in known))

@@ -1,0 +1,132 @@
+"""The answers that are explained: what each rests on, and which two MoAs are compared."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from moa_jax.data.examples import Examples
+from moa_jax.evaluation.answer_basis import AnswerBasis
+from moa_jax.evaluation.answer_trust import Judged, Trust
+from moa_jax.evaluation.answers import answer_compounds
+from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.evaluation.signature_gates import SignatureQuality
+
+
+@dataclasses.dataclass(frozen=True)
+class CompoundAnswer:
+    """The model's answer for one compound, before it is explained.
+
+    Attributes:
+      group: its compound group.
+      rows: the examples that are explained.
+      probs: pooled probabilities, as the model gave them.
+      labels: 1 where the compound has the MoA.
+      of_signatures: probabilities of each of the examples.
+      weights: share of each of them in the answer.
+      view: the view of the model that it is answered in.
+      trust: what says how far that can be trusted.
+      judged: what it says; None where there is nothing to answer from.
+      row: the row of `Answers.table`.
+      moa: the MoA that is explained.
+      rival: the one that it is compared with; the same where the model knows no other.
+    """
+
+    group: str
+    rows: Int[np.ndarray, " signature"]
+    probs: Float[np.ndarray, " moa"]
+    labels: Float[np.ndarray, " moa"]
+    of_signatures: Float[np.ndarray, "signature moa"]
+    weights: Float[np.ndarray, " signature"]
+    view: str
+    trust: Trust
+    judged: Judged | None
+    row: pd.Series
+    moa: int
+    rival: int
+
+
+def compound_answers(
+    examples: Examples,
+    views: Mapping[str, Float[np.ndarray, "example moa"]],
+    *,
+    quality: SignatureQuality,
+    trusts: Mapping[str, Trust],
+    known: pd.DataFrame,
+) -> tuple[Examples, list[CompoundAnswer]]:
+    """Answers compounds as `answer_compounds` does.
+
+    Args:
+      examples: signatures, or structures without expression.
+      views: what the model says of each, by `Predictor.predict`.
+      quality: what the gates say.
+      trusts: every view -> how far its answers can be trusted.
+      known: see `known_compounds`.
+
+    Returns:
+      The examples that the answers rest on, and one answer per compound group, in their order. Of
+      a compound that is answered from its structure alone it is one example without expression; of
+      one that is not answered from anything, all its poor signatures.
+    """
+    answers = answer_compounds(examples, views, quality, trusts, known=known)
+    basis = answers.basis
+    probs = views["fusion"].astype(np.float64)
+    raw, labels, _ = pool_by_compound(probs, examples.labels, examples.groups)
+    # Where there is nothing to answer from, what the poor signatures say is explained.
+    pooled = np.where(np.isnan(basis.pooled), raw, basis.pooled)
+    rows, shown = _answered_from(examples, basis)
+    groups = np.array(shown.groups)
+    found = []
+    for number, (group, view) in enumerate(zip(basis.groups, basis.views, strict=True)):
+        own = np.flatnonzero(groups == group)
+        row = answers.table.iloc[number]
+        moa, rival = _first_two(pooled[number], row, examples.moas)
+        trust = trusts[view or "expression"]
+        found.append(
+            CompoundAnswer(
+                group=group,
+                rows=own,
+                probs=pooled[number],
+                labels=labels[number],
+                of_signatures=probs[rows[own]],
+                weights=basis.weights[rows[own]],
+                view=view or "expression",
+                trust=trust,
+                judged=None if view is None else trust.judge(pooled[[number]]),
+                row=row,
+                moa=moa,
+                rival=rival,
+            )
+        )
+    return shown, found
+
+
+def _answered_from(
+    examples: Examples, basis: AnswerBasis
+) -> tuple[Int[np.ndarray, " row"], Examples]:
+    """The rows that are explained, and their examples."""
+    unit = np.searchsorted(np.array(basis.groups), np.array(examples.groups))
+    views = np.array(basis.views, object)[unit]
+    of_structure = (views == "structure") & examples.has_structure
+    _, first = np.unique(np.where(of_structure, unit, -1), return_index=True)
+    is_first = np.isin(np.arange(len(unit)), first)
+    of_nothing = np.array([view is None for view in views], bool)
+    rows = np.flatnonzero(basis.used | (of_structure & is_first) | of_nothing)
+    has_expression = (examples.has_expression & ~of_structure)[rows]
+    return rows, dataclasses.replace(examples.take(rows), has_expression=has_expression)
+
+
+def _first_two(
+    pooled: Float[np.ndarray, " moa"], row: pd.Series, moas: tuple[str, ...]
+) -> tuple[int, int]:
+    """The first two MoAs of an answer, or else of the model."""
+    order = np.argsort(-pooled, kind="stable")
+    first, second = int(order[0]), int(order[min(1, len(order) - 1)])
+    if not pd.isna(row["moa_1"]):
+        first = moas.index(row["moa_1"])
+        second = first if pd.isna(row["moa_2"]) else moas.index(row["moa_2"])
+    return first, second
