@@ -15,18 +15,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.explanation_audit.folds import trained_run
+from experiments.main_result.held_out_answers import held_out_answers
 from moa_jax.command_line import load_config
 from moa_jax.data.prepared import read_prepared
-from moa_jax.evaluation.answer_trust import Judged, fit_trust
+from moa_jax.evaluation.answer_trust import Judged
 from moa_jax.evaluation.conformal import set_quality
 from moa_jax.evaluation.metrics import Labels
-from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.risk_coverage import aurc
 from moa_jax.evaluation.tables import markdown_table
 from moa_jax.models.fusion import VIEWS
 from moa_jax.schemas import InputError
-from moa_jax.training.kept_answers import read_held_out, read_kept_answers
-from moa_jax.training.run_folder import open_run
 
 NUM_FOLDS = 5
 
@@ -37,17 +35,8 @@ def judged_by_run(folder: pathlib.Path) -> dict[str, tuple[Judged, Labels]]:
     Raises:
       InputError: the run kept too little.
     """
-    predictor = open_run(folder, num_devices=1).predictor
-    moas = predictor.features.moas
-    examples, kept = read_held_out(folder, moas), read_kept_answers(folder, moas)
-    found = {}
-    for view, probs in predictor.predict(examples).items():
-        pooled, labels, _ = pool_by_compound(
-            probs.astype(np.float64), examples.labels, examples.groups
-        )
-        own = kept[view]
-        found[view] = (fit_trust(own.probs, own.labels, own.is_learnable).judge(pooled), labels)
-    return found
+    found = held_out_answers(folder)
+    return {view: (own.judged, own.labels.astype(np.float64)) for view, own in found.items()}
 
 
 def trust_row(judged: Sequence[tuple[Judged, Labels]]) -> dict[str, float]:

@@ -1,0 +1,193 @@
+"""Answers of trained models for compounds that they had not learned from, and how they judge them.
+
+Two sources: the compounds that a run held out, fold after fold, and what a run says of each of its
+own compounds after learning from all others (`training.leave_one_out`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from moa_jax.evaluation.answer_trust import Judged, fit_trust
+from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.training.kept_answers import KeptAnswers, read_held_out, read_kept_answers
+from moa_jax.training.references import read_references
+from moa_jax.training.run_folder import open_run
+
+# Parts in which a run's own compounds judge each other.
+NUM_PARTS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class UnseenCompounds:
+    """What a model answers in one view for compounds that it had not learned from.
+
+    Attributes:
+      moas: the vocabulary.
+      groups: compound group of each row; once for each division of the data.
+      names: name of each compound.
+      labels: the compound has the mechanism.
+      support: compounds with the mechanism that the answer was learned from.
+      probs: probabilities, as the model gave them.
+      judged: the same as `predict` states them.
+    """
+
+    moas: tuple[str, ...]
+    groups: tuple[str, ...]
+    names: tuple[str, ...]
+    labels: Bool[np.ndarray, "compound moa"]
+    support: Int[np.ndarray, "compound moa"]
+    probs: Float[np.ndarray, "compound moa"]
+    judged: Judged
+
+    @property
+    def is_learnable(self) -> Bool[np.ndarray, " compound"]:
+        """Something was learned of one of the compound's mechanisms at least."""
+        return (self.labels & (self.support > 0)).any(axis=1)
+
+    @property
+    def best_support(self) -> Int[np.ndarray, " compound"]:
+        """Support of the compound's best-supported mechanism."""
+        return np.where(self.labels, self.support, 0).max(axis=1)
+
+    @functools.cached_property
+    def first(self) -> Int[np.ndarray, " compound"]:
+        """Column of the most probable mechanism."""
+        return self.judged.probs.argmax(axis=1)
+
+    @property
+    def is_right(self) -> Bool[np.ndarray, " compound"]:
+        """The most probable mechanism is one of the compound's own, and was learned."""
+        rows = np.arange(len(self.first))
+        return self.labels[rows, self.first] & (self.support[rows, self.first] > 0)
+
+    def take(
+        self, rows: Int[np.ndarray, " row"] | Bool[np.ndarray, " compound"]
+    ) -> UnseenCompounds:
+        """Some of the compounds."""
+        rows = np.arange(len(self.groups))[rows]
+        return dataclasses.replace(
+            self,
+            groups=tuple(self.groups[row] for row in rows),
+            names=tuple(self.names[row] for row in rows),
+            labels=self.labels[rows],
+            support=self.support[rows],
+            probs=self.probs[rows],
+            judged=Judged(**{name: own[rows] for name, own in vars(self.judged).items()}),
+        )
+
+
+def joined(parts: Sequence[UnseenCompounds]) -> UnseenCompounds:
+    """The compounds of several runs over one vocabulary, one run after the other."""
+    arrays = ("labels", "support", "probs")
+    return UnseenCompounds(
+        moas=parts[0].moas,
+        groups=sum((part.groups for part in parts), ()),
+        names=sum((part.names for part in parts), ()),
+        judged=Judged(
+            **{
+                field.name: np.concatenate([getattr(part.judged, field.name) for part in parts])
+                for field in dataclasses.fields(Judged)
+            }
+        ),
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays},
+    )
+
+
+def held_out_answers(
+    folder: pathlib.Path, *, as_it_comes: bool = True
+) -> dict[str, UnseenCompounds]:
+    """View -> a run's answers for the compounds that it held out.
+
+    Args:
+      folder: of the run.
+      as_it_comes: judge them as `predict` does, by compounds of any mechanism; otherwise by those
+        with a mechanism of the vocabulary alone, which is what such held-out compounds have.
+
+    Raises:
+      InputError: the run kept too little.
+    """
+    predictor = open_run(folder, num_devices=1).predictor
+    moas = predictor.features.moas
+    examples, kept = read_held_out(folder, moas), read_kept_answers(folder, moas)
+    names = dict(zip(examples.groups, examples.table["compound"], strict=True))
+    support = training_compounds(folder, moas)
+    found = {}
+    for view, probs in predictor.predict(examples).items():
+        pooled, labels, groups = pool_by_compound(
+            probs.astype(np.float64), examples.labels, examples.groups
+        )
+        own = kept[view]
+        is_learnable = own.is_learnable if as_it_comes else None
+        found[view] = UnseenCompounds(
+            moas=moas,
+            groups=groups,
+            names=tuple(names[group] for group in groups),
+            labels=labels > 0,
+            support=np.tile(support, (len(groups), 1)),
+            probs=pooled,
+            judged=fit_trust(own.probs, own.labels, is_learnable).judge(pooled),
+        )
+    return found
+
+
+def left_out_answers(folder: pathlib.Path) -> dict[str, UnseenCompounds]:
+    """View -> what a run says of its own compounds, each after learning from all others.
+
+    Each is judged by four fifths of the other compounds.
+
+    Raises:
+      InputError: the run kept too little.
+    """
+    moas = open_run(folder, num_devices=1).predictor.features.moas
+    table = read_references(folder)
+    names = dict(zip(table["group"], table["compound"], strict=True))
+    support = training_compounds(folder, moas)
+    return {
+        view: UnseenCompounds(
+            moas=moas,
+            groups=kept.groups,
+            names=tuple(names.get(group, group) for group in kept.groups),
+            labels=kept.labels > 0,
+            support=np.maximum(support - (kept.labels > 0), 0),
+            probs=kept.probs,
+            judged=judged_by_others(kept),
+        )
+        for view, kept in read_kept_answers(folder, moas).items()
+    }
+
+
+def judged_by_others(kept: KeptAnswers, *, num_parts: int = NUM_PARTS, seed: int = 0) -> Judged:
+    """Judges a run's kept answers, each by the compounds of other parts.
+
+    Raises:
+      InputError: nothing was learned of the mechanisms of the others.
+    """
+    num_parts = min(num_parts, len(kept.groups))
+    part = np.random.default_rng(seed).permutation(len(kept.groups)) % num_parts
+    order, found = [], []
+    for number in range(num_parts):
+        others, own = part != number, np.flatnonzero(part == number)
+        trust = fit_trust(kept.probs[others], kept.labels[others], kept.is_learnable[others])
+        order.append(own)
+        found.append(trust.judge(kept.probs[own]))
+    back = np.argsort(np.concatenate(order))
+    return Judged(
+        **{
+            field.name: np.concatenate([getattr(own, field.name) for own in found])[back]
+            for field in dataclasses.fields(Judged)
+        }
+    )
+
+
+def training_compounds(folder: pathlib.Path, moas: tuple[str, ...]) -> Int[np.ndarray, " moa"]:
+    """How many compounds with each mechanism a run's kernels compare with, by any modality."""
+    table = read_references(folder)[["group", "moas"]].explode("moas").dropna()
+    counts = table.groupby("moas")["group"].nunique()
+    return counts.reindex(list(moas), fill_value=0).to_numpy(int)

@@ -1,0 +1,257 @@
+"""What the shipped model is worth where it answers every known mechanism.
+
+    python -m experiments.main_result.open_vocabulary --data=data/lincs2020 --out=runs/open
+
+trains the folds of the compound split with the open vocabulary (kept in OUT and not trained
+again), pools what they say of the compounds held out, prints Markdown tables and writes them to
+OUT/tables.md. `--frequent` trains and judges the frequent vocabulary beside it; `--everything=RUN`
+adds what a run that holds nothing out says of each of its compounds after learning from all others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from experiments.explanation_audit.folds import trained_run
+from experiments.main_result.held_out_answers import (
+    UnseenCompounds,
+    held_out_answers,
+    joined,
+    left_out_answers,
+)
+from experiments.main_result.trust_tables import (
+    NUM_RESAMPLES,
+    Row,
+    calibration_z,
+    mean_with_interval,
+    none_row,
+    none_rows,
+    reliability_rows,
+    risk_row,
+    set_row,
+)
+from moa_jax.command_line import load_config
+from moa_jax.data.examples import FREQUENT, OPEN
+from moa_jax.data.prepared import read_prepared
+from moa_jax.evaluation.bootstrap import bootstrap_scores, interval
+from moa_jax.evaluation.metrics import average_precision, top_k_hits
+from moa_jax.evaluation.tables import markdown_table
+from moa_jax.files import atomic_path
+from moa_jax.models.fusion import VIEWS
+from moa_jax.schemas import InputError
+
+# Name of a stratum -> least and most training compounds of a compound's best-supported mechanism.
+STRATA = {"0": (0, 0), "1-2": (1, 2), "3-9": (3, 9), "10+": (10, np.inf)}
+TABLES_FILE = "tables.md"
+
+
+def ranking_rows(answers: UnseenCompounds, columns: Bool[np.ndarray, " moa"]) -> list[Row]:
+    """How high a compound's mechanisms rank among some of the vocabulary, by training compounds.
+
+    Average precision is that of the mechanisms of one compound, averaged over compounds.
+    """
+    probs, labels = answers.judged.probs[:, columns], answers.labels[:, columns]
+    scores = {
+        "mean AP": average_precision(probs.T, labels.T),
+        **{f"top-{k}": (top_k_hits(probs, labels, k) > 0).astype(float) for k in (1, 5)},
+    }
+    best = answers.best_support
+    strata = {"all": np.ones(len(best), bool)}
+    strata |= {name: (best >= low) & (best <= high) for name, (low, high) in STRATA.items()}
+    rows = []
+    for name, inside in strata.items():
+        groups = tuple(np.asarray(answers.groups, object)[inside])
+        row = {"training compounds": name, "compounds": len(set(groups))}
+        rows.append(
+            row | {score: mean_with_interval(own[inside], groups) for score, own in scores.items()}
+        )
+    return rows
+
+
+def ranking_section(by_view: Mapping[str, UnseenCompounds]) -> str:
+    """Ranking tables of all views, among all mechanisms and among those of measured compounds."""
+    some = by_view["fusion"]
+    measured = some.labels.any(axis=0)
+    among = {
+        f"among all {len(some.moas)} mechanisms": np.ones(len(some.moas), bool),
+        f"among the {measured.sum()} of measured compounds": measured,
+    }
+    tables = []
+    for title, columns in among.items():
+        rows = [
+            {"view": view} | row for view in VIEWS for row in ranking_rows(by_view[view], columns)
+        ]
+        tables.append(f"### Mechanisms ranked {title}\n\n{markdown_table(rows)}")
+    return "\n\n".join(tables)
+
+
+def trust_section(by_view: Mapping[str, UnseenCompounds]) -> str:
+    """Risk and coverage, reliability, "none of these" and label sets of all views."""
+    risk = [{"view": view} | risk_row(by_view[view]) for view in VIEWS]
+    tables = [f"### Risk and coverage\n\n{markdown_table(risk)}"]
+    for view in VIEWS:
+        own = by_view[view]
+        confidence, right = own.judged.confidence, own.is_right
+        z, p_value = calibration_z(confidence, right)
+        tables.append(
+            f"### Stated and right, {view}\n\n{markdown_table(reliability_rows(confidence, right))}"
+            f"\n\nSpiegelhalter's z of all {len(right)}: {z:.2f} (p = {p_value:.3f}); "
+            f"mean stated {confidence.mean():.3f}, right {right.mean():.3f}."
+        )
+    none = [{"view": view} | none_row(by_view[view]) for view in VIEWS]
+    bins = [{"view": view} | row for view in VIEWS for row in none_rows(by_view[view])]
+    sets = [{"view": view} | set_row(by_view[view]) for view in VIEWS]
+    tables += [
+        f"### None of these\n\n{markdown_table(none)}\n\n{markdown_table(bins)}",
+        f"### Label sets\n\n{markdown_table(sets)}",
+    ]
+    return "\n\n".join(tables)
+
+
+def frequent_rows(
+    open_: UnseenCompounds, frequent: UnseenCompounds, *, num_resamples: int = NUM_RESAMPLES
+) -> list[Row]:
+    """Both vocabularies' answers for the compounds and mechanisms of the frequent one.
+
+    The folds of the two are others. The probabilities of the open one are not summed to one.
+    """
+    columns = [open_.moas.index(moa) for moa in frequent.moas]
+    shared = open_.take(np.isin(np.asarray(open_.groups, str), np.asarray(frequent.groups, str)))
+    probs, labels = by_division(frequent, list(range(len(frequent.moas))))
+    scores = bootstrap_scores(
+        {FREQUENT: probs, OPEN: by_division(shared, columns)[0]},
+        labels,
+        num_resamples=num_resamples,
+    )
+    rows = []
+    for vocabulary, own in scores.items():
+        row = {"vocabulary": vocabulary, "compounds": len(labels)}
+        for metric in ("macro_auprc", "top1"):
+            low, high = interval(own.samples[metric])
+            row[metric] = f"{own.estimate[metric]:.3f} [{low:.3f}, {high:.3f}]"
+        rows.append(row)
+    return rows
+
+
+def by_division(
+    answers: UnseenCompounds, columns: Sequence[int]
+) -> tuple[Float[np.ndarray, "division compound moa"], Bool[np.ndarray, "compound moa"]]:
+    """Probabilities of some mechanisms in each division of the data, compounds sorted; labels."""
+    groups = np.asarray(answers.groups, str)
+    order = np.argsort(groups, kind="stable")
+    count = len(np.unique(groups))
+    probs = answers.probs[np.ix_(order, columns)].reshape(count, -1, len(columns))
+    labels = answers.labels[np.ix_(order, columns)].reshape(probs.shape)
+    return probs.transpose(1, 0, 2), labels[:, 0]
+
+
+def frequent_section(
+    open_: Mapping[str, UnseenCompounds],
+    frequent: Mapping[str, UnseenCompounds],
+    judged_by_own: Mapping[str, UnseenCompounds],
+) -> str:
+    """What the frequent vocabulary is worth, and the open one on its compounds.
+
+    Args:
+      open_: view -> answers of the open vocabulary.
+      frequent: view -> answers of the frequent one.
+      judged_by_own: the same, judged by compounds of its mechanisms alone.
+    """
+    sources = {
+        (FREQUENT, "compounds of its mechanisms"): judged_by_own,
+        (FREQUENT, "compounds as they come"): frequent,
+        (OPEN, "compounds as they come"): open_,
+    }
+    trust = [
+        {"view": view, "vocabulary": vocabulary, "judged by": by}
+        | risk_row(own[view])
+        | set_row(own[view])
+        for view in VIEWS
+        for (vocabulary, by), own in sources.items()
+    ]
+    ranking = [
+        {"view": view} | row for view in VIEWS for row in frequent_rows(open_[view], frequent[view])
+    ]
+    return (
+        f"### Both vocabularies, each on its own compounds\n\n{markdown_table(trust)}\n\n"
+        f"### Both on the compounds and mechanisms of the frequent one\n\n"
+        f"{markdown_table(ranking)}"
+    )
+
+
+def runs_of(
+    vocabulary: str,
+    settings: argparse.Namespace,
+    out: pathlib.Path,
+    *,
+    as_it_comes: bool = True,
+) -> dict[str, UnseenCompounds]:
+    """View -> answers for the compounds held out by the folds of all seeds, trained if need be.
+
+    Raises:
+      InputError: the data or a run cannot be used.
+    """
+    config = load_config(settings.config)
+    config.data, config.vocabulary = settings.data, vocabulary
+    config.split.num_folds = settings.folds
+    config.further_structures &= not settings.without_further
+    folder = out / (f"{vocabulary}_alone" if settings.without_further else vocabulary)
+    runs = [
+        held_out_answers(trained_run(config, folder, fold=fold, seed=seed), as_it_comes=as_it_comes)
+        for seed in settings.seeds
+        for fold in range(settings.folds)
+    ]
+    return {view: joined([run[view] for run in runs]) for view in VIEWS}
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """The options of this command, and of others that read the same runs."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", required=True, help="prepared folder")
+    parser.add_argument("--out", required=True, help="folder of the runs and tables")
+    parser.add_argument("--config", default="configs/fusion.py")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="divisions of the data")
+    parser.add_argument("--folds", type=int, default=5, help="folds of each division")
+    parser.add_argument("--without-further", action="store_true", help="no further structures")
+    parser.add_argument("--everything", help="folder of a run with config.split.rule=everything")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Trains where needed, judges, prints and writes."""
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--frequent", action="store_true", help="the frequent vocabulary, too")
+    settings = parser.parse_args(argv)
+    out = pathlib.Path(settings.out)
+    try:
+        release = read_prepared(settings.data).manifest["release"]
+        by_view = runs_of(OPEN, settings, out)
+        sections = [f"Release: {release}", ranking_section(by_view), trust_section(by_view)]
+        if settings.frequent:
+            frequent = [
+                runs_of(FREQUENT, settings, out, as_it_comes=as_it_comes)
+                for as_it_comes in (True, False)
+            ]
+            sections.append(frequent_section(by_view, *frequent))
+        if settings.everything:
+            left_out = left_out_answers(pathlib.Path(settings.everything))
+            sections.append(
+                "## Compounds that a model learned from, left out one by one\n\n"
+                + trust_section(left_out)
+            )
+        text = "\n\n".join(sections)
+        print(text)
+        name = f"alone_{TABLES_FILE}" if settings.without_further else TABLES_FILE
+        with atomic_path(out / name) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    except InputError as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()
