@@ -205,7 +205,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     # Devices to use; 0 means all.
     config.num_devices = 0
-    # Methods scored beside the model; logistic regressions on structure take minutes where there are
-    # a thousand mechanisms.
+    # Methods scored beside the model. (Logistic regression on structure takes minutes where there
+    # are a thousand mechanisms.)
     config.baselines = ("prevalence", "cosine_knn", "expression_logistic", "morgan_knn")
     return config

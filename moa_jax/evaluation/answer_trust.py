@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Bool, Float
+from sklearn.isotonic import IsotonicRegression
 
 from moa_jax.evaluation.abstention import (
     Confidence,
@@ -31,6 +33,9 @@ NONE_OF_THESE = "none of these"
 ERROR_RATE = 0.1
 # Answers are given down to the confidence at which this share of validation answers was right.
 LEAST_ACCURACY = 0.8
+# Compounds from which isotonic regression fits better than it overfits (Niculescu-Mizil and Caruana
+# 2005, section 4); fewer leave beta calibration as it is.
+LEAST_FOR_ISOTONIC = 1000
 # Whatever validation says, no answer is given that is more likely wrong than right.
 LEAST_CONFIDENCE = 0.5
 
@@ -59,6 +64,44 @@ class Judged:
 
 
 @dataclasses.dataclass(frozen=True)
+class AnswerConfidence:
+    """That the first answer is right, by the probabilities of all answers.
+
+    Attributes:
+      beta: beta calibration of the first one's probability (Kull 2017).
+      steps: what beta calibration says, and what share was right there, both rising: centred
+        isotonic regression (Oron and Flournoy 2017), in which steps are joined by lines. None
+        where too few compounds tell.
+    """
+
+    beta: Confidence
+    steps: tuple[Signal, Signal] | None
+
+    def __call__(self, signals: Mapping[str, Signal]) -> Signal:
+        """Confidence of compounds, in [0, 1]."""
+        stated = self.beta(signals)
+        return stated if self.steps is None else np.interp(stated, *self.steps)
+
+
+def fit_answer_confidence(
+    signals: Mapping[str, Signal], correct: Bool[np.ndarray, " compound"]
+) -> AnswerConfidence:
+    """Fits the confidence to compounds that were not learned from.
+
+    Args:
+      signals: `log probability` and `log certainty` of the first answer.
+      correct: whether it was right.
+    """
+    beta = fit_confidence(signals, correct)
+    if len(correct) < LEAST_FOR_ISOTONIC or beta.model is None:
+        return AnswerConfidence(beta, None)
+    stated = beta(signals)
+    rising = IsotonicRegression(y_min=0.0, y_max=1.0).fit_transform(stated, correct.astype(float))
+    right, step = np.unique(rising, return_inverse=True)
+    return AnswerConfidence(beta, (np.bincount(step, stated) / np.bincount(step), right))
+
+
+@dataclasses.dataclass(frozen=True)
 class Trust:
     """What a run's own compounds say of answers in one view of its model.
 
@@ -79,7 +122,7 @@ class Trust:
     """
 
     temperature: Temperature
-    confidence: Confidence
+    confidence: AnswerConfidence
     none: Confidence
     threshold: float
     label_sets: LabelSets
@@ -116,7 +159,8 @@ def fit_trust(
     """Fits everything to compounds that the model had not learned from.
 
     Confidence is beta calibration (Kull 2017): logistic regression on the logs of the first
-    answer's probability and of what it leaves. With positive weights it ranks as they do. The
+    answer's probability and of what it leaves. With positive weights it ranks as they do. From
+    `LEAST_FOR_ISOTONIC` compounds on isotonic regression corrects its shape. The
     probability of "none of these" is one of the same signals.
 
     Args:
@@ -138,7 +182,7 @@ def fit_trust(
     # A label of which nothing was learned is no better than none.
     correct = is_learnable & (top_k_hits(probs, labels, 1) > 0)
     signals = _signals(temperature(probs))
-    confidence = fit_confidence(signals, correct)
+    confidence = fit_answer_confidence(signals, correct)
     none = fit_confidence(signals, ~is_learnable)
     share_none = none(signals)
     stated = np.minimum(confidence(signals), 1 - share_none)

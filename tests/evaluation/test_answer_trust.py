@@ -5,8 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from moa_jax.evaluation.answer_trust import fit_trust, least_confidence
-from moa_jax.evaluation.calibration import fit_temperature
+from moa_jax.evaluation.answer_trust import (
+    AnswerConfidence,
+    fit_answer_confidence,
+    fit_trust,
+    least_confidence,
+)
+from moa_jax.evaluation.calibration import fit_temperature, log_terms
 from moa_jax.evaluation.conformal import calibrate_label_sets
 from moa_jax.schemas import InputError
 
@@ -126,3 +131,29 @@ def test_without_such_compounds_none_is_ruled_out():
     judged = fit_trust(*made_up()).judge(made_up(seed=9)[0])
     assert not judged.none_of_these.any()
     assert not judged.none_in_set.any()
+
+
+def test_many_compounds_correct_the_shape_of_the_confidence():
+    """Answers are right in .2 below a probability of .6 and in .7 above: no beta curve."""
+    rng = np.random.default_rng(6)
+    first = rng.uniform(0.34, 0.99, 6000)
+    right = rng.random(6000) < np.where(first < 0.6, 0.2, 0.7)
+    signals = dict(zip(("log probability", "log certainty"), log_terms(first), strict=True))
+    confidence = fit_answer_confidence(signals, right)
+    stated = confidence(signals)
+    assert stated[first < 0.55].mean() == pytest.approx(0.2, abs=0.03)
+    assert stated[first > 0.65].mean() == pytest.approx(0.7, abs=0.03)
+    assert np.abs(confidence.beta(signals) - stated).max() > 0.1
+    assert (np.diff(stated[np.argsort(confidence.beta(signals))]) >= 0).all()
+    few = {name: values[:999] for name, values in signals.items()}
+    assert fit_answer_confidence(few, right[:999]).steps is None
+
+
+def test_steps_are_joined_by_lines():
+    beta = fit_answer_confidence(
+        {"log probability": np.log([0.2, 0.8]), "log certainty": np.log([0.2, 0.8])},
+        np.array([False, True]),
+    ).beta
+    joined = AnswerConfidence(beta, (np.array([0.0, 1.0]), np.array([0.1, 0.5])))
+    signals = {"log probability": np.log([0.5]), "log certainty": np.log([0.5])}
+    assert joined(signals)[0] == pytest.approx(0.1 + 0.4 * beta(signals)[0])
