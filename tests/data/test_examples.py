@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from moa_jax.data.examples import build_examples, concatenate, further_structures, strata
+from moa_jax.data.unlabelled import unlabelled_examples
 from moa_jax.schemas import InputError
 from tests.small_sets import dataset, examples
 
@@ -32,6 +33,50 @@ def test_the_vocabulary_counts_compounds_not_signatures():
     assert built.has_expression.all()
     assert built.gene_mask.all()
     assert built.has_structure.all()
+
+
+def test_the_open_vocabulary_has_what_can_be_learned_by_signature_or_structure():
+    rows = [
+        *COMPOUNDS,
+        # Not measured: a mechanism of its own, one in another case, and one without a structure.
+        ("P7", "F", "CCCCCO", ("only by structure",)),
+        ("P8", "G", "CCCCCCO", ("X", "x")),
+        ("P9", "H", None, ("nowhere",)),
+    ]
+    small = dataset(rows, [row for row in PERT_IDS if row != "P9"])
+    built = build_examples(small, vocabulary="open", min_compounds=99)
+    # z: B is measured, and C has no structure, as P9; the measured spelling of x is kept.
+    assert built.moas == ("only by structure", "w", "x", "y", "z")
+    assert built.table["pert_id"].tolist() == ["P3", "P1", "P2", "P6", "P1"]
+    np.testing.assert_array_equal(
+        built.labels,
+        [[0, 0, 1, 0, 1], [0, 0, 1, 1, 0], [0, 0, 1, 0, 0], [0, 1, 0, 0, 0], [0, 0, 1, 1, 0]],
+    )
+    assert not built.has_other_moas.any()
+    further = further_structures(small, built)
+    assert further.table["pert_id"].tolist() == ["P7", "P8"]
+    np.testing.assert_array_equal(further.labels, [[1, 0, 0, 0, 0], [0, 0, 1, 0, 0]])
+    with pytest.raises(InputError, match="the vocabulary is 'wide'; it must be one of open, freq"):
+        build_examples(small, vocabulary="wide")
+
+
+def test_mechanisms_outside_the_vocabulary_are_remembered():
+    small = dataset(COMPOUNDS, PERT_IDS)
+    built = build_examples(small, min_compounds=2)
+    assert built.moas == ("x",)
+    assert built.other_moas == (("z",), ("y",), (), ("y",))
+    np.testing.assert_array_equal(built.has_other_moas, [True, True, False, True])
+    taken = built.take(np.array([2, 0]))
+    assert taken.other_moas == ((), ("z",))
+    bare = dataclasses.replace(taken, other_moas=None)
+    assert not bare.has_other_moas.any()
+    assert concatenate(bare, taken).other_moas == ((), (), (), ("z",))
+    unlabelled = unlabelled_examples(small, built)
+    known = dict(zip(unlabelled.table["pert_id"], unlabelled.other_moas, strict=True))
+    # P4 and P6 have mechanisms that no compound of the vocabulary has, P5 has none.
+    assert known == {"P4": ("z",), "P5": (), "P6": ("w",)}
+    with pytest.raises(InputError, match="other_moas has size 1, expected 2"):
+        dataclasses.replace(taken, other_moas=((),))
 
 
 def test_structure_may_be_absent_when_it_is_not_required():
