@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy import special
 from sklearn.isotonic import IsotonicRegression
 
 from moa_jax.evaluation.abstention import (
@@ -36,6 +37,8 @@ LEAST_ACCURACY = 0.8
 # Compounds from which isotonic regression fits better than it overfits (Niculescu-Mizil and Caruana
 # 2005, section 4); fewer leave beta calibration as it is.
 LEAST_FOR_ISOTONIC = 1000
+# Powers that are considered, and how often their range is halved.
+_LARGEST_POWER, _HALVINGS = 50.0, 40
 # Whatever validation says, no answer is given that is more likely wrong than right.
 LEAST_CONFIDENCE = 0.5
 
@@ -45,7 +48,8 @@ class Judged:
     """Answers for compounds, and how far to trust them.
 
     Attributes:
-      probs: calibrated probabilities of the MoAs; with `none_of_these` rows sum to one.
+      probs: calibrated probabilities of the MoAs: that of the first is the confidence, and with
+        `none_of_these` rows sum to one.
       none_of_these: that nothing was learned of the compound's mechanism.
       confidence: that the first MoA is right.
       is_answered: confident enough; otherwise the answer is "cannot tell".
@@ -97,8 +101,13 @@ def fit_answer_confidence(
         return AnswerConfidence(beta, None)
     stated = beta(signals)
     rising = IsotonicRegression(y_min=0.0, y_max=1.0).fit_transform(stated, correct.astype(float))
-    right, step = np.unique(rising, return_inverse=True)
-    return AnswerConfidence(beta, (np.bincount(step, stated) / np.bincount(step), right))
+    _, step = np.unique(rising, return_inverse=True)
+    count = np.bincount(step)
+    # One more right and one more wrong (Laplace's rule): few answers are never sure of a step.
+    right = (np.bincount(step, correct) + 1) / (count + 2)
+    places = np.bincount(step, stated) / count
+    right = IsotonicRegression().fit_transform(places, right, sample_weight=count)
+    return AnswerConfidence(beta, (places, right))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,12 +147,13 @@ class Trust:
         signals = _signals(calibrated)
         none = self.none(signals)
         confidence = np.minimum(self.confidence(signals), 1 - none)
+        share = confidence / np.maximum(1 - none, np.finfo(float).tiny)
         p_values = self.label_sets.p_values(probs)
         # As many of those of whose mechanism nothing was learned were as little taken for such.
         below = np.searchsorted(self.none_of_unlearnable, none, side="right")
         p_none = (below + 1) / (len(self.none_of_unlearnable) + 1)
         return Judged(
-            probs=calibrated * (1 - none)[:, None],
+            probs=with_first(calibrated, share) * (1 - none)[:, None],
             none_of_these=none,
             confidence=confidence,
             is_answered=confidence >= self.threshold,
@@ -200,6 +210,25 @@ def fit_trust(
         coverage=float(answered.mean()),
         accuracy=float(correct[answered].mean()) if answered.any() else math.nan,
     )
+
+
+def with_first(probs: Probs, first: Signal) -> Probs:
+    """Rows to a power of their own, so that their largest probability is another one.
+
+    Their order stays. A row cannot be flatter than flat, nor tell equal probabilities apart.
+
+    Args:
+      probs: rows that sum to one.
+      first: what the largest of each shall be, in [0, 1].
+    """
+    logs = np.log(np.maximum(probs, np.finfo(float).tiny))
+    logs -= logs.max(axis=1, keepdims=True)
+    low, high = np.zeros(len(probs)), np.full(len(probs), _LARGEST_POWER)
+    for _ in range(_HALVINGS):
+        power = (low + high) / 2
+        too_flat = 1 / np.exp(power[:, None] * logs).sum(axis=1) < first
+        low, high = np.where(too_flat, power, low), np.where(too_flat, high, power)
+    return special.softmax(high[:, None] * logs, axis=1)
 
 
 def least_confidence(

@@ -10,8 +10,9 @@ from moa_jax.evaluation.answer_trust import (
     fit_answer_confidence,
     fit_trust,
     least_confidence,
+    with_first,
 )
-from moa_jax.evaluation.calibration import fit_temperature, log_terms
+from moa_jax.evaluation.calibration import log_terms
 from moa_jax.evaluation.conformal import calibrate_label_sets
 from moa_jax.schemas import InputError
 
@@ -58,7 +59,10 @@ def test_what_is_promised_holds_on_validation():
     assert right[~judged.is_answered].mean() < trust.accuracy
     # A set misses a true MoA in a tenth of the compounds that it was calibrated on, at most.
     assert (judged.in_set & (labels > 0)).any(axis=1).mean() >= 0.9
-    np.testing.assert_allclose(judged.probs, fit_temperature(probs, labels)(probs))
+    # Of four mechanisms the first has a quarter at least.
+    first = np.maximum(judged.confidence, 0.25)
+    np.testing.assert_allclose(judged.probs.max(axis=1), first, atol=1e-6)
+    np.testing.assert_array_equal(np.argsort(judged.probs), np.argsort(probs))
     np.testing.assert_allclose(judged.p_values, calibrate_label_sets(probs, labels).p_values(probs))
 
 
@@ -66,8 +70,9 @@ def test_confidence_ranks_as_the_probabilities_do_and_means_what_it_says():
     trust = fit_trust(*made_up(2000, seed=1))
     probs, labels = made_up(2000, seed=2)
     judged = trust.judge(probs)
-    order = np.argsort(judged.probs.max(axis=1))
+    order = np.argsort(trust.temperature(probs).max(axis=1))
     assert (np.diff(judged.confidence[order]) >= 0).all()
+    assert 0 < judged.confidence.min() < judged.confidence.max() < 1
     right = probs.argmax(axis=1) == labels.argmax(axis=1)
     for rows in np.array_split(order, 5):
         # Four standard errors of a share of 400.
@@ -147,6 +152,19 @@ def test_many_compounds_correct_the_shape_of_the_confidence():
     assert (np.diff(stated[np.argsort(confidence.beta(signals))]) >= 0).all()
     few = {name: values[:999] for name, values in signals.items()}
     assert fit_answer_confidence(few, right[:999]).steps is None
+
+
+def test_the_first_probability_is_the_confidence_and_the_order_stays():
+    probs = np.array([[0.5, 0.3, 0.2], [0.6, 0.3, 0.1], [0.4, 0.4, 0.2]])
+    found = with_first(probs, np.array([0.9, 0.1, 0.45]))
+    assert found[0, 0] == pytest.approx(0.9)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0)
+    # One power for all: log ratios keep their proportion.
+    ratios = np.log(found[0, 0] / found[0, 1:]) / np.log(probs[0, 0] / probs[0, 1:])
+    assert ratios[0] == pytest.approx(ratios[1])
+    # Nothing is flatter than flat.
+    np.testing.assert_allclose(found[1], 1 / 3, atol=1e-6)
+    assert found[2, 0] == found[2, 1] == pytest.approx(0.45)
 
 
 def test_steps_are_joined_by_lines():
