@@ -56,8 +56,13 @@ def draw_case(case: Case, graph: KnowledgeGraph, folder: pathlib.Path) -> None:
     (folder / f"{stem}_atoms.png").write_bytes(drawing)
 
 
-def overview(cases: Sequence[Case]) -> list[dict[str, Any]]:
-    """One row per case."""
+def overview(cases: Sequence[Case], in_open: pd.Series) -> list[dict[str, Any]]:
+    """One row per case.
+
+    Args:
+      cases: the cases.
+      in_open: mechanism -> average precision among all mechanisms and compounds.
+    """
     rows = []
     for case in cases:
         found = case.compounds
@@ -66,6 +71,7 @@ def overview(cases: Sequence[Case]) -> list[dict[str, Any]]:
                 "mechanism": case.moa,
                 "held-out compounds": len(found),
                 "average precision": case.average_precision["fusion"],
+                "in the open vocabulary": float(in_open[case.moa]),
                 "by expression alone": case.average_precision["expression"],
                 "by structure alone": case.average_precision["structure"],
                 "named first": f"{int((found['rank'] == 1).sum())} of {len(found)}",
@@ -221,9 +227,10 @@ def write_page(
     *,
     introduction: str,
     average_precisions: pd.DataFrame,
+    in_open: pd.Series,
 ) -> None:
     """Writes the whole page."""
-    rows = overview(cases)
+    rows = overview(cases, in_open)
     found = [row for case in cases for row in expected_rows(case, expected)]
     measured = [row for row in found if "used" in row]
     moved = sum(row["moved so"] == "yes" for row in measured)
