@@ -148,7 +148,7 @@ def _with_level(source: _Source) -> tuple[_Source, dict[str, Any]]:
     values = source.matrix.read(profile_ids=some).values
     scale = find_scale(values, str(path), asked=settings.scale or None, options=CONFIG_OPTIONS)
     asked = None if settings.level == TOLD_BY_FILES else settings.level
-    name = "instinfo" if "instinfo" in source.paths and asked != 5 else "siginfo"
+    name = _file_of_profiles(source, asked)
     level, why = source.metadata(name).level(asked, scale, CONFIG_OPTIONS)
     said = {
         "level": level,
@@ -156,8 +156,22 @@ def _with_level(source: _Source) -> tuple[_Source, dict[str, Any]]:
         "scale": scale.name,
         "scale_because": scale.because,
     }
-    settings = dataclasses.replace(settings, level=level)
-    return dataclasses.replace(source, settings=settings, scale=scale), said
+    settings, paths = dataclasses.replace(settings, level=level), dict(source.paths)
+    if level != 5 and name == "siginfo" in paths:
+        # What is called siginfo is a table of wells.
+        paths["instinfo"] = paths.pop("siginfo")
+    return dataclasses.replace(source, settings=settings, paths=paths, scale=scale), said
+
+
+def _file_of_profiles(source: _Source, asked: int | None) -> str:
+    """The file that tells of the matrix's profiles; where it is not there, the matrix does."""
+    if asked == 5:
+        return "siginfo"
+    if "instinfo" in source.paths:
+        return "instinfo"
+    # Beside wells that tell of themselves siginfo lists what they are made into.
+    has_own = len(source.matrix.profile_table.columns) > 0
+    return "instinfo" if asked is not None and has_own else "siginfo"
 
 
 def _in_file_order(source: _Source, name: str) -> Sieve:
@@ -179,7 +193,8 @@ def _from_profiles(
     A plate's z-scores are taken over all its wells that passed quality control, whatever they
     hold: the filters on perturbations come after.
     """
-    settings, path = source.settings, source.paths["instinfo"]
+    settings = source.settings
+    path = source.paths.get("instinfo", source.paths["expression"])
     sieve = _in_file_order(source, "instinfo")
     siginfo, pairs = _read_siginfo(source, set(sieve.table["inst_id"]))
     if settings.filters.require_qc_pass:
@@ -231,7 +246,7 @@ def _read_siginfo(
         raise InputError(
             f"{path} makes the signature {absent['sig_id'].iloc[0]} of the profile "
             f"{absent['inst_id'].iloc[0]}, one of {len(absent)} that "
-            f"{source.paths['expression']} or {source.paths['instinfo']} lacks; "
+            f"{source.paths['expression']} or its metadata lack; "
             "config.allow_missing_signatures makes signatures of the others."
         )
     return siginfo[["is_hiq", "qc_pass"]], pairs

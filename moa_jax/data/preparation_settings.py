@@ -32,7 +32,8 @@ class SourceFiles:
       expression: GCTX, GCT, h5ad, CSV or TSV matrix of the level that the config names.
       siginfo: signature metadata; at level 5, empty means the matrix's own; at levels 3 and 4 it
         tells which profiles make a signature (`distil_ids`), empty groups them by condition.
-      instinfo: profile metadata, needed at levels 3 and 4.
+      instinfo: profile metadata at levels 3 and 4; empty means siginfo where that lists wells,
+        else the matrix's own.
       geneinfo: which genes are landmarks.
       gene_ids: current symbols and aliases (NCBI gene_info, HGNC or org.Hs.eg.db).
       bead_map: which genes share a bead colour (CMap's `barcode_to_gene_map.txt`).
@@ -159,10 +160,6 @@ class PreparationSettings:
             )
         if self.clip < 0:
             raise InputError(f"config.clip is {self.clip}; expected 0 (off) or more.")
-        if self.level in (3, 4) and not self.files.instinfo:
-            raise InputError(
-                f"config.files.instinfo is empty; level {self.level} needs the profiles' metadata."
-            )
         if not self.raw_dir:
             raise InputError("config.raw_dir is empty; it must name the folder of the files.")
         if not pathlib.Path(self.raw_dir).is_dir():

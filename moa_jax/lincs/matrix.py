@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32, Int
+from jaxtyping import Bool, Float32, Int
 
 from moa_jax.lincs import delimited, gct, gctx, h5ad
 from moa_jax.lincs.delimited import CountGenes
@@ -60,6 +60,13 @@ class ExpressionMatrix:
                 f"an expression matrix of shape {self.values.shape} does not fit "
                 f"its {expected} (profiles, genes) ids and tables."
             )
+
+    def of_profiles(self, kept: Bool[np.ndarray, " profile"]) -> ExpressionMatrix:
+        """The matrix with the profiles that are kept."""
+        table = self.profile_table[kept]
+        return dataclasses.replace(
+            self, values=self.values[kept], profile_ids=tuple(table.index), profile_table=table
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,299 @@
+"""`prepare` and `predict` read the same files alike: one plate, in many containers and dialects.
+
+Two compounds at two doses in two cell lines with two wells each, and vehicles, as levels 3, 4 and
+5. Each fixture is a matrix, its metadata and a compound table, written in some way; both programs
+make the same signatures of it, or both refuse it for the same reason.
+"""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from moa_jax.data.features import fit_features
+from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.data.preparation import prepare
+from moa_jax.lincs.gctx_writer import write_gctx
+from moa_jax.lincs.matrix import read_matrix
+from moa_jax.lincs.plates import robust_zscore
+from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
+from tests import dialects
+from tests.dialects import Cells, Matrix, Text
+from tests.synthetic import make_gene_table, make_raw_examples
+from tests.tiny_release import config_of, make_release, read_tsv
+
+LINES, DOSES_UM, TIME_H = ("A375", "MCF7"), (0.1, 10), 24
+SMILES = {"BRD-A": "CC(=O)Oc1ccccc1C(=O)O", "BRD-B": "CC(=O)Nc1ccc(O)cc1"}
+VEHICLE = "DMSO"
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    return make_release(tmp_path_factory.mktemp("alike") / "raw")
+
+
+@pytest.fixture(scope="module")
+def landmarks(raw):
+    """The release's landmark genes by which `prepare` names the columns."""
+    return prepare(config_of(raw)).signatures.genes
+
+
+@pytest.fixture(scope="module")
+def genes(raw):
+    """All genes of the release's matrix."""
+    table = read_tsv(raw / "geneinfo.txt").rename(
+        columns={"gene_id": "entrez_id", "gene_symbol": "symbol"}
+    )
+    ids = read_matrix(raw / "level5.gctx").gene_ids
+    table = table.set_index("entrez_id", drop=False).loc[list(ids)].reset_index(drop=True)
+    return table.assign(ensembl=[f"ENSG{row:011d}" for row in range(len(table))])
+
+
+def profiles_of(level, num_genes):
+    """Values [profile, gene] of a level and its metadata; the ids are the index."""
+    rng = np.random.default_rng(7)
+    conditions = list(itertools.product(SMILES, DOSES_UM))
+    effect = {condition: rng.normal(0, 2, num_genes) for condition in conditions}
+    rows, values = [], []
+    for line in LINES:
+        base = rng.normal(9, 1.2, num_genes)
+        for pert_id, dose in [(VEHICLE, None)] * 4 + conditions * 2:
+            shift = 0 if pert_id == VEHICLE else effect[pert_id, dose]
+            values.append(base + shift + rng.normal(0, 0.4, num_genes))
+            rows.append((pert_id, line, dose))
+    table = pd.DataFrame(rows, columns=["pert_id", "line", "dose"])
+    expression = np.clip(values, 3, 15).astype(np.float32).round(3)
+    wells = [f"{row}{column:02d}" for row in "AB" for column in range(1, 13)]
+    table.index = pd.Index([f"P1:{well}" for well in wells])
+    table["well"] = wells
+    if level == 3:
+        return expression, table
+    is_vehicle = (table["pert_id"] == VEHICLE).to_numpy()
+    scores = robust_zscore(
+        expression, plate=["P1"] * len(table), cell_line=table["line"], control=is_vehicle
+    ).round(4)
+    if level == 4:
+        return scores, table
+    first = ~table.duplicated(["pert_id", "line", "dose"]).to_numpy()
+    table = table[first].drop(columns="well")
+    texts = table["dose"].map(lambda dose: "-666" if np.isnan(dose) else f"{dose:g}")
+    table.index = pd.Index("CPC_" + table["line"] + "_24H:" + table["pert_id"] + ":" + texts)
+    return scores[first], table
+
+
+@dataclasses.dataclass(frozen=True)
+class Fixture:
+    """How one plate is written.
+
+    Attributes:
+      level: of the matrix.
+      layout: of the matrix.
+      scale: `log2` or `linear`, at level 3.
+      dialect: of the metadata's cells.
+      text: of the metadata's file.
+      unit: of the doses.
+      kinds: `pert_type` of compounds and vehicles; None where it is not told.
+      plate: columns that tell the plate.
+      id_column: name of the ids in the metadata.
+      inside: whether the metadata stand in the matrix file.
+      pad: put around the ids of the metadata.
+      extra: rows of profiles that the matrix lacks.
+      compounds: dialect of the compound table.
+      vehicle_dose: of the vehicles, as it is written.
+      lost: profiles whose first value is NaN, by compound.
+      refusal: what both say; empty where both read.
+    """
+
+    level: int = 5
+    layout: Matrix = Matrix("gctx")
+    scale: str = "log2"
+    dialect: Cells = Cells()
+    text: Text = Text()
+    unit: str = "uM"
+    kinds: tuple[str, str] | None = ("trt_cp", "ctl_vehicle")
+    plate: tuple[str, ...] = ("det_plate",)
+    id_column: str = ""
+    inside: bool = False
+    pad: str = ""
+    extra: int = 0
+    compounds: Cells = Cells()
+    vehicle_dose: str = "-666"
+    lost: str = ""
+    refusal: str = ""
+
+
+def metadata_of(table, fixture):
+    """The metadata as a table of texts without the ids."""
+    told = table["dose"].notna()
+    factor = {"uM": 1, "nM": 1000}.get(fixture.unit, 1)
+    found = pd.DataFrame(index=table.index)
+    found["pert_id"] = table["pert_id"]
+    found["cell_iname"] = table["line"]
+    found["pert_idose"] = [
+        f"{dose * factor:g} {fixture.unit}" if known else fixture.vehicle_dose
+        for dose, known in zip(table["dose"], told, strict=True)
+    ]
+    found["pert_itime"] = f"{TIME_H} h"
+    if fixture.kinds is not None:
+        found["pert_type"] = [fixture.kinds[0 if known else 1] for known in told]
+    if fixture.level == 5:
+        found["nsample"] = "2"
+    else:
+        for name in fixture.plate:
+            found[name] = "P1"
+        found["det_well"] = table["well"]
+    return found
+
+
+def write_fixture(folder, genes, fixture):
+    """Writes a fixture; returns the matrix, the metadata or None, and the compound table."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values, table = profiles_of(fixture.level, len(genes))
+    if fixture.lost:
+        values[(table["pert_id"] == fixture.lost).to_numpy(), 0] = np.nan
+    if fixture.scale == "linear":
+        values = np.exp2(values).astype(np.float32).round(1)
+    metadata = metadata_of(table, fixture)
+    if fixture.inside:
+        path = folder / "m.gctx"
+        gene_table = pd.DataFrame(index=genes["entrez_id"].tolist())
+        write = write_gctx if fixture.layout.container == "gctx" else dialects.write_h5ad
+        write(path, profile_table=metadata, gene_table=gene_table, blocks=[values])
+        siginfo = None
+    else:
+        path = dialects.write_matrix(folder, genes, list(table.index), values, fixture.layout)
+        siginfo = folder / "metadata.txt"
+        name = fixture.id_column or ("sig_id" if fixture.level == 5 else "inst_id")
+        ids = [f"{fixture.pad}{own}{fixture.pad}" for own in table.index]
+        rows = [[own, *cells] for own, cells in zip(ids, metadata.to_numpy(str), strict=True)]
+        rows += [[f"elsewhere {row}", *rows[-1][1:]] for row in range(fixture.extra)]
+        text = dialects.format_rows([[name, *metadata.columns], *rows], fixture.dialect)
+        siginfo.write_bytes(dialects.encode(text, fixture.text))
+    compounds = folder / "compounds.txt"
+    rows = [["pert_id", "SMILES"], *SMILES.items()]
+    compounds.write_bytes(dialects.encode(dialects.format_rows(rows, fixture.compounds)))
+    return path, siginfo, compounds
+
+
+def prepared_of(raw, level, path, siginfo, compounds):
+    files = {
+        "files_expression": str(path),
+        "files_compounds": str(compounds),
+        "files_further_compounds": "",
+        "files_siginfo": str(siginfo) if siginfo and level == 5 else "",
+        "files_instinfo": str(siginfo) if siginfo and level != 5 else "",
+    }
+    return prepare(config_of(raw, 0, zscore_reference="vehicle", **files))
+
+
+def predicted_of(landmarks, path, siginfo, compounds):
+    features = dataclasses.replace(
+        fit_features(make_raw_examples(), make_gene_table()),
+        genes=tuple(landmarks["entrez_id"]),
+        mean=np.zeros(len(landmarks), np.float32),
+        scale=np.ones(len(landmarks), np.float32),
+    )
+    return read_new_signatures(SignatureFiles(path, siginfo, compounds), landmarks, features)
+
+
+def answer(read):
+    """What a program reads, or the refusal without what tells its options from the other's."""
+    try:
+        return read(), ""
+    except InputError as error:
+        return None, str(error).replace("--config.", "--")
+
+
+def check_alike(raw, landmarks, genes, folder, fixture):
+    files = write_fixture(folder, genes, fixture)
+    prepared, first = answer(lambda: prepared_of(raw, fixture.level, *files))
+    new, second = answer(lambda: predicted_of(landmarks, *files))
+    assert first == second
+    assert fixture.refusal in first
+    assert bool(first) == bool(fixture.refusal)
+    if prepared is None:
+        return
+    examples, signatures = new.examples, prepared.signatures
+    assert landmarks["entrez_id"][examples.gene_mask].tolist() == list(
+        signatures.genes["entrez_id"]
+    )
+    np.testing.assert_array_equal(examples.expression[:, examples.gene_mask], signatures.expression)
+    pd.testing.assert_frame_equal(
+        examples.table[list(SIGNATURE_COLUMNS)], signatures.table, check_dtype=False
+    )
+    said = prepared.manifest["level"]
+    for name in ("level", "because", "scale", "scale_because", "amounts_not_converted"):
+        assert new.level[name] == said[name], name
+    assert said["level"] == fixture.level
+    assert len(signatures.table) == 8
+    doses = signatures.table["dose_um"]
+    if said["amounts_not_converted"]:
+        assert doses.isna().all()
+        assert sorted(said["amounts_not_converted"]["dose"]) == [
+            f"{dose:g} {fixture.unit}" for dose in DOSES_UM
+        ]
+    else:
+        np.testing.assert_allclose(sorted(set(doses)), DOSES_UM)
+    smiles = prepared.compounds.table.set_index("pert_id")["smiles"]
+    assert examples.smiles == tuple(smiles[signatures.table["pert_id"]])
+
+
+FIXTURES = {
+    "GCTX": Fixture(),
+    "GCTX of wells": Fixture(4),
+    "GCTX of log2 expression": Fixture(3),
+    "GCTX of fluorescence": Fixture(3, scale="linear"),
+    "GCTX, gzipped, Entrez 16.0": Fixture(
+        layout=Matrix("gctx", "float entrez", text=Text(is_gzipped=True))
+    ),
+    "GCTX with its own metadata": Fixture(inside=True),
+    "GCTX of wells with their own metadata": Fixture(4, inside=True),
+    "h5ad of log2 expression with its own metadata": Fixture(3, layout=Matrix("h5ad"), inside=True),
+    "GCT 1.2 with symbols as Description": Fixture(
+        4, Matrix("gct 1.2", "probes beside symbols"), unit="ng/mL"
+    ),
+    "GCT 1.3, quoted, with a byte-order mark": Fixture(
+        3,
+        Matrix("gct 1.3", "symbols beside entrez", text=Text("utf-8", True, "\r\n")),
+        dialect=Cells(",", quotes="all"),
+    ),
+    "h5ad of numbered genes": Fixture(
+        layout=Matrix("h5ad", "numbers beside symbols", "gene_symbol"), unit="nM"
+    ),
+    "CSV, genes in rows": Fixture(
+        4, Matrix("table", "symbol", cells=Cells(",")), compounds=Cells(",", quotes="all")
+    ),
+    "CSV, genes in columns": Fixture(
+        3, Matrix("table", genes_in_columns=True, cells=Cells(",")), scale="linear"
+    ),
+    "semicolons and decimal commas": Fixture(
+        layout=Matrix("table", "float entrez", cells=Cells(";", ",")),
+        dialect=Cells(";", trailing=2, comments=("# by hand",)),
+        compounds=Cells(";"),
+    ),
+    "wells by det_well, no plate but in the id": Fixture(4, plate=(), id_column="id", kinds=None),
+    "kinds in capitals, ids padded": Fixture(
+        3,
+        kinds=("TRT_CP", "CTL_VEHICLE"),
+        pad="  ",
+        dialect=Cells(","),
+        text=Text("utf-16-le", True),
+    ),
+    "doses of unknown unit": Fixture(unit="ng/mL"),
+    "a vehicle in percent": Fixture(vehicle_dose="0.1 %"),
+    "vehicle wells in percent": Fixture(3, vehicle_dose="0.1 %"),
+    "wells with doses of unknown unit": Fixture(3, unit="ng/mL", inside=True),
+    "metadata of more profiles than the matrix": Fixture(extra=3),
+    "metadata of more wells than the matrix": Fixture(4, extra=3, pad=" "),
+    "a vehicle that was not measured": Fixture(lost=VEHICLE),
+    "a vehicle well that was not measured": Fixture(4, lost=VEHICLE),
+    "a compound that was not measured": Fixture(lost="BRD-A", refusal="has nan for profile"),
+    "a reference that was not measured": Fixture(3, lost=VEHICLE, refusal="has nan for profile"),
+}
+
+
+@pytest.mark.parametrize("name", FIXTURES)
+def test_both_read_alike(raw, landmarks, genes, tmp_path, name):
+    check_alike(raw, landmarks, genes, tmp_path / "files", FIXTURES[name])
