@@ -27,6 +27,7 @@ from tests.tiny_release import config_of, make_release, read_tsv
 LINES, DOSES_UM, TIME_H = ("A375", "MCF7"), (0.1, 10), 24
 SMILES = {"BRD-A": "CC(=O)Oc1ccccc1C(=O)O", "BRD-B": "CC(=O)Nc1ccc(O)cc1"}
 VEHICLE = "DMSO"
+GCTX, TABS, PLAIN = Matrix("gctx"), Cells(), Text()
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +104,19 @@ class Fixture:
       compounds: dialect of the compound table.
       vehicle_dose: of the vehicles, as it is written.
       lost: profiles whose first value is NaN, by compound.
+      treated: which wells of the plate there are: all, or those of compounds.
+      bare: whether ids and metadata of wells tell no plate and no well.
+      shift: added to all values.
+      symbols: whether the column of symbols holds any.
+      as_siginfo: whether `prepare` is given the wells as siginfo.
       refusal: what both say; empty where both read.
     """
 
     level: int = 5
-    layout: Matrix = Matrix("gctx")
+    layout: Matrix = GCTX
     scale: str = "log2"
-    dialect: Cells = Cells()
-    text: Text = Text()
+    dialect: Cells = TABS
+    text: Text = PLAIN
     unit: str = "uM"
     kinds: tuple[str, str] | None = ("trt_cp", "ctl_vehicle")
     plate: tuple[str, ...] = ("det_plate",)
@@ -118,9 +124,14 @@ class Fixture:
     inside: bool = False
     pad: str = ""
     extra: int = 0
-    compounds: Cells = Cells()
+    compounds: Cells = TABS
     vehicle_dose: str = "-666"
     lost: str = ""
+    treated: bool = False
+    bare: bool = False
+    shift: float = 0
+    symbols: bool = True
+    as_siginfo: bool = False
     refusal: str = ""
 
 
@@ -140,7 +151,7 @@ def metadata_of(table, fixture):
         found["pert_type"] = [fixture.kinds[0 if known else 1] for known in told]
     if fixture.level == 5:
         found["nsample"] = "2"
-    else:
+    elif not fixture.bare:
         for name in fixture.plate:
             found[name] = "P1"
         found["det_well"] = table["well"]
@@ -151,6 +162,14 @@ def write_fixture(folder, genes, fixture):
     """Writes a fixture; returns the matrix, the metadata or None, and the compound table."""
     folder.mkdir(parents=True, exist_ok=True)
     values, table = profiles_of(fixture.level, len(genes))
+    values = values + np.float32(fixture.shift)
+    if not fixture.symbols:
+        genes = genes.assign(symbol="na")
+    if fixture.bare:
+        table.index = [f"w{row}" for row in range(len(table))]
+    if fixture.treated:
+        kept = (table["pert_id"] != VEHICLE).to_numpy()
+        values, table = values[kept], table[kept]
     if fixture.lost:
         values[(table["pert_id"] == fixture.lost).to_numpy(), 0] = np.nan
     if fixture.scale == "linear":
@@ -177,13 +196,14 @@ def write_fixture(folder, genes, fixture):
     return path, siginfo, compounds
 
 
-def prepared_of(raw, level, path, siginfo, compounds):
+def prepared_of(raw, fixture, path, siginfo, compounds):
+    is_siginfo = fixture.level == 5 or fixture.as_siginfo
     files = {
         "files_expression": str(path),
         "files_compounds": str(compounds),
         "files_further_compounds": "",
-        "files_siginfo": str(siginfo) if siginfo and level == 5 else "",
-        "files_instinfo": str(siginfo) if siginfo and level != 5 else "",
+        "files_siginfo": str(siginfo) if siginfo and is_siginfo else "",
+        "files_instinfo": str(siginfo) if siginfo and not is_siginfo else "",
     }
     return prepare(config_of(raw, 0, zscore_reference="vehicle", **files))
 
@@ -208,7 +228,7 @@ def answer(read):
 
 def check_alike(raw, landmarks, genes, folder, fixture):
     files = write_fixture(folder, genes, fixture)
-    prepared, first = answer(lambda: prepared_of(raw, fixture.level, *files))
+    prepared, first = answer(lambda: prepared_of(raw, fixture, *files))
     new, second = answer(lambda: predicted_of(landmarks, *files))
     assert first == second
     assert fixture.refusal in first
@@ -287,6 +307,30 @@ FIXTURES = {
     "wells with doses of unknown unit": Fixture(3, unit="ng/mL", inside=True),
     "metadata of more profiles than the matrix": Fixture(extra=3),
     "metadata of more wells than the matrix": Fixture(4, extra=3, pad=" "),
+    "wells that are called siginfo": Fixture(4, as_siginfo=True),
+    "a plate without vehicles": Fixture(
+        3,
+        treated=True,
+        refusal="marks no vehicle well (ctl_vehicle as pert_type, or a name such as DMSO); "
+        "--zscore_reference=population compares with all wells of the plate instead",
+    ),
+    "genes that are numbered": Fixture(
+        layout=Matrix("h5ad", "numbers beside symbols", "approved name"),
+    ),
+    "wells or signatures": Fixture(
+        4,
+        bare=True,
+        treated=True,
+        id_column="id",
+        refusal="could be about wells or signatures: 2 profiles of BRD-A at 0.1 uM, and no plate, "
+        "well or count of replicates is told; give --level=4",
+    ),
+    "genes that nothing names": Fixture(
+        layout=Matrix("gctx", "numbers beside symbols", "symbol"),
+        symbols=False,
+        refusal="and nothing beside the numbers names them; give --gene_ids=entrez",
+    ),
+    "values of no scale": Fixture(shift=25, refusal="give --scale=log2, linear or zscore"),
     "a vehicle that was not measured": Fixture(lost=VEHICLE),
     "a vehicle well that was not measured": Fixture(4, lost=VEHICLE),
     "a compound that was not measured": Fixture(lost="BRD-A", refusal="has nan for profile"),

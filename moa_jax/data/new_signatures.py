@@ -57,19 +57,27 @@ class SignatureFiles:
     compoundinfo: pathlib.Path | None = None
 
     @classmethod
-    def of_options(cls, signatures: str, siginfo: str, compoundinfo: str) -> SignatureFiles:
+    def of_options(
+        cls, signatures: str, siginfo: str, compoundinfo: str, **reading: str
+    ) -> SignatureFiles:
         """Files from a program's options of the same names; empty where not given.
 
+        Args:
+          signatures: the matrix.
+          siginfo: its metadata.
+          compoundinfo: structures.
+          reading: options that tell how `signatures` are read; empty where not given.
+
         Raises:
-          InputError: there are neither signatures nor structures, or metadata of no signatures.
+          InputError: there are neither signatures nor structures, or what tells about signatures
+            is given without them.
         """
         if not signatures and not compoundinfo:
             raise InputError(
                 "--signatures or --compoundinfo is needed: signatures, or compounds to be answered "
                 "from their structures alone."
             )
-        if siginfo and not signatures:
-            raise InputError("--siginfo tells about --signatures, which is not given.")
+        require_signatures(signatures, siginfo=siginfo, **reading)
         return cls(
             signatures=pathlib.Path(signatures) if signatures else None,
             siginfo=pathlib.Path(siginfo) if siginfo else None,
@@ -83,6 +91,20 @@ class SignatureFiles:
             for name, path in vars(self).items()
             if path is not None
         }
+
+
+def require_signatures(signatures: str, **about: str) -> None:
+    """Refuses options that tell about `--signatures` where that is not given.
+
+    Args:
+      signatures: the option; empty where it is not given.
+      about: such options by name; empty where they are not given.
+    """
+    given = [f"--{name}" for name, value in about.items() if value]
+    if not signatures and given:
+        named = " and ".join(filter(None, (", ".join(given[:-1]), given[-1])))
+        tell = "tells" if len(given) == 1 else "tell"
+        raise InputError(f"{named} {tell} about --signatures, which is not given.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +182,10 @@ def read_new_signatures(
         be made into one; without signatures, no compound has a structure.
     """
     if files.signatures is None:
-        return _without_signatures(files, genes, features, settings)
+        settings = settings or PlateSettings()
+        told = str(settings.level or "")
+        require_signatures("", level=told, scale=settings.scale or "", gene_ids=gene_ids)
+        return _without_signatures(files, genes, features)
     settings = settings or PlateSettings()
     identifiers = GeneIdentifiers.from_table(genes)
     matrix = open_gene_matrix(files.signatures, genes, identifiers, gene_ids)
@@ -235,13 +260,10 @@ def _without_signatures(
     files: SignatureFiles,
     genes: pd.DataFrame,
     features: FeatureSpec,
-    settings: PlateSettings | None,
 ) -> NewSignatures:
     """The compounds of a table, to be predicted from their structures."""
     if files.compoundinfo is None or files.siginfo is not None:
         raise InputError("without signatures there must be a compound table, and no siginfo.")
-    if settings is not None and (settings.level is not None or settings.scale):
-        raise InputError("--level and --scale tell about --signatures, which is not given.")
     examples, structures = structures_alone(files.compoundinfo, genes, features)
     report = {
         "signatures": {

@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import ml_collections
 
-from moa_jax.data.level_evidence import OptionNames, check_scale_name
+from moa_jax.data.level_evidence import check_scale_name
+from moa_jax.data.option_names import CONFIG_OPTIONS
+from moa_jax.data.plate_zscores import POPULATION, REFERENCES, VEHICLE
 from moa_jax.knowledge.graph import GraphSettings
 from moa_jax.schemas import InputError
 
@@ -19,9 +21,6 @@ Settings = TypeVar("Settings")
 LEVELS = (3, 4, 5)
 # In place of a level: the files tell it.
 TOLD_BY_FILES = 0
-# What a config calls the options that decide how a matrix is read.
-CONFIG_OPTIONS = OptionNames(level="config.level", scale="config.scale")
-POPULATION, VEHICLE = "population", "vehicle"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +152,7 @@ class PreparationSettings:
                 "take it from the files."
             )
         check_scale_name(self.scale or None, CONFIG_OPTIONS)
-        if self.zscore_reference not in (POPULATION, VEHICLE):
+        if self.zscore_reference not in REFERENCES:
             raise InputError(
                 f"config.zscore_reference is {self.zscore_reference!r}; "
                 f"expected {POPULATION!r} or {VEHICLE!r}."
