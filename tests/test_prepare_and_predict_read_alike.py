@@ -7,6 +7,7 @@ make the same signatures of it, or both refuse it for the same reason.
 
 import dataclasses
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -95,6 +96,8 @@ class Fixture:
       dialect: of the metadata's cells.
       text: of the metadata's file.
       unit: of the doses.
+      apart: whether the doses are numbers beside a column of units.
+      case: of the compounds' ids in the metadata.
       kinds: `pert_type` of compounds and vehicles; None where it is not told.
       plate: columns that tell the plate.
       id_column: name of the ids in the metadata.
@@ -118,6 +121,8 @@ class Fixture:
     dialect: Cells = TABS
     text: Text = PLAIN
     unit: str = "uM"
+    apart: bool = False
+    case: Callable[[str], str] = str
     kinds: tuple[str, str] | None = ("trt_cp", "ctl_vehicle")
     plate: tuple[str, ...] = ("det_plate",)
     id_column: str = ""
@@ -140,12 +145,18 @@ def metadata_of(table, fixture):
     told = table["dose"].notna()
     factor = {"uM": 1, "nM": 1000}.get(fixture.unit, 1)
     found = pd.DataFrame(index=table.index)
-    found["pert_id"] = table["pert_id"]
+    found["pert_id"] = table["pert_id"].map(fixture.case)
     found["cell_iname"] = table["line"]
-    found["pert_idose"] = [
+    doses = [
         f"{dose * factor:g} {fixture.unit}" if known else fixture.vehicle_dose
         for dose, known in zip(table["dose"], told, strict=True)
     ]
+    if fixture.apart:
+        parts = [dose.partition(" ") for dose in doses]
+        found["exp_pert_dose"] = [number for number, _, _ in parts]
+        found["exp_pert_dose_unit"] = fixture.unit
+    else:
+        found["pert_idose"] = doses
     found["pert_itime"] = f"{TIME_H} h"
     if fixture.kinds is not None:
         found["pert_type"] = [fixture.kinds[0 if known else 1] for known in told]
@@ -176,10 +187,7 @@ def write_fixture(folder, genes, fixture):
         values = np.exp2(values).astype(np.float32).round(1)
     metadata = metadata_of(table, fixture)
     if fixture.inside:
-        path = folder / "m.gctx"
-        gene_table = pd.DataFrame(index=genes["entrez_id"].tolist())
-        write = write_gctx if fixture.layout.container == "gctx" else dialects.write_h5ad
-        write(path, profile_table=metadata, gene_table=gene_table, blocks=[values])
+        path = write_inside(folder, genes, values, metadata, fixture.layout)
         siginfo = None
     else:
         path = dialects.write_matrix(folder, genes, list(table.index), values, fixture.layout)
@@ -194,6 +202,27 @@ def write_fixture(folder, genes, fixture):
     rows = [["pert_id", "SMILES"], *SMILES.items()]
     compounds.write_bytes(dialects.encode(dialects.format_rows(rows, fixture.compounds)))
     return path, siginfo, compounds
+
+
+def write_inside(folder, genes, values, metadata, layout):
+    """A matrix whose file has the metadata of its profiles."""
+    path, ids = folder / "m", genes["entrez_id"].tolist()
+    if layout.container in ("gctx", "h5ad"):
+        write = write_gctx if layout.container == "gctx" else dialects.write_h5ad
+        gene_table = pd.DataFrame(index=ids)
+        write(path, profile_table=metadata, gene_table=gene_table, blocks=[values])
+        return path
+    numbers = [[float(str(value)) for value in row] for row in values]
+    names, cells = list(metadata.columns), metadata.to_numpy(str).tolist()
+    if layout.container == "table":
+        rows = [["sample", *names, *ids]]
+        rows += [[own, *a, *b] for own, a, b in zip(metadata.index, cells, numbers, strict=True)]
+    else:
+        rows = [["#1.3"], [len(ids), len(metadata), 0, len(names)], ["id", *metadata.index]]
+        rows += [[name, *row] for name, row in zip(names, zip(*cells, strict=True), strict=True)]
+        rows += [[own, *row] for own, row in zip(ids, zip(*numbers, strict=True), strict=True)]
+    path.write_bytes(dialects.encode(dialects.format_rows(rows, layout.cells), layout.text))
+    return path
 
 
 def prepared_of(raw, fixture, path, siginfo, compounds):
@@ -240,9 +269,13 @@ def check_alike(raw, landmarks, genes, folder, fixture):
         signatures.genes["entrez_id"]
     )
     np.testing.assert_array_equal(examples.expression[:, examples.gene_mask], signatures.expression)
-    pd.testing.assert_frame_equal(
-        examples.table[list(SIGNATURE_COLUMNS)], signatures.table, check_dtype=False
-    )
+    # `prepare` spells ids as the compound table does, `predict` as the signatures do.
+    table = examples.table[list(SIGNATURE_COLUMNS)]
+    assert set(table["pert_id"]) == set(map(fixture.case, SMILES))
+    for own in SMILES:
+        for name in ("sig_id", "pert_id"):
+            table[name] = table[name].str.replace(fixture.case(own), own)
+    pd.testing.assert_frame_equal(table, signatures.table, check_dtype=False)
     said = prepared.manifest["level"]
     for name in ("level", "because", "scale", "scale_because", "amounts_not_converted"):
         assert new.level[name] == said[name], name
@@ -271,6 +304,15 @@ FIXTURES = {
     "GCTX with its own metadata": Fixture(inside=True),
     "GCTX of wells with their own metadata": Fixture(4, inside=True),
     "h5ad of log2 expression with its own metadata": Fixture(3, layout=Matrix("h5ad"), inside=True),
+    "CSV, genes in columns, with metadata": Fixture(
+        3, Matrix("table", cells=Cells(",")), inside=True, unit="nM", apart=True
+    ),
+    "CSV of signatures, genes in columns, with metadata": Fixture(
+        layout=Matrix("table", cells=Cells(";", ",", padding=" ")), inside=True, apart=True
+    ),
+    "GCT 1.3 with metadata": Fixture(4, Matrix("gct 1.3"), inside=True, apart=True),
+    "ids of compounds in another case": Fixture(case=str.lower),
+    "wells with ids of compounds in another case": Fixture(4, case=str.lower),
     "GCT 1.2 with symbols as Description": Fixture(
         4, Matrix("gct 1.2", "probes beside symbols"), unit="ng/mL"
     ),
