@@ -35,10 +35,15 @@ from moa_jax import command_line
 from moa_jax.compounds.identity import normalise_name
 from moa_jax.data.examples import Examples
 from moa_jax.data.landmarks import gene_lines
-from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
+from moa_jax.data.new_signatures import (
+    SignatureFiles,
+    level_lines,
+    read_new_signatures,
+    require_signatures,
+)
 from moa_jax.data.new_structures import structure_lines
 from moa_jax.data.plate_signatures import PlateSettings
-from moa_jax.data.preparation_settings import VEHICLE
+from moa_jax.data.plate_zscores import VEHICLE
 from moa_jax.data.user_compounds import one_group_per_drug
 from moa_jax.evaluation.answer_trust import CANNOT_TELL
 from moa_jax.explanation.audit import overall
@@ -103,11 +108,7 @@ def main(
         raise InputError(
             "--compounds, --signatures or --compoundinfo is needed: what shall be explained."
         )
-    if (siginfo or level or scale or gene_ids) and not signatures:
-        raise InputError(
-            "--siginfo, --level, --scale and --gene_ids tell about --signatures, which is not "
-            "given."
-        )
+    require_signatures(signatures, siginfo=siginfo, level=level, scale=scale, gene_ids=gene_ids)
     settings = PlateSettings.of_options(level, zscore_reference, scale)
     run = open_run(place)
     explained = read_explained_run(place, run)

@@ -50,7 +50,7 @@ from moa_jax.data.landmarks import gene_lines
 from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
 from moa_jax.data.new_structures import structure_lines
 from moa_jax.data.plate_signatures import PlateSettings
-from moa_jax.data.preparation_settings import VEHICLE
+from moa_jax.data.plate_zscores import VEHICLE
 from moa_jax.data.user_compounds import ID_SEPARATOR, one_group_per_drug
 from moa_jax.evaluation.answer_trust import Trust
 from moa_jax.evaluation.answers import Answers, answer_compounds
@@ -146,7 +146,9 @@ def main(
     if not explain.isdecimal():
         raise InputError(f"--explain={explain} is no whole number.")
     num_explained = int(explain)
-    files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
+    files = SignatureFiles.of_options(
+        signatures, siginfo, compoundinfo, level=level, scale=scale, gene_ids=gene_ids
+    )
     model = open_run(place)
     # What the run cannot explain is refused before anything is computed.
     explained = read_explained_run(place, model) if num_explained else None

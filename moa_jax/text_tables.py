@@ -1,265 +1,400 @@
-"""Text files and tables of the field, whatever their dialect: opened, decoded and divided once.
+"""Tables as text in any dialect that programs write: the one reader for siginfo, compounds, genes.
 
-Gzip is told by the first bytes and not by the name; a byte-order mark is no text; what is neither
-UTF-8 nor marked is Latin-1, as the Repurposing Hub writes. Tables have tabs, semicolons, commas or
-blanks between their fields and quotes around some of them.
+The separator is the one that divides header and rows into the same number of fields. What stands
+above the rows and starts with `#` or `!` is a comment, which may be the header itself, as STRING
+and NCBI write it; the header may also be absent (a list of molecules) or lack a name above the row
+names, as R writes it. What a spreadsheet pads to the right of a table, and blanks around a cell,
+are taken away. Every row comes with the number of its line.
 """
 
 from __future__ import annotations
 
-import codecs
-import contextlib
 import csv
 import dataclasses
-import gzip
-import io
+import itertools
 import os
-import zlib
+import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO, TextIO
 
+import numpy as np
 import pandas as pd
 
 from moa_jax.schemas import InputError
+from moa_jax.text_files import Path, open_text, unquote
+from moa_jax.text_records import (
+    COMMENT_SIGNS,
+    SEPARATORS,
+    cells_of_line,
+    divide,
+    fields_of,
+    separator_of_line,
+)
 
-Path = str | os.PathLike[str]
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\s,;]*', re.IGNORECASE)
+_COMMENT = re.compile(r'\s*"?[#!]')
+_PROBED_LINES = 50
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
+_DECIMAL_POINT = re.compile(r"[+-]?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?")
 
-GZIP_MAGIC = b"\x1f\x8b"
-# First bytes of zip archives, and so of Excel's .xlsx, and of its older .xls.
-_NO_TEXT = {
-    b"PK\x03\x04": "a zip archive or an Excel workbook",
-    b"\xd0\xcf\x11\xe0": "Excel's .xls",
-}
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-# Fields between tabs are looked for first: commas and semicolons stand within names, too.
-SEPARATORS = ("\t", ";", ",")
-COMMENT_SIGNS = ("!", "#")
-
-
-@contextlib.contextmanager
-def open_bytes(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file for reading, unpacking gzip whatever the file is called.
-
-    Raises:
-      InputError: the file is absent, unreadable or a broken gzip file; also when this shows only
-        while the body of the `with` statement reads.
-    """
-    try:
-        with open(path, "rb") as file:
-            is_gzip = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-            file.seek(0)
-            if is_gzip:
-                with gzip.open(file) as unpacked:
-                    yield unpacked
-            else:
-                yield file
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}.") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(
-            f"{path} is cut short or damaged: its gzip stream cannot be read to the end ({error})."
-        ) from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}.") from None
-
-
-@contextlib.contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
-    """Opens a UTF-8 text file, plain or gzip, past its byte-order mark, to be read line by line.
-
-    Raises:
-      InputError: as for `open_bytes`, or the text is not UTF-8.
-    """
-    try:
-        with open_bytes(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as text:
-            yield text
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not UTF-8 text: byte {error.object[error.start]:#04x} was found."
-        ) from None
-
-
-def read_text(path: Path) -> str:
-    """The text of a whole file: UTF-8, UTF-16 where it is marked, else Latin-1.
-
-    Lines end in line feeds, whatever ended them.
-
-    Raises:
-      InputError: as for `open_bytes`, or the file is a workbook or an archive.
-    """
-    with open_bytes(path) as file:
-        content = file.read()
-    for start, kind in _NO_TEXT.items():
-        if content.startswith(start):
-            raise InputError(f"{path} is {kind}; save the table as text, CSV or TSV.")
-    encodings = ("utf-16",) if content.startswith(_UTF_16) else ("utf-8-sig", "latin-1")
-    for encoding in encodings:
-        with contextlib.suppress(UnicodeDecodeError):
-            return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
-    raise InputError(f"{path} is damaged: it starts as UTF-16 text and goes on as none.")
+Test = Callable[[str], bool]
 
 
 @dataclasses.dataclass(frozen=True)
 class TextTable:
-    """A table as its file has it.
+    """A table whose dialect is known.
 
     Attributes:
-      cells: strings without outer blanks, one column per field; its index counts rows from 1. The
-        columns are the header's names, or `1`, `2` and so on where there is no header.
-      has_header: whether the columns have names.
-      separator: what stands between two fields; empty where every line is a single field.
+      path: the file.
+      header: names of the columns, which may repeat; `1`, `2` and so on where there is no header.
+      separator: between fields; empty where every line is a single field.
+      num_skipped: lines above the first row.
+      has_header: whether the file names the columns.
+      is_numbered: the first column is no column of the file but numbers its rows from 1.
     """
 
-    cells: pd.DataFrame
-    has_header: bool
+    path: str
+    header: tuple[str, ...]
     separator: str
+    num_skipped: int
+    has_header: bool = True
+    is_numbered: bool = False
+
+    def numbered(self, name: str) -> TextTable:
+        """The table with the numbers of its rows as first column of that name."""
+        return dataclasses.replace(self, header=(name, *self.header), is_numbered=True)
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Number of the line and its fields, without blank lines and comments.
+
+        Raises:
+          InputError: a line has another number of fields than the header, or a quote is not
+            closed.
+        """
+        width = len(self.header) - self.is_numbered
+        number = 0
+        for line, fields in _records(self.path, self.separator, self.num_skipped):
+            if _is_comment(fields, width, self.separator):
+                continue
+            number += 1
+            while len(fields) > width and not fields[-1]:
+                fields.pop()
+            if self.separator == " " and len(fields) > width:
+                # The last column is a name, and may hold blanks.
+                fields[width - 1 :] = [" ".join(fields[width - 1 :])]
+            if len(fields) != width:
+                raise InputError(self._misfit(line, len(fields), width))
+            yield line, [str(number), *fields] if self.is_numbered else fields
+
+    def _misfit(self, line: int, found: int, width: int) -> str:
+        hint = ""
+        if self.separator == "," and found > width:
+            hint = " (numbers with decimal commas need quotes or another separator)"
+        expected = (
+            f"the header names {width} columns" if self.has_header else f"the first has {width}"
+        )
+        return f"line {line} of {self.path} has {found} fields; {expected}{hint}."
 
 
-def read_text_table(
+def open_text_table(
     path: Path,
-    is_known: Callable[[str], bool] = lambda name: True,
-    is_value: Callable[[str], bool] = lambda cell: False,
+    *,
+    is_known: Test | None = None,
+    is_value: Test | None = None,
+    row_names: str = "",
 ) -> TextTable:
-    """Reads a table, past comments that start with `!` or `#` above its rows or between them.
-
-    The header may be a comment itself, as STRING and NCBI write it; it may lack a name above the
-    row names, as R writes it; and it may be absent, where the first line holds a value.
+    """Finds the dialect of a table, plain or gzipped.
 
     Args:
       path: the file.
-      is_known: whether a name is that of a column that is looked for.
-      is_value: whether a cell can be no name of a column.
+      is_known: whether a name is that of a column that is looked for; a comment that has one
+        may be the header, as it may be above numbers.
+      is_value: whether a cell can be no name of a column; a first line with one is no header.
+        None: there is a header.
+      row_names: what to call a first column without a name; the others then need one. Empty: any
+        column may lack its name and is called `column 3`.
 
     Raises:
-      InputError: the file cannot be read or is empty, a quote is not closed, a row has another
-        number of fields than the header, or two columns have one name.
+      InputError: the file cannot be read or is empty, a column has no name, or the file cannot be
+        told from a table with decimal commas.
     """
-    lines = read_text(path).split("\n")
-    start = next((row for row, line in enumerate(lines) if _is_told(line)), len(lines))
-    header = _header(lines[:start], lines[start:], is_known, is_value)
-    if start == len(lines) and header is None:
-        raise InputError(f"{path} is empty.")
-    separator = _separator_of(lines[start:], header, is_value)
-    rows = _fields(path, lines[start:], separator, start)
-    if header is None:
-        names = [str(place) for place in range(1, len(rows[0]) + 1)]
+    path = os.fspath(path)
+    start = _read_start(path)
+    header_line = _find_header(start, is_known, is_value)
+    if not start.line and header_line is None:
+        raise InputError(f"{path} is empty; a table with a header was expected.")
+    if header_line is None:
+        return _without_header(path, start, is_value)
+    separator = start.separator
+    is_told = header_line is start.line
+    if separator is None:
+        below = start.following if is_told else [start.line, *start.following]
+        words = header_line.split()
+        num_known = sum(map(is_known, words)) if is_known is not None else 0
+        separator = _find_separator([header_line, *below], num_known)
+    num_above = start.num_above
+    if is_told:
+        # The record may go on over several lines.
+        num_above, names = next(_records(path, separator, num_above))
+        header = [" ".join(name.splitlines()) for name in names]
     else:
-        names = _fields(path, [header], separator, start)[0]
-        # The header is the first of the rows, unless it is a comment.
-        rows = rows[1:] if start < len(lines) and header is lines[start] else rows
-        names, rows = _fitting(names, rows, separator, is_value)
-    rows = [fields for fields in rows if not _is_comment(fields, len(names))]
-    for number, fields in enumerate(rows, start=1):
-        if len(fields) != len(names):
-            place = f"row {number} after the header" if header else f"row {number}"
-            raise InputError(
-                f"{path}: {place} has {len(fields)} fields, "
-                f"expected {'the header' if header else 'the first row'}'s {len(names)}."
+        header = cells_of_line(header_line.strip(), separator)
+        header[0] = header[0].lstrip("#").strip()
+    probed = itertools.islice(_records(path, separator, num_above), _PROBED_LINES)
+    bodies = [fields for _, fields in probed if not _is_comment(fields, len(header), separator)]
+    header = _without_padding(header, bodies)
+    is_longer = bool(bodies) and all(len(fields) == len(header) + 1 for fields in bodies)
+    if is_longer and any(fields[-1] for fields in bodies):
+        _refuse_decimal_commas(path, bodies, separator)
+        is_quoted = header_line.startswith('"')
+        if _are_named(bodies, separator, is_value, is_quoted=is_quoted):
+            # R writes no name above the row names.
+            header.insert(0, "")
+    return TextTable(path, _named(path, header, row_names), separator, num_above)
+
+
+def read_cells(table: TextTable) -> pd.DataFrame:
+    """Reads a whole table as text, one column per name in its header.
+
+    Raises:
+      InputError: two columns have one name, or as `TextTable.rows`.
+    """
+    refuse_repeats(table.header, table.path)
+    if table.separator == "\t" and _is_regular(table):
+        with open_text(table.path) as file:
+            skip_lines(file, table.num_skipped)
+            cells = pd.read_csv(
+                file,
+                sep="\t",
+                names=list(table.header),
+                index_col=False,
+                dtype=str,
+                quoting=csv.QUOTE_NONE,
+                keep_default_na=False,
+                lineterminator="\n",
             )
-    cells = pd.DataFrame(rows, columns=names, dtype=object)
-    cells.index += 1
-    for column in cells.columns[cells.columns.duplicated()]:
-        if column:
-            raise InputError(f"{path} has two columns named {column}.")
-    return TextTable(cells, header is not None, separator)
+        return cells.apply(_bare) if len(cells) else cells
+    rows = [fields for _, fields in table.rows()]
+    return pd.DataFrame(rows, columns=list(table.header), dtype=object)
 
 
-def _separator_of(lines: Sequence[str], header: str | None, is_value: Callable[[str], bool]) -> str:
-    """What stands between the fields of a table's lines."""
-    if header is not None:
-        told = [line.strip() for line in lines if _is_told(line) and line is not header]
-        return _separator(header, blanks=not told or " " in told[0])
-    # A list of molecules has a blank between structure and name, and names have commas.
-    is_list = "\t" not in lines[0] and is_value(lines[0].split()[0])
-    return "" if is_list else _separator(lines[0], blanks=False)
+def refuse_repeats(names: Sequence[str], path: Path) -> None:
+    """Refuses a table two of whose columns have one name."""
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise InputError(f"the header of {path} names the column {name} twice.")
 
 
-def _fitting(
-    names: list[str],
-    rows: list[list[str]],
-    separator: str,
-    is_value: Callable[[str], bool],
-) -> tuple[list[str], list[list[str]]]:
-    """Names and rows that fit each other where every row has one field more than the header."""
-    if rows and all(len(row) == len(names) + 1 for row in rows):
-        if not any(row[-1] for row in rows):
-            # A separator at the end of every row but the header.
-            rows = [row[:-1] for row in rows]
-        elif separator in ("\t", " ") and _are_row_names([row[0] for row in rows], is_value):
-            names = ["", *names]
-    if separator == " ":
-        # The last column is a name, and may hold blanks.
-        rows = [[*row[: len(names) - 1], " ".join(row[len(names) - 1 :])] for row in rows]
-    return names, rows
+def skip_lines(lines: Iterator[str], count: int) -> None:
+    """Passes over the first lines of an open text."""
+    for _ in range(count):
+        next(lines, "")
 
 
-def _are_row_names(cells: Sequence[str], is_value: Callable[[str], bool]) -> bool:
-    """Whether cells without a header can be the names that R gives to rows."""
-    return len(set(cells)) == len(cells) and not any(map(is_value, cells))
+@dataclasses.dataclass(frozen=True)
+class _Start:
+    """How a file begins.
+
+    Attributes:
+      comments: lines above the first one that is told.
+      line: the first line that is no comment; empty where all are.
+      following: some lines below it.
+      num_above: how many lines stand above `line`.
+      separator: the one that a line such as `sep=;` names; else None.
+    """
+
+    comments: list[str]
+    line: str
+    following: list[str]
+    num_above: int
+    separator: str | None
 
 
-def _is_told(line: str) -> bool:
-    return bool(line.strip()) and not line.lstrip().startswith(COMMENT_SIGNS)
+def _read_start(path: str) -> _Start:
+    separator, comments = None, []
+    with open_text(path) as file:
+        number = 0
+        for number, line in enumerate(file, start=1):
+            if match := _SEPARATOR_LINE.fullmatch(line):
+                separator = match[1]
+            elif _COMMENT.match(line):
+                comments.append(line)
+            elif line.strip(" \n,;\t"):
+                following = list(itertools.islice(file, _PROBED_LINES))
+                return _Start(comments, line, following, number - 1, separator)
+    return _Start(comments, "", [], number, separator)
 
 
-def _header(
-    comments: Sequence[str],
-    lines: Sequence[str],
-    is_known: Callable[[str], bool],
-    is_value: Callable[[str], bool],
-) -> str | None:
+def _find_header(start: _Start, is_known: Test | None, is_value: Test | None) -> str | None:
     """The line that names the columns, the first one or a comment above it; None without one."""
-    names = _names(lines[0]) if lines else []
-    if any(map(is_known, names)):
-        return lines[0]
-    for comment in reversed(comments):
-        bare = comment.lstrip().removeprefix("#")
-        theirs = _names(bare)
-        if any(map(is_known, theirs)) and len(theirs) > 1 and len(names) in (0, len(theirs)):
-            return bare
-    return lines[0] if lines and not any(map(is_value, names)) else None
+    names = _words(start.line)
+    if is_known is not None:
+        if any(map(is_known, names)):
+            return start.line
+        for comment in reversed(start.comments):
+            theirs = _words(comment.lstrip(' "').removeprefix("#"))
+            if len(theirs) > 1 and any(map(is_known, theirs)) and len(names) in (0, len(theirs)):
+                return comment
+    if is_value is None and start.comments and _heads(start.comments[-1], start.line):
+        return start.comments[-1]
+    if not start.line or (is_value is not None and any(map(is_value, names))):
+        return None
+    return start.line
 
 
-def _names(line: str) -> list[str]:
-    separator = _separator(line, blanks=True)
-    return [name.strip().strip('"').strip() for name in line.strip().split(separator or None)]
+def _words(line: str) -> list[str]:
+    line = line.strip()
+    words = line.split(separator_of_line(line, blanks=True) or None)
+    return [unquote(word.strip()).strip() for word in words]
 
 
-def _separator(line: str, *, blanks: bool) -> str:
-    """What stands between the fields of a line; empty where it is one field."""
-    if "\t" in line.strip():
-        return "\t"
-    most = max(SEPARATORS, key=line.count)
-    if most in line:
-        return most
-    return " " if blanks and " " in line.strip() else ""
+def _heads(comment: str, line: str) -> bool:
+    """Whether a comment names the columns of numbers in the line below it."""
+    if not comment.startswith("#"):
+        return False
+    for separator in SEPARATORS[:3]:
+        names, cells = comment.split(separator), line.split(separator)
+        if len(names) == len(cells) > 1:
+            return any(_is_float(cell) for cell in cells[1:]) and not any(map(_is_float, names))
+    return False
 
 
-def _fields(path: Path, lines: Sequence[str], separator: str, before: int) -> list[list[str]]:
-    """The fields of every line that holds something, without blanks at their ends."""
-    if not separator:
-        return [[_unquoted(line.strip())] for line in lines if line.strip()]
-    if separator == " ":
-        lines = [line.strip() for line in lines]
-    reader = csv.reader(
-        io.StringIO("\n".join(lines)), delimiter=separator, strict=True, skipinitialspace=True
-    )
+def _is_float(cell: str) -> bool:
     try:
-        rows = [[field.strip() for field in fields] for fields in reader]
-    except csv.Error as error:
-        kind = {"\t": "tab", ";": "semicolon", ",": "comma", " ": "blank"}[separator]
+        float(cell.strip(' "\n').replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+def _find_separator(lines: list[str], num_known: int) -> str:
+    """What divides the header and the lines below alike; a tab where nothing divides them.
+
+    Args:
+      lines: the header and what follows.
+      num_known: how many of the words of the header are names that are looked for; with such,
+        and blanks between fields, the last column may hold blanks.
+    """
+    found = None
+    for separator in SEPARATORS:
+        records = fields_of(lines, separator)
+        header = next(records, [])
+        if len(header) < 2:
+            continue
+        # A quoted field may go on beyond the lines at hand, so the last one does not count.
+        widths = [
+            len(fields)
+            for fields in records
+            if any(fields) and not fields[0].startswith(COMMENT_SIGNS)
+        ][: _PROBED_LINES - 1]
+        is_even = all(len(header) <= width <= len(header) + 1 for width in widths)
+        if separator == " ":
+            is_even |= num_known > 0 and all(len(header) <= width for width in widths)
+            # One line of words is no table, unless they are names.
+            is_named = num_known == len(header) and found is None
+            is_even = (is_even and bool(widths)) or (is_named and (not widths or num_known > 2))
+        if is_even:
+            return separator
+        if found is None and separator != " ":
+            found = separator
+    return found or "\t"
+
+
+def _without_header(path: str, start: _Start, is_value: Test | None) -> TextTable:
+    """A table whose first line is a row."""
+    line = start.line
+    # A list of molecules has a blank between structure and name, and names have commas.
+    is_list = "\t" not in line and is_value is not None and is_value(line.split()[0])
+    separator = start.separator
+    if separator is None:
+        separator = "" if is_list else separator_of_line(line, blanks=False)
+    _, first = next(_records(path, separator, start.num_above))
+    header = tuple(str(place) for place in range(1, len(first) + 1))
+    return TextTable(path, header, separator, start.num_above, has_header=False)
+
+
+def _without_padding(header: list[str], bodies: list[list[str]]) -> list[str]:
+    """The header without the fields that a spreadsheet padded it with."""
+    width = len(header)
+    while (
+        width > 1
+        and not header[width - 1]
+        and all(not any(fields[width - 1 :]) for fields in bodies)
+    ):
+        width -= 1
+    return header[:width]
+
+
+def _refuse_decimal_commas(path: str, bodies: list[list[str]], separator: str) -> None:
+    """Refuses rows of one field more than the header that whole numbers with commas may be."""
+    cells = [cell for fields in bodies for cell in fields[1:]]
+    if separator == "," and all(map(_WHOLE_NUMBER.fullmatch, cells)):
         raise InputError(
-            f"{path} is not a {kind}-separated table: {error} before line "
-            f"{before + reader.line_num + 1}."
-        ) from error
-    return [fields for fields in rows if any(fields)]
+            f"{path} has one field more below the header than in it, and no decimal point: "
+            "its commas may separate columns or decimals; write it with another separator."
+        )
 
 
-def _unquoted(text: str) -> str:
-    return text[1:-1].replace('""', '"') if len(text) > 1 and text[0] == text[-1] == '"' else text
+def _are_named(
+    bodies: list[list[str]], separator: str, is_value: Test | None, *, is_quoted: bool
+) -> bool:
+    """Whether rows of one field more than the header start with a name, as R writes them."""
+    first = [fields[0] for fields in bodies]
+    if len(set(first)) < len(first) or (is_value is not None and any(map(is_value, first))):
+        return False
+    # Else a comma within a name may have made two fields of it.
+    cells = (cell for fields in bodies for cell in fields[1:])
+    return separator != "," or is_quoted or any(map(_DECIMAL_POINT.fullmatch, cells))
 
 
-def _is_comment(fields: Sequence[str], num_columns: int) -> bool:
+def _named(path: str, header: list[str], row_names: str) -> tuple[str, ...]:
+    """The header with a name for every column."""
+    if not row_names:
+        return tuple(name or f"column {place}" for place, name in enumerate(header, start=1))
+    header = [header[0] or row_names, *header[1:]]
+    for place, name in enumerate(header, start=1):
+        if not name:
+            raise InputError(f"column {place} of {path} has no name in the first line.")
+    return tuple(header)
+
+
+def _records(path: str, separator: str, num_skipped: int) -> Iterator[tuple[int, list[str]]]:
+    """Number of the line and its fields, from the line after `num_skipped` on, blank lines not."""
+    number = num_skipped
+    with open_text(path) as file:
+        skip_lines(file, num_skipped)
+        try:
+            for number, fields in divide(file, separator, num_skipped):
+                if any(fields):
+                    yield number, fields
+        except csv.Error as error:
+            raise InputError(f"line {number + 1} of {path} is damaged ({error}).") from None
+
+
+def _is_comment(fields: list[str], width: int, separator: str) -> bool:
     """Whether a row among the others says something of them: it starts so and is no whole row."""
-    return len(fields) != num_columns and fields[0].startswith(COMMENT_SIGNS)
+    if not fields[0].startswith(COMMENT_SIGNS):
+        return False
+    if separator in ("", " "):
+        return True
+    told = max(place for place, field in enumerate(fields, start=1) if field)
+    is_alone = told == 1 < width and fields[0].startswith("!")
+    return is_alone or not told <= width <= len(fields)
+
+
+def _is_regular(table: TextTable) -> bool:
+    """Whether every line has a field per column and nothing more, so that pandas reads the same."""
+    num_separators = len(table.header) - 1
+    with open_text(table.path) as file:
+        for line in itertools.islice(file, table.num_skipped, None):
+            if line.count("\t") != num_separators or line.startswith("!") or not line.strip():
+                return False
+            if not num_separators and line.startswith("#"):
+                return False
+    return True
+
+
+def _bare(column: pd.Series) -> pd.Series:
+    """Cells without the quotes and blanks around them; each text is looked at once."""
+    codes, texts = pd.factorize(column.to_numpy(dtype=object))
+    bare = np.array([unquote(str(text).strip()).strip() for text in texts], dtype=object)
+    return pd.Series(bare[codes], index=column.index, dtype=object)

@@ -12,7 +12,7 @@ MAX_LINES = 400
 HOMELESS_NAMES = ("utils", "util", "helpers", "helper", "common", "misc")
 
 # What every room may use.
-GROUND = {"schemas", "files", "progress", "text_tables"}
+GROUND = {"schemas", "files", "progress", "text_files", "text_records", "text_tables"}
 PUBLIC_FILES = {"lincs", "knowledge", "compounds"}
 BELOW = GROUND | PUBLIC_FILES
 TRAINED = {"training", "baselines", "evaluation", "explanation"}
@@ -23,7 +23,9 @@ MAY_IMPORT = {
     "schemas": set(),
     "files": {"schemas"},
     "progress": set(),
-    "text_tables": {"schemas"},
+    "text_files": {"schemas"},
+    "text_records": {"text_files"},
+    "text_tables": {"schemas", "text_files", "text_records"},
     "command_line": {"schemas"},
     **dict.fromkeys(PUBLIC_FILES, GROUND),
     "data": BELOW | {""},

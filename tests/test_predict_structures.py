@@ -211,7 +211,11 @@ def test_predict_explains_structures_alone(inputs, tiny_run, capsys):
     [
         ({"compoundinfo": None}, "--signatures or --compoundinfo is needed"),
         ({"siginfo": "siginfo.txt"}, "--siginfo tells about --signatures, which is not given"),
-        ({"level": 5}, "--level and --scale tell about --signatures, which is not given"),
+        ({"level": 5}, "--level tells about --signatures, which is not given"),
+        (
+            {"siginfo": "x.txt", "scale": "log2", "gene_ids": "entrez"},
+            "--siginfo, --scale and --gene_ids tell about --signatures, which is not given",
+        ),
     ],
 )
 def test_what_is_missing_without_signatures_is_named(inputs, tiny_run, capsys, others, message):

@@ -28,7 +28,7 @@ from moa_jax.compounds.identity import inchi_block, normalise_inchi_key, normali
 from moa_jax.compounds.moa_labels import normalise_moa
 from moa_jax.compounds.structures import Structure, standardise
 from moa_jax.schemas import InputError, require_columns
-from moa_jax.text_tables import TextTable, read_text_table
+from moa_jax.text_tables import TextTable, open_text_table, read_cells
 
 Path = str | os.PathLike[str]
 
@@ -86,7 +86,7 @@ def read_compound_table(path: Path, samples_path: Path | None = None) -> pd.Data
     """
     if samples_path is not None:
         return read_repurposing_hub(path, samples_path)
-    table = read_text_table(path, is_known_column, is_structure)
+    table = open_text_table(path, is_known=is_known_column, is_value=is_structure)
     cells, columns = _understood(table, path)
     return _one_row_per_compound(_by_meaning(cells, columns, path), path, _told(columns))
 
@@ -144,26 +144,24 @@ def _named_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """A table with the given columns, whatever their case; its index counts rows from 1.
 
     Raises:
-      InputError: as for `read_text_table`, or a column is missing.
+      InputError: as for `open_text_table` and `read_cells`, or a column is missing.
     """
     wanted = {name.casefold(): name for name in columns}
-    cells = read_text_table(path, lambda name: name.casefold() in wanted).cells
-    named = cells.rename(columns=lambda name: wanted.get(name.casefold(), name))
+    table = open_text_table(path, is_known=lambda name: name.casefold() in wanted)
+    named = _numbered_cells(table).rename(columns=lambda name: wanted.get(name.casefold(), name))
     require_columns(named, columns, str(path))
     return named
 
 
 def _understood(table: TextTable, path: Path) -> tuple[pd.DataFrame, Columns]:
     """The cells of a table, and which of its columns are which."""
+    cells = _numbered_cells(table)
     if table.has_header:
-        _refuse_drug_table(table.cells, path)
-        columns = find_columns(table.cells, str(path))
+        _refuse_drug_table(cells, path)
+        columns = find_columns(cells, str(path))
         ids = columns.of["pert_id"]
-        with_values = tuple(name for name in ids if table.cells[name].map(known).notna().any())
-        return table.cells, dataclasses.replace(
-            columns, of=columns.of | {"pert_id": with_values or ids}
-        )
-    cells = table.cells
+        with_values = tuple(name for name in ids if cells[name].map(known).notna().any())
+        return cells, dataclasses.replace(columns, of=columns.of | {"pert_id": with_values or ids})
     if not table.separator:
         cells = pd.DataFrame(
             [_of_list(line) for line in cells["1"]], columns=["1", "2"], index=cells.index
@@ -176,6 +174,13 @@ def _understood(table: TextTable, path: Path) -> tuple[pd.DataFrame, Columns]:
         rest = [name for name in cells.columns if name != smiles]
     ids = [name for name in rest if cells[name].map(known).notna().any()][:1]
     return cells, Columns({"smiles": (smiles,), "pert_id": tuple(ids)}, guessed=True)
+
+
+def _numbered_cells(table: TextTable) -> pd.DataFrame:
+    """The cells of a table; its index counts rows from 1."""
+    cells = read_cells(table)
+    cells.index += 1
+    return cells
 
 
 def _refuse_drug_table(cells: pd.DataFrame, path: Path) -> None:

@@ -13,10 +13,15 @@ from jaxtyping import Bool, Float32
 
 from moa_jax.data.gene_matrix import GeneMatrix
 from moa_jax.data.level_evidence import LINEAR, Scale, find_scale, log2_expression
-from moa_jax.data.preparation_settings import (
-    CONFIG_OPTIONS,
-    TOLD_BY_FILES,
+from moa_jax.data.option_names import CONFIG_OPTIONS
+from moa_jax.data.plate_zscores import (
     VEHICLE,
+    check_plates,
+    check_vehicles,
+    zscores_of_plates,
+)
+from moa_jax.data.preparation_settings import (
+    TOLD_BY_FILES,
     PreparationSettings,
 )
 from moa_jax.data.profile_metadata import ProfileMetadata, amounts_not_converted
@@ -29,8 +34,6 @@ from moa_jax.data.selection import (
 )
 from moa_jax.lincs.fields import spelled_like
 from moa_jax.lincs.matrix import check_finite
-from moa_jax.lincs.pert_types import vehicles
-from moa_jax.lincs.plates import robust_zscore
 from moa_jax.lincs.releases import harmonise_siginfo, read_table, signature_instances
 from moa_jax.lincs.replicates import collapse_replicates, signature_ids
 from moa_jax.progress import track
@@ -148,7 +151,7 @@ def _with_level(source: _Source) -> tuple[_Source, dict[str, Any]]:
     values = source.matrix.read(profile_ids=some).values
     scale = find_scale(values, str(path), asked=settings.scale or None, options=CONFIG_OPTIONS)
     asked = None if settings.level == TOLD_BY_FILES else settings.level
-    name = "instinfo" if "instinfo" in source.paths and asked != 5 else "siginfo"
+    name = _file_of_profiles(source, asked)
     level, why = source.metadata(name).level(asked, scale, CONFIG_OPTIONS)
     said = {
         "level": level,
@@ -156,8 +159,22 @@ def _with_level(source: _Source) -> tuple[_Source, dict[str, Any]]:
         "scale": scale.name,
         "scale_because": scale.because,
     }
-    settings = dataclasses.replace(settings, level=level)
-    return dataclasses.replace(source, settings=settings, scale=scale), said
+    settings, paths = dataclasses.replace(settings, level=level), dict(source.paths)
+    if level != 5 and name == "siginfo" in paths:
+        # What is called siginfo is a table of wells.
+        paths["instinfo"] = paths.pop("siginfo")
+    return dataclasses.replace(source, settings=settings, paths=paths, scale=scale), said
+
+
+def _file_of_profiles(source: _Source, asked: int | None) -> str:
+    """The file that tells of the matrix's profiles; where it is not there, the matrix does."""
+    if asked == 5:
+        return "siginfo"
+    if "instinfo" in source.paths:
+        return "instinfo"
+    # Beside wells that tell of themselves siginfo lists what they are made into.
+    has_own = len(source.matrix.profile_table.columns) > 0
+    return "instinfo" if asked is not None and has_own else "siginfo"
 
 
 def _in_file_order(source: _Source, name: str) -> Sieve:
@@ -179,15 +196,15 @@ def _from_profiles(
     A plate's z-scores are taken over all its wells that passed quality control, whatever they
     hold: the filters on perturbations come after.
     """
-    settings, path = source.settings, source.paths["instinfo"]
+    settings = source.settings
+    path = str(source.paths.get("instinfo", source.paths["expression"]))
     sieve = _in_file_order(source, "instinfo")
     siginfo, pairs = _read_siginfo(source, set(sieve.table["inst_id"]))
     if settings.filters.require_qc_pass:
         filter_mark(settings.filters, sieve, "qc_pass")
     wells = sieve.table
-    if settings.level == 3 and wells["plate"].isna().any():
-        nameless = wells["inst_id"][wells["plate"].isna()].iloc[0]
-        raise InputError(f"{path} has no plate of {nameless}; level 3 is normalised by plate.")
+    if settings.level == 3:
+        check_plates(wells, path)
     if pairs is not None:
         listed = sieve.table["inst_id"].isin(pairs["inst_id"]).to_numpy(bool)
         sieve.keep(listed, "it is in no signature of siginfo")
@@ -195,6 +212,9 @@ def _from_profiles(
         sieve.table = sieve.table.drop(columns="sig_id").merge(pairs, on="inst_id", how="left")
     filter_perturbations(settings.filters, source.is_kept_aside, sieve)
     _refuse_none(source, sieve.table, {"profiles": sieve.report()})
+    if settings.level == 3 and settings.zscore_reference == VEHICLE:
+        used = wells["plate"].isin(sieve.table["plate"])
+        check_vehicles(wells[used].reset_index(drop=True), path, CONFIG_OPTIONS)
     sieve.table["sig_id"] = signature_ids(sieve.table)
     units = wells["plate"] if settings.level == 3 else wells["inst_id"]
     values, table, not_finite = _collapse(source, sieve.table, wells.assign(unit=units))
@@ -231,7 +251,7 @@ def _read_siginfo(
         raise InputError(
             f"{path} makes the signature {absent['sig_id'].iloc[0]} of the profile "
             f"{absent['inst_id'].iloc[0]}, one of {len(absent)} that "
-            f"{source.paths['expression']} or {source.paths['instinfo']} lacks; "
+            f"{source.paths['expression']} or its metadata lack; "
             "config.allow_missing_signatures makes signatures of the others."
         )
     return siginfo[["is_hiq", "qc_pass"]], pairs
@@ -300,10 +320,5 @@ def _zscores(
         values, wells = values[finite], wells[finite]
     bad = [name for name, whole in zip(ids, finite, strict=True) if not whole]
     if source.settings.level == 3:
-        control = None
-        if source.settings.zscore_reference == VEHICLE:
-            control = vehicles(wells["pert_type"])
-        values = robust_zscore(
-            values, plate=wells["plate"], cell_line=wells["cell_line"], control=control
-        )
+        values = zscores_of_plates(values, wells, source.settings.zscore_reference)
     return values, wells["inst_id"].tolist(), bad

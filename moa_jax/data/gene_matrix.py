@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from moa_jax.data.landmarks import LandmarkColumns, LandmarkFinder
+from moa_jax.data.option_names import OptionNames
 from moa_jax.knowledge.gene_identifiers import GeneIdentifiers
 from moa_jax.lincs.matrix import ExpressionMatrix, OpenedMatrix, namings, open_matrix
 from moa_jax.schemas import InputError
@@ -78,6 +79,7 @@ def open_gene_matrix(
     landmarks: pd.DataFrame,
     identifiers: GeneIdentifiers,
     gene_ids: str = "",
+    options: OptionNames | None = None,
 ) -> GeneMatrix:
     """Opens a GCTX, GCT or h5ad file, or a table separated by tabs, semicolons or commas.
 
@@ -87,12 +89,13 @@ def open_gene_matrix(
       identifiers: names of genes.
       gene_ids: how the file names its genes: `entrez`, `symbol`, or the name of a column; empty
         to find out.
+      options: what to call the option that decides.
 
     Raises:
       InputError: the file cannot be read, has none of the genes, has one of them twice with
         different values, or names genes in ways that disagree.
     """
-    finder = LandmarkFinder(landmarks, identifiers, str(path), gene_ids)
+    finder = LandmarkFinder(landmarks, identifiers, str(path), gene_ids, options)
     opened = open_matrix(path, finder.count, finder.column)
     columns = finder.find(namings(opened.gene_table), namings(opened.profile_table))
     _refuse_differing_repeats(opened, columns)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
+from moa_jax.data.option_names import OptionNames
 from moa_jax.knowledge.gene_identifiers import UNKNOWN, WAYS, GeneIdentifiers, entrez_order
 from moa_jax.knowledge.spreadsheet_names import gene_of_date, read_date
 from moa_jax.lincs.number_cells import are_row_numbers
@@ -111,6 +112,7 @@ class LandmarkFinder:
         identifiers: GeneIdentifiers,
         source: str,
         gene_ids: str = "",
+        options: OptionNames | None = None,
     ) -> None:
         """Checks the landmarks.
 
@@ -120,6 +122,7 @@ class LandmarkFinder:
           source: what to call the file in messages.
           gene_ids: how genes are named: `entrez`, `symbol`, or the name of a column; empty to
             find out.
+          options: what to call the option that decides.
 
         Raises:
           InputError: a column is missing.
@@ -128,6 +131,7 @@ class LandmarkFinder:
         self.landmarks, self.identifiers = landmarks, identifiers
         self.source = source
         self.asked = gene_ids.strip()
+        self._option = (options or OptionNames()).gene_ids
         self._wanted = frozenset(landmarks["entrez_id"])
         self._meanings: dict[str, tuple[str | None, str]] = {}
 
@@ -163,7 +167,7 @@ class LandmarkFinder:
             raise InputError(
                 f"{self.source} has no column {self.asked} that names genes; it has "
                 f"{', '.join(dict.fromkeys((*namings, *(of_profiles or ()))))}; give another "
-                "--gene_ids."
+                f"{self._option}."
             )
         readings = [self._read(name, namings[name]) for name in asked]
         best = self._best(readings, of_profiles or {})
@@ -207,8 +211,8 @@ class LandmarkFinder:
             if numbered := [x for x in (*readings, *others) if x.is_numbered]:
                 raise InputError(
                     f"the genes of {self.source} are numbered ({', '.join(numbered[0].names[:3])}, "
-                    "...) and nothing beside the numbers names them; give --gene_ids=entrez if "
-                    "these are Entrez ids."
+                    f"...) and nothing beside the numbers names them; give {self._option}=entrez "
+                    "if these are Entrez ids."
                 )
             number = f"only {best.num_found}" if best.num_found else "none"
             along = f", and its profiles with {_start(others)}" if others else ""
@@ -237,7 +241,7 @@ class LandmarkFinder:
             f"{self.source} names its genes in two ways that disagree: {best.name} names "
             f"{best.num_found} of the {len(self._wanted)} landmarks and {other.name} "
             f"{other.num_found}, in {same} of {len(shared)} common rows the same; give "
-            f"--gene_ids={best.name} or --gene_ids={other.name}."
+            f"{self._option}={best.name} or {self._option}={other.name}."
         )
 
     def _columns(self, reading: _Reading, read_from: str) -> LandmarkColumns:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32
 
+from moa_jax.data.option_names import OptionNames
 from moa_jax.lincs.pert_types import controls, vehicles
 from moa_jax.lincs.profile_ids import is_plate_of_wells, is_signature_id, is_well_id
 from moa_jax.schemas import InputError
@@ -33,14 +34,6 @@ LEAST_VALUES = 20
 MOST_PROFILES = 20_000
 # So many of the ids have to look alike.
 LEAST_ALIKE_IDS = 0.9
-
-
-@dataclasses.dataclass(frozen=True)
-class OptionNames:
-    """What a program calls the options that decide."""
-
-    level: str = "--level"
-    scale: str = "--scale"
 
 
 @dataclasses.dataclass(frozen=True)

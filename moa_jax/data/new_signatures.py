@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
-from moa_jax.data.gene_matrix import GeneMatrix, open_gene_matrix
+from moa_jax.data.gene_matrix import open_gene_matrix
 from moa_jax.data.landmarks import LandmarkColumns
 from moa_jax.data.level_evidence import LINEAR, Scale, find_scale
 from moa_jax.data.new_structures import (
@@ -57,19 +57,27 @@ class SignatureFiles:
     compoundinfo: pathlib.Path | None = None
 
     @classmethod
-    def of_options(cls, signatures: str, siginfo: str, compoundinfo: str) -> SignatureFiles:
+    def of_options(
+        cls, signatures: str, siginfo: str, compoundinfo: str, **reading: str
+    ) -> SignatureFiles:
         """Files from a program's options of the same names; empty where not given.
 
+        Args:
+          signatures: the matrix.
+          siginfo: its metadata.
+          compoundinfo: structures.
+          reading: options that tell how `signatures` are read; empty where not given.
+
         Raises:
-          InputError: there are neither signatures nor structures, or metadata of no signatures.
+          InputError: there are neither signatures nor structures, or what tells about signatures
+            is given without them.
         """
         if not signatures and not compoundinfo:
             raise InputError(
                 "--signatures or --compoundinfo is needed: signatures, or compounds to be answered "
                 "from their structures alone."
             )
-        if siginfo and not signatures:
-            raise InputError("--siginfo tells about --signatures, which is not given.")
+        require_signatures(signatures, siginfo=siginfo, **reading)
         return cls(
             signatures=pathlib.Path(signatures) if signatures else None,
             siginfo=pathlib.Path(siginfo) if siginfo else None,
@@ -83,6 +91,20 @@ class SignatureFiles:
             for name, path in vars(self).items()
             if path is not None
         }
+
+
+def require_signatures(signatures: str, **about: str) -> None:
+    """Refuses options that tell about `--signatures` where that is not given.
+
+    Args:
+      signatures: the option; empty where it is not given.
+      about: such options by name; empty where they are not given.
+    """
+    given = [f"--{name}" for name, value in about.items() if value]
+    if not signatures and given:
+        named = " and ".join(filter(None, (", ".join(given[:-1]), given[-1])))
+        tell = "tells" if len(given) == 1 else "tell"
+        raise InputError(f"{named} {tell} about --signatures, which is not given.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +182,10 @@ def read_new_signatures(
         be made into one; without signatures, no compound has a structure.
     """
     if files.signatures is None:
-        return _without_signatures(files, genes, features, settings)
+        settings = settings or PlateSettings()
+        told = str(settings.level or "")
+        require_signatures("", level=told, scale=settings.scale or "", gene_ids=gene_ids)
+        return _without_signatures(files, genes, features)
     settings = settings or PlateSettings()
     identifiers = GeneIdentifiers.from_table(genes)
     matrix = open_gene_matrix(files.signatures, genes, identifiers, gene_ids)
@@ -169,22 +194,28 @@ def read_new_signatures(
         files.siginfo, matrix.profile_table, files.signatures, names_stand_in=True
     )
     wanted = columns.genes["entrez_id"].tolist()
-    measured = _read_values(matrix, metadata.ids.tolist(), wanted)
+    part = matrix.read(profile_ids=metadata.ids.tolist(), gene_ids=wanted)
+    measured = part.values
     scale = find_scale(measured, str(files.signatures), asked=settings.scale)
     found, why = metadata.level(settings.level, scale)
     settings = dataclasses.replace(settings, level=found, scale=scale.name)
     table = metadata.rows(found)
-    level = _said(found, why, scale, metadata, table)
+    level = _said(found, why, scale, metadata)
+    used = _used_rows(table, settings)
+    if found == 5 and not used.any():
+        raise InputError(
+            f"{metadata.source} has no signature of a compound: all {len(table)} are of vehicles "
+            "or other controls."
+        )
+    check_finite(part.of_profiles(used), str(files.signatures))
     told = structures_in_metadata(
         (metadata.raw.set_index(metadata.ids), matrix.profile_table),
         table.iloc[:, 0],
         table["pert_id"],
     )
     if found == 5:
-        if not settings.keep_controls:
-            num_profiles = len(table)
-            measured, table = _without_controls(measured, table, metadata.source)
-            level["controls_left_out"] = num_profiles - len(table)
+        level["controls_left_out"] = int((~used).sum())
+        measured, table = measured[used], table[used].reset_index(drop=True)
         num_nameless = int(table["pert_id"].isna().sum())
         table["pert_id"] = table["pert_id"].fillna(table["sig_id"])
         table = table[[*SIGNATURE_COLUMNS, *AMOUNT_TEXTS]]
@@ -194,6 +225,7 @@ def read_new_signatures(
             measured, table, settings, metadata.source
         )
         level["zscore_reference"] = settings.zscore_reference if found == 3 else None
+    level["amounts_not_converted"] = amounts_not_converted(table)
     table["cell_line"] = spelled_like(table["cell_line"], features.cell_lines[1:])
     examples = _examples(measured, table, columns, genes, features)
     structures = read_new_structures(files.compoundinfo, told, table)
@@ -212,9 +244,7 @@ def read_new_signatures(
     return NewSignatures(examples, report, level)
 
 
-def _said(
-    level: int, why: str, scale: Scale, metadata: ProfileMetadata, table: pd.DataFrame
-) -> dict[str, Any]:
+def _said(level: int, why: str, scale: Scale, metadata: ProfileMetadata) -> dict[str, Any]:
     """What was inferred of a matrix and what was left out of it, as JSON values."""
     return {
         "level": level,
@@ -223,7 +253,6 @@ def _said(
         "scale_because": scale.because,
         "rows_without_profile": metadata.num_absent,
         "controls_left_out": 0,
-        "amounts_not_converted": amounts_not_converted(table),
     }
 
 
@@ -231,13 +260,10 @@ def _without_signatures(
     files: SignatureFiles,
     genes: pd.DataFrame,
     features: FeatureSpec,
-    settings: PlateSettings | None,
 ) -> NewSignatures:
     """The compounds of a table, to be predicted from their structures."""
     if files.compoundinfo is None or files.siginfo is not None:
         raise InputError("without signatures there must be a compound table, and no siginfo.")
-    if settings is not None and (settings.level is not None or settings.scale):
-        raise InputError("--level and --scale tell about --signatures, which is not given.")
     examples, structures = structures_alone(files.compoundinfo, genes, features)
     report = {
         "signatures": {
@@ -253,17 +279,17 @@ def _without_signatures(
     return NewSignatures(examples, report, None)
 
 
-def _without_controls(
-    measured: Float32[np.ndarray, "profile measured_gene"], table: pd.DataFrame, source: str
-) -> tuple[Float32[np.ndarray, "signature measured_gene"], pd.DataFrame]:
-    """Signatures of compounds: vehicles and other controls have no mechanism."""
-    treated = ~controls(table["pert_type"])
-    if not treated.any():
-        raise InputError(
-            f"{source} has no signature of a compound: all {len(table)} are of vehicles or other "
-            "controls."
-        )
-    return measured[treated], table[treated].reset_index(drop=True)
+def _used_rows(table: pd.DataFrame, settings: PlateSettings) -> Bool[np.ndarray, " profile"]:
+    """Profiles whose values count: all wells that passed at level 3, else those of compounds.
+
+    Vehicles and other controls have no mechanism.
+    """
+    used = np.ones(len(table), bool)
+    if settings.level != 5:
+        used &= table["qc_pass"].fillna(True).to_numpy(bool)
+    if settings.level == 4 or (settings.level == 5 and not settings.keep_controls):
+        used &= ~controls(table["pert_type"])
+    return used
 
 
 def _examples(
@@ -288,14 +314,6 @@ def _examples(
         moas=features.moas,
         labels=np.zeros((len(table), len(features.moas)), np.float32),
     )
-
-
-def _read_values(
-    matrix: GeneMatrix, profile_ids: list[str], gene_ids: list[str]
-) -> Float32[np.ndarray, "profile measured_gene"]:
-    part = matrix.read(profile_ids=profile_ids, gene_ids=gene_ids)
-    check_finite(part, str(matrix.path))
-    return part.values
 
 
 def _gene_report(columns: LandmarkColumns, genes: pd.DataFrame) -> dict[str, Any]:

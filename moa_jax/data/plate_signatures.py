@@ -8,13 +8,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32
 
-from moa_jax.data.level_evidence import LINEAR, OptionNames, check_scale_name, log2_expression
-from moa_jax.data.preparation_settings import LEVELS, POPULATION, VEHICLE
-from moa_jax.lincs.pert_types import VEHICLE_PERT_TYPE, controls, vehicles
-from moa_jax.lincs.plates import robust_zscore
-from moa_jax.lincs.releases import ALIASES, AMOUNT_TEXTS
+from moa_jax.data.level_evidence import LINEAR, check_scale_name, log2_expression
+from moa_jax.data.option_names import OptionNames
+from moa_jax.data.plate_zscores import (
+    POPULATION,
+    REFERENCES,
+    VEHICLE,
+    check_plates,
+    check_vehicles,
+    zscores_of_plates,
+)
+from moa_jax.data.preparation_settings import LEVELS
+from moa_jax.lincs.pert_types import controls, vehicles
+from moa_jax.lincs.releases import AMOUNT_TEXTS
 from moa_jax.lincs.replicates import collapse_replicates
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
 
@@ -41,7 +49,7 @@ class PlateSettings:
     def __post_init__(self) -> None:
         if self.level not in (None, *LEVELS):
             raise InputError(f"the level is {self.level}; it must be one of 3, 4 and 5.")
-        if self.zscore_reference not in (VEHICLE, POPULATION):
+        if self.zscore_reference not in REFERENCES:
             raise InputError(
                 f"the reference of z-scores is {self.zscore_reference!r}; it must be {VEHICLE} or "
                 f"{POPULATION}."
@@ -94,7 +102,10 @@ def signatures_of_wells(
     values, instances = values[passed], instances[passed].reset_index(drop=True)
     vehicle = vehicles(instances["pert_type"])
     if settings.level == 3:
-        values = _zscores(values, instances, vehicle, settings, source)
+        check_plates(instances, source)
+        if settings.zscore_reference == VEHICLE:
+            check_vehicles(instances, source, OptionNames())
+        values = zscores_of_plates(values, instances, settings.zscore_reference)
     treated = ~controls(instances["pert_type"])
     if not treated.any():
         raise InputError(
@@ -117,28 +128,3 @@ def signatures_of_wells(
         },
     }
     return expression, table[[*SIGNATURE_COLUMNS, *AMOUNT_TEXTS]], report
-
-
-def _zscores(
-    values: Float32[np.ndarray, "profile gene"],
-    instances: pd.DataFrame,
-    vehicle: Bool[np.ndarray, " profile"],
-    settings: PlateSettings,
-    source: str,
-) -> Float32[np.ndarray, "profile gene"]:
-    nameless = instances["plate"].isna()
-    if nameless.any():
-        raise InputError(
-            f"{source} has no plate ({', '.join(ALIASES['plate'][:3])}) of the well "
-            f"{instances['inst_id'][nameless].iloc[0]}; level 3 is normalised by plate."
-        )
-    if settings.zscore_reference == POPULATION:
-        return robust_zscore(values, plate=instances["plate"], cell_line=instances["cell_line"])
-    if not vehicle.any():
-        raise InputError(
-            f"{source} marks no vehicle well ({VEHICLE_PERT_TYPE} as pert_type, or a name such as "
-            f"DMSO); --zscore_reference={POPULATION} compares with all wells of the plate instead."
-        )
-    return robust_zscore(
-        values, plate=instances["plate"], cell_line=instances["cell_line"], control=vehicle
-    )

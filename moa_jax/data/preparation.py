@@ -18,6 +18,7 @@ from moa_jax.data.compound_sources import read_further_compounds, read_own_compo
 from moa_jax.data.expression_sources import Paths, read_signatures
 from moa_jax.data.gene_matrix import open_gene_matrix
 from moa_jax.data.landmarks import LandmarkColumns
+from moa_jax.data.option_names import CONFIG_OPTIONS
 from moa_jax.data.preparation_settings import (
     PreparationSettings,
     portable_name,
@@ -93,7 +94,9 @@ def prepare(
     description = describe_sources(config) if description is None else description
     say("reading genes and compounds")
     landmarks, identifiers = _read_genes(paths)
-    matrix = open_gene_matrix(paths["expression"], landmarks, identifiers, settings.gene_ids)
+    matrix = open_gene_matrix(
+        paths["expression"], landmarks, identifiers, settings.gene_ids, options=CONFIG_OPTIONS
+    )
     columns = matrix.columns
     own = read_own_compounds(paths)
     say("reading expression")

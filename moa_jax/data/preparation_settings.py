@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import ml_collections
 
-from moa_jax.data.level_evidence import OptionNames, check_scale_name
+from moa_jax.data.level_evidence import check_scale_name
+from moa_jax.data.option_names import CONFIG_OPTIONS
+from moa_jax.data.plate_zscores import POPULATION, REFERENCES, VEHICLE
 from moa_jax.knowledge.graph import GraphSettings
 from moa_jax.schemas import InputError
 
@@ -19,9 +21,6 @@ Settings = TypeVar("Settings")
 LEVELS = (3, 4, 5)
 # In place of a level: the files tell it.
 TOLD_BY_FILES = 0
-# What a config calls the options that decide how a matrix is read.
-CONFIG_OPTIONS = OptionNames(level="config.level", scale="config.scale")
-POPULATION, VEHICLE = "population", "vehicle"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +31,8 @@ class SourceFiles:
       expression: GCTX, GCT, h5ad, CSV or TSV matrix of the level that the config names.
       siginfo: signature metadata; at level 5, empty means the matrix's own; at levels 3 and 4 it
         tells which profiles make a signature (`distil_ids`), empty groups them by condition.
-      instinfo: profile metadata, needed at levels 3 and 4.
+      instinfo: profile metadata at levels 3 and 4; empty means siginfo where that lists wells,
+        else the matrix's own.
       geneinfo: which genes are landmarks.
       gene_ids: current symbols and aliases (NCBI gene_info, HGNC or org.Hs.eg.db).
       bead_map: which genes share a bead colour (CMap's `barcode_to_gene_map.txt`).
@@ -152,17 +152,13 @@ class PreparationSettings:
                 "take it from the files."
             )
         check_scale_name(self.scale or None, CONFIG_OPTIONS)
-        if self.zscore_reference not in (POPULATION, VEHICLE):
+        if self.zscore_reference not in REFERENCES:
             raise InputError(
                 f"config.zscore_reference is {self.zscore_reference!r}; "
                 f"expected {POPULATION!r} or {VEHICLE!r}."
             )
         if self.clip < 0:
             raise InputError(f"config.clip is {self.clip}; expected 0 (off) or more.")
-        if self.level in (3, 4) and not self.files.instinfo:
-            raise InputError(
-                f"config.files.instinfo is empty; level {self.level} needs the profiles' metadata."
-            )
         if not self.raw_dir:
             raise InputError("config.raw_dir is empty; it must name the folder of the files.")
         if not pathlib.Path(self.raw_dir).is_dir():

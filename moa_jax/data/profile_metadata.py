@@ -8,7 +8,8 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from moa_jax.data.level_evidence import OptionNames, Scale, check_level, find_level
+from moa_jax.data.level_evidence import Scale, check_level, find_level
+from moa_jax.data.option_names import OptionNames
 from moa_jax.lincs.field_names import fold_name
 from moa_jax.lincs.fields import Fields, clean
 from moa_jax.lincs.pert_types import VEHICLE_PERT_TYPE, is_vehicle_id

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from moa_jax.knowledge.reading import read_columns, read_header
+from moa_jax.knowledge.reading import open_table, read_columns
 from moa_jax.schemas import GENE_NAME_COLUMNS, InputError, require_columns
 
 ALIAS_SEPARATOR = "|"
@@ -216,7 +216,9 @@ def read_gene_ids(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises:
       InputError: the columns fit no layout, there is no gene, or an id is repeated.
     """
-    header = read_header(path, "\t")
+    names = [name for layout in GENE_ID_LAYOUTS for name in vars(layout).values()]
+    opened = open_table(path, names)
+    header = opened.header
     needed = [
         (x, (x.entrez_id, x.symbol, *filter(None, (x.former,)), x.aliases)) for x in GENE_ID_LAYOUTS
     ]
@@ -224,12 +226,11 @@ def read_gene_ids(path: str | os.PathLike[str]) -> pd.DataFrame:
     if not fitting:
         expected = " or ".join(" ".join(columns) for _, columns in needed)
         raise InputError(
-            f"{path} is no gene table: it has the columns {', '.join(header)}; "
-            f"expected {expected}, separated by tabs."
+            f"{path} is no gene table: it has the columns {', '.join(header)}; expected {expected}."
         )
     layout = fitting[0]
     wanted = [column for column in vars(layout).values() if column in header]
-    table = read_columns(path, {column: column for column in wanted}, separator="\t")
+    table = read_columns(opened, {column: column for column in wanted})
     table = table.apply(lambda column: column.str.strip('"')).replace("-", "")
     if layout.gene_type in table:
         shared = table[layout.symbol].duplicated(keep=False)

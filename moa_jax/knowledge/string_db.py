@@ -12,7 +12,7 @@ import os
 import pandas as pd
 
 from moa_jax.knowledge.gene_identifiers import AMBIGUOUS, UNKNOWN, WAYS, GeneIdentifiers
-from moa_jax.knowledge.reading import find_separator, read_chunks, read_columns, read_header
+from moa_jax.knowledge.reading import open_table, read_chunks, read_columns
 from moa_jax.schemas import InputError
 
 TAXON = "9606"
@@ -20,8 +20,6 @@ MAX_SCORE = 1000
 
 # STRING 11.5 and later, and 11.0 and earlier.
 PROTEIN_COLUMNS = ("string_protein_id", "protein_external_id")
-# STRING has blanks between the fields of links; spreadsheets and R write others.
-_SEPARATORS = ("\t", ",", ";", " ")
 # Ensembl's ids of human proteins, and so STRING's without the species.
 _HUMAN = r"ENSP[0-9]+"
 
@@ -36,10 +34,10 @@ def read_string_info(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises:
       InputError: a column is missing, a protein is repeated or of another species.
     """
-    header = [name.casefold() for name in read_header(path, "\t")]
+    opened = open_table(path, (*PROTEIN_COLUMNS, "preferred_name"))
+    header = [name.casefold() for name in opened.header]
     protein_column = next((c for c in PROTEIN_COLUMNS if c in header), PROTEIN_COLUMNS[0])
-    columns = {protein_column: "protein", "preferred_name": "symbol"}
-    table = read_columns(path, columns, separator="\t")
+    table = read_columns(opened, {protein_column: "protein", "preferred_name": "symbol"})
     table["protein"] = _human(table["protein"], path)
     repeated = table[table["protein"].duplicated()]
     if len(repeated):
@@ -70,8 +68,7 @@ def read_string_links(path: str | os.PathLike[str], *, min_score: int) -> pd.Dat
     columns = {name: name for name in ("protein1", "protein2", "combined_score")}
     kept = []
     dropped: collections.Counter[str] = collections.Counter()
-    separator = find_separator(path, _SEPARATORS)
-    for chunk in read_chunks(path, columns, separator=separator):
+    for chunk in read_chunks(open_table(path, columns), columns):
         for name in ("protein1", "protein2"):
             chunk[name] = _human(chunk[name], path)
         score = _scores(chunk["combined_score"], path)

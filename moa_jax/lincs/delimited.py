@@ -25,8 +25,8 @@ from moa_jax.lincs.number_cells import (
     read_numbers,
 )
 from moa_jax.lincs.releases import ALIASES, MATRIX_ID
-from moa_jax.lincs.text_tables import TextTable, open_text_table
 from moa_jax.schemas import InputError
+from moa_jax.text_tables import TextTable, open_text_table, refuse_repeats
 
 # How many genes some namings of the same rows or columns name, by the best of them.
 CountGenes = Callable[[Mapping[str, Sequence[str]]], int]
@@ -78,7 +78,7 @@ def read_delimited(
       InputError: the file is missing or empty, a row has another number of fields than the
         header, a column of metadata is there twice, or a value is not a number.
     """
-    table = open_text_table(path)
+    table = open_text_table(path, row_names=MATRIX_ID)
     if len(table.header) == 1:
         raise InputError(
             f"{path} is no GCTX, GCT or h5ad file, and its first line has neither tabs nor commas "
@@ -87,7 +87,7 @@ def read_delimited(
     first = table.header[0]
     if count_genes({first: [first]}) and all(is_number(fields[0]) for _, fields in table.rows()):
         # The first column is a gene's: no column names the profiles.
-        table = table.numbered()
+        table = table.numbered(MATRIX_ID)
     metadata, text = _metadata_columns(table, count_genes, gene_column)
     places = sorted(set(range(len(table.header))) - set(metadata))
     columns = [table.header[place] for place in places]
@@ -96,10 +96,7 @@ def read_delimited(
         return ((line, [fields[place] for place in places]) for line, fields in table.rows())
 
     values = read_numbers(rows, columns, len(text[0]), path)
-    names = [table.header[place] for place in metadata]
-    for place, name in enumerate(names):
-        if name in names[:place]:
-            raise InputError(f"the first line of {path} names the column {name} twice.")
+    refuse_repeats([table.header[place] for place in metadata], path)
     row_table = pd.DataFrame(
         {table.header[place]: text[place] for place in metadata[1:]},
         index=pd.Index(text[0], name=table.header[0], dtype=object),

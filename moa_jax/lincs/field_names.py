@@ -10,8 +10,8 @@ from __future__ import annotations
 import functools
 import re
 
-from moa_jax.lincs.text_files import unquote
 from moa_jax.lincs.units import HOURS, MICROMOLAR, plain_micro
+from moa_jax.text_files import unquote
 
 # Canonical name -> the names releases use, our own first, as `fold_name` writes them. Of several
 # that a table has, a row's first with a value counts.

@@ -16,9 +16,9 @@ from moa_jax.lincs.field_names import (
     unit_in_name,
 )
 from moa_jax.lincs.pert_types import canonical_pert_types, controls
-from moa_jax.lincs.text_files import unquote
 from moa_jax.lincs.units import amount_text, is_unknown_amount, parse_dose_um, parse_time_h
 from moa_jax.schemas import InputError, require_columns
+from moa_jax.text_files import unquote
 
 # What consensus files write for a signature pooled over cell lines: it belongs to none.
 CONSENSUS_CELL_LINE = "CONSENSUS"

@@ -17,9 +17,9 @@ from jaxtyping import Float32
 
 from moa_jax.lincs.number_cells import read_numbers
 from moa_jax.lincs.releases import MATRIX_ID
-from moa_jax.lincs.text_files import open_text
-from moa_jax.lincs.text_tables import split_line
 from moa_jax.schemas import InputError
+from moa_jax.text_files import open_text
+from moa_jax.text_records import cells_of_line
 
 _SEPARATORS = "\t;,"
 
@@ -86,21 +86,21 @@ def read_whole(
 def _read_header(file: TextIOWrapper, path: str | os.PathLike[str]) -> _Header:
     lines = [file.readline() for _ in range(3)]
     separator = next((sign for sign in _SEPARATORS if sign in lines[1]), "\t")
-    version = split_line(lines[0], separator)[0]
+    version = cells_of_line(lines[0], separator)[0]
     if version not in ("#1.2", "#1.3"):
         raise InputError(
             f"{path} starts with {version[:20]!r}; a GCT file starts with #1.2 or #1.3."
         )
-    sizes = [size for size in split_line(lines[1], separator) if size]
+    sizes = [size for size in cells_of_line(lines[1], separator) if size]
     if len(sizes) != {"#1.2": 2, "#1.3": 4}[version] or not all(map(str.isdecimal, sizes)):
         raise InputError(f"line 2 of {path} does not give the sizes of a {version} file.")
     num_genes, num_profiles = int(sizes[0]), int(sizes[1])
     num_gene_fields, num_profile_fields = map(int, sizes[2:] or ("1", "0"))
     num_fields = 1 + num_gene_fields + num_profiles
-    names = _fitted(split_line(lines[2], separator), num_fields, "line 3", path)
+    names = _fitted(cells_of_line(lines[2], separator), num_fields, "line 3", path)
     profile_fields: dict[str, tuple[str, ...]] = {}
     for _ in range(num_profile_fields):
-        fields = split_line(file.readline(), separator)
+        fields = cells_of_line(file.readline(), separator)
         fields = _fitted(fields, num_fields, f"the profile field {fields[0]!r}", path)
         if fields[0] in profile_fields:
             raise InputError(f"{path} repeats the profile field {fields[0]}.")
@@ -125,7 +125,7 @@ def _gene_lines(header: _Header, path: str | os.PathLike[str]) -> Iterator[tuple
         for _ in range(header.num_lines):
             file.readline()
         for number in range(header.num_genes):
-            fields = split_line(file.readline(), header.separator)
+            fields = cells_of_line(file.readline(), header.separator)
             if not any(fields):
                 raise InputError(
                     f"{path} is truncated: it has {number} of the {header.num_genes} genes "

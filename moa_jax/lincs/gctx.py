@@ -17,9 +17,9 @@ from jaxtyping import Float32, Int
 
 from moa_jax.lincs.hdf5_files import Hdf5Place
 from moa_jax.lincs.releases import MATRIX_ID
-from moa_jax.lincs.text_files import decode
 from moa_jax.progress import track
 from moa_jax.schemas import InputError
+from moa_jax.text_files import decode
 
 MATRIX = "/0/DATA/0/matrix"
 PROFILES = "/0/META/COL"

@@ -10,8 +10,8 @@ from io import BufferedRandom
 
 import h5py
 
-from moa_jax.lincs.text_files import is_gzipped, open_bytes
 from moa_jax.schemas import InputError
+from moa_jax.text_files import is_gzipped, open_bytes
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 

@@ -14,19 +14,18 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32, Int
+from jaxtyping import Bool, Float32, Int
 
 from moa_jax.lincs import delimited, gct, gctx, h5ad
 from moa_jax.lincs.delimited import CountGenes
 from moa_jax.lincs.hdf5_files import HDF5_MAGIC, Hdf5Place
 from moa_jax.lincs.releases import MATRIX_ID
-from moa_jax.lincs.text_files import open_bytes
 from moa_jax.schemas import InputError
+from moa_jax.text_files import open_bytes
 
 # Values checked at a time by `check_finite`.
 _CHECKED_ROWS = 4096
 _SENTINEL = np.float32(-666)
-_ZIP_MAGIC = b"PK\x03\x04"
 
 # Values of the profiles and genes at some places.
 _ReadValues = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -61,6 +60,13 @@ class ExpressionMatrix:
                 f"an expression matrix of shape {self.values.shape} does not fit "
                 f"its {expected} (profiles, genes) ids and tables."
             )
+
+    def of_profiles(self, kept: Bool[np.ndarray, " profile"]) -> ExpressionMatrix:
+        """The matrix with the profiles that are kept."""
+        table = self.profile_table[kept]
+        return dataclasses.replace(
+            self, values=self.values[kept], profile_ids=tuple(table.index), profile_table=table
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,10 +243,6 @@ def _find_reader(path: str | os.PathLike[str]) -> types.ModuleType | None:
         start = file.read(len(HDF5_MAGIC))
     if start == HDF5_MAGIC:
         return gctx
-    if start.startswith(_ZIP_MAGIC):
-        raise InputError(
-            f"{path} is a zip file or an Excel workbook; unpack it, or save its sheet as CSV."
-        )
     return gct if gct.is_gct(path) else None
 
 

@@ -12,11 +12,11 @@ import os
 import numpy as np
 import pandas as pd
 
-from moa_jax.lincs.field_names import ALIASES, MATRIX_ID, is_missing
+from moa_jax.lincs.field_names import ALIASES, MATRIX_ID, is_field_name, is_missing
 from moa_jax.lincs.fields import AMOUNT_TEXTS, CONSENSUS_CELL_LINE, Fields, clean
 from moa_jax.lincs.pert_types import VEHICLE_PERT_TYPE
 from moa_jax.lincs.profile_ids import PLATE_AND_WELL, is_well_id
-from moa_jax.lincs.text_tables import read_cells
+from moa_jax.text_tables import open_text_table, read_cells
 
 __all__ = [
     "ALIASES",
@@ -45,7 +45,8 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
       InputError: the file is missing or empty, a column has no name or the name of another, or
         a row has another number of fields than the header.
     """
-    table = read_cells(path)
+    opened = open_text_table(path, is_known=is_field_name, row_names=MATRIX_ID)
+    table = read_cells(opened)
     return pd.DataFrame({name: clean(table[name], np.nan) for name in table.columns})
 
 

@@ -141,9 +141,9 @@ def test_a_column_of_smiles_is_known_by_what_stands_in_it():
     ("content", "message"),
     [
         ("pert_id,smile\nA,x\n", "has no column of structures: it has pert_id, smile; expected"),
-        ("pert_id,smiles\nA,CCN,1\n", "row 1 after the header has 3 fields, expected the header"),
+        ("pert_id,smiles\nA,CCN,1\n", "line 2 of .* has 3 fields; the header names 2"),
         ("pert_id,smiles\n,c1ccncc1\n", "row 1 after the header has no pert_id"),
-        ("pert_id,smiles,smiles\nA,CCN,CCN\n", "has two columns named smiles"),
+        ("pert_id,smiles,smiles\nA,CCN,CCN\n", "names the column smiles twice"),
         ("# nothing\n", "is empty"),
         ("", "is empty"),
         (b"PK\x03\x04xlsx", "is a zip archive or an Excel workbook; save the table as text"),

@@ -203,7 +203,7 @@ def test_a_well_without_plate_cannot_be_normalised(raw):
         return table.assign(det_plate=plates)
 
     edit_tsv(raw / "instinfo.txt", forget)
-    with pytest.raises(InputError, match=r"instinfo.txt has no plate of SIM001.*:A01"):
+    with pytest.raises(InputError, match=r"instinfo.txt has no plate .* of the well SIM001.*:A01"):
         prepare(config_of(raw, 3))
 
 
@@ -222,9 +222,9 @@ def test_level_and_scale_are_told_by_the_files(raw, release):
         if level == 5:
             told.files.instinfo = ""
         assert prepare(told).manifest["level"]["level"] == level
-    with pytest.raises(InputError, match=r"config.level is 5, z-scores, but .* config.level=3"):
+    with pytest.raises(InputError, match=r"--config.level is 5, z-scores, but .* --config.level=3"):
         prepare(config_of(raw, 5, files_expression="level3.gctx", files_siginfo="instinfo.txt"))
-    with pytest.raises(InputError, match=r"config.level is 3, log2 .* config.level=4"):
+    with pytest.raises(InputError, match=r"--config.level is 3, log2 .* --config.level=4"):
         prepare(config_of(raw, 3, files_expression="level4.gctx"))
     with pytest.raises(InputError, match=r"config.scale is 'log'; it must be one of log2"):
         prepare(config_of(raw, 3, scale="log"))

@@ -176,7 +176,7 @@ def test_any_encoding_is_read(tmp_path, encoding):
         ("gene,s1\nAARS1,1_000\nABL1,2\n", "line 2 of .* has '1_000' in the column s1"),
         ("gene,name\nAARS1,x\nABL1,y\n", "has no profile"),
         ("gene,s1\nx,1\ny,2\n", "none of the 8 landmark genes; .* start with s1, and its .* x, y"),
-        (b"PK\x03\x04", "is a zip file or an Excel workbook"),
+        (b"PK\x03\x04", "is a zip archive or an Excel workbook"),
     ],
 )
 def test_what_can_be_read_two_ways_is_refused(tmp_path, text, message):
@@ -259,7 +259,7 @@ def test_a_gzipped_file_is_named_where_it_is_broken(tmp_path):
     path = write(Matrix("gctx", text=Text(is_gzipped=True)))
     whole = path.read_bytes()
     path.write_bytes(whole[:-9])
-    with pytest.raises(InputError, match=r"m\.gctx is a broken gzip file"):
+    with pytest.raises(InputError, match=r"m\.gctx is cut short or damaged: its gzip"):
         read(path)
     path.write_bytes(gzip.compress(gzip.decompress(whole)[:3000]))
     with pytest.raises(InputError, match=r"m\.gctx is a truncated or corrupt GCTX file"):

@@ -218,7 +218,10 @@ def test_a_signature_of_an_unknown_compound_stays_without_label(raw):
         (lambda c: c.update(clip=-1.0), "config.clip is -1.0; expected 0"),
         (lambda c: c.files.update(ontology=""), "config.files.ontology is empty"),
         (lambda c: c.files.update(gene_ids="no.gz"), "config.files.gene_ids names .*no.gz, which"),
-        (lambda c: c.update(level=4) or c.files.update(instinfo=""), "level 4 needs the profiles"),
+        (
+            lambda c: c.files.update(expression="level4.gctx", instinfo=""),
+            "siginfo.txt names none of the profiles of .*level4.gctx",
+        ),
         (lambda c: c.update(raw_dir="nowhere"), "config.raw_dir names nowhere, which is no folder"),
         (lambda c: c.update(raw_dir=""), "config.raw_dir is empty"),
         (lambda c: c.graph.update(min_score=2000), "min_score is 2000; expected 1 to 1000"),

@@ -102,7 +102,8 @@ def test_both_refuse_alike_and_follow_the_option(raw, level5, genes):
         rows.append([entrez_id, symbol, *numbers])
     path = raw / "m.tsv"
     path.write_bytes(dialects.encode(dialects.format_rows(rows)))
-    with pytest.raises(InputError, match="--gene_ids=gene_id or --gene_ids=symbol"):
+    options = "--config.gene_ids=gene_id or --config.gene_ids=symbol"
+    with pytest.raises(InputError, match=options):
         prepare(config_of(raw, files_expression="m.tsv"))
     with pytest.raises(InputError, match="--gene_ids=gene_id or --gene_ids=symbol"):
         predicted(path, raw / SIGINFO, level5.signatures.genes)

@@ -104,3 +104,12 @@ def test_missing_values_are_nan(tmp_path):
 def test_a_bad_table_is_refused(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         read(tmp_path, text)
+
+
+@pytest.mark.parametrize("name", ["exp_pert_dose", "dose_nM", "Time (h)", "tas", "n_replicates"])
+def test_numbers_of_fields_are_neither_genes_nor_values(tmp_path, name):
+    # 16 is a gene: a column of it would be one's id, or a profile named by the dose.
+    text = f"sig_id,{name},780,7849,16\ns1,16,1.5,-2,0.25\ns2,780,3,0,-1e-3\n"
+    matrix = read(tmp_path, text)
+    check(matrix)
+    assert matrix.profile_table[name].tolist() == ["16", "780"]

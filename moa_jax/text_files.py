@@ -1,4 +1,9 @@
-"""Text files of the field: plain or gzipped, in any of the encodings that programs write."""
+"""Files that people bring, opened and decoded in one place for every reader of the project.
+
+Gzip is told by the first bytes and not by the name. A byte-order mark is no text; without one a
+text is UTF-8, UTF-16 where every other byte is zero, and Latin-1 in what is no UTF-8 (older
+releases and the Repurposing Hub write so). Any end of a line is a line feed.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,14 @@ from io import BufferedIOBase, TextIOWrapper
 
 from moa_jax.schemas import InputError
 
+Path = str | os.PathLike[str]
+
 _GZIP_MAGIC = b"\x1f\x8b"
+# First bytes of what is no text: zip archives, and so Excel's .xlsx, and its older .xls.
+_NO_TEXT = {
+    b"PK\x03\x04": "a zip archive or an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "Excel's .xls",
+}
 
 # What a file starts with -> its encoding, which takes the mark away.
 _MARKS = (
@@ -37,18 +49,19 @@ def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_OR_LATIN_1, _as_latin_1)
 
 
-def is_gzipped(path: str | os.PathLike[str]) -> bool:
+def is_gzipped(path: Path) -> bool:
     """Whether an existing file is gzipped, whatever it is called."""
     with open(path, "rb") as file:
         return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
 
 
 @contextlib.contextmanager
-def open_bytes(path: str | os.PathLike[str]) -> Iterator[BufferedIOBase]:
+def open_bytes(path: Path) -> Iterator[BufferedIOBase]:
     """Opens a file for reading, unpacking gzip whatever the file is called.
 
     Raises:
-      InputError: the file is missing, unreadable, or a broken gzip file.
+      InputError: the file is missing, unreadable or a broken gzip file; also when this shows only
+        while the body of the `with` statement reads.
     """
     try:
         with open(path, "rb") as file:
@@ -62,32 +75,37 @@ def open_bytes(path: str | os.PathLike[str]) -> Iterator[BufferedIOBase]:
     except FileNotFoundError:
         raise InputError(f"there is no file {path}.") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{path} is a broken gzip file ({error}).") from None
+        raise InputError(
+            f"{path} is cut short or damaged: its gzip stream cannot be read to the end ({error})."
+        ) from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}.") from None
 
 
 @contextlib.contextmanager
-def open_text(path: str | os.PathLike[str]) -> Iterator[TextIOWrapper]:
-    """Opens a text file, plain or gzipped; any line end is read as a line feed.
-
-    A byte-order mark tells the encoding and is taken away; without one it is UTF-8, UTF-16 where
-    every other byte is zero, and latin-1 for what is no UTF-8 (older releases write the micro
-    sign so).
+def open_text(path: Path) -> Iterator[TextIOWrapper]:
+    """Opens a text file, plain or gzipped, decoded and past its byte-order mark.
 
     Raises:
-      InputError: the file is missing, unreadable, a broken gzip file, or no text of its encoding.
+      InputError: as for `open_bytes`, or the file is a workbook or an archive, or no text of the
+        encoding that its mark tells.
     """
     with open_bytes(path) as file:
         start = file.read(_PROBED_BYTES)
         file.seek(0)
+        for magic, kind in _NO_TEXT.items():
+            if start.startswith(magic):
+                raise InputError(f"{path} is {kind}; save the table as text, CSV or TSV.")
         encoding = _encoding_of(start)
         errors = _OR_LATIN_1 if encoding.startswith("utf-8") else "strict"
         text = TextIOWrapper(file, encoding=encoding, errors=errors, newline=None)
         try:
             yield text
         except UnicodeDecodeError as error:
-            raise InputError(f"{path} is no whole {encoding} text ({error.reason}).") from None
+            name = encoding.removesuffix("-le").removesuffix("-be").upper()
+            raise InputError(
+                f"{path} is damaged: it starts as {name} text and goes on as none ({error.reason})."
+            ) from None
         finally:
             # Else the file would be closed twice.
             text.detach()
