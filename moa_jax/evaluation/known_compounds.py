@@ -16,6 +16,7 @@ import pandas as pd
 
 from moa_jax.compounds.identity import normalise_name
 from moa_jax.compounds.structures import Structure, standardise
+from moa_jax.compounds.tables import compound_of_sample
 from moa_jax.data.examples import Examples
 from moa_jax.evaluation.nearest import nearest_structures
 
@@ -121,7 +122,7 @@ def _training(references: pd.DataFrame) -> _Training:
 def _marks(rows: pd.DataFrame) -> list[str]:
     """Names and ids that a compound can be known by; several may share a structure's row."""
     texts = [part for name in rows["compound"].dropna() for part in str(name).split(" / ")]
-    texts += [str(pert_id) for pert_id in rows["pert_id"].dropna()]
+    texts += [compound_of_sample(str(pert_id).upper()) for pert_id in rows["pert_id"].dropna()]
     marks = {normalise_name(text) for text in texts if text not in ("None", "nan")}
     return sorted(marks - {""})
 

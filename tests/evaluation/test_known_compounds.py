@@ -39,6 +39,7 @@ REFERENCES = pd.DataFrame(
         ),
         reference("signature_kernel", "G3", "Z-9", "zonisamide", None),
         reference("signature_kernel", "G3", "Z-9", "zonisamide", None, "moa 0"),
+        reference("signature_kernel", "G4", "BRD-K00000009", None, None),
     ]
 )
 
@@ -65,6 +66,9 @@ def known(**compound):
         ({"name": "Thalidomide"}, "thalidomide: moa 0"),
         ({"name": "sti571"}, "STI-571: moa 1, moa 2"),
         ({"pert_id": "Z-9"}, "zonisamide: moa 0"),
+        # A sample of a compound that is known by its id.
+        ({"pert_id": "BRD-K00000009-001-02-6"}, "BRD-K00000009: no mechanism known"),
+        ({"pert_id": "brd-k00000009"}, "BRD-K00000009: no mechanism known"),
         ({"smiles": CAFFEINE, "name": "Zonisamide"}, "zonisamide: moa 0"),
     ],
 )
