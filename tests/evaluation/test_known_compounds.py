@@ -62,6 +62,9 @@ def known(**compound):
         # A stereoisomer and a salt are the drug.
         ({"smiles": R_THALIDOMIDE}, "thalidomide: moa 0"),
         ({"smiles": f"{IMATINIB}.CS(=O)(=O)O"}, "STI-571: moa 1, moa 2"),
+        # So is one drawn with a heavy hydrogen or with rings closed elsewhere.
+        ({"smiles": R_THALIDOMIDE.replace("[C@@H]", "[C@@]([2H])")}, "thalidomide: moa 0"),
+        ({"smiles": "c1ccc2c(c1)C(=O)N(C2=O)C1CCC(=O)NC1=O"}, "thalidomide: moa 0"),
         # Where a structure is missing, the name or the id tells.
         ({"name": "Thalidomide"}, "thalidomide: moa 0"),
         ({"name": "sti571"}, "STI-571: moa 1, moa 2"),
