@@ -161,6 +161,8 @@ def read_new_signatures(
         be made into one; without signatures, no compound has a structure.
     """
     if files.signatures is None:
+        if gene_ids:
+            raise InputError("--gene_ids tells about --signatures, which is not given.")
         return _without_signatures(files, genes, features, settings)
     settings = settings or PlateSettings()
     identifiers = GeneIdentifiers.from_table(genes)

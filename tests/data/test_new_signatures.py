@@ -394,6 +394,12 @@ def test_a_compound_table_without_structures_is_refused(tmp_path, siginfo):
         read(write_matrix(tmp_path / "m.gctx"), siginfo, path)
 
 
+def test_gene_ids_of_no_signatures_are_refused(tmp_path):
+    files = SignatureFiles(None, None, write_compoundinfo(tmp_path / "compounds.txt"))
+    with pytest.raises(InputError, match="--gene_ids tells about --signatures"):
+        read_new_signatures(files, GENES, FEATURES, gene_ids="symbol")
+
+
 def landmarks_of(real_data):
     """`GENE_COLUMNS` of the landmarks, and features that leave their values as they are."""
     raw = pd.read_csv(real_data / "genes" / "geneinfo_beta.txt", sep="\t", dtype=str)
