@@ -154,7 +154,8 @@ def main(
     explained = read_explained_run(place, model) if num_explained else None
     new = read_new_signatures(files, model.genes, model.predictor.features, settings, gene_ids)
     examples = one_group_per_drug(new.examples)
-    say(f"predicting {examples.num_examples} {'signatures' if signatures else 'structures'}")
+    what = "signature" if signatures else "structure"
+    say(f"predicting {examples.num_examples} {what}{'s' * (examples.num_examples != 1)}")
     views = model.predictor.predict(examples)
     _check_answers(examples, views["fusion"])
     quality, trusts = judge_by_run(place, model.predictor, examples)

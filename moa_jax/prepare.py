@@ -139,7 +139,7 @@ def _reading_lines(counts: Mapping[str, Any]) -> Iterator[str]:
     """How a compound table was understood; nothing of other files."""
     if (table := counts.get("table")) is None:
         return
-    how = f", taken for it by {table['told_by']}" if "told_by" in table else ""
+    how = f", known by {table['told_by']}" if "told_by" in table else ""
     yield f"  structures from {table['structures']}{how}, ids from {table['ids'] or 'names'}"
     if counts.get("labelled") == 0:
         yield "  none of them has a mechanism of action"

@@ -33,7 +33,7 @@ def test_a_plate_gives_the_answers_of_its_signatures(inputs, tiny_run, capsys):
     assert predict.run(argv) == 0
     printed = capsys.readouterr().out
     assert "level: 3, because it was asked for" in printed
-    assert "made of 4 of 7 wells on 1 plates, 3 of them vehicle wells" in printed
+    assert "made of 4 of 7 wells on 1 plate, 3 of them vehicle wells" in printed
 
     vehicle = values[:3].astype(float)
     middle = np.median(vehicle, axis=0)

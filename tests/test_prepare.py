@@ -208,7 +208,10 @@ BAD_INPUT = {
         lambda raw: edit_gctx(raw / "level5.gctx", values=with_value(-np.inf)),
         "level5.gctx has -inf for profile SIM001.01_SIM1_24H:A04 and gene",
     ),
-    "no landmark": (no_landmark, "level5.gctx has none of the 60 landmark genes; its 70 genes"),
+    "no landmark": (
+        no_landmark,
+        "level5.gctx has none of the 60 landmark genes; neither of its axes",
+    ),
     "no landmark marked": (
         lambda raw: edit_tsv(raw / "geneinfo.txt", lambda t: t.assign(feature_space="inferred")),
         "geneinfo.txt marks none of its 70 genes as landmark",

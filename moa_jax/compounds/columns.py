@@ -235,6 +235,21 @@ def find_columns(cells: pd.DataFrame, source: str) -> Columns:
     return Columns(columns.of | {"smiles": tuple(fitting)}, guessed=True)
 
 
+def column_of_ids(cells: pd.DataFrame, columns: Columns) -> str | None:
+    """The column that tells compounds apart, where none is called an id or a name.
+
+    The first one, beside structures and what else is known, whose cells are all told, all
+    different and no numbers.
+    """
+    taken = {name for names in columns.of.values() for name in names}
+    for name in cells.columns:
+        texts = cells[name].map(known)
+        is_number = pd.to_numeric(texts, errors="coerce").notna()
+        if name not in taken and texts.notna().all() and texts.is_unique and not is_number.any():
+            return str(name)
+    return None
+
+
 def is_structure(text: str) -> bool:
     """Whether a text is an InChI or a SMILES, and no column is called so."""
     return text.startswith("InChI=") or (len(text) > 1 and is_smiles(text))

@@ -18,6 +18,7 @@ import pandas as pd
 
 from moa_jax.compounds.columns import (
     Columns,
+    column_of_ids,
     find_columns,
     holds_smiles,
     is_known_column,
@@ -71,7 +72,8 @@ def read_compound_table(path: Path, samples_path: Path | None = None) -> pd.Data
     Repurposing Hub and other usual ones, in any case (`columns.NAMES`); a list of molecules
     without header, SMILES and name, is read too. Where no name tells, the column of SMILES is the
     one that holds them. Only structures are needed: without ids compounds are called by their
-    names, without those by their SMILES; without MoA and target they have none.
+    names, without those by the column that tells them apart, without one by their SMILES;
+    without MoA and target they have none.
 
     Args:
       path: the table; MoAs and targets stand in rows of their own or with `|` between them.
@@ -161,6 +163,9 @@ def _understood(table: TextTable, path: Path) -> tuple[pd.DataFrame, Columns]:
         columns = find_columns(cells, str(path))
         ids = columns.of["pert_id"]
         with_values = tuple(name for name in ids if cells[name].map(known).notna().any())
+        if not ids and not columns.of["cmap_name"] and len(cells):
+            found = column_of_ids(cells, columns)
+            with_values = () if found is None else (found,)
         return cells, dataclasses.replace(columns, of=columns.of | {"pert_id": with_values or ids})
     if not table.separator:
         cells = pd.DataFrame(

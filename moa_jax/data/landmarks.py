@@ -30,6 +30,9 @@ ENTREZ, SYMBOL = "entrez", "symbol"
 _ALSO_FITS = 0.2
 # They agree where both name genes in this share of the rows, and the same in that share of these.
 _LEAST_SHARED, _LEAST_SAME = 0.5, 0.9
+# Symbols of landmarks in the releases of 2017 that tables of genes have for another gene, too: HN1L
+# is an alias of CRAMP1.
+_SYMBOLS_OF_2017 = {"HN1L": "90861"}
 # Names that are landmarks by chance (wells such as A10 are aliases of genes) are fewer than this
 # share of the names and of the landmarks.
 _BY_CHANCE = 0.05
@@ -195,6 +198,8 @@ class LandmarkFinder:
             return None, UNKNOWN
         resolution = self.identifiers.explain(name)
         gene, how = resolution.entrez_id, resolution.how
+        if gene is None and name.strip().upper() in _SYMBOLS_OF_2017:
+            gene, how = _SYMBOLS_OF_2017[name.strip().upper()], "older symbol"
         if how == UNKNOWN and (gene := gene_of_date(name, self.identifiers)) is not None:
             how = "date"
         asked = self.asked.lower()
@@ -215,11 +220,13 @@ class LandmarkFinder:
                     "if these are Entrez ids."
                 )
             number = f"only {best.num_found}" if best.num_found else "none"
-            along = f", and its profiles with {_start(others)}" if others else ""
+            along = "neither of its axes names them: they start" if others else "they start"
+            starts = " and ".join(map(_start, filter(None, (readings, others))))
+            asked = {ENTREZ: "Entrez ids", SYMBOL: "symbols"}.get(self.asked.lower())
+            told = f", as --gene_ids={self.asked} says," if self.asked else ""
             raise InputError(
-                f"{self.source} has {number} of the {len(self._wanted)} landmark genes; its "
-                f"{len(readings[0].names)} genes start with {_start(readings)}{along}, but Entrez "
-                "ids or symbols were expected."
+                f"{self.source} has {number} of the {len(self._wanted)} landmark genes; {along} "
+                f"with {starts}, but {asked or 'Entrez ids or symbols'}{told} were expected."
             )
         for other in named:
             if other is not best and other.num_found >= max(2, _ALSO_FITS * best.num_found):

@@ -24,6 +24,8 @@ LOG2, LINEAR, ZSCORE = SCALES = ("log2", "linear", "zscore")
 
 # Log2 expression has a median of 7 to 9 and stays below 16, z-scores have one of about 0.
 LEAST_LOG2_MEDIAN, LARGEST_LOG2 = 2.0, 20.0
+# Log10 of fluorescence ends below 5, log2 of it goes beyond 10 in every plate.
+LARGEST_LOG10 = 5.0
 # Fluorescence has a median of hundreds, and values of thousands.
 LEAST_LINEAR_MEDIAN, LEAST_LINEAR_MAXIMUM = 30.0, 200.0
 # Of z-scores that are not 0 so many are negative at the least.
@@ -84,13 +86,15 @@ def find_scale(
     negative = float((told < 0).mean()) if len(told) else 0.0
     if negative == 0 and median >= LEAST_LINEAR_MEDIAN and most >= LEAST_LINEAR_MAXIMUM:
         return Scale(LINEAR, f"{found}, as fluorescence does")
-    if negative == 0 and median >= LEAST_LOG2_MEDIAN and most <= LARGEST_LOG2:
+    if negative == 0 and median >= LEAST_LOG2_MEDIAN and LARGEST_LOG10 < most <= LARGEST_LOG2:
         return Scale(LOG2, "no value is negative, as in log2 expression")
     both_sides = negative >= LEAST_NEGATIVE_SHARE or len(told) < LEAST_VALUES
     if both_sides and abs(median) < LEAST_LOG2_MEDIAN:
         return Scale(ZSCORE, "the values lie around 0")
+    log10 = negative == 0 and LEAST_LOG2_MEDIAN <= median < most <= LARGEST_LOG10
+    hint = ", as log10 expression does (make it log2: times 3.322)" if log10 else ""
     raise InputError(
-        f"{source} has values of no scale that is known: {found}, {negative:.1%} of them "
+        f"{source} has values of no scale that is known: {found}{hint}, {negative:.1%} of them "
         f"negative; give {options.scale}={LOG2}, {LINEAR} or {ZSCORE}."
     )
 

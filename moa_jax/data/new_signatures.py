@@ -148,7 +148,8 @@ def level_lines(level: Mapping[str, Any] | None) -> Iterator[str]:
     if made_of := level.get("made_of"):
         yield (
             f"  made of {made_of['wells_used']:,} of {made_of['wells']:,} wells on "
-            f"{made_of['plates']:,} plates, {made_of['vehicle_wells']:,} of them vehicle wells"
+            f"{made_of['plates']:,} plate{'s' * (made_of['plates'] != 1)}, "
+            f"{made_of['vehicle_wells']:,} of them vehicle wells"
         )
 
 
@@ -226,7 +227,9 @@ def read_new_signatures(
         )
         level["zscore_reference"] = settings.zscore_reference if found == 3 else None
     level["amounts_not_converted"] = amounts_not_converted(table)
-    table["cell_line"] = spelled_like(table["cell_line"], features.cell_lines[1:])
+    table["cell_line"] = spelled_like(
+        table["cell_line"], features.cell_lines[1:], signs_count=False
+    )
     examples = _examples(measured, table, columns, genes, features)
     structures = read_new_structures(files.compoundinfo, told, table)
     examples = dataclasses.replace(examples, smiles=structures.smiles)

@@ -30,6 +30,8 @@ from moa_jax.data.features import FeatureSpec
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
 
 _NUMBERS = ("dose_um", "time_h", "n_replicates", "cc_q75", "tas")
+# What is said of how a table was read.
+_READ = ("structures", "ids")
 _NO_TABLE = "no compound table"
 _NOT_LISTED = "not in the compound table"
 _AMBIGUOUS = "the compound table has several structures of that name"
@@ -53,9 +55,9 @@ def structure_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"structures: {report['with_structure']:,} of {report['predicted']:,} compounds"
     table = report["table"]
     if table is not None:
-        how = f", taken for it by {table['told_by']}" if "told_by" in table else ""
-        ids = f", ids from {table['ids']}" if table["ids"] else ""
-        yield f"  read from {table['structures']}{how}{ids}"
+        how = f", known by {table['told_by']}" if "told_by" in table else ""
+        structures, ids = (table[name] and _column_name(table[name]) for name in _READ)
+        yield f"  read from {structures}{how}" + (f", ids from {ids}" if ids else "")
     if count := report["told_by_metadata"]:
         yield f"  {count:,} from the signatures' own metadata"
     if count := report["found_by_name_or_other_spelling"]:
@@ -63,6 +65,11 @@ def structure_lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"  {count:,} without: {why}" for why, count in report["without_structure"].items())
     if table is not None and table["contradicting"]:
         yield f"  {contradictions(table['contradicting'])}"
+
+
+def _column_name(name: str) -> str:
+    """A column as it is called, or its number where the table has no header."""
+    return f"column {name}" if name.isdecimal() else name
 
 
 def read_new_structures(

@@ -98,8 +98,9 @@ class ProfileMetadata:
         ids = pd.Series(profiles[places[rows]].astype(object))
         if ids.duplicated().any():
             raise InputError(f"{source} repeats the {column} {ids[ids.duplicated()].iloc[0]}.")
-        raw = _with_kinds(raw.iloc[rows].reset_index(drop=True), ids)
+        raw = raw.iloc[rows].reset_index(drop=True)
         raw = _with_pert_id(raw, source, names_stand_in=names_stand_in)
+        raw = _with_kinds(raw, ids)
         num_absent = len(named) - len(rows)
         return cls(raw, ids, named_by, source, len(profiles) - len(rows), num_absent)
 

@@ -6,6 +6,7 @@ import dataclasses
 
 from moa_jax.compounds.identity import compound_groups, normalise_name
 from moa_jax.compounds.structures import Structure, standardise
+from moa_jax.compounds.tables import compound_of_sample
 from moa_jax.data.examples import Examples
 
 # Stands between the ids of one drug.
@@ -18,7 +19,8 @@ def one_group_per_drug(examples: Examples) -> Examples:
     """Examples whose groups are drugs: ids that share a structure or a name are one.
 
     Structures are compared by the first block of the InChIKey, so that stereoisomers and salts
-    are one drug, and names as `identity.normalise_name` has them. A name that three or more
+    are one drug, and names as `identity.normalise_name` has them; samples of one Broad compound
+    (`BRD-K12343256-001-02-6`) are one, too. A name that three or more
     different structures bear tells nothing and joins nobody.
 
     Args:
@@ -29,26 +31,27 @@ def one_group_per_drug(examples: Examples) -> Examples:
       with the structure of a drug also where one of its ids lacks it.
     """
     pert_ids = [str(pert_id) for pert_id in examples.table["pert_id"]]
+    compounds = [compound_of_sample(pert_id.upper()) for pert_id in pert_ids]
     blocks: dict[str, str | None] = {}
     names: dict[str, str | None] = {}
-    for pert_id, smiles, name in zip(
-        pert_ids, examples.smiles, examples.table["compound"], strict=True
+    for compound, smiles, name in zip(
+        compounds, examples.smiles, examples.table["compound"], strict=True
     ):
         found = standardise(smiles)
         block = found.inchi_block if isinstance(found, Structure) else None
-        blocks[pert_id] = blocks.get(pert_id) or block
-        names[pert_id] = names.get(pert_id) or (name if isinstance(name, str) else None)
+        blocks[compound] = blocks.get(compound) or block
+        names[compound] = names.get(compound) or (name if isinstance(name, str) else None)
     structures_of: dict[str, set[str | None]] = {}
-    for pert_id, name in names.items():
-        structures_of.setdefault(normalise_name(name), set()).add(blocks[pert_id])
+    for compound, name in names.items():
+        structures_of.setdefault(normalise_name(name), set()).add(blocks[compound])
     useful = [
         name if len(structures_of[normalise_name(name)] - {None}) < _STRUCTURES_OF_NO_NAME else None
         for name in names.values()
     ]
-    drugs = compound_groups(list(blocks.values()), useful)
+    drug_of = dict(zip(blocks, compound_groups(list(blocks.values()), useful), strict=True))
     ids_of: dict[str, set[str]] = {}
-    for pert_id, drug in zip(blocks, drugs, strict=True):
-        ids_of.setdefault(drug, set()).add(pert_id)
+    for pert_id, compound in zip(pert_ids, compounds, strict=True):
+        ids_of.setdefault(drug_of[compound], set()).add(pert_id)
     joined = {pert_id: ID_SEPARATOR.join(sorted(ids)) for ids in ids_of.values() for pert_id in ids}
     groups = tuple(joined[pert_id] for pert_id in pert_ids)
     smiles_of: dict[str, str] = {}

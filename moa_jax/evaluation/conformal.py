@@ -47,9 +47,15 @@ class LabelSets:
         if (strata is not None) != self.by_stratum:
             needs = "needs the stratum of" if self.by_stratum else "knows no strata, found one for"
             raise InputError(f"the calibration of the label sets {needs} each compound.")
-        bins = None if strata is None else np.asarray(strata, dtype=str)
+        scores = 1 - probs.astype(np.float64)
         # Without smoothing nothing is random, and sets are never too small.
-        return self.classifier.predict_p(1 - probs.astype(np.float64), bins=bins, smoothing=False)
+        if strata is not None:
+            bins = np.asarray(strata, dtype=str)
+            return self.classifier.predict_p(scores, bins=bins, smoothing=False)
+        # Scores between the same two of the calibration have the same p-value.
+        steps = np.append(np.sort(self.classifier.alphas), np.inf)
+        p_of_step = self.classifier.predict_p(steps[:, None], smoothing=False)[:, 0]
+        return p_of_step[np.searchsorted(steps, scores)]
 
     def predict(
         self, probs: Probs, error_rate: float, strata: Sequence[str] | None = None

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from moa_jax.compounds.identity import normalise_name
 from moa_jax.compounds.structures import Structure, standardise
+from moa_jax.compounds.tables import compound_of_sample
 from moa_jax.data.examples import Examples
 from moa_jax.evaluation.nearest import nearest_structures
 
@@ -29,6 +33,8 @@ ANALOGUE_TANIMOTO = 0.45
 KNOWN_COLUMNS = ("known", "nearest_tanimoto", "nearest_known")
 # Experts of `training.references` that compare expression.
 _OF_EXPRESSION = ("signature_kernel", "network_kernel")
+# An atom of a SMILES: its element, in brackets without what else stands there.
+_ATOM = re.compile(r"\[\d*([A-Za-z][a-z]?)[^\]]*\]|(Br|Cl|[BCNOPSFI]|[bcnops])")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +73,8 @@ def known_compounds(examples: Examples, references: pd.DataFrame | None) -> pd.D
     names, unit = np.unique(np.asarray(examples.groups, str), return_inverse=True)
     if references is None or not len(references):
         return pd.DataFrame(index=names, columns=list(KNOWN_COLUMNS), dtype=object)
-    training = _training(references)
     smiles = list(dict.fromkeys(text for text in examples.smiles if text is not None))
+    training = _training(references, {_composition(text) for text in smiles})
     similarities, places = nearest_structures(smiles, training.smiles)
     nearest = {
         text: (similarity, training.owner[place])
@@ -80,7 +86,7 @@ def known_compounds(examples: Examples, references: pd.DataFrame | None) -> pd.D
         own = np.flatnonzero(unit == number)
         structures = list(dict.fromkeys(examples.smiles[row] for row in own))
         same = [training.by_block.get(_block(text)) for text in structures]
-        same += [training.by_name.get(mark) for mark in _marks(examples.table.iloc[own])]
+        same += [training.by_name.get(mark) for mark in _marks_of(examples.table.iloc[own])]
         itself = next((place for place in same if place is not None), None)
         similarity, place = max(
             (nearest[text] for text in structures if text in nearest), default=(np.nan, None)
@@ -99,31 +105,53 @@ def _block(smiles: str | None) -> str | None:
     return found.inchi_block if isinstance(found, Structure) else None
 
 
-def _training(references: pd.DataFrame) -> _Training:
+@functools.lru_cache(maxsize=2**16)
+def _composition(smiles: str) -> tuple[tuple[str, int], ...]:
+    """Elements of a SMILES and how many atoms, hydrogens left out: equal where structures are."""
+    atoms = (next(filter(None, match.groups())) for match in _ATOM.finditer(smiles))
+    counts = collections.Counter(atom.capitalize() for atom in atoms)
+    return tuple(sorted((atom, count) for atom, count in counts.items() if atom != "H"))
+
+
+def _training(
+    references: pd.DataFrame, compositions: Collection[tuple[tuple[str, int], ...]]
+) -> _Training:
+    """Training compounds; blocks of InChIKeys of those alone that have one of `compositions`."""
     described, smiles, owner = [], [], []
     by_block: dict[str, int] = {}
     by_name: dict[str, int] = {}
-    for place, (_, rows) in enumerate(references.groupby("group", sort=True)):
-        names = sorted({str(name) for name in rows["compound"].dropna()} - {"", "None", "nan"})
-        moas = sorted({moa for own in rows["moas"] for moa in own})
-        name = names[0] if names else str(rows["pert_id"].iloc[0])
+    rows_of: dict[str, list[Any]] = collections.defaultdict(list)
+    for row in references.itertuples(index=False):
+        rows_of[row.group].append(row)
+    for place, group in enumerate(sorted(rows_of)):
+        rows = rows_of[group]
+        called = [row.compound for row in rows if pd.notna(row.compound)]
+        pert_ids = [row.pert_id for row in rows if pd.notna(row.pert_id)]
+        names = sorted(set(map(str, called)) - {"", "None", "nan"})
+        moas = sorted({moa for row in rows for moa in row.moas})
+        name = names[0] if names else str(rows[0].pert_id)
         described.append(f"{name}: {', '.join(moas) or 'no mechanism known'}")
-        for text in sorted({text for text in rows["smiles"] if isinstance(text, str)}):
+        for text in sorted({row.smiles for row in rows if isinstance(row.smiles, str)}):
             smiles.append(text)
             owner.append(place)
-            if (block := _block(text)) is not None:
+            if _composition(text) in compositions and (block := _block(text)) is not None:
                 by_block.setdefault(block, place)
-        for mark in _marks(rows):
+        for mark in _marks(called, pert_ids):
             by_name.setdefault(mark, place)
     return _Training(tuple(described), tuple(smiles), tuple(owner), by_block, by_name)
 
 
-def _marks(rows: pd.DataFrame) -> list[str]:
+def _marks(names: Iterable[object], pert_ids: Iterable[object]) -> list[str]:
     """Names and ids that a compound can be known by; several may share a structure's row."""
-    texts = [part for name in rows["compound"].dropna() for part in str(name).split(" / ")]
-    texts += [str(pert_id) for pert_id in rows["pert_id"].dropna()]
+    texts = [part for name in dict.fromkeys(names) for part in str(name).split(" / ")]
+    ids = dict.fromkeys(map(str, pert_ids))
+    texts += [compound_of_sample(pert_id.upper()) for pert_id in ids]
     marks = {normalise_name(text) for text in texts if text not in ("None", "nan")}
     return sorted(marks - {""})
+
+
+def _marks_of(table: pd.DataFrame) -> list[str]:
+    return _marks(table["compound"].dropna(), table["pert_id"].dropna())
 
 
 def known_sentence(row: Mapping[str, object]) -> str:

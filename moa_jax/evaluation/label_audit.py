@@ -136,6 +136,7 @@ def suspicious_labels(
     moas: Sequence[str],
     *,
     score: str = "normalised_margin",
+    of: Bool[np.ndarray, " example"] | None = None,
 ) -> pd.DataFrame:
     """The labels with which the model disagrees, the most suspicious first.
 
@@ -148,6 +149,7 @@ def suspicious_labels(
       compounds: name of each row.
       moas: name of each column.
       score: what ranks the labels, one of `SCORES`.
+      of: rows whose labels are returned; None for all. The thresholds are those of all rows.
 
     Returns:
       One row per label: `compound`, `labels` (the compound's own, separated by `|`), `moa`,
@@ -163,13 +165,15 @@ def suspicious_labels(
     scores = suspicion(probs, labels, score)
     confident = is_contradicted(probs, labels)
     disagrees = confident | (suspicion(probs, labels, "normalised_margin") > 0)
+    if of is not None:
+        disagrees &= of[:, None]
     rows, columns = np.nonzero(disagrees)
     order = np.argsort(-scores[rows, columns], kind="stable")
     rows, columns = rows[order], columns[order]
     doubted = carries[rows, columns]
-    replacement = np.where(carries, -np.inf, probs)[rows].argmax(axis=1)
+    replacement = np.where(carries, -np.inf, probs).argmax(axis=1)[rows]
     instead = np.where(doubted, replacement, columns)
-    none_left = doubted & carries[rows].all(axis=1)
+    none_left = doubted & carries.all(axis=1)[rows]
     names = np.asarray(moas, dtype=object)
     return pd.DataFrame(
         {

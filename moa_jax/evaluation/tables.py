@@ -6,7 +6,10 @@ from running as a formula, and read back by `read_csv`.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
+import itertools
 import math
 import os
 import pathlib
@@ -24,6 +27,8 @@ from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.files import atomic_path, write_json
 from moa_jax.schemas import InputError
 
+# Tables with fewer columns of floats are written fast enough by pandas.
+_MANY_COLUMNS = 20
 # Nine significant digits give back every float32 exactly.
 _EXACT_DIGITS = 9
 
@@ -201,7 +206,42 @@ def write_csv(path: pathlib.Path, table: pd.DataFrame, *, digits: int = _EXACT_D
     """
     safe = _with_text(table, lambda text: _UNSAFE.sub("'", text))
     with atomic_path(path) as temporary:
-        safe.to_csv(temporary, index=False, float_format=f"%.{digits}g", lineterminator="\n")
+        _write_lines(temporary, safe, f"%.{digits}g")
+
+
+def _write_lines(path: pathlib.Path, table: pd.DataFrame, float_format: str) -> None:
+    """Writes what `DataFrame.to_csv` would; hundreds of columns of probabilities ten times faster.
+
+    The columns of floats that end a table are formatted a row at a time.
+    """
+    is_float = [pd.api.types.is_float_dtype(dtype) for dtype in table.dtypes]
+    num_first = len(is_float) - sum(1 for _ in itertools.takewhile(bool, reversed(is_float)))
+    first = table.iloc[:, :num_first]
+    values = table.iloc[:, num_first:].to_numpy(np.float64)
+    if num_first == 0 or values.shape[1] < _MANY_COLUMNS:
+        table.to_csv(path, index=False, float_format=float_format, lineterminator="\n")
+        return
+    text = first.to_csv(index=False, float_format=float_format, lineterminator="\n")
+    template = f",{float_format}" * values.shape[1] + "\n"
+    known = ~np.isnan(values)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.reader(io.StringIO(text, newline=""))
+        file.write(_line([*next(rows), *table.columns[num_first:]]) + "\n")
+        for row, numbers, own, whole in zip(rows, values, known, known.all(axis=1), strict=True):
+            file.write(_line(row))
+            if whole:
+                file.write(template % tuple(numbers.tolist()))
+            else:
+                cells = zip(numbers.tolist(), own, strict=True)
+                texts = [float_format % number if is_known else "" for number, is_known in cells]
+                file.write("," + ",".join(texts) + "\n")
+
+
+def _line(cells: Sequence[str]) -> str:
+    """One line of a CSV file, without its end."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()[:-1]
 
 
 def read_csv(

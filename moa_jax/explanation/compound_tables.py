@@ -287,7 +287,7 @@ def label_notes(
         # No group has an empty name.
         [*kept.groups, ""],
         list(moas),
+        of=np.arange(len(kept.probs) + 1) == (len(kept.probs) if labels.any() else -1),
     )
-    is_own = (table["compound"] == "") & labels.any()
-    table = table[is_own].drop(columns="compound").reset_index(drop=True)
+    table = table.drop(columns="compound").reset_index(drop=True)
     return with_evidence(table, nearest_labelled(neighbours), moas[int(probs.argmax())])

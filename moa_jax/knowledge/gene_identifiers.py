@@ -58,7 +58,13 @@ AMBIGUOUS = "ambiguous"
 UNKNOWN = "unknown"
 
 _WHOLE = re.compile(r"([0-9]+)\.0*")
+# Numbers as spreadsheets group them, ids with the name of their database, and symbol and id in one,
+# as DepMap (`TP53 (7157)`) and TCGA (`TP53|7157`) write them.
+_GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
+_OF_DATABASE = re.compile(r"(?:entrez(?:gene)?|ncbi_?gene|geneid)[ :_]\s*([0-9]+)", re.IGNORECASE)
+_SYMBOL_AND_ID = re.compile(r"([^|()]+?)\s*(?:\(([0-9]+)\)|\|([0-9]+))")
 _VERSIONED = re.compile(r"(ENSG[0-9]{11})\.[0-9]+", re.IGNORECASE)
+_PLAIN = (_WHOLE, _VERSIONED, _OF_DATABASE)
 
 Index = Mapping[str, tuple[str, ...]]
 
@@ -144,10 +150,17 @@ class GeneIdentifiers:
         The exact spelling is tried first: as an Entrez id, a current symbol, an older symbol, an
         alias. Then the same with the case ignored, because compound tables write `Trp53` or
         `C1ORF112`. A name that means two genes where it is first found is ambiguous; aliases
-        never overrule symbols. An id that became a float (`16.0`) is the id, and an Ensembl id
-        may have a version.
+        never overrule symbols. An id that became a float (`16.0`) or was grouped (`5,720`) is the
+        id, one of `TP53 (7157)` counts unless the symbol is another gene's, and an Ensembl id may
+        have a version.
         """
         name = _plain(name)
+        if (both := _SYMBOL_AND_ID.fullmatch(name)) is not None:
+            by_id, by_symbol = self.explain(both[2] or both[3]), self.explain(both[1])
+            found = {by_id.entrez_id, by_symbol.entrez_id} - {None}
+            if len(found) == 2:
+                return Resolution(None, AMBIGUOUS, tuple(sorted(found, key=entrez_order)))
+            return by_id
         for way, index in zip(WAYS, self.indexes, strict=True):
             candidates = index.get(name.upper() if way.endswith("other case") else name, ())
             if len(candidates) == 1:
@@ -190,7 +203,9 @@ class GeneIdentifiers:
 def _plain(name: str) -> str:
     """A name without outer blanks, an id without the decimals or the version that it was given."""
     name = name.strip()
-    match = _WHOLE.fullmatch(name) or _VERSIONED.fullmatch(name)
+    if _GROUPED.fullmatch(name):
+        return name.replace(",", "")
+    match = next(filter(None, (form.fullmatch(name) for form in _PLAIN)), None)
     return match[1] if match else name
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from moa_jax.lincs.field_names import is_field_name
+from moa_jax.lincs.field_names import is_field_name, is_missing
 from moa_jax.lincs.number_cells import (
     COMMA,
     are_row_numbers,
@@ -53,6 +53,10 @@ _GENE_FIELDS = frozenset(
         "gene_length",
         "pos",
         "position",
+        # What comparisons tell of genes beside the values themselves.
+        *("p.value", "pvalue", "p_value", "pval", "p_val", "adj.p.val", "padj", "p_adj"),
+        *("p_val_adj", "adj_p_val", "adj_pval", "fdr", "qvalue", "q_value", "q.value"),
+        *("aveexpr", "basemean", "logcpm", "lfcse"),
     )
 )
 _GENE_PREFIX = "pr_"
@@ -111,16 +115,37 @@ def bare_table(ids: Sequence[str]) -> pd.DataFrame:
 
 
 def with_profile_ids(table: pd.DataFrame) -> pd.DataFrame:
-    """The metadata of profiles under the column that names them, where one does by its name."""
-    lower = {str(name).lower(): name for name in reversed(table.columns)}
-    name = next((lower[name] for name in _PROFILE_NAMES if name in lower), None)
+    """The metadata of profiles under the column that names them, where one does by its name.
+
+    Of ids that are called so themselves the name stays, as a column: it tells wells from
+    signatures.
+    """
+    name = _naming_column(table)
     own = str(table.index.name or MATRIX_ID)
+    if name is None and own.lower() in _PROFILE_NAMES and own != MATRIX_ID:
+        table = table.assign(**{own: table.index.to_numpy()})
     if name is None or own.lower() in _PROFILE_NAMES:
         return table.rename_axis(MATRIX_ID)
     ids = pd.Index(table[name], name=MATRIX_ID, dtype=object)
     # What was the first column stays known, unless it would be taken for the ids.
     first = {} if own == MATRIX_ID else {own: table.index.to_numpy()}
     return table.drop(columns=name).assign(**first).set_index(ids)
+
+
+def with_named_ids(table: pd.DataFrame) -> pd.DataFrame:
+    """The metadata of profiles that are numbered under the column that names each, if one does."""
+    if not are_row_numbers(list(map(str, table.index))):
+        return table
+    name = _naming_column(table)
+    if name is None or table[name].duplicated().any() or table[name].map(is_missing).any():
+        return table
+    return table.set_index(pd.Index(table[name], name=table.index.name, dtype=object))
+
+
+def _naming_column(table: pd.DataFrame) -> str | None:
+    """The column that is called the id of the profiles."""
+    lower = {str(name).lower(): str(name) for name in reversed(table.columns)}
+    return next((lower[name] for name in _PROFILE_NAMES if name in lower), None)
 
 
 def _metadata_columns(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -206,14 +207,26 @@ def one_spelling(column: pd.Series) -> pd.Series:
     return pd.Series(np.array([*spelled, None], dtype=object)[codes], index=column.index)
 
 
-def spelled_like(names: pd.Series, known: Iterable[str]) -> pd.Series:
-    """Names as others write them, where one of theirs differs by case alone."""
+def spelled_like(names: pd.Series, known: Iterable[str], *, signs_count: bool = True) -> pd.Series:
+    """Names as others write them, where one of theirs differs by case alone.
+
+    Args:
+      names: texts.
+      known: the others' names.
+      signs_count: whether hyphens, blanks and other signs tell names apart; of cell lines they do
+        not (`BT-20` is `BT20`).
+    """
+
+    def folded(name: str) -> str:
+        return name.casefold() if signs_count else re.sub(r"[\W_]+", "", name.casefold())
+
     spellings: dict[str, set[str]] = {}
     for name in known:
-        spellings.setdefault(name.casefold(), set()).add(name)
+        spellings.setdefault(folded(name), set()).add(name)
     codes, values = pd.factorize(names.to_numpy(dtype=object))
     spelled: list[str | None] = []
     for value in values:
-        others = spellings.get(str(value).casefold(), set())
+        others = spellings.get(folded(str(value)), set())
+        others = {str(value)} & others or others
         spelled.append(next(iter(others)) if len(others) == 1 else value)
     return pd.Series(np.array([*spelled, None], dtype=object)[codes], index=names.index)

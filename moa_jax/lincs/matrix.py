@@ -152,6 +152,7 @@ def open_matrix(
         raise InputError(f"{path} has no profile: no column of values beside the names of genes.")
     if reader is None:
         profile_table = delimited.with_profile_ids(profile_table)
+    profile_table = delimited.with_named_ids(profile_table)
     # An id beside the ids would be taken for them.
     profile_table = profile_table.drop(columns=MATRIX_ID, errors="ignore")
     profile_table = profile_table.rename_axis(MATRIX_ID)

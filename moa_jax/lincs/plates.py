@@ -64,9 +64,10 @@ def robust_zscore(
         reference = wells if control is None else wells[control[wells]]
         if len(reference) < MIN_REFERENCE_WELLS:
             kind = "wells" if control is None else "vehicle wells"
+            others = "" if control is None else ", or compare with all wells (population)"
             raise InputError(
-                f"plate {name} has {len(reference)} {kind}; "
-                f"at least {MIN_REFERENCE_WELLS} are needed for a z-score."
+                f"plate {name} has {len(reference)} {kind}; at least {MIN_REFERENCE_WELLS} are "
+                f"needed for a z-score: leave its wells out of the table{others}."
             )
         background = values[reference].astype(np.float64)
         median = np.median(background, axis=0)

@@ -137,6 +137,17 @@ def test_a_column_of_smiles_is_known_by_what_stands_in_it():
     assert structures(read(pictures)) == {"A": ASPIRIN, "B": "c1ccncc1"}
 
 
+def test_a_column_of_ids_is_known_by_telling_compounds_apart():
+    """A column called `BRD` or `pert`; weights and remarks that repeat are no ids."""
+    text = f"weight,BRD,remark,SMILES\n180.2,A1,good,{ASPIRIN}\n46.1,B2,good,CCO\n"
+    raw = read(text)
+    assert raw["pert_id"].tolist() == ["A1", "B2"]
+    assert raw.attrs[READING]["ids"] == "BRD"
+    without = read(text.replace("B2", "A1"))
+    assert without["pert_id"].tolist() == sorted([ASPIRIN, "CCO"])
+    assert without.attrs[READING]["ids"] is None
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -48,6 +48,8 @@ def test_the_values_tell_their_scale(values, scale):
         # Neither fluorescence nor its logarithm.
         np.abs(ZSCORES),
         EXPRESSION * 4,
+        # Log10 of fluorescence.
+        EXPRESSION.clip(max=15) * np.log10(2),
         # Log2 ratios around 3.
         ZSCORES + 3,
     ],

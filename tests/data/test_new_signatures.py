@@ -182,6 +182,36 @@ def test_case_and_blanks_of_names_and_ids_carry_no_meaning(tmp_path):
     assert new.examples.table["cell_line"].tolist() == ["A375", "MCF7", "Hela", None]
 
 
+def test_signs_in_names_of_cell_lines_carry_no_meaning(tmp_path):
+    table = SIGINFO.assign(cell_iname=["A-375", "mcf 7", "A375", "U-937"])
+    new = read(write_matrix(tmp_path / "m.gctx"), write_table(tmp_path / "siginfo.txt", table))
+    assert new.examples.table["cell_line"].tolist() == ["A375", "MCF7", "A375", "U-937"]
+    assert new.report["context"]["unknown_cell_lines"] == {"U-937": 1}
+
+
+def test_profiles_that_are_numbered_go_by_their_column_of_ids(tmp_path, siginfo):
+    """R and pandas number rows; a column beside them names the signatures, siginfo those."""
+    columns = [f"GENE{100 + gene}" for gene in range(5)]
+    table = pd.DataFrame(VALUES, columns=columns)
+    table.insert(0, "sig_id", SIG_IDS)
+    table.to_csv(tmp_path / "m.csv")
+    new = read(tmp_path / "m.csv", siginfo)
+    assert new.examples.table["sig_id"].tolist() == SIG_IDS
+    assert new.examples.table["pert_id"].tolist() == ["A", "B", "A", "C"]
+    np.testing.assert_allclose(new.examples.expression, VALUES, rtol=1e-6)
+    assert read(tmp_path / "m.csv").examples.table["sig_id"].tolist() == SIG_IDS
+    # A column that repeats names no profile.
+    table.assign(sig_id="S1").to_csv(tmp_path / "m.csv")
+    assert read(tmp_path / "m.csv").examples.table["sig_id"].tolist() == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(("name", "level"), [("inst_id", 4), ("sig_id", 5)])
+def test_what_a_table_calls_its_first_column_tells_wells(tmp_path, name, level):
+    table = pd.DataFrame(VALUES, index=SIG_IDS, columns=ENTREZ).assign(pert_id=list("AABB"))
+    table.rename_axis(name).to_csv(tmp_path / "m.csv")
+    assert read(tmp_path / "m.csv").level["level"] == level
+
+
 def test_vehicles_among_signatures_get_no_answer(tmp_path):
     table = SIGINFO.assign(
         pert_id=["A", "DMSO", "A", "C"], pert_type=["TRT_CP", "trt_cp", "Trt_cp", "CTL_Vehicle"]
@@ -323,7 +353,7 @@ def test_files_that_are_not_there_are_refused(tmp_path, siginfo):
 
 def test_a_matrix_without_any_of_the_genes_is_refused(tmp_path):
     path = write_matrix(tmp_path / "m.gctx", gene_ids=["P1", "P2", "P3", "P4", "P5"])
-    with pytest.raises(InputError, match="has none of the 5 landmark genes; its 5 genes start"):
+    with pytest.raises(InputError, match="has none of the 5 landmark genes; neither of its axes"):
         read(path)
 
 
@@ -362,6 +392,12 @@ def test_a_compound_table_without_structures_is_refused(tmp_path, siginfo):
         InputError, match=r"compounds.txt has no column of structures: it has pert_id;"
     ):
         read(write_matrix(tmp_path / "m.gctx"), siginfo, path)
+
+
+def test_gene_ids_of_no_signatures_are_refused(tmp_path):
+    files = SignatureFiles(None, None, write_compoundinfo(tmp_path / "compounds.txt"))
+    with pytest.raises(InputError, match="--gene_ids tells about --signatures"):
+        read_new_signatures(files, GENES, FEATURES, gene_ids="symbol")
 
 
 def landmarks_of(real_data):

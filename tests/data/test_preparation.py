@@ -112,7 +112,7 @@ def test_landmark_columns():
     assert found.renamed == {"B": "20", "OLDA": "100"}
     assert found.places.tolist() == [2, 3, 1]
     assert finder.find({"id": ["OLDA", "100"]}).repeats == {"100": (0, 1)}
-    with pytest.raises(InputError, match="has none of the 3 landmark genes; its 2 genes start"):
+    with pytest.raises(InputError, match="has none of the 3 landmark genes; they start with x, y"):
         finder.find({"id": ["x", "y"]})
 
 

@@ -40,6 +40,11 @@ def examples_of(*compounds):
         ),
         # No name and no structure: every id for itself, and one id is one compound.
         ([("A", None, None), ("B", None, None), ("A", None, None)], ["A", "B", "A"]),
+        # Two samples of one Broad compound, in any case.
+        (
+            [("BRD-K12343256-001-02-6", None, None), ("brd-k12343256-001-08-3", None, None)],
+            ["BRD-K12343256-001-02-6|brd-k12343256-001-08-3"] * 2,
+        ),
         # What three structures are called is no name.
         (
             [("A", "drug", ASPIRIN), ("B", "drug", PHENOL), ("C", "drug", ANILINE)],

@@ -122,3 +122,16 @@ def test_what_cannot_be_done_is_refused():
         sets.predict(probs, 1.5)
     with pytest.raises(InputError, match="needs the stratum of each compound"):
         calibrate_label_sets(probs, labels, ["a"] * 10).p_values(probs)
+
+
+def test_p_values_count_ties_and_both_ends():
+    """A score's p-value is the share of calibration scores at least as large, itself counted."""
+    own = np.array([0.9, 0.5, 0.5, 0.2])
+    labels = np.eye(2)[[0, 0, 0, 0]]
+    sets = calibrate_label_sets(np.stack([own, 1 - own], axis=1), labels)
+    asked = np.array([[1.0, 0.9], [0.7, 0.5], [0.3, 0.2], [0.1, 0.0]])
+    scores = 1 - own
+    expected = [[(np.sum(scores >= 1 - p) + 1) / 5 for p in row] for row in asked]
+    np.testing.assert_array_equal(sets.p_values(asked), expected)
+    assert sets.p_values(asked)[0, 0] == 1
+    assert sets.p_values(asked)[-1, -1] == 0.2

@@ -39,6 +39,7 @@ REFERENCES = pd.DataFrame(
         ),
         reference("signature_kernel", "G3", "Z-9", "zonisamide", None),
         reference("signature_kernel", "G3", "Z-9", "zonisamide", None, "moa 0"),
+        reference("signature_kernel", "G4", "BRD-K00000009", None, None),
     ]
 )
 
@@ -61,10 +62,16 @@ def known(**compound):
         # A stereoisomer and a salt are the drug.
         ({"smiles": R_THALIDOMIDE}, "thalidomide: moa 0"),
         ({"smiles": f"{IMATINIB}.CS(=O)(=O)O"}, "STI-571: moa 1, moa 2"),
+        # So is one drawn with a heavy hydrogen or with rings closed elsewhere.
+        ({"smiles": R_THALIDOMIDE.replace("[C@@H]", "[C@@]([2H])")}, "thalidomide: moa 0"),
+        ({"smiles": "c1ccc2c(c1)C(=O)N(C2=O)C1CCC(=O)NC1=O"}, "thalidomide: moa 0"),
         # Where a structure is missing, the name or the id tells.
         ({"name": "Thalidomide"}, "thalidomide: moa 0"),
         ({"name": "sti571"}, "STI-571: moa 1, moa 2"),
         ({"pert_id": "Z-9"}, "zonisamide: moa 0"),
+        # A sample of a compound that is known by its id.
+        ({"pert_id": "BRD-K00000009-001-02-6"}, "BRD-K00000009: no mechanism known"),
+        ({"pert_id": "brd-k00000009"}, "BRD-K00000009: no mechanism known"),
         ({"smiles": CAFFEINE, "name": "Zonisamide"}, "zonisamide: moa 0"),
     ],
 )

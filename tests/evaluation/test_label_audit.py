@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
@@ -279,3 +280,14 @@ def test_ideal_probabilities_under_symmetric_noise_tell_every_error(score):
         quality = planted_ranking_quality(suspicion(probs, labels, score), planted, audited, 60)
         assert quality["num_planted"] == 60
         assert quality["average_precision"] == quality["precision"] == quality["recall"] == 1.0
+
+
+def test_the_labels_of_some_rows_are_those_of_all():
+    rng = np.random.default_rng(11)
+    probs, labels = rng.random((30, 5)), (rng.random((30, 5)) < 0.3).astype(float)
+    names, moas = [f"c{row}" for row in range(30)], list("abcde")
+    whole = suspicious_labels(probs, labels, names, moas)
+    some = suspicious_labels(probs, labels, names, moas, of=np.arange(30) % 7 == 0)
+    wanted = whole[whole["compound"].isin(names[::7])].reset_index(drop=True)
+    assert len(wanted)
+    pd.testing.assert_frame_equal(some, wanted)

@@ -163,3 +163,22 @@ def test_a_name_that_two_columns_would_get_back_is_refused(tmp_path):
     (tmp_path / "table.csv").write_text("'=a,=a\n1,2\n")
     with pytest.raises(InputError, match="the column '=a' twice"):
         read_csv(tmp_path / "table.csv", [])
+
+
+def test_wide_tables_are_written_as_pandas_writes_them(tmp_path):
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(7, 40)) * 10.0 ** rng.integers(-9, 9, size=(7, 40))
+    values[0] = 0
+    values[1, 3:6] = [np.nan, np.inf, -np.inf]
+    values[2] = np.nan
+    table = pd.DataFrame(values, columns=[f'moa "{place}", kind' for place in range(40)])
+    table.insert(0, "pert_id", ["a", "b,c", 'd "e"', "f\ng", None, "", "h"])
+    table.insert(1, "dose_um", [1.0, 0.123456789, np.nan, 10, 2, 3, 4])
+    table.insert(2, "n_signatures", range(7))
+    table.insert(3, "passes", [True, False] * 3 + [True])
+    for name, digits in (("of_64.csv", 5), ("of_32.csv", 9)):
+        if name == "of_32.csv":
+            table = table.astype({column: np.float32 for column in table.columns[4:]})
+        write_csv(tmp_path / name, table, digits=digits)
+        expected = table.to_csv(index=False, float_format=f"%.{digits}g", lineterminator="\n")
+        assert (tmp_path / name).read_text() == expected

@@ -33,6 +33,13 @@ def identifiers():
         ("16", "16", "entrez_id"),
         ("AARS1", "16", "symbol"),
         ("ONLYOLD", "77", "symbol"),
+        # As spreadsheets, databases, DepMap and TCGA write ids.
+        ("7,485", "7485", "entrez_id"),
+        ("ENTREZ:16", "16", "entrez_id"),
+        ("NCBIGene: 16", "16", "entrez_id"),
+        ("AARS1 (16)", "16", "entrez_id"),
+        ("?|77", "77", "entrez_id"),
+        ("AARS1|7485", None, "ambiguous"),
         # WRB is an alias of two genes, but the older symbol of one.
         ("WRB", "7485", "older symbol"),
         ("CMT2N", "16", "alias"),

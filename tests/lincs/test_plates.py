@@ -51,7 +51,11 @@ def test_the_order_of_wells_does_not_matter(plates):
     ("plate", "control", "message"),
     [
         (["a", "a", "b", "b"], [True, True, True, False], "plate b has 1 vehicle wells"),
-        (["a", "a", "b", "b"], [True, True, False, False], "plate b has 0 vehicle wells"),
+        (
+            ["a", "a", "b", "b"],
+            [True, True, False, False],
+            "plate b has 0 vehicle wells; .* leave its wells out of the table, or compare with all",
+        ),
         (["a", "a", "a", "b"], None, "plate b has 1 wells"),
         (["a", "a", None, "a"], None, "profile 3 has no plate"),
         (["a", "a"], None, "4 profiles have 2 plate names"),
