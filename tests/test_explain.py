@@ -256,7 +256,7 @@ def test_wells_are_explained_as_predict_answers_them(run, tmp_path, capsys):
     plate = {"signatures": tmp_path / "plate.tsv", "siginfo": tmp_path / "wells.txt", "level": 3}
     assert start(run, tmp_path / "out", **plate) == 0
     printed = capsys.readouterr().out
-    assert "made of 4 of 7 wells on 1 plates, 3 of them vehicle wells" in printed
+    assert "made of 4 of 7 wells on 1 plate, 3 of them vehicle wells" in printed
     argv = arguments(tmp_path, run, **plate, compoundinfo=None, out=tmp_path / "predicted")
     assert predict.run(argv) == 0
     predicted = pd.read_csv(tmp_path / "predicted" / "compound_predictions.csv")

@@ -270,7 +270,7 @@ def check_alike(raw, landmarks, genes, folder, fixture):
     )
     np.testing.assert_array_equal(examples.expression[:, examples.gene_mask], signatures.expression)
     # `prepare` spells ids as the compound table does, `predict` as the signatures do.
-    table = examples.table[list(SIGNATURE_COLUMNS)]
+    table = examples.table[list(SIGNATURE_COLUMNS)].copy()
     assert set(table["pert_id"]) == set(map(fixture.case, SMILES))
     for own in SMILES:
         for name in ("sig_id", "pert_id"):

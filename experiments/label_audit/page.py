@@ -274,7 +274,8 @@ def _written(settings: argparse.Namespace) -> str:
     release = str(dataset.manifest["release"])
     facts = {
         "release": release,
-        "model": f"{pathlib.Path(settings.config).stem}, {len(found.moas)} mechanisms",
+        "model": f"{pathlib.Path(settings.config).stem}, {len(found.moas)} mechanisms "
+        f"({config.vocabulary} vocabulary)",
         "folds": f"{NUM_FOLDS} by compound, seed {settings.seed}",
     }
     path = out / file_name(PAGE_FILE, release)

@@ -83,6 +83,7 @@ def test_lincs2020(prepare_real, real_data):
             "no structure": 5,
             "the release knows the compound": 2001,
         },
+        "table": {"structures": "smiles", "ids": "broad_id", "contradicting": []},
     }
     further = further_structures(dataset, examples)
     assert (further.num_examples, len(set(further.groups))) == (1376, 1341)
