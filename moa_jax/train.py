@@ -29,7 +29,7 @@ from moa_jax.baselines.fusion import Fusion
 from moa_jax.baselines.registry import make_method
 from moa_jax.data.division import divide, examples_of
 from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import Examples
+from moa_jax.data.examples import Examples, of_other_groups
 from moa_jax.data.features import fit_features
 from moa_jax.data.splits import judged_part
 from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
@@ -82,7 +82,11 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
         without = parts["train"].num_examples - measured["train"]
         say(f"train {without} labelled structures without signature, too")
     if unlabelled is not None:
-        say(f"{unlabelled.num_examples} unlabelled signatures and structures may be learned from")
+        unknown = of_other_groups(unlabelled, parts["train"]) & ~unlabelled.has_other_moas
+        say(
+            f"{int(unknown.sum())} signatures and structures without any known mechanism: learned "
+            "from where their targets are known"
+        )
 
     # What can be refused is refused before the folder of the run is made.
     make_training_mesh(
