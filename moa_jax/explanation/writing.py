@@ -107,7 +107,15 @@ def all_tables(explanations: Sequence[CompoundExplanation]) -> dict[str, pd.Data
             rows.insert(0, "compound", found.name)
             rows.insert(1, "compound_group", found.group)
             tables.setdefault(name, []).append(rows)
-    return {name: pd.concat(parts, ignore_index=True) for name, parts in sorted(tables.items())}
+    return {name: _joined(parts) for name, parts in sorted(tables.items())}
+
+
+def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables with the same columns, one after the other."""
+    # pandas warns where a part without any value has a say in the type of a column.
+    told = [part.dropna(axis=1, how="all") for part in parts if len(part)]
+    joined = pd.concat(told, ignore_index=True) if told else parts[0]
+    return joined.reindex(columns=parts[0].columns)
 
 
 def _answer_row(found: CompoundExplanation) -> dict[str, Any]:
