@@ -10,6 +10,8 @@ from jaxtyping import Float
 
 # Columns of `measured`.
 MEASURED_COLUMNS = ("cell_lines", "doses_um", "times_h")
+# Column of an amount -> where it stands as it was written, if its unit is unknown.
+WRITTEN = {"dose_um": "dose_text", "time_h": "time_text"}
 # Conditions that are named of a longer list.
 _NUM_NAMED = 6
 _UNITS = {"cell_line": "", "dose_um": " uM", "time_h": " h"}
@@ -18,13 +20,15 @@ _UNITS = {"cell_line": "", "dose_um": " uM", "time_h": " h"}
 def measured(table: pd.DataFrame) -> dict[str, str]:
     """Distinct cell lines, doses and times of signatures, each joined by `|`; empty if unknown.
 
+    Amounts of unknown unit stand behind the numbers as they were written.
+
     Args:
-      table: `SIGNATURE_COLUMNS` of one compound's signatures.
+      table: `SIGNATURE_COLUMNS` of one compound's signatures, and columns of `WRITTEN`, if any.
     """
     return {
         "cell_lines": "|".join(sorted(set(map(str, table["cell_line"].dropna())))),
-        "doses_um": "|".join(_numbers(table["dose_um"])),
-        "times_h": "|".join(_numbers(table["time_h"])),
+        "doses_um": "|".join([*_numbers(table["dose_um"]), *_written(table, "dose_um")]),
+        "times_h": "|".join([*_numbers(table["time_h"]), *_written(table, "time_h")]),
     }
 
 
@@ -38,11 +42,12 @@ def carried_by(table: pd.DataFrame, shares: Float[np.ndarray, " signature"]) -> 
       table: `SIGNATURE_COLUMNS` of the signatures that were pooled.
       shares: what each contributes to the answer; sums to 1.
     """
-    differing = [name for name in _UNITS if table[name].nunique(dropna=False) > 1]
+    told = pd.DataFrame({name: with_written(table, name) for name in _UNITS})
+    differing = [name for name in _UNITS if told[name].nunique(dropna=False) > 1]
     shown = differing or list(_UNITS)
     names = [
         " ".join(text for name in shown if (text := _text(name, getattr(row, name))))
-        for row in table.itertuples(index=False)
+        for row in told.itertuples(index=False)
     ]
     named = pd.Series(shares).groupby([name or "not given" for name in names], sort=True).sum()
     ordered = named.sort_values(ascending=False, kind="stable")
@@ -51,6 +56,23 @@ def carried_by(table: pd.DataFrame, shares: Float[np.ndarray, " signature"]) -> 
         rest = ordered.iloc[_NUM_NAMED:]
         parts.append(f"{len(rest)} more ({rest.sum():.2f})")
     return ", ".join(parts)
+
+
+def with_written(table: pd.DataFrame, name: str) -> pd.Series:
+    """A condition of each signature; an amount of unknown unit as it was written.
+
+    Args:
+      table: `SIGNATURE_COLUMNS`, and columns of `WRITTEN`, if any.
+      name: one of its columns.
+    """
+    written = WRITTEN.get(name)
+    values = table[name].astype(object)
+    return values if written not in table else values.where(table[name].notna(), table[written])
+
+
+def _written(table: pd.DataFrame, name: str) -> list[str]:
+    told = with_written(table, name)[table[name].isna()]
+    return sorted(set(map(str, told.dropna())))
 
 
 def _text(name: str, value: object) -> str:

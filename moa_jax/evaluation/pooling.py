@@ -14,6 +14,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Num
 
 from moa_jax.data.examples import Examples
+from moa_jax.evaluation.measured_conditions import with_written
 from moa_jax.schemas import InputError
 
 # Landmarks whose |z| reaches this count as changed, as in the signature strength of L1000
@@ -132,8 +133,9 @@ def series_weights(examples: Examples) -> Float[np.ndarray, " example"]:
     series has one dose, each weight is exactly 1: the plain mean, which calibration rests on.
 
     Args:
-      examples: those that are pooled; doses count as one where they agree in two digits, and what
-        is not known of dose, time or cell line is a value of its own.
+      examples: those that are pooled; doses count as one where they agree in two digits, doses and
+        times of unknown unit where they are written alike, and what is not known of dose, time or
+        cell line is a value of its own.
 
     Returns:
       Weights for `pool_by_compound`; 0 for examples without expression.
@@ -143,12 +145,15 @@ def series_weights(examples: Examples) -> Float[np.ndarray, " example"]:
     if not len(rows):
         return weights
     table = examples.table.iloc[rows].reset_index(drop=True)
-    doses = [f"{dose:.1e}" for dose in table["dose_um"].astype(float)]
+    doses = [
+        f"{dose:.1e}" if isinstance(dose, float) else str(dose)
+        for dose in with_written(table, "dose_um")
+    ]
     series = pd.DataFrame(
         {
             "group": np.asarray(examples.groups, dtype=object)[rows],
             "cell_line": table["cell_line"],
-            "time_h": table["time_h"],
+            "time_h": with_written(table, "time_h").astype(str),
         }
     ).groupby(["group", "cell_line", "time_h"], dropna=False)
     signatures = pd.DataFrame({"series": series.ngroup(), "dose": doses})

@@ -33,3 +33,18 @@ def test_a_long_list_is_cut():
     said = carried_by(table, shares)
     assert said.startswith("1 uM (0.18), 2 uM (0.16), ")
     assert said.endswith("6 uM (0.09), 4 more (0.18)")
+
+
+def test_amounts_of_unknown_unit_stand_as_they_were_written():
+    table = pd.DataFrame(
+        {
+            "cell_line": ["A375"] * 3,
+            "dose_um": [np.nan, np.nan, 1.0],
+            "dose_text": ["100 ng/mL", "1 ng/mL", None],
+            "time_h": [24.0, np.nan, 24.0],
+        }
+    )
+    found = measured(table)
+    assert found == {"cell_lines": "A375", "doses_um": "1|1 ng/mL|100 ng/mL", "times_h": "24"}
+    told = carried_by(table.iloc[:2].assign(time_h=24.0), np.array([0.7, 0.3]))
+    assert told == "100 ng/mL (0.70), 1 ng/mL (0.30)"

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -135,6 +137,11 @@ def test_a_dose_of_a_series_weighs_as_its_energy():
     np.testing.assert_allclose(series_weights(found), [0.2, 0.2, 0.8, 0.8])
     # 10 and 9.98 uM are one dose; nothing that is zero throughout is preferred.
     np.testing.assert_array_equal(series_weights(in_series([10.0, 9.98], [1.0, 3.0])), [1, 1])
+    written = in_series([np.nan, np.nan], [1.0, 3.0])
+    texts = written.table.assign(dose_text=["1 ng/mL", "9 ng/mL"])
+    told_apart = dataclasses.replace(written, table=texts)
+    np.testing.assert_allclose(series_weights(told_apart), [0.1, 0.9])
+    np.testing.assert_array_equal(series_weights(written), [1, 1])
     np.testing.assert_allclose(series_weights(in_series([1.0, 10.0], [0.0, 0.0])), [0.5, 0.5])
 
 
