@@ -10,6 +10,7 @@ from experiments.main_result import direction, open_vocabulary
 from experiments.main_result.direction import (
     cases_of,
     direction_row,
+    drugs_section,
     flip_rows,
     flips,
     is_preferred,
@@ -82,6 +83,16 @@ def three():
         support=[[4, 12, 0], [4, 2, 0], [4, 9, 0]],
         none=[0.1, 0.2, 0.6],
     )
+
+
+def test_drugs_are_found_by_any_of_their_names_and_others_are_left_out(three):
+    named = dataclasses.replace(three, names=("First / Other", "second", "third"))
+    lines = drugs_section(named, ("other", "second", "nobody")).splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[4:]]
+    assert cells == [
+        ["other", "A receptor antagonist", "A receptor agonist", "0.900", "answered"],
+        ["second", "A receptor antagonist", "A receptor antagonist", "0.700", "answered"],
+    ]
 
 
 def test_strata_count_what_the_best_supported_mechanism_was_learned_from(three):

@@ -5,7 +5,7 @@
 reads the runs of `open_vocabulary` in OUT (trained where they are not there), prints Markdown
 tables and writes them to OUT/direction.md. `--everything=RUN` adds what a run that holds nothing
 out says of each of its compounds after learning from all others, structures without signature
-among them.
+among them, and of some public drugs by name (`--drugs`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from experiments.main_result.held_out_answers import UnseenCompounds, left_out_answers
-from experiments.main_result.open_vocabulary import arguments, runs_of
+from experiments.main_result.open_vocabulary import arguments, print_and_write, runs_of
 from experiments.main_result.trust_tables import Row, mean_with_interval
 from moa_jax.data.examples import OPEN
 from moa_jax.data.prepared import read_prepared
+from moa_jax.evaluation.answer_trust import CANNOT_TELL
 from moa_jax.evaluation.tables import markdown_table
-from moa_jax.files import atomic_path
 from moa_jax.models.fusion import VIEWS
 from moa_jax.schemas import InputError
 
@@ -51,6 +51,20 @@ STATED = ((0.0, 0.5), (0.5, 0.8), (0.8, 1.0))
 # A wrong direction stated with this much confidence is named.
 SURE = 0.8
 SUREST = 1 / 3
+# Public drugs of known direction.
+DRUGS = (
+    "fulvestrant",
+    "toremifene",
+    "raloxifene",
+    "dopamine",
+    "ropinirole",
+    "fenoldopam",
+    "mifepristone",
+    "haloperidol",
+    "propranolol",
+    "naloxone",
+    "estradiol",
+)
 
 
 def opposites(moas: Sequence[str]) -> list[tuple[int, int]]:
@@ -232,9 +246,36 @@ def direction_section(title: str, by_view: Mapping[str, UnseenCompounds]) -> str
     )
 
 
+def drugs_section(answers: UnseenCompounds, drugs: Sequence[str]) -> str:
+    """What a model says of some drugs from structure alone, after learning from all others.
+
+    Args:
+      answers: of the compounds that it learned from, each left out.
+      drugs: their names; those that are not among the compounds are left out.
+    """
+    place = {
+        part.strip().casefold(): row
+        for row, name in enumerate(answers.names)
+        for part in str(name).split("/")
+    }
+    rows = [
+        {
+            "drug": drug,
+            "known": ", ".join(answers.moas[moa] for moa in np.flatnonzero(answers.labels[row])),
+            "first answer": answers.moas[answers.first[row]],
+            "stated": float(answers.judged.confidence[row]),
+            "": "answered" if answers.judged.is_answered[row] else CANNOT_TELL,
+        }
+        for drug in drugs
+        if (row := place.get(drug.casefold())) is not None
+    ]
+    return f"### Some drugs, structure alone, left out\n\n{markdown_table(rows)}"
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains where needed, judges, prints and writes."""
     parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--drugs", nargs="*", default=DRUGS, help="asked about with --everything")
     settings = parser.parse_args(argv)
     out = pathlib.Path(settings.out)
     try:
@@ -246,11 +287,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if settings.everything:
             left_out = left_out_answers(pathlib.Path(settings.everything))
             sections.append(direction_section("compounds left out one by one", left_out))
-        text = "\n\n".join(sections)
-        print(text)
-        name = "alone_direction.md" if settings.without_further else "direction.md"
-        with atomic_path(out / name) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+            sections.append(drugs_section(left_out["structure"], settings.drugs))
+        print_and_write(sections, settings, "direction.md")
     except InputError as error:
         parser.error(str(error))
 

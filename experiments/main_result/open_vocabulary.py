@@ -222,6 +222,21 @@ def arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def print_and_write(sections: Sequence[str], settings: argparse.Namespace, name: str) -> None:
+    """Prints the sections and writes them into the folder of the tables.
+
+    Args:
+      sections: Markdown.
+      settings: of `arguments`.
+      name: of the file; without further structures `alone_` stands before it.
+    """
+    text = "\n\n".join(sections)
+    print(text)
+    path = pathlib.Path(settings.out) / (f"alone_{name}" if settings.without_further else name)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains where needed, judges, prints and writes."""
     parser = arguments(__doc__.splitlines()[0])
@@ -244,11 +259,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "## Compounds that a model learned from, left out one by one\n\n"
                 + trust_section(left_out)
             )
-        text = "\n\n".join(sections)
-        print(text)
-        name = f"alone_{TABLES_FILE}" if settings.without_further else TABLES_FILE
-        with atomic_path(out / name) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+        print_and_write(sections, settings, TABLES_FILE)
     except InputError as error:
         parser.error(str(error))
 

@@ -182,12 +182,11 @@ def read_new_signatures(
         gene is not finite, level or scale cannot be told, there is no signature, or wells cannot
         be made into one; without signatures, no compound has a structure.
     """
+    settings = settings or PlateSettings()
     if files.signatures is None:
-        settings = settings or PlateSettings()
         told = str(settings.level or "")
         require_signatures("", level=told, scale=settings.scale or "", gene_ids=gene_ids)
         return _without_signatures(files, genes, features)
-    settings = settings or PlateSettings()
     identifiers = GeneIdentifiers.from_table(genes)
     matrix = open_gene_matrix(files.signatures, genes, identifiers, gene_ids)
     columns = matrix.columns

@@ -27,7 +27,7 @@ KNOWN, ANALOGUE, NEW = "yes", "analogue", "no"
 # Tanimoto similarity of Morgan fingerprints from which a structure is an analogue. Of 1,820
 # labelled structures that a run on LINCS 2020 learned from, the nearest of another compound has a
 # mechanism in common with .55 of those that it resembles by .40 to .45, .74 of those by .45 to .50,
-# and .78 to .92 of those by more.
+# and .78 to .92 of those by more (a look that was not kept as code).
 ANALOGUE_TANIMOTO = 0.45
 # Columns of `known_compounds`, and of the answers.
 KNOWN_COLUMNS = ("known", "nearest_tanimoto", "nearest_known")

@@ -118,18 +118,10 @@ class LeftOut:
 
     def evidence(self, view: str) -> Float32[np.ndarray, "expert example moa"]:
         """What the experts say in a view; zeros where one has no say."""
-        allowed = [
-            self.told[expert]
-            if all(
-                may or not needs for needs, may in zip(EXPERTS[expert], READS[view], strict=True)
-            )
-            else np.zeros(self.examples.num_examples, bool)
-            for expert in self.logits
-        ]
         return np.stack(
             [
-                np.where(has[:, None], said, 0.0)
-                for has, said in zip(allowed, self.logits.values(), strict=True)
+                np.where((self.told[expert] & _reads_no_more(expert, view))[:, None], said, 0.0)
+                for expert, said in self.logits.items()
             ]
         )
 
@@ -145,6 +137,11 @@ class LeftOut:
             own[:, here] = np.array([[scales[name][expert]] for expert in self.logits], np.float32)
         logits = np.einsum("en,enm->nm", own, self.evidence(view), optimize=True)
         return scipy.special.softmax(logits, axis=1)
+
+
+def _reads_no_more(expert: str, view: str) -> bool:
+    """Whether a view shows every modality that an expert reads."""
+    return all(may or not needs for needs, may in zip(EXPERTS[expert], READS[view], strict=True))
 
 
 def _first_of_structure(examples: Examples) -> Bool[np.ndarray, " example"]:
