@@ -293,7 +293,7 @@ class NetworkComparison(SignatureComparison):
         return node_activity(
             _centred_inputs(params, inputs),
             inputs.gene_mask,
-            graph.propagation,
+            jnp.asarray(graph.propagation),
             num_genes=self.num_genes,
             term_share=self.term_share,
         )

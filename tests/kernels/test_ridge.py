@@ -16,6 +16,7 @@ from tests.synthetic import (
     NUM_LANDMARKS,
     NUM_TERMS,
     make_gene_table,
+    make_graph,
     make_knowledge_graph,
     make_model,
     make_raw_examples,
@@ -31,7 +32,9 @@ def coefficients(expert, encoded, spec, *, graph=None, model=None, **settings):
     values = {"ridge": 0.2, "max_references": 1000, "bead_difference": 0.4} | settings
     config.kernels = {name: values for name in ("signature", "network", "structure")}
     model = model or make_model(signature_kernel_width=1.3, substructure_views=VIEWS)
-    system = kernel_system(expert, config, model, encoded, features=spec, graph=graph)
+    system = kernel_system(
+        expert, config, model, encoded, features=spec, graph=graph or make_graph()
+    )
     return solve({expert: system}, encoded)[expert]
 
 
