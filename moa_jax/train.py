@@ -75,9 +75,10 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     parts, judged = division.parts, judged_part(division.parts)
 
     # Model. What can be refused is refused before the folder of the run is made.
-    training = config.training
     make_training_mesh(
-        config.num_devices, training.batch_size, micro_batches=training.micro_batches
+        config.num_devices,
+        config.training.batch_size,
+        micro_batches=config.training.get("micro_batches", 1),
     )
     features = fit_features(parts["train"], graph.genes.iloc[: graph.num_landmarks])
     make_fusion_task(config, features, (graph.num_genes, graph.num_terms))

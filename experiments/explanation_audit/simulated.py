@@ -24,12 +24,12 @@ from moa_jax.explanation.network_evidence import (
 )
 from moa_jax.explanation.occlusion import occlude_atoms, occlude_neighbourhoods, term_genes
 from moa_jax.explanation.weight_randomisation import randomised
+from moa_jax.models.experts import EXPERTS
 
 HITS = (1, 10, 50)
 # Effects from which a gene counts as affected, as share of the mechanism's strongest gene.
 LEAST_EFFECTS = (0.1, 0.25)
 SLOPE = "integrated gradients per unit of change"
-NODE_READERS = ("signature", "joint", "network_kernel")
 
 # Ranking -> importance, one row per compound.
 Rankings = dict[str, Float[np.ndarray, "compound item"]]
@@ -143,7 +143,7 @@ def _node_rankings(
 
 def _activity_rankings(asked: Asked, shuffled: Asked) -> Rankings:
     """Importance of graph nodes to a model that reads their activity; of other models none."""
-    if not set(asked.predictor.task.model.experts) & set(NODE_READERS):
+    if not any(EXPERTS[name].reads_nodes for name in asked.predictor.task.model.experts):
         return {}
     return {
         "integrated gradients of nodes": _of_activity(asked),

@@ -19,14 +19,13 @@ from moa_jax.explanation.network_evidence import adjoint_node_attribution
 from moa_jax.explanation.occlusion import occlude_neighbourhoods
 from moa_jax.explanation.scores import Directions, Question, contrast_directions, moa_directions
 from moa_jax.explanation.weight_randomisation import randomised
+from moa_jax.models.experts import EXPERTS
 from moa_jax.progress import say
 from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.predictor import Predictor
 
 # Steps of the integral for the model with shuffled weights, where no sum has to come out.
 _ROUGH_STEPS = 16
-# Experts that read the activity of the graph's nodes.
-_NODE_READERS = ("signature", "joint", "network_kernel")
 NO_CHANGE, CELL_LINE_MEAN = "no change", "the mean of its cell line"
 
 
@@ -128,7 +127,7 @@ def attribute_signatures(
     )
     change = np.where(encoded.gene_mask, encoded.expression - baseline[:, 0], 0.0)
     first = found.values[:, 0]
-    nodes_are_read = bool(set(predictor.task.model.experts) & set(_NODE_READERS))
+    nodes_are_read = any(EXPERTS[name].reads_nodes for name in predictor.task.model.experts)
     say("explaining them by the graph, the structures and the modalities")
     if nodes_are_read:
         activity = dataclasses.replace(question, part="activity")
