@@ -1,7 +1,7 @@
-"""Which training examples the kernel experts compare with: written into the folder of a run.
+"""The table of training examples that the kernel experts compare with, stored with a run.
 
-A checkpoint holds the references as arrays. What they are (compound, cell line, mechanisms) is
-kept beside it, so that an answer can be traced to the compounds it rests on.
+A checkpoint holds the references as arrays. This table says which compound, cell line and
+mechanisms each row belongs to, so that a prediction can be traced to the compounds it rests on.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ REFERENCE_COLUMNS = (
 
 
 def reference_table(config: ml_collections.ConfigDict, train: Examples) -> pd.DataFrame:
-    """What the references of the kernel experts are.
+    """Describes the references of the kernel experts.
 
     Args:
       config: a complete configuration; see `configs/fusion.py`.
@@ -42,7 +42,7 @@ def reference_table(config: ml_collections.ConfigDict, train: Examples) -> pd.Da
       `REFERENCE_COLUMNS`, expert after expert, the rows of each in the order of its references.
       Several examples may share a structure: its row names their compounds and MoAs together,
       and its `group` and `pert_id` are those of the first. `moas` are those of the vocabulary;
-      an example without any known mechanism that is learned from by its targets has none.
+      an example without any known mechanism, learned from through its targets, has none.
     """
     distinct = sorted({smiles for smiles in train.smiles if smiles is not None})
     place = {smiles: row for row, smiles in enumerate(distinct)}

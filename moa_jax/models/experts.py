@@ -1,4 +1,4 @@
-"""The experts of the fusion model, by name: what each reads, and how it comes by its parameters.
+"""The registry of experts: what each reads, and whether it is solved or trained.
 
 A new expert that is solved in closed form needs a `Comparison` and an entry here, and its settings
 in the configuration. A new one that is trained in steps needs a module in `fused_networks`.
@@ -86,7 +86,7 @@ VIEWS = tuple(SHOWN_IN)
 
 
 def heard(expert: str, batch: Batch) -> Bool[Array, " batch"]:
-    """Examples for which an expert has a say: those with the modality that it reads alone."""
+    """Examples that an expert answers for: those with the modality that it reads."""
     own = EXPERTS[expert]
     if own.reads_both:
         return jnp.ones_like(batch.expression_mask)
@@ -94,7 +94,7 @@ def heard(expert: str, batch: Batch) -> Bool[Array, " batch"]:
 
 
 def heard_in(expert: str, view: str) -> bool:
-    """Whether a view shows every modality that an expert reads alone."""
+    """Whether an expert answers in a view: one that reads both modalities always does."""
     own, (expression, structure) = EXPERTS[expert], SHOWN_IN[view]
     return own.reads_both or (expression if own.reads_expression else structure)
 

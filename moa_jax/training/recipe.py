@@ -56,12 +56,12 @@ SELECTION = "selection"
 
 @dataclasses.dataclass(frozen=True)
 class UnseenAnswers:
-    """What a model answers in one view for compounds that it has not learned from.
+    """Out-of-sample answers of a model in one view.
 
     Attributes:
-      examples: labelled examples; those whose compound has other mechanisms alone say so.
-      probs: the answers.
-      learnable: their labels, as far as something was learned of the mechanism.
+      examples: labelled examples, and compounds whose mechanisms are all outside the vocabulary.
+      probs: probabilities, by a model that did not learn from the example's compound.
+      learnable: labels, without those of mechanisms of which that model saw no other compound.
     """
 
     examples: Examples
@@ -75,12 +75,11 @@ class FusionFit:
 
     Attributes:
       predictor: the model trained on training and validation examples.
-      validation_probs: view -> what is answered for the validation examples by a model that did
-        not see them: one that learned from the training examples, or, of kernels alone, from all
-        but the compound in question.
-      unseen: view -> answers that say how far the model can be trusted: those for the validation
-        examples or, of kernels alone, for all training compounds, each by a model that learned
-        from the others, and for compounds whose mechanisms the vocabulary lacks.
+      validation_probs: view -> out-of-sample probabilities of the validation examples: by a model
+        of the training examples or, for kernels alone, of all compounds but the one in question.
+      unseen: view -> out-of-sample answers for calibration: for the validation examples or, for
+        kernels alone, for all training compounds; and for compounds whose mechanisms are outside
+        the vocabulary.
       choices: JSON values: `best_step`, `expert_scales` by expert; empty without validation.
       curves: view -> [step, validation macro AUPRC] pairs.
     """
@@ -112,13 +111,13 @@ def fit_fusion(
       config: a complete configuration; see `configs/fusion.py`.
       train: training examples.
       validation: examples of other compounds; where there are none, networks are trained to the
-        last step with the configuration's own scales.
+        last step, and the scales are the configuration's.
       graph: the knowledge graph over the examples' genes.
       workdir: folder of the run.
-      unlabelled: examples without label, nothing of compounds of `validation` among them; kernel
-        experts learn from those with known targets and no known mechanism, and pretraining, where
-        the configuration names it, from all. Those whose mechanisms the vocabulary lacks say how
-        the model answers for such.
+      unlabelled: examples without a label, none of a compound in `validation`. Kernel experts learn
+        from those with known targets and no known mechanism; pretraining, where the configuration
+        has it, from all. Those whose mechanisms are outside the vocabulary are predicted for
+        calibration.
 
     Raises:
       InputError: `workdir` holds a run of another configuration or on other examples.
@@ -167,8 +166,8 @@ def _solve(
 ) -> FusionFit:
     """Solves a model of kernels alone for all examples at once, and saves it.
 
-    The scales of the experts are fitted to what they say about each compound without it, so no
-    validation part is needed.
+    The scales of the experts are fitted to leave-one-compound-out answers, so no validation part
+    is needed.
     """
     everything = concatenate(train, validation)
     closed_form = recipe.closed_form(everything)
@@ -205,7 +204,7 @@ def _solve(
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How the fusion model of a configuration is made, whatever it learns from.
+    """What every fit of a configuration's fusion model shares.
 
     Attributes:
       config: see `fit_fusion`; so are `graph` and `unlabelled`.
@@ -218,7 +217,7 @@ class Recipe:
     unlabelled: Examples | None = None
 
     def closed_form(self, train: Examples) -> ClosedForm:
-        """The kernel experts of the model, which learn from `train` and what its labels reach."""
+        """The kernel experts of the model, ready to be solved for `train`."""
         features = self._features(train)
         return ClosedForm.of(
             self.config,
@@ -340,7 +339,7 @@ class Recipe:
 def _with_others(
     unseen: dict[str, UnseenAnswers], predictor: Predictor, unlabelled: Examples | None
 ) -> dict[str, UnseenAnswers]:
-    """Adds what is answered for compounds whose mechanisms the vocabulary lacks."""
+    """Adds answers for compounds whose mechanisms are outside the vocabulary."""
     if unlabelled is None or not unlabelled.has_other_moas.any():
         return unseen
     others = unlabelled.take(np.flatnonzero(unlabelled.has_other_moas))
