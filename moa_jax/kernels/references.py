@@ -16,7 +16,7 @@ from moa_jax.data.contract_tables import read_table, write_table
 from moa_jax.data.examples import Examples
 from moa_jax.files import atomic_path
 from moa_jax.kernels.ridge import kernel_settings, signature_references, structure_references
-from moa_jax.models.experts import EXPERTS, KERNELS
+from moa_jax.models.experts import EXPERTS
 
 REFERENCES_FILE = "references.parquet"
 REFERENCE_COLUMNS = (
@@ -48,9 +48,7 @@ def reference_table(config: ml_collections.ConfigDict, train: Examples) -> pd.Da
     place = {smiles: row for row, smiles in enumerate(distinct)}
     structure = np.array([place.get(smiles, len(distinct)) for smiles in train.smiles], int)
     parts = []
-    for expert in KERNELS:
-        if expert not in config.model.experts:
-            continue
+    for expert in (name for name in config.model.experts if EXPERTS[name].comparison):
         most = kernel_settings(config, expert).max_references
         if EXPERTS[expert].reads_expression:
             rows = signature_references(train.has_expression, most, config.seed)

@@ -75,9 +75,8 @@ EXPERTS = {
         comparison=lambda model: StructureComparison(model.substructure_views),
     ),
 }
-# Trained in steps, and solved in closed form.
+# The experts that are trained in steps; the others are solved in closed form.
 NETWORKS = tuple(name for name, expert in EXPERTS.items() if expert.comparison is None)
-KERNELS = tuple(name for name, expert in EXPERTS.items() if expert.comparison is not None)
 
 # View -> whether it shows expression and whether it shows structure. Experts that agree are no
 # independent witnesses, so each view has its own scales.

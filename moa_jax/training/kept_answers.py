@@ -43,8 +43,8 @@ class KeptAnswers:
 
     Attributes:
       groups: compound group of each row, sorted.
-      labels: 1 where the compound has the MoA, else 0; zeros where its mechanisms are all outside the
-        vocabulary.
+      labels: 1 where the compound has the MoA, else 0; all zeros where its mechanisms are outside
+        the vocabulary.
       is_learnable: the model saw another compound of one of its mechanisms at least.
       strength: median strength of its signatures (`pooling.signature_strength`).
       probs: pooled probabilities.
