@@ -92,7 +92,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     make_training_mesh(
         config.num_devices,
         config.training.batch_size,
-        micro_batches=config.training.micro_batches,
+        micro_batches=config.training.get("micro_batches", 1),
     )
     graph = dataset.graph
     features = fit_features(parts["train"], graph.genes.iloc[: graph.num_landmarks])

@@ -68,7 +68,6 @@ class Run:
         unlabelled: Examples | None = None,
         references: References | None = None,
         given: Mapping[str, Any] | None = None,
-        node_symbols: tuple[str, ...] = (),
     ) -> None:
         """Prepares the run.
 
@@ -88,7 +87,6 @@ class Run:
           references: what parameters that are not trained in steps are computed from; None means
             the training examples.
           given: these parameters, where they are known already; see `Task.given_params`.
-          node_symbols: symbols of the graph's gene nodes, where known targets are learned.
 
         Raises:
           InputError: the configuration's batch or devices do not fit the machine.
@@ -97,7 +95,7 @@ class Run:
         self.train_examples = train
         self.validation = validation
         self.workdir = workdir
-        self.features = fit_features(train, genes, node_symbols=node_symbols)
+        self.features = fit_features(train, genes)
         training = ml_collections.FrozenConfigDict(config.training)
         self._weights = SampleWeights(train, training)
         held = None if validation is None else digest(validation)
@@ -157,8 +155,7 @@ class Run:
             self.batch(0),
             self.graph,
             self.mesh,
-            given=given,
-            memory=self.task.first_memory(self._train.num_examples),
+            given={**given, **self.task.first_state(self._train.num_examples)},
         )
 
     def batch(self, step: int) -> Batch:
@@ -267,7 +264,7 @@ class Run:
     def _views(self, state: TrainState, examples: EncodedExamples) -> Views:
         return predict_encoded(
             self._predict_step,
-            state.predicting,
+            self.task.answering(state.predicting),
             self.graph,
             examples,
             mesh=self.mesh,

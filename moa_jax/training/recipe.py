@@ -20,7 +20,7 @@ from moa_jax.progress import say
 from moa_jax.schemas import GraphArrays, KnowledgeGraph
 from moa_jax.training.expert_scales import fit_expert_scales
 from moa_jax.training.fit import Run, encode_references, validation_curve
-from moa_jax.training.fusion_task import make_fusion_task, make_graph_arrays, reads_targets
+from moa_jax.training.fusion_task import make_fusion_task, make_graph_arrays
 from moa_jax.training.leave_one_out import READS, fit_left_out_scales, leave_out
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.references import reference_table, write_references
@@ -149,7 +149,7 @@ class _Recipe:
         _say_scales(scales)
         final = _with_scales(config, scales)
         run = self._run(
-            final,
+            _without_steps(final),
             everything,
             None,
             workdir,
@@ -259,7 +259,6 @@ class _Recipe:
             unlabelled=self.unlabelled,
             references=references,
             given=given,
-            node_symbols=tuple(self.graph.genes["symbol"]) if reads_targets(config) else (),
         )
 
 
@@ -273,6 +272,29 @@ def _with_scales(config: ml_collections.ConfigDict, scales: Scales) -> ml_collec
     for view, of_view in scales.items():
         final.expert_scales[view].update(of_view)
     return final
+
+
+def _without_steps(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """The configuration of kernels alone as a run takes it, which sees all settings of steps."""
+    filled = ml_collections.ConfigDict(config.to_dict())
+    filled.training = {
+        "num_steps": 1,
+        "patience": 1,
+        "balance_power": 0.0,
+        "quality_power": 0.0,
+        "curriculum": {"signal_power": 0.0, "gradual_fraction": 0.0},
+        "micro_batches": 1,
+        "ema_decay": 0.0,
+        "optimiser": {
+            "learning_rate": 0.0,
+            "warmup_fraction": 0.0,
+            "weight_decay": 0.0,
+            "clip_norm": 1.0,
+            "adam_b2": 0.99,
+        },
+        **config.training.to_dict(),
+    }
+    return filled
 
 
 def _scaled(predictor: Predictor, scales: Scales) -> Predictor:
