@@ -5,8 +5,8 @@ r"""The fusion model as it is shipped: a product of two kernel experts.
         --workdir=runs/fusion
 
 A fold takes 69 s on two CPU cores. Unseen compounds of LINCS 2020, over the five folds: top-1 .481,
-top-5 .636, mean average precision .526 (experiments/main_result/README.md). Without `config.data` it
-trains on the embedded simulated release.
+top-5 .636, mean average precision .526 (experiments/main_result/README.md). Without `config.data`
+it trains on the embedded simulated release.
 
 Networks over STRING, GO and the molecular graph, alone or beside these experts:
 configs/cross_attention.py. On LINCS 2020 they add nothing.
@@ -68,8 +68,7 @@ def get_config() -> ml_collections.ConfigDict:
         {"share": 0.5, "doubt": 1.0, "prior": 1.0, "least": 0.1}
     )
 
-    # Scales of the experts in each view until compounds that were not learned from set them, and
-    # how firmly they are believed: inverse variance of a Gaussian prior on their logarithms.
+    # Scales of the experts in each view until compounds that were not learned from set them.
     config.expert_scales = ml_collections.ConfigDict(
         {
             "fusion": {"signature_kernel": 12.0, "structure_kernel": 16.0},
@@ -77,6 +76,7 @@ def get_config() -> ml_collections.ConfigDict:
             "structure": {"signature_kernel": 16.0, "structure_kernel": 20.0},
         }
     )
+    # How firmly they are believed: inverse variance of a Gaussian prior on their logarithms.
     config.scale_prior = 4.0
 
     # Examples that are answered at a time, and that networks learn from in a step.

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from configs import fusion
+from configs.network_kernel import network_kernel
 from configs.networks import networks
 from moa_jax.compounds.molecular_graph import molecular_graph
 from moa_jax.data.batches import make_batch
@@ -219,6 +220,7 @@ def tiny_config(**overrides) -> ml_collections.ConfigDict:
     """Networks and the shipped kernel experts at a size that compiles in seconds."""
     config = fusion.get_config()
     config.update(networks())
+    config.update(network_kernel())
     config.update(
         {
             "num_devices": 1,
