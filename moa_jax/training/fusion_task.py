@@ -34,6 +34,9 @@ from moa_jax.training.modalities import keep_only, modality_dropout
 from moa_jax.training.precision import PRECISIONS, cast_floats, refuse_unknown_precision
 from moa_jax.training.task import Task
 
+# Cross-entropy of a softmax on all examples.
+SOFTMAX = PlainObjective(label_distribution_cross_entropy)
+
 
 @dataclasses.dataclass(frozen=True)
 class FusionTask(Task):
@@ -57,7 +60,7 @@ class FusionTask(Task):
     model: FusionModel
     drop_expression: float = 0.0
     drop_structure: float = 0.0
-    objective: Objective = PlainObjective(label_distribution_cross_entropy)
+    objective: Objective = SOFTMAX
     precision: str = "float32"
     mix_up_alpha: float = 0.0
 
@@ -80,7 +83,7 @@ class FusionTask(Task):
             mix_rng, rng = jax.random.split(rng)
             batch = mix_up(mix_rng, batch, alpha=self.mix_up_alpha)
         answer, rng = self._answer(batch, graph, rng)
-        parts = self.objective.sums(answer, params, rng, self._heard(batch), batch, step)
+        parts = self.objective.sums(answer, params, rng, self._heard(batch), batch, step=step)
         return sum(parts.values(), jnp.zeros(())), parts
 
     def first_state(self, num_examples: int) -> dict[str, Any]:

@@ -95,6 +95,7 @@ class CoTeachingObjective(Objective):
         rng: Array,
         heard: Heard,
         batch: Batch,
+        *,
         step: Int[Array, ""],
     ) -> Sums:
         """The loss of either set. See `Objective.sums`."""

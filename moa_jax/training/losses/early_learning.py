@@ -87,6 +87,7 @@ class EarlyLearningObjective(Objective):
         rng: Array,
         heard: Heard,
         batch: Batch,
+        *,
         step: Int[Array, ""],
     ) -> Sums:
         """The loss of every network, pulled to the targets. See `Objective.sums`."""

@@ -41,6 +41,7 @@ class Objective(abc.ABC):
         rng: Array,
         heard: Heard,
         batch: Batch,
+        *,
         step: Int[Array, ""],
     ) -> Sums:
         """Losses whose sum the step minimises.
@@ -122,6 +123,7 @@ class PlainObjective(Objective):
         rng: Array,
         heard: Heard,
         batch: Batch,
+        *,
         step: Int[Array, ""],
     ) -> Sums:
         """The loss of every network. See `Objective.sums`."""

@@ -38,7 +38,7 @@ def loss(some, params, batch, rng, step):
         return {"network": logits_of(params, batch)}
 
     heard = {"network": batch.example_mask}
-    return sum(some.sums(answer, params, rng, heard, batch, step).values())
+    return sum(some.sums(answer, params, rng, heard, batch, step=step).values())
 
 
 def first_params(some, batch, seed):

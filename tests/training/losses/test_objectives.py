@@ -78,7 +78,9 @@ def labelled_batch():
 
 
 def sums(objective, step, params=None):
-    return objective.sums(answer, params or {}, RNG, HEARD, labelled_batch(), jnp.asarray(step))
+    return objective.sums(
+        answer, params or {}, RNG, HEARD, labelled_batch(), step=jnp.asarray(step)
+    )
 
 
 def test_the_plain_loss_is_the_weighted_sum_over_who_is_heard():
@@ -114,7 +116,7 @@ def test_early_learning_moves_its_targets_and_is_pulled_to_them():
     expected = np.full((5, 2), 0.5)
     expected[[3, 0]] = 0.35 + 0.3 * expit(np.array(LOGITS["molecule"]))[:2]
     np.testing.assert_allclose(after["molecule"], expected, rtol=1e-6)
-    found = objective.sums(answer, {TARGETS: after}, RNG, HEARD, batch, jnp.asarray(0))
+    found = objective.sums(answer, {TARGETS: after}, RNG, HEARD, batch, step=jnp.asarray(0))
     probs, own = expit(np.array(LOGITS["molecule"]))[:2], expected[[3, 0]]
     labels = np.array(batch.labels)[:2]
     costs = -np.log(np.where(labels > 0, probs, 1 - probs)) + np.log(
