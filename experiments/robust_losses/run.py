@@ -141,12 +141,17 @@ def logistic_answers(train: Examples, test: Examples, dataset: PreparedDataset, 
 
 
 def pooled_answers(
-    dataset: PreparedDataset, examples: Examples, condition: TrainingCondition, seed: int
+    dataset: PreparedDataset,
+    examples: Examples,
+    condition: TrainingCondition,
+    seed: int,
+    *,
+    num_folds: int,
 ) -> tuple[dict[str, Probs], Float[np.ndarray, "compound moa"]]:
-    """Out-of-fold answers for every compound, and the right labels."""
+    """Answers for every compound that one of the folds holds out, and the right labels."""
     found: dict[str, list[Probs]] = {}
     tests = []
-    for fold in range(NUM_FOLDS):
+    for fold in range(num_folds):
         train, test = make_fold(dataset, examples, condition, fold, seed)
         answers = {LOGISTIC: logistic_answers(train, test, dataset, seed)}
         for name, training in ways_to_train(condition.level, len(examples.moas)).items():
@@ -165,13 +170,20 @@ def pooled_answers(
 
 
 def condition_scores(
-    dataset: PreparedDataset, examples: Examples, condition: str, num_seeds: int
+    dataset: PreparedDataset,
+    examples: Examples,
+    condition: str,
+    *,
+    num_seeds: int,
+    num_folds: int,
 ) -> pd.DataFrame:
     """Macro AUPRC, top-1 and the difference from the reference, one row per way to train."""
     answers, labels = [], np.zeros(0)
     for seed in range(num_seeds):
         start = time.perf_counter()
-        probs, labels = pooled_answers(dataset, examples, CONDITIONS[condition], seed)
+        probs, labels = pooled_answers(
+            dataset, examples, CONDITIONS[condition], seed, num_folds=num_folds
+        )
         answers.append(probs)
         say(f"{condition}, seed {seed}: {time.perf_counter() - start:.0f} s")
     stacked = {name: np.stack([some[name] for some in answers]) for name in answers[0]}
@@ -218,13 +230,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="prepared folder")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 on")
+    parser.add_argument(
+        "--folds", type=int, default=NUM_FOLDS, help=f"folds that are tested, of {NUM_FOLDS}"
+    )
     parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
     settings = parser.parse_args()
     dataset = read_prepared(settings.data)
     examples = build_examples(dataset)
     start = time.perf_counter(), time.process_time()
     found = [
-        condition_scores(dataset, examples, condition, settings.seeds)
+        condition_scores(
+            dataset, examples, condition, num_seeds=settings.seeds, num_folds=settings.folds
+        )
         for condition in settings.conditions
     ]
     print(f"Release: {dataset.manifest['release']}\n\n{tables(pd.concat(found))}")
