@@ -9,11 +9,13 @@ experiments/main_result/README.md.
 import ml_collections
 
 from configs import fusion
+from configs.networks import networks
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     config = fusion.get_config()
+    config.update(networks())
     # What networks were measured on.
     config.vocabulary = "frequent"
     config.model.experts = ("signature", "molecule", "joint")

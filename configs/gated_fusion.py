@@ -7,11 +7,15 @@ Same encoders, settings and experts on one modality as configs/cross_attention.p
 
 import ml_collections
 
-from configs import cross_attention
+from configs import fusion
+from configs.networks import networks
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
-    config = cross_attention.get_config()
+    config = fusion.get_config()
+    config.update(networks())
+    config.vocabulary = "frequent"
+    config.model.experts = ("signature", "molecule", "joint")
     config.model.joint_fusion = "gated"
     return config

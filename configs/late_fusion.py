@@ -8,11 +8,14 @@ configs/cross_attention.py.
 
 import ml_collections
 
-from configs import cross_attention
+from configs import fusion
+from configs.networks import networks
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
-    config = cross_attention.get_config()
+    config = fusion.get_config()
+    config.update(networks())
+    config.vocabulary = "frequent"
     config.model.experts = ("signature", "molecule")
     return config

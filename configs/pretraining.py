@@ -8,12 +8,16 @@ compounds are not held out. What it adds: experiments/pretraining/README.md.
 
 import ml_collections
 
-from configs import cross_attention
+from configs import fusion
+from configs.networks import networks
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
-    config = cross_attention.get_config()
+    config = fusion.get_config()
+    config.update(networks())
+    config.vocabulary = "frequent"
+    config.model.experts = ("signature", "molecule", "joint")
     config.pretraining = ml_collections.ConfigDict()
     # Weight of each objective of moa_jax/training/pretraining/objectives.py; 0 leaves it out.
     config.pretraining.objectives = ml_collections.ConfigDict(

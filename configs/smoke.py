@@ -1,4 +1,4 @@
-"""Most experts of the fusion model at a size for tests: everything runs, not how well.
+"""All experts of the fusion model at a size for tests: everything runs, not how well.
 
     python -m moa_jax.train --config=configs/smoke.py --workdir=runs/smoke
 
@@ -8,11 +8,15 @@ A minute on one core, most of it compilation; on the embedded simulated release.
 import ml_collections
 
 from configs import fusion
+from configs.network_kernel import network_kernel
+from configs.networks import networks
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     config = fusion.get_config()
+    config.update(networks())
+    config.update(network_kernel())
     config.model.update(
         {
             "experts": (

@@ -215,7 +215,7 @@ def main(
     make_training_mesh(
         config.num_devices,
         config.training.batch_size,
-        micro_batches=config.training.micro_batches,
+        micro_batches=config.training.get("micro_batches", 1),
     )
     about = {
         "config": {k: v for k, v in config.to_dict().items() if k not in _OF_THE_MACHINE},

@@ -318,7 +318,6 @@ class GraphArrays:
       is_a: term -> term edges, child to parent, counted from the first term.
       part_of: the same for `part_of`.
       propagation: what one unit of a measured gene contributes to the activity of each node.
-      positions: features that tell where a node stands in the graph, if any.
       ontology: the terms by level, where a network needs them.
     """
 
@@ -327,7 +326,6 @@ class GraphArrays:
     is_a: EdgeArrays
     part_of: EdgeArrays
     propagation: Float[Array | np.ndarray, "gene node"]
-    positions: Float[Array | np.ndarray, "node position"] | None = None
     ontology: OntologyArrays | None = None
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from configs import fusion
+from configs.network_kernel import network_kernel
+from configs.networks import networks
 from moa_jax.compounds.molecular_graph import molecular_graph
 from moa_jax.data.batches import make_batch
 from moa_jax.data.examples import Examples
@@ -16,7 +18,6 @@ from moa_jax.data.features import EncodedExamples
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import split_rows
-from moa_jax.data.term_levels import ontology_arrays
 from moa_jax.models.fusion import EXPERTS, VIEWS, FusionModel
 from moa_jax.schemas import (
     Batch,
@@ -39,9 +40,6 @@ SMILES = ("CCO", "c1ccccc1C(=O)O", "C", "CC(C)N[C@H](C)C(=O)O", "C/C=C/C", "OCC1
 def make_model(**overrides) -> FusionModel:
     settings = {
         "num_moas": NUM_MOAS,
-        "moa_names": tuple(f"receptor agonist {row}" for row in range(NUM_MOAS)),
-        "moa_head": "linear",
-        "tasks": (),
         "num_genes": NUM_GENES,
         "num_terms": NUM_TERMS,
         "num_cell_lines": 3,
@@ -54,20 +52,11 @@ def make_model(**overrides) -> FusionModel:
         "features": 8,
         "hidden": 12,
         "num_heads": 2,
-        "expression_encoder": "mlp",
-        "expression_blocks": 2,
-        "module_tokens": 3,
-        "knowledge_layer": "relational",
         "knowledge_features": 6,
         "knowledge_layers": 2,
-        "term_features": 2,
-        "molecule_layer": "gin",
         "atom_features": 8,
         "molecule_layers": 2,
-        "virtual_node": False,
-        "morgan_view": True,
         "use_context": True,
-        "expression_context": False,
         "gene_dropout": 0.0,
         "bit_dropout": 0.0,
         "dropout": 0.0,
@@ -120,7 +109,6 @@ def make_graph(seed=0) -> GraphArrays:
         is_a=edges([(0, 2), (1, 2)]),
         part_of=edges([(2, 3)]),
         propagation=rng.normal(size=(NUM_LANDMARKS, NUM_GENES + NUM_TERMS)).astype(np.float32),
-        ontology=ontology_arrays(make_knowledge_graph()),
     )
 
 
@@ -229,8 +217,10 @@ def make_raw_examples(num_examples=24, *, seed=0, num_landmarks=NUM_LANDMARKS) -
 
 
 def tiny_config(**overrides) -> ml_collections.ConfigDict:
-    """`configs/fusion.py` at a size that compiles in seconds."""
+    """Networks and the shipped kernel experts at a size that compiles in seconds."""
     config = fusion.get_config()
+    config.update(networks())
+    config.update(network_kernel())
     config.update(
         {
             "num_devices": 1,

@@ -20,6 +20,7 @@ from configs import (
     gated_fusion,
     late_fusion,
     main_result,
+    network_kernel,
     phase,
     smoke,
 )
@@ -28,7 +29,6 @@ from moa_jax.data.features import encode, fit_features
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.data.preparation_settings import settings_from_config
 from moa_jax.kernels.ridge import kernel_systems, solve
-from moa_jax.models.fused_networks import KINDS
 from moa_jax.models.fusion import EXPERTS, VIEWS, FusionModel
 from moa_jax.schemas import InputError
 from moa_jax.training.fusion_task import make_fusion_task
@@ -38,8 +38,13 @@ from moa_jax.training.step import initial_state, make_train_step
 from tests import synthetic
 
 ROOT = pathlib.Path(__file__).parents[1]
-# Search spaces are no configurations; tests/test_sweep_space.py holds them.
-CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.py") if "sweeps" not in path.parts)
+# Search spaces are no configurations (tests/test_sweep_space.py holds them), nor are the settings
+# that configurations with networks share.
+CONFIGS = sorted(
+    path
+    for path in (ROOT / "configs").rglob("*.py")
+    if "sweeps" not in path.parts and path.stem != "networks"
+)
 LANDMARKS, MOAS = 978, 50
 
 
@@ -100,7 +105,8 @@ def test_every_release_config_has_all_settings_and_no_other(name, tmp_path):
 
 
 def test_every_key_is_read_by_someone():
-    assert unread(fusion.get_config()) == []
+    for shipped in (fusion, cross_attention, network_kernel):
+        assert unread(shipped.get_config()) == []
     for module in (main_result, benchmark, benchmark_smoke, phase):
         config = module.get_config()
         for block in config.blocks.values():
@@ -118,23 +124,39 @@ def test_a_planted_key_that_nobody_reads_is_found(key):
     assert unread(config) == [key]
 
 
-def test_the_smoke_config_has_the_keys_of_the_full_one():
-    assert list(leaves(smoke.get_config().to_dict())) == list(leaves(fusion.get_config().to_dict()))
+def test_the_shipped_config_has_few_keys_each_with_a_comment():
+    keys = list(leaves(fusion.get_config().to_dict()))
+    assert len(keys) <= 60
+    lines = (ROOT / "configs/fusion.py").read_text().splitlines()
+    for number, line in enumerate(lines):
+        named = re.match(r"    config\.(\w+)(\.\w+)? = ", line)
+        # A section's keys have their own; keys set one after the other may share one.
+        if named and not line.endswith("ml_collections.ConfigDict()"):
+            before = next(
+                above for above in reversed(lines[:number]) if not re.match(r"    config\.", above)
+            )
+            assert before.lstrip().startswith("#"), line
 
 
-@pytest.mark.parametrize("setting", KINDS)
-def test_an_unknown_kind_is_refused(setting):
-    config = fusion.get_config()
-    config.model[setting] = "frobnicate"
+def test_the_smoke_config_has_the_keys_of_all_experts():
+    parts = (cross_attention.get_config(), network_kernel.get_config())
+    every = {key for part in parts for key in leaves(part.to_dict())}
+    assert set(leaves(smoke.get_config().to_dict())) == every
+    assert set(smoke.get_config().model.experts) == set(EXPERTS)
+
+
+def test_an_unknown_kind_of_fusion_is_refused():
+    config = cross_attention.get_config()
+    config.model.joint_fusion = "frobnicate"
     features = fit_features(
         synthetic.make_raw_examples(), synthetic.make_knowledge_graph().genes.iloc[:5]
     )
-    with pytest.raises(InputError, match=f"model.{setting} is 'frobnicate', expected one of "):
+    with pytest.raises(InputError, match=r"joint_fusion is 'frobnicate', expected one of cross_"):
         make_fusion_task(config, features, (7, 4))
 
 
 @pytest.mark.parametrize(
-    "module", [fusion, cross_attention, early_fusion, gated_fusion, late_fusion, smoke]
+    "module", [cross_attention, early_fusion, gated_fusion, late_fusion, smoke]
 )
 def test_the_full_size_model_can_be_built_and_trained(module):
     """Shapes alone: nothing is computed, so the real sizes cost nothing."""
@@ -160,7 +182,6 @@ def test_the_full_size_model_can_be_built_and_trained(module):
             graph,
             make_mesh(1),
             given=given,
-            memory=task.first_memory(encoded.num_examples),
         ),
         batch,
         graph,

@@ -8,7 +8,7 @@ import shlex
 import optuna
 import pytest
 
-from configs import fusion
+from configs import cross_attention, fusion
 from launch import sweep, sweep_study
 from launch.sweep_space import Parameter, read_space, values_in, with_values
 from moa_jax.data.prepared import write_prepared
@@ -124,9 +124,10 @@ def test_a_config_outside_the_space_is_no_trial(tmp_path, capfd):
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
 def test_every_space_fits_its_config_and_names_its_command(path, monkeypatch):
-    parameters = read_space(str(path), fusion.get_config())
+    config = {"fusion": fusion, "networks": cross_attention}[path.stem].get_config()
+    parameters = read_space(str(path), config)
     # The config itself is the first trial.
-    assert values_in(fusion.get_config(), parameters) is not None
+    assert values_in(config, parameters) is not None
     (command,) = re.findall(
         r"python -m launch\.sweep (--[^\n]*)", re.sub(r"\\\n\s*", "", path.read_text())
     )

@@ -19,7 +19,6 @@ def get_config() -> ml_collections.ConfigDict:
         {
             "with context": arm(),
             "without": arm({"model.use_context": False}),
-            "from the signature, too": arm({"model.expression_context": True}),
         },
         common=SMALL_NETWORKS,
         num_folds=2,

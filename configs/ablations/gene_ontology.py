@@ -14,7 +14,6 @@ from moa_jax.benchmark.blocks import ablation, arm
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     with_terms = {
-        "model.experts": ("signature_kernel", "network_kernel", "structure_kernel"),
         # Terms alone, no genes.
         "model.network_term_share": 1.0,
     }
@@ -23,7 +22,9 @@ def get_config() -> ml_collections.ConfigDict:
         "configs/fusion.py",
         {
             "no graph": arm(),
-            "GO": arm(with_terms),
-            "shuffled GO": arm(with_terms, training="shuffled_annotations"),
+            "GO": arm(with_terms, model="configs/network_kernel.py"),
+            "shuffled GO": arm(
+                with_terms, model="configs/network_kernel.py", training="shuffled_annotations"
+            ),
         },
     )

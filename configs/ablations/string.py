@@ -14,7 +14,6 @@ from moa_jax.benchmark.blocks import ablation, arm
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     with_graph = {
-        "model.experts": ("signature_kernel", "network_kernel", "structure_kernel"),
         # Genes alone, no terms.
         "model.network_term_share": 0.0,
     }
@@ -23,7 +22,9 @@ def get_config() -> ml_collections.ConfigDict:
         "configs/fusion.py",
         {
             "no graph": arm(),
-            "STRING": arm(with_graph),
-            "rewired STRING": arm(with_graph, training="rewired_string"),
+            "STRING": arm(with_graph, model="configs/network_kernel.py"),
+            "rewired STRING": arm(
+                with_graph, model="configs/network_kernel.py", training="rewired_string"
+            ),
         },
     )

@@ -1,6 +1,6 @@
-"""Search space of the networks of `configs/fusion.py`, beside or instead of its kernel experts.
+"""Search space of the networks of `configs/cross_attention.py`, with or without the kernel experts.
 
-    python -m launch.sweep --config=configs/fusion.py --space=configs/sweeps/networks.py \
+    python -m launch.sweep --config=configs/cross_attention.py --space=configs/sweeps/networks.py \
       --study=networks --trials=60 --workdir=runs/sweep_networks
 
 Dotted path of a setting -> what is tried; the forms are those of launch/sweep_space.py.

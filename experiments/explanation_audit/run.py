@@ -3,7 +3,7 @@
     python -m experiments.explanation_audit.run --data=data/lincs2020 --out=runs/audit
     python -m experiments.explanation_audit.run --mechanism=default --out=runs/audit_simulated
     python -m experiments.explanation_audit.run --mechanism=network \
-        --experts=signature_kernel,structure_kernel,network_kernel --out=runs/audit_network
+        --config=configs/network_kernel.py --out=runs/audit_network
 
 trains the model on folds of the compound split (kept in OUT/runs and not trained again) and audits
 explanations of its answers for their test compounds. The first command does so on a prepared
@@ -199,7 +199,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", default="", help="prepared folder; empty for a simulated release")
     parser.add_argument("--mechanism", choices=sorted(MECHANISMS), default="default")
     parser.add_argument("--config", default="configs/frequent.py")
-    parser.add_argument("--experts", default="", help="other experts than those of the config")
     parser.add_argument("--rewired", action="store_true", help="rewire the graph beforehand")
     parser.add_argument("--out", required=True)
     parser.add_argument("--num-folds", type=int, default=5, help="folds that are tested, of 5")
@@ -219,8 +218,6 @@ def main() -> None:
     folder, truth = prepared_folder(settings, out)
     config = load_config(settings.config)
     config.data = str(folder)
-    if settings.experts:
-        config.model.experts = tuple(settings.experts.split(","))
     runs = [
         trained_run(config, out / "runs", fold=fold, seed=0) for fold in range(settings.num_folds)
     ]

@@ -23,7 +23,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Float
 
-from configs import fusion
+from configs import network_kernel
 from configs.data import simulated_network
 from moa_jax.baselines.registry import make_method, trains_in_folder
 from moa_jax.data.embedded import ensure_release
@@ -83,8 +83,8 @@ class KernelMethod:
         return "+".join(self.experts) + (f", {self.graph}" if self.graph else "")
 
     def config(self, seed: int) -> ml_collections.ConfigDict:
-        """The shipped configuration with these experts."""
-        config = fusion.get_config()
+        """The configuration with these experts."""
+        config = network_kernel.get_config()
         config.model.experts = self.experts
         config.seed, config.num_devices = seed, 1
         return config

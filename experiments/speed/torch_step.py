@@ -171,7 +171,7 @@ class Trainer:
     def __init__(
         self, network: FusionNetwork, training: Mapping[str, Any], adamw: str, *, compiled: bool
     ) -> None:
-        """Prepares optimiser, schedule and average; see `training` in `configs/fusion.py`."""
+        """Prepares optimiser, schedule and average; see `training` in `configs/networks.py`."""
         settings = training["optimiser"]
         self.training = training
         self.network = network.train()
@@ -208,13 +208,10 @@ class Trainer:
         )
         logits = self.call(batch, graph, expression, structure)
         everyone = torch.ones_like(both)
-        weights = self.training["loss"]
         loss = (
-            weights["expression_weight"]
-            * cross_entropy(logits["signature"], batch, batch["expression_mask"])
-            + weights["structure_weight"]
-            * cross_entropy(logits["molecule"], batch, batch["structure_mask"])
-            + weights["joint_weight"] * cross_entropy(logits["joint"], batch, everyone)
+            cross_entropy(logits["signature"], batch, batch["expression_mask"])
+            + cross_entropy(logits["molecule"], batch, batch["structure_mask"])
+            + cross_entropy(logits["joint"], batch, everyone)
         ) / (batch["weight"] * batch["example_mask"]).sum()
         self.optimiser.zero_grad()
         loss.backward()

@@ -24,7 +24,8 @@ from moa_jax.models.expression_network import ExpressionMlp
 from moa_jax.models.molecule_network import IntermediateFusion, MoleculeGnn
 from moa_jax.models.string_convolution import StringGcn
 from moa_jax.schemas import Batch, GraphArrays
-from moa_jax.training.losses import label_distribution_cross_entropy, masked_sum
+from moa_jax.training.losses.softmax import label_distribution_cross_entropy
+from moa_jax.training.losses.sums import masked_sum
 from moa_jax.training.modalities import ModalityDropoutTask
 from moa_jax.training.task import MakeTask
 

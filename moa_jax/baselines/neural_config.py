@@ -57,7 +57,6 @@ def neural_config(
                 "curriculum": {"signal_power": 0.0, "gradual_fraction": 0.0},
                 "micro_batches": 1,
                 "ema_decay": 0.98,
-                "swa_start": 0,
                 "optimiser": {
                     "learning_rate": learning_rate,
                     "warmup_fraction": 0.1,

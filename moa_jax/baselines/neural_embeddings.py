@@ -23,12 +23,12 @@ from moa_jax.data.examples import Examples, strata
 from moa_jax.data.features import FeatureSpec
 from moa_jax.models.expression_network import ExpressionAutoencoder, ExpressionEmbedding
 from moa_jax.schemas import Batch, GraphArrays
-from moa_jax.training.losses import (
+from moa_jax.training.losses.embeddings import (
     gaussian_divergence,
     gaussian_reconstruction,
-    masked_sum,
     supervised_contrastive_loss,
 )
+from moa_jax.training.losses.sums import masked_sum
 from moa_jax.training.task import MakeTask, ReadOut, Task, Views
 
 # View under which a network gives its points.

@@ -18,7 +18,8 @@ from moa_jax.data.features import FeatureSpec
 from moa_jax.data.term_levels import ontology_arrays
 from moa_jax.models.visible_network import VisibleNetwork, VisibleOutput
 from moa_jax.schemas import Batch, GraphArrays, KnowledgeGraph
-from moa_jax.training.losses import label_distribution_cross_entropy, masked_sum
+from moa_jax.training.losses.softmax import label_distribution_cross_entropy
+from moa_jax.training.losses.sums import masked_sum
 from moa_jax.training.modalities import ModalityDropoutTask
 
 

@@ -15,14 +15,11 @@ class ContextEncoder(nn.Module):
       features: size of the state.
       cell_line_dropout: share of examples whose cell line is hidden in training, so that the
         unknown token is trained.
-      expression_context: where the cell line is unknown or hidden, add the mean embedding of the
-        cell lines that the signature looks like.
     """
 
     num_cell_lines: int
     features: int
     cell_line_dropout: float
-    expression_context: bool = False
 
     @nn.compact
     def __call__(
@@ -34,8 +31,6 @@ class ContextEncoder(nn.Module):
         time_mask: Bool[Array, " batch"],
         *,
         train: bool,
-        genes: Float[Array, "batch gene"] | None = None,
-        expression_mask: Bool[Array, " batch"] | None = None,
     ) -> Float[Array, "batch feature"]:
         """Encodes the context; masked dose and time add a learned constant instead.
 
@@ -46,19 +41,12 @@ class ContextEncoder(nn.Module):
           log_time: log10 of hours.
           time_mask: the time is known.
           train: hides cell lines.
-          genes: the signature; read with `expression_context` alone.
-          expression_mask: the signature may be used.
         """
         keep = nn.Dropout(self.cell_line_dropout, name="cell_line_dropout")(
             jnp.ones(cell_line.shape), deterministic=not train
         )
         embed = nn.Embed(self.num_cell_lines, self.features, name="cell_line")
-        line = jnp.where(keep > 0, cell_line, 0)
-        state = embed(line)
-        if self.expression_context:
-            alike = nn.softmax(nn.Dense(self.num_cell_lines, name="line_of_signature")(genes))
-            derived = alike @ embed.embedding
-            state += jnp.where(((line == 0) & expression_mask)[:, None], derived, 0.0)
+        state = embed(jnp.where(keep > 0, cell_line, 0))
         for name, value, mask in (("dose", log_dose, dose_mask), ("time", log_time, time_mask)):
             known = mask.astype(jnp.float32)
             inputs = jnp.stack([jnp.where(mask, value, 0.0), known], axis=-1)

@@ -52,7 +52,6 @@ EXPERTS = {
     "signature": Expert(True, False, "signature network", reads_nodes=True),
     "molecule": Expert(False, True, "molecule network"),
     "joint": Expert(True, True, "joint network", reads_nodes=True),
-    "visible": Expert(True, False, "ontology network"),
     "signature_kernel": Expert(
         True,
         False,

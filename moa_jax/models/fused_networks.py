@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import flax.linen as nn
 import flax.struct
 import jax.numpy as jnp
@@ -9,7 +11,6 @@ from jaxtyping import Array, Bool, Float
 
 from moa_jax.models.context_encoder import ContextEncoder
 from moa_jax.models.experts import NETWORKS
-from moa_jax.models.heads import MOA_HEADS, PrototypeHead, TargetHead
 from moa_jax.models.joint_fusion import (
     CrossAttentionFusion,
     EarlyFusion,
@@ -17,27 +18,13 @@ from moa_jax.models.joint_fusion import (
     GatedFusion,
     Joined,
 )
-from moa_jax.models.knowledge_encoder import KNOWLEDGE_LAYERS, KnowledgeEncoder
+from moa_jax.models.knowledge_encoder import KnowledgeEncoder
 from moa_jax.models.molecule_encoder import MoleculeEncoder, MoleculeEncoding
-from moa_jax.models.molecule_layers import MOLECULE_LAYERS
-from moa_jax.models.signature_encoder import (
-    EXPRESSION_ENCODERS,
-    SignatureEncoder,
-    SignatureEncoding,
-)
-from moa_jax.models.visible_network import VisibleNetwork, VisibleOutput
+from moa_jax.models.signature_encoder import SignatureEncoder, SignatureEncoding
 from moa_jax.schemas import Batch, GraphArrays
 
-# Parameter that says which genes are targets of an MoA's compounds.
-MOA_TARGETS = "moa_targets"
-# Settings that choose one of a few kinds.
-KINDS = {
-    "joint_fusion": ("cross_attention", "gated", "early"),
-    "knowledge_layer": KNOWLEDGE_LAYERS,
-    "expression_encoder": EXPRESSION_ENCODERS,
-    "molecule_layer": MOLECULE_LAYERS,
-    "moa_head": MOA_HEADS,
-}
+# How the joint expert joins the modalities; late fusion is a model without it.
+JOINT_FUSIONS = ("cross_attention", "gated", "early")
 
 
 @flax.struct.dataclass
@@ -48,15 +35,11 @@ class FusedState:
       joined: how the joint expert joined the modalities.
       fused: the fused representation.
       activity: activity of every graph node in the signature.
-      visible: what the network that is wired like the ontology says of every term.
-      tasks: second task of the joint expert -> what it says.
     """
 
     joined: Joined | None = None
     fused: Float[Array, "batch feature"] | None = None
     activity: Float[Array, "batch node"] | None = None
-    visible: VisibleOutput | None = None
-    tasks: dict[str, Float[Array, "batch _"]] | None = None
 
     @property
     def node_attention(self) -> Float[Array, "batch head node"] | None:
@@ -69,39 +52,27 @@ class FusedState:
         return None if self.joined is None else self.joined.atom_attention
 
 
-class FusedNetworks(nn.Module):
+class FusedNetworks(nn.Module, kw_only=True):
     """Networks on expression, on structure, and on both with the context.
 
-    The joint expert reads the fused state. A masked modality takes no part in it.
+    The joint expert reads the fused state. A masked modality takes no part in it. The settings
+    from `joint_fusion` on are None in a model without networks, which reads none of them.
 
     Attributes:
       num_moas: size of the output.
-      moa_names: names of the MoAs, which the head `prototypes` reads.
       num_genes: gene nodes of the graph.
       num_terms: term nodes of the graph.
       num_cell_lines: size of the cell-line vocabulary with the unknown token.
       experts: those that take part; without `joint` nothing is joined, which is late fusion.
-      moa_head: how the joint expert answers: a linear layer, or `heads.PrototypeHead`.
-      tasks: second tasks of the joint expert and their numbers of outputs; `target` scores the
-        graph's genes.
-      joint_fusion: how the joint expert joins the modalities; see `KINDS` and `joint_fusion`.
+      joint_fusion: how the joint expert joins the modalities; one of `JOINT_FUSIONS`.
       features: size of the modality states.
       hidden: width of hidden layers.
       num_heads: heads of both attentions.
-      expression_encoder: kind of `SignatureEncoder`.
-      expression_blocks: residual blocks of its kind `residual`.
-      module_tokens: module tokens of its kind `tokens`.
-      knowledge_layer: kind of message passing on STRING and GO; see `KnowledgeEncoder`.
       knowledge_features: size of a node embedding.
       knowledge_layers: message-passing steps on STRING and GO.
-      term_features: size of a term's state in the visible network.
-      molecule_layer: kind of message passing along bonds; see `molecule_layers`.
       atom_features: size of an atom state.
       molecule_layers: message-passing steps along bonds.
-      virtual_node: give every molecule a node that all its atoms hear.
-      morgan_view: read fingerprints, too.
       use_context: let the joint expert know cell line, dose and time.
-      expression_context: where the cell line is unknown, derive it from the signature.
       gene_dropout: share of genes hidden in training.
       bit_dropout: share of fingerprint bits hidden in training.
       dropout: share of hidden units dropped in training.
@@ -109,35 +80,23 @@ class FusedNetworks(nn.Module):
     """
 
     num_moas: int
-    moa_names: tuple[str, ...]
     num_genes: int
     num_terms: int
     num_cell_lines: int
     experts: tuple[str, ...]
-    moa_head: str
-    tasks: tuple[tuple[str, int], ...]
-    joint_fusion: str
-    features: int
-    hidden: int
-    num_heads: int
-    expression_encoder: str
-    expression_blocks: int
-    module_tokens: int
-    knowledge_layer: str
-    knowledge_features: int
-    knowledge_layers: int
-    term_features: int
-    molecule_layer: str
-    atom_features: int
-    molecule_layers: int
-    virtual_node: bool
-    morgan_view: bool
-    use_context: bool
-    expression_context: bool
-    gene_dropout: float
-    bit_dropout: float
-    dropout: float
-    cell_line_dropout: float
+    joint_fusion: str | None = None
+    features: int | None = None
+    hidden: int | None = None
+    num_heads: int | None = None
+    knowledge_features: int | None = None
+    knowledge_layers: int | None = None
+    atom_features: int | None = None
+    molecule_layers: int | None = None
+    use_context: bool | None = None
+    gene_dropout: float | None = None
+    bit_dropout: float | None = None
+    dropout: float | None = None
+    cell_line_dropout: float | None = None
 
     def networks(
         self, batch: Batch, graph: GraphArrays, *, train: bool
@@ -159,15 +118,10 @@ class FusedNetworks(nn.Module):
             context, context_mask = self._context(batch, train)
             joined = self._join(Encoded(signature, molecule, context, context_mask, nodes), batch)
             fused = self._fused(joined, train)
-            genes = nodes[: self.num_genes]
-            said["joint"] = self._moas(fused, genes)
+            said["joint"] = nn.Dense(
+                self.num_moas, kernel_init=nn.initializers.zeros_init(), name="joint_logits"
+            )(fused)
             state = state.replace(joined=joined, fused=fused)
-            if self.tasks:
-                state = state.replace(tasks=self._tasks(fused, genes))
-        if "visible" in wanted:
-            visible = self._visible(batch, graph, train)
-            said["visible"] = visible.logits
-            state = state.replace(visible=visible)
         return said, state
 
     def _signature(
@@ -179,8 +133,6 @@ class FusedNetworks(nn.Module):
             self.num_terms,
             self.knowledge_features,
             self.knowledge_layers,
-            layer=self.knowledge_layer,
-            num_heads=self.num_heads,
             name="knowledge",
         )(graph)
         signature = SignatureEncoder(
@@ -189,10 +141,6 @@ class FusedNetworks(nn.Module):
             self.hidden,
             self.gene_dropout,
             self.dropout,
-            encoder=self.expression_encoder,
-            num_blocks=self.expression_blocks,
-            num_tokens=self.module_tokens,
-            num_heads=self.num_heads,
             name="signature",
         )(batch.expression, batch.gene_mask, nodes, graph.propagation, train=train)
         return nodes, signature
@@ -206,22 +154,8 @@ class FusedNetworks(nn.Module):
             self.hidden,
             self.bit_dropout,
             self.dropout,
-            layer=self.molecule_layer,
-            virtual_node=self.virtual_node,
-            morgan_view=self.morgan_view,
             name="molecule",
         )(batch.molecules, batch.fingerprint, train=train)
-
-    def _visible(self, batch: Batch, graph: GraphArrays, train: bool) -> VisibleOutput:
-        return VisibleNetwork(
-            self.num_moas,
-            self.num_terms,
-            self.term_features,
-            self.gene_dropout,
-            self.dropout,
-            roots_only=False,
-            name="visible",
-        )(batch, graph, train=train)
 
     def _context(
         self, batch: Batch, train: bool
@@ -231,11 +165,7 @@ class FusedNetworks(nn.Module):
             nothing = jnp.zeros((len(batch.expression), self.features))
             return nothing, jnp.zeros_like(batch.expression_mask)
         context = ContextEncoder(
-            self.num_cell_lines,
-            self.features,
-            self.cell_line_dropout,
-            expression_context=self.expression_context,
-            name="context",
+            self.num_cell_lines, self.features, self.cell_line_dropout, name="context"
         )(
             batch.cell_line,
             batch.log_dose,
@@ -243,8 +173,6 @@ class FusedNetworks(nn.Module):
             batch.log_time,
             batch.time_mask,
             train=train,
-            genes=jnp.where(batch.gene_mask, batch.expression, 0.0),
-            expression_mask=batch.expression_mask,
         )
         return context, jnp.ones_like(batch.expression_mask)
 
@@ -263,31 +191,10 @@ class FusedNetworks(nn.Module):
         fused = nn.gelu(nn.Dense(self.hidden, name="fuse")(fused))
         return nn.Dropout(self.dropout, name="fused_dropout")(fused, deterministic=not train)
 
-    def _tasks(
-        self, fused: Float[Array, "batch feature"], genes: Float[Array, "gene node_feature"]
-    ) -> dict[str, Float[Array, "batch _"]]:
-        """What the joint expert says of its second tasks; zeros at the start."""
-        zeros = nn.initializers.zeros_init()
-        return {
-            name: TargetHead(name="targets")(fused, genes)
-            if name == "target"
-            else nn.Dense(size, kernel_init=zeros, name=name)(fused)
-            for name, size in self.tasks
-        }
 
-    def _moas(
-        self, fused: Float[Array, "batch feature"], genes: Float[Array, "gene node_feature"]
-    ) -> Float[Array, "batch moa"]:
-        if self.moa_head == "linear":
-            return nn.Dense(
-                self.num_moas, kernel_init=nn.initializers.zeros_init(), name="joint_logits"
-            )(fused)
-        # Counted from the training compounds, not trained.
-        moa_targets = (
-            jnp.zeros((self.num_moas, self.num_genes))
-            if self.is_initializing()
-            else self.get_variable("params", MOA_TARGETS)
-        )
-        return PrototypeHead(self.moa_names, self.features, name="prototypes")(
-            fused, genes, moa_targets
-        )
+# The settings of networks: all attributes that are None where there are none.
+NETWORK_SETTINGS = tuple(
+    field.name
+    for field in dataclasses.fields(FusedNetworks)
+    if field.default is None and field.name not in ("parent", "name")
+)

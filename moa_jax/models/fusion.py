@@ -51,7 +51,7 @@ def product_of_experts(
     return total
 
 
-class FusionModel(FusedNetworks):
+class FusionModel(FusedNetworks, kw_only=True):
     """A product of experts, each weighed by how far it can be trusted.
 
     `logits` is the sum of the experts' logits, each times its scale, without the experts of masked
@@ -65,14 +65,15 @@ class FusionModel(FusedNetworks):
     Attributes:
       substructure_views: columns of each view of the substructure counts.
       signature_kernel_width: see `kernel_experts.signature_kernel`.
-      network_kernel_width: the same, for the activity of the graph's nodes.
-      network_term_share: see `kernel_experts.node_activity`.
+      network_kernel_width: the same, for the activity of the graph's nodes; None without the
+        expert `network_kernel`.
+      network_term_share: see `kernel_experts.node_activity`; None without that expert.
     """
 
     substructure_views: tuple[int, ...]
     signature_kernel_width: float
-    network_kernel_width: float
-    network_term_share: float
+    network_kernel_width: float | None = None
+    network_term_share: float | None = None
 
     @nn.compact
     def __call__(self, batch: Batch, graph: GraphArrays, *, train: bool) -> FusionOutput:

@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from moa_jax.models.message_passing import owner_max, owner_sum
-from moa_jax.models.molecule_layers import BOND_LAYERS, VirtualNode
+from moa_jax.models.message_passing import BondNetworkLayer, owner_max, owner_sum
 from moa_jax.schemas import MoleculeBatch
 
 
@@ -38,26 +37,17 @@ class AtomEncoder(nn.Module):
     Attributes:
       features: size of an atom's state.
       num_layers: message-passing steps.
-      layer: kind of message passing, of `molecule_layers.BOND_LAYERS`.
-      num_virtual: molecules that have a virtual node; 0 leaves it out.
     """
 
     features: int
     num_layers: int
-    layer: str = "gin"
-    num_virtual: int = 0
 
     @nn.compact
     def __call__(self, molecules: MoleculeBatch) -> Float[Array, "atom feature"]:
         """Encodes the molecules of one shard, whose axis is not there."""
         atoms = nn.Dense(self.features, name="embed")(molecules.atom_features)
-        virtual = jnp.zeros((self.num_virtual, self.features))
         for layer in range(self.num_layers):
-            if self.num_virtual:
-                virtual, atoms = VirtualNode(
-                    self.features, self.num_virtual, name=f"virtual_{layer}"
-                )(virtual, atoms, molecules.owner, molecules.atom_mask)
-            atoms = BOND_LAYERS[self.layer](self.features, name=f"layer_{layer}")(
+            atoms = BondNetworkLayer(self.features, name=f"layer_{layer}")(
                 atoms,
                 molecules.bond_features,
                 molecules.senders,
@@ -68,22 +58,17 @@ class AtomEncoder(nn.Module):
 
 
 def atom_states(
-    molecules: MoleculeBatch,
-    features: int,
-    num_layers: int,
-    *,
-    layer: str = "gin",
-    num_virtual: int = 0,
+    molecules: MoleculeBatch, features: int, num_layers: int
 ) -> Float[Array, "shard atom feature"]:
     """States of all atoms by an `AtomEncoder` named `atoms` of the module that calls this."""
     if molecules.atom_mask.shape[0] == 1:
         # Without an axis for the shards the backward pass takes half the time on CPU.
         only = jax.tree.map(lambda leaf: jnp.asarray(leaf)[0], molecules)
-        return AtomEncoder(features, num_layers, layer, num_virtual, name="atoms")(only)[None]
+        return AtomEncoder(features, num_layers, name="atoms")(only)[None]
     encode_shards = nn.vmap(
         AtomEncoder, variable_axes={"params": None}, split_rngs={"params": False}
     )
-    return encode_shards(features, num_layers, layer, num_virtual, name="atoms")(molecules)
+    return encode_shards(features, num_layers, name="atoms")(molecules)
 
 
 def mean_over_atoms(
@@ -121,9 +106,6 @@ class MoleculeEncoder(nn.Module):
       hidden: width of the hidden layer.
       input_dropout: share of fingerprint bits hidden in training.
       dropout: share of hidden units dropped in training.
-      layer: kind of message passing, of `molecule_layers.MOLECULE_LAYERS`.
-      virtual_node: give every molecule a node that all its atoms hear.
-      morgan_view: read the fingerprint, too.
     """
 
     num_moas: int
@@ -133,9 +115,6 @@ class MoleculeEncoder(nn.Module):
     hidden: int
     input_dropout: float
     dropout: float
-    layer: str = "gin"
-    virtual_node: bool = False
-    morgan_view: bool = True
 
     @nn.compact
     def __call__(
@@ -146,28 +125,20 @@ class MoleculeEncoder(nn.Module):
         train: bool,
     ) -> MoleculeEncoding:
         """Encodes the molecule of every example; an example without atoms gets a zero graph."""
-        num_shards = molecules.atom_mask.shape[0]
-        atoms = atom_states(
-            molecules,
-            self.atom_features,
-            self.num_layers,
-            layer=self.layer,
-            num_virtual=len(fingerprint) // num_shards if self.virtual_node else 0,
-        )
+        atoms = atom_states(molecules, self.atom_features, self.num_layers)
         mean = mean_over_atoms(atoms, molecules, fingerprint.shape[0])
-        bits = fingerprint if self.morgan_view else fingerprint[:, :0]
-        bits = nn.Dropout(self.input_dropout, name="bit_dropout")(bits, deterministic=not train)
-        hidden = nn.Dense(self.hidden, name="graph_hidden")(mean)
-        if self.morgan_view:
-            hidden += nn.Dense(self.hidden, use_bias=False, name="bit_hidden")(bits)
+        bits = nn.Dropout(self.input_dropout, name="bit_dropout")(
+            fingerprint, deterministic=not train
+        )
+        hidden = nn.Dense(self.hidden, name="graph_hidden")(mean) + nn.Dense(
+            self.hidden, use_bias=False, name="bit_hidden"
+        )(bits)
         hidden = nn.Dropout(self.dropout, name="hidden_dropout")(
             nn.gelu(hidden), deterministic=not train
         )
         zeros = nn.initializers.zeros_init()
-        logits = nn.Dense(
-            self.num_moas, use_bias=not self.morgan_view, kernel_init=zeros, name="hidden_logits"
+        logits = nn.Dense(self.num_moas, kernel_init=zeros, name="bit_logits")(bits) + nn.Dense(
+            self.num_moas, use_bias=False, kernel_init=zeros, name="hidden_logits"
         )(hidden)
-        if self.morgan_view:
-            logits = nn.Dense(self.num_moas, kernel_init=zeros, name="bit_logits")(bits) + logits
         state = nn.Dense(self.features, name="state")(hidden)
         return MoleculeEncoding(logits=logits, state=state, atoms=atoms, mean=mean, bits=bits)

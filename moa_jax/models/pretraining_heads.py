@@ -40,7 +40,7 @@ class PretrainingOutput:
     relations: Float[Array, "relation node_feature"]
 
 
-class PretrainingModel(FusedNetworks):
+class PretrainingModel(FusedNetworks, kw_only=True):
     """Encoders with the names, sizes and parameters that they have in `fusion.FusionModel`.
 
     Their evidence per MoA stays at zero, where it starts in the fusion model, too.

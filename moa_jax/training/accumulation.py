@@ -11,19 +11,13 @@ from jaxtyping import Array
 
 from moa_jax.schemas import Batch
 
-# (trained parameters, batch, key, memory) -> loss, (its parts, memory); see `Task`.
-RememberingLoss = Callable[[Any, Batch, Array, Any], tuple[Array, tuple[dict[str, Array], Any]]]
+# (trained parameters, batch, key) -> the loss and its parts; see `Task.loss`.
+Loss = Callable[[Any, Batch, Array], tuple[Array, dict[str, Array]]]
 
 
 def summed_gradients(
-    loss_of: RememberingLoss,
-    params: Any,
-    batch: Batch,
-    rng: Array,
-    memory: Any,
-    *,
-    micro_batches: int,
-) -> tuple[Any, Any]:
+    loss_of: Loss, params: Any, batch: Batch, rng: Array, *, micro_batches: int
+) -> tuple[Array, dict[str, Array], Any]:
     """Loss, parts and gradients, summed over the examples of a batch.
 
     Several micro-batches go one after the other, so that the activations of one alone are kept,
@@ -35,32 +29,26 @@ def summed_gradients(
       params: what is differentiated.
       batch: the batch; molecules of each micro-batch in its own shards, see `micro_batches_of`.
       rng: key of the step.
-      memory: see `Task.first_memory`.
       micro_batches: how many; 1 takes the batch as it is.
-
-    Returns:
-      (loss, parts, gradients), and the memory after the step.
     """
     differentiate = jax.value_and_grad(loss_of, has_aux=True)
 
-    def totals_of(piece: Batch, key: Array, memory: Any) -> tuple[Any, Any]:
-        (loss, (parts, memory)), gradients = differentiate(params, piece, key, memory)
-        return (loss, parts, gradients), memory
+    def totals_of(piece: Batch, key: Array) -> tuple[Array, dict[str, Array], Any]:
+        (loss, parts), gradients = differentiate(params, piece, key)
+        return loss, parts, gradients
 
     if micro_batches == 1:
-        return totals_of(batch, rng, memory)
+        return totals_of(batch, rng)
     pieces = micro_batches_of(batch, micro_batches)
-    shapes, _ = jax.eval_shape(totals_of, jax.tree.map(lambda leaf: leaf[0], pieces), rng, memory)
+    shapes = jax.eval_shape(totals_of, jax.tree.map(lambda leaf: leaf[0], pieces), rng)
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
-    def add(carry: tuple[Any, Any], place_and_piece: tuple[Array, Batch]) -> tuple[Any, None]:
-        totals, memory = carry
+    def add(totals: Any, place_and_piece: tuple[Array, Batch]) -> tuple[Any, None]:
         place, piece = place_and_piece
-        new, memory = totals_of(piece, jax.random.fold_in(rng, place), memory)
-        return (jax.tree.map(jnp.add, totals, new), memory), None
+        new = totals_of(piece, jax.random.fold_in(rng, place))
+        return jax.tree.map(jnp.add, totals, new), None
 
-    (totals, memory), _ = jax.lax.scan(add, (zeros, memory), (jnp.arange(micro_batches), pieces))
-    return totals, memory
+    return jax.lax.scan(add, zeros, (jnp.arange(micro_batches), pieces))[0]
 
 
 def micro_batches_of(batch: Batch, count: int) -> Batch:

@@ -109,7 +109,6 @@ class Checkpoints:
             params=training["params"],
             ema_params={name: items.params[name] for name in like.ema_params},
             given={name: items.params[name] for name in like.given},
-            memory=training.get("memory", {}),
             opt_state=training["opt_state"],
             rng=jax.random.wrap_key_data(training["rng"]),
         )
@@ -158,6 +157,4 @@ def _training_part(state: TrainState) -> dict[str, Any]:
         "params": state.params,
         "opt_state": state.opt_state,
         "rng": jax.random.key_data(state.rng),
-        # An empty tree cannot be told from a missing one.
-        **({"memory": state.memory} if jax.tree.leaves(state.memory) else {}),
     }

@@ -64,7 +64,6 @@ class Run:
         workdir: pathlib.Path,
         unlabelled: Examples | None = None,
         given: Mapping[str, Any] | None = None,
-        node_symbols: tuple[str, ...] = (),
     ) -> None:
         """Prepares the run.
 
@@ -80,7 +79,6 @@ class Run:
           unlabelled: what pretraining sees beside the training examples, where the configuration
             names `pretraining`; and what `given` was solved from beside them.
           given: parameters of the task's model that are not trained; none where None.
-          node_symbols: symbols of the graph's gene nodes, where known targets are learned.
 
         Raises:
           InputError: the configuration's batch or devices do not fit the machine.
@@ -89,7 +87,7 @@ class Run:
         self.train_examples = train
         self.validation = validation
         self.workdir = workdir
-        self.features = fit_features(train, genes, node_symbols=node_symbols)
+        self.features = fit_features(train, genes)
         training = ml_collections.FrozenConfigDict(config.training)
         self._weights = SampleWeights(train, training)
         self._train = encode(train, self.features)
@@ -174,8 +172,7 @@ class Run:
             self.batch(0),
             self.graph,
             self.mesh,
-            given=self._given,
-            memory=self.task.first_memory(self._train.num_examples),
+            given={**self._given, **self.task.first_state(self._train.num_examples)},
         )
 
     def batch(self, step: int) -> Batch:
@@ -234,7 +231,7 @@ class Run:
     def _views(self, state: TrainState, examples: EncodedExamples) -> Views:
         return predict_encoded(
             self._predict_step,
-            state.predicting,
+            self.task.answering(state.predicting),
             self.graph,
             examples,
             mesh=self.mesh,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -15,22 +16,23 @@ from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS
 from moa_jax.data.features import FeatureSpec
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.models.experts import EXPERTS, NETWORKS, SHOWN_IN, heard
-from moa_jax.models.fused_networks import KINDS
+from moa_jax.models.fused_networks import JOINT_FUSIONS, NETWORK_SETTINGS
 from moa_jax.models.fusion import FusionModel, FusionOutput, product_of_experts
-from moa_jax.models.fusion_members import FusionMembers
 from moa_jax.schemas import Batch, GraphArrays, InputError, KnowledgeGraph
-from moa_jax.training.further_tasks import TASKS, FurtherTasks, make_further_tasks
-from moa_jax.training.fusion_objectives import Objective, Said, Totals, make_objective
+from moa_jax.training.losses.factory import make_objective
+from moa_jax.training.losses.objectives import Answer, Heard, Objective, PlainObjective
+from moa_jax.training.losses.softmax import label_distribution_cross_entropy
 from moa_jax.training.mix_up import mix_up
-from moa_jax.training.modalities import ModalityDropoutTask, keep_only
+from moa_jax.training.modalities import keep_only, modality_dropout
 from moa_jax.training.precision import PRECISIONS, cast_floats, refuse_unknown_precision
+from moa_jax.training.task import Task
 
-# What the model says, or each of its members.
-TrainingOutput = FusionOutput | tuple[FusionOutput, ...]
+# Cross-entropy of a softmax on all examples.
+SOFTMAX = PlainObjective(label_distribution_cross_entropy)
 
 
 @dataclasses.dataclass(frozen=True)
-class FusionTask(ModalityDropoutTask):
+class FusionTask(Task):
     """Losses of the networks among the experts under modality dropout.
 
     The product itself is not trained: its scales are fitted to validation compounds later.
@@ -39,107 +41,87 @@ class FusionTask(ModalityDropoutTask):
 
     Attributes:
       model: the network.
-      joint_weight: weight of the joint expert's loss.
-      expression_weight: weight of the signature expert's loss, and of the visible network's.
-      structure_weight: weight of the molecule expert's loss.
-      objective: what each expert minimises.
+      drop_expression: share of examples with both modalities that lose expression in a step.
+      drop_structure: share of them that lose structure.
+      objective: what the networks minimise.
       precision: one of `PRECISIONS`: in which type the networks compute in a training step.
         Parameters, their gradients and what a loss makes of logits are float32 in any case, and
         so are answers.
-      temperature: logits are divided by it before a loss sees them, and the loss is multiplied by
-        its square (distillation, Hinton 2015, section 2); 1 but for soft labels.
-      further: second tasks of the joint expert.
       mix_up_alpha: see `mix_up`; 0 mixes nothing.
     """
 
     model: FusionModel
-    joint_weight: float
-    expression_weight: float
-    structure_weight: float
-    objective: Objective
-    precision: str
-    temperature: float
-    further: FurtherTasks
-    mix_up_alpha: float
+    drop_expression: float = 0.0
+    drop_structure: float = 0.0
+    objective: Objective = SOFTMAX
+    precision: str = "float32"
+    mix_up_alpha: float = 0.0
 
     selection_view: ClassVar[str] = "fusion"
+
+    def init(self, rng: Array, batch: Batch, graph: GraphArrays) -> Mapping[str, Any]:
+        """First parameters of the networks, as many sets of them as the objective trains."""
+        draw = functools.partial(super().init, batch=batch, graph=graph)
+
+        def networks(rng: Array) -> dict[str, Any]:
+            return {name: own for name, own in draw(rng).items() if name != "expert_scales"}
+
+        return self.objective.first_params(networks, rng)
 
     def loss(
         self, params: Any, batch: Batch, graph: GraphArrays, rng: Array, step: Int[Array, ""]
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        """The weighted losses where nothing is remembered; see `Task.loss`."""
+        """The sum of the objective's losses, and each of them; see `Task.loss`."""
         if self.mix_up_alpha:
             mix_rng, rng = jax.random.split(rng)
             batch = mix_up(mix_rng, batch, alpha=self.mix_up_alpha)
-        output = self.heard_in_training(params, batch, graph, rng)
-        total, (parts, _) = self._totals(output, batch, step, {})
-        return total, parts
+        answer, rng = self._answer(batch, graph, rng)
+        parts = self.objective.sums(answer, params, rng, self._heard(batch), batch, step=step)
+        return sum(parts.values(), jnp.zeros(())), parts
 
-    def remembering_loss(
-        self,
-        params: Any,
-        batch: Batch,
-        graph: GraphArrays,
-        rng: Array,
-        step: Int[Array, ""],
-        *,
-        memory: Any,
-    ) -> tuple[Float[Array, ""], tuple[dict[str, Float[Array, ""]], Any]]:
-        """The weighted losses and the memory after the step; see `Task.remembering_loss`."""
-        if not memory:
-            return super().remembering_loss(params, batch, graph, rng, step, memory=memory)
-        output = self.heard_in_training(params, batch, graph, rng)
-        return self._totals(output, batch, step, memory)
+    def first_state(self, num_examples: int) -> dict[str, Any]:
+        """What the objective remembers; see `Task.first_state`."""
+        return self.objective.first_state(self._networks, num_examples, self.model.num_moas)
 
-    def loss_of(
-        self, output: TrainingOutput, batch: Batch
-    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        """The losses at the end of training; see `ModalityDropoutTask.loss_of`."""
-        total, (parts, _) = self._totals(output, batch, jnp.iinfo(jnp.int32).max, {})
-        return total, parts
+    def next_state(
+        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array
+    ) -> dict[str, Any]:
+        """What the objective remembers when a step begins; see `Task.next_state`."""
+        answer, rng = self._answer(batch, graph, rng)
+        return self.objective.next_state(answer, params, rng, self._heard(batch), batch)
 
-    def _totals(
-        self, output: TrainingOutput, batch: Batch, step: Int[Array, ""] | int, memory: Any
-    ) -> Totals:
-        weight = {
-            "signature": self.expression_weight,
-            "molecule": self.structure_weight,
-            "joint": self.joint_weight,
-            "visible": self.expression_weight,
-        }
-        said = Said(
-            {expert: _logits(output, expert) / self.temperature for expert in self._networks},
-            {expert: heard(expert, batch) & batch.example_mask for expert in self._networks},
-            weight,
+    def answering(self, params: Any) -> Any:
+        """Parameters of the one set of networks that answers; see `Task.answering`."""
+        return self.objective.answering(params)
+
+    def _answer(self, batch: Batch, graph: GraphArrays, rng: Array) -> tuple[Answer, Array]:
+        """What the networks say of a batch that has lost some of its modalities, and a key."""
+        modality_rng, rng = jax.random.split(rng)
+        seen = modality_dropout(
+            modality_rng,
+            batch,
+            drop_expression=self.drop_expression,
+            drop_structure=self.drop_structure,
         )
-        total, (parts, memory) = self.objective.totals(said, batch, jnp.asarray(step), memory)
-        if self.temperature != 1.0:
-            total, parts = jax.tree.map(lambda value: self.temperature**2 * value, (total, parts))
-        for member in _members(output) if self.further.weights else ():
-            losses = self.further.losses(member.state.tasks, batch)
-            total += sum(weight * losses[name] for name, weight in self.further.weights)
-            parts = parts | {name: parts.get(name, 0.0) + loss for name, loss in losses.items()}
-        return total, (parts, memory)
+
+        def answer(params: Any, rng: Array) -> dict[str, Float[Array, "batch moa"]]:
+            said = self.apply_in_training(params, seen, graph, rng).experts
+            return {network: said[network] for network in self._networks}
+
+        return answer, rng
 
     def apply_in_training(
         self, params: Any, seen: Batch, graph: GraphArrays, rng: Array
-    ) -> TrainingOutput:
+    ) -> FusionOutput:
         """The model's output in float32, computed in `precision`."""
-        dtype = PRECISIONS[self.precision]
-        params, seen, graph = cast_floats((params, seen, graph), dtype)
+        params, seen, graph = cast_floats((params, seen, graph), PRECISIONS[self.precision])
         output = self.model.apply(
-            {"params": params},
-            seen,
-            graph,
-            train=True,
-            rngs={"dropout": rng},
-            method="each" if isinstance(self.model, FusionMembers) else None,
+            {"params": params}, seen, graph, train=True, rngs={"dropout": rng}
         )
         return cast_floats(output, jnp.float32)
 
-    def first_memory(self, num_examples: int) -> Any:
-        """What the objective remembers; see `Task.first_memory`."""
-        return self.objective.first_memory(self._networks, num_examples, self.model.num_moas)
+    def _heard(self, batch: Batch) -> Heard:
+        return {network: heard(network, batch) & batch.example_mask for network in self._networks}
 
     @property
     def _networks(self) -> tuple[str, ...]:
@@ -186,37 +168,9 @@ class FusionTask(ModalityDropoutTask):
         return views
 
 
-def reads_targets(config: ml_collections.ConfigDict) -> bool:
-    """Whether the known targets must be found among the graph's genes."""
-    if "joint" not in config.model.experts:
-        return False
-    return config.training.loss.target_weight > 0 or config.model.moa_head == "prototypes"
-
-
-def _logits(output: TrainingOutput, expert: str) -> Float[Array, "*member batch moa"]:
-    """What an expert says; with a leading axis of members where there are several."""
-    if isinstance(output, FusionOutput):
-        return output.experts[expert]
-    return jnp.stack([member.experts[expert] for member in output])
-
-
-def _members(output: TrainingOutput) -> tuple[FusionOutput, ...]:
-    return (output,) if isinstance(output, FusionOutput) else output
-
-
 def make_graph_arrays(config: ml_collections.ConfigDict, graph: KnowledgeGraph) -> GraphArrays:
-    """The knowledge graph as the model of a configuration takes it.
-
-    Raises:
-      InputError: a network of the ontology cannot be built; see `ontology_arrays`.
-    """
-    return graph_arrays(
-        graph,
-        restart=config.graph.restart,
-        num_steps=config.graph.num_steps,
-        num_positions=config.graph.num_positions,
-        with_ontology="visible" in config.model.experts,
-    )
+    """The knowledge graph as the model of a configuration takes it."""
+    return graph_arrays(graph, restart=config.graph.restart, num_steps=config.graph.num_steps)
 
 
 def make_fusion_task(
@@ -225,10 +179,10 @@ def make_fusion_task(
     """The task of a configuration (see `configs/fusion.py`) for given vocabularies and graph.
 
     Raises:
-      InputError: the configuration names an expert that does not exist, none, or one twice, or a
-        kind of encoder or fusion that does not exist; attention heads cannot share the features
-        among them; or its training cannot be done; see
-        `make_objective` and `refuse_unknown_precision`.
+      InputError: the configuration names an expert that does not exist, none, or one twice; it
+        has networks among them (see `configs/networks.py`) without their settings, or joins them
+        in a way that does not exist; attention heads cannot share the features among them; or its
+        training cannot be done; see `make_objective` and `refuse_unknown_precision`.
     """
     settings = config.model.to_dict()
     experts = tuple(settings.pop("experts"))
@@ -236,34 +190,8 @@ def make_fusion_task(
         raise InputError(f"model.experts names {unknown[0]}; the experts are {', '.join(EXPERTS)}.")
     if not experts or len(set(experts)) < len(experts):
         raise InputError(f"model.experts is {experts}, expected one or more, each once.")
-    for name, kinds in KINDS.items():
-        if settings[name] not in kinds:
-            raise InputError(
-                f"model.{name} is {settings[name]!r}, expected one of {', '.join(kinds)}."
-            )
-    _refuse_uneven_heads(settings, experts)
-    training = ml_collections.FrozenConfigDict(config.training)
-    for name in TASKS:
-        weight = training.loss[f"{name}_weight"]
-        if weight and "joint" not in experts:
-            raise InputError(
-                f"training.loss.{name}_weight is {weight}, expected 0 without the expert joint, "
-                "whose second task it is."
-            )
-    further = make_further_tasks(training.loss, features)
-    refuse_unknown_precision(training.precision)
-    objective = make_objective(training, len(features.moas))
-    if objective.num_members > 1 and "pretraining" in config:
-        raise InputError(
-            "the configuration has pretraining and training.co_teaching.enabled, whose networks "
-            "must start apart; expected one of them."
-        )
-    if objective.num_members > 1:
-        settings["num_members"] = objective.num_members
-    model = (FusionModel if objective.num_members == 1 else FusionMembers)(
+    model = FusionModel(
         num_moas=len(features.moas),
-        moa_names=features.moas,
-        tasks=further.outputs,
         num_genes=graph_size[0],
         num_terms=graph_size[1],
         num_cell_lines=len(features.cell_lines),
@@ -271,31 +199,43 @@ def make_fusion_task(
         experts=experts,
         **settings,
     )
+    if not set(experts) & set(NETWORKS):
+        return FusionTask(model)
+    _refuse_networks(model)
+    training = ml_collections.FrozenConfigDict(config.training)
+    refuse_unknown_precision(training.precision)
+    objective = make_objective(training)
+    if training.co_teaching.enabled and "pretraining" in config:
+        raise InputError(
+            "the configuration has pretraining and training.co_teaching.enabled, whose networks "
+            "must start apart; expected one of them."
+        )
     return FusionTask(
         model=model,
         drop_expression=training.drop_expression,
         drop_structure=training.drop_structure,
-        joint_weight=training.loss.joint_weight,
-        expression_weight=training.loss.expression_weight,
-        structure_weight=training.loss.structure_weight,
         objective=objective,
         precision=training.precision,
-        temperature=training.loss.temperature,
-        further=further,
         mix_up_alpha=training.mix_up_alpha,
     )
 
 
-def _refuse_uneven_heads(settings: Mapping[str, Any], experts: tuple[str, ...]) -> None:
-    heads, shared = settings["num_heads"], []
-    if "joint" in experts and settings["joint_fusion"] == "cross_attention":
-        shared.append("features")
-    of_graph = settings["knowledge_layer"] == "gat" or settings["expression_encoder"] == "tokens"
-    if of_graph and {"signature", "joint"} & set(experts):
-        shared.append("knowledge_features")
-    for name in shared:
-        if heads < 1 or settings[name] % heads:
+def _refuse_networks(model: FusionModel) -> None:
+    """Raises InputError where the networks' settings are not there or do not fit together."""
+    for name in NETWORK_SETTINGS:
+        if getattr(model, name) is None:
             raise InputError(
-                f"model.num_heads is {heads}, expected a divisor of model.{name}, which is "
-                f"{settings[name]}."
+                f"model.experts names networks, but the configuration has no model.{name}; "
+                "take the settings of configs/networks.py."
             )
+    if model.joint_fusion not in JOINT_FUSIONS:
+        raise InputError(
+            f"model.joint_fusion is {model.joint_fusion!r}, expected one of "
+            f"{', '.join(JOINT_FUSIONS)}."
+        )
+    attends = "joint" in model.experts and model.joint_fusion == "cross_attention"
+    if attends and (model.num_heads < 1 or model.features % model.num_heads):
+        raise InputError(
+            f"model.num_heads is {model.num_heads}, expected a divisor of model.features, which is "
+            f"{model.features}."
+        )

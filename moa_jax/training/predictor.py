@@ -134,9 +134,10 @@ def load_predictor(
     features = FeatureSpec.from_json(stored["features"])
     params = checkpoints.restore_params(step, mesh)
     checkpoints.close()
+    task = make_task(config, features, tuple(stored["graph_size"]))
     return Predictor(
-        task=make_task(config, features, tuple(stored["graph_size"])),
-        params=params,
+        task=task,
+        params=task.answering(params),
         features=features,
         graph=replicate(graph, mesh),
         mesh=mesh,

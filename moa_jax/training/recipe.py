@@ -19,7 +19,6 @@ from moa_jax.kernels.closed_form import ClosedForm
 from moa_jax.kernels.references import reference_table, write_references
 from moa_jax.kernels.shared_labels import References, references_of
 from moa_jax.models.experts import NETWORKS, VIEWS, has_all_shown
-from moa_jax.models.fused_networks import MOA_TARGETS
 from moa_jax.progress import say
 from moa_jax.schemas import GraphArrays, KnowledgeGraph
 from moa_jax.training.checkpoints import Checkpoints
@@ -35,9 +34,7 @@ from moa_jax.training.fit import Run, validation_curve
 from moa_jax.training.fusion_task import (
     make_fusion_task,
     make_graph_arrays,
-    reads_targets,
 )
-from moa_jax.training.known_targets import targets_of_moas
 from moa_jax.training.predictor import (
     CHECKPOINTS,
     Predictor,
@@ -245,8 +242,6 @@ class Recipe:
         """
         closed_form = self.closed_form(train)
         given = {**closed_form.params(), "expert_scales": scale_array(scales or self.first_scales)}
-        if self.config.model.moa_head == "prototypes" and "joint" in self.config.model.experts:
-            given[MOA_TARGETS] = targets_of_moas(closed_form.encoded, self.graph.num_genes)
         return Run(
             self.config,
             train,
@@ -258,7 +253,6 @@ class Recipe:
             workdir=workdir,
             unlabelled=self.unlabelled,
             given=given,
-            node_symbols=self._node_symbols,
         )
 
     def save_solved(
@@ -311,15 +305,11 @@ class Recipe:
         return make_graph_arrays(self.config, self.graph)
 
     def _features(self, train: Examples) -> FeatureSpec:
-        return fit_features(train, self._genes, node_symbols=self._node_symbols)
+        return fit_features(train, self._genes)
 
     @property
     def _genes(self) -> pd.DataFrame:
         return self.graph.genes.iloc[: self.graph.num_landmarks]
-
-    @property
-    def _node_symbols(self) -> tuple[str, ...]:
-        return tuple(self.graph.genes["symbol"]) if reads_targets(self.config) else ()
 
     @property
     def _graph_size(self) -> tuple[int, int]:

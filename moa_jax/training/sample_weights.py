@@ -5,11 +5,10 @@ from __future__ import annotations
 import ml_collections
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int
 
 from moa_jax.data.examples import Examples, strata
 from moa_jax.evaluation.pooling import signature_strength
-from moa_jax.training.losses import balanced_weights
 
 # No signature counts for nothing, however little its replicates agree.
 LEAST_RELIABILITY = 0.01
@@ -45,6 +44,21 @@ class SampleWeights:
         if self._signal is None or not left:
             return self._still
         return self._still * self._signal ** np.float32(self._signal_power * left)
+
+
+def balanced_weights(
+    strata: Int[np.ndarray, " example"], *, power: float
+) -> Float32[np.ndarray, " example"]:
+    """Weights `count(stratum) ** -power`, scaled to mean 1.
+
+    Args:
+      strata: class of every example.
+      power: 0 leaves the classes as they are, 1 gives every class the same total weight
+        (scikit-learn's `class_weight="balanced"`).
+    """
+    counts = np.bincount(strata)[strata].astype(np.float64)
+    weights = counts**-power
+    return (weights / weights.mean()).astype(np.float32)
 
 
 def reliability(table: pd.DataFrame) -> Float32[np.ndarray, " example"]:

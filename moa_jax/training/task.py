@@ -56,43 +56,28 @@ class Task(abc.ABC):
         """First parameters of the model; `batch` gives the shapes."""
         return self.model.init(rng, batch, graph, train=False).get("params", {})
 
-    def first_memory(self, num_examples: int) -> Any:
-        """What is remembered of every training example before the first step.
+    def first_state(self, num_examples: int) -> dict[str, Any]:
+        """Further parameters that a loss keeps of the training examples, before the first step.
 
         Args:
           num_examples: number of training examples; `Batch.row` points into them.
 
         Returns:
-          A tree of arrays with one row per training example; nothing unless a task says otherwise.
+          Name -> arrays with one row per training example; nothing unless a task says otherwise.
         """
         del num_examples
         return {}
 
-    def remembering_loss(
-        self,
-        params: Any,
-        batch: Batch,
-        graph: GraphArrays,
-        rng: Array,
-        step: Int[Array, ""],
-        *,
-        memory: Any,
-    ) -> tuple[Float[Array, ""], tuple[dict[str, Float[Array, ""]], Any]]:
-        """`loss` of a task that keeps a memory of its training examples.
+    def next_state(
+        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array
+    ) -> dict[str, Any]:
+        """Those of `first_state` when a step begins; see `loss` for the arguments."""
+        del params, batch, graph, rng
+        return {}
 
-        Args:
-          params: see `loss`; so are `batch`, `graph`, `rng` and `step`.
-          batch: the batch.
-          graph: the knowledge graph.
-          rng: key of the step.
-          step: number of updates done.
-          memory: see `first_memory`.
-
-        Returns:
-          The loss; its parts, and the memory after the step.
-        """
-        total, parts = self.loss(params, batch, graph, rng, step)
-        return total, (parts, memory)
+    def answering(self, params: Any) -> Any:
+        """The parameters that the model answers with, out of all that a run has."""
+        return params
 
     @abc.abstractmethod
     def views(

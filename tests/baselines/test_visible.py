@@ -11,7 +11,7 @@ from moa_jax.baselines.visible import VisibleTask, levelled_graph, visible_netwo
 from moa_jax.data.examples import strata
 from moa_jax.models.visible_network import VisibleNetwork, VisibleOutput
 from moa_jax.schemas import InputError
-from moa_jax.training.losses import label_distribution_cross_entropy
+from moa_jax.training.losses.softmax import label_distribution_cross_entropy
 from tests.small_sets import edge_set, knowledge_graph, planted_examples
 from tests.synthetic import NUM_MOAS, batch_of, replace
 

@@ -180,7 +180,6 @@ def test_relabelled_nodes_give_the_same_answer(run, params):
         is_a=moved(graph.is_a, terms, terms),
         part_of=moved(graph.part_of, terms, terms),
         propagation=graph.propagation[:, columns],
-        ontology=graph.ontology,
     )
     knowledge = dict(params["knowledge"])
     knowledge["gene"] = knowledge["gene"][np.argsort(genes)]
@@ -209,7 +208,7 @@ def test_the_answer_is_the_scaled_product_of_the_experts(run, params):
     assert set(views) == set(VIEWS)
     rows = np.asarray(params["expert_scales"])[[VIEWS.index(view) for view in views]]
     reads = {"signature": expression, "molecule": structure, "joint": np.ones(8, bool)}
-    reads |= {"visible": expression, "signature_kernel": expression, "structure_kernel": structure}
+    reads |= {"signature_kernel": expression, "structure_kernel": structure}
     reads["network_kernel"] = expression
     expected = sum(
         (rows[:, place] * reads[expert])[:, None] * np.asarray(output.experts[expert])

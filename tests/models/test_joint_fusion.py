@@ -3,40 +3,23 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from moa_jax.models.fused_networks import KINDS
+from moa_jax.models.fused_networks import JOINT_FUSIONS
 from tests.models.random_params import drawn
-from tests.synthetic import NUM_GENES, NUM_MOAS, batch_of, make_graph, make_model, replace
+from tests.synthetic import batch_of, make_graph, make_model, replace
 
 MODELS = {
     **{
         kind: {"joint_fusion": kind, "experts": ("signature", "molecule", "joint")}
-        for kind in KINDS["joint_fusion"]
+        for kind in JOINT_FUSIONS
     },
     "late": {"experts": ("signature", "molecule")},
-    # The other kinds of encoders, one layer of each.
-    "attentive": {
-        **dict.fromkeys(("knowledge_layers", "molecule_layers", "expression_blocks"), 1),
-        "experts": ("signature", "joint"),
-        "joint_fusion": "gated",
-        "moa_head": "prototypes",
-        "tasks": (("target", 0), ("viability", 1), ("structure_keys", 4)),
-        "knowledge_layer": "gat",
-        "expression_encoder": "tokens",
-        "molecule_layer": "gat",
-        "virtual_node": True,
-        "expression_context": True,
-    },
-    "recurrent": {
-        **dict.fromkeys(("knowledge_layers", "molecule_layers", "expression_blocks"), 1),
-        "experts": ("molecule", "joint", "visible"),
-        "knowledge_layer": "sage",
-        "expression_encoder": "residual",
-        "molecule_layer": "mpnn",
-        "morgan_view": False,
+    "without context": {
+        "experts": ("molecule", "joint"),
+        "knowledge_layers": 1,
+        "molecule_layers": 1,
         "use_context": False,
     },
 }
@@ -47,7 +30,6 @@ def compiled(name):
     """Parameters and compiled answer of a model."""
     model = make_model(**MODELS[name])
     params = drawn(model, batch_of(), make_graph(), train=False)
-    params["moa_targets"] = jnp.eye(NUM_MOAS, NUM_GENES)
     apply = jax.jit(
         lambda params, batch, graph: model.apply({"params": params}, batch, graph, train=False)
     )
@@ -61,7 +43,7 @@ def run(name, batch, **changes):
 
 def says(state):
     """What a masked modality must not reach."""
-    return state.fused, state.joined, state.tasks
+    return state.fused, state.joined
 
 
 def assert_same_bits(name, left, right, rows=slice(None)):
@@ -169,23 +151,14 @@ def test_late_fusion_joins_nothing():
     assert output.state.node_attention is None
 
 
-def test_a_model_without_context_and_fingerprint_does_not_hear_them():
+def test_a_model_without_context_does_not_hear_it():
     batch = batch_of()
     changed = replace(
         batch,
         cell_line=batch.cell_line[::-1].copy(),
         log_dose=batch.log_dose + 1,
         time_mask=~batch.time_mask,
-        fingerprint=1 - batch.fingerprint,
     )
-    assert_same_bits("recurrent", batch, changed)
-    terms = run("recurrent", batch).state.visible.activations
-    assert terms.shape == (4, 8, 2)
-    assert np.abs(terms).max() <= 1.0
-
-
-def test_a_visible_network_needs_an_ontology():
-    model = make_model(experts=("visible",))
-    graph = replace(make_graph(), ontology=None)
-    with pytest.raises(ValueError, match="laid out by level"):
-        jax.eval_shape(lambda: model.init(jax.random.key(0), batch_of(), graph, train=False))
+    assert_same_bits("without context", batch, changed)
+    heard = np.abs(run("gated", changed).logits - run("gated", batch).logits).max()
+    assert heard > 1e-3

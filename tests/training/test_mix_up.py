@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from moa_jax.training.losses import label_distribution_cross_entropy
+from moa_jax.training.losses.softmax import label_distribution_cross_entropy
 from moa_jax.training.mix_up import mix_up, mixed_with
 from tests import synthetic
 from tests.synthetic import replace

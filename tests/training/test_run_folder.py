@@ -32,7 +32,7 @@ def test_a_run_of_another_version_is_refused_before_its_settings_are_read(
 ):
     folder = shutil.copytree(tiny_run, tmp_path / "run")
     config = read_json(folder / "config.json")
-    del config["graph"]["num_positions"]
+    del config["graph"]["num_steps"]
     write_json(folder / "config.json", config)
     monkeypatch.setattr(predictor, "CHECKPOINT_FORMAT_VERSION", 99)
     with pytest.raises(

@@ -5,8 +5,14 @@ import dataclasses
 import ml_collections
 import numpy as np
 import pytest
+from sklearn.utils.class_weight import compute_sample_weight
 
-from moa_jax.training.sample_weights import SampleWeights, reliability, signal_rank
+from moa_jax.training.sample_weights import (
+    SampleWeights,
+    balanced_weights,
+    reliability,
+    signal_rank,
+)
 from tests.small_sets import examples
 
 
@@ -87,3 +93,11 @@ def test_quality_multiplies_the_weights_of_the_classes():
     found = SampleWeights(some, config(balance_power=1.0, quality_power=0.5)).at(3)
     expected = np.array([1, 1, 1, 3]) / 1.5 * np.sqrt(reliability(some.table))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0])
+def test_balanced_weights_are_those_of_scikit_learn(power):
+    strata = np.random.default_rng(2).integers(5, size=40)
+    ours = balanced_weights(strata, power=power)
+    theirs = compute_sample_weight("balanced" if power else None, strata)
+    np.testing.assert_allclose(ours, theirs / theirs.mean(), rtol=1e-6)

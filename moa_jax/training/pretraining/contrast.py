@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from moa_jax.training.losses import supervised_contrastive_loss
+from moa_jax.training.losses.embeddings import supervised_contrastive_loss
 
 
 def compound_contrast(

@@ -172,17 +172,14 @@ def warm_start(state: TrainState, pretrained: Mapping[str, Any]) -> TrainState:
     """The state before the first step with pretrained encoders in place of drawn ones.
 
     Args:
-      state: the state with drawn parameters; its networks may be several members.
+      state: the state with drawn parameters.
       pretrained: encoder -> its parameters. Those that the model lacks are left out.
     """
 
     def started(params: Mapping[str, Any]) -> dict[str, Any]:
         # A copy each, since the train step gives its buffers away.
         return {
-            name: started(own)
-            if name.startswith("member_")
-            else jax.tree.map(jnp.copy, pretrained.get(name, own))
-            for name, own in params.items()
+            name: jax.tree.map(jnp.copy, pretrained.get(name, own)) for name, own in params.items()
         }
 
     return state.replace(params=started(state.params), ema_params=started(state.ema_params))

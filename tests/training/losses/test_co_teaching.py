@@ -8,14 +8,14 @@ import numpy as np
 import optax
 import pytest
 
-from moa_jax.baselines.neural_config import neural_config, no_graph
+from moa_jax.baselines.neural_config import no_graph
 from moa_jax.data.batches import make_batch
 from moa_jax.data.features import encode, fit_features
 from moa_jax.models.expression_network import ExpressionMlp
-from moa_jax.training.co_teaching import CoTeaching, CoTeachingTask, Twins, small_losses
-from moa_jax.training.fit import Run
-from moa_jax.training.losses import masked_sum
-from moa_jax.training.sigmoid_losses import BinaryCrossEntropy
+from moa_jax.training.losses.co_teaching import CoTeaching, CoTeachingObjective
+from moa_jax.training.losses.objectives import small_losses
+from moa_jax.training.losses.sigmoid import BinaryCrossEntropy
+from moa_jax.training.losses.sums import masked_sum
 from tests.small_sets import gene_table, knowledge_graph, planted_examples
 
 GRAPH = no_graph(knowledge_graph(7))
@@ -23,9 +23,29 @@ NUM_COMPOUNDS = 300
 NETWORK = ExpressionMlp(num_moas=5, hidden=(32,), gene_dropout=0.0, dropout=0.0)
 
 
-def task(**changes):
+def objective(**changes):
     settings = {"forget_rate": 0.4, "num_gradual": 20, "on_disagreement": False} | changes
-    return CoTeachingTask(Twins(NETWORK), BinaryCrossEntropy(), CoTeaching(**settings))
+    return CoTeachingObjective(BinaryCrossEntropy(), CoTeaching(**settings))
+
+
+def logits_of(params, batch):
+    return NETWORK.apply({"params": params}, batch, GRAPH, train=False)
+
+
+def loss(some, params, batch, rng, step):
+    def answer(params, rng):
+        del rng
+        return {"network": logits_of(params, batch)}
+
+    heard = {"network": batch.example_mask}
+    return sum(some.sums(answer, params, rng, heard, batch, step=step).values())
+
+
+def first_params(some, batch, seed):
+    def draw(rng):
+        return NETWORK.init(rng, batch, GRAPH, train=False)["params"]
+
+    return some.first_params(draw, jax.random.key(seed))
 
 
 def on_device(batch):
@@ -58,16 +78,15 @@ def noisy(right, wrong):
 
 
 def trained(some, batch, *, num_steps=80, seed=0):
-    params = some.model.init(jax.random.key(seed), batch, GRAPH, train=False)["params"]
+    params = first_params(some, batch, seed)
     optimiser = optax.adam(0.02)
 
     @jax.jit
     def update(carry, step):
         params, state = carry
-        loss = lambda params: some.loss(  # noqa: E731 (its gradient is all that is wanted)
-            params, batch, GRAPH, jax.random.key(step), step
+        gradient = jax.grad(lambda params: loss(some, params, batch, jax.random.key(step), step))(
+            params
         )
-        gradient = jax.grad(loss, has_aux=True)(params)[0]
         updates, state = optimiser.update(gradient, state)
         return (optax.apply_updates(params, updates), state), None
 
@@ -80,16 +99,18 @@ def trained(some, batch, *, num_steps=80, seed=0):
 LATE = jnp.asarray(1000)
 
 
+def logits_of_both(params, batch):
+    return jnp.stack([logits_of(params[member], batch) for member in ("first", "second")])
+
+
 def kept_rows(some, params, batch, step=LATE):
-    logits = some.model.apply({"params": params}, batch, GRAPH, train=False)
-    losses = jax.vmap(some.example_loss, in_axes=(0, None, None))(
-        logits, batch.labels, batch.label_mask
-    )
+    logits = logits_of_both(params, batch)
+    losses = jax.vmap(some.loss, in_axes=(0, None, None))(logits, batch.labels, batch.label_mask)
     return np.array(some.teaching.kept(logits, losses, batch, step))
 
 
 def test_what_is_kept_is_labelled_right(noisy, wrong):
-    kept = kept_rows(task(), trained(task(), noisy), noisy)
+    kept = kept_rows(objective(), trained(objective(), noisy), noisy)
     assert kept.sum(axis=1).tolist() == [180, 180]
     # By chance 72 of the 180 would be wrong.
     num_wrong = kept[:, wrong].sum(axis=1)
@@ -98,20 +119,19 @@ def test_what_is_kept_is_labelled_right(noisy, wrong):
 
 def test_two_networks_that_teach_each_other_forget_wrong_labels(noisy, right):
     def accuracy(some):
-        answers = some.views(trained(some, noisy, num_steps=200), noisy, GRAPH)["answer"]
+        answers = logits_of(some.answering(trained(some, noisy, num_steps=200)), noisy)
         return float((answers.argmax(axis=1) == right.labels.argmax(axis=1)).mean())
 
-    assert accuracy(task()) > 0.97
-    assert accuracy(task()) > accuracy(task(forget_rate=0.0)) + 0.1
+    assert accuracy(objective()) > 0.97
+    assert accuracy(objective()) > accuracy(objective(forget_rate=0.0)) + 0.1
 
 
 def gradient_of(some, params, batch, step=LATE):
-    loss = lambda params: some.loss(params, batch, GRAPH, jax.random.key(0), step)[0]  # noqa: E731 (as above)
-    return jax.grad(loss)(params)
+    return jax.grad(lambda params: loss(some, params, batch, jax.random.key(0), step))(params)
 
 
 def test_each_network_learns_from_what_the_other_keeps_and_shares_no_gradient(noisy):
-    some = task()
+    some = objective()
     params = trained(some, noisy, num_steps=10)
     gradient = gradient_of(some, params, noisy)
     kept = kept_rows(some, params, noisy)
@@ -119,8 +139,8 @@ def test_each_network_learns_from_what_the_other_keeps_and_shares_no_gradient(no
     for own, given in (("first", jnp.asarray(kept[1])), ("second", jnp.asarray(kept[0]))):
 
         def alone(own_params, given=given):
-            logits = NETWORK.apply({"params": own_params}, noisy, GRAPH, train=False)
-            losses = some.example_loss(logits, noisy.labels, noisy.label_mask)
+            logits = logits_of(own_params, noisy)
+            losses = some.loss(logits, noisy.labels, noisy.label_mask)
             return masked_sum(losses, noisy.weight, given) * len(given) / given.sum()
 
         expected = jax.grad(alone)(params[own])
@@ -141,20 +161,20 @@ def test_each_network_learns_from_what_the_other_keeps_and_shares_no_gradient(no
 
 
 def test_nothing_is_forgotten_at_first(noisy):
-    params = trained(task(), noisy, num_steps=5)
-    whole = gradient_of(task(forget_rate=0.0), params, noisy)
+    params = trained(objective(), noisy, num_steps=5)
+    whole = gradient_of(objective(forget_rate=0.0), params, noisy)
     jax.tree.map(
         lambda found, wanted: np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5),
-        gradient_of(task(), params, noisy, jnp.asarray(0)),
+        gradient_of(objective(), params, noisy, jnp.asarray(0)),
         whole,
     )
 
 
 def test_the_kept_share_falls_to_its_end():
-    shares = [float(task().teaching.kept_share(jnp.asarray(step))) for step in (0, 10, 20, 90)]
+    shares = [float(objective().teaching.kept_share(jnp.asarray(step))) for step in (0, 10, 20, 90)]
     np.testing.assert_allclose(shares, [1, 0.8, 0.6, 0.6], rtol=1e-6)
     np.testing.assert_allclose(
-        task(num_gradual=0).teaching.kept_share(jnp.asarray(0)), 0.6, rtol=1e-6
+        objective(num_gradual=0).teaching.kept_share(jnp.asarray(0)), 0.6, rtol=1e-6
     )
 
 
@@ -178,7 +198,7 @@ def test_padding_changes_nothing(noisy):
         weight=jnp.where(real, padded.weight, 9.0),
         expression=jnp.where(real[:, None], padded.expression, 5.0),
     )
-    for some in (task(), task(on_disagreement=True)):
+    for some in (objective(), objective(on_disagreement=True)):
         params = trained(some, noisy, num_steps=10)
         assert not kept_rows(some, params, padded)[:, 200:].any()
         jax.tree.map(
@@ -189,13 +209,13 @@ def test_padding_changes_nothing(noisy):
 
 
 def test_only_disagreement_is_ranked_once_the_share_has_fallen(noisy):
-    some = task(on_disagreement=True)
+    some = objective(on_disagreement=True)
     params = trained(some, noisy, num_steps=10)
-    logits = np.array(some.model.apply({"params": params}, noisy, GRAPH, train=False))
+    logits = np.array(logits_of_both(params, noisy))
     differ = logits[0].argmax(axis=1) != logits[1].argmax(axis=1)
     assert 0 < differ.sum() < NUM_COMPOUNDS
     early = kept_rows(some, params, noisy, jnp.asarray(19))
-    np.testing.assert_array_equal(early, kept_rows(task(), params, noisy, jnp.asarray(19)))
+    np.testing.assert_array_equal(early, kept_rows(objective(), params, noisy, jnp.asarray(19)))
     late = kept_rows(some, params, noisy, jnp.asarray(20))
     assert not late[:, ~differ].any()
     assert late.sum(axis=1).tolist() == [max(1, round(0.6 * differ.sum()))] * 2
@@ -204,46 +224,12 @@ def test_only_disagreement_is_ranked_once_the_share_has_fallen(noisy):
     assert kept_rows(some, alike, noisy).sum(axis=1).tolist() == [180, 180]
 
 
-def test_the_answer_is_the_mean_of_both(noisy):
-    some = task()
-    params = trained(some, noisy, num_steps=10)
-    logits = [
-        NETWORK.apply({"params": params[name]}, noisy, GRAPH, train=False)
-        for name in ("first", "second")
-    ]
-    assert not np.allclose(*logits, atol=1e-3)
-    expected = (jax.nn.sigmoid(logits[0]) + jax.nn.sigmoid(logits[1])) / 2
-    np.testing.assert_allclose(some.views(params, noisy, GRAPH)["answer"], expected, rtol=1e-5)
-
-
-def test_a_run_trains_both_on_eight_devices_as_on_one(tmp_path):
-    planted = planted_examples(num_compounds=20, num_moas=5)
-    known = dataclasses.replace(planted, smiles=(None,) * planted.num_examples)
-    answers = []
-    for num_devices in (1, 8):
-        config = neural_config(
-            "co_teaching",
-            model={},
-            task={},
-            batch_size=16,
-            num_steps=6,
-            eval_every=3,
-            patience=9,
-            learning_rate=0.02,
-            weight_decay=0.1,
-            balance_power=1.0,
-        )
-        config.num_devices = num_devices
-        predictor = Run(
-            config,
-            known,
-            None,
-            make_task=lambda *_: task(),
-            genes=gene_table(7),
-            graph=GRAPH,
-            graph_size=(0, 0),
-            workdir=tmp_path / str(num_devices),
-        ).train()
-        answers.append(predictor.predict(known)["answer"])
-    np.testing.assert_allclose(*answers, rtol=1e-3)
-    assert answers[0].std() > 0.01
+def test_the_two_start_apart_and_the_first_answers(noisy):
+    params = first_params(objective(), noisy, 0)
+    shapes = jax.tree.map(jnp.shape, params["first"])
+    assert jax.tree.map(jnp.shape, params["second"]) == shapes
+    kernels = [params[member]["trunk"]["hidden_0"]["kernel"] for member in ("first", "second")]
+    assert np.abs(kernels[0] - kernels[1]).max() > 0.01
+    answering = objective().answering({**params, "expert_scales": jnp.ones(3)})
+    assert set(answering) == {*params["first"], "expert_scales"}
+    np.testing.assert_array_equal(answering["trunk"]["hidden_0"]["kernel"], kernels[0])

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from moa_jax.schemas import InputError
-from moa_jax.training.early_learning import EarlyLearning
-from moa_jax.training.noise_correction import (
+from moa_jax.training.losses.early_learning import EarlyLearning
+from moa_jax.training.losses.factory import SIGMOID_LOSSES, make_loss
+from moa_jax.training.losses.noise_correction import (
     FlipCorrection,
     TransitionCorrection,
     uniform_transition,
 )
-from moa_jax.training.robust_losses import (
-    ROBUST_LOSSES,
+from moa_jax.training.losses.robust import (
     Asymmetric,
     Focal,
     GeneralisedCrossEntropy,
@@ -24,9 +24,9 @@ from moa_jax.training.robust_losses import (
     LabelSmoothing,
     SoftBootstrapping,
     SymmetricCrossEntropy,
-    make_loss,
 )
-from moa_jax.training.sigmoid_losses import BinaryCrossEntropy, WeightedPositives
+from moa_jax.training.losses.sigmoid import BinaryCrossEntropy, WeightedPositives
+from moa_jax.training.losses.softmax import label_distribution_cross_entropy
 
 BCE = BinaryCrossEntropy()
 THREE = uniform_transition(3, 0.3)
@@ -64,7 +64,7 @@ def some(seed=0, *, batch=6, scale=2.0):
 
 
 def early(logits, labels, label_mask):
-    return EARLY(logits, labels, label_mask, jnp.full(logits.shape, 0.9))
+    return EARLY.towards(jnp.full(logits.shape, 0.9))(logits, labels, label_mask)
 
 
 WEIGHTED = WeightedPositives(GeneralisedCrossEntropy(0.7), 5.0)
@@ -72,7 +72,7 @@ ALL = {**LOSSES, WEIGHTED.NAME: WEIGHTED, EARLY.NAME: early}
 
 
 def test_the_registry_holds_every_loss():
-    assert list(ROBUST_LOSSES) == list(LOSSES)
+    assert list(SIGMOID_LOSSES) == list(LOSSES)
 
 
 # By hand: -log .8 = .2231436, -log .7 = .3566749.
@@ -130,7 +130,7 @@ IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
         (HardBootstrapping(1.0), 1.0),
         (FlipCorrection(0.0, 0.0), 1.0),
         (TransitionCorrection(IDENTITY), 1.0),
-        (lambda *args: EarlyLearning(BCE, 0.0, 0.7)(*args, jnp.full((6, 3), 0.9)), 1.0),
+        (EarlyLearning(BCE, 0.0, 0.7).towards(jnp.full((6, 3), 0.9)), 1.0),
     ],
 )
 def test_at_its_limit_a_loss_is_cross_entropy_with_its_gradient(loss, factor):
@@ -259,7 +259,7 @@ def test_large_logits_have_finite_losses_and_gradients(name, size):
 def test_early_learning_by_hand():
     # Log of 1 - <p, t>: .8 * .1 + .2 * .9 = .26 and .3 * .6 + .7 * .4 = .46.
     targets = jnp.array([[0.9, 0.4]])
-    found = one_of_two(lambda *args: EarlyLearning(BCE, 3.0, 0.7)(*args, targets))
+    found = one_of_two(EarlyLearning(BCE, 3.0, 0.7).towards(targets))
     assert found == pytest.approx(0.5798185 + 3 * (np.log(0.26) + np.log(0.46)), rel=1e-5)
 
 
@@ -267,7 +267,7 @@ def test_early_learning_pulls_towards_its_targets_and_not_at_first():
     logits, labels, known = some(5)
 
     def slope(targets):
-        return jax.grad(lambda some: EARLY(some, labels, known, targets).sum())(logits)
+        return jax.grad(lambda some: EARLY.towards(targets)(some, labels, known).sum())(logits)
 
     plain = jax.nn.sigmoid(logits) - labels
     first = jnp.full(logits.shape, EarlyLearning.FIRST_TARGET)
@@ -288,7 +288,9 @@ def test_early_learning_targets_average_bounded_probabilities():
     np.testing.assert_allclose(once, [[0.5, 0.8, 0.9999]], rtol=1e-5)
     assert (jax.jacobian(lambda some: EARLY.updated(targets, some).sum())(logits) == 0).all()
     known = jnp.ones((1, 3), bool)
-    pull = jax.grad(lambda some: EARLY(logits, jnp.ones((1, 3)), known, some).sum())(targets)
+    pull = jax.grad(lambda some: EARLY.towards(some)(logits, jnp.ones((1, 3)), known).sum())(
+        targets
+    )
     np.testing.assert_array_equal(pull, np.zeros((1, 3)))
 
 
@@ -297,8 +299,8 @@ def made(name, **settings):
 
 
 def test_losses_are_made_from_configurations():
-    focal = made("focal", positive_weight=3, gamma=2, positive_share=0.25)
-    assert focal == WeightedPositives(Focal(2.0, 0.25), 3.0)
+    focal = made("focal", positive_weight=3, gamma=1, positive_share=0.25)
+    assert focal == WeightedPositives(Focal(1.0, 0.25), 3.0)
     rows = [list(row) for row in THREE]
     nested = made("transition_correction", positive_weight=1.0, transition=rows)
     expected = WeightedPositives(TransitionCorrection(THREE), 1.0)
@@ -306,16 +308,54 @@ def test_losses_are_made_from_configurations():
     assert hash(nested) == hash(expected)
     flips = made("flip_correction", positive_weight=1, false_positive=[0.1, 0], false_negative=0)
     assert flips.loss == FlipCorrection((0.1, 0.0), 0.0)
+    assert made("label_distribution") is label_distribution_cross_entropy
+    plain = WeightedPositives(BinaryCrossEntropy(), 2.0)
+    assert made("early_learning", positive_weight=2, weight=3) == EarlyLearning(plain, 3.0, 0.7)
+
+
+def test_settings_that_are_not_given_are_those_of_the_papers():
+    defaults = {
+        "binary_cross_entropy": BCE,
+        "focal": Focal(2.0, 0.5),
+        "asymmetric": Asymmetric(1.0, 4.0, 0.05),
+        "generalised_cross_entropy": GeneralisedCrossEntropy(0.7),
+        "symmetric_cross_entropy": SymmetricCrossEntropy(0.1, 1.0, -4.0),
+        "label_smoothing": LabelSmoothing(0.1, 0.5),
+        "soft_bootstrapping": SoftBootstrapping(0.95),
+        "hard_bootstrapping": HardBootstrapping(0.8),
+        "flip_correction": FlipCorrection(0.004, 0.2),
+        "transition_correction": TransitionCorrection(0.2),
+    }
+    assert {name: made(name) for name in SIGMOID_LOSSES} == {
+        name: WeightedPositives(loss, 5.0) for name, loss in defaults.items()
+    }
+
+
+def test_a_rate_stands_for_the_uniform_transition():
+    given = some(6)
+    np.testing.assert_array_equal(
+        TransitionCorrection(0.3)(*given), TransitionCorrection(THREE)(*given)
+    )
+    np.testing.assert_allclose(
+        uniform_transition(3, 0.4), [[0.6, 0.2, 0.2], [0.2, 0.6, 0.2], [0.2, 0.2, 0.6]]
+    )
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"name": "hinge"}, "has name='hinge', expected one of binary_cross_entropy, focal"),
-        ({"gamma": 2.0}, "has name=None"),
-        ({"name": "focal", "gamma": 2.0}, "focal has the settings gamma, expected gamma, posi"),
+        ({"name": "hinge"}, "loss.name is 'hinge', expected one of label_distribution, binary_cr"),
+        ({"gamma": 2.0}, "loss.name is None"),
         (
-            {"name": "generalised_cross_entropy", "positive_weight": 1, "q": 2.0},
+            {"name": "focal", "q": 2.0},
+            "has q, but the loss focal has the settings gamma, positive_share, positive_weight",
+        ),
+        (
+            {"name": "label_distribution", "positive_weight": 2.0},
+            "has positive_weight, but the loss label_distribution has no settings",
+        ),
+        (
+            {"name": "generalised_cross_entropy", "q": 2.0},
             r"generalised_cross_entropy has q=2.0, expected numbers from 1e-06 to 1\.",
         ),
         (
@@ -323,11 +363,7 @@ def test_losses_are_made_from_configurations():
             r"weighted_positives has weight=-1.0, expected numbers from 0 to inf\.",
         ),
         (
-            {
-                "name": "transition_correction",
-                "positive_weight": 1,
-                "transition": [[1.0], [0.5, 0.5]],
-            },
+            {"name": "transition_correction", "transition": [[1.0], [0.5, 0.5]]},
             "has transition=.*, expected numbers from 0 to 1",
         ),
     ],

@@ -29,14 +29,14 @@ def cross_entropy(logits: Numbers, targets: Numbers) -> Numbers:
     return jax.nn.softplus(logits) - targets * logits
 
 
-def between(lowest: float, highest: float = np.inf) -> Any:
-    """A field of a loss with the range that its value or values must lie in."""
-    return dataclasses.field(metadata={"range": (lowest, highest)})
+def between(lowest: float, highest: float = np.inf, *, default: float) -> Any:
+    """A setting of a loss with its default and the range that its value or values must lie in."""
+    return dataclasses.field(default=default, metadata={"range": (lowest, highest)})
 
 
 @dataclasses.dataclass(frozen=True)
 class Ranged:
-    """Settings of a loss; hashable, so that a task can hold them.
+    """Settings of a loss, by default those of its paper; hashable, so that a task can hold them.
 
     Raises:
       InputError: a setting is out of its range.
@@ -105,7 +105,7 @@ class WeightedPositives(RobustLoss):
     """
 
     loss: RobustLoss
-    weight: float = between(0.0)
+    weight: float = between(0.0, default=5.0)
 
     NAME: ClassVar[str] = "weighted_positives"
 

@@ -1,29 +1,18 @@
 """Losses that wrong labels mislead less, in their form for several labels (a sigmoid per MoA).
 
-Each was published for one label and a softmax; `sigmoid_losses` says what becomes of it here.
+Each was published for one label and a softmax; `sigmoid` says what becomes of it here.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 
-from moa_jax.schemas import InputError
-from moa_jax.training.noise_correction import FlipCorrection, TransitionCorrection
-from moa_jax.training.sigmoid_losses import (
-    BinaryCrossEntropy,
-    Known,
-    Numbers,
-    RobustLoss,
-    WeightedPositives,
-    between,
-    cross_entropy,
-)
+from moa_jax.training.losses.sigmoid import Known, Numbers, RobustLoss, between, cross_entropy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +25,8 @@ class Focal(RobustLoss):
         Both are doubled, so that .5 weighs nothing.
     """
 
-    gamma: float = between(0.0)
-    positive_share: float = between(0.0, 1.0)
+    gamma: float = between(0.0, default=2.0)
+    positive_share: float = between(0.0, 1.0, default=0.5)
 
     NAME: ClassVar[str] = "focal"
 
@@ -59,9 +48,9 @@ class Asymmetric(RobustLoss):
       margin: negatives with a probability below it cost nothing.
     """
 
-    positive_gamma: float = between(0.0)
-    negative_gamma: float = between(0.0)
-    margin: float = between(0.0, 1.0)
+    positive_gamma: float = between(0.0, default=1.0)
+    negative_gamma: float = between(0.0, default=4.0)
+    margin: float = between(0.0, 1.0, default=0.05)
 
     NAME: ClassVar[str] = "asymmetric"
 
@@ -89,7 +78,7 @@ class GeneralisedCrossEntropy(RobustLoss):
       q: towards 0 cross-entropy, 1 the distance of the probability from the label.
     """
 
-    q: float = between(1e-6, 1.0)
+    q: float = between(1e-6, 1.0, default=0.7)
 
     NAME: ClassVar[str] = "generalised_cross_entropy"
 
@@ -110,9 +99,9 @@ class SymmetricCrossEntropy(RobustLoss):
       log_zero: stands for the logarithm of a label's 0; Wang's A.
     """
 
-    alpha: float = between(0.0)
-    beta: float = between(0.0)
-    log_zero: float = between(-np.inf, 0.0)
+    alpha: float = between(0.0, default=0.1)
+    beta: float = between(0.0, default=1.0)
+    log_zero: float = between(-np.inf, 0.0, default=-4.0)
 
     NAME: ClassVar[str] = "symmetric_cross_entropy"
 
@@ -134,8 +123,8 @@ class LabelSmoothing(RobustLoss):
       towards: the constant; .5 is usual for a sigmoid.
     """
 
-    smoothing: float = between(0.0, 1.0)
-    towards: float = between(0.0, 1.0)
+    smoothing: float = between(0.0, 1.0, default=0.1)
+    towards: float = between(0.0, 1.0, default=0.5)
 
     NAME: ClassVar[str] = "label_smoothing"
 
@@ -152,7 +141,7 @@ class SoftBootstrapping(RobustLoss):
       trust: weight of the labels, Reed's beta; 1 is cross-entropy.
     """
 
-    trust: float = between(0.0, 1.0)
+    trust: float = between(0.0, 1.0, default=0.95)
 
     NAME: ClassVar[str] = "soft_bootstrapping"
 
@@ -171,7 +160,7 @@ class HardBootstrapping(RobustLoss):
       trust: weight of the labels, Reed's beta; 1 is cross-entropy.
     """
 
-    trust: float = between(0.0, 1.0)
+    trust: float = between(0.0, 1.0, default=0.8)
 
     NAME: ClassVar[str] = "hard_bootstrapping"
 
@@ -179,59 +168,3 @@ class HardBootstrapping(RobustLoss):
         """An MoA is decided for where p > .5."""
         decided = (logits > 0).astype(logits.dtype)
         return cross_entropy(logits, self.trust * labels + (1 - self.trust) * decided)
-
-
-# Name -> loss, in the order of tables. `early_learning` needs more than a batch and stands apart.
-ROBUST_LOSSES: dict[str, type[RobustLoss]] = {
-    loss.NAME: loss
-    for loss in (
-        BinaryCrossEntropy,
-        Focal,
-        Asymmetric,
-        GeneralisedCrossEntropy,
-        SymmetricCrossEntropy,
-        LabelSmoothing,
-        SoftBootstrapping,
-        HardBootstrapping,
-        FlipCorrection,
-        TransitionCorrection,
-    )
-}
-
-
-def make_loss(config: ml_collections.ConfigDict) -> RobustLoss:
-    """The loss of a configuration.
-
-    Args:
-      config: `name`, one of `ROBUST_LOSSES`; `positive_weight`, see `WeightedPositives`; and every
-        setting of the loss.
-
-    Raises:
-      InputError: there is no such loss, a setting is missing, unknown or out of its range.
-    """
-    settings = dict(ml_collections.FrozenConfigDict(config).items())
-    name = settings.pop("name", None)
-    if name not in ROBUST_LOSSES:
-        raise InputError(
-            f"the configuration's loss has name={name!r}, expected one of "
-            f"{', '.join(ROBUST_LOSSES)}."
-        )
-    expected = [
-        "positive_weight",
-        *(field.name for field in dataclasses.fields(ROBUST_LOSSES[name])),
-    ]
-    if sorted(settings) != sorted(expected):
-        raise InputError(
-            f"the configuration's loss {name} has the settings {', '.join(sorted(settings))}, "
-            f"expected {', '.join(sorted(expected))}."
-        )
-    settings = {key: _floats(value) for key, value in settings.items()}
-    weight = settings.pop("positive_weight")
-    return WeightedPositives(ROBUST_LOSSES[name](**settings), weight)
-
-
-def _floats(value: Any) -> Any:
-    """The same with floats for whole numbers, in tuples too."""
-    if isinstance(value, tuple):
-        return tuple(map(_floats, value))
-    return float(value) if isinstance(value, int) else value

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from moa_jax.schemas import InputError
-from moa_jax.training.sigmoid_losses import Known, Numbers, RobustLoss, between
+from moa_jax.training.losses.sigmoid import Known, Numbers, RobustLoss, between
 
 
 class NoiseCorrection(RobustLoss):
@@ -43,8 +43,8 @@ class FlipCorrection(NoiseCorrection):
       false_negative: probability that a 1 is recorded as 0; likewise.
     """
 
-    false_positive: float | tuple[float, ...] = between(0.0, 1.0)
-    false_negative: float | tuple[float, ...] = between(0.0, 1.0)
+    false_positive: float | tuple[float, ...] = between(0.0, 1.0, default=0.004)
+    false_negative: float | tuple[float, ...] = between(0.0, 1.0, default=0.2)
 
     NAME: ClassVar[str] = "flip_correction"
 
@@ -68,17 +68,21 @@ class TransitionCorrection(NoiseCorrection):
     probability `1 - prod_i (1 - p_i T_ij)`. With one MoA per example that is Patrini's `T' p`.
 
     Attributes:
-      transition: T, `T[i][j]` is the probability that i is recorded as j.
+      transition: T, `T[i][j]` is the probability that i is recorded as j; or one number, the
+        probability of a wrong label, with every other MoA as likely.
     """
 
-    transition: tuple[tuple[float, ...], ...] = between(0.0, 1.0)
+    transition: float | tuple[tuple[float, ...], ...] = between(0.0, 1.0, default=0.2)
 
     NAME: ClassVar[str] = "transition_correction"
 
     def costs(self, logits: Numbers, labels: Numbers, label_mask: Known) -> Numbers:
         """Cross-entropy of the MoAs that are recorded."""
         num_moas = logits.shape[-1]
-        transition = self._for_moas("transition", self.transition, (num_moas, num_moas))
+        transition = self.transition
+        if isinstance(transition, float):
+            transition = uniform_transition(num_moas, transition)
+        transition = self._for_moas("transition", transition, (num_moas, num_moas))
         log_p, log_not_p = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
         moved = jax.nn.sigmoid(logits)[:, :, None] * transition
         # log(1 - p T) by whichever form rounds less: p T near 1, or near 0.

@@ -1,20 +1,17 @@
-"""Losses and weights against closed forms and scikit-learn."""
+"""Losses against closed forms and scikit-learn."""
 
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from scipy.stats import norm
 from sklearn.metrics import log_loss
-from sklearn.utils.class_weight import compute_sample_weight
 
-from moa_jax.training.losses import (
-    balanced_weights,
+from moa_jax.training.losses.embeddings import (
     gaussian_divergence,
     gaussian_reconstruction,
-    label_distribution_cross_entropy,
-    masked_sum,
     supervised_contrastive_loss,
 )
+from moa_jax.training.losses.softmax import label_distribution_cross_entropy
+from moa_jax.training.losses.sums import masked_sum
 
 
 def probs_to_logits(probs):
@@ -64,14 +61,6 @@ def test_masked_sum_is_the_sum_of_what_is_left():
     mask = jnp.array([True, True, False, False])
     np.testing.assert_allclose(masked_sum(values, weight, mask), 1 + 6)
     np.testing.assert_array_equal(masked_sum(values, weight, jnp.zeros(4, bool)), 0.0)
-
-
-@pytest.mark.parametrize("power", [0.0, 1.0])
-def test_balanced_weights_are_those_of_scikit_learn(power):
-    strata = np.random.default_rng(2).integers(5, size=40)
-    ours = balanced_weights(strata, power=power)
-    theirs = compute_sample_weight("balanced" if power else None, strata)
-    np.testing.assert_allclose(ours, theirs / theirs.mean(), rtol=1e-6)
 
 
 def unit_rows(rng, *shape):

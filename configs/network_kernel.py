@@ -1,0 +1,39 @@
+r"""The shipped fusion model with a third kernel expert, on the activity of the graph's nodes.
+
+    python -m moa_jax.train --config=configs/network_kernel.py --config.data=data/lincs2020 \
+        --workdir=runs/network_kernel
+
+It takes part where mechanisms run through STRING and GO; on LINCS 2020 it adds nothing:
+experiments/network_mechanism/README.md.
+"""
+
+import ml_collections
+
+from configs import fusion
+
+
+def network_kernel() -> ml_collections.ConfigDict:
+    """What a configuration with this expert adds to that of the other two."""
+    config = ml_collections.ConfigDict()
+    # The width of its kernel (see signature_kernel_width), and the weight of the GO terms among the
+    # nodes.
+    config.model = ml_collections.ConfigDict(
+        {"network_kernel_width": 1.0, "network_term_share": 0.5}
+    )
+    config.kernels = ml_collections.ConfigDict(
+        {"network": {"ridge": 0.1, "max_references": 10_000}}
+    )
+    config.expert_scales = ml_collections.ConfigDict(
+        {view: {"network_kernel": 3.0} for view in ("fusion", "expression", "structure")}
+    )
+    return config
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The complete configuration."""
+    config = fusion.get_config()
+    config.update(network_kernel())
+    # What it was measured on.
+    config.vocabulary = "frequent"
+    config.model.experts = ("signature_kernel", "network_kernel", "structure_kernel")
+    return config

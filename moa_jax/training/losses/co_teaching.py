@@ -1,0 +1,135 @@
+"""Co-teaching: two sets of networks that choose each other's examples.
+
+Networks fit right labels before wrong ones, so examples with a small loss are likely to be labelled
+right. Each set ranks the batch by its own losses, and the other learns from the first of that
+order, because what one has fitted by mistake the other has not. The parameters of the sets stand
+side by side in one tree, `first` and `second`; the first one answers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from moa_jax.schemas import Batch
+from moa_jax.training.losses.objectives import (
+    Answer,
+    Heard,
+    Loss,
+    Objective,
+    Sums,
+    mean_over_networks,
+    risen,
+    small_losses,
+)
+from moa_jax.training.losses.sums import sum_as_of_all
+
+MEMBERS = ("first", "second")
+
+
+@dataclasses.dataclass(frozen=True)
+class CoTeaching:
+    """Who learns from what in co-teaching (Han 2018) and co-teaching+ (Yu 2019).
+
+    Attributes:
+      forget_rate: share of the examples that is left out in the end, Han's tau: the expected
+        share of wrong labels.
+      num_gradual: steps over which the share rises to that from 0.
+      on_disagreement: from step `num_gradual` on, only examples for which the networks' most
+        probable MoAs differ are ranked (co-teaching+); all are where they agree on every one.
+    """
+
+    forget_rate: float
+    num_gradual: int
+    on_disagreement: bool
+
+    def kept(
+        self,
+        logits: Float[Array, "member batch moa"],
+        losses: Float[Array, "member batch"],
+        batch: Batch,
+        step: Int[Array, ""],
+    ) -> Bool[Array, "member batch"]:
+        """The examples that each keeps for the other."""
+        candidates = batch.example_mask
+        if self.on_disagreement:
+            lowest = jnp.finfo(logits.dtype).min
+            first, second = jnp.where(batch.label_mask, logits, lowest).argmax(axis=-1)
+            differ = candidates & (first != second)
+            late = step >= self.num_gradual
+            candidates = jnp.where(late & differ.any(), differ, candidates)
+        return jax.vmap(small_losses, in_axes=(0, None, None))(
+            losses, candidates, self.kept_share(step)
+        )
+
+    def kept_share(self, step: Int[Array, ""]) -> Float[Array, ""]:
+        """`1 - tau min(step / num_gradual, 1)`, Han's R(T)."""
+        return 1.0 - self.forget_rate * risen(step, self.num_gradual)
+
+
+@dataclasses.dataclass(frozen=True)
+class CoTeachingObjective(Objective):
+    """Co-teaching (Han 2018, algorithm 1) and co-teaching+ (Yu 2019, algorithm 1).
+
+    Examples are ranked by the mean loss over a set's networks, and the sets disagree where the sums
+    of their networks' logits do. Each set's mean loss over the examples that it is given counts
+    as if it were that of the whole batch; no term has parameters of both.
+
+    Attributes:
+      loss: ranks the examples and trains.
+      teaching: who learns from what.
+    """
+
+    loss: Loss
+    teaching: CoTeaching
+
+    def sums(
+        self,
+        answer: Answer,
+        params: Any,
+        rng: Array,
+        heard: Heard,
+        batch: Batch,
+        *,
+        step: Int[Array, ""],
+    ) -> Sums:
+        """The loss of either set. See `Objective.sums`."""
+        logits, losses = [], []
+        for member, key in zip(MEMBERS, jax.random.split(rng), strict=True):
+            said = answer(_of_member(params, member), key)
+            logits.append(
+                sum(jnp.where(heard[name][:, None], own, 0.0) for name, own in said.items())
+            )
+            losses.append(
+                {name: self.loss(own, batch.labels, batch.label_mask) for name, own in said.items()}
+            )
+        ranks = jnp.stack([mean_over_networks(own, heard) for own in losses])
+        kept = self.teaching.kept(jnp.stack(logits), ranks, batch, step)
+        return {
+            member: sum(
+                sum_as_of_all(loss, batch.weight, given & heard[name], heard[name])
+                for name, loss in own.items()
+            )
+            # Each learns from what the other keeps.
+            for member, own, given in zip(MEMBERS, losses, kept[::-1], strict=True)
+        }
+
+    def first_params(self, draw: Callable[[Array], Any], rng: Array) -> dict[str, Any]:
+        """Two draws."""
+        keys = jax.random.split(rng)
+        return {member: draw(key) for member, key in zip(MEMBERS, keys, strict=True)}
+
+    def answering(self, params: Any) -> Any:
+        """Those of the first set."""
+        return _of_member(params, MEMBERS[0])
+
+
+def _of_member(params: Any, member: str) -> dict[str, Any]:
+    """Parameters of one set, with those that both share."""
+    shared = {name: value for name, value in params.items() if name not in MEMBERS}
+    return {**params[member], **shared}

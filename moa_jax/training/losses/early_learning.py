@@ -1,0 +1,146 @@
+"""Early-learning regularisation: a loss that remembers what a network said of each example.
+
+What is remembered stands among the parameters that are not trained, under `TARGETS`, and moves
+once before every step. Other losses have no such state.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from moa_jax.schemas import Batch
+from moa_jax.training.losses.objectives import Answer, Heard, Loss, Objective, Sums
+from moa_jax.training.losses.sigmoid import Known, Numbers, Ranged, RobustLoss, between
+from moa_jax.training.losses.sums import masked_sum
+
+# Network -> targets of every training example.
+TARGETS = "early_learning_targets"
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlyLearning(Ranged):
+    """Early-learning regularisation: stay with what was predicted early (Liu 2020, section 4).
+
+    Every training example has targets: its own probabilities, averaged over the steps that saw
+    it. They start at `EarlyLearning.FIRST_TARGET`, from where they pull nowhere.
+
+    Attributes:
+      loss: what is regularised; cross-entropy in the paper.
+      weight: of the regularisation, Liu's lambda.
+      momentum: what the targets keep in an update, Liu's beta.
+    """
+
+    loss: RobustLoss
+    weight: float = between(0.0, default=1.0)
+    momentum: float = between(0.0, 1.0, default=0.7)
+
+    NAME: ClassVar[str] = "early_learning"
+    FIRST_TARGET: ClassVar[float] = 0.5
+    # Liu's bounds of the probabilities; without them the regularisation has no minimum.
+    LEAST_PROBABILITY: ClassVar[float] = 1e-4
+
+    def towards(self, targets: Numbers) -> Loss:
+        """The loss of examples with these targets: `loss + weight log(1 - <p, t>)`.
+
+        `<p, t>` is `p t + (1 - p) (1 - t)`, the agreement of two answers with the targets, summed
+        over known labels. No gradient flows into the targets, which `updated` moves.
+        """
+
+        def pulled(logits: Numbers, labels: Numbers, label_mask: Known) -> Float[Array, " batch"]:
+            probs = self._bounded(jnp.where(label_mask, logits, 0.0))
+            fixed = jax.lax.stop_gradient(targets)
+            apart = jnp.log(probs * (1 - fixed) + (1 - probs) * fixed)
+            pull = jnp.sum(jnp.where(label_mask, apart, 0.0), axis=-1)
+            return self.loss(logits, labels, label_mask) + self.weight * pull
+
+        return pulled
+
+    def updated(self, targets: Numbers, logits: Numbers) -> Numbers:
+        """The targets after a step that saw their examples: `beta t + (1 - beta) p`."""
+        probs = jax.lax.stop_gradient(self._bounded(logits))
+        return self.momentum * targets + (1 - self.momentum) * probs
+
+    def _bounded(self, logits: Numbers) -> Numbers:
+        least = self.LEAST_PROBABILITY
+        return jnp.clip(jax.nn.sigmoid(logits), least, 1 - least)
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlyLearningObjective(Objective):
+    """Early-learning regularisation, with targets of each network for each training example.
+
+    Attributes:
+      loss: the regularised loss.
+    """
+
+    loss: EarlyLearning
+
+    def sums(
+        self,
+        answer: Answer,
+        params: Any,
+        rng: Array,
+        heard: Heard,
+        batch: Batch,
+        *,
+        step: Int[Array, ""],
+    ) -> Sums:
+        """The loss of every network, pulled to the targets. See `Objective.sums`."""
+        del step
+        return {
+            network: masked_sum(
+                self.loss.towards(params[TARGETS][network][batch.row])(
+                    logits, batch.labels, batch.label_mask
+                ),
+                batch.weight,
+                heard[network],
+            )
+            for network, logits in answer(params, rng).items()
+        }
+
+    def first_state(
+        self, networks: tuple[str, ...], num_examples: int, num_moas: int
+    ) -> dict[str, Any]:
+        """Targets that pull nowhere."""
+        first = jnp.full((num_examples, num_moas), self.loss.FIRST_TARGET)
+        return {TARGETS: dict.fromkeys(networks, first)}
+
+    def next_state(
+        self, answer: Answer, params: Any, rng: Array, heard: Heard, batch: Batch
+    ) -> dict[str, Any]:
+        """Liu's order: before a step pulls to them, the targets move towards what it will say.
+
+        The key is that of the step, so XLA finds the step's own forward pass here and shares it.
+        """
+        moved = {}
+        for network, logits in answer(params, rng).items():
+            old = params[TARGETS][network]
+            own = self.loss.updated(old[batch.row], logits)
+            moved[network] = with_rows(old, batch.row, own, heard[network])
+        return {TARGETS: moved}
+
+
+def with_rows(
+    values: Float[Array, "example moa"],
+    row: Int[Array, " batch"],
+    new: Float[Array, "batch moa"],
+    seen: Bool[Array, " batch"],
+) -> Float[Array, "example moa"]:
+    """The values of all examples with those of some replaced.
+
+    Args:
+      values: values of every example.
+      row: which example each row of `new` belongs to.
+      new: new values.
+      seen: rows of `new` that are taken; of several of one example the last.
+    """
+    later = jnp.triu(jnp.ones((len(row), len(row)), bool), k=1)
+    repeated = jnp.any(later & (row[:, None] == row[None, :]) & seen[None, :], axis=1)
+    # Rows past the end are dropped.
+    place = jnp.where(seen & ~repeated, row, len(values))
+    return values.at[place].set(new, mode="drop")

@@ -1,0 +1,26 @@
+"""Sums of losses over a batch, in which masked examples take no part."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+def masked_sum(
+    values: Float[Array, " batch"], weight: Float[Array, " batch"], mask: Bool[Array, " batch"]
+) -> Float[Array, ""]:
+    """Weighted sum of the unmasked values, whatever stands in the masked ones."""
+    return jnp.sum(jnp.where(mask, weight, 0.0) * jnp.where(mask, values, 0.0))
+
+
+def sum_as_of_all(
+    values: Float[Array, " batch"],
+    weight: Float[Array, " batch"],
+    kept: Bool[Array, " batch"],
+    whole: Bool[Array, " batch"],
+) -> Float[Array, ""]:
+    """Weighted sum over `whole` if all its values were like those kept; 0 where none is kept."""
+    ones = jnp.ones_like(values)
+    of_kept = masked_sum(ones, weight, kept)
+    scale = masked_sum(ones, weight, whole) / jnp.where(of_kept > 0, of_kept, 1.0)
+    return masked_sum(values, weight, kept) * scale
