@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from ml_collections import FrozenConfigDict
 
 from experiments.robust_losses.run import (
     REFERENCE,
@@ -30,7 +31,10 @@ def data():
 def test_every_loss_takes_part_and_can_be_made():
     ways = ways_to_train(0.4, 5)
     assert {way["loss"]["name"] for way in ways.values()} == set(LOSSES)
-    made = {name: make_objective(network_config(way, 0).training) for name, way in ways.items()}
+    made = {
+        name: make_objective(FrozenConfigDict(network_config(way, 0).training))
+        for name, way in ways.items()
+    }
     assert len(set(made.values())) == len(made)
     assert made["flip correction *"].loss.loss == FlipCorrection(0.1, 0.4)
     assert made["co-teaching+ *"].teaching.on_disagreement
