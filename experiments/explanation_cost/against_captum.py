@@ -86,7 +86,6 @@ def jax_half(options: argparse.Namespace) -> None:
         model.hidden,
         model.gene_dropout,
         model.dropout,
-        encoder=model.expression_encoder,
     )
     rows = np.flatnonzero(np.asarray(batch.expression_mask))[: options.signatures]
     num_nodes, num_features = run.graph.propagation.shape[1], model.knowledge_features

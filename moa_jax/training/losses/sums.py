@@ -1,4 +1,9 @@
-"""Sums of losses over a batch, in which masked examples take no part."""
+"""Sums of losses over a batch, in which masked examples take no part.
+
+Rows that pad the last batch are masked by `Batch.example_mask`, not by a weight of 0: rankings of
+examples, contrasts between them and the partners of mix-up see no weights, and a real example may
+weigh 0.
+"""
 
 from __future__ import annotations
 
