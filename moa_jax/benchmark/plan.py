@@ -123,11 +123,11 @@ def trains_network(method: str) -> bool:
 
 
 def family_of(method: str) -> str:
-    """What a method learns from: a key of the registry's families, or `elsewhere`.
+    """Family of a method: a key of the registry's families, or `external`.
 
     The fusion model asked for one modality belongs to the methods on that modality.
     """
-    return FAMILY_OF.get(method, FUSION_VIEWS.get(method, "elsewhere"))
+    return FAMILY_OF.get(method, FUSION_VIEWS.get(method, "external"))
 
 
 def _cells_of(
