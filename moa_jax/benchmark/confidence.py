@@ -129,8 +129,6 @@ def confidence_section(scored: ScoredSplit) -> Section | None:
     )
 
 
-
-
 def _calibration_table(runs: Runs, labels: Pooled) -> Table:
     kinds = (UNCALIBRATED, TEMPERATURE_SCALED, BETA_CALIBRATED)
     measures = {"ECE": top_label_ece, "log loss": log_loss, "Brier score": brier}
@@ -199,9 +197,7 @@ def _risk_chart(runs: Mapping[Line, CalibratedRun], labels: Pooled) -> LineChart
     )
 
 
-def _reliability_chart(
-    runs: Mapping[Line, CalibratedRun], labels: Pooled, kind: str
-) -> LineChart:
+def _reliability_chart(runs: Mapping[Line, CalibratedRun], labels: Pooled, kind: str) -> LineChart:
     series = []
     for line, run in runs.items():
         curve = reliability_curve(*top_answers(run.probs[kind], labels))

@@ -119,7 +119,9 @@ def moa_section(scored: ScoredSplit) -> Section:
         high=1.0,
         corner="MoA",
     )
-    return Section(title=f"{scored.results.name}: results by MoA", parts=(heat_map, _moa_table(scored)))
+    return Section(
+        title=f"{scored.results.name}: results by MoA", parts=(heat_map, _moa_table(scored))
+    )
 
 
 def mean_precision(scored: ScoredSplit, line: Line) -> Float[np.ndarray, " moa"]:

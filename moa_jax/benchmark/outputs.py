@@ -13,11 +13,11 @@ from typing import Any
 
 import pandas as pd
 
-from moa_jax.benchmark.headline import main_table
+from moa_jax.benchmark.headline import estimate, main_table
 from moa_jax.benchmark.material import Material
 from moa_jax.benchmark.pages import across_splits, benchmark_page, is_closed_set, sections_of
 from moa_jax.benchmark.scored import ScoredSplit
-from moa_jax.evaluation.bootstrap import interval, paired_difference
+from moa_jax.evaluation.bootstrap import paired_difference
 from moa_jax.evaluation.metrics import per_moa_table
 from moa_jax.evaluation.tables import (
     file_name,
@@ -142,14 +142,13 @@ def _metrics(scored: ScoredSplit) -> Mapping[str, Any]:
                 ).items()
             },
             **{
-                metric: dict(
-                    zip(
-                        ("estimate", "low", "high"),
-                        map(json_number, (value, *interval(scores.samples[metric]))),
-                        strict=True,
-                    )
-                )
-                for metric, value in scores.estimate.items()
+                metric: {
+                    "estimate": json_number(found.value),
+                    "low": json_number(found.low),
+                    "high": json_number(found.high),
+                }
+                for metric in scores.estimate
+                for found in [estimate(scored, line, metric)]
             },
         }
         for line, scores in scored.scores.items()

@@ -27,7 +27,8 @@ def tuning_section(scored: ScoredSplit) -> Section:
         caption="Validation curve of each network (first fold and seed).",
     )
     return Section(
-        title=f"{scored.results.name}: hyperparameter selection", parts=(table, chart) if curves else (table,)
+        title=f"{scored.results.name}: hyperparameter selection",
+        parts=(table, chart) if curves else (table,),
     )
 
 

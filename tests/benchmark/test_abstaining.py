@@ -58,7 +58,9 @@ BENZENE = "c1ccccc1"
 def abstaining():
     """A, B, C and F are right, D and E are wrong."""
     labels = np.eye(3)[[0, 0, 0, 1, 1, 2]]
-    probs = np.array([[0.5, 0.25, 0.25]] * 3 + [[0.2, 0.2, 0.6], [0.25, 0.25, 0.5], [0.3, 0.3, 0.4]])
+    probs = np.array(
+        [[0.5, 0.25, 0.25]] * 3 + [[0.2, 0.2, 0.6], [0.25, 0.25, 0.5], [0.3, 0.3, 0.4]]
+    )
     other = probs.copy()
     # The other seed is less sure of A.
     other[0] = [0.4, 0.3, 0.3]

@@ -118,7 +118,9 @@ def test_the_map_of_average_precisions(scored):
     probs = PERFECT.copy()
     # C is taken for m0 rather than m1: of m1, D ranks first and C behind A and B or with them.
     probs[2] = [0.95, 0.05, 0.0]
-    results = make_results({KNN: {0: folds_of(probs)}, FUSION: {0: folds_of(probs), 1: folds_of(REVERSED)}})
+    results = make_results(
+        {KNN: {0: folds_of(probs)}, FUSION: {0: folds_of(probs), 1: folds_of(REVERSED)}}
+    )
     section = moa_section(make_scored(results, reference=KNN))
     assert section.title == "compound_seed0: results by MoA"
     heat_map = section.parts[0]
