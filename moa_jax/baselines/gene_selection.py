@@ -65,12 +65,10 @@ class SelectedFeatures:
         self,
         make_classifier: Callable[[int], Classifier],
         num_features: int,
-        forest_weight: float,
         seed: int,
     ) -> None:
         self._make_classifier = make_classifier
         self._num_features = num_features
-        self._forest_weight = forest_weight
         self._seed = seed
 
     def fit(
@@ -81,8 +79,8 @@ class SelectedFeatures:
         forest.fit(inputs, classes)
         parts = (forest.feature_importances_, elastic_net_importance(inputs, classes))
         by_forest, by_net = (part / max(part.sum(), np.finfo(float).tiny) for part in parts)
-        fused = self._forest_weight * by_forest + (1 - self._forest_weight) * by_net
-        self.selected = np.sort(np.argsort(-fused, kind="stable")[: self._num_features])
+        order = np.argsort(-(by_forest + by_net), kind="stable")
+        self.selected = np.sort(order[: self._num_features])
         self._classifier = self._make_classifier(self._seed)
         self._classifier.fit(inputs[:, self.selected], classes)
         self.classes_ = self._classifier.classes_
@@ -96,14 +94,13 @@ class SelectedFeatures:
 
 
 def with_selected_features(
-    make_classifier: Callable[[int], Classifier], num_features: int, *, forest_weight: float = 0.5
+    make_classifier: Callable[[int], Classifier], num_features: int
 ) -> Callable[[int], Classifier]:
     """Seed -> a classifier on selected features.
 
     Args:
       make_classifier: seed -> classifier of the selected features.
-      num_features: how many are kept.
-      forest_weight: share of the forest in the importance; the rest is the elastic net's. Each
-        importance sums to one before.
+      num_features: how many are kept, by the sum of the forest's and the elastic net's importance,
+        each scaled to a sum of one.
     """
-    return lambda seed: SelectedFeatures(make_classifier, num_features, forest_weight, seed)
+    return lambda seed: SelectedFeatures(make_classifier, num_features, seed)

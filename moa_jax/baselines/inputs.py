@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -53,15 +53,13 @@ class StandardisedExpression:
 
 @dataclasses.dataclass(frozen=True)
 class MorganBits:
-    """Folded Morgan fingerprints (Rogers and Hahn 2010); nothing is learned.
+    """Folded Morgan fingerprints of radius 2 (Rogers and Hahn 2010); nothing is learned.
 
     Attributes:
-      radius: bonds that an atom's environment reaches.
       num_bits: length of the fingerprint.
     """
 
-    radius: int = 2
-    num_bits: int = 2048
+    num_bits: ClassVar[int] = 2048
 
     def usable(self, examples: Examples) -> Bool[np.ndarray, " example"]:
         """The example's structure is known."""
@@ -73,9 +71,7 @@ class MorganBits:
 
     def transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
         """Fingerprints, 0 or 1."""
-        return morgan_fingerprints(
-            examples.smiles, radius=self.radius, num_bits=self.num_bits
-        ).astype(np.float64)
+        return morgan_fingerprints(examples.smiles, num_bits=self.num_bits).astype(np.float64)
 
 
 def one_per_structure(examples: Examples) -> Examples:

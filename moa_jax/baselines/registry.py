@@ -52,14 +52,6 @@ FAMILIES: dict[str, Mapping[str, Candidates | InFolder]] = {
 }
 FAMILY_OF = {name: family for family, methods in FAMILIES.items() for name in methods}
 METHODS = tuple(FAMILY_OF)
-# At fixed settings, under which they are known: published numbers hang on them.
-REFERENCE_LINES = (
-    "prevalence",
-    "cosine_knn",
-    "expression_logistic",
-    "morgan_logistic",
-    "product_of_logistics",
-)
 
 
 def trains_in_folder(name: str) -> bool:

@@ -75,22 +75,19 @@ class FittedCosineKnn:
     """Training signatures and their labels; `prior` answers where there is no signature."""
 
     inputs: StandardisedExpression
-    references: Float[np.ndarray, "reference feature"] | None
+    references: Float[np.ndarray, "reference feature"]
     labels: Float[np.ndarray, "reference moa"]
     num_neighbours: int
     prior: FittedPrevalence
 
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
         """Normalised votes; the training prevalence where the example has no signature."""
-        references = self.references
-        if references is None:
-            return self.prior.predict(examples)
         return answer_in_blocks(
             examples,
             self.prior,
             lambda block: neighbour_votes(
                 self.inputs.transform(block),
-                references,
+                self.references,
                 self.labels,
                 num_neighbours=self.num_neighbours,
             ),
@@ -103,13 +100,17 @@ class CosineKnn:
 
     num_neighbours: int = 10
 
-    def fit(self, examples: Examples, graph: KnowledgeGraph, *, seed: int) -> FittedCosineKnn:
-        """Keeps the signatures; `graph` and `seed` are not used."""
+    def fit(
+        self, examples: Examples, graph: KnowledgeGraph, *, seed: int
+    ) -> FittedCosineKnn | FittedPrevalence:
+        """Keeps the signatures; the prior alone where there is none."""
         inputs = StandardisedExpression()
         known = examples.take(np.flatnonzero(inputs.usable(examples)))
+        if not known.num_examples:
+            return fit_prevalence(examples)
         return FittedCosineKnn(
             inputs=inputs,
-            references=inputs.fit_transform(known) if known.num_examples else None,
+            references=inputs.fit_transform(known),
             labels=known.labels.astype(np.float64),
             num_neighbours=self.num_neighbours,
             prior=fit_prevalence(examples),
@@ -187,7 +188,7 @@ def compound_votes(
 class FittedSimilarityKnn:
     """Training signatures by compound; `prior` answers where there is no signature."""
 
-    references: References | None
+    references: References
     members: Bool[np.ndarray, "compound reference"]
     labels: Bool[np.ndarray, "compound moa"]
     temperature: float
@@ -196,14 +197,11 @@ class FittedSimilarityKnn:
 
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
         """`compound_votes`; the training prevalence where the example has no signature."""
-        references = self.references
-        if references is None:
-            return self.prior.predict(examples)
         return answer_in_blocks(
             examples,
             self.prior,
             lambda block: compound_votes(
-                references.similarity(block),
+                self.references.similarity(block),
                 self.members,
                 self.labels,
                 temperature=self.temperature,
@@ -226,12 +224,16 @@ class SimilarityKnn:
     temperature: float = 0.5
     num_neighbours: int | None = None
 
-    def fit(self, examples: Examples, graph: KnowledgeGraph, *, seed: int) -> FittedSimilarityKnn:
-        """Keeps the signatures; `graph` and `seed` are not used."""
+    def fit(
+        self, examples: Examples, graph: KnowledgeGraph, *, seed: int
+    ) -> FittedSimilarityKnn | FittedPrevalence:
+        """Keeps the signatures; the prior alone where there is none."""
         known = examples.take(np.flatnonzero(examples.has_expression))
+        if not known.num_examples:
+            return fit_prevalence(examples)
         members, labels = compounds_of(known)
         return FittedSimilarityKnn(
-            references=self.measure.fit(known) if known.num_examples else None,
+            references=self.measure.fit(known),
             members=members,
             labels=labels,
             temperature=self.temperature,

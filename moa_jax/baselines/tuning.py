@@ -21,12 +21,13 @@ BUDGET = 4
 
 @dataclasses.dataclass(frozen=True)
 class FittedTuned:
-    """A learner with the chosen settings, trained on training and validation examples.
+    """A method with the chosen settings, trained on training and validation examples.
 
     Attributes:
       fitted: what predicts.
       validation_probs: see `FittedMethod`.
-      report: `settings` (the chosen one) and `validation_macro_auprc` (of each that was tried).
+      report: `settings` (the chosen one), `validation_macro_auprc` (of each that was tried), and
+        what else there is to tell of the training.
     """
 
     fitted: Fitted
@@ -36,6 +37,12 @@ class FittedTuned:
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
         """Probability of each MoA for each example."""
         return self.fitted.predict(examples)
+
+
+def check_budget(name: str, num_settings: int) -> None:
+    """Raises ValueError unless a method tries 1 to `BUDGET` settings."""
+    if not 1 <= num_settings <= BUDGET:
+        raise ValueError(f"{name} tries {num_settings} settings, expected 1 to {BUDGET}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +61,7 @@ class Tuned:
     candidates: Mapping[str, Learner]
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.candidates) <= BUDGET:
-            raise ValueError(
-                f"{self.name} tries {len(self.candidates)} settings, expected 1 to {BUDGET}."
-            )
+        check_budget(self.name, len(self.candidates))
 
     def fit(
         self, train: Examples, validation: Examples, graph: KnowledgeGraph, *, seed: int

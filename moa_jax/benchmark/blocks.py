@@ -58,7 +58,6 @@ def arm(
     method: str = "",
     view: str = "fusion",
     training: str = "",
-    level: float = 0.0,
     further_structures: bool = False,
 ) -> ml_collections.ConfigDict:
     """One arm of an ablation.
@@ -68,8 +67,7 @@ def arm(
       model: file of the model's configuration; empty means the ablation's.
       method: a plain method that takes the model's place.
       view: of the model's answers, the one that is scored.
-      training: kind of `training_conditions.TrainingCondition`; empty for none.
-      level: its level.
+      training: kind of `training_conditions.TrainingCondition` without levels; empty for none.
       further_structures: structures without signature are learned from too.
     """
     config = ml_collections.ConfigDict()
@@ -79,7 +77,6 @@ def arm(
     config.method = method
     config.view = view
     config.training = training
-    config.level = level
     config.further_structures = further_structures
     return config
 

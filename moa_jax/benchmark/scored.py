@@ -122,7 +122,7 @@ def _reference(validation: Mapping[Line, float], method: str, split: str) -> Lin
 
 
 def calibrated(fold: Fold) -> Float[np.ndarray, "compound moa"]:
-    """Test probabilities of a fold, temperature-scaled on its validation compounds if it has any."""
+    """Test probabilities of a fold, temperature-scaled if there are validation compounds."""
     if not len(fold.validation_labels):
         return fold.probs
     return fit_temperature(fold.validation_probs, fold.validation_labels)(fold.probs)

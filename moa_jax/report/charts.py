@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from numbers import Real
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -83,8 +84,8 @@ class Drawing:
     y_ticks: tuple[Tick, ...]
     lines: tuple[Line, ...]
     diagonal: str
-    width: int = WIDTH
-    height: int = HEIGHT
+    width: ClassVar[int] = WIDTH
+    height: ClassVar[int] = HEIGHT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,12 +111,12 @@ class Axis:
         return tuple(Tick(self.position(value), tick_text(value, step)) for value in values)
 
 
-def nice_step(span: Real, num_ticks: int = NUM_TICKS) -> float:
-    """The 1, 2 or 5 times a power of ten nearest to `span / num_ticks`.
+def nice_step(span: Real) -> float:
+    """The 1, 2 or 5 times a power of ten nearest to `span / NUM_TICKS`.
 
     Heckbert 1990, "Nice numbers for graph labels" (Graphics Gems I), with rounding.
     """
-    rough = span / num_ticks
+    rough = span / NUM_TICKS
     power = 10.0 ** math.floor(math.log10(rough))
     leading = rough / power
     return power * next((nice for nice, end in ((1, 1.5), (2, 3), (5, 7)) if leading < end), 10)

@@ -35,7 +35,6 @@ def molecule_svg(
     smiles: str,
     atom_scores: Float[np.ndarray, " atom"],
     *,
-    largest: float | None = None,
     title: str = "",
 ) -> str:
     """The molecule as an SVG picture, `WIDTH` by `HEIGHT` on white; equal input, equal bytes.
@@ -44,9 +43,8 @@ def molecule_svg(
 
     Args:
       smiles: the molecule.
-      atom_scores: signed score of each heavy atom, in the order of the SMILES.
-      largest: score of the largest disc; None for the largest absolute score. Give one to compare
-        molecules.
+      atom_scores: signed score of each heavy atom, in the order of the SMILES; the largest absolute
+        one has the largest disc.
       title: what the picture shows, for those who cannot see it.
 
     Raises:
@@ -54,7 +52,7 @@ def molecule_svg(
         finite.
     """
     drawer = rdMolDraw2D.MolDraw2DSVG(WIDTH, HEIGHT)
-    _paint(drawer, smiles, atom_scores, largest)
+    _paint(drawer, smiles, atom_scores)
     return _finished(drawer, title or smiles)
 
 
@@ -89,12 +87,11 @@ def molecule_png(
     smiles: str,
     atom_scores: Float[np.ndarray, " atom"],
     *,
-    largest: float | None = None,
     scale: int = 2,
 ) -> bytes:
     """The same picture as PNG, `scale` pixels for one unit of the SVG; see `molecule_svg`."""
     drawer = rdMolDraw2D.MolDraw2DCairo(scale * WIDTH, scale * HEIGHT)
-    _paint(drawer, smiles, atom_scores, largest, scale=scale)
+    _paint(drawer, smiles, atom_scores, scale=scale)
     return drawer.GetDrawingText()
 
 
@@ -102,13 +99,12 @@ def _paint(
     drawer: rdMolDraw2D.MolDraw2D,
     smiles: str,
     atom_scores: Float[np.ndarray, " atom"],
-    largest: float | None,
     *,
     scale: int = 1,
 ) -> None:
     mol = _scored(smiles, atom_scores)
-    top = float(np.abs(atom_scores).max()) if largest is None else largest
-    share = np.minimum(np.abs(atom_scores) / top, 1.0) if top > 0 else np.zeros(len(atom_scores))
+    top = float(np.abs(atom_scores).max())
+    share = np.abs(atom_scores) / top if top > 0 else np.zeros(len(atom_scores))
     marked = [int(atom) for atom in np.flatnonzero(share >= _LEAST_SHARE)]
     radii = {atom: _LARGEST_RADIUS * math.sqrt(share[atom]) for atom in marked}
     _set_options(drawer, scale)

@@ -65,15 +65,14 @@ class Table:
       columns: the names over the columns.
       rows: one cell per column; a column is numeric if any of its cells is a number.
       caption: one or two sentences above the table.
-      sort_by: column that the rows are sorted by when the page opens; None keeps their order.
-      ascending: direction of `sort_by`; the largest number comes first unless it is set.
+      sort_by: column that the rows are sorted by when the page opens, the largest number first;
+        None keeps their order.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
     sort_by: str | None = None
-    ascending: bool = False
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows, start=1):
@@ -96,7 +95,6 @@ class HeatMap:
       caption: one or two sentences above the map.
       low: value of the ramp's first colour; None for the smallest finite value.
       high: value of the ramp's last colour; None for the largest finite value.
-      value_format: format specification of the number in a cell, as for `format`.
       corner: what the rows are; stands over their names.
 
     A range with zero inside is shown on a diverging ramp with zero in its middle.
@@ -108,7 +106,6 @@ class HeatMap:
     caption: str = ""
     low: Real | None = None
     high: Real | None = None
-    value_format: str = ".2f"
     corner: str = ""
 
     def __post_init__(self) -> None:
@@ -244,11 +241,9 @@ class Verdicts:
 
     Attributes:
       verdicts: one per check.
-      caption: one or two sentences above the list.
     """
 
     verdicts: Sequence[Verdict]
-    caption: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

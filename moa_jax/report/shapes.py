@@ -24,6 +24,8 @@ FOR, AGAINST, AGAINST_RIM = "#2a6fb0", "#f3c7a3", "#8a3d08"
 FONT = "system-ui, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif"
 # Mean width of a character as share of the font's size.
 _CHARACTER, _WIDE_CHARACTER = 0.6, 1.05
+# Pixels of a PNG file for one unit.
+_PNG_SCALE = 2
 # Characters that XML 1.0 forbids.
 _FORBIDDEN = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -116,9 +118,9 @@ def to_svg(picture: Picture) -> str:
     )
 
 
-def to_png(picture: Picture, *, scale: int = 2) -> bytes:
-    """The picture as PNG, `scale` pixels for one unit."""
-    dpi = 72 * scale
+def to_png(picture: Picture) -> bytes:
+    """The picture as PNG, `_PNG_SCALE` pixels for one unit."""
+    dpi = 72 * _PNG_SCALE
     figure = Figure(figsize=(picture.width / 72, picture.height / 72), dpi=dpi, facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, picture.width)

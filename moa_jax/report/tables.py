@@ -25,6 +25,8 @@ from moa_jax.report.parts import Cell, Estimate, HeatMap, Link, Table
 # A table of more rows than this has a box to filter them; a taller one scrolls under its head.
 ROWS_TO_FILTER = 8
 ROWS_TO_SCROLL = 24
+# Format of the numbers in a heat map.
+HEAT_FORMAT = ".2f"
 # Column names longer than this stand upright over a heat map's narrow columns.
 LONGEST_FLAT_NAME = 6
 
@@ -90,8 +92,8 @@ def table_view(table: Table) -> RowsView:
     rows = list(table.rows)
     direction = ""
     if table.sort_by is not None:
-        rows = _sorted(rows, list(table.columns).index(table.sort_by), table.ascending)
-        direction = "ascending" if table.ascending else "descending"
+        rows = _sorted(rows, list(table.columns).index(table.sort_by))
+        direction = "descending"
     columns = [[row[index] for row in rows] for index in range(len(table.columns))]
     return RowsView(
         caption=table.caption,
@@ -114,8 +116,8 @@ def _number(cell: Cell) -> float | None:
     return float(cell) if isinstance(cell, Real) and not isinstance(cell, bool) else None
 
 
-def _sorted(rows: Sequence[Sequence[Cell]], column: int, ascending: bool) -> list[Sequence[Cell]]:
-    """Rows by their cells of a column: numbers by value, text as people count, missing last."""
+def _sorted(rows: Sequence[Sequence[Cell]], column: int) -> list[Sequence[Cell]]:
+    """Rows by a column, the largest first: numbers by value, text as people count, missing last."""
     cells = [row[column] for row in rows]
     if any(_number(cell) is not None for cell in cells):
         keys = [math.nan if (value := _number(cell)) is None else value for cell in cells]
@@ -124,7 +126,7 @@ def _sorted(rows: Sequence[Sequence[Cell]], column: int, ascending: bool) -> lis
         keys = [_natural(_text(cell)) for cell in cells]
         missing = [not _text(cell) for cell in cells]
     present = [row for row in range(len(rows)) if not missing[row]]
-    present.sort(key=keys.__getitem__, reverse=not ascending)
+    present.sort(key=keys.__getitem__, reverse=True)
     absent = [row for row in range(len(rows)) if missing[row]]
     return [rows[row] for row in present + absent]
 
@@ -215,11 +217,11 @@ def heat_map_view(heat_map: HeatMap) -> RowsView:
     rows = []
     for name, row in zip(heat_map.row_names, values, strict=True):
         cells = [
-            _heat_cell(f"{name}, {column}", float(value), heat_map.value_format, scale)
+            _heat_cell(f"{name}, {column}", float(value), scale)
             for column, value in zip(heat_map.column_names, row, strict=True)
         ]
         rows.append((CellView(name, title=name), *cells))
-    ends = (tidy(format(end, heat_map.value_format)) for end in (scale.low, scale.high))
+    ends = (tidy(format(end, HEAT_FORMAT)) for end in (scale.low, scale.high))
     return RowsView(
         caption=heat_map.caption,
         columns=(
@@ -246,11 +248,11 @@ def colour_scale(heat_map: HeatMap, values: Float[np.ndarray, "row column"]) -> 
     return ColourScale("sequential", low, high if low < high else low + (abs(low) or 1.0))
 
 
-def _heat_cell(place: str, value: float, value_format: str, scale: ColourScale) -> CellView:
+def _heat_cell(place: str, value: float, scale: ColourScale) -> CellView:
     if math.isnan(value):
         return CellView("", title=f"{place}: {MISSING}", colour="missing")
     return CellView(
-        tidy(format(value, value_format)),
+        tidy(format(value, HEAT_FORMAT)),
         sort_text(value),
         colour=scale.colour(value),
         title=f"{place}: {tidy(f'{value:.4g}')}",

@@ -38,7 +38,7 @@ def learned(prefix):
     )
 
 
-def data_of(labels, lengths, angles, smiles, tas, cc_q75):
+def data_of(labels, *, lengths, angles, smiles, tas, cc_q75):
     """Signatures of a length and an angle (degrees): RMS length / sqrt 2, cosine to a diagonal."""
     radians = np.deg2rad(angles)
     expression = np.array(lengths)[:, None] * np.column_stack([np.cos(radians), np.sin(radians)])

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from moa_jax.benchmark.collect import Fold, Line, SplitResults
+from moa_jax.benchmark.collect import Fold, SplitResults
 from moa_jax.benchmark.material import Material, Parts
 from moa_jax.benchmark.scored import ScoredSplit
 from moa_jax.evaluation.bootstrap import BootstrapScores
