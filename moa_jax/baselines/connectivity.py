@@ -1,7 +1,7 @@
-"""CMap's query: the extreme genes of a signature against every training signature, by MoA.
+"""CMap connectivity: the extreme genes of a signature queried against all training signatures.
 
-The connectivity to the signatures of a compound is summed up, then that to the compounds of an
-MoA, as CMap does for perturbagens and for their classes (Subramanian 2017).
+Connectivity scores are summarised over the signatures of a compound, then over the compounds of an
+MoA, as CMap does for perturbagens and perturbagen classes (Subramanian 2017).
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ class FittedConnectivity:
     """Training signatures by compound and MoA.
 
     Attributes:
-      settings: how they are asked.
+      settings: settings of the query.
       training: training examples, all with a signature.
       members: signatures of each compound.
       labels: MoAs of each compound.
       reference_ncs: NCS of the training signatures with each other, for tau.
-      prior: answers where there is no signature.
+      prior: predicts examples without a signature.
     """
 
     settings: Connectivity

@@ -1,8 +1,8 @@
-"""WRFEN: a weighted fusion of random-forest and elastic-net importance selects the genes.
+"""WRFEN: gene selection by a weighted sum of random-forest and elastic-net importance.
 
-Lu, Chen and Qin 2021 (BMC Bioinformatics 22:13) select genes so before XGBoost, there to predict
-one number, cell viability. Here the forest separates the mechanisms, and the elastic net predicts
-their indicators together, so that a gene is kept or left for all mechanisms at once.
+Lu, Chen and Qin 2021 (BMC Bioinformatics 22:13) select genes in this way before XGBoost, to predict
+cell viability. Here the forest classifies the mechanisms, and a multi-task elastic net predicts
+their indicators, so that a gene is selected for all mechanisms or for none.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from moa_jax.baselines.classifier import Classifier
 from moa_jax.baselines.trees import random_forest
 
-# The forest only has to rank genes, and the net to find the strongest ones.
+# The forest only has to rank genes, and the elastic net to find the strongest ones.
 _FOREST = {"n_estimators": 100, "max_features": 16}
 _PENALTY_SHARE = 0.2
 _MAX_SWEEPS = 30
@@ -74,7 +74,7 @@ class SelectedFeatures:
     def fit(
         self, inputs: Float[np.ndarray, "example feature"], classes: Int[np.ndarray, " example"]
     ) -> SelectedFeatures:
-        """Selects features and learns from them."""
+        """Selects features and fits the classifier to them."""
         forest = random_forest(**_FOREST)(self._seed)
         forest.fit(inputs, classes)
         parts = (forest.feature_importances_, elastic_net_importance(inputs, classes))

@@ -1,4 +1,4 @@
-"""Neural methods: settings and number of steps chosen on validation, then trained on everything."""
+"""Neural methods: settings and steps are selected on validation, then all examples are used."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from moa_jax.training.task import MakeTask, ReadOut
 
 @dataclasses.dataclass(frozen=True)
 class TrainedNetwork:
-    """A network with its read-out.
+    """A trained network with its read-out.
 
     Attributes:
-      modalities: what the network sees.
+      modalities: the modalities that the network reads.
       predictor: the network.
-      read_out: makes MoA probabilities of what it says.
-      present: the MoA occurs in training; the others get no probability.
-      prior: answers where the network cannot.
+      read_out: network outputs -> MoA probabilities.
+      present: whether the MoA occurs in training; the others get a probability of 0.
+      prior: predicts examples that the network cannot.
     """
 
     modalities: Modalities
@@ -39,7 +39,7 @@ class TrainedNetwork:
     prior: FittedPrevalence
 
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
-        """Probabilities; the training prevalence where the network sees nothing."""
+        """Probabilities; the training prevalence for examples without a usable modality."""
         probs = self.prior.predict(examples)
         rows = np.flatnonzero(self.modalities.usable(examples))
         if len(rows):
@@ -55,18 +55,18 @@ class TrainedNetwork:
 class NeuralMethod:
     """A network that is trained by `training.fit.Run`.
 
-    Every setting is trained on the training part until the validation score stalls. The best
-    one is trained again, from new parameters and for its best number of steps, on training and
+    Every setting is trained on the training part until the validation score stops improving. The
+    best one is trained again from scratch, for its best number of steps, on training and
     validation examples together.
 
     Attributes:
-      name: what tables and files call the method.
+      name: name of the method in tables and files.
       candidates: settings as text -> complete configuration, at most `BUDGET`; the seed gives
         way to that of `fit`.
       make_task: makes the network and its loss.
-      modalities: what the network sees.
-      make_graph: makes the graph that the network sees.
-      workdir: folder of the runs; one folder, one training set. An interrupted fit goes on.
+      modalities: the modalities that the network reads.
+      make_graph: makes the graph that the network reads.
+      workdir: folder of the runs, one per training set. An interrupted fit is resumed.
     """
 
     name: str
@@ -82,7 +82,7 @@ class NeuralMethod:
     def fit(
         self, train: Examples, validation: Examples, graph: KnowledgeGraph, *, seed: int
     ) -> FittedTuned:
-        """Chooses and trains.
+        """Selects a setting and trains it.
 
         The report also has `best_step` and `validation_curve` ([step, macro AUPRC] pairs) of the
         chosen setting. Where the usable examples are of fewer than two classes, the prevalence is
@@ -97,7 +97,7 @@ class NeuralMethod:
             prior = fit_prevalence(everything)
             return FittedTuned(prior, prior.predict(validation), {})
         if not (self._can_learn_from(train) and self.modalities.usable(validation).any()):
-            # Nothing to choose by.
+            # There are no validation scores to select by.
             settings = next(iter(self.candidates))
             fitted = self._train(settings, everything, None, graph, seed=seed, folder="final")
             return FittedTuned(fitted, fit_prevalence(train).predict(validation), {})
@@ -138,7 +138,7 @@ class NeuralMethod:
         folder: str,
         num_steps: int | None = None,
     ) -> TrainedNetwork:
-        """One run, on the examples that the network can use."""
+        """One training run, on the usable examples."""
         config = ml_collections.ConfigDict(self.candidates[settings].to_dict())
         config.seed = seed
         known = self.modalities.training_examples(train)

@@ -1,6 +1,6 @@
-"""The settings that each method of the field tries, at most `tuning.BUDGET`, the safest first.
+"""The settings that each method tries, at most `tuning.BUDGET`, the safest first.
 
-Without validation examples the first one is taken. Costly methods try fewer.
+Without validation examples the first one is used. Expensive methods try fewer.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from moa_jax.baselines.structure_neighbours import TanimotoKnn
 from moa_jax.baselines.support_vectors import kernel_machine
 from moa_jax.baselines.trees import lightgbm_trees, random_forest, xgboost_trees
 
-# A single setting under which a reference line is known.
+# The only setting of a baseline whose published numbers use it.
 AS_KNOWN = "as known"
-# C of the two experts of a mean: expression, structure.
+# C of the two experts of a late fusion: expression, structure.
 _EXPERTS = ((0.003, 0.3), (0.01, 1.0), (0.003, 1.0), (0.003, 0.1))
 
 

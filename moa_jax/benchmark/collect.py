@@ -129,7 +129,6 @@ def _collect_split(
 ) -> SplitResults:
     keys = sorted({cell.split for cell in cells}, key=lambda key: key.fold)
     tested = material.tested(keys[0].test_data)
-    row_of = _rows_by_id(tested)
     parts = {key: material.parts(key, further_structures=False) for key in keys}
     groups = sorted({group for part in parts.values() for group in part.test.groups})
     place = {group: row for row, group in enumerate(groups)}
@@ -140,22 +139,21 @@ def _collect_split(
     for cell in cells:
         answers = read_answers(cell_path(workdir, cell))
         validation = parts[cell.split].validation
-        validation_row_of = _rows_by_id(validation)
-        validation_rows = [validation_row_of[sig_id] for sig_id in answers.validation_ids]
+        validation_rows = _rows_of(answers.validation_ids, validation)
+        rows = _rows_of(answers.test_ids, tested)
         for test in cell.tests:
             line = Line(cell.method, cell.training, cell.further_structures, test)
-            fold = pooled_fold(
+            by_seed = lines.setdefault(line, {})
+            by_seed.setdefault(cell.seed, {})[cell.split.fold] = pooled_fold(
                 tested,
-                np.array([row_of[sig_id] for sig_id in answers.test_ids], dtype=np.int64),
+                rows,
                 answers.probs[test.name],
                 place,
-                validation=validation.take(np.array(validation_rows, dtype=np.int64)),
+                validation=validation.take(validation_rows),
                 validation_probs=answers.validation_probs,
                 report=answers.report,
                 fit_s=answers.fit_s,
             )
-            by_seed = lines.setdefault(line, {})
-            by_seed.setdefault(cell.seed, {})[cell.split.fold] = fold
     return SplitResults(
         name=keys[0].name,
         keys=tuple(keys),
@@ -176,8 +174,10 @@ def _collect_split(
     )
 
 
-def _rows_by_id(examples: Examples) -> dict[str, int]:
-    return {sig_id: row for row, sig_id in enumerate(examples.table["sig_id"])}
+def _rows_of(sig_ids: Sequence[str], examples: Examples) -> Int[np.ndarray, " signature"]:
+    """Rows of the examples with these `sig_id`."""
+    row_of = {sig_id: row for row, sig_id in enumerate(examples.table["sig_id"])}
+    return np.array([row_of[sig_id] for sig_id in sig_ids], dtype=np.int64)
 
 
 def pooled_fold(

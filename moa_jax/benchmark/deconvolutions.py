@@ -1,8 +1,8 @@
 """Real technical noise: the same wells of one plate under several peak deconvolutions.
 
-The plate is that of CMap's deconvolution contest: `*_DE_UNI.gct` (one gene per bead, so nothing
-to deconvolve: the reference) and `*_DE_<algorithm>.gct` (two genes per bead). All hold robust
-z-scores of wells by genes and no metadata beyond the well.
+The plate is from CMap's deconvolution contest: `*_DE_UNI.gct` is the reference (one gene per
+bead, nothing to deconvolve), the others, `*_DE_<algorithm>.gct`, have two genes per bead. All hold
+robust z-scores of wells by genes, without metadata.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from moa_jax.schemas import InputError
 REFERENCE = "UNI"
 _MARK = "_DE_"
 
-# A gene whose z-scores differ by more than this between two deconvolutions has jumped.
+# Difference between the z-scores of a gene in two deconvolutions that counts as a jump.
 JUMP = 3.0
-# Pairs of genes of different beads are made by turning the second genes; so many turns are made.
+# Pairs of genes of different beads are made by this many rotations of the second genes.
 _NUM_TURNS = 20
 
 
@@ -41,7 +41,7 @@ def deconvolution_files(folder: str | os.PathLike[str]) -> dict[str, pathlib.Pat
     """Files `<plate>_DE_<algorithm>.gct` of a folder by algorithm, the reference first.
 
     Raises:
-      InputError: there is no reference, nothing else, or an algorithm has two files.
+      InputError: the reference or every other file is missing, or an algorithm has two files.
     """
     found: dict[str, pathlib.Path] = {}
     for path in sorted(pathlib.Path(folder).glob(f"*{_MARK}*.gct")):
@@ -99,15 +99,15 @@ def read_deconvolutions(
 
 
 def match_scale(wells: Examples, train: Examples) -> tuple[Examples, float]:
-    """Wells on the scale of the training signatures, and the factor that brought them there.
+    """Wells on the scale of the training signatures, and the scale factor.
 
-    Single wells under another z-score are weaker or stronger than collapsed signatures. One
-    factor for the whole plate makes the median root mean square of a well that of a training
-    signature; strong wells stay strong. Values beyond the largest training value are clipped,
-    before and after.
+    Single wells with another kind of z-score are weaker or stronger than collapsed signatures.
+    One factor for the whole plate gives the wells the median root mean square of the training
+    signatures, so that strong wells stay strong. Values beyond the largest training value are
+    clipped, before and after scaling.
 
     Raises:
-      InputError: no training example has expression, or the wells are all 0.
+      InputError: no training example has expression, or the median well is 0.
     """
     reference = train.expression[np.ix_(train.has_expression, train.gene_mask)]
     if not reference.size:
@@ -189,9 +189,9 @@ class ExchangeRate:
     the exchanges that change little.
 
     Attributes:
-      order_flips: the order of the two z-scores is not the same in the two deconvolutions.
+      order_flips: the order of the two z-scores differs between the two deconvolutions.
       order_flips_by_chance: the same for pairs of genes of different beads, which cannot be
-        exchanged: what noise alone does.
+        exchanged: the effect of noise alone.
       opposite_jumps: both genes differ by more than `JUMP`, in opposite directions, as an
         exchange of genes of unequal expression makes them.
       opposite_jumps_by_chance: the same for pairs of genes of different beads.
@@ -204,7 +204,7 @@ class ExchangeRate:
 
 
 def exchange_rate(first: Examples, second: Examples, genes: pd.DataFrame) -> ExchangeRate:
-    """How often the genes of one bead look exchanged between two deconvolutions of the same wells.
+    """How often the genes of a bead seem exchanged between two deconvolutions of the same wells.
 
     Args:
       first: wells as `read_deconvolutions` returns them, in z-scores.
@@ -212,7 +212,7 @@ def exchange_rate(first: Examples, second: Examples, genes: pd.DataFrame) -> Exc
       genes: one row per expression column, with the column `bead`.
 
     Raises:
-      InputError: fewer than two pairs of a bead were measured, or there is no well.
+      InputError: fewer than two bead pairs were measured, or there is no well.
     """
     pairs = bead_pairs(genes)
     pairs = pairs[(first.gene_mask & second.gene_mask)[pairs].all(axis=1)]
@@ -235,7 +235,7 @@ def exchange_rate(first: Examples, second: Examples, genes: pd.DataFrame) -> Exc
             float((jumps & (change[0] * change[1] < 0)).mean()),
         )
 
-    # Each gene meets the second gene of other beads, at distances spread over all beads.
+    # Each first gene is paired with the second genes of other beads, at evenly spread distances.
     turns = np.unique(np.linspace(1, len(pairs) - 1, _NUM_TURNS).astype(int))
     by_chance = np.mean([shares(np.roll(two, turn)) for turn in turns], axis=0)
     flips, jumps = shares(two)

@@ -24,11 +24,11 @@ TOP, RIGHT, BOTTOM = 12, 20, 56
 # Left of the plot: room for the axis' name, and for each character of its longest tick.
 LEFT, LEFT_PER_CHARACTER = 38, 9
 NUM_TICKS = 5
-# A line with more points than this carries markers on some of them only.
+# A line with more points than this has markers on some of them only.
 MAX_MARKERS = 12
 
-# Markers around the origin. Their number and that of the dashes share no factor, so that
-# 28 lines differ without their colours.
+# Markers around the origin. Their number and that of the dash patterns are coprime, so that
+# 28 lines can be told apart without colours.
 MARKERS = (
     "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0Z",
     "M-3.6,-3.6H3.6V3.6H-3.6Z",
@@ -51,7 +51,7 @@ class Tick:
 
 @dataclasses.dataclass(frozen=True)
 class Marker:
-    """A point of a line, with what it says when pointed at."""
+    """A point of a line with its tooltip."""
 
     x: float
     y: float
@@ -193,7 +193,7 @@ def _line(series: Series, number: int, x_axis: Axis, y_axis: Axis) -> Line:
     stride = -(-len(x) // MAX_MARKERS) or 1
     shown = [
         point
-        # Lines carry their markers at different points, so that they hide each other less.
+        # Lines have their markers at different points, so that they overlap less.
         for point in range(number % stride, len(x), stride)
         if drawn[point]
         and x_axis.low <= x[point] <= x_axis.high

@@ -1,7 +1,7 @@
-"""A molecule as SVG, or with its atoms marked by signed scores as SVG and PNG.
+"""A molecule as SVG, or with signed scores of its atoms as SVG and PNG.
 
-The area of a disc shows how large a score is. Its sign is told apart without colours: discs that
-speak for are plain, those that speak against have a dashed rim.
+The area of a disc is proportional to the absolute score of its atom. The sign can be told without
+colours: discs of negative scores have a dashed rim.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from moa_jax.report.shapes import plain_text
 from moa_jax.schemas import InputError
 
 WIDTH, HEIGHT = 520, 380
-# Without scores and what explains them.
+# Without scores and their legend.
 PLAIN_HEIGHT = 220
-# Red, green and blue of the discs, and of the rim of those that speak against.
+# Red, green and blue of the discs of positive and negative scores, and of the dashed rim.
 FOR, AGAINST, RIM = (0.58, 0.75, 0.90), (0.95, 0.78, 0.64), (0.55, 0.25, 0.05)
 # Radius of the largest disc in units of the drawing, in which bonds are 1.5 long.
 _LARGEST_RADIUS = 0.7
-# Smaller discs, as share of the largest score, would only be specks.
+# Scores below this share of the largest are not drawn.
 _LEAST_SHARE = 0.02
 _NUM_DASHES = 10
 
@@ -64,7 +64,7 @@ def structure_svg(smiles: str, *, title: str = "") -> str:
     """
     mol = _read(smiles)
     if mol is None:
-        raise InputError(f"{smiles!r} is no structure that can be drawn.")
+        raise InputError(f"{smiles!r} is not a SMILES that RDKit can read.")
     drawer = rdMolDraw2D.MolDraw2DSVG(WIDTH, PLAIN_HEIGHT)
     _set_options(drawer, 1)
     drawer.DrawMolecule(_depicted(mol))
@@ -73,7 +73,7 @@ def structure_svg(smiles: str, *, title: str = "") -> str:
 
 
 def _finished(drawer: rdMolDraw2D.MolDraw2DSVG, title: str) -> str:
-    """What was drawn, as text that a page can hold."""
+    """The drawing as SVG text that can be embedded in a page."""
     body = re.search(r"<!-- END OF HEADER -->(.*)</svg>", drawer.GetDrawingText(), re.DOTALL)
     assert body is not None
     size = f"{drawer.Width()} {drawer.Height()}"
@@ -114,7 +114,7 @@ def _paint(
         highlightAtomColors={atom: FOR if atom_scores[atom] > 0 else AGAINST for atom in marked},
         highlightAtomRadii=radii,
         highlightBonds=[],
-        legend=f"plain discs speak for, dashed ones against; the largest is {exact_text(top, 3)}",
+        legend=f"plain discs: supports, dashed discs: opposes; largest: {exact_text(top, 3)}",
     )
     drawer.SetFillPolys(False)
     drawer.SetColour(RIM)
@@ -151,7 +151,7 @@ def _read(smiles: str) -> Chem.Mol | None:
 
 
 def _scored(smiles: str, atom_scores: Float[np.ndarray, " atom"]) -> Chem.Mol:
-    """The molecule, ready to be drawn, if the scores are of its atoms."""
+    """The molecule, prepared for drawing, after a check of the scores."""
     mol = _read(smiles)
     if mol is None or mol.GetNumAtoms() != len(atom_scores):
         found = "no molecule" if mol is None else f"{mol.GetNumAtoms()} heavy atoms"

@@ -1,4 +1,4 @@
-"""Tables and heat maps as the text, sort values, bars and colour classes of their cells."""
+"""Tables and heat maps as the texts, sort keys, bars and colour classes of their cells."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from moa_jax.report.number_text import (
 )
 from moa_jax.report.parts import Cell, Estimate, HeatMap, Link, Table
 
-# A table of more rows than this has a box to filter them; a taller one scrolls under its head.
+# A table with more rows than this has a filter box; one with more than the second scrolls.
 ROWS_TO_FILTER = 8
 ROWS_TO_SCROLL = 24
 # Format of the numbers in a heat map.
 HEAT_FORMAT = ".2f"
-# Column names longer than this stand upright over a heat map's narrow columns.
+# Column names longer than this are written vertically over the narrow columns of a heat map.
 LONGEST_FLAT_NAME = 6
 
 
@@ -78,12 +78,12 @@ class RowsView:
 
     @property
     def can_filter(self) -> bool:
-        """Whether there are enough rows to look for some."""
+        """Whether the table has a filter box."""
         return len(self.rows) > ROWS_TO_FILTER
 
     @property
     def scrolls(self) -> bool:
-        """Whether the rows scroll under a fixed head."""
+        """Whether the rows scroll under a fixed header."""
         return len(self.rows) > ROWS_TO_SCROLL
 
 
@@ -110,14 +110,14 @@ def table_view(table: Table) -> RowsView:
 
 
 def _number(cell: Cell) -> float | None:
-    """What a cell sorts by; None for text."""
+    """Number by which a cell is sorted; None for text."""
     if isinstance(cell, Estimate):
         return float(cell.value)
     return float(cell) if isinstance(cell, Real) and not isinstance(cell, bool) else None
 
 
 def _sorted(rows: Sequence[Sequence[Cell]], column: int) -> list[Sequence[Cell]]:
-    """Rows by a column, the largest first: numbers by value, text as people count, missing last."""
+    """Rows by a column, the largest first: numbers by value, text naturally, missing last."""
     cells = [row[column] for row in rows]
     if any(_number(cell) is not None for cell in cells):
         keys = [math.nan if (value := _number(cell)) is None else value for cell in cells]
@@ -237,7 +237,7 @@ def heat_map_view(heat_map: HeatMap) -> RowsView:
 
 
 def colour_scale(heat_map: HeatMap, values: Float[np.ndarray, "row column"]) -> ColourScale:
-    """The map's colours: diverging, as far below zero as above, where zero is inside."""
+    """The colour scale: diverging and symmetric about zero if zero is within the range."""
     finite = values[np.isfinite(values)]
     low = float(finite.min(initial=math.inf) if heat_map.low is None else heat_map.low)
     high = float(finite.max(initial=-math.inf) if heat_map.high is None else heat_map.high)

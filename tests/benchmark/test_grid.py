@@ -92,10 +92,10 @@ def test_a_cell_is_run_once_and_again_for_a_new_test_condition(prepared, tmp_pat
     run(config_of(prepared, only=plain), tmp_path)
     first = times(tmp_path)
     assert len(first) == 4
-    assert "4 cells, 0 of them done before" in capsys.readouterr().err
+    assert "4 cells, 0 of them already finished" in capsys.readouterr().err
     noisy = block(("prevalence",), test={"gaussian": (1.0,)})
     _, cells = run(config_of(prepared, only=plain, more=noisy), tmp_path)
-    assert "4 cells, 2 of them done before" in capsys.readouterr().err
+    assert "4 cells, 2 of them already finished" in capsys.readouterr().err
     second = times(tmp_path)
     changed = {path.name for path in second if first.get(path) != second[path]}
     assert changed == {"prevalence_seed0.npz"}
