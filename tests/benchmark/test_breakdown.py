@@ -41,7 +41,7 @@ EXAMPLE_PROBS = np.array(
 BENZENE = "c1ccccc1"
 
 
-def tested_examples(**columns):
+def weighted_examples(**columns):
     """z-scores of a signature are all alike, so that their value is its strength (RMS)."""
     strength = np.array([6, 1, 1, 6, 4, 10, 8, 12], float)
     tested = examples(
@@ -76,7 +76,7 @@ def section_of(tested, keys=KEYS):
 
 @pytest.fixture(scope="module")
 def section():
-    return section_of(tested_examples())
+    return section_of(weighted_examples())
 
 
 def test_the_table_by_frequency(section):
@@ -184,7 +184,7 @@ def test_the_table_of_weights(section):
 
 
 def test_what_is_not_known_has_no_table():
-    section = section_of(tested_examples(tas=[NAN] * 8), keys=())
+    section = section_of(weighted_examples(tas=[NAN] * 8), keys=())
     assert [part.columns[1] for part in section.parts] == [
         *("compounds per MoA", "stratum", "weighting")
     ]

@@ -143,7 +143,7 @@ def test_molecules_without_a_score_are_drawn_bare():
     assert root.attrib["viewBox"] == f"0 0 {width} {height}"
     # Nothing is written beside the atoms.
     assert svg.count("class='legend'") == 0 < molecule_svg(VORINOSTAT, np.ones(19)).count("legend")
-    with pytest.raises(InputError, match="'C1CC' is no structure"):
+    with pytest.raises(InputError, match="'C1CC' is not a SMILES"):
         structure_svg("C1CC")
 
 
