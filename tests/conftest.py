@@ -1,5 +1,6 @@
 """What every test shares: array types checked at run time, eight virtual devices, real data."""
 
+import fcntl
 import importlib.metadata
 import os
 import pathlib
@@ -16,7 +17,7 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault(
-    "JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parent.parent / ".jax_cache")
+    "JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parents[1] / ".jax_cache")
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 # The programs of the tests run for milliseconds and are compiled for seconds.
@@ -24,6 +25,8 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 
 import pytest
 from jaxtyping import install_import_hook
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 # Every annotation of the package is checked while the tests run.
 install_import_hook("moa_jax", "beartype.beartype")
@@ -40,6 +43,37 @@ def _folder_from(variable: str) -> pathlib.Path:
 def real_data() -> pathlib.Path:
     """Folder of real public files; the test is skipped where there is none."""
     return _folder_from("MOA_JAX_REAL_DATA")
+
+
+@pytest.fixture(scope="session")
+def lincs2020(real_data, tmp_path_factory) -> pathlib.Path:
+    """Folder of LINCS 2020 as `configs/data/lincs2020.py` prepares it, for all test processes."""
+    from moa_jax import command_line, prepare  # noqa: PLC0415 (after the import hook)
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # The processes' own folders lie side by side in one that they share.
+        folder = folder.parent
+    config = command_line.load_config(str(ROOT / "configs/data/lincs2020.py"))
+    config.update({"raw_dir": str(real_data), "out": str(folder / "lincs2020")})
+    with (folder / "lincs2020.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Leaves a folder as it is that another process has prepared.
+        prepare.main(config)
+    return folder / "lincs2020"
+
+
+@pytest.fixture(scope="session")
+def prepared_release(tmp_path_factory) -> pathlib.Path:
+    """Folder of the tiny simulated release, prepared. Nobody writes into it."""
+    from moa_jax.data.preparation import prepare  # noqa: PLC0415 (after the import hook)
+    from moa_jax.data.prepared import write_prepared  # noqa: PLC0415
+    from tests import tiny_release  # noqa: PLC0415
+
+    folder = tmp_path_factory.mktemp("release")
+    raw = tiny_release.make_release(folder / "raw")
+    write_prepared(folder / "prepared", prepare(tiny_release.config_of(raw)))
+    return folder / "prepared"
 
 
 @pytest.fixture(scope="session")
