@@ -4,6 +4,8 @@ import fcntl
 import importlib.metadata
 import os
 import pathlib
+import shutil
+from collections.abc import Callable
 
 # Before numpy is imported anywhere: the tests fill the cores already, one process each.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -46,45 +48,67 @@ def real_data() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def lincs2020(real_data, tmp_path_factory) -> pathlib.Path:
-    """Folder of LINCS 2020 as `configs/data/lincs2020.py` prepares it, for all test processes."""
-    from moa_jax import command_line, prepare  # noqa: PLC0415 (after the import hook)
-
-    folder = tmp_path_factory.getbasetemp()
+def made_once(tmp_path_factory) -> Callable[[str, Callable[[pathlib.Path], None]], pathlib.Path]:
+    """Has a folder made by the first process of the tests that asks for it; nobody changes it."""
+    shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        # The processes' own folders lie side by side in one that they share.
-        folder = folder.parent
-    config = command_line.load_config(str(ROOT / "configs/data/lincs2020.py"))
-    config.update({"raw_dir": str(real_data), "out": str(folder / "lincs2020")})
-    with (folder / "lincs2020.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # Leaves a folder as it is that another process has prepared.
+        # The processes' own folders lie side by side in this one.
+        shared = shared.parent
+
+    def made(name: str, make: Callable[[pathlib.Path], None]) -> pathlib.Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+# What is imported below is imported only now, so that the hook above sees it.
+# ruff: noqa: PLC0415
+@pytest.fixture(scope="session")
+def lincs2020(real_data, made_once) -> pathlib.Path:
+    """Folder of LINCS 2020 as `configs/data/lincs2020.py` prepares it: a minute."""
+    from moa_jax import command_line, prepare
+
+    def make(folder: pathlib.Path) -> None:
+        config = command_line.load_config(str(ROOT / "configs/data/lincs2020.py"))
+        config.update({"raw_dir": str(real_data), "out": str(folder)})
         prepare.main(config)
-    return folder / "lincs2020"
+
+    return made_once("lincs2020", make)
 
 
 @pytest.fixture(scope="session")
-def prepared_release(tmp_path_factory) -> pathlib.Path:
-    """Folder of the tiny simulated release, prepared. Nobody writes into it."""
-    from moa_jax.data.preparation import prepare  # noqa: PLC0415 (after the import hook)
-    from moa_jax.data.prepared import write_prepared  # noqa: PLC0415
-    from tests import tiny_release  # noqa: PLC0415
+def tiny_folder(made_once) -> pathlib.Path:
+    """The tiny simulated release: its files in `raw`, and `prepared`."""
+    from moa_jax.data.preparation import prepare
+    from moa_jax.data.prepared import write_prepared
+    from tests import tiny_release
 
-    folder = tmp_path_factory.mktemp("release")
-    raw = tiny_release.make_release(folder / "raw")
-    write_prepared(folder / "prepared", prepare(tiny_release.config_of(raw)))
-    return folder / "prepared"
+    def make(folder: pathlib.Path) -> None:
+        tiny_release.make_release(folder / "raw")
+        write_prepared(folder / "prepared", prepare(tiny_release.config_of(folder / "raw")))
+
+    return made_once("tiny_release", make)
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory) -> pathlib.Path:
+def prepared_release(tiny_folder) -> pathlib.Path:
+    """Folder of the tiny simulated release, prepared from level 5."""
+    return tiny_folder / "prepared"
+
+
+@pytest.fixture(scope="session")
+def tiny_run(made_once) -> pathlib.Path:
     """Folder of a finished run of the fusion model, small enough to be trained in seconds."""
-    # Only now, so that the hook above sees its imports.
-    from tests.synthetic import train_tiny_run  # noqa: PLC0415 (as the line above says)
+    from tests.synthetic import train_tiny_run
 
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    train_tiny_run(folder)
-    return folder
+    return made_once("tiny_run", train_tiny_run)
 
 
 @pytest.fixture(scope="session")
