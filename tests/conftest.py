@@ -34,6 +34,14 @@ ROOT = pathlib.Path(__file__).parents[1]
 install_import_hook("moa_jax", "beartype.beartype")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on real data are long, whatever they do with it."""
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.long)
+
+
 def _folder_from(variable: str) -> pathlib.Path:
     value = os.environ.get(variable)
     if not value or not pathlib.Path(value).is_dir():

@@ -30,7 +30,8 @@ from moa_jax.schemas import InputError
 from tests import synthetic, tiny_release
 from tests.config_reads import groups, recorded_reads
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
+
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted(

@@ -34,10 +34,10 @@ RUNS = {
     "fusion_fold0_measured_only": ("fusion", 0, False),
     "fusion_fold1": ("fusion", 1, True),
     "fusion_fold1_measured_only": ("fusion", 1, False),
-    "frequent_fold0": ("frequent", 0, True),
+    "frequent_fold0_measured_only": ("frequent", 0, False),
 }
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def arguments(name, prepared, workdir):
