@@ -73,6 +73,7 @@ def test_an_unknown_kind_is_refused(setting):
 @pytest.mark.parametrize(
     "module", [fusion, cross_attention, early_fusion, gated_fusion, late_fusion, smoke]
 )
+@pytest.mark.slow
 def test_the_full_size_model_can_be_built_and_trained(module):
     """Shapes alone: nothing is computed, so the real sizes cost nothing."""
     config = FrozenConfigDict(module.get_config())

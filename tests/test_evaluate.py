@@ -13,6 +13,8 @@ from moa_jax.data.leaks import check_no_leaks
 from moa_jax.data.prepared import read_prepared
 from moa_jax.data.splits import read_split
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 import ml_collections
 

@@ -25,6 +25,8 @@ from tests.dialects import Cells, Matrix, Text
 from tests.synthetic import make_gene_table, make_raw_examples
 from tests.tiny_release import config_of, read_tsv
 
+pytestmark = pytest.mark.slow
+
 LINES, DOSES_UM, TIME_H = ("A375", "MCF7"), (0.1, 10), 24
 SMILES = {"BRD-A": "CC(=O)Oc1ccccc1C(=O)O", "BRD-B": "CC(=O)Nc1ccc(O)cc1"}
 VEHICLE = "DMSO"

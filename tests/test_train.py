@@ -20,6 +20,8 @@ from moa_jax.training.metric_writer import read_metrics
 from moa_jax.training.references import read_references
 from moa_jax.training.run_folder import open_run
 
+pytestmark = pytest.mark.slow
+
 METHODS = ("fusion", "fusion_expression", "fusion_structure", *smoke.get_config().baselines)
 FILES = (
     "config.json",
