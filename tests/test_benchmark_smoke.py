@@ -10,6 +10,8 @@ import pytest
 
 from tests.browser import browser  # noqa: F401 (a fixture, found here by the tests)
 
+pytestmark = pytest.mark.long
+
 ROOT = pathlib.Path(__file__).parent.parent
 SPLITS = ("compound", "scaffold", "cell_line", "random_signature", "unseen_moa")
 

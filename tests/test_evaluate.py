@@ -10,10 +10,10 @@ import pytest
 from moa_jax import evaluate
 from moa_jax.data.examples import build_examples
 from moa_jax.data.leaks import check_no_leaks
-from moa_jax.data.preparation import prepare
-from moa_jax.data.prepared import read_prepared, write_prepared
+from moa_jax.data.prepared import read_prepared
 from moa_jax.data.splits import read_split
-from tests.tiny_release import config_of, make_release
+
+pytestmark = pytest.mark.slow
 
 CONFIG = """
 import ml_collections
@@ -47,11 +47,8 @@ SPLIT = "compound_seed0"
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("evaluate")
-    make_release(folder / "release")
-    write_prepared(folder / "prepared", prepare(config_of(folder / "release")))
-    return folder / "prepared"
+def prepared(prepared_release):
+    return prepared_release
 
 
 def start(folder, prepared, changes=MAIN, workdir="out", options=()):

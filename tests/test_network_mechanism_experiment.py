@@ -22,6 +22,8 @@ from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.training.fusion_task import make_fusion_task
 
+pytestmark = pytest.mark.long
+
 NUM_FOLDS = 4
 SIGNATURES, TRUE, *_, REWIRED = KERNEL_METHODS[: 1 + len(GRAPHS)]
 

@@ -22,6 +22,8 @@ from moa_jax.training.fit import Run
 from moa_jax.training.losses import balanced_weights
 from tests.small_sets import dataset, gene_table, knowledge_graph, planted_examples
 
+pytestmark = pytest.mark.long
+
 GRAPH = knowledge_graph(5)
 NUM_TRAINED = 40
 

@@ -18,6 +18,8 @@ from moa_jax.baselines.trees import lightgbm_trees, random_forest, xgboost_trees
 from moa_jax.data.examples import concatenate
 from tests.small_sets import knowledge_graph, planted_examples
 
+pytestmark = pytest.mark.slow
+
 GRAPH = knowledge_graph(5)
 
 

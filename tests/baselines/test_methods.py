@@ -23,6 +23,8 @@ from moa_jax.data.examples import concatenate, strata
 from moa_jax.schemas import InputError
 from tests.small_sets import ALCOHOLS, examples, knowledge_graph, planted_examples
 
+pytestmark = pytest.mark.slow
+
 GRAPH = knowledge_graph(5)
 PRIOR = [8 / 24, 8 / 24, 8 / 24]
 # Networks are tested beside their code.

@@ -20,6 +20,8 @@ from moa_jax.training.references import read_references
 from moa_jax.training.run_folder import open_run
 from tests.synthetic import batch_of, make_given, make_graph, make_model, make_raw_examples
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def explained(tiny_run):

@@ -15,6 +15,8 @@ from moa_jax.models.signature_encoder import SignatureEncoder
 from tests.models.random_params import drawn
 from tests.synthetic import NUM_GENES, NUM_MOAS, NUM_TERMS, batch_of, edges, make_graph
 
+pytestmark = pytest.mark.slow
+
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 

@@ -14,6 +14,8 @@ from moa_jax.models.graph_layers import (
 from moa_jax.models.message_passing import weighted_mean
 from tests.synthetic import edges
 
+pytestmark = pytest.mark.slow
+
 NUM_NODES, FEATURES, OUT, HEADS = 6, 3, 4, 2
 # Node 5 hears nothing; 1 -> 0 is there twice; the last edge has no weight.
 PAIRS = [(1, 0), (2, 0), (1, 0), (0, 3), (4, 3), (5, 4), (3, 2), (2, 1), (0, 4)]

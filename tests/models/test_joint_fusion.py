@@ -11,6 +11,8 @@ from moa_jax.models.fused_networks import KINDS
 from tests.models.random_params import drawn
 from tests.synthetic import NUM_GENES, NUM_MOAS, batch_of, make_graph, make_model, replace
 
+pytestmark = pytest.mark.slow
+
 MODELS = {
     **{
         kind: {"joint_fusion": kind, "experts": ("signature", "molecule", "joint")}

@@ -29,6 +29,8 @@ from moa_jax.training.metric_writer import read_metrics
 from moa_jax.training.predictor import load_predictor
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
 
+pytestmark = pytest.mark.slow
+
 GRAPH = make_knowledge_graph()
 
 

@@ -29,6 +29,8 @@ from tests.synthetic import (
     tiny_config,
 )
 
+pytestmark = pytest.mark.slow
+
 GENES = make_knowledge_graph().genes.iloc[:NUM_LANDMARKS]
 FEATURES = fit_features(make_raw_examples(), GENES)
 WEIGHT = np.linspace(1, 2, 8, dtype=np.float32)
