@@ -23,6 +23,8 @@ from tests.prediction_files import PROBS, arguments, formulas, write_plate
 from tests.report.pages import cells_of, parse
 from tests.synthetic import make_gene_table
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<script>document.title='x'</script>\"'><img src=x onerror=1>"
 PAGES = ("index.html", f"reports/{file_stem(1, HOSTILE)}.html")
 

@@ -30,6 +30,8 @@ from tests.prediction_files import (
     write_siginfo,
 )
 
+pytestmark = pytest.mark.slow
+
 FILES = [
     "answers.csv",
     "compound_predictions.csv",

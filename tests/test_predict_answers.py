@@ -19,6 +19,8 @@ from tests.prediction_files import (
     write_siginfo,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def inputs(tmp_path):
@@ -103,7 +105,6 @@ def test_new_compounds_are_explained_first(inputs, sure_run, capsys, monkeypatch
     assert "explained: 2 answers, new compounds first" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_an_explanation_lies_beside_the_answers(inputs, sure_run):
     assert predict.run(arguments(inputs, sure_run, explain=1)) == 0
     best = first_to_explain(inputs / "out").iloc[0]
@@ -117,7 +118,6 @@ def test_an_explanation_lies_beside_the_answers(inputs, sure_run):
     assert "New: n" in page.read_text()
 
 
-@pytest.mark.slow
 def test_an_answer_from_the_structure_alone_is_explained_by_it(inputs, sure_run, capsys):
     write_siginfo(inputs, RAW.table.assign(tas=0.01))
     assert predict.run(arguments(inputs, sure_run, explain=3)) == 0

@@ -67,7 +67,7 @@ def main() -> None:
         fitted = make_method(name).fit(train, nothing, dataset.graph, seed=0)
         for stratum, chosen in strata.items():
             some = {key: examples.take(chosen) for key, examples in wells.items()}
-            table = compare_deconvolutions(fitted, some, train.groups)
+            table = compare_deconvolutions(fitted, some)
             rows += _rows(name, stratum, table)
     print(markdown_table(rows))
 

@@ -19,6 +19,8 @@ from moa_jax.schemas import InputError
 from moa_jax.training.metric_writer import read_metrics
 from tests.small_sets import edge_set, knowledge_graph, planted_examples
 
+pytestmark = pytest.mark.slow
+
 GRAPH = dataclasses.replace(
     knowledge_graph(5), interacts=edge_set([(0, 1), (1, 0), (0, 5), (5, 0)], [0.9, 0.9, 0.7, 0.7])
 )

@@ -15,6 +15,8 @@ from moa_jax.training.losses.softmax import label_distribution_cross_entropy
 from tests.small_sets import edge_set, knowledge_graph, planted_examples
 from tests.synthetic import NUM_MOAS, batch_of, replace
 
+pytestmark = pytest.mark.slow
+
 # Gene of each MoA -> its own term; the terms 1 and 2 are children of term 0.
 OWN_TERMS = ((0, 1), (1, 2), (2, 0))
 

@@ -140,6 +140,7 @@ def test_centred_samples_by_hand():
     np.testing.assert_array_equal(centred(values[:, 0]), [1, -1, 0, 4])
 
 
+@pytest.mark.slow
 def test_intervals_cover_what_they_speak_of(monkeypatch):
     """95 % of new test sets have an interval that holds the mean over all of them.
 

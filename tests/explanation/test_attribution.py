@@ -37,6 +37,8 @@ from tests.explanation.linear_models import (
 )
 from tests.synthetic import make_examples, make_raw_examples
 
+pytestmark = pytest.mark.slow
+
 METHODS = [IntegratedGradients(8), ExpectedGradients(8), InputXGradient(), SmoothGrad(4)]
 
 

@@ -7,6 +7,8 @@ from scipy import stats
 from moa_jax.explanation.contrast import contrast_attributions, moa_summary, profile_agreement
 from moa_jax.schemas import InputError
 
+pytestmark = pytest.mark.slow
+
 MOAS = ("HDAC", "BET", "MEK")
 
 

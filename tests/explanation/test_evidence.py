@@ -19,6 +19,7 @@ from moa_jax.schemas import InputError
 from moa_jax.training.run_folder import open_run
 from tests.synthetic import batch_of, make_given, make_graph, make_model, make_raw_examples
 
+pytestmark = pytest.mark.slow
 KERNELS = ("signature_kernel", "network_kernel", "structure_kernel")
 
 

@@ -14,6 +14,8 @@ from moa_jax.explanation.guided_path import GuidedIntegratedGradients
 from moa_jax.explanation.paths import quadrature
 from moa_jax.schemas import InputError
 
+pytestmark = pytest.mark.slow
+
 NUM_EXAMPLES, NUM_GENES, NUM_MOAS = 4, 6, 3
 METHODS = [
     IntegratedGradients(8),

@@ -14,12 +14,11 @@ from moa_jax.explanation.target_proximity import (
 from moa_jax.schemas import InputError
 from tests.small_sets import knowledge_graph
 from tests.synthetic import make_knowledge_graph
-from tests.tiny_release import make_release
 
 
 @pytest.fixture(scope="module")
-def truth(tmp_path_factory):
-    return read_truth(make_release(tmp_path_factory.mktemp("simulated") / "release") / "truth")
+def truth(tiny_folder):
+    return read_truth(tiny_folder / "raw" / "truth")
 
 
 def test_planted_genes_targets_and_terms(truth):

@@ -9,6 +9,8 @@ from moa_jax.explanation.scores import Question
 from tests.explanation.linear_models import every_moa, linear_predictor
 from tests.synthetic import make_examples
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def games():

@@ -20,6 +20,8 @@ from moa_jax.schemas import InputError
 from tests.explanation.linear_models import every_moa, linear_predictor, tiny_predictor
 from tests.synthetic import make_examples, make_graph, make_raw_examples
 
+pytestmark = pytest.mark.slow
+
 
 def test_activity_is_changed_inside_of_compiled_functions():
     rng = np.random.default_rng(0)

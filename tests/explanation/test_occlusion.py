@@ -20,6 +20,8 @@ from moa_jax.schemas import InputError
 from tests.explanation.linear_models import every_moa, linear_predictor, tiny_predictor
 from tests.synthetic import make_examples, make_knowledge_graph, make_raw_examples
 
+pytestmark = pytest.mark.slow
+
 PARACETAMOL = "CC(=O)Nc1ccc(O)cc1"
 
 

@@ -9,6 +9,8 @@ from moa_jax.explanation.stability import (
 )
 from moa_jax.schemas import InputError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def values():

@@ -13,6 +13,8 @@ from tests.explanation.linear_models import every_moa, linear_predictor
 from tests.small_sets import planted_examples
 from tests.synthetic import make_examples
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_cascade_changes_one_part_after_the_other():
     predictor = linear_predictor()
@@ -55,7 +57,6 @@ def test_top_genes_are_replaced():
         without_top_genes(examples, importance[:, :4], 0.4, np.zeros(4))
 
 
-@pytest.mark.slow
 def test_models_trained_without_the_planted_genes_are_worse():
     train, test = (planted_examples(num_compounds=40, seed=seed) for seed in (0, 1))
 

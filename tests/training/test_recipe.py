@@ -12,6 +12,8 @@ from moa_jax.training.recipe import fit_fusion
 from tests.small_sets import ALCOHOLS
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
 
+pytestmark = pytest.mark.slow
+
 GRAPH = make_knowledge_graph()
 KERNELS = {"experts": ("signature_kernel", "structure_kernel")}
 

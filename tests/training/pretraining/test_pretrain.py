@@ -23,6 +23,8 @@ from moa_jax.training.recipe import Recipe
 from moa_jax.training.sharding import make_mesh, replicate
 from tests.synthetic import make_dataset, make_knowledge_graph, make_raw_examples, tiny_config
 
+pytestmark = pytest.mark.slow
+
 KNOWLEDGE = make_knowledge_graph()
 SIZE = (KNOWLEDGE.num_genes, KNOWLEDGE.num_terms)
 GENES = KNOWLEDGE.genes.iloc[: KNOWLEDGE.num_landmarks]
