@@ -38,14 +38,13 @@ from launch.sweep_study import num_finished, open_study
 from moa_jax import command_line
 from moa_jax.data.division import examples_of
 from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import Examples
 from moa_jax.data.split_request import num_validation_folds
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import split_rows
 from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.progress import say
-from moa_jax.schemas import InputError, KnowledgeGraph, Split
+from moa_jax.schemas import Examples, InputError, KnowledgeGraph, Split
 from moa_jax.training.recipe import fit_fusion
 from moa_jax.training.sharding import make_training_mesh
 

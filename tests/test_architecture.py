@@ -157,7 +157,7 @@ def test_no_module_imports_itself_in_a_circle():
         ("moa_jax/data/splits.py", "from cmapPy.pandasGEXpress import parse", "cmapPy"),
         ("moa_jax/baselines/logistic.py", "from moa_jax.train import train", "moa_jax.train"),
         ("moa_jax/predict.py", "from moa_jax import train", "moa_jax.train"),
-        ("moa_jax/schemas.py", "from moa_jax.files import write_json", "moa_jax.files"),
+        ("moa_jax/schemas/splits.py", "from moa_jax.files import write_json", "moa_jax.files"),
         ("moa_jax/train.py", "from experiments.main_result import run", "experiments"),
         ("moa_jax/train.py", "import launch", "launch"),
         ("moa_jax/train.py", "from configs import fusion", "configs"),

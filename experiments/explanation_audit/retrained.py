@@ -28,7 +28,6 @@ from experiments.explanation_audit.faithful import INTEGRATED, ROUGH_STEPS, inte
 from experiments.explanation_audit.folds import asked_for_answers, trained_run
 from moa_jax.command_line import load_config
 from moa_jax.data.division import examples_of
-from moa_jax.data.examples import Examples, concatenate
 from moa_jax.data.prepared import read_prepared
 from moa_jax.data.splits import read_split, split_rows
 from moa_jax.evaluation.metrics import macro_auprc
@@ -36,7 +35,7 @@ from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.tables import markdown_table, write_csv
 from moa_jax.explanation.roar import roar_curves
 from moa_jax.progress import say
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph, concatenate
 from moa_jax.training.recipe import fit_fusion
 from moa_jax.training.run_folder import FinishedRun, open_run
 

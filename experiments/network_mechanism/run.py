@@ -27,7 +27,7 @@ from configs import fusion
 from configs.data import simulated_network
 from moa_jax.baselines.registry import make_method, trains_in_folder
 from moa_jax.data.embedded import ensure_release
-from moa_jax.data.examples import Examples, build_examples
+from moa_jax.data.examples import build_examples
 from moa_jax.data.preparation import prepare
 from moa_jax.data.prepared import PreparedDataset, read_prepared
 from moa_jax.data.split_rules import make_split
@@ -37,7 +37,7 @@ from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.tables import markdown_table
 from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
 from moa_jax.progress import say
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.training.recipe import fit_fusion
 
 # Folds of simulated and of real compounds.

@@ -27,7 +27,7 @@ import pandas as pd
 from configs import pretraining
 from experiments.pretraining.links import link_rows
 from experiments.pretraining.response import augmentation_rows, response_rows
-from moa_jax.data.examples import Examples, build_examples
+from moa_jax.data.examples import build_examples
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.data.prepared import PreparedDataset, read_prepared
 from moa_jax.data.split_rules import make_split
@@ -36,7 +36,7 @@ from moa_jax.data.unlabelled import unlabelled_part
 from moa_jax.evaluation.tables import markdown_table
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.training.fit import Run, validation_curve
 from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.pretraining.objectives import OBJECTIVES

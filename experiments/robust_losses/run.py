@@ -33,8 +33,9 @@ from moa_jax.baselines.neural_config import attributes, no_graph
 from moa_jax.baselines.registry import make_method
 from moa_jax.benchmark.training_conditions import TrainingCondition, alter
 from moa_jax.data.batches import make_batch
-from moa_jax.data.examples import Examples, build_examples, concatenate, strata
+from moa_jax.data.examples import build_examples
 from moa_jax.data.features import encode, fit_features
+from moa_jax.data.labels import strata
 from moa_jax.data.prepared import PreparedDataset, read_prepared
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import split_rows
@@ -44,6 +45,7 @@ from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.tables import markdown_table
 from moa_jax.models.expression_network import ExpressionMlp
 from moa_jax.progress import say
+from moa_jax.schemas import Examples, concatenate
 from moa_jax.training.co_teaching import CoTeaching, CoTeachingTask, Twins
 from moa_jax.training.early_learning import EarlyLearning
 from moa_jax.training.losses import balanced_weights, label_distribution_cross_entropy

@@ -21,14 +21,13 @@ from scipy.spatial.distance import jensenshannon
 
 from moa_jax.baselines.interface import Fitted
 from moa_jax.data.bead_pairs import bead_pairs
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import fit_features
 from moa_jax.data.level_evidence import ZSCORE
 from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.evaluation.metrics import macro_auprc, top_k_accuracy
 from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.schemas import InputError
+from moa_jax.schemas import Examples, InputError
 
 # The deconvolution with one gene per bead.
 REFERENCE = "UNI"

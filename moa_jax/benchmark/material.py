@@ -12,7 +12,7 @@ import ml_collections
 from moa_jax.benchmark.plan import PHASE, SplitKey
 from moa_jax.data.division import examples_of
 from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import Examples, concatenate, further_structures
+from moa_jax.data.examples import further_structures
 from moa_jax.data.leaks import check_no_leaks, without_leaks
 from moa_jax.data.prepared import PreparedDataset, read_prepared
 from moa_jax.data.release_alignment import align_examples
@@ -20,7 +20,7 @@ from moa_jax.data.split_rules import make_split, phase_split
 from moa_jax.data.splits import read_split, split_rows, write_split
 from moa_jax.data.unlabelled import unlabelled_examples
 from moa_jax.progress import say, track
-from moa_jax.schemas import InputError, Split
+from moa_jax.schemas import Examples, InputError, Split, concatenate
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,12 +12,11 @@ from jaxtyping import Float
 
 from moa_jax.baselines.prevalence import fit_prevalence
 from moa_jax.benchmark.collect import Line, SplitResults, pooled_fold
-from moa_jax.data.examples import Examples, concatenate
 from moa_jax.data.leaks import check_no_leaks
 from moa_jax.data.splits import check_split_fits, read_split, split_rows
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.tables import read_csv
-from moa_jax.schemas import InputError, Split
+from moa_jax.schemas import Examples, InputError, Split, concatenate
 
 # Columns that may say what a row of predictions is about, the first one that is there counts.
 KEY_COLUMNS = ("sig_id", "pert_id", "compound_group")

@@ -7,18 +7,13 @@ from collections.abc import Mapping
 
 import ml_collections
 
-from moa_jax.data.examples import (
-    Examples,
-    build_examples,
-    concatenate,
-    further_structures,
-)
+from moa_jax.data.examples import build_examples, further_structures
 from moa_jax.data.leaks import check_no_leaks, without_leaks
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import split_rows
 from moa_jax.data.unlabelled import unlabelled_part
-from moa_jax.schemas import Split
+from moa_jax.schemas import Examples, Split, concatenate
 
 
 @dataclasses.dataclass(frozen=True)

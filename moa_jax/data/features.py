@@ -22,8 +22,7 @@ from moa_jax.compounds.molecular_graph import (
     molecular_graph,
 )
 from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS, substructure_counts
-from moa_jax.data.examples import Examples
-from moa_jax.schemas import InputError
+from moa_jax.schemas import Examples, InputError
 
 UNKNOWN_CELL_LINE = "unknown"
 # The targets of a compound are padded to a multiple of this, so that most sets have one shape.

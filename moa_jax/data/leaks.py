@@ -13,7 +13,6 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.identities import (
     COMPOUND_IDENTITIES,
     IDENTITIES,
@@ -29,7 +28,7 @@ from moa_jax.data.splits import (
     name_some,
     parts_of,
 )
-from moa_jax.schemas import PARTS, UNUSED, InputError, Split
+from moa_jax.schemas import PARTS, UNUSED, Examples, InputError, Split
 
 # MoAs of `unseen_moa` that the training must not know; others are in all parts on purpose.
 HELD_OUT_MOA = "held-out MoA"

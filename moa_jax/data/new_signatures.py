@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
 from moa_jax.data.gene_matrix import open_gene_matrix
 from moa_jax.data.landmarks import LandmarkColumns
@@ -35,7 +34,7 @@ from moa_jax.lincs.fields import spelled_like
 from moa_jax.lincs.matrix import check_finite
 from moa_jax.lincs.pert_types import controls
 from moa_jax.lincs.releases import AMOUNT_TEXTS
-from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
+from moa_jax.schemas import SIGNATURE_COLUMNS, Examples, InputError
 
 # Doses and times that are named of a longer list.
 _NUM_NAMED = 3
@@ -305,16 +304,12 @@ def _examples(
     places = pd.Index(genes["entrez_id"]).get_indexer(columns.genes["entrez_id"])
     expression = np.zeros((len(table), len(genes)), np.float32)
     expression[:, places] = measured
-    return Examples(
-        expression=expression,
-        has_expression=np.ones(len(table), bool),
-        gene_mask=np.isin(np.arange(len(genes)), places),
-        table=table,
-        smiles=(None,) * len(table),
-        groups=tuple(table["pert_id"]),
-        targets=((),) * len(table),
+    return Examples.of_signatures(
+        expression,
+        table,
+        groups=table["pert_id"],
         moas=features.moas,
-        labels=np.zeros((len(table), len(features.moas)), np.float32),
+        gene_mask=np.isin(np.arange(len(genes)), places),
     )
 
 

@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.identities import (
     COMPOUND_IDENTITIES,
     identity_rows,
@@ -19,7 +18,7 @@ from moa_jax.data.identities import (
 )
 from moa_jax.data.leaks import check_no_leaks
 from moa_jax.files import read_json
-from moa_jax.schemas import UNUSED, InputError, Split
+from moa_jax.schemas import UNUSED, Examples, InputError, Split
 
 # Their names of our parts. Each holds one entry per inner fold, the test part one for all.
 _PARTS = {"train": "train", "val": "validation", "test": "test"}

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Float32
 
-from moa_jax.data.examples import Examples, finite_expression, labelled_signatures
+from moa_jax.data.examples import finite_expression, labelled_signatures
 from moa_jax.data.labels import label_matrix
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.progress import say
-from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
+from moa_jax.schemas import SIGNATURE_COLUMNS, Examples, InputError
 
 # Where the makers of the LINCS 2020 signatures clip them, and cmapM the z-scores of replicates.
 LARGEST_VALUE = 10.0
@@ -59,16 +59,15 @@ def align_examples(
     _say_counts(dataset, joined, joined.iloc[labelled], like)
     rows, joined, labels = rows[labelled], joined.iloc[labelled], labels[labelled]
     expression, gene_mask = _on_genes(dataset, finite_expression(dataset, rows), like, genes_like)
-    return Examples(
-        expression=_scaled(expression, like, gene_mask),
-        has_expression=np.ones(len(rows), bool),
-        gene_mask=gene_mask,
-        table=dataset.signatures.table.iloc[rows][list(SIGNATURE_COLUMNS)].reset_index(drop=True),
-        smiles=tuple(None if pd.isna(smiles) else smiles for smiles in joined["smiles"]),
-        groups=tuple(joined["compound_group"]),
-        targets=tuple(joined["targets"]),
+    return Examples.of_signatures(
+        _scaled(expression, like, gene_mask),
+        dataset.signatures.table.iloc[rows][list(SIGNATURE_COLUMNS)],
+        groups=joined["compound_group"],
         moas=like.moas,
+        smiles=joined["smiles"],
+        targets=joined["targets"],
         labels=labels,
+        gene_mask=gene_mask,
     )
 
 

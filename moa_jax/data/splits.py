@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from moa_jax.data.examples import Examples
 from moa_jax.files import read_json, write_json
-from moa_jax.schemas import PARTS, UNUSED, InputError, Split
+from moa_jax.schemas import PARTS, UNUSED, Examples, InputError, Split
 
 # Longer lists of culprits are cut, so that a refusal stays one readable sentence.
 MAX_NAMED = 5

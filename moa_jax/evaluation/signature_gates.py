@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
 from moa_jax.evaluation.pooling import signature_strength
+from moa_jax.schemas import Examples
 
 # Share of the model's genes that must be measured.
 LEAST_GENES = 0.5

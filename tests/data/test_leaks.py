@@ -7,10 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.leaks import PROMISES, check_no_leaks, without_leaks
 from moa_jax.data.split_rules import EVERYTHING, SPLIT_RULES, make_split
-from moa_jax.schemas import InputError, Split
+from moa_jax.schemas import Examples, InputError, Split
 from tests.data.split_sets import (
     LINES,
     MOLECULES,
