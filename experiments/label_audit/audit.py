@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float
 from moa_jax.baselines.registry import make_method
 from moa_jax.benchmark.conditions import CLEAN
 from moa_jax.benchmark.training_conditions import TrainingCondition, alter
+from moa_jax.data.division import partition_examples
 from moa_jax.data.examples import build_examples
 from moa_jax.data.labels import label_matrix
 from moa_jax.data.prepared import PreparedDataset, read_prepared
@@ -93,10 +94,9 @@ def out_of_fold(
         split = make_split(
             "compound", examples, fold=fold, num_folds=NUM_FOLDS, seed=seed, validation_fraction=0.0
         )
-        rows = split_rows(split, examples)
-        parts = {name: examples.take(rows[name]) for name in rows}
+        parts = partition_examples(split, examples)
         fitted = make_method(method).fit(parts["train"], parts["validation"], graph, seed=seed)
-        probs[rows["test"]] = fitted.predict(parts["test"])
+        probs[split_rows(split, examples)["test"]] = fitted.predict(parts["test"])
     return probs
 
 

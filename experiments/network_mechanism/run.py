@@ -30,8 +30,6 @@ from moa_jax.data.embedded import ensure_release
 from moa_jax.data.examples import build_examples
 from moa_jax.data.preparation import prepare
 from moa_jax.data.prepared import PreparedDataset, read_prepared
-from moa_jax.data.split_rules import make_split
-from moa_jax.data.splits import split_rows
 from moa_jax.evaluation.bootstrap import BootstrapScores, bootstrap_scores, interval
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.tables import markdown_table
@@ -146,9 +144,15 @@ def make_folds(
     graphs = {name: make(dataset.graph, seed) for name, make in GRAPHS.items()}
     folds = []
     for number in range(num_folds):
-        split = make_split("compound", examples, fold=number, num_folds=num_folds, seed=seed)
-        rows = split_rows(split, examples)
-        folds.append(Fold({part: examples.take(some) for part, some in rows.items()}, graphs, seed))
+        parts = partition_by_rule(
+            "compound",
+            examples,
+            fold=number,
+            num_folds=num_folds,
+            seed=seed,
+            validation_fraction=0.2,
+        )
+        folds.append(Fold(parts, graphs, seed))
     return folds
 
 

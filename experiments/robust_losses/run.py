@@ -37,8 +37,6 @@ from moa_jax.data.examples import build_examples
 from moa_jax.data.features import encode, fit_features
 from moa_jax.data.labels import strata
 from moa_jax.data.prepared import PreparedDataset, read_prepared
-from moa_jax.data.split_rules import make_split
-from moa_jax.data.splits import split_rows
 from moa_jax.evaluation.bootstrap import bootstrap_scores, paired_difference
 from moa_jax.evaluation.metrics import macro_auprc, score
 from moa_jax.evaluation.pooling import pool_by_compound
@@ -156,12 +154,13 @@ def make_fold(
     dataset: PreparedDataset, examples: Examples, condition: TrainingCondition, fold: int, seed: int
 ) -> Fold:
     """A fold of the compound split with the condition's labels."""
-    split = make_split("compound", examples, fold=fold, num_folds=NUM_FOLDS, seed=seed)
-    rows = split_rows(split, examples)
-    train, validation, test = (
-        examples.take(rows[part]) for part in ("train", "validation", "test")
+    parts = partition_by_rule(
+        "compound", examples, fold=fold, num_folds=NUM_FOLDS, seed=seed, validation_fraction=0.2
     )
-    train, validation, _ = alter(condition, train, validation, dataset.graph, seed=seed)
+    test = parts["test"]
+    train, validation, _ = alter(
+        condition, parts["train"], parts["validation"], dataset.graph, seed=seed
+    )
     return Fold(
         concatenate(concatenate(train, validation), test),
         (train.num_examples, validation.num_examples, test.num_examples),
