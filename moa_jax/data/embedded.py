@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 from typing import Any
 
@@ -94,33 +93,27 @@ def open_dataset(folder: str) -> PreparedDataset:
     return read_prepared(folder) if folder else embedded_dataset()
 
 
-def embedded_dataset(folder: str | os.PathLike[str] = SIMULATED_FOLDER) -> PreparedDataset:
+def embedded_dataset() -> PreparedDataset:
     """The prepared simulated release; made in a few seconds where it is not there yet.
-
-    Args:
-      folder: where the release and the prepared folder lie or are made.
 
     Raises:
       InputError: the folder cannot be written.
     """
     config = simulated_config()
-    folder = pathlib.Path(folder)
-    prepared = folder / f"prepared-{_digest(config.to_dict())}"
+    prepared = SIMULATED_FOLDER / f"prepared-{_digest(config.to_dict())}"
     if not prepared.is_dir():
-        say(f"making the embedded simulated dataset in {folder}, once")
-        config.raw_dir = str(ensure_release(config, folder))
+        say(f"making the embedded simulated dataset in {SIMULATED_FOLDER}, once")
+        config.raw_dir = str(ensure_release(config))
         write_prepared(prepared, prepare(config))
     return read_prepared(prepared)
 
 
-def ensure_release(
-    config: ml_collections.ConfigDict, folder: str | os.PathLike[str] = SIMULATED_FOLDER
-) -> pathlib.Path:
+def ensure_release(config: ml_collections.ConfigDict) -> pathlib.Path:
     """Folder of the release that `config.simulation` describes, made where it is not there yet.
 
     Args:
-      config: its `raw_dir` is the folder of the release, where it is not empty.
-      folder: where the release is made otherwise, under a name of its own.
+      config: its `raw_dir` is the folder of the release; where it is empty, the release gets a
+        folder of its own under `SIMULATED_FOLDER`.
 
     Raises:
       InputError: the settings contradict each other, or `raw_dir` holds something else.
@@ -128,7 +121,7 @@ def ensure_release(
     settings = build_settings(SimulationSettings, config.simulation.to_dict(), "config.simulation")
     values = dataclasses.asdict(settings)
     name = f"release-{_digest(values)}"
-    release = pathlib.Path(config.raw_dir) if config.raw_dir else pathlib.Path(folder) / name
+    release = pathlib.Path(config.raw_dir) if config.raw_dir else SIMULATED_FOLDER / name
     if not release.exists():
         write_simulated_release(release, settings)
         return release

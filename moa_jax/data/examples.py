@@ -27,9 +27,8 @@ def build_examples(
     *,
     vocabulary: str = FREQUENT,
     min_compounds: int = 5,
-    require_structure: bool = True,
 ) -> Examples:
-    """Labelled signatures of a dataset over a vocabulary of MoAs.
+    """Labelled signatures of compounds with structure, over a vocabulary of MoAs.
 
     In the open vocabulary names of MoAs that differ in case alone are one mechanism.
 
@@ -39,7 +38,6 @@ def build_examples(
         structure; `frequent`: those that at least `min_compounds` compound groups among the
         labelled signatures have.
       min_compounds: see `vocabulary`.
-      require_structure: leave out signatures whose compound has no structure.
 
     Returns:
       One example per signature whose compound has an MoA of the vocabulary, in the order of
@@ -49,7 +47,7 @@ def build_examples(
       InputError: there is no such vocabulary, no MoA has enough compounds, a compound has no
         group, or a signature holds a value that is not finite.
     """
-    candidates, joined = labelled_signatures(dataset, require_structure=require_structure)
+    candidates, joined = labelled_signatures(dataset)
     if vocabulary == OPEN:
         moas = open_vocabulary(dataset.compounds.table, joined)
     elif vocabulary == FREQUENT:
@@ -73,13 +71,9 @@ def build_examples(
 
 
 def labelled_signatures(
-    dataset: PreparedDataset, *, require_structure: bool
+    dataset: PreparedDataset,
 ) -> tuple[Int[np.ndarray, " row"], pd.DataFrame]:
-    """Signatures whose compound has an MoA.
-
-    Args:
-      dataset: what was prepared.
-      require_structure: leave out signatures whose compound has no structure.
+    """Signatures whose compound has an MoA and a structure.
 
     Returns:
       Their rows among the dataset's signatures, ascending, and as many rows of the compound table.
@@ -91,8 +85,7 @@ def labelled_signatures(
     joined = compounds.reindex(dataset.signatures.table["pert_id"].to_numpy())
     # Signatures of compounds that the table lacks come out of `reindex` as missing.
     usable = np.array([isinstance(moas, tuple) and len(moas) > 0 for moas in joined["moas"]], bool)
-    if require_structure:
-        usable &= joined["smiles"].notna().to_numpy()
+    usable &= joined["smiles"].notna().to_numpy()
     rows = np.flatnonzero(usable)
     joined = joined.iloc[rows]
     if joined["compound_group"].isna().any():

@@ -25,8 +25,6 @@ def align_examples(
     dataset: PreparedDataset,
     like: Examples,
     genes_like: pd.DataFrame,
-    *,
-    require_structure: bool = True,
 ) -> Examples:
     """Labelled signatures of another release on the genes, MoAs and scale of `like`.
 
@@ -38,7 +36,6 @@ def align_examples(
       dataset: the other release.
       like: examples of the release whose genes, MoAs and scale are taken.
       genes_like: `GENE_COLUMNS` of the genes of `like`.
-      require_structure: leave out signatures whose compound has no structure.
 
     Returns:
       One example per signature, in the order of the dataset. `gene_mask` is false, and expression
@@ -53,7 +50,7 @@ def align_examples(
             f"the gene table has {len(genes_like)} rows, but the examples {len(like.gene_mask)} "
             "genes; expected as many."
         )
-    rows, joined = labelled_signatures(dataset, require_structure=require_structure)
+    rows, joined = labelled_signatures(dataset)
     labels = label_matrix(list(joined["moas"]), like.moas, any_case=True)
     labelled = np.flatnonzero(labels.any(axis=1))
     _say_counts(dataset, joined, joined.iloc[labelled], like)

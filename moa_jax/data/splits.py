@@ -1,6 +1,6 @@
 """What a split is to everyone who uses one: rows of its parts, its manifest, its fit to the data.
 
-`split_rules` makes splits, `published_splits` reads those of others, and `leaks` searches them.
+`split_rules` makes splits, and `leaks` searches them.
 """
 
 from __future__ import annotations

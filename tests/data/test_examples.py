@@ -80,15 +80,6 @@ def test_mechanisms_outside_the_vocabulary_are_remembered():
         dataclasses.replace(taken, other_moas=((),))
 
 
-def test_structure_may_be_absent_when_it_is_not_required():
-    built = build_examples(dataset(COMPOUNDS, PERT_IDS), min_compounds=2, require_structure=False)
-    assert built.moas == ("x", "z")
-    assert built.table["pert_id"].tolist() == ["P3", "P1", "P4", "P2", "P1"]
-    assert built.smiles == ("CCO", "CO", None, "CCO", "CO")
-    np.testing.assert_array_equal(built.has_structure, [True, True, False, True, True])
-    np.testing.assert_array_equal(built.labels, [[1, 1], [1, 0], [0, 1], [1, 0], [1, 0]])
-
-
 def test_too_rare_moas_are_refused():
     with pytest.raises(InputError, match=r"no MoA has 3 compounds .* 5 labelled .* has 2"):
         build_examples(dataset(COMPOUNDS, PERT_IDS), min_compounds=3)

@@ -5,9 +5,9 @@ import pytest
 from moa_jax.data import well_signatures
 from moa_jax.data.preparation import prepare
 from moa_jax.data.selection import Sieve
-from moa_jax.lincs.matrix import read_matrix
 from moa_jax.lincs.plates import robust_zscore
 from moa_jax.schemas import InputError
+from tests.matrices import read_matrix
 from tests.tiny_release import compounds_of, config_of, edit_gctx, edit_tsv, read_tsv
 
 

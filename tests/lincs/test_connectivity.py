@@ -11,8 +11,8 @@ from moa_jax.lincs.connectivity import (
     tau,
     wtcs,
 )
-from moa_jax.lincs.matrix import read_matrix
 from moa_jax.schemas import InputError
+from tests.matrices import read_matrix
 
 
 def signatures(count, num_genes, seed=0):
