@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from moa_jax.data.gene_set_table import read_gene_sets
+from moa_jax.data.graph_folder import read_gene_sets
 from moa_jax.evaluation.answer_trust import CANNOT_TELL, Trust, fit_trust
 from moa_jax.evaluation.known_compounds import known_compounds, known_sentence
 from moa_jax.evaluation.signature_gates import SignatureQuality

@@ -219,7 +219,9 @@ def test_another_layout_is_refused(gctx_file, damage, message):
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x1f\x8bbroken"])
 def test_other_files_are_refused(tmp_path, content):
-    with pytest.raises(InputError, match=r"is empty; a table|is no GCTX, GCT or h5ad|is cut short or damaged"):
+    with pytest.raises(
+        InputError, match=r"is empty; a table|is no GCTX, GCT or h5ad|is cut short or damaged"
+    ):
         read_matrix(write(tmp_path, content))
     with pytest.raises(InputError, match="there is no file"):
         read_matrix(tmp_path / "none.gctx")
