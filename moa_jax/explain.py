@@ -34,15 +34,11 @@ import moa_jax
 from moa_jax import command_line
 from moa_jax.compounds.identity import normalise_name
 from moa_jax.data.landmarks import gene_lines
-from moa_jax.data.new_signatures import (
-    SignatureFiles,
-    level_lines,
-    read_new_signatures,
-    require_signatures,
-)
+from moa_jax.data.new_signatures import level_lines, read_new_signatures
 from moa_jax.data.new_structures import structure_lines
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.plate_zscores import VEHICLE
+from moa_jax.data.signature_files import SignatureFiles, require_signatures
 from moa_jax.data.user_compounds import one_group_per_drug
 from moa_jax.evaluation.answer_trust import CANNOT_TELL
 from moa_jax.explanation.audit import overall

@@ -46,10 +46,11 @@ from jaxtyping import Float
 import moa_jax
 from moa_jax import command_line
 from moa_jax.data.landmarks import gene_lines
-from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
+from moa_jax.data.new_signatures import level_lines, read_new_signatures
 from moa_jax.data.new_structures import structure_lines
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.plate_zscores import VEHICLE
+from moa_jax.data.signature_files import SignatureFiles
 from moa_jax.data.user_compounds import ID_SEPARATOR, one_group_per_drug
 from moa_jax.evaluation.answer_trust import Trust
 from moa_jax.evaluation.answers import Answers, answer_compounds

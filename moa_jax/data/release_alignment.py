@@ -112,12 +112,13 @@ def _scaled(
 
     Both are taken over the genes that both releases measured. A row of zeros stays.
     """
-    typical = np.median(_root_mean_square(like.expression[like.has_expression][:, measured]))
-    size = _root_mean_square(expression[:, measured])
+    typical = np.median(root_mean_square(like.expression[like.has_expression][:, measured]))
+    size = root_mean_square(expression[:, measured])
     factor = np.divide(typical, size, out=np.zeros_like(size), where=size > 0)
     scaled = np.clip(expression * factor[:, None], -LARGEST_VALUE, LARGEST_VALUE)
     return scaled.astype(np.float32)
 
 
-def _root_mean_square(rows: Float32[np.ndarray, "row gene"]) -> Float[np.ndarray, " row"]:
+def root_mean_square(rows: Float32[np.ndarray, "row gene"]) -> Float[np.ndarray, " row"]:
+    """Root mean square of each row."""
     return np.sqrt((rows.astype(np.float64) ** 2).mean(axis=1))

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from moa_jax.data.features import fit_features
-from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.data.new_signatures import read_new_signatures
 from moa_jax.data.preparation import prepare
+from moa_jax.data.signature_files import SignatureFiles
 from moa_jax.schemas import InputError
 from tests import dialects
 from tests.dialects import Cells, Matrix, Text
