@@ -26,6 +26,7 @@ from jaxtyping import Float
 from configs import fusion
 from configs.data import simulated_network
 from moa_jax.baselines.registry import make_method, trains_in_folder
+from moa_jax.data.division import partition_by_rule
 from moa_jax.data.embedded import ensure_release
 from moa_jax.data.examples import build_examples
 from moa_jax.data.preparation import prepare

@@ -33,6 +33,7 @@ from moa_jax.baselines.neural_config import attributes, no_graph
 from moa_jax.baselines.registry import make_method
 from moa_jax.benchmark.training_conditions import TrainingCondition, alter
 from moa_jax.data.batches import make_batch
+from moa_jax.data.division import partition_by_rule
 from moa_jax.data.examples import build_examples
 from moa_jax.data.features import encode, fit_features
 from moa_jax.data.labels import strata

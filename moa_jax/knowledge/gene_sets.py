@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -35,8 +36,8 @@ def read_gmt(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Reads a GMT file: name, description and genes of one set per line, separated by tabs.
 
-    Genes may be Entrez ids, current or previous symbols or aliases, spelled exactly. The id of a set is its
-    description where that is one word (Reactome's `R-HSA-...`), else its name.
+    Genes may be Entrez ids, current or previous symbols, or aliases, spelled exactly. The id of a
+    set is its description where that is one word (Reactome's `R-HSA-...`), else its name.
 
     Args:
       path: text file, plain or gzip.
