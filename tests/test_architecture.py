@@ -15,7 +15,15 @@ MAX_FILES = 40
 HOMELESS_NAMES = ("utils", "util", "helpers", "helper", "common", "misc")
 
 # What every room may use.
-GROUND = {"schemas", "files", "progress", "text_files", "text_records", "text_tables"}
+GROUND = {
+    "schemas",
+    "files",
+    "progress",
+    "text_files",
+    "text_records",
+    "text_tables",
+    "text_dialects",
+}
 PUBLIC_FILES = {"lincs", "knowledge", "compounds"}
 BELOW = GROUND | PUBLIC_FILES
 # Rooms that know trained models, each of which may import those before it.
@@ -31,6 +39,7 @@ MAY_IMPORT = {
     "text_files": {"schemas"},
     "text_records": {"text_files"},
     "text_tables": {"schemas", "text_files", "text_records"},
+    "text_dialects": {"schemas", "text_files", "text_records", "text_tables"},
     "command_line": {"schemas"},
     **dict.fromkeys(PUBLIC_FILES, GROUND),
     "data": BELOW | {""},
