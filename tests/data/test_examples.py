@@ -6,7 +6,7 @@ import pytest
 from moa_jax.data.examples import build_examples, further_structures
 from moa_jax.data.labels import strata
 from moa_jax.data.unlabelled import unlabelled_examples
-from moa_jax.schemas import InputError, concatenate
+from moa_jax.schemas import Examples, InputError, concatenate
 from tests.small_sets import dataset, examples
 
 COMPOUNDS = [
@@ -196,3 +196,34 @@ def test_no_further_structures():
     joined = concatenate(built, none)
     np.testing.assert_array_equal(joined.labels, built.labels)
     assert joined.table["sig_id"].tolist() == built.table["sig_id"].tolist()
+
+
+def test_signatures_that_tell_nothing_else_are_unlabelled_and_without_structure():
+    table = examples(np.eye(2), ["A", "B"]).table
+    made = Examples.of_signatures(
+        np.ones((2, 3), np.float32), table, groups=["A", "B"], moas=("x",), smiles=["CO", np.nan]
+    )
+    assert made.has_expression.all()
+    assert made.gene_mask.tolist() == [True] * 3
+    assert made.smiles == ("CO", None)
+    assert made.targets == ((), ())
+    np.testing.assert_array_equal(made.labels, [[0], [0]])
+
+
+def test_structures_alone_have_zero_expression_that_is_masked():
+    table = examples(np.eye(2), ["A", "B"]).table
+    made = Examples.of_structures(
+        ["CO", None],
+        table,
+        groups=["A", "B"],
+        moas=("x",),
+        gene_mask=np.array([True, False]),
+        targets=[["T1"], []],
+        labels=np.array([[1], [0]], np.float32),
+    )
+    assert not made.has_expression.any()
+    np.testing.assert_array_equal(made.expression, np.zeros((2, 2)))
+    assert made.gene_mask.tolist() == [True, False]
+    assert made.targets == (("T1",), ())
+    assert made.has_structure.tolist() == [True, False]
+    np.testing.assert_array_equal(made.labels, [[1], [0]])
