@@ -33,17 +33,12 @@ import pandas as pd
 import moa_jax
 from moa_jax import command_line
 from moa_jax.compounds.identity import normalise_name
-from moa_jax.data.examples import Examples
 from moa_jax.data.landmarks import gene_lines
-from moa_jax.data.new_signatures import (
-    SignatureFiles,
-    level_lines,
-    read_new_signatures,
-    require_signatures,
-)
+from moa_jax.data.new_signatures import level_lines, read_new_signatures
 from moa_jax.data.new_structures import structure_lines
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.plate_zscores import VEHICLE
+from moa_jax.data.signature_files import SignatureFiles, require_signatures
 from moa_jax.data.user_compounds import one_group_per_drug
 from moa_jax.evaluation.answer_trust import CANNOT_TELL
 from moa_jax.explanation.audit import overall
@@ -54,7 +49,7 @@ from moa_jax.explanation.compound_explanation import (
 )
 from moa_jax.explanation.writing import INDEX_FILE, NAMES, write_explanations
 from moa_jax.files import check_output_folder
-from moa_jax.schemas import InputError
+from moa_jax.schemas import Examples, InputError
 from moa_jax.training.kept_answers import read_held_out
 from moa_jax.training.run_folder import open_run, run_identity
 from moa_jax.training.run_judgement import judge_by_run

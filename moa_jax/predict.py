@@ -45,12 +45,12 @@ from jaxtyping import Float
 
 import moa_jax
 from moa_jax import command_line
-from moa_jax.data.examples import Examples
 from moa_jax.data.landmarks import gene_lines
-from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
+from moa_jax.data.new_signatures import level_lines, read_new_signatures
 from moa_jax.data.new_structures import structure_lines
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.plate_zscores import VEHICLE
+from moa_jax.data.signature_files import SignatureFiles
 from moa_jax.data.user_compounds import ID_SEPARATOR, one_group_per_drug
 from moa_jax.evaluation.answer_trust import Trust
 from moa_jax.evaluation.answers import Answers, answer_compounds
@@ -73,7 +73,7 @@ from moa_jax.explanation.compound_explanation import explain_compounds, read_exp
 from moa_jax.explanation.writing import write_explanations
 from moa_jax.files import atomic_path, check_output_folder, write_json
 from moa_jax.progress import say
-from moa_jax.schemas import InputError
+from moa_jax.schemas import Examples, InputError
 from moa_jax.training.references import REFERENCES_FILE, read_references
 from moa_jax.training.run_folder import open_run, run_identity
 from moa_jax.training.run_judgement import judge_by_run

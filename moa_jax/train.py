@@ -29,13 +29,13 @@ from moa_jax.baselines.fusion import Fusion
 from moa_jax.baselines.registry import make_method
 from moa_jax.data.division import divide, examples_of
 from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import Examples, of_other_groups
+from moa_jax.data.examples import of_other_groups
 from moa_jax.data.features import fit_features
 from moa_jax.data.splits import judged_part
 from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.kept_answers import write_held_out, write_kept_answers
 from moa_jax.training.metric_writer import METRICS_FILE, read_metrics

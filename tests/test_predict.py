@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from moa_jax import predict
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.answer_trust import fit_trust
 from moa_jax.evaluation.answers import label_set
 from moa_jax.evaluation.tables import read_csv
+from moa_jax.schemas import Examples
 from moa_jax.training.kept_answers import read_kept_answers
 from moa_jax.training.run_folder import open_run
 from tests.prediction_files import (

@@ -15,8 +15,9 @@ from moa_jax.baselines.neural_classifiers import classifier_task, expression_mlp
 from moa_jax.baselines.neural_config import attributes, no_graph
 from moa_jax.benchmark.training_conditions import TrainingCondition
 from moa_jax.data.batches import make_batch
-from moa_jax.data.examples import build_examples, strata
+from moa_jax.data.examples import build_examples
 from moa_jax.data.features import encode, fit_features
+from moa_jax.data.labels import strata
 from moa_jax.models.expression_network import ExpressionMlp
 from moa_jax.training.fit import Run
 from moa_jax.training.losses import balanced_weights

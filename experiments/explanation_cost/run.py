@@ -28,7 +28,7 @@ from configs import frequent
 from moa_jax.data.batches import make_batch
 from moa_jax.data.division import examples_of
 from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import concatenate, further_structures
+from moa_jax.data.examples import further_structures
 from moa_jax.data.features import EncodedExamples, encode
 from moa_jax.explanation.attribution import attribute
 from moa_jax.explanation.baseline_signatures import no_change
@@ -36,6 +36,7 @@ from moa_jax.explanation.chunks import MAX_ROWS, chunk_size, run_in_chunks, take
 from moa_jax.explanation.gradients import IntegratedGradients
 from moa_jax.explanation.paths import quadrature
 from moa_jax.explanation.scores import Question, predicted_directions
+from moa_jax.schemas import concatenate
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.recipe import fit_fusion
 

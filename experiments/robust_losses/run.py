@@ -33,17 +33,18 @@ from moa_jax.baselines.neural_config import attributes, no_graph
 from moa_jax.baselines.registry import make_method
 from moa_jax.benchmark.training_conditions import TrainingCondition, alter
 from moa_jax.data.batches import make_batch
-from moa_jax.data.examples import Examples, build_examples, concatenate, strata
+from moa_jax.data.division import partition_by_rule
+from moa_jax.data.examples import build_examples
 from moa_jax.data.features import encode, fit_features
+from moa_jax.data.labels import strata
 from moa_jax.data.prepared import PreparedDataset, read_prepared
-from moa_jax.data.split_rules import make_split
-from moa_jax.data.splits import split_rows
 from moa_jax.evaluation.bootstrap import bootstrap_scores, paired_difference
 from moa_jax.evaluation.metrics import macro_auprc, score
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.tables import markdown_table
 from moa_jax.models.expression_network import ExpressionMlp
 from moa_jax.progress import say
+from moa_jax.schemas import Examples, concatenate
 from moa_jax.training.co_teaching import CoTeaching, CoTeachingTask, Twins
 from moa_jax.training.early_learning import EarlyLearning
 from moa_jax.training.losses import balanced_weights, label_distribution_cross_entropy
@@ -154,12 +155,13 @@ def make_fold(
     dataset: PreparedDataset, examples: Examples, condition: TrainingCondition, fold: int, seed: int
 ) -> Fold:
     """A fold of the compound split with the condition's labels."""
-    split = make_split("compound", examples, fold=fold, num_folds=NUM_FOLDS, seed=seed)
-    rows = split_rows(split, examples)
-    train, validation, test = (
-        examples.take(rows[part]) for part in ("train", "validation", "test")
+    parts = partition_by_rule(
+        "compound", examples, fold=fold, num_folds=NUM_FOLDS, seed=seed, validation_fraction=0.2
     )
-    train, validation, _ = alter(condition, train, validation, dataset.graph, seed=seed)
+    test = parts["test"]
+    train, validation, _ = alter(
+        condition, parts["train"], parts["validation"], dataset.graph, seed=seed
+    )
     return Fold(
         concatenate(concatenate(train, validation), test),
         (train.num_examples, validation.num_examples, test.num_examples),

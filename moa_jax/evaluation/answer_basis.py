@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Float
 
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.pooling import pool_by_compound, series_weights
+from moa_jax.schemas import Examples
 
 # Views of the model that a compound can be answered in -> what an answer then rests on.
 MODALITIES_OF = {

@@ -13,7 +13,6 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from moa_jax.compounds.identity import normalise_name
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.answer_basis import MODALITIES_OF, AnswerBasis, answer_basis
 from moa_jax.evaluation.answer_trust import (
     CANNOT_TELL,
@@ -26,6 +25,7 @@ from moa_jax.evaluation.answer_trust import (
 from moa_jax.evaluation.known_compounds import KNOWN, KNOWN_COLUMNS, NEW
 from moa_jax.evaluation.measured_conditions import MEASURED_COLUMNS, carried_by, measured
 from moa_jax.evaluation.signature_gates import SignatureQuality, advice, joined_sentences
+from moa_jax.schemas import Examples
 
 # Mechanisms that are listed beside an answer.
 NUM_RANKED = 5

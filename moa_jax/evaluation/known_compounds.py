@@ -20,8 +20,8 @@ import pandas as pd
 from moa_jax.compounds.identity import normalise_name
 from moa_jax.compounds.structures import Structure, standardise
 from moa_jax.compounds.tables import compound_of_sample
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.nearest import nearest_structures
+from moa_jax.schemas import Examples
 
 KNOWN, ANALOGUE, NEW = "yes", "analogue", "no"
 # Tanimoto similarity of Morgan fingerprints from which a structure is an analogue. Of 1,820

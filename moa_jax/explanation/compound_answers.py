@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.answer_basis import AnswerBasis
 from moa_jax.evaluation.answer_trust import Judged, Trust
 from moa_jax.evaluation.answers import answer_compounds
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.signature_gates import SignatureQuality
+from moa_jax.schemas import Examples
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from moa_jax.data.examples import Examples
-from moa_jax.data.gene_set_table import read_gene_sets
+from moa_jax.data.graph_folder import read_gene_sets
 from moa_jax.evaluation.answer_trust import CANNOT_TELL, Trust, fit_trust
 from moa_jax.evaluation.known_compounds import known_compounds, known_sentence
 from moa_jax.evaluation.signature_gates import SignatureQuality
@@ -51,7 +50,7 @@ from moa_jax.explanation.signature_attributions import (
 from moa_jax.explanation.stability import agreement_of_pairs, agreement_within
 from moa_jax.explanation.substructure_scores import substructure_scores
 from moa_jax.progress import track
-from moa_jax.schemas import InputError
+from moa_jax.schemas import Examples, InputError
 from moa_jax.training.kept_answers import KeptAnswers, read_kept_answers
 from moa_jax.training.references import read_references
 from moa_jax.training.run_folder import FinishedRun

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
 from moa_jax.evaluation.answer_trust import Judged
 from moa_jax.evaluation.answers import label_set
@@ -21,7 +20,7 @@ from moa_jax.explanation.label_evidence import nearest_labelled, with_evidence
 from moa_jax.explanation.modality_shares import MODALITIES
 from moa_jax.explanation.target_proximity import proximity, target_distances
 from moa_jax.models.kernel_experts import reference_signatures
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.training.kept_answers import KeptAnswers
 
 # Genes that are named where their distance to the known targets is measured.

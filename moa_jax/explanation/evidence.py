@@ -22,7 +22,6 @@ import pandas as pd
 from jaxtyping import Array, Float
 
 from moa_jax.data.batches import evaluation_batches
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import encode
 from moa_jax.models.fusion import FusionModel, heard, view_of
 from moa_jax.models.kernel_experts import (
@@ -32,7 +31,7 @@ from moa_jax.models.kernel_experts import (
     signature_kernel,
     structure_kernel,
 )
-from moa_jax.schemas import Batch, GraphArrays, InputError
+from moa_jax.schemas import Batch, Examples, GraphArrays, InputError
 from moa_jax.training.predictor import Predictor
 
 KERNEL_EXPERTS = ("signature_kernel", "network_kernel", "structure_kernel")

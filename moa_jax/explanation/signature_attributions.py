@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float, Int
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples, encode
 from moa_jax.explanation.attribution import attribute, attribute_to_tolerance
 from moa_jax.explanation.baseline_signatures import cell_line_means, cell_line_offsets, no_change
@@ -20,7 +19,7 @@ from moa_jax.explanation.occlusion import occlude_neighbourhoods
 from moa_jax.explanation.scores import Directions, Question, contrast_directions, moa_directions
 from moa_jax.explanation.weight_randomisation import randomised
 from moa_jax.progress import say
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.training.predictor import Predictor
 
 # Steps of the integral for the model with shuffled weights, where no sum has to come out.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Float32
 
-from moa_jax.data.examples import Examples
+from moa_jax.schemas import Examples
 from moa_jax.training.members import mean_answer
 from moa_jax.training.predictor import Predictor
 

@@ -16,11 +16,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from moa_jax.data.batches import evaluation_batches
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import encode
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.models.fusion import VIEWS, heard
-from moa_jax.schemas import Batch, GraphArrays
+from moa_jax.schemas import Batch, Examples, GraphArrays
 from moa_jax.training.modalities import keep_only
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.sharding import shard

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import encode
 from moa_jax.evaluation.nearest import nearest_cosine
 from moa_jax.models.kernel_experts import centred, damped
+from moa_jax.schemas import Examples
 from moa_jax.training.predictor import Predictor
 
 _EXPERT = "signature_kernel"

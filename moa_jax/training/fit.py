@@ -15,12 +15,11 @@ import pandas as pd
 from jaxtyping import Float32
 
 from moa_jax.data.batches import make_batch, training_rows
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples, FeatureSpec, encode, fit_features
 from moa_jax.evaluation.metrics import score
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.progress import say, track
-from moa_jax.schemas import CHECKPOINT_FORMAT_VERSION, Batch, GraphArrays, InputError
+from moa_jax.schemas import CHECKPOINT_FORMAT_VERSION, Batch, Examples, GraphArrays, InputError
 from moa_jax.training.checkpoints import Checkpoints
 from moa_jax.training.metric_writer import METRICS_FILE, MetricWriter, read_metrics
 from moa_jax.training.optimiser import make_schedule

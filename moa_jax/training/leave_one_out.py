@@ -17,10 +17,10 @@ import numpy as np
 import scipy.special
 from jaxtyping import Bool, Float, Float32, Int
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples
 from moa_jax.models.fusion import EXPERTS, VIEWS
 from moa_jax.progress import track
+from moa_jax.schemas import Examples
 from moa_jax.training.expert_scales import fit_view_scales
 from moa_jax.training.kernel_ridge import KernelSystem, structure_labels
 from moa_jax.training.shared_labels import LabelSharing, References

@@ -13,9 +13,8 @@ import ml_collections
 import numpy as np
 from jaxtyping import Array
 
-from moa_jax.data.examples import Examples
 from moa_jax.progress import track
-from moa_jax.schemas import Batch, GraphArrays, InputError
+from moa_jax.schemas import Batch, Examples, GraphArrays, InputError
 from moa_jax.training.fit import Run, Session
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.sharding import shard

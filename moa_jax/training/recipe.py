@@ -12,12 +12,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from moa_jax.data.examples import Examples, concatenate
 from moa_jax.data.features import fit_features
 from moa_jax.models.fused_networks import NETWORKS
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
-from moa_jax.schemas import GraphArrays, KnowledgeGraph
+from moa_jax.schemas import Examples, GraphArrays, KnowledgeGraph, concatenate
 from moa_jax.training.expert_scales import fit_expert_scales
 from moa_jax.training.fit import Run, encode_references, validation_curve
 from moa_jax.training.fusion_task import make_fusion_task, make_graph_arrays, reads_targets

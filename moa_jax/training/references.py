@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from moa_jax.data.contract_tables import read_table, write_table
-from moa_jax.data.examples import Examples
 from moa_jax.files import atomic_path
+from moa_jax.schemas import Examples
 from moa_jax.training.kernel_ridge import signature_references, structure_references
 
 REFERENCES_FILE = "references.parquet"

@@ -6,9 +6,9 @@ import pathlib
 
 import numpy as np
 
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.answer_trust import Trust, fit_trust
 from moa_jax.evaluation.signature_gates import SignatureQuality, judge_signatures, run_limits
+from moa_jax.schemas import Examples
 from moa_jax.training.familiarity import similarity_to_training, similarity_within_training
 from moa_jax.training.kept_answers import UNSEEN_FILE, read_kept_answers
 from moa_jax.training.predictor import Predictor

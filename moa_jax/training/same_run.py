@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from moa_jax.data.examples import Examples
-from moa_jax.schemas import InputError
+from moa_jax.schemas import Examples, InputError
 
 
 def refuse_other_config(

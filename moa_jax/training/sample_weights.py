@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float32
 
-from moa_jax.data.examples import Examples, strata
+from moa_jax.data.labels import strata
 from moa_jax.evaluation.pooling import signature_strength
+from moa_jax.schemas import Examples
 from moa_jax.training.losses import balanced_weights
 
 # No signature counts for nothing, however little its replicates agree.

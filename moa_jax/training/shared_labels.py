@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 from scipy import sparse
 
-from moa_jax.data.examples import Examples, concatenate, of_other_groups
+from moa_jax.data.examples import of_other_groups
+from moa_jax.schemas import Examples, concatenate
 
 # How steeply the agreement of others takes doubt away.
 _SPARED = 4

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS
-from moa_jax.data.examples import concatenate
 from moa_jax.data.features import encode, fit_features
+from moa_jax.schemas import concatenate
 from moa_jax.training.fit import encode_references
 from moa_jax.training.kernel_ridge import (
     KernelSystem,
