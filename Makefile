@@ -25,9 +25,10 @@ train: $(VENV)/.installed ## train the fusion model and score it beside the plai
 test: $(VENV)/.installed-dev ## run all tests
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
-lint: $(VENV)/.installed-dev ## check style and format
+lint: $(VENV)/.installed-dev ## check style, format and that nothing is left that nobody calls
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 0 --noconftest tests/test_dead_code.py
 
 format: $(VENV)/.installed-dev ## write the format that lint asks for
 	$(BIN)/ruff check --fix .
