@@ -231,27 +231,21 @@ def with_first(probs: Probs, first: Signal) -> Probs:
     return special.softmax(high[:, None] * logs, axis=1)
 
 
-def least_confidence(
-    confidence: Signal,
-    correct: Bool[np.ndarray, " compound"],
-    *,
-    least_accuracy: float = LEAST_ACCURACY,
-) -> float:
-    """The lowest threshold at which enough of the answers given are right; infinite without one.
+def least_confidence(confidence: Signal, correct: Bool[np.ndarray, " compound"]) -> float:
+    """The lowest threshold at which `LEAST_ACCURACY` of the answers are right, else infinity.
 
     It is never below `LEAST_CONFIDENCE`.
 
     Args:
       confidence: of each answer.
       correct: whether it was right.
-      least_accuracy: share of right answers.
     """
     order = np.argsort(-confidence, kind="stable")
     share = np.cumsum(correct[order]) / np.arange(1, len(order) + 1)
     # A threshold admits all answers of equal confidence.
     is_last = np.append(np.diff(confidence[order]) != 0, True)
     enough = np.flatnonzero(
-        (share >= least_accuracy) & is_last & (confidence[order] >= LEAST_CONFIDENCE)
+        (share >= LEAST_ACCURACY) & is_last & (confidence[order] >= LEAST_CONFIDENCE)
     )
     return float(confidence[order][enough[-1]]) if len(enough) else math.inf
 
