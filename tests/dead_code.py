@@ -54,8 +54,9 @@ class Call:
     function: str
     positional: list
     keywords: dict
-    # Whether `*args` or `**kwargs` hide what is passed.
-    starred: bool
+    # Whether `*args` or `**kwargs` hide what else is passed.
+    has_star: bool
+    has_double_star: bool
 
     def passes(self, position, parameter):
         """The values that the call passes for a parameter: one or none."""
@@ -63,7 +64,8 @@ class Call:
             return [self.keywords[parameter]]
         if position is not None and position < len(self.positional):
             return [self.positional[position]]
-        return [KNOWN] if self.starred else []
+        hidden = self.has_double_star or (self.has_star and position is not None)
+        return [KNOWN] if hidden else []
 
 
 class Code:
@@ -302,8 +304,8 @@ class Reader(ast.NodeVisitor):
         if self.resolve(node.func) == "dataclasses.fields":
             self.found.unpacked |= {self.resolve(argument) for argument in node.args}
         keywords = {k.arg: self.value_of(k.value) for k in node.keywords if k.arg}
-        starred = any(isinstance(argument, ast.Starred) for argument in positional)
-        starred |= len(keywords) < len(node.keywords)
+        has_star = any(isinstance(argument, ast.Starred) for argument in positional)
+        has_double_star = len(keywords) < len(node.keywords)
         name = self.resolve(called)
         names = [name] if name else []
         if isinstance(called, ast.Attribute):
@@ -314,7 +316,9 @@ class Reader(ast.NodeVisitor):
             self.visit(called)
         for called_name in names:
             in_order = [self.value_of(argument) for argument in positional]
-            self.found.calls.append(Call(called_name, in_order, keywords, starred))
+            self.found.calls.append(
+                Call(called_name, in_order, keywords, has_star, has_double_star)
+            )
         if name and name != self.found.name:
             self.found.mentions.add(name)
         for part in (*positional, *(keyword.value for keyword in node.keywords)):

@@ -205,7 +205,7 @@ def explain_fold(
         "contributions": found.values[:, 0],
         "z": asked.examples.expression,
         "gap": found.completeness_gap[:, 0],
-        "shares": modality_shares(*given).values[:, 0],
+        "shares": modality_shares(*given)[:, 0],
         "nodes": adjoint_node_attribution(found.values, change, propagation)[:, 0],
     }
     controls = control_importance(

@@ -33,8 +33,7 @@ from moa_jax.data.features import EncodedExamples, encode
 from moa_jax.explanation.attribution import attribute
 from moa_jax.explanation.baseline_signatures import no_change
 from moa_jax.explanation.chunks import MAX_ROWS, chunk_size, run_in_chunks, take
-from moa_jax.explanation.gradients import IntegratedGradients
-from moa_jax.explanation.paths import quadrature
+from moa_jax.explanation.gradients import IntegratedGradients, gauss_legendre
 from moa_jax.explanation.scores import Question, predicted_directions
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.recipe import fit_fusion
@@ -57,7 +56,7 @@ class Loops:
     def __init__(self, predictor: Predictor, num_steps: int) -> None:
         """Prepares what does not depend on the signature."""
         self.predictor = predictor
-        places, weights = map(np.float32, quadrature("gauss_legendre", num_steps))
+        places, weights = map(np.float32, gauss_legendre(num_steps))
         question, method = Question(predictor.task), IntegratedGradients(num_steps)
 
         @jax.jit

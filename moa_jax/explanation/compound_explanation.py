@@ -48,7 +48,7 @@ from moa_jax.explanation.signature_attributions import (
     SignatureAttributions,
     attribute_signatures,
 )
-from moa_jax.explanation.stability import agreement_of_pairs, agreement_within
+from moa_jax.explanation.stability import agreement_of_pairs, overlap_of_all_pairs
 from moa_jax.explanation.substructure_scores import substructure_scores
 from moa_jax.progress import track
 from moa_jax.schemas import InputError
@@ -322,15 +322,11 @@ def _checks(
     num_genes = contributions.shape[1]
     k = max(1, min(NUM_FIRST_GENES, num_genes // 4))
     change = np.where(own.gene_mask, own.expression, 0.0)
-    together = ["compound"] * len(rows)
-    overlap = agreement_within(contributions, together, k=k)
-    of_signatures = agreement_within(change, together, k=k, by_size=True)
-    none = np.zeros(0)
     yield stability_check(
-        overlap["compound"].jaccard if overlap else none,
+        overlap_of_all_pairs(contributions, k=k),
         k=k,
         num_genes=num_genes,
-        of_signatures=of_signatures["compound"].jaccard if of_signatures else none,
+        of_signatures=overlap_of_all_pairs(change, k=k, by_size=True),
     )
     compared = agreement_of_pairs(contributions, found.shuffled[rows], k=k).spearman
     known = compared[~np.isnan(compared)]

@@ -142,7 +142,7 @@ def attribute_signatures(
         examples=examples,
         genes=found.values,
         gap=found.completeness_gap[:, 0],
-        modalities=modality_shares(predictor, encoded, question, directions).values,
+        modalities=modality_shares(predictor, encoded, question, directions),
         nodes=nodes,
         nodes_are_read=nodes_are_read,
         atoms=occlude_neighbourhoods(
