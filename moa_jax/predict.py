@@ -72,9 +72,9 @@ from moa_jax.evaluation.tables import write_csv
 from moa_jax.explanation.compound_explanation import explain_compounds, read_explained_run
 from moa_jax.explanation.writing import write_explanations
 from moa_jax.files import atomic_path, check_output_folder, write_json
+from moa_jax.kernels.references import REFERENCES_FILE, read_references
 from moa_jax.progress import say
 from moa_jax.schemas import InputError
-from moa_jax.training.references import REFERENCES_FILE, read_references
 from moa_jax.training.run_folder import open_run, run_identity
 from moa_jax.training.run_judgement import judge_by_run
 

@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int32, UInt8
 PREPARED_FORMAT_VERSION = 2
 # Version of the checkpoints: raised whenever its parameters or the settings
 # that they are read with change.
-CHECKPOINT_FORMAT_VERSION = 6
+CHECKPOINT_FORMAT_VERSION = 7
 
 SIGNATURE_COLUMNS = (
     "sig_id",

@@ -15,7 +15,7 @@ HOMELESS_NAMES = ("utils", "util", "helpers", "helper", "common", "misc")
 GROUND = {"schemas", "files", "progress", "text_files", "text_records", "text_tables"}
 PUBLIC_FILES = {"lincs", "knowledge", "compounds"}
 BELOW = GROUND | PUBLIC_FILES
-TRAINED = {"training", "baselines", "evaluation", "explanation"}
+TRAINED = {"training", "kernels", "baselines", "evaluation", "explanation"}
 PROGRAMS = {"prepare", "train", "evaluate", "explain", "predict"}
 # Room -> rooms that it may import beside itself. "" is the package's own version.
 MAY_IMPORT = {
@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "models": {"schemas"},
     "report": GROUND,
     **dict.fromkeys(TRAINED, TRAINED | {"models", "data", ""} | BELOW),
+    "kernels": {"models", "data"} | BELOW,
     # The report of an explanation is part of it.
     "explanation": TRAINED | {"report", "models", "data", ""} | BELOW,
     "benchmark": TRAINED | {"report", "models", "data", ""} | BELOW,

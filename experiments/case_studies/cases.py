@@ -25,9 +25,9 @@ from moa_jax.explanation.modality_shares import modality_shares
 from moa_jax.explanation.network_evidence import adjoint_node_attribution
 from moa_jax.explanation.occlusion import occlude_neighbourhoods
 from moa_jax.explanation.substructure_scores import substructure_scores
+from moa_jax.kernels.references import read_references
 from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.kept_answers import read_kept_answers
-from moa_jax.training.references import read_references
 
 ERROR_RATE = 0.1
 CONTROLS = ("absolute_z", "random")

@@ -20,8 +20,8 @@ from moa_jax.explanation.label_evidence import (
     similar_compounds,
     with_evidence,
 )
+from moa_jax.kernels.references import read_references
 from moa_jax.training.kept_answers import read_held_out, read_kept_answers
-from moa_jax.training.references import read_references
 from moa_jax.training.run_folder import open_run
 
 # Whom the known targets side with.

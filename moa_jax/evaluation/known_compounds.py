@@ -2,7 +2,7 @@
 
 An answer for a known compound is remembered, one for an analogue leans on its neighbour, and only
 one for a new compound is found. What was learned from is what the kernel experts of a run compare
-with (`training.references`).
+with (`kernels.references`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ KNOWN, ANALOGUE, NEW = "yes", "analogue", "no"
 ANALOGUE_TANIMOTO = 0.45
 # Columns of `known_compounds`, and of the answers.
 KNOWN_COLUMNS = ("known", "nearest_tanimoto", "nearest_known")
-# Experts of `training.references` that compare expression.
+# Experts of `kernels.references` that compare expression.
 _OF_EXPRESSION = ("signature_kernel", "network_kernel")
 # An atom of a SMILES: its element, in brackets without what else stands there.
 _ATOM = re.compile(r"\[\d*([A-Za-z][a-z]?)[^\]]*\]|(Br|Cl|[BCNOPSFI]|[bcnops])")

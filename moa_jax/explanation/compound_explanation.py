@@ -50,10 +50,10 @@ from moa_jax.explanation.signature_attributions import (
 )
 from moa_jax.explanation.stability import agreement_of_pairs, overlap_of_all_pairs
 from moa_jax.explanation.substructure_scores import substructure_scores
+from moa_jax.kernels.references import read_references
 from moa_jax.progress import track
 from moa_jax.schemas import InputError
 from moa_jax.training.kept_answers import KeptAnswers, read_kept_answers
-from moa_jax.training.references import read_references
 from moa_jax.training.run_folder import FinishedRun
 
 # Sets of genes outside these sizes are too small to test or too large to say something.
@@ -71,7 +71,7 @@ class ExplainedRun:
     Attributes:
       run: the run.
       kept: view -> its answers for compounds that it had not learned from.
-      references: what its kernel experts compare with (`training.references`).
+      references: what its kernel experts compare with (`kernels.references`).
       residuals: see `compound_tables.reference_residuals`.
       sets: sets over the measured genes.
     """

@@ -1,7 +1,8 @@
 """Orbax checkpoints that describe themselves.
 
 Each step holds three items: `params` (what predicts), `training` (what a run needs to go on)
-and `description` (configuration, vocabularies and progress, as JSON).
+and `description` (configuration, vocabularies and progress, as JSON). A model that was solved in
+closed form has no `training`.
 """
 
 from __future__ import annotations
@@ -70,6 +71,21 @@ class Checkpoints:
                 description=ocp.args.JsonSave(description),
             ),
             metrics=None if score is None else {METRIC: score},
+        )
+
+    def save_solved(self, params: Any, description: dict[str, Any]) -> None:
+        """Saves a model that was solved in closed form, as the only checkpoint.
+
+        Args:
+          params: all parameters of the model.
+          description: JSON values stored beside them.
+        """
+        self._manager.save(
+            0,
+            args=ocp.args.Composite(
+                params=ocp.args.StandardSave(params),
+                description=ocp.args.JsonSave(description),
+            ),
         )
 
     def latest_step(self) -> int | None:

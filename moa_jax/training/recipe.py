@@ -1,8 +1,9 @@
-"""How a fusion model is made: kernels solved at once, networks trained, scales fitted to both."""
+"""How a fusion model is made: kernels solved in closed form, networks trained in steps."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -13,23 +14,41 @@ import pandas as pd
 from jaxtyping import Float
 
 from moa_jax.data.examples import Examples, concatenate
-from moa_jax.data.features import fit_features
-from moa_jax.models.fused_networks import NETWORKS
-from moa_jax.models.fusion import VIEWS
+from moa_jax.data.features import FeatureSpec, fit_features
+from moa_jax.kernels.closed_form import ClosedForm
+from moa_jax.kernels.references import reference_table, write_references
+from moa_jax.kernels.shared_labels import References, references_of
+from moa_jax.models.experts import NETWORKS, VIEWS, has_all_shown
+from moa_jax.models.fused_networks import MOA_TARGETS
 from moa_jax.progress import say
 from moa_jax.schemas import GraphArrays, KnowledgeGraph
-from moa_jax.training.expert_scales import fit_expert_scales
-from moa_jax.training.fit import Run, encode_references, validation_curve
-from moa_jax.training.fusion_task import make_fusion_task, make_graph_arrays, reads_targets
-from moa_jax.training.leave_one_out import READS, fit_left_out_scales, leave_out
-from moa_jax.training.predictor import Predictor
-from moa_jax.training.references import reference_table, write_references
-from moa_jax.training.sharding import is_first_process, replicate
-from moa_jax.training.shared_labels import References, references_of
+from moa_jax.training.checkpoints import Checkpoints
+from moa_jax.training.expert_scales import (
+    Scales,
+    combined_probs,
+    expert_evidence,
+    fit_expert_scales,
+    learnable_evidence,
+    scale_array,
+)
+from moa_jax.training.fit import Run, validation_curve
+from moa_jax.training.fusion_task import (
+    make_fusion_task,
+    make_graph_arrays,
+    reads_targets,
+)
+from moa_jax.training.known_targets import targets_of_moas
+from moa_jax.training.predictor import (
+    CHECKPOINTS,
+    Predictor,
+    Progress,
+    describe_run,
+    load_predictor,
+    read_description,
+)
+from moa_jax.training.same_run import digest, refuse_other_run
+from moa_jax.training.sharding import is_first_process
 from moa_jax.training.task import Views
-
-# View -> expert -> scale.
-Scales = Mapping[str, Mapping[str, float]]
 
 # Subfolder of the run that chooses the number of steps.
 SELECTION = "selection"
@@ -87,13 +106,7 @@ def fit_fusion(
     *,
     unlabelled: Examples | None = None,
 ) -> FusionFit:
-    """Trains the fusion model of a configuration; an interrupted call continues.
-
-    Kernels alone need no validation part: they are solved for all examples at once, and their
-    scales are fitted to what they say of each compound without it. With networks a first run on
-    `train` finds the step with the best validation score and the scales of the experts. A second
-    one, from new parameters, trains that long on `train` and `validation` together with those
-    scales.
+    """Fits the fusion model of a configuration; an interrupted call continues.
 
     Args:
       config: a complete configuration; see `configs/fusion.py`.
@@ -108,62 +121,54 @@ def fit_fusion(
         the model answers for such.
 
     Raises:
-      InputError: `workdir` holds a run of another configuration.
+      InputError: `workdir` holds a run of another configuration or on other examples.
     """
-    arrays = make_graph_arrays(config, graph)
-    recipe = _Recipe(config, graph, arrays, unlabelled)
+    recipe = Recipe(config, graph, unlabelled)
     if is_solved(config):
         return recipe.solve(train, validation, workdir)
     return recipe.train(train, validation, workdir)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Recipe:
-    """What does not change from run to run of one model."""
+class Recipe:
+    """How the fusion model of a configuration is made, whatever it learns from.
+
+    Attributes:
+      config: see `fit_fusion`; so are `graph` and `unlabelled`.
+      graph: the knowledge graph.
+      unlabelled: examples without label.
+    """
 
     config: ml_collections.ConfigDict
     graph: KnowledgeGraph
-    arrays: GraphArrays
-    unlabelled: Examples | None
+    unlabelled: Examples | None = None
 
     def solve(self, train: Examples, validation: Examples, workdir: pathlib.Path) -> FusionFit:
-        """Kernels alone, in closed form."""
-        config = self.config
-        everything = concatenate(train, validation)
-        references = references_of(config.label_sharing, everything, self.unlabelled)
-        features = fit_features(everything, self._genes)
-        task = make_fusion_task(config, features, self._graph_size)
-        encoded = encode_references(references, features)
-        systems = task.kernel_systems(config, encoded, features, self.arrays)
-        say(
-            "solving "
-            + ", ".join(f"{expert}: {len(own.rows)}" for expert, own in systems.items())
-            + " references"
-        )
-        given = task.solved(systems, encoded)
-        left_out = leave_out(systems, references, encoded, everything.num_examples)
-        del systems
-        scales = fit_left_out_scales(
-            left_out, task.scales(config), prior_strength=config.scale_prior
+        """Solves a model of kernels alone for all examples at once, and saves it.
+
+        The scales of the experts are fitted to what they say about each compound without it, so
+        no validation part is needed.
+        """
+        config, everything = self.config, concatenate(train, validation)
+        closed_form = self.closed_form(everything)
+        params = closed_form.params()
+        left_out = closed_form.leave_out(everything.num_examples)
+        scales = fit_expert_scales(
+            self._first_scales, learnable_evidence(left_out), prior_strength=config.scale_prior
         )
         _say_scales(scales)
-        final = _with_scales(config, scales)
-        run = self._run(
-            final,
-            everything,
-            None,
-            workdir,
-            references=references,
-            given={**given, "expert_scales": task.scales(final)},
+        self._write_references(closed_form.references, workdir)
+        predictor = self._save(
+            {**params, "expert_scales": scale_array(scales)}, everything, workdir
         )
-        predictor = run.train()
-        probs = {view: left_out.probs(view, scales) for view in VIEWS}
-        unseen = {}
+        probs = {
+            view: combined_probs(view, scales, left_out.evidence(view), everything)
+            for view in VIEWS
+        }
+        learnable, unseen = left_out.learnable(), {}
         for view in VIEWS:
-            rows = np.flatnonzero(left_out.seen(view))
-            unseen[view] = UnseenAnswers(
-                left_out.examples.take(rows), probs[view][rows], left_out.learnable()[rows]
-            )
+            rows = np.flatnonzero(left_out.answered(view))
+            unseen[view] = UnseenAnswers(everything.take(rows), probs[view][rows], learnable[rows])
         return FusionFit(
             predictor=predictor,
             validation_probs={view: own[train.num_examples :] for view, own in probs.items()},
@@ -173,26 +178,36 @@ class _Recipe:
         )
 
     def train(self, train: Examples, validation: Examples, workdir: pathlib.Path) -> FusionFit:
-        """Networks, with or without kernels, in steps."""
+        """Trains networks, with or without kernels beside them.
+
+        A first run on `train` finds the step with the best validation score and the scales of the
+        experts. A second one, from new parameters, trains that long on `train` and `validation`
+        together, with those scales.
+        """
         if validation.num_examples == 0:
-            predictor = self._run(self.config, train, None, workdir).train()
+            self._write_references(self._references(train), workdir)
+            predictor = self.run(train, None, workdir).train()
             nothing = np.zeros(validation.labels.shape)
             curves: dict[str, list[list[int | float]]] = {view: [] for view in VIEWS}
             return FusionFit(predictor, dict.fromkeys(VIEWS, nothing), {}, {}, curves)
-        chosen = self._run(self.config, train, validation, workdir / SELECTION).train()
-        scales = fit_expert_scales(chosen, validation, prior_strength=self.config.scale_prior)
+        chosen = self.run(train, validation, workdir / SELECTION).train()
         step, score = chosen.progress.best_step, chosen.progress.best_score
         say(f"validation macro AUPRC {score:.3f} at step {step}")
+        evidence = expert_evidence(chosen, validation)
+        scales = fit_expert_scales(
+            self._first_scales,
+            {view: (own, validation) for view, own in evidence.items()},
+            prior_strength=self.config.scale_prior,
+        )
         _say_scales(scales)
         everything = concatenate(train, validation)
-        final = self._run(_with_scales(self.config, scales), everything, None, workdir)
-        predictor = final.train(num_steps=step)
-        probs = _scaled(chosen, scales).predict(validation)
-        learned_of = train.labels.any(axis=0)
-        unseen = {
-            view: UnseenAnswers(validation, own, validation.labels * learned_of)
-            for view, own in probs.items()
+        self._write_references(self._references(everything), workdir)
+        predictor = self.run(everything, None, workdir, scales=scales).train(num_steps=step)
+        probs = {
+            view: combined_probs(view, scales, own, validation) for view, own in evidence.items()
         }
+        learnable = validation.labels * train.labels.any(axis=0)
+        unseen = {view: UnseenAnswers(validation, own, learnable) for view, own in probs.items()}
         return FusionFit(
             predictor=predictor,
             validation_probs=probs,
@@ -200,6 +215,81 @@ class _Recipe:
             choices={"best_step": step, "expert_scales": scales},
             curves={view: validation_curve(workdir / SELECTION, view) for view in VIEWS},
         )
+
+    def closed_form(self, train: Examples) -> ClosedForm:
+        """The kernel experts of the model, which learn from `train` and what its labels reach."""
+        features = self._features(train)
+        return ClosedForm.of(
+            self.config,
+            make_fusion_task(self.config, features, self._graph_size).model,
+            features,
+            self.arrays,
+            self._references(train),
+        )
+
+    def run(
+        self,
+        train: Examples,
+        validation: Examples | None,
+        workdir: pathlib.Path,
+        *,
+        scales: Scales | None = None,
+    ) -> Run:
+        """A training run of the networks, beside kernels that are solved already.
+
+        Args:
+          train: training examples.
+          validation: examples that choose the step; None trains to the end.
+          workdir: folder of the run.
+          scales: scales of the experts; the configuration's where None.
+        """
+        closed_form = self.closed_form(train)
+        given = {**closed_form.params(), "expert_scales": scale_array(scales or self._first_scales)}
+        if self.config.model.moa_head == "prototypes" and "joint" in self.config.model.experts:
+            given[MOA_TARGETS] = targets_of_moas(closed_form.encoded, self.graph.num_genes)
+        return Run(
+            self.config,
+            train,
+            validation,
+            make_task=make_fusion_task,
+            genes=self._genes,
+            graph=self.arrays,
+            graph_size=self._graph_size,
+            workdir=workdir,
+            unlabelled=self.unlabelled,
+            given=given,
+            node_symbols=self._node_symbols,
+        )
+
+    def _save(self, params: Mapping[str, Any], train: Examples, workdir: pathlib.Path) -> Predictor:
+        """Writes a solved model into the folder of its run, unless it is there already."""
+        description = describe_run(
+            self.config,
+            self._features(train),
+            self._graph_size,
+            examples=[
+                None if some is None else digest(some) for some in (train, None, self.unlabelled)
+            ],
+            progress=Progress(),
+        )
+        checkpoints = Checkpoints(workdir / CHECKPOINTS, create=True)
+        step = checkpoints.latest_step()
+        if step is None:
+            checkpoints.save_solved(params, description)
+        else:
+            stored = read_description(checkpoints, step, workdir)
+            refuse_other_run(stored, description, workdir)
+        checkpoints.close()
+        return load_predictor(
+            workdir, self.arrays, make_fusion_task, num_devices=self.config.num_devices
+        )
+
+    def _references(self, train: Examples) -> References:
+        return references_of(self.config.label_sharing, train, self.unlabelled)
+
+    def _write_references(self, references: References, workdir: pathlib.Path) -> None:
+        if is_first_process():
+            write_references(workdir, reference_table(self.config, references.examples))
 
     def _with_others(
         self, predictor: Predictor, unseen: dict[str, UnseenAnswers]
@@ -211,12 +301,7 @@ class _Recipe:
         probs = predictor.predict(others)
         joined = {}
         for view, own in unseen.items():
-            has = np.ones(others.num_examples, bool)
-            for reads, modality in zip(
-                READS[view], (others.has_expression, others.has_structure), strict=True
-            ):
-                has &= modality | (not reads)
-            rows = np.flatnonzero(has)
+            rows = np.flatnonzero(has_all_shown(view, others.has_expression, others.has_structure))
             more = others.take(rows)
             joined[view] = UnseenAnswers(
                 concatenate(own.examples, more),
@@ -225,57 +310,37 @@ class _Recipe:
             )
         return joined
 
+    @functools.cached_property
+    def arrays(self) -> GraphArrays:
+        """The knowledge graph as the model takes it."""
+        return make_graph_arrays(self.config, self.graph)
+
+    def _features(self, train: Examples) -> FeatureSpec:
+        return fit_features(train, self._genes, node_symbols=self._node_symbols)
+
     @property
     def _genes(self) -> pd.DataFrame:
         return self.graph.genes.iloc[: self.graph.num_landmarks]
 
     @property
+    def _node_symbols(self) -> tuple[str, ...]:
+        return tuple(self.graph.genes["symbol"]) if reads_targets(self.config) else ()
+
+    @property
     def _graph_size(self) -> tuple[int, int]:
         return self.graph.num_genes, self.graph.num_terms
 
-    def _run(
-        self,
-        config: ml_collections.ConfigDict,
-        train: Examples,
-        validation: Examples | None,
-        folder: pathlib.Path,
-        *,
-        references: References | None = None,
-        given: Mapping[str, Any] | None = None,
-    ) -> Run:
-        """A run; the last one, which has no validation part, describes its references."""
-        references = references or references_of(config.label_sharing, train, self.unlabelled)
-        if validation is None and is_first_process():
-            write_references(folder, reference_table(config, references.examples))
-        return Run(
-            config,
-            train,
-            validation,
-            make_task=make_fusion_task,
-            genes=self._genes,
-            graph=self.arrays,
-            graph_size=self._graph_size,
-            workdir=folder,
-            unlabelled=self.unlabelled,
-            references=references,
-            given=given,
-            node_symbols=tuple(self.graph.genes["symbol"]) if reads_targets(config) else (),
-        )
+    @property
+    def _first_scales(self) -> dict[str, dict[str, float]]:
+        """The configuration's scales of the model's experts."""
+        return {
+            view: {
+                name: self.config.expert_scales[view][name] for name in self.config.model.experts
+            }
+            for view in VIEWS
+        }
 
 
 def _say_scales(scales: Scales) -> None:
     told = (f"{expert} {scale:.2f}" for expert, scale in scales["fusion"].items())
     say(f"scales of the experts: {', '.join(told)}")
-
-
-def _with_scales(config: ml_collections.ConfigDict, scales: Scales) -> ml_collections.ConfigDict:
-    final = ml_collections.ConfigDict(config.to_dict())
-    for view, of_view in scales.items():
-        final.expert_scales[view].update(of_view)
-    return final
-
-
-def _scaled(predictor: Predictor, scales: Scales) -> Predictor:
-    rows = [list(scales[view].values()) for view in VIEWS]
-    given = replicate({"expert_scales": np.asarray(rows, np.float32)}, predictor.mesh)
-    return dataclasses.replace(predictor, params={**predictor.params, **given})

@@ -19,6 +19,7 @@ from jaxtyping import Float, Float32, Int
 from scipy import sparse
 
 from moa_jax.data.examples import Examples, concatenate, of_other_groups
+from moa_jax.data.features import EncodedExamples, FeatureSpec, encode
 
 # How steeply the agreement of others takes doubt away.
 _SPARED = 4
@@ -42,6 +43,10 @@ class References:
     def labels(self) -> Float32[np.ndarray, "example moa"]:
         """What is learned of each example; between 0 and 1."""
         return self.sharing.labels[self.sharing.unit]
+
+    def encode(self, features: FeatureSpec) -> EncodedExamples:
+        """The examples as model inputs, with what is learned of them as labels."""
+        return dataclasses.replace(encode(self.examples, features), labels=self.labels)
 
 
 def references_of(

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from moa_jax.training.familiarity import similarity_to_training, similarity_within_training
-from moa_jax.training.references import read_references
+from moa_jax.kernels.references import read_references
 from moa_jax.training.run_folder import open_run
+from moa_jax.training.run_judgement import similarity_to_training, similarity_within_training
 from tests.synthetic import make_raw_examples
 
 RAW = make_raw_examples(6, seed=3)

@@ -14,19 +14,14 @@ import itertools
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import scipy.special
 from jaxtyping import Bool, Float, Float32, Int
 
 from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples
-from moa_jax.models.fusion import EXPERTS, VIEWS
+from moa_jax.kernels.ridge import KernelSystem, reference_labels
+from moa_jax.kernels.shared_labels import LabelSharing, References
+from moa_jax.models.experts import EXPERTS, has_all_shown, heard_in
 from moa_jax.progress import track
-from moa_jax.training.expert_scales import fit_view_scales
-from moa_jax.training.kernel_ridge import KernelSystem, structure_labels
-from moa_jax.training.shared_labels import LabelSharing, References
-
-# View -> whether it shows expression and whether it shows structure.
-READS = {"fusion": (True, True), "expression": (True, False), "structure": (False, True)}
 
 # Compound group -> references of others whose labels differ without it, the MoAs in which they
 # may, and their labels for these.
@@ -103,45 +98,25 @@ class LeftOut:
         np.logical_or.at(carries, unit, labels > 0)
         return np.where(carries.sum(axis=0) > 1, labels, 0.0).astype(np.float32)
 
-    def seen(self, view: str) -> Bool[np.ndarray, " example"]:
-        """The examples that can be seen in a view: those with all the modalities that it reads.
+    def answered(self, view: str) -> Bool[np.ndarray, " example"]:
+        """The examples that are answered in a view: those with all the modalities that it shows.
 
         Of `structure` the first of each compound and structure, so that each counts once.
         """
-        seen = np.ones(self.examples.num_examples, bool)
-        for modality, has in enumerate((self.examples.has_expression, self.examples.has_structure)):
-            if READS[view][modality]:
-                seen &= has
-                for expert, told in self.told.items():
-                    seen &= told | (not EXPERTS[expert][modality])
-        return seen & _first_of_structure(self.examples) if view == "structure" else seen
+        examples = self.examples
+        answered = has_all_shown(view, examples.has_expression, examples.has_structure)
+        for expert, told in self.told.items():
+            answered = answered & (told | (not heard_in(expert, view)))
+        return answered & _first_of_structure(examples) if view == "structure" else answered
 
     def evidence(self, view: str) -> Float32[np.ndarray, "expert example moa"]:
         """What the experts say in a view; zeros where one has no say."""
         return np.stack(
             [
-                np.where((self.told[expert] & _reads_no_more(expert, view))[:, None], said, 0.0)
+                np.where((self.told[expert] & heard_in(expert, view))[:, None], said, 0.0)
                 for expert, said in self.logits.items()
             ]
         )
-
-    def probs(
-        self, view: str, scales: Mapping[str, Mapping[str, float]]
-    ) -> Float32[np.ndarray, "example moa"]:
-        """Probabilities of a view, as the model gives them: view -> expert -> scale."""
-        own = np.zeros((len(self.logits), self.examples.num_examples), np.float32)
-        has = (self.examples.has_expression, self.examples.has_structure)
-        shown = [np.logical_and(READS[view][modality], has[modality]) for modality in range(2)]
-        for name, reads in READS.items():
-            here = (shown[0] == reads[0]) & (shown[1] == reads[1])
-            own[:, here] = np.array([[scales[name][expert]] for expert in self.logits], np.float32)
-        logits = np.einsum("en,enm->nm", own, self.evidence(view), optimize=True)
-        return scipy.special.softmax(logits, axis=1)
-
-
-def _reads_no_more(expert: str, view: str) -> bool:
-    """Whether a view shows every modality that an expert reads."""
-    return all(may or not needs for needs, may in zip(EXPERTS[expert], READS[view], strict=True))
 
 
 def _first_of_structure(examples: Examples) -> Bool[np.ndarray, " example"]:
@@ -151,30 +126,6 @@ def _first_of_structure(examples: Examples) -> Bool[np.ndarray, " example"]:
         first[row] = key not in seen
         seen.add(key)
     return first
-
-
-def fit_left_out_scales(
-    left_out: LeftOut, start: Float[np.ndarray, "view expert"], *, prior_strength: float
-) -> dict[str, dict[str, float]]:
-    """Scales that make the answers most likely whose mechanism another compound has.
-
-    Args:
-      left_out: what the experts say of compounds that they have not learned from.
-      start: scales around which the prior lies; rows in the order of `VIEWS`.
-      prior_strength: see `fit_expert_scales`.
-
-    Returns:
-      View -> expert -> scale.
-    """
-    learnable = left_out.learnable()
-    scales = {}
-    for view, around in zip(VIEWS, start.astype(np.float64), strict=True):
-        rows = np.flatnonzero(left_out.seen(view) & learnable.any(axis=1))
-        asked = dataclasses.replace(left_out.examples.take(rows), labels=learnable[rows])
-        evidence = left_out.evidence(view)[:, rows].astype(np.float64)
-        fitted = fit_view_scales(around, evidence, asked, prior_strength=prior_strength)
-        scales[view] = dict(zip(left_out.logits, fitted.tolist(), strict=True))
-    return scales
 
 
 def leave_out(
@@ -188,20 +139,19 @@ def leave_out(
     Args:
       systems: kernel expert -> its system.
       references: what they learn from; training examples first.
-      encoded: the references' examples.
+      encoded: the references as model inputs, with what is learned of them as labels.
       num_labelled: how many of these are training examples, about which is asked.
     """
     count = references.examples.num_examples
     logits, told = {}, {}
     for expert, system in systems.items():
         place = np.full(count, -1)
-        if EXPERTS[expert][0]:
-            labels = references.labels[system.rows]
+        labels = reference_labels(expert, system, encoded)
+        if EXPERTS[expert].reads_expression:
             groups = [references.examples.groups[row] for row in system.rows]
             place[system.rows] = np.arange(len(system.rows))
             changes = _of_signatures(references.sharing, system)
         else:
-            labels = structure_labels(encoded, references.labels)[system.rows]
             of_structure = np.full(len(encoded.substructures), -1)
             of_structure[system.rows] = np.arange(len(system.rows))
             place = np.where(encoded.has_structure, of_structure[encoded.structure], -1)

@@ -1,0 +1,106 @@
+"""The experts of the fusion model, by name: what each reads, and how it comes by its parameters.
+
+A new expert that is solved in closed form needs a `Comparison` and an entry here, and its settings
+in the configuration. A new one that is trained in steps needs a module in `fused_networks`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int
+
+from moa_jax.models.kernel_experts import (
+    Comparison,
+    NetworkComparison,
+    SignatureComparison,
+    StructureComparison,
+)
+from moa_jax.schemas import Batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Expert:
+    """What the program knows about an expert.
+
+    Attributes:
+      reads_expression: it reads the signature.
+      reads_structure: it reads the structure. One that reads both reads whichever is there.
+      title: what pages call it.
+      comparison: fusion model -> how the expert compares examples with references, for one that
+        is solved in closed form; None for a network, which is trained in steps.
+    """
+
+    reads_expression: bool
+    reads_structure: bool
+    title: str
+    comparison: Callable[[Any], Comparison] | None = None
+
+    @property
+    def reads_both(self) -> bool:
+        """Its logits depend on which modalities may be seen."""
+        return self.reads_expression and self.reads_structure
+
+
+EXPERTS = {
+    "signature": Expert(True, False, "signature network"),
+    "molecule": Expert(False, True, "molecule network"),
+    "joint": Expert(True, True, "joint network"),
+    "visible": Expert(True, False, "ontology network"),
+    "signature_kernel": Expert(
+        True, False, "signature", lambda model: SignatureComparison(model.signature_kernel_width)
+    ),
+    "network_kernel": Expert(
+        True,
+        False,
+        "network activity",
+        lambda model: NetworkComparison(
+            model.network_kernel_width, model.num_genes, model.network_term_share
+        ),
+    ),
+    "structure_kernel": Expert(
+        False, True, "structure", lambda model: StructureComparison(model.substructure_views)
+    ),
+}
+# Trained in steps, and solved in closed form.
+NETWORKS = tuple(name for name, expert in EXPERTS.items() if expert.comparison is None)
+KERNELS = tuple(name for name, expert in EXPERTS.items() if expert.comparison is not None)
+
+# View -> whether it shows expression and whether it shows structure. Experts that agree are no
+# independent witnesses, so each view has its own scales.
+SHOWN_IN = {"fusion": (True, True), "expression": (True, False), "structure": (False, True)}
+VIEWS = tuple(SHOWN_IN)
+
+
+def heard(expert: str, batch: Batch) -> Bool[Array, " batch"]:
+    """Examples for which an expert has a say: those with the modality that it reads alone."""
+    own = EXPERTS[expert]
+    if own.reads_both:
+        return jnp.ones_like(batch.expression_mask)
+    return batch.expression_mask if own.reads_expression else batch.structure_mask
+
+
+def heard_in(expert: str, view: str) -> bool:
+    """Whether a view shows every modality that an expert reads alone."""
+    own, (expression, structure) = EXPERTS[expert], SHOWN_IN[view]
+    return own.reads_both or (expression if own.reads_expression else structure)
+
+
+def has_all_shown(
+    view: str,
+    has_expression: Bool[np.ndarray, " example"],
+    has_structure: Bool[np.ndarray, " example"],
+) -> Bool[np.ndarray, " example"]:
+    """Examples with every modality that a view shows."""
+    expression, structure = SHOWN_IN[view]
+    return (has_expression | (not expression)) & (has_structure | (not structure))
+
+
+def view_of(batch: Batch) -> Int[Array, " batch"]:
+    """Which of `VIEWS` each example is seen in; without either modality it is the first."""
+    alone = jnp.where(batch.expression_mask, VIEWS.index("expression"), VIEWS.index("structure"))
+    return jnp.where(batch.expression_mask == batch.structure_mask, VIEWS.index("fusion"), alone)
