@@ -55,9 +55,9 @@ from moa_jax.explanation.compound_explanation import (
 from moa_jax.explanation.writing import INDEX_FILE, NAMES, write_explanations
 from moa_jax.files import check_output_folder
 from moa_jax.schemas import InputError
+from moa_jax.training.answered_examples import answer_examples
 from moa_jax.training.kept_answers import read_held_out
-from moa_jax.training.run_folder import open_run, run_identity
-from moa_jax.training.run_judgement import judge_by_run
+from moa_jax.training.run_folder import FinishedRun, open_run, run_identity
 
 # More than these are a benchmark, not a reading.
 MAX_COMPOUNDS = 200
@@ -115,12 +115,8 @@ def main(
     manifest: dict[str, Any] = {"moa_jax": moa_jax.__version__, "run": run_identity(place, run)}
     if is_new:
         files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
-        new = read_new_signatures(files, run.genes, run.predictor.features, settings, gene_ids)
-        examples = one_group_per_drug(new.examples)
-        manifest |= {"inputs": files.fingerprints(), "level": new.level, **new.report}
-        print("\n".join([*level_lines(new.level), *structure_lines(new.report["compounds"])]))
-        if genes := new.report["genes"]:
-            print("\n".join([f"genes: read from {genes['read_from']}", *gene_lines(genes)]))
+        examples, report = _new_examples(run, files, settings, gene_ids)
+        manifest |= report
         if names:
             examples = chosen(examples, names, [])
         examples = _answerable(examples)
@@ -133,11 +129,22 @@ def main(
             f"{count} compounds are too many to explain at once; name up to {MAX_COMPOUNDS} of "
             "them with --compounds."
         )
-    quality, _ = judge_by_run(place, run.predictor, examples)
-    explanations = explain_compounds(explained, examples, quality=quality)
+    explanations = explain_compounds(explained, answer_examples(place, run.predictor, examples))
     write_explanations(folder, explanations, run.graph, manifest)
     print("\n".join(map(_line, explanations)))
     print(f"written to {folder}: open {INDEX_FILE}")
+
+
+def _new_examples(
+    run: FinishedRun, files: SignatureFiles, settings: PlateSettings, gene_ids: str
+) -> tuple[Examples, dict[str, Any]]:
+    """A user's own signatures or structures, and what the manifest says of them; prints that."""
+    new = read_new_signatures(files, run.genes, run.predictor.features, settings, gene_ids)
+    print("\n".join([*level_lines(new.level), *structure_lines(new.report["compounds"])]))
+    if genes := new.report["genes"]:
+        print("\n".join([f"genes: read from {genes['read_from']}", *gene_lines(genes)]))
+    report = {"inputs": files.fingerprints(), "level": new.level, **new.report}
+    return one_group_per_drug(new.examples), report
 
 
 def _answerable(examples: Examples) -> Examples:

@@ -84,9 +84,10 @@ def first_to_explain(folder):
 def test_new_compounds_are_explained_first(inputs, sure_run, capsys, monkeypatch):
     calls = []
 
-    def explain(_, examples, quality):
-        assert quality.passes.all()
-        calls.append(examples)
+    def explain(_, answered):
+        assert answered.quality.passes.all()
+        assert len(answered.answers.table) == 2
+        calls.append(answered.examples)
 
     monkeypatch.setattr(predict, "explain_compounds", explain)
     monkeypatch.setattr(predict, "write_explanations", lambda folder, *_: folder.mkdir())

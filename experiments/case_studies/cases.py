@@ -236,7 +236,7 @@ def _of_compounds(asked: Asked, folder: pathlib.Path) -> tuple[pd.DataFrame, dic
     scores = occlude_neighbourhoods(
         asked.predictor, asked.encoded, smiles, asked.question, asked.directions
     )
-    evidence = kernel_evidence(asked.predictor, examples, read_references(folder))
+    evidence = kernel_evidence(asked.predictor, asked.encoded, read_references(folder))
     tables, atoms = [], {}
     for row, column in enumerate(asked.moas.tolist()):
         moa = asked.predictor.features.moas[column]

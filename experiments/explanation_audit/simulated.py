@@ -25,12 +25,12 @@ from moa_jax.explanation.network_evidence import (
 )
 from moa_jax.explanation.occlusion import occlude_atoms, occlude_neighbourhoods
 from moa_jax.explanation.weight_randomisation import randomised
+from moa_jax.models.experts import EXPERTS
 
 HITS = (1, 10, 50)
 # Effects from which a gene counts as affected, as share of the mechanism's strongest gene.
 LEAST_EFFECTS = (0.1, 0.25)
 SLOPE = "integrated gradients per unit of change"
-NODE_READERS = ("signature", "joint", "network_kernel")
 
 # Ranking -> importance, one row per compound.
 Rankings = dict[str, Float[np.ndarray, "compound item"]]
@@ -144,7 +144,7 @@ def _node_rankings(
 
 def _activity_rankings(asked: Asked, shuffled: Asked) -> Rankings:
     """Importance of graph nodes to a model that reads their activity; of other models none."""
-    if not set(asked.predictor.task.model.experts) & set(NODE_READERS):
+    if not any(EXPERTS[expert].reads_graph for expert in asked.predictor.task.model.experts):
         return {}
     return {
         "integrated gradients of nodes": _of_activity(asked),

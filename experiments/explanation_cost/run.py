@@ -32,7 +32,7 @@ from moa_jax.data.examples import concatenate, further_structures
 from moa_jax.data.features import EncodedExamples, encode
 from moa_jax.explanation.attribution import attribute
 from moa_jax.explanation.baseline_signatures import no_change
-from moa_jax.explanation.chunks import MAX_ROWS, chunk_size, run_in_chunks, take
+from moa_jax.explanation.chunks import MAX_ROWS, chunk_size, run_in_chunks
 from moa_jax.explanation.gradients import IntegratedGradients, gauss_legendre
 from moa_jax.explanation.scores import Question, predicted_directions
 from moa_jax.training.predictor import Predictor
@@ -219,7 +219,7 @@ def main() -> None:
         return run_in_chunks(contributions, predictor, encoded, own, size=size)
 
     loops = Loops(predictor, settings.num_steps)
-    part = take(encoded, np.arange(settings.num_looped))
+    part = encoded.take(np.arange(settings.num_looped))
     ways = {
         name: lambda name=name: loops.explain(name, part, directions, baselines)
         for name in loops.ways

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,13 @@ class Answers:
     def is_answered(self) -> Bool[np.ndarray, " compound"]:
         """Compounds with a mechanism for an answer."""
         return (~self.table["answer"].isin([CANNOT_TELL, NONE_OF_THESE])).to_numpy(bool)
+
+    def of_compounds(self, groups: Collection[str], rows: Int[np.ndarray, " row"]) -> Answers:
+        """Answers for some compound groups, whose examples are in the given rows."""
+        places = np.flatnonzero(np.isin(self.basis.groups, list(groups)))
+        return Answers(
+            self.table.iloc[places].reset_index(drop=True), self.basis.take(places, rows)
+        )
 
     def to_explain(self, count: int) -> list[str]:
         """Groups of the answers that are most worth an explanation.

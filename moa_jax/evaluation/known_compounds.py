@@ -31,8 +31,6 @@ KNOWN, ANALOGUE, NEW = "yes", "analogue", "no"
 ANALOGUE_TANIMOTO = 0.45
 # Columns of `known_compounds`, and of the answers.
 KNOWN_COLUMNS = ("known", "nearest_tanimoto", "nearest_known")
-# Experts of `kernels.references` that compare expression.
-_OF_EXPRESSION = ("signature_kernel", "network_kernel")
 # An atom of a SMILES: its element, in brackets without what else stands there.
 _ATOM = re.compile(r"\[\d*([A-Za-z][a-z]?)[^\]]*\]|(Br|Cl|[BCNOPSFI]|[bcnops])")
 
@@ -185,7 +183,7 @@ def mechanism_table(references: pd.DataFrame | None, moas: Sequence[str]) -> pd.
     for row in references.itertuples(index=False):
         for moa in row.moas:
             carrying[moa].add(row.group)
-            if row.expert in _OF_EXPRESSION:
+            if pd.notna(row.sig_id):
                 measured[moa].add(row.group)
     rows = [
         (moa, len(carrying[moa]), len(measured[moa]), len(carrying[moa] - measured[moa]))

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from moa_jax.data.features import EncodedExamples
-from moa_jax.explanation.chunks import MAX_ROWS, Step, chunk_size, run_in_chunks, take
+from moa_jax.explanation.chunks import MAX_ROWS, Step, chunk_size, run_in_chunks
 from moa_jax.explanation.gradients import IntegratedGradients, Method
 from moa_jax.explanation.scores import Directions, Question, measured_genes, score
 from moa_jax.schemas import Batch, GraphArrays
@@ -104,8 +104,8 @@ def attribute_to_tolerance(
     method: IntegratedGradients,
     *,
     baselines: Baselines | None = None,
-    tolerance: float = 0.01,
-    max_steps: int = 1024,
+    tolerance: float,
+    max_steps: int,
 ) -> tuple[Attribution, Int[np.ndarray, " example"]]:
     """Integrated gradients with as many steps as each example needs.
 
@@ -141,7 +141,7 @@ def attribute_to_tolerance(
             break
         again = attribute(
             predictor,
-            take(examples, rows),
+            examples.take(rows),
             question,
             directions[rows],
             method,

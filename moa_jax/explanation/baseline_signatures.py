@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from moa_jax.data.features import EncodedExamples, FeatureSpec
+from moa_jax.models.experts import SIGNATURE_KERNEL
 from moa_jax.models.kernel_experts import reference_signatures
 from moa_jax.schemas import InputError
 from moa_jax.training.predictor import Predictor
@@ -40,7 +41,7 @@ def cell_line_offsets(predictor: Predictor) -> Float32[np.ndarray, "cell_line ge
 
     The unknown cell line, and one without a signature, has the overall mean, which is 0.
     """
-    return np.asarray(predictor.params["signature_kernel"]["offsets"])
+    return np.asarray(predictor.params[SIGNATURE_KERNEL]["offsets"])
 
 
 def reference_draws(
@@ -53,9 +54,9 @@ def reference_draws(
     Raises:
       InputError: the model has no signature kernel.
     """
-    if "signature_kernel" not in predictor.params:
+    if SIGNATURE_KERNEL not in predictor.params:
         raise InputError("the model has no signature kernel, so it carries no references.")
-    kernel = predictor.params["signature_kernel"]
+    kernel = predictor.params[SIGNATURE_KERNEL]
     references = np.asarray(reference_signatures(kernel))
     rows = np.random.default_rng(seed).integers(
         len(references), size=(examples.num_examples, num_baselines)

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Int
 
 from moa_jax.data.batches import evaluation_batches
 from moa_jax.data.features import EncodedExamples
@@ -58,15 +57,6 @@ def run_in_chunks(
         on_device = shard(batch, predictor.mesh)
         parts.append(jax.device_get(step(predictor.params, on_device, predictor.graph, given)))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: examples.num_examples], *parts)
-
-
-def take(examples: EncodedExamples, rows: Int[np.ndarray, " row"]) -> EncodedExamples:
-    """The encoded examples of the given rows; structures stay where they are."""
-    shared = ("gene_mask", "fingerprints", "substructures", "molecules")
-    of_example = [field.name for field in dataclasses.fields(examples) if field.name not in shared]
-    return dataclasses.replace(
-        examples, **{name: getattr(examples, name)[rows] for name in of_example}
-    )
 
 
 def chunk_size(num_examples: int, points: int, max_rows: int, num_shards: int) -> int:

@@ -13,9 +13,8 @@ from jaxtyping import Float, Int
 
 from moa_jax.data.examples import Examples
 from moa_jax.data.gene_set_table import read_gene_sets
-from moa_jax.evaluation.answer_trust import CANNOT_TELL, Trust, fit_trust
-from moa_jax.evaluation.known_compounds import known_compounds, known_sentence
-from moa_jax.evaluation.signature_gates import SignatureQuality
+from moa_jax.evaluation.answer_trust import CANNOT_TELL, Trust
+from moa_jax.evaluation.known_compounds import known_sentence
 from moa_jax.explanation.audit import (
     Check,
     completeness_check,
@@ -44,15 +43,17 @@ from moa_jax.explanation.evidence import KernelEvidence, kernel_evidence
 from moa_jax.explanation.gene_sets import GeneSets, joined, listed_sets, term_sets
 from moa_jax.explanation.modality_shares import MODALITIES
 from moa_jax.explanation.signature_attributions import (
-    Effort,
+    SEED,
     SignatureAttributions,
     attribute_signatures,
 )
 from moa_jax.explanation.stability import agreement_of_pairs, overlap_of_all_pairs
 from moa_jax.explanation.substructure_scores import substructure_scores
 from moa_jax.kernels.references import read_references
+from moa_jax.models.experts import EXPERTS
 from moa_jax.progress import track
 from moa_jax.schemas import InputError
+from moa_jax.training.answered_examples import AnsweredExamples
 from moa_jax.training.kept_answers import KeptAnswers, read_kept_answers
 from moa_jax.training.run_folder import FinishedRun
 
@@ -81,11 +82,6 @@ class ExplainedRun:
     references: pd.DataFrame
     residuals: Float[np.ndarray, "residual gene"] | None
     sets: GeneSets
-
-    def trust(self, view: str) -> Trust:
-        """How far answers in a view of the model can be trusted."""
-        kept = self.kept[view]
-        return fit_trust(kept.probs, kept.labels, kept.is_learnable)
 
 
 def read_explained_run(workdir: pathlib.Path, run: FinishedRun) -> ExplainedRun:
@@ -167,63 +163,44 @@ class CompoundExplanation:
 
 
 def explain_compounds(
-    explained: ExplainedRun,
-    examples: Examples,
-    *,
-    quality: SignatureQuality | None = None,
-    effort: Effort | None = None,
-    seed: int = 0,
+    explained: ExplainedRun, answered: AnsweredExamples
 ) -> list[CompoundExplanation]:
-    """Explains compounds, each by the signatures that its answer rests on.
+    """Explains answers for compounds, each by the signatures that its answer rests on.
 
     One that is answered from its structure alone is explained by that. Where there is neither a
     structure nor a good signature, what the poor ones say is shown.
 
     Args:
       explained: the run.
-      examples: their signatures, or rows of compounds with a structure alone. Labels and
-        targets are used to comment on the answer, never to find it.
-      quality: what the gates say of the signatures; all pass where None.
-      effort: how much is computed.
-      seed: seed of all that is drawn.
+      answered: signatures, or rows of compounds with a structure alone, and the run's answers.
+        Labels and targets are used to comment on the answer, never to find it.
 
     Returns:
       One explanation per compound group, in the order of the groups.
 
     Raises:
-      InputError: there is nothing to explain, or nothing to judge answers by.
+      InputError: there is nothing to explain.
     """
+    examples = answered.examples
     is_known = examples.has_expression | examples.has_structure
     if not examples.num_examples or not is_known.all():
         raise InputError(
             f"{int(is_known.sum())} signatures or structures were given for "
             f"{examples.num_examples} rows; expected one for each and a row at least."
         )
-    predictor = explained.run.predictor
-    examples, answers = compound_answers(
-        examples,
-        predictor.predict(examples),
-        quality=SignatureQuality.all_good(examples.num_examples) if quality is None else quality,
-        trusts={view: explained.trust(view) for view in explained.kept},
-        known=known_compounds(examples, explained.references),
-    )
+    run = explained.run
+    examples, encoded, answers = compound_answers(answered)
     place = np.zeros(examples.num_examples, int)
     for number, answer in enumerate(answers):
         place[answer.rows] = number
     moas = np.array([answer.moa for answer in answers])
     rivals = np.array([answer.rival for answer in answers])
     attributions = attribute_signatures(
-        predictor,
-        examples,
-        explained.run.graph,
-        moas[place],
-        rivals[place],
-        effort=effort or Effort(),
-        seed=seed,
+        run.predictor, encoded, examples.smiles, run.graph, moas=moas[place], rivals=rivals[place]
     )
-    evidence = kernel_evidence(predictor, examples, explained.references)
+    evidence = kernel_evidence(run.predictor, encoded, explained.references)
     return [
-        _explanation(explained, answer, attributions, evidence, seed)
+        _explanation(explained, answer, examples.take(answer.rows), attributions, evidence)
         for answer in track(answers, "compounds")
     ]
 
@@ -231,67 +208,44 @@ def explain_compounds(
 def _explanation(
     explained: ExplainedRun,
     answer: CompoundAnswer,
+    own: Examples,
     found: SignatureAttributions,
     evidence: Mapping[str, KernelEvidence],
-    seed: int,
 ) -> CompoundExplanation:
-    features, graph = explained.run.predictor.features, explained.run.graph
-    own, rows = found.examples.take(answer.rows), answer.rows
+    """The explanation of one compound, whose signatures or structure are `own`."""
+    moas, graph, rows = explained.run.predictor.features.moas, explained.run.graph, answer.rows
     # Structures, and with them targets, are the compound's, not the signature's.
     smiles = own.smiles[0]
     targets = tuple(sorted({target for targets in own.targets for target in targets}))
-    rival = answer.rival if answer.rival != answer.moa else None
-    contributions = found.genes[rows]
+    has_signatures = bool(own.has_expression.any())
     nodes = found.nodes[rows].mean(axis=0)
-    compared = evidence_table(evidence, rows, answer.moa, rival)
     atoms = None if smiles is None else np.mean([found.atoms[row][0] for row in rows], axis=0)
     tables = {
-        "moas": moa_table(features.moas, answer.probs, answer.judged, answer.labels),
-        "modalities": modality_table(found.modalities[rows], has_rival=rival is not None),
-        "genes": gene_table(features, own, contributions, has_rival=rival is not None),
-        "pathways": pathway_table(
-            explained.sets,
-            contributions[:, 0],
-            found.slope[rows],
-            explained.residuals,
-            features.gene_symbols,
-        ),
-        "nodes": node_table(graph, nodes, targets),
-        "evidence": compared,
-        "proximity": proximity_table(
-            graph, contributions[:, 0].mean(axis=0), own, targets, seed=seed
-        ),
-        "labels": label_notes(
-            explained.kept[answer.view],
-            answer.probs,
-            answer.labels,
-            moas=features.moas,
-            neighbours=compared,
-        ),
-        "signatures": signature_table(
-            own, answer.of_signatures, answer.weights, features.moas, answer.moa
-        ),
+        **_answer_tables(explained, answer, found, evidence),
+        **_signature_tables(explained, answer, own, found, nodes=nodes, targets=targets),
     }
     if atoms is not None:
-        tables["substructures"] = _substructures(smiles, atoms, seed)
-    has_signatures = bool(own.has_expression.any())
+        tables["substructures"] = _substructures(smiles, atoms)
     if not has_signatures:
         tables |= {name: tables[name].iloc[:0] for name in _OF_SIGNATURES}
-        tables["evidence"] = compared.query("expert == 'structure_kernel'")
+        of_structure = [not EXPERTS[name].reads_expression for name in tables["evidence"]["expert"]]
+        tables["evidence"] = tables["evidence"][of_structure]
+    judged = answer.judged
+    row = {name: "" if pd.isna(value) else value for name, value in answer.row.items()}
     return CompoundExplanation(
         name=_name(own, answer.group),
         group=answer.group,
         smiles=smiles,
         targets=targets,
-        moa=features.moas[answer.moa],
-        rival=None if rival is None else features.moas[rival],
-        confidence=math.nan if answer.judged is None else float(answer.judged.confidence[0]),
-        none_of_these=math.nan if answer.judged is None else float(answer.judged.none_of_these[0]),
-        is_answered=answer.row["answer"] != CANNOT_TELL,
-        reasons=answer.row["reasons"],
-        answered_from="" if pd.isna(answer.row["answered_from"]) else answer.row["answered_from"],
-        notes=answer.row["notes"],
-        known="" if pd.isna(answer.row["known"]) else answer.row["known"],
+        moa=moas[answer.moa],
+        rival=moas[answer.rival] if answer.has_rival else None,
+        confidence=math.nan if judged is None else float(judged.confidence[0]),
+        none_of_these=math.nan if judged is None else float(judged.none_of_these[0]),
+        is_answered=row["answer"] != CANNOT_TELL,
+        reasons=row["reasons"],
+        answered_from=row["answered_from"],
+        notes=row["notes"],
+        known=row["known"],
         known_sentence=known_sentence(answer.row.to_dict()),
         trust=answer.trust,
         nodes_are_read=found.nodes_are_read,
@@ -305,6 +259,56 @@ def _explanation(
         },
         checks=tuple(_checks(found, own, rows)) if has_signatures else (no_genes_check(),),
     )
+
+
+def _answer_tables(
+    explained: ExplainedRun,
+    answer: CompoundAnswer,
+    found: SignatureAttributions,
+    evidence: Mapping[str, KernelEvidence],
+) -> dict[str, pd.DataFrame]:
+    """Tables that every answer has, whatever it was given from."""
+    moas = explained.run.predictor.features.moas
+    rival = answer.rival if answer.has_rival else None
+    compared = evidence_table(evidence, answer.rows, answer.moa, rival)
+    return {
+        "moas": moa_table(moas, answer.probs, answer.judged, answer.labels),
+        "modalities": modality_table(found.modalities[answer.rows], has_rival=answer.has_rival),
+        "evidence": compared,
+        "labels": label_notes(
+            explained.kept[answer.view], answer.probs, answer.labels, moas=moas, neighbours=compared
+        ),
+    }
+
+
+def _signature_tables(
+    explained: ExplainedRun,
+    answer: CompoundAnswer,
+    own: Examples,
+    found: SignatureAttributions,
+    *,
+    nodes: Float[np.ndarray, " node"],
+    targets: Sequence[str],
+) -> dict[str, pd.DataFrame]:
+    """Tables about signatures and the genes in them (`_OF_SIGNATURES`)."""
+    features, graph = explained.run.predictor.features, explained.run.graph
+    contributions = found.genes[answer.rows]
+    first = contributions[:, 0]
+    return {
+        "genes": gene_table(features, own, contributions, has_rival=answer.has_rival),
+        "pathways": pathway_table(
+            explained.sets,
+            first,
+            found.slope[answer.rows],
+            explained.residuals,
+            features.gene_symbols,
+        ),
+        "nodes": node_table(graph, nodes, targets),
+        "proximity": proximity_table(graph, first.mean(axis=0), own, targets, seed=SEED),
+        "signatures": signature_table(
+            own, answer.of_signatures, answer.weights, features.moas, answer.moa
+        ),
+    }
 
 
 def _checks(
@@ -339,8 +343,8 @@ def _rows_of(curves: Curves, rows: Int[np.ndarray, " signature"]) -> Curves:
     )
 
 
-def _substructures(smiles: str, atoms: Float[np.ndarray, " atom"], seed: int) -> pd.DataFrame:
-    table = substructure_scores(smiles, atoms.astype(np.float64), seed=seed)
+def _substructures(smiles: str, atoms: Float[np.ndarray, " atom"]) -> pd.DataFrame:
+    table = substructure_scores(smiles, atoms.astype(np.float64), seed=SEED)
     largest = np.argsort(-table["sum"].abs().to_numpy(), kind="stable")
     return table.iloc[largest].reset_index(drop=True)
 

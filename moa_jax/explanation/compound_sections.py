@@ -9,16 +9,12 @@ import pandas as pd
 
 from moa_jax.explanation.compound_explanation import CompoundExplanation
 from moa_jax.explanation.occlusion import MAX_RADIUS
+from moa_jax.models.experts import EXPERTS
 from moa_jax.report.parts import Estimate, Illustration, Note, Part, Section, Table, Text
 
 # Rows that a page shows of the tables; the files hold all.
 NUM_EVIDENCE, NUM_NODES, NUM_PIECES, NUM_SETS, NUM_SIGNATURES = 12, 12, 8, 12, 40
 _RANKINGS = {"explanation": "this explanation", "absolute z": "|z|"}
-_EXPERTS = {
-    "signature_kernel": "signature",
-    "network_kernel": "network activity",
-    "structure_kernel": "structure",
-}
 
 
 def reasons_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> Section:
@@ -65,7 +61,7 @@ def _evidence_table(table: pd.DataFrame, caption: str) -> Table:
         (
             row.compound,
             some(row.moas, 3) or "no known mechanism",
-            _EXPERTS.get(row.expert, row.expert),
+            EXPERTS[row.expert].title,
             float(row.similarity),
             Estimate(row.from_similarity),
             float(row.contrast),

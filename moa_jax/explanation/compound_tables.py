@@ -20,6 +20,7 @@ from moa_jax.explanation.gene_sets import GeneSets
 from moa_jax.explanation.label_evidence import nearest_labelled, with_evidence
 from moa_jax.explanation.modality_shares import MODALITIES
 from moa_jax.explanation.target_proximity import proximity, target_distances
+from moa_jax.models.experts import SIGNATURE_KERNEL
 from moa_jax.models.kernel_experts import reference_signatures
 from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.kept_answers import KeptAnswers
@@ -104,8 +105,8 @@ def reference_residuals(
 
     None where the model has no signature kernel, whose references these are.
     """
-    kernel = params.get("signature_kernel")
-    own = references[references["expert"] == "signature_kernel"]
+    kernel = params.get(SIGNATURE_KERNEL)
+    own = references[references["expert"] == SIGNATURE_KERNEL]
     if kernel is None or not len(own):
         return None
     moved = np.asarray(reference_signatures(kernel))[: len(own)] / np.asarray(kernel["gene_scale"])

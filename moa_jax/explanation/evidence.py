@@ -21,7 +21,7 @@ import pandas as pd
 from jaxtyping import Array, Float
 
 from moa_jax.data.batches import evaluation_batches
-from moa_jax.data.examples import Examples
+from moa_jax.data.features import EncodedExamples
 from moa_jax.models.experts import EXPERTS, KERNELS, heard, view_of
 from moa_jax.schemas import Batch, GraphArrays, InputError
 from moa_jax.training.predictor import Predictor
@@ -62,7 +62,7 @@ class KernelEvidence:
 
 
 def kernel_evidence(
-    predictor: Predictor, examples: Examples, references: pd.DataFrame
+    predictor: Predictor, examples: EncodedExamples, references: pd.DataFrame
 ) -> dict[str, KernelEvidence]:
     """What the kernel experts of a model base their answers on.
 
@@ -157,7 +157,7 @@ def _first_name(column: pd.Series) -> str:
 
 
 def _kernel_and_scale(
-    predictor: Predictor, expert: str, examples: Examples
+    predictor: Predictor, expert: str, examples: EncodedExamples
 ) -> tuple[Float[np.ndarray, "example reference"], Float[np.ndarray, " example"]]:
     model, params = predictor.task.model, predictor.params
     place, comparison = model.experts.index(expert), EXPERTS[expert].comparison(model)
@@ -170,9 +170,7 @@ def _kernel_and_scale(
 
     parts = [
         jax.device_get(compute(params, batch, predictor.graph))
-        for batch in evaluation_batches(
-            predictor.encode(examples), predictor.batch_size, num_shards=1
-        )
+        for batch in evaluation_batches(examples, predictor.batch_size, num_shards=1)
     ]
     kernel, scale = (
         np.concatenate(column)[: examples.num_examples].astype(np.float64)

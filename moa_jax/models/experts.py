@@ -31,6 +31,7 @@ class Expert:
       reads_expression: it reads the signature.
       reads_structure: it reads the structure. One that reads both reads whichever is there.
       title: what pages call it.
+      reads_graph: it reads the activity of the graph's nodes.
       comparison: fusion model -> how the expert compares examples with references, for one that
         is solved in closed form; None for a network, which is trained in steps.
     """
@@ -38,6 +39,7 @@ class Expert:
     reads_expression: bool
     reads_structure: bool
     title: str
+    reads_graph: bool = False
     comparison: Callable[[Any], Comparison] | None = None
 
     @property
@@ -46,24 +48,33 @@ class Expert:
         return self.reads_expression and self.reads_structure
 
 
+# The expert whose parameters hold the training signatures and the means of the cell lines.
+SIGNATURE_KERNEL = "signature_kernel"
 EXPERTS = {
-    "signature": Expert(True, False, "signature network"),
+    "signature": Expert(True, False, "signature network", reads_graph=True),
     "molecule": Expert(False, True, "molecule network"),
-    "joint": Expert(True, True, "joint network"),
+    "joint": Expert(True, True, "joint network", reads_graph=True),
     "visible": Expert(True, False, "ontology network"),
-    "signature_kernel": Expert(
-        True, False, "signature", lambda model: SignatureComparison(model.signature_kernel_width)
+    SIGNATURE_KERNEL: Expert(
+        True,
+        False,
+        "signature",
+        comparison=lambda model: SignatureComparison(model.signature_kernel_width),
     ),
     "network_kernel": Expert(
         True,
         False,
         "network activity",
-        lambda model: NetworkComparison(
+        reads_graph=True,
+        comparison=lambda model: NetworkComparison(
             model.network_kernel_width, model.num_genes, model.network_term_share
         ),
     ),
     "structure_kernel": Expert(
-        False, True, "structure", lambda model: StructureComparison(model.substructure_views)
+        False,
+        True,
+        "structure",
+        comparison=lambda model: StructureComparison(model.substructure_views),
     ),
 }
 # Trained in steps, and solved in closed form.

@@ -25,7 +25,8 @@ CAFFEINE = "Cn1cnc2c1c(=O)n(C)c(=O)n2C"
 
 
 def reference(expert, group, pert_id, compound, smiles, *moas):
-    values = (expert, group, pert_id, compound, None, None, smiles, moas)
+    sig_id = None if expert == "structure_kernel" else f"{pert_id}:1"
+    values = (expert, group, pert_id, compound, sig_id, None, smiles, moas)
     names = ("expert", "group", "pert_id", "compound", "sig_id", "cell_line", "smiles", "moas")
     return dict(zip(names, values, strict=True))
 

@@ -11,7 +11,6 @@ from moa_jax.explanation.baseline_signatures import (
     no_change,
     reference_draws,
 )
-from moa_jax.explanation.chunks import take
 from moa_jax.explanation.gradients import (
     ExpectedGradients,
     InputXGradient,
@@ -131,7 +130,7 @@ def test_chunks_and_a_loop_give_the_same(method, shipped):
         for row in (0, 7):
             alone = attribute(
                 predictor,
-                take(examples, np.array([row])),
+                examples.take(np.array([row])),
                 question,
                 directions[[row]],
                 method,
@@ -289,7 +288,7 @@ def test_wrong_questions_are_refused(encoded):
     with pytest.raises(InputError, match="no example"):
         attribute(
             predictor,
-            take(encoded, np.zeros(0, np.int64)),
+            encoded.take(np.zeros(0, np.int64)),
             question,
             every_moa(0),
             InputXGradient(),

@@ -179,7 +179,10 @@ def network_expert(nodes, propagation, seed=1):
 
     def logits(expression):
         inputs = KernelInputs(
-            expression, jnp.ones((2, 4), bool), jnp.zeros(2, jnp.int32), jnp.zeros((2, 1), jnp.uint8)
+            expression,
+            jnp.ones((2, 4), bool),
+            jnp.zeros(2, jnp.int32),
+            jnp.zeros((2, 1), jnp.uint8),
         )
         return expert.apply({"params": given}, inputs, graph)
 
