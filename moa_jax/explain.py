@@ -105,9 +105,7 @@ def main(
     names = [name.strip() for name in compounds.split(",") if name.strip()]
     is_new = bool(signatures or compoundinfo)
     if not names and not is_new:
-        raise InputError(
-            "--compounds, --signatures or --compoundinfo is needed: what shall be explained."
-        )
+        raise InputError("give --compounds, --signatures or --compoundinfo: what to explain.")
     require_signatures(signatures, siginfo=siginfo, level=level, scale=scale, gene_ids=gene_ids)
     settings = PlateSettings.of_options(level, zscore_reference, scale)
     run = open_run(place)
@@ -153,7 +151,7 @@ def _answerable(examples: Examples) -> Examples:
     names = sorted({examples.groups[row] for row in np.flatnonzero(~is_known)})
     if names:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        print(f"not explained, for want of a structure: {', '.join(names[:3])}{more}")
+        print(f"not explained, as they have no readable structure: {', '.join(names[:3])}{more}")
     return examples.take(np.flatnonzero(is_known))
 
 
@@ -192,8 +190,8 @@ def _not_found(name: str, examples: Examples, trained: Sequence[str]) -> str:
     """Why a compound cannot be explained."""
     if _key(name) in set(map(_key, trained)):
         return (
-            f"the model was trained on {name!r}, so its answer would be remembered, not found; "
-            "give --signatures to explain it all the same."
+            f"the model was trained on {name!r}, so its answer would be recalled, not predicted; "
+            "give --signatures to explain it anyway."
         )
     known = sorted({str(known) for known in examples.table["compound"].dropna()})
     near = difflib.get_close_matches(name.lower(), known, n=1)

@@ -9,7 +9,7 @@ r"""Predicts mechanisms of action for new signatures with a trained model, or sa
 writes into DIR, whole or not at all:
 
     answers.csv                one answer per compound with confidence and label set, or
-                               "cannot tell", why, and what to do; whether it was learned from
+                               "cannot tell", why, and what to do; whether it is a training compound
     signature_quality.csv      the gates that each signature passed or failed
     signature_predictions.csv  sig_id, pert_id, conditions, weight in the compound's answer, one
                                column of probability per mechanism
@@ -19,11 +19,11 @@ writes into DIR, whole or not at all:
     explanations/              with --explain: reports on the most confident answers, those for
                                new compounds first
 
-Expression comes as GCTX, GCT, h5ad, CSV or TSV by gene (Entrez ids or symbols of any age, in any
-order): signatures (level 5, z-scores), z-scores of wells (level 4) or log2 expression of wells
-(level 3; of fluorescence itself the logarithm is taken), which are made into signatures by
-comparing with the vehicle wells of plate and cell line, or all their wells, and collapsing
-replicates. Without siginfo the matrix file's own metadata are read, and a
+Expression comes as GCTX, GCT, h5ad, CSV or TSV by gene (Entrez ids or current or previous
+symbols, in any order): signatures (level 5, z-scores), z-scores of wells (level 4) or log2
+expression of wells (level 3; raw fluorescence is log-transformed). Wells are made into signatures
+by comparing them with the vehicle wells of their plate and cell line, or with all its wells, and
+collapsing replicates. Without siginfo the matrix file's own metadata are read, and a
 profile without a pert_id is a compound of its own. Structures, doses, times, cell lines and genes
 may be missing. Ids that share a structure or a name are one drug and get one answer.
 
@@ -87,8 +87,8 @@ _FILES = (
 
 _KNOWN_WORDS = {
     NEW: "new compounds",
-    ANALOGUE: "analogues of compounds that were learned from",
-    KNOWN: "compounds that were learned from",
+    ANALOGUE: "analogues of training compounds",
+    KNOWN: "training compounds",
 }
 # Names that are printed of a longer list.
 _NUM_NAMED = 5
@@ -135,7 +135,7 @@ def main(
     check_output_folder(folder, (*_FILES, EXPLANATIONS), "prediction", overwrite=overwrite)
     settings = PlateSettings.of_options(level, zscore_reference, scale)
     if not explain.isdecimal():
-        raise InputError(f"--explain={explain} is no whole number.")
+        raise InputError(f"--explain={explain} is not a whole number.")
     files = SignatureFiles.of_options(
         signatures, siginfo, compoundinfo, level=level, scale=scale, gene_ids=gene_ids
     )
@@ -291,7 +291,7 @@ def _warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"warning: the values lie {magnitude:.1f} training standard deviations from the "
             "training mean in the median (0.7 is usual); the model expects z-scores like those "
-            "it was trained on, so these predictions mean little"
+            "it was trained on, so these predictions are unreliable"
         )
     if genes["measured"] < LEAST_GENES * genes["expected"]:
         yield "warning: less than half of the model's genes are measured"

@@ -158,11 +158,11 @@ def known_sentence(row: Mapping[str, object]) -> str:
         row[name] for name in ("known", "nearest_known", KNOWN_COLUMNS[1])
     )
     if known == KNOWN:
-        return f"Known: learned from ({nearest})."
+        return f"Known: in the training data ({nearest})."
     if pd.isna(known):
-        return "Known or new: the run does not tell."
+        return "Known or new: the run does not say."
     if not nearest:
-        return "New: not learned from, and without a structure to compare."
+        return "New: not in the training data, with no structure to compare."
     word = "An analogue" if known == ANALOGUE else "New"
     return f"{word}: nearest known structure {nearest}, Tanimoto {similarity:.2f}."
 

@@ -5,27 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from moa_jax.data.examples import Examples
 from moa_jax.data.gene_set_table import read_gene_sets
 from moa_jax.evaluation.answer_trust import CANNOT_TELL, Trust
 from moa_jax.evaluation.known_compounds import known_sentence
-from moa_jax.explanation.audit import (
-    Check,
-    completeness_check,
-    deletion_areas,
-    deletion_check,
-    dependence_check,
-    no_genes_check,
-    relevance_check,
-    stability_check,
-)
+from moa_jax.explanation.audit import Check
 from moa_jax.explanation.compound_answers import CompoundAnswer, compound_answers
+from moa_jax.explanation.compound_audit import compound_checks
 from moa_jax.explanation.compound_tables import (
     evidence_table,
     gene_table,
@@ -41,13 +33,11 @@ from moa_jax.explanation.compound_tables import (
 from moa_jax.explanation.deletion import Curves
 from moa_jax.explanation.evidence import KernelEvidence, kernel_evidence
 from moa_jax.explanation.gene_sets import GeneSets, joined, listed_sets, term_sets
-from moa_jax.explanation.modality_shares import MODALITIES
 from moa_jax.explanation.signature_attributions import (
     SEED,
     SignatureAttributions,
     attribute_signatures,
 )
-from moa_jax.explanation.stability import agreement_of_pairs, overlap_of_all_pairs
 from moa_jax.explanation.substructure_scores import substructure_scores
 from moa_jax.kernels.references import read_references
 from moa_jax.models.experts import EXPERTS
@@ -61,8 +51,6 @@ from moa_jax.training.run_folder import FinishedRun
 SMALLEST_SET, LARGEST_SET = 5, 200
 # Tables that say something of signatures and of the genes in them.
 _OF_SIGNATURES = ("genes", "pathways", "nodes", "proximity", "signatures")
-# Genes that count as the explanation where stability is judged, unless that were too many.
-NUM_FIRST_GENES = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,11 +241,11 @@ def _explanation(
         node_scores=nodes[: graph.num_genes].astype(np.float64),
         atom_scores=None if atoms is None else atoms.astype(np.float64),
         curves={
-            name: {ranking: _rows_of(curves, rows) for ranking, curves in of_one.items()}
+            name: {ranking: curves.take(rows) for ranking, curves in of_one.items()}
             for name, of_one in found.curves.items()
             if has_signatures
         },
-        checks=tuple(_checks(found, own, rows)) if has_signatures else (no_genes_check(),),
+        checks=compound_checks(found, own, rows),
     )
 
 
@@ -309,38 +297,6 @@ def _signature_tables(
             own, answer.of_signatures, answer.weights, features.moas, answer.moa
         ),
     }
-
-
-def _checks(
-    found: SignatureAttributions, own: Examples, rows: Int[np.ndarray, " signature"]
-) -> Iterator[Check]:
-    shares = found.modalities[rows, 0].mean(axis=0).astype(np.float64)
-    yield relevance_check(dict(zip(MODALITIES, shares.tolist(), strict=True)))
-    yield completeness_check(found.gap[rows].astype(np.float64))
-    areas = []
-    for replacement, of_one in found.curves.items():
-        curves = {name: _rows_of(curves, rows) for name, curves in of_one.items()}
-        areas.append(deletion_areas(replacement, **curves))
-    yield deletion_check(areas)
-    contributions = found.genes[rows, 0]
-    num_genes = contributions.shape[1]
-    k = max(1, min(NUM_FIRST_GENES, num_genes // 4))
-    change = np.where(own.gene_mask, own.expression, 0.0)
-    yield stability_check(
-        overlap_of_all_pairs(contributions, k=k),
-        k=k,
-        num_genes=num_genes,
-        of_signatures=overlap_of_all_pairs(change, k=k, by_size=True),
-    )
-    compared = agreement_of_pairs(contributions, found.shuffled[rows], k=k).spearman
-    known = compared[~np.isnan(compared)]
-    yield dependence_check(float(known.mean()) if len(known) else float("nan"))
-
-
-def _rows_of(curves: Curves, rows: Int[np.ndarray, " signature"]) -> Curves:
-    return dataclasses.replace(
-        curves, deletion=curves.deletion[rows], insertion=curves.insertion[rows]
-    )
 
 
 def _substructures(smiles: str, atoms: Float[np.ndarray, " atom"]) -> pd.DataFrame:

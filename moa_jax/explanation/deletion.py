@@ -38,6 +38,10 @@ class Curves:
     deletion: Float[np.ndarray, "example target point"]
     insertion: Float[np.ndarray, "example target point"]
 
+    def take(self, rows: Int[np.ndarray, " row"]) -> Curves:
+        """The curves of the given examples."""
+        return Curves(self.fractions, self.deletion[rows], self.insertion[rows])
+
     @property
     def deletion_auc(self) -> Float[np.ndarray, "example target"]:
         """Area under the deletion curve; smaller is better (Petsiuk 2018, section 3.2)."""

@@ -80,7 +80,7 @@ def test_a_compound_that_was_learned_from_is_known(compound, nearest):
     row = known(**compound)
     assert row["known"] == "yes"
     assert row["nearest_known"].split(": ")[1] == nearest.split(": ")[1]
-    assert known_sentence(row.to_dict()) == f"Known: learned from ({row['nearest_known']})."
+    assert known_sentence(row.to_dict()) == f"Known: in the training data ({row['nearest_known']})."
 
 
 def test_an_analogue_names_its_neighbour():
@@ -123,7 +123,7 @@ def test_a_run_that_kept_nothing_tells_nothing():
     for nothing in (None, REFERENCES.iloc[:0]):
         row = known_compounds(asked(name="thalidomide"), nothing).iloc[0]
         assert row.isna().all()
-        assert known_sentence(row.to_dict()) == "Known or new: the run does not tell."
+        assert known_sentence(row.to_dict()) == "Known or new: the run does not say."
         assert mechanism_table(nothing, ["moa 0"])["training_compounds"].isna().all()
 
 
