@@ -103,7 +103,7 @@ def test_the_rest_is_new():
     assert row["known"] == "no"
     assert np.isnan(row["nearest_tanimoto"])
     assert row["nearest_known"] == ""
-    assert "without a structure to compare" in known_sentence(row.to_dict())
+    assert "no structure to compare" in known_sentence(row.to_dict())
 
 
 def test_a_drug_of_several_ids_is_known_by_any_of_them():
