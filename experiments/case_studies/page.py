@@ -161,10 +161,10 @@ def _answers(case: Case) -> list[str]:
         f"compounds; {case.average_precision['expression']:.2f} by expression alone and "
         f"{case.average_precision['structure']:.2f} by structure alone. "
         f"Of {len(found)} compounds with this mechanism {int((found['rank'] == 1).sum())} have it "
-        f"as first answer; it is in the conformal set (error rate {ERROR_RATE:.0%}) of "
-        f"{int(found['in_set'].sum())}, sets hold {found['set_size'].mean():.1f} mechanisms in the "
-        f"mean. Place of the mechanism: {', '.join(listed)}."
-        + (f" Wrong first answers: {instead}." if instead else "")
+        f"as top prediction; the conformal set (error rate {ERROR_RATE:.0%}) contains it for "
+        f"{int(found['in_set'].sum())}, mean set size {found['set_size'].mean():.1f}. "
+        f"Rank of the mechanism: {', '.join(listed)}."
+        + (f" Wrong top predictions: {instead}." if instead else "")
     ]
 
 
@@ -187,12 +187,12 @@ def _used(case: Case) -> str:
     )
     pieces = case.pieces[case.pieces["sum"] > 0].drop_duplicates("atoms").head(3)
     named = ", ".join(f"{row.kind} `{row.name_of}`" for row in _named(pieces))
-    text += f" Substructures of {case.example} that add most: {named or 'none'}."
+    text += f" Substructures of {case.example} that contribute most: {named or 'none'}."
     evidence = "; ".join(
         f"{row.compound} ({row.moas}; by {row.expert.removesuffix('_kernel')}, {row.times} times)"
         for row in case.evidence.head(5).itertuples()
     )
-    return f"{text} Training compounds that the answers rest on: {evidence}."
+    return f"{text} Training compounds behind the predictions: {evidence}."
 
 
 def _named(pieces: pd.DataFrame) -> Any:
