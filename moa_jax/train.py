@@ -5,10 +5,10 @@
 trains on the prepared folder `config.data`, or on the embedded simulated release where that is
 empty, with the compounds of fold `config.split.fold` held out. The run's folder then holds
 everything: config, split, checkpoints, metrics, plots, a model card, and the predictions for the
-held-out compounds. A run that was stopped goes on where it was when it is started again.
+held-out compounds. A run that was interrupted resumes when it is started again.
 
-`--config.split.rule=everything` holds nothing out, for a model that answers for compounds of your
-own: what is scored then are the validation compounds, by a model that had not learned from them.
+`--config.split.rule=everything` holds nothing out, for a model to use on compounds of your own; the
+scores are then those of out-of-sample predictions for the validation compounds.
 
 `config.vocabulary` is `open` (every mechanism that a compound to learn from has) or `frequent`
 (those of `config.min_compounds` measured compounds or more, for comparison with other work).
@@ -75,9 +75,10 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     parts, judged = division.parts, judged_part(division.parts)
 
     # Model. What can be refused is refused before the folder of the run is made.
-    training = config.training
     make_training_mesh(
-        config.num_devices, training.batch_size, micro_batches=training.micro_batches
+        config.num_devices,
+        config.training.batch_size,
+        micro_batches=config.training.get("micro_batches", 1),
     )
     features = fit_features(parts["train"], graph.genes.iloc[: graph.num_landmarks])
     make_fusion_task(config, features, (graph.num_genes, graph.num_terms))
@@ -95,7 +96,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
         unlabelled=division.unlabelled,
     )
 
-    # Calibration: what predictions are calibrated on later, answers out of sample.
+    # Calibration: the out-of-sample answers that predictions will be calibrated on are kept.
     if is_first_process():
         if fit.unseen:
             write_kept_answers(workdir, fit.unseen)
@@ -105,10 +106,10 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     # Scores.
     views = fit.predictor.predict(parts["test"]) if judged == "test" else fit.validation_probs
     probs = {method_name(view): views[view] for view in VIEWS}
-    # Kernels alone answer for each validation compound after learning from all others, and methods
-    # that learn from the training part alone are no comparison.
+    # Kernels alone predict each validation compound from all other compounds, so methods that learn
+    # from the training part alone would be no fair comparison.
     for method in () if judged == "validation" and is_solved(config) else baselines:
-        # Nobody chooses settings where plain methods are judged by the validation part.
+        # Where the validation part is scored, no settings are chosen.
         choosing = parts["validation"] if judged == "test" else parts["test"]
         fitted = method.fit(parts["train"], choosing, graph, seed=config.seed)
         probs[method.name] = fitted.predict(parts[judged])
@@ -121,7 +122,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
 
 
 def _say_division(config: ml_collections.ConfigDict, division: Division) -> None:
-    """Says how many examples each part has, and what parts share."""
+    """Prints how many examples each part has, and which identities parts share."""
     parts, unlabelled = division.parts, division.unlabelled
     if division.crossing:
         counts = ", ".join(f"{count} {identity}" for identity, count in division.crossing.items())

@@ -144,7 +144,7 @@ def _node_rankings(
 
 def _activity_rankings(asked: Asked, shuffled: Asked) -> Rankings:
     """Importance of graph nodes to a model that reads their activity; of other models none."""
-    if not any(EXPERTS[expert].reads_graph for expert in asked.predictor.task.model.experts):
+    if not any(EXPERTS[name].reads_nodes for name in asked.predictor.task.model.experts):
         return {}
     return {
         "integrated gradients of nodes": _of_activity(asked),

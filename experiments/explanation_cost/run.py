@@ -35,7 +35,6 @@ from moa_jax.explanation.baseline_signatures import no_change
 from moa_jax.explanation.chunks import MAX_ROWS, chunk_size, run_in_chunks
 from moa_jax.explanation.gradients import IntegratedGradients, gauss_legendre
 from moa_jax.explanation.scores import Question, predicted_directions
-from moa_jax.models.experts import KERNELS
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.recipe import fit_fusion
 
@@ -184,7 +183,7 @@ def main() -> None:
     references = {
         name: np.shape(part["references"])
         for name, part in predictor.params.items()
-        if name in KERNELS
+        if "references" in part
     }
     print(f"devices {jax.devices()}; references {references}")
 

@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 
 from moa_jax.data.batches import evaluation_batches
 from moa_jax.data.features import EncodedExamples
-from moa_jax.models.experts import EXPERTS, KERNELS, heard, view_of
+from moa_jax.models.experts import EXPERTS, heard, view_of
 from moa_jax.schemas import Batch, GraphArrays, InputError
 from moa_jax.training.predictor import Predictor
 
@@ -32,7 +32,7 @@ class KernelEvidence:
     """What one kernel expert bases its answers on.
 
     Attributes:
-      expert: one of `KERNELS`.
+      expert: its name.
       kernel: similarity of each example to each reference as the expert sees it.
       similarity: the same as readers know it: cosine of the centred signatures or of the nodes'
         activities, or mean Tanimoto similarity of the structures.
@@ -80,7 +80,9 @@ def kernel_evidence(
     model = predictor.task.model
     params = jax.device_get(predictor.params)
     evidence = {}
-    for expert in (expert for expert in model.experts if expert in KERNELS):
+    for expert in model.experts:
+        if EXPERTS[expert].comparison is None:
+            continue
         comparison = EXPERTS[expert].comparison(model)
         own = references[references["expert"] == expert].reset_index(drop=True)
         coefficients = np.asarray(params[expert]["coefficients"], np.float64)

@@ -104,7 +104,7 @@ def attribute_signatures(
     first = found.values[:, 0]
     change = np.where(encoded.gene_mask, encoded.expression - baseline[:, 0], 0.0)
     say("explaining them by the graph, the structures and the modalities")
-    nodes_are_read = any(EXPERTS[expert].reads_graph for expert in predictor.task.model.experts)
+    nodes_are_read = any(EXPERTS[expert].reads_nodes for expert in predictor.task.model.experts)
     if nodes_are_read:
         nodes = _node_contributions(predictor, encoded, directions[:, :1], baseline[:, 0])
     else:

@@ -9,13 +9,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from moa_jax.models.experts import KERNELS
+from moa_jax.models.experts import EXPERTS, NETWORKS
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.sharding import replicate
 
 # Parts of the fusion model from the output to the input; a model's other parts come last.
 FROM_OUTPUT = (
-    *KERNELS,
+    *(expert for expert in EXPERTS if expert not in NETWORKS),
     "joint_logits",
     "fuse",
     "fuse_norm",

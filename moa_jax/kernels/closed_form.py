@@ -1,4 +1,4 @@
-"""The kernel experts of a fusion model: what they learn from, solved, and answers left out."""
+"""The kernel experts of a fusion model, solved in closed form, and their out-of-sample answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ClosedForm:
 
     Attributes:
       references: what they learn from, training examples first.
-      encoded: the references as model inputs, with what is learned of them as labels.
+      encoded: the references as model inputs, with their soft labels.
       systems: kernel expert -> its system; none in a model of networks alone.
     """
 
@@ -59,7 +59,7 @@ class ClosedForm:
         return solve(self.systems, self.encoded)
 
     def leave_out(self, num_labelled: int) -> LeftOut:
-        """What the experts say about each of the training examples without its compound.
+        """The experts' answers for the training examples, each without its own compound.
 
         Args:
           num_labelled: number of training examples.

@@ -1,10 +1,10 @@
-"""What the kernel experts say of each training compound without having learned from it.
+"""Leave-one-compound-out answers of the kernel experts, in closed form.
 
-For kernel ridge regression that needs no refitting: with `A = K + ridge I` and the rows `B` of a
-compound, the model without them answers `y_B - [(A^-1)_BB]^-1 (A^-1 Y)_B` for them (leave-one-out
-in closed form, Allen 1974, for blocks). Labels are shared by targets and centred, so `Y` itself is
-another one without the compound. What a signature is compared by that knows no label (standard
-deviations of genes, means of cell lines) stays that of all compounds.
+Kernel ridge regression needs no refitting for that: with `A = K + ridge I` and the rows `B` of a
+compound, the model without them answers `y_B - [(A^-1)_BB]^-1 (A^-1 Y)_B` for them (Allen 1974,
+for blocks of rows). Labels are propagated by targets and centred, so `Y` itself changes when a
+compound is left out, and the change is followed exactly. Statistics that use no label (standard
+deviations of genes, means of cell lines) are kept from all compounds.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from moa_jax.kernels.shared_labels import LabelSharing, References
 from moa_jax.models.experts import EXPERTS, has_all_shown, heard_in
 from moa_jax.progress import track
 
-# Compound group -> references of others whose labels differ without it, the MoAs in which they
-# may, and their labels for these.
+# Compound group -> references of other compounds whose soft labels change when it is left out, the
+# MoAs in which they may change, and their new labels for these.
 Relabelled = Callable[
     [str],
     tuple[
@@ -39,13 +39,13 @@ def left_out_logits(
     groups: list[str],
     relabelled: Relabelled | None = None,
 ) -> Float32[np.ndarray, "reference moa"]:
-    """What an expert says of each reference when its compound's references are left out.
+    """An expert's logits for each reference when all references of its compound are left out.
 
     Args:
       system: the references and their kernel.
-      labels: what is learned of each reference.
+      labels: soft label of each reference.
       groups: compound group of each reference.
-      relabelled: what would be learned of others without a compound; None where that is the same.
+      relabelled: how labels change without a compound; None where they do not.
     """
     inverse, count = system.inverse, len(groups)
     rows_of: dict[str, list[int]] = {}
@@ -77,13 +77,12 @@ def left_out_logits(
 
 @dataclasses.dataclass(frozen=True)
 class LeftOut:
-    """What each kernel expert says of the training examples without their compounds.
+    """Logits of each kernel expert for the training examples, their compounds left out.
 
     Attributes:
       examples: the training examples.
       logits: expert -> its logits, zeros where it has no say.
-      told: expert -> the examples that it has a say on: those with its modality that are among
-        its references.
+      told: expert -> the examples that it answers for: those among its references.
     """
 
     examples: Examples
@@ -91,7 +90,7 @@ class LeftOut:
     told: Mapping[str, Bool[np.ndarray, " example"]]
 
     def learnable(self) -> Float32[np.ndarray, "example moa"]:
-        """The labels of each example that another compound has, too."""
+        """The labels of each example, without those that no other compound carries."""
         labels = self.examples.labels
         names, unit = np.unique(np.asarray(self.examples.groups, str), return_inverse=True)
         carries = np.zeros((len(names), labels.shape[1]), bool)
@@ -110,7 +109,7 @@ class LeftOut:
         return answered & _first_of_structure(examples) if view == "structure" else answered
 
     def evidence(self, view: str) -> Float32[np.ndarray, "expert example moa"]:
-        """What the experts say in a view; zeros where one has no say."""
+        """Logits of the experts in a view; zeros where an expert does not answer."""
         return np.stack(
             [
                 np.where((self.told[expert] & heard_in(expert, view))[:, None], said, 0.0)
@@ -134,13 +133,13 @@ def leave_out(
     encoded: EncodedExamples,
     num_labelled: int,
 ) -> LeftOut:
-    """What the kernel experts say of the training examples without their compounds.
+    """Logits of the kernel experts for the training examples, their compounds left out.
 
     Args:
       systems: kernel expert -> its system.
-      references: what they learn from; training examples first.
-      encoded: the references as model inputs, with what is learned of them as labels.
-      num_labelled: how many of these are training examples, about which is asked.
+      references: what they learn from, training examples first.
+      encoded: the references as model inputs, with their soft labels.
+      num_labelled: how many of these are training examples.
     """
     count = references.examples.num_examples
     logits, told = {}, {}

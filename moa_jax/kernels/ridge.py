@@ -58,7 +58,7 @@ class KernelSystem:
     def solved(self, labels: Float32[np.ndarray, "reference moa"]) -> dict[str, Array]:
         """The expert's parameters: `(kernel + ridge I)^-1 (labels - their mean)` among them.
 
-        Without any reference there is one of zeros, which says nothing.
+        Without references there is a single one of zeros, whose logits are zero.
         """
         if len(self.rows):
             targets = labels.astype(np.float64) - labels.mean(axis=0, dtype=np.float64)
@@ -143,7 +143,7 @@ def _fitted_params(
     train: EncodedExamples,
     features: FeatureSpec,
 ) -> dict[str, Array]:
-    """Those of the parameters that a comparison reads; none of them knows a label."""
+    """The parameters that a comparison reads beside its references; no label enters them."""
     if not names:
         return {}
     values = {
@@ -160,7 +160,7 @@ def _cell_line_means(
 ) -> Float32[np.ndarray, "cell_line gene"]:
     """Mean standardised signature of each cell line."""
     means = np.zeros((num_cell_lines, train.expression.shape[1]), np.float32)
-    # The first is the unknown cell line, in which nothing is usual but the overall mean.
+    # The first is the unknown cell line, for which the overall mean, 0, is all that is known.
     for line in range(1, num_cell_lines):
         of_line = train.expression[train.has_expression & (train.cell_line == line)]
         if len(of_line):
@@ -171,7 +171,7 @@ def _cell_line_means(
 def reference_labels(
     expert: str, system: KernelSystem, train: EncodedExamples
 ) -> Float32[np.ndarray, "reference moa"]:
-    """What is learned of each reference of an expert, by the labels of the training examples."""
+    """Label of each reference of an expert, from those of the training examples."""
     if EXPERTS[expert].reads_structure:
         return structure_labels(train, train.labels)[system.rows]
     return train.labels[system.rows]
@@ -188,7 +188,7 @@ def solve(systems: Mapping[str, KernelSystem], train: EncodedExamples) -> dict[s
 def structure_labels(
     train: EncodedExamples, labels: Float32[np.ndarray, "example moa"]
 ) -> Float32[np.ndarray, "structure moa"]:
-    """What is learned of each structure: the most of what is learned of its examples."""
+    """Label of each structure: the largest among the examples that have it, MoA by MoA."""
     known = train.has_structure
     found = np.zeros((len(train.substructures), labels.shape[1]), np.float32)
     np.maximum.at(found, train.structure[known], labels[known])

@@ -1,4 +1,4 @@
-"""The experts of the fusion model, by name: what each reads, and how it comes by its parameters.
+"""The registry of experts: what each reads, and whether it is solved or trained.
 
 A new expert that is solved in closed form needs a `Comparison` and an entry here, and its settings
 in the configuration. A new one that is trained in steps needs a module in `fused_networks`.
@@ -30,8 +30,8 @@ class Expert:
     Attributes:
       reads_expression: it reads the signature.
       reads_structure: it reads the structure. One that reads both reads whichever is there.
-      title: what pages call it.
-      reads_graph: it reads the activity of the graph's nodes.
+      title: what pages call it, or what it compares by.
+      reads_nodes: it reads the activity of the graph's nodes.
       comparison: fusion model -> how the expert compares examples with references, for one that
         is solved in closed form; None for a network, which is trained in steps.
     """
@@ -39,7 +39,7 @@ class Expert:
     reads_expression: bool
     reads_structure: bool
     title: str
-    reads_graph: bool = False
+    reads_nodes: bool = False
     comparison: Callable[[Any], Comparison] | None = None
 
     @property
@@ -51,9 +51,9 @@ class Expert:
 # The expert whose parameters hold the training signatures and the means of the cell lines.
 SIGNATURE_KERNEL = "signature_kernel"
 EXPERTS = {
-    "signature": Expert(True, False, "signature network", reads_graph=True),
+    "signature": Expert(True, False, "signature network", reads_nodes=True),
     "molecule": Expert(False, True, "molecule network"),
-    "joint": Expert(True, True, "joint network", reads_graph=True),
+    "joint": Expert(True, True, "joint network", reads_nodes=True),
     "visible": Expert(True, False, "ontology network"),
     SIGNATURE_KERNEL: Expert(
         True,
@@ -65,7 +65,7 @@ EXPERTS = {
         True,
         False,
         "network activity",
-        reads_graph=True,
+        reads_nodes=True,
         comparison=lambda model: NetworkComparison(
             model.network_kernel_width, model.num_genes, model.network_term_share
         ),
@@ -77,9 +77,8 @@ EXPERTS = {
         comparison=lambda model: StructureComparison(model.substructure_views),
     ),
 }
-# Trained in steps, and solved in closed form.
+# The experts that are trained in steps; the others are solved in closed form.
 NETWORKS = tuple(name for name, expert in EXPERTS.items() if expert.comparison is None)
-KERNELS = tuple(name for name, expert in EXPERTS.items() if expert.comparison is not None)
 
 # View -> whether it shows expression and whether it shows structure. Experts that agree are no
 # independent witnesses, so each view has its own scales.
@@ -88,7 +87,7 @@ VIEWS = tuple(SHOWN_IN)
 
 
 def heard(expert: str, batch: Batch) -> Bool[Array, " batch"]:
-    """Examples for which an expert has a say: those with the modality that it reads alone."""
+    """Examples that an expert answers for: those with the modality that it reads."""
     own = EXPERTS[expert]
     if own.reads_both:
         return jnp.ones_like(batch.expression_mask)
@@ -96,7 +95,7 @@ def heard(expert: str, batch: Batch) -> Bool[Array, " batch"]:
 
 
 def heard_in(expert: str, view: str) -> bool:
-    """Whether a view shows every modality that an expert reads alone."""
+    """Whether an expert answers in a view: one that reads both modalities always does."""
     own, (expression, structure) = EXPERTS[expert], SHOWN_IN[view]
     return own.reads_both or (expression if own.reads_expression else structure)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
+from jax.sharding import NamedSharding, PartitionSpec
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from moa_jax.schemas import InputError
@@ -114,16 +114,12 @@ class Checkpoints:
             rng=jax.random.wrap_key_data(training["rng"]),
         )
 
-    def restore_params(self, step: int, mesh: jax.sharding.Mesh | None = None) -> Any:
-        """Restores what predicts, replicated on `mesh` (one device where None).
+    def restore_params(self, step: int, mesh: jax.sharding.Mesh) -> Any:
+        """Restores what predicts, replicated on `mesh`.
 
         The target comes from the checkpoint's own metadata: any number of devices will do.
         """
-        sharding = (
-            SingleDeviceSharding(jax.devices()[0])
-            if mesh is None
-            else NamedSharding(mesh, PartitionSpec())
-        )
+        sharding = NamedSharding(mesh, PartitionSpec())
         metadata = self._manager.item_metadata(step).params
         target = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), metadata

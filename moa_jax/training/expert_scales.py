@@ -1,4 +1,4 @@
-"""How far each expert of the fusion model can be trusted, fitted to compounds not learned from."""
+"""Scales of the experts of the fusion model, fitted to out-of-sample answers."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from moa_jax.schemas import Batch, GraphArrays
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.sharding import shard
 
-# Range of a scale; an expert at the lower end has no say.
+# Range of a scale; an expert at the lower end hardly counts.
 SCALE_BOUNDS = (0.01, 100.0)
 # Below it a probability counts as this one.
 LEAST_PROB = 1e-12
 
-# Logits of the experts for every example; zeros where an expert has no say.
+# Logits of the experts for every example; zeros where an expert does not answer.
 Evidence = Float[np.ndarray, "expert example moa"]
 # View -> expert -> scale.
 Scales = Mapping[str, Mapping[str, float]]
@@ -38,20 +38,19 @@ Scales = Mapping[str, Mapping[str, float]]
 def fit_expert_scales(
     start: Scales, asked: Mapping[str, tuple[Evidence, Examples]], *, prior_strength: float
 ) -> dict[str, dict[str, float]]:
-    """Scales that make the pooled answers about compounds most likely, view by view.
+    """Maximum a posteriori scales for the pooled answers about compounds, view by view.
 
     Minimises the negative log likelihood of the compounds' labels in the logarithm of the scales
     (temperature scaling: Guo 2017; product of experts: Hinton 2002). Few compounds cannot tell
-    much, so the logarithms have a Gaussian prior around the scales of `start`.
+    much, so the logarithms have a Gaussian prior centred on `start`.
 
     Args:
       start: scales around which the prior lies, in the model's order of the experts.
-      asked: view -> what the experts say about labelled examples that they did not learn from,
-        and these examples.
+      asked: view -> out-of-sample logits of the experts, and the labelled examples they are for.
       prior_strength: inverse variance of the prior; 0 for none.
 
     Returns:
-      View -> expert -> scale. An expert that has no say in a view keeps its scale.
+      View -> expert -> scale. An expert that does not answer in a view keeps its scale.
     """
     scales = {}
     for view, (evidence, examples) in asked.items():
@@ -69,12 +68,12 @@ def scale_array(scales: Scales) -> Float32[np.ndarray, "view expert"]:
 def combined_probs(
     view: str, scales: Scales, evidence: Evidence, examples: Examples
 ) -> Float[np.ndarray, "example moa"]:
-    """Probabilities in a view, as the model gives them: with the scales of what an example shows.
+    """Probabilities in a view, as the model computes them: scales depend on what is measured.
 
     Args:
       view: one of `VIEWS`.
       scales: view -> expert -> scale.
-      evidence: what the experts say in this view.
+      evidence: logits of the experts in this view.
       examples: the examples.
     """
     expression, structure = SHOWN_IN[view]
@@ -101,8 +100,8 @@ def fit_view_scales(
 
     Args:
       start: the scales around which the prior lies.
-      evidence: what the experts say of examples that they have not learned from.
-      validation: these examples; each has a label.
+      evidence: out-of-sample logits of the experts.
+      validation: the examples they are for; each has a label.
       prior_strength: see `fit_expert_scales`.
     """
     if not validation.num_examples:
@@ -139,7 +138,7 @@ class _Likelihood:
     """Mean negative log likelihood of the compounds' labels as a function of the scales.
 
     Attributes:
-      evidence: logits of the experts that have a say.
+      evidence: logits of the experts that answer.
       pooling: takes the mean of each compound's examples.
       share: labels of each compound, summing to 1.
     """
@@ -177,7 +176,7 @@ class _Likelihood:
 
 
 def expert_evidence(predictor: Predictor, examples: Examples) -> dict[str, Evidence]:
-    """What each expert says about every example, in each of the three views."""
+    """Logits of each expert for every example, in each of the three views."""
     task = predictor.task
 
     # Replicated, so that every process can read all of it.
@@ -200,7 +199,7 @@ def expert_evidence(predictor: Predictor, examples: Examples) -> dict[str, Evide
 
 
 def learnable_evidence(left_out: LeftOut) -> dict[str, tuple[Evidence, Examples]]:
-    """View -> what is said about the examples whose mechanism another compound has, and these."""
+    """View -> logits for the examples whose mechanism another compound shares, and these."""
     learnable, found = left_out.learnable(), {}
     for view in VIEWS:
         rows = np.flatnonzero(left_out.answered(view) & learnable.any(axis=1))

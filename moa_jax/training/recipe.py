@@ -47,7 +47,7 @@ from moa_jax.training.predictor import (
     read_description,
 )
 from moa_jax.training.same_run import digest, refuse_other_run
-from moa_jax.training.sharding import is_first_process
+from moa_jax.training.sharding import is_first_process, make_mesh, replicate
 from moa_jax.training.task import Views
 
 # Subfolder of the run that chooses the number of steps.
@@ -56,12 +56,12 @@ SELECTION = "selection"
 
 @dataclasses.dataclass(frozen=True)
 class UnseenAnswers:
-    """What a model answers in one view for compounds that it has not learned from.
+    """Out-of-sample answers of a model in one view.
 
     Attributes:
-      examples: labelled examples; those whose compound has other mechanisms alone say so.
-      probs: the answers.
-      learnable: their labels, as far as something was learned of the mechanism.
+      examples: labelled examples, and compounds whose mechanisms are all outside the vocabulary.
+      probs: probabilities, by a model that did not learn from the example's compound.
+      learnable: labels, without those of mechanisms of which that model saw no other compound.
     """
 
     examples: Examples
@@ -75,12 +75,11 @@ class FusionFit:
 
     Attributes:
       predictor: the model trained on training and validation examples.
-      validation_probs: view -> what is answered for the validation examples by a model that did
-        not see them: one that learned from the training examples, or, of kernels alone, from all
-        but the compound in question.
-      unseen: view -> answers that say how far the model can be trusted: those for the validation
-        examples or, of kernels alone, for all training compounds, each by a model that learned
-        from the others, and for compounds whose mechanisms the vocabulary lacks.
+      validation_probs: view -> out-of-sample probabilities of the validation examples: by a model
+        of the training examples or, for kernels alone, of all compounds but the one in question.
+      unseen: view -> out-of-sample answers for calibration: for the validation examples or, for
+        kernels alone, for all training compounds; and for compounds whose mechanisms are outside
+        the vocabulary.
       choices: JSON values: `best_step`, `expert_scales` by expert; empty without validation.
       curves: view -> [step, validation macro AUPRC] pairs.
     """
@@ -112,26 +111,100 @@ def fit_fusion(
       config: a complete configuration; see `configs/fusion.py`.
       train: training examples.
       validation: examples of other compounds; where there are none, networks are trained to the
-        last step with the configuration's own scales.
+        last step, and the scales are the configuration's.
       graph: the knowledge graph over the examples' genes.
       workdir: folder of the run.
-      unlabelled: examples without label, nothing of compounds of `validation` among them; kernel
-        experts learn from those with known targets and no known mechanism, and pretraining, where
-        the configuration names it, from all. Those whose mechanisms the vocabulary lacks say how
-        the model answers for such.
+      unlabelled: examples without a label, none of a compound in `validation`. Kernel experts learn
+        from those with known targets and no known mechanism; pretraining, where the configuration
+        has it, from all. Those whose mechanisms are outside the vocabulary are predicted for
+        calibration.
 
     Raises:
       InputError: `workdir` holds a run of another configuration or on other examples.
     """
     recipe = Recipe(config, graph, unlabelled)
     if is_solved(config):
-        return recipe.solve(train, validation, workdir)
-    return recipe.train(train, validation, workdir)
+        return _solve(recipe, train, validation, workdir)
+    if validation.num_examples == 0:
+        recipe.write_references(train, workdir)
+        predictor = recipe.run(train, None, workdir).train()
+        nothing = np.zeros(validation.labels.shape)
+        curves: dict[str, list[list[int | float]]] = {view: [] for view in VIEWS}
+        return FusionFit(predictor, dict.fromkeys(VIEWS, nothing), {}, {}, curves)
+
+    # A first run, on the training part, finds the number of steps and the scales of the experts.
+    chosen = recipe.run(train, validation, workdir / SELECTION).train()
+    step, score = chosen.progress.best_step, chosen.progress.best_score
+    say(f"validation macro AUPRC {score:.3f} at step {step}")
+    evidence = expert_evidence(chosen, validation)
+    scales = fit_expert_scales(
+        recipe.first_scales,
+        {view: (own, validation) for view, own in evidence.items()},
+        prior_strength=config.scale_prior,
+    )
+    _say_scales(scales)
+
+    # A second one, from new parameters, trains that long on all examples, with those scales.
+    everything = concatenate(train, validation)
+    recipe.write_references(everything, workdir)
+    predictor = recipe.run(everything, None, workdir, scales=scales).train(num_steps=step)
+
+    probs = {view: combined_probs(view, scales, own, validation) for view, own in evidence.items()}
+    learnable = validation.labels * train.labels.any(axis=0)
+    unseen = {view: UnseenAnswers(validation, own, learnable) for view, own in probs.items()}
+    return FusionFit(
+        predictor=predictor,
+        validation_probs=probs,
+        unseen=_with_others(unseen, predictor, unlabelled),
+        choices={"best_step": step, "expert_scales": scales},
+        curves={view: validation_curve(workdir / SELECTION, view) for view in VIEWS},
+    )
+
+
+def _solve(
+    recipe: Recipe, train: Examples, validation: Examples, workdir: pathlib.Path
+) -> FusionFit:
+    """Solves a model of kernels alone for all examples at once, and saves it.
+
+    The scales of the experts are fitted to leave-one-compound-out answers, so no validation part
+    is needed.
+    """
+    everything = concatenate(train, validation)
+    closed_form = recipe.closed_form(everything)
+    params = closed_form.params()
+    left_out = closed_form.leave_out(everything.num_examples)
+    # Its inverses are large.
+    del closed_form
+    scales = fit_expert_scales(
+        recipe.first_scales,
+        learnable_evidence(left_out),
+        prior_strength=recipe.config.scale_prior,
+    )
+    _say_scales(scales)
+    recipe.write_references(everything, workdir)
+    predictor = recipe.save_solved(
+        {**params, "expert_scales": scale_array(scales)}, everything, workdir
+    )
+
+    probs = {
+        view: combined_probs(view, scales, left_out.evidence(view), everything) for view in VIEWS
+    }
+    learnable, unseen = left_out.learnable(), {}
+    for view in VIEWS:
+        rows = np.flatnonzero(left_out.answered(view))
+        unseen[view] = UnseenAnswers(everything.take(rows), probs[view][rows], learnable[rows])
+    return FusionFit(
+        predictor=predictor,
+        validation_probs={view: own[train.num_examples :] for view, own in probs.items()},
+        unseen=_with_others(unseen, predictor, recipe.unlabelled),
+        choices={"best_step": 0, "expert_scales": scales},
+        curves={view: [] for view in VIEWS},
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How the fusion model of a configuration is made, whatever it learns from.
+    """What every fit of a configuration's fusion model shares.
 
     Attributes:
       config: see `fit_fusion`; so are `graph` and `unlabelled`.
@@ -143,81 +216,8 @@ class Recipe:
     graph: KnowledgeGraph
     unlabelled: Examples | None = None
 
-    def solve(self, train: Examples, validation: Examples, workdir: pathlib.Path) -> FusionFit:
-        """Solves a model of kernels alone for all examples at once, and saves it.
-
-        The scales of the experts are fitted to what they say about each compound without it, so
-        no validation part is needed.
-        """
-        config, everything = self.config, concatenate(train, validation)
-        closed_form = self.closed_form(everything)
-        params = closed_form.params()
-        left_out = closed_form.leave_out(everything.num_examples)
-        scales = fit_expert_scales(
-            self._first_scales, learnable_evidence(left_out), prior_strength=config.scale_prior
-        )
-        _say_scales(scales)
-        self._write_references(closed_form.references, workdir)
-        predictor = self._save(
-            {**params, "expert_scales": scale_array(scales)}, everything, workdir
-        )
-        probs = {
-            view: combined_probs(view, scales, left_out.evidence(view), everything)
-            for view in VIEWS
-        }
-        learnable, unseen = left_out.learnable(), {}
-        for view in VIEWS:
-            rows = np.flatnonzero(left_out.answered(view))
-            unseen[view] = UnseenAnswers(everything.take(rows), probs[view][rows], learnable[rows])
-        return FusionFit(
-            predictor=predictor,
-            validation_probs={view: own[train.num_examples :] for view, own in probs.items()},
-            unseen=self._with_others(predictor, unseen),
-            choices={"best_step": 0, "expert_scales": scales},
-            curves={view: [] for view in VIEWS},
-        )
-
-    def train(self, train: Examples, validation: Examples, workdir: pathlib.Path) -> FusionFit:
-        """Trains networks, with or without kernels beside them.
-
-        A first run on `train` finds the step with the best validation score and the scales of the
-        experts. A second one, from new parameters, trains that long on `train` and `validation`
-        together, with those scales.
-        """
-        if validation.num_examples == 0:
-            self._write_references(self._references(train), workdir)
-            predictor = self.run(train, None, workdir).train()
-            nothing = np.zeros(validation.labels.shape)
-            curves: dict[str, list[list[int | float]]] = {view: [] for view in VIEWS}
-            return FusionFit(predictor, dict.fromkeys(VIEWS, nothing), {}, {}, curves)
-        chosen = self.run(train, validation, workdir / SELECTION).train()
-        step, score = chosen.progress.best_step, chosen.progress.best_score
-        say(f"validation macro AUPRC {score:.3f} at step {step}")
-        evidence = expert_evidence(chosen, validation)
-        scales = fit_expert_scales(
-            self._first_scales,
-            {view: (own, validation) for view, own in evidence.items()},
-            prior_strength=self.config.scale_prior,
-        )
-        _say_scales(scales)
-        everything = concatenate(train, validation)
-        self._write_references(self._references(everything), workdir)
-        predictor = self.run(everything, None, workdir, scales=scales).train(num_steps=step)
-        probs = {
-            view: combined_probs(view, scales, own, validation) for view, own in evidence.items()
-        }
-        learnable = validation.labels * train.labels.any(axis=0)
-        unseen = {view: UnseenAnswers(validation, own, learnable) for view, own in probs.items()}
-        return FusionFit(
-            predictor=predictor,
-            validation_probs=probs,
-            unseen=self._with_others(predictor, unseen),
-            choices={"best_step": step, "expert_scales": scales},
-            curves={view: validation_curve(workdir / SELECTION, view) for view in VIEWS},
-        )
-
     def closed_form(self, train: Examples) -> ClosedForm:
-        """The kernel experts of the model, which learn from `train` and what its labels reach."""
+        """The kernel experts of the model, ready to be solved for `train`."""
         features = self._features(train)
         return ClosedForm.of(
             self.config,
@@ -244,7 +244,7 @@ class Recipe:
           scales: scales of the experts; the configuration's where None.
         """
         closed_form = self.closed_form(train)
-        given = {**closed_form.params(), "expert_scales": scale_array(scales or self._first_scales)}
+        given = {**closed_form.params(), "expert_scales": scale_array(scales or self.first_scales)}
         if self.config.model.moa_head == "prototypes" and "joint" in self.config.model.experts:
             given[MOA_TARGETS] = targets_of_moas(closed_form.encoded, self.graph.num_genes)
         return Run(
@@ -261,8 +261,19 @@ class Recipe:
             node_symbols=self._node_symbols,
         )
 
-    def _save(self, params: Mapping[str, Any], train: Examples, workdir: pathlib.Path) -> Predictor:
-        """Writes a solved model into the folder of its run, unless it is there already."""
+    def save_solved(
+        self, params: Mapping[str, Any], train: Examples, workdir: pathlib.Path
+    ) -> Predictor:
+        """Writes a solved model into the folder of its run, unless it is there already.
+
+        Args:
+          params: all parameters of the model.
+          train: what it was solved for.
+          workdir: folder of the run.
+
+        Raises:
+          InputError: the folder holds a run of another configuration or on other examples.
+        """
         description = describe_run(
             self.config,
             self._features(train),
@@ -275,7 +286,8 @@ class Recipe:
         checkpoints = Checkpoints(workdir / CHECKPOINTS, create=True)
         step = checkpoints.latest_step()
         if step is None:
-            checkpoints.save_solved(params, description)
+            mesh = make_mesh(self.config.num_devices or None)
+            checkpoints.save_solved(replicate(params, mesh), description)
         else:
             stored = read_description(checkpoints, step, workdir)
             refuse_other_run(stored, description, workdir)
@@ -287,28 +299,11 @@ class Recipe:
     def _references(self, train: Examples) -> References:
         return references_of(self.config.label_sharing, train, self.unlabelled)
 
-    def _write_references(self, references: References, workdir: pathlib.Path) -> None:
+    def write_references(self, train: Examples, workdir: pathlib.Path) -> None:
+        """Writes what the kernel experts compare with into the folder of a run."""
         if is_first_process():
-            write_references(workdir, reference_table(self.config, references.examples))
-
-    def _with_others(
-        self, predictor: Predictor, unseen: dict[str, UnseenAnswers]
-    ) -> dict[str, UnseenAnswers]:
-        """Adds what is answered for compounds whose mechanisms the vocabulary lacks."""
-        if self.unlabelled is None or not self.unlabelled.has_other_moas.any():
-            return unseen
-        others = self.unlabelled.take(np.flatnonzero(self.unlabelled.has_other_moas))
-        probs = predictor.predict(others)
-        joined = {}
-        for view, own in unseen.items():
-            rows = np.flatnonzero(has_all_shown(view, others.has_expression, others.has_structure))
-            more = others.take(rows)
-            joined[view] = UnseenAnswers(
-                concatenate(own.examples, more),
-                np.concatenate([own.probs, probs[view][rows]]),
-                np.concatenate([own.learnable, np.zeros(more.labels.shape, np.float32)]),
-            )
-        return joined
+            table = reference_table(self.config, self._references(train).examples)
+            write_references(workdir, table)
 
     @functools.cached_property
     def arrays(self) -> GraphArrays:
@@ -331,7 +326,7 @@ class Recipe:
         return self.graph.num_genes, self.graph.num_terms
 
     @property
-    def _first_scales(self) -> dict[str, dict[str, float]]:
+    def first_scales(self) -> dict[str, dict[str, float]]:
         """The configuration's scales of the model's experts."""
         return {
             view: {
@@ -339,6 +334,26 @@ class Recipe:
             }
             for view in VIEWS
         }
+
+
+def _with_others(
+    unseen: dict[str, UnseenAnswers], predictor: Predictor, unlabelled: Examples | None
+) -> dict[str, UnseenAnswers]:
+    """Adds answers for compounds whose mechanisms are outside the vocabulary."""
+    if unlabelled is None or not unlabelled.has_other_moas.any():
+        return unseen
+    others = unlabelled.take(np.flatnonzero(unlabelled.has_other_moas))
+    probs = predictor.predict(others)
+    joined = {}
+    for view, own in unseen.items():
+        rows = np.flatnonzero(has_all_shown(view, others.has_expression, others.has_structure))
+        more = others.take(rows)
+        joined[view] = UnseenAnswers(
+            concatenate(own.examples, more),
+            np.concatenate([own.probs, probs[view][rows]]),
+            np.concatenate([own.learnable, np.zeros(more.labels.shape, np.float32)]),
+        )
+    return joined
 
 
 def _say_scales(scales: Scales) -> None:

@@ -1,4 +1,4 @@
-"""How good new signatures are, and how far to trust a run's answers: by what its folder keeps."""
+"""Quality of new signatures and confidence in predictions, from what a run's folder keeps."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from moa_jax.models.kernel_experts import KernelInputs
 from moa_jax.training.kept_answers import UNSEEN_FILE, read_kept_answers
 from moa_jax.training.predictor import Predictor
 
-# Training signatures that say what is usual, at most.
+# Training signatures that the reference distribution is computed from, at most.
 _MOST_PROBES = 1_000
 
 
 def judge_by_run(
     workdir: pathlib.Path, predictor: Predictor, examples: Examples, encoded: EncodedExamples
 ) -> tuple[SignatureQuality, dict[str, Trust]]:
-    """What the gates say of signatures, and how far a run's answers can be trusted.
+    """Judges new signatures, and calibrates the predictions of a run.
 
     Args:
       workdir: folder of the run.
@@ -37,8 +37,8 @@ def judge_by_run(
       encoded: the same as the model's inputs.
 
     Returns:
-      The quality of each signature; and view -> trust, empty where the run kept no answers for
-      compounds that it had not learned from.
+      The quality of each signature; and view -> calibration, empty where the run kept no
+      out-of-sample answers.
 
     Raises:
       InputError: a file of the run is damaged.
@@ -67,10 +67,10 @@ def judge_by_run(
 def similarity_to_training(
     predictor: Predictor, examples: EncodedExamples
 ) -> Float[np.ndarray, " example"]:
-    """Largest cosine of each signature with a training signature, as the signature expert sees it.
+    """Largest cosine of each signature with a training signature, as the signature kernel has it.
 
-    Of signatures less the mean of their cell line, over the measured genes. NaN where the model has
-    no signature expert and so keeps no training signature.
+    Signatures are centred within their cell line; the cosine is over the measured genes. NaN where
+    the model has no signature kernel and so keeps no training signatures.
     """
     if SIGNATURE_KERNEL not in predictor.task.model.experts:
         return np.full(examples.num_examples, np.nan)
@@ -91,7 +91,7 @@ def similarity_to_training(
 def similarity_within_training(
     predictor: Predictor, references: pd.DataFrame, gene_mask: Bool[np.ndarray, " gene"]
 ) -> Float[np.ndarray, " reference"]:
-    """The same of training signatures with those of other compounds: what new ones will have.
+    """The same for training signatures against other compounds: the reference distribution.
 
     Args:
       predictor: a fusion model.

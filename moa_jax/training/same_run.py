@@ -1,4 +1,4 @@
-"""Whether the run that a folder holds is the one that is asked for."""
+"""Checks that the run in a folder is the one that was asked for."""
 
 from __future__ import annotations
 

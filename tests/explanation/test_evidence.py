@@ -14,10 +14,12 @@ from moa_jax.explanation.evidence import (
     kernel_evidence,
 )
 from moa_jax.kernels.references import read_references
-from moa_jax.models.experts import EXPERTS, KERNELS
+from moa_jax.models.experts import EXPERTS
 from moa_jax.schemas import InputError
 from moa_jax.training.run_folder import open_run
 from tests.synthetic import batch_of, make_given, make_graph, make_model, make_raw_examples
+
+KERNELS = ("signature_kernel", "network_kernel", "structure_kernel")
 
 
 @pytest.fixture(scope="module")
