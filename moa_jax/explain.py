@@ -1,4 +1,4 @@
-r"""Explains a trained model's answers: which mechanism, how sure, why, and whether to believe it.
+r"""Explains a trained model's answers: which mechanism, how sure, why, and whether to trust it.
 
     python -m moa_jax.explain --workdir=RUN --compounds=vorinostat,bortezomib --out=DIR
     python -m moa_jax.explain --workdir=RUN --signatures=F.gctx \

@@ -1,4 +1,4 @@
-"""What each compound is answered from: its good signatures, or else its structure alone."""
+"""What each compound's answer rests on: signatures that pass the gates, or its structure alone."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Known or new: whether a compound, or one of its structure, was learned from.
+"""Known or new: whether a compound, or one with its structure, is in the training data.
 
-An answer for a known compound is remembered, one for an analogue leans on its neighbour, and only
-one for a new compound is found. What was learned from is what the kernel experts of a run compare
-with (`kernels.references`).
+An answer for a known compound is recalled, one for an analogue relies on its neighbour, and only
+one for a new compound is a prediction. The training data are what the kernel experts of a run
+compare with (`kernels.references`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ATOM = re.compile(r"\[\d*([A-Za-z][a-z]?)[^\]]*\]|(Br|Cl|[BCNOPSFI]|[bcnops])")
 
 @dataclasses.dataclass(frozen=True)
 class _Training:
-    """Compounds that were learned from: their names for people, structures and marks.
+    """Training compounds: their names, structures and identifiers.
 
     Attributes:
       described: of each compound, its name and mechanisms.
@@ -55,10 +55,10 @@ class _Training:
 
 
 def known_compounds(examples: Examples, references: pd.DataFrame | None) -> pd.DataFrame:
-    """Which compounds were learned from.
+    """Which compounds are in the training data.
 
     Args:
-      examples: of the compounds that are asked about.
+      examples: of the compounds to look up.
       references: `references.REFERENCE_COLUMNS` of the run; None where it kept none.
 
     Returns:

@@ -22,13 +22,13 @@ class CompoundAnswer:
     Attributes:
       group: its compound group.
       rows: the examples that are explained.
-      probs: pooled probabilities, as the model gave them.
+      probs: pooled probabilities, uncalibrated.
       labels: 1 where the compound has the MoA.
       of_signatures: probabilities of each of the examples.
       weights: share of each of them in the answer.
       view: the view of the model that it is answered in.
-      trust: what says how far that can be trusted.
-      judged: what it says; None where there is nothing to answer from.
+      trust: the calibration of that view.
+      judged: the calibrated prediction; None where there is nothing to answer from.
       row: the row of `Answers.table`.
       moa: the MoA that is explained.
       rival: the one that it is compared with; the same where the model knows no other.

@@ -1,4 +1,4 @@
-"""All that is said of one compound: answer, evidence, attributions and their audit, as tables."""
+"""The explanation of one compound: answer, evidence, attributions and their audit, as tables."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ExplainedRun:
 
     Attributes:
       run: the run.
-      kept: view -> its answers for compounds that it had not learned from.
+      kept: view -> its predictions for held-out compounds.
       references: what its kernel experts compare with (`kernels.references`).
       residuals: see `compound_tables.reference_residuals`.
       sets: sets over the measured genes.
@@ -94,7 +94,7 @@ def read_explained_run(workdir: pathlib.Path, run: FinishedRun) -> ExplainedRun:
 
 @dataclasses.dataclass(frozen=True)
 class CompoundExplanation:
-    """What is said of one compound.
+    """The explanation of one compound.
 
     Attributes:
       name: what the compound is called.
@@ -103,15 +103,15 @@ class CompoundExplanation:
       targets: its known targets.
       moa: the MoA that is explained: the most probable one.
       rival: the next one; None where the model knows no other.
-      confidence: that `moa` is right; NaN where nothing can be said.
-      none_of_these: that nothing was learned of its mechanism; NaN where nothing can be said.
+      confidence: probability that `moa` is right; NaN without calibration.
+      none_of_these: probability that its mechanism was not trained on; NaN without calibration.
       is_answered: whether that is enough; otherwise the answer is "cannot tell".
       reasons: why it is that, and what to do.
       answered_from: `answer_basis.MODALITIES_OF`; empty where there is nothing to answer from.
-      notes: what else should be known of the answer.
-      known: `KNOWN`, `ANALOGUE` or `NEW`: whether the model learned from the compound.
+      notes: what else to know about the answer.
+      known: `KNOWN`, `ANALOGUE` or `NEW`: whether the compound is in the training data.
       known_sentence: that in words.
-      trust: what that is judged by.
+      trust: the calibration of its view.
       nodes_are_read: see `SignatureAttributions`.
       tables: `moas`, `modalities`, `genes`, `pathways`, `substructures`, `nodes`, `evidence`,
         `proximity`, `labels`, `signatures`; those about genes and signatures have no rows where

@@ -1,4 +1,4 @@
-"""The report of one compound: the answer, how sure it is, why, and whether to believe that."""
+"""The report of one compound: the answer, its confidence, why, and whether to trust that."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _gene_sections(found: CompoundExplanation, pictures: Mapping[str, str]) -> I
 
 
 def headline(found: CompoundExplanation) -> str:
-    """The answer in one sentence, and whether the compound was learned from."""
+    """The answer in one sentence, and whether the compound is in the training data."""
     if found.is_answered:
         alone = "" if found.has_signatures else " from the structure alone"
         says = f"Answer{alone}: {found.moa}, with confidence {found.confidence:.2f}."

@@ -215,7 +215,7 @@ def molecule_section(found: CompoundExplanation, pictures: Mapping[str, str]) ->
 
 
 def signatures_section(found: CompoundExplanation) -> Section:
-    """What the model says of each signature by itself."""
+    """The prediction for each signature by itself."""
     table = found.tables["signatures"]
     rows = [
         (

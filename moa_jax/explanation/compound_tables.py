@@ -246,7 +246,7 @@ def signature_table(
     moas: Sequence[str],
     moa: int,
 ) -> pd.DataFrame:
-    """The compound's signatures and what the model says of each.
+    """The compound's signatures and the prediction for each.
 
     `sig_id`, `pert_id`, `cell_line`, `dose_um`, `time_h`, `weight` in the pooled answer,
     `top_moa`, `probability` of the explained MoA, as the model gave it.
@@ -266,7 +266,7 @@ def label_notes(
     moas: Sequence[str],
     neighbours: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Labels of the compound that the model contradicts, and what its evidence says of them.
+    """Labels of the compound that the model contradicts, and the evidence for and against them.
 
     Thresholds are those of confident learning over the run's own compounds and this one
     (`label_audit.suspicious_labels`).

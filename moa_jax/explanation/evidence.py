@@ -1,8 +1,8 @@
-"""The training compounds that an answer rests on.
+"""The training compounds that a prediction rests on.
 
 A kernel expert's logit is a sum over its references, `sum_r kernel(example, r) * coefficient[r]`
 (kernel ridge regression, Saunders 1998), so what each reference adds is exact, not an estimate.
-References that lack an MoA speak against it: their coefficients are mostly negative.
+References that lack an MoA count against it: their coefficients are mostly negative.
 
 A signature that is orthogonal to every reference still has a kernel of `exp(-width)` with each, so
 a compound with many references adds much to any answer. What its similarity adds is counted from

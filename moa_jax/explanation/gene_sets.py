@@ -1,4 +1,4 @@
-"""Gene sets as a matrix over the genes that an explanation speaks of."""
+"""Gene sets as a matrix over the genes that an explanation covers."""
 
 from __future__ import annotations
 

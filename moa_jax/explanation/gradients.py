@@ -90,7 +90,7 @@ def gauss_legendre(
 
 @dataclasses.dataclass(frozen=True)
 class Method(abc.ABC):
-    """What says how much every entry of an input contributes."""
+    """A method that attributes scores to the entries of an input."""
 
     @abc.abstractmethod
     def num_points(self, num_baselines: int) -> int:
