@@ -14,7 +14,7 @@ ALLOWED_NAMES = {
     # flax calls it when a module is first used.
     "setup",
     # cmapPy reads it where numpy 2 has renamed it.
-    "moa_jax.lincs.cmappy._NumpyWithOldNames.string_",
+    "string_",
 }
 ALLOWED_PARAMETERS = {
     # The command line; tests pass their own.
