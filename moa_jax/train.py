@@ -5,10 +5,10 @@
 trains on the prepared folder `config.data`, or on the embedded simulated release where that is
 empty, with the compounds of fold `config.split.fold` held out. The run's folder then holds
 everything: config, split, checkpoints, metrics, plots, a model card, and the predictions for the
-held-out compounds. A run that was stopped goes on where it was when it is started again.
+held-out compounds. A run that was interrupted resumes when it is started again.
 
-`--config.split.rule=everything` holds nothing out, for a model that answers for compounds of your
-own: what is scored then are the validation compounds, by a model that had not learned from them.
+`--config.split.rule=everything` holds nothing out, for a model to use on compounds of your own; the
+scores are then those of out-of-sample predictions for the validation compounds.
 
 `config.vocabulary` is `open` (every mechanism that a compound to learn from has) or `frequent`
 (those of `config.min_compounds` measured compounds or more, for comparison with other work).
@@ -18,30 +18,27 @@ from __future__ import annotations
 
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import ml_collections
-import numpy as np
-from jaxtyping import Float
 
 from moa_jax import command_line
-from moa_jax.baselines.fusion import Fusion
+from moa_jax.baselines.fusion import method_name
 from moa_jax.baselines.registry import make_method
-from moa_jax.data.division import divide, examples_of
+from moa_jax.data.division import Division, divide, examples_of
 from moa_jax.data.embedded import open_dataset
 from moa_jax.data.examples import of_other_groups
 from moa_jax.data.features import fit_features
 from moa_jax.data.splits import judged_part
 from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
-from moa_jax.models.fusion import VIEWS
+from moa_jax.models.experts import VIEWS
 from moa_jax.progress import say
-from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.kept_answers import write_held_out, write_kept_answers
 from moa_jax.training.metric_writer import METRICS_FILE, read_metrics
 from moa_jax.training.model_card import write_model_card
 from moa_jax.training.plots import plot_curves, plot_per_moa
-from moa_jax.training.recipe import SELECTION, is_solved
+from moa_jax.training.recipe import SELECTION, fit_fusion, is_solved
 from moa_jax.training.run_folder import start_run
 from moa_jax.training.sharding import (
     is_first_process,
@@ -66,18 +63,72 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     Raises:
       InputError: the configuration or the data cannot be used.
     """
+    # Data.
     with one_process_first():
         dataset = open_dataset(config.data)
-    examples = examples_of(config, dataset)
+    graph, examples = dataset.graph, examples_of(config, dataset)
     say(f"{len(examples.moas)} mechanisms ({config.vocabulary} vocabulary)")
+
+    # Partition.
     division = divide(config, dataset, examples)
-    split, parts, unlabelled = division.split, division.parts, division.unlabelled
+    _say_division(config, division)
+    parts, judged = division.parts, judged_part(division.parts)
+
+    # Model. What can be refused is refused before the folder of the run is made.
+    make_training_mesh(
+        config.num_devices,
+        config.training.batch_size,
+        micro_batches=config.training.get("micro_batches", 1),
+    )
+    features = fit_features(parts["train"], graph.genes.iloc[: graph.num_landmarks])
+    make_fusion_task(config, features, (graph.num_genes, graph.num_terms))
+    baselines = [make_method(name) for name in config.baselines]
+    with one_process_first():
+        start_run(workdir, config, division.split, dataset)
+
+    # Fit: kernels in closed form, then networks in steps where there are any.
+    fit = fit_fusion(
+        config,
+        parts["train"],
+        parts["validation"],
+        graph,
+        workdir,
+        unlabelled=division.unlabelled,
+    )
+
+    # Calibration: the out-of-sample answers that predictions will be calibrated on are kept.
+    if is_first_process():
+        if fit.unseen:
+            write_kept_answers(workdir, fit.unseen)
+        if judged == "test":
+            write_held_out(workdir, parts["test"])
+
+    # Scores.
+    views = fit.predictor.predict(parts["test"]) if judged == "test" else fit.validation_probs
+    probs = {method_name(view): views[view] for view in VIEWS}
+    # Kernels alone predict each validation compound from all other compounds, so methods that learn
+    # from the training part alone would be no fair comparison.
+    for method in () if judged == "validation" and is_solved(config) else baselines:
+        # Where the validation part is scored, no settings are chosen.
+        choosing = parts["validation"] if judged == "test" else parts["test"]
+        fitted = method.fit(parts["train"], choosing, graph, seed=config.seed)
+        probs[method.name] = fitted.predict(parts[judged])
+    results = pool_results(probs, parts[judged], dataset.manifest["release"])
+
+    # Model card.
+    if is_first_process():
+        write_model_card(workdir, config, division.split, parts, results)
+    return results
+
+
+def _say_division(config: ml_collections.ConfigDict, division: Division) -> None:
+    """Prints how many examples each part has, and which identities parts share."""
+    parts, unlabelled = division.parts, division.unlabelled
     if division.crossing:
         counts = ", ".join(f"{count} {identity}" for identity, count in division.crossing.items())
-        say(f"shared between parts, as the {split.rule} split allows: {counts}")
+        say(f"shared between parts, as the {division.split.rule} split allows: {counts}")
     measured = {name: int(part.has_expression.sum()) for name, part in parts.items()}
     say(", ".join(f"{name} {count} signatures" for name, count in measured.items()))
-    judged = judged_part(parts)
     if config.further_structures:
         without = parts["train"].num_examples - measured["train"]
         say(f"train {without} labelled structures without signature, too")
@@ -87,49 +138,6 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
             f"{int(unknown.sum())} signatures and structures without any known mechanism: learned "
             "from where their targets are known"
         )
-
-    # What can be refused is refused before the folder of the run is made.
-    make_training_mesh(
-        config.num_devices,
-        config.training.batch_size,
-        micro_batches=config.training.micro_batches,
-    )
-    graph = dataset.graph
-    features = fit_features(parts["train"], graph.genes.iloc[: graph.num_landmarks])
-    make_fusion_task(config, features, (graph.num_genes, graph.num_terms))
-    fusion = Fusion(config, workdir, unlabelled=unlabelled)
-    methods = [make_method(name) for name in config.baselines]
-    with one_process_first():
-        start_run(workdir, config, split, dataset)
-    probs = _fusion_probs(fusion, parts, judged, graph)
-    # Where kernels answer for each compound after learning from all others, methods that learn from
-    # the training part alone are no comparison.
-    if judged == "validation" and is_solved(config):
-        methods = []
-    # Nobody where plain methods are judged by the validation part.
-    choosing = parts["validation"] if judged == "test" else parts["test"]
-    for method in methods:
-        fitted = method.fit(parts["train"], choosing, graph, seed=config.seed)
-        probs[method.name] = fitted.predict(parts[judged])
-    if judged == "test" and is_first_process():
-        write_held_out(workdir, parts["test"])
-    unseen = fusion.fits[workdir].unseen
-    if unseen and is_first_process():
-        write_kept_answers(workdir, unseen)
-    results = pool_results(probs, parts[judged], dataset.manifest["release"])
-    if is_first_process():
-        write_model_card(workdir, config, split, parts, results)
-    return results
-
-
-def _fusion_probs(
-    fusion: Fusion, parts: Mapping[str, Examples], judged: str, graph: KnowledgeGraph
-) -> dict[str, Float[np.ndarray, "example moa"]]:
-    """Trains the fusion model; answers of its views for the part that it is judged by."""
-    fusion.fit(parts["train"], parts["validation"], graph, seed=fusion.config.seed)
-    fit = fusion.fits[fusion.workdir]
-    views = fit.predictor.predict(parts["test"]) if judged == "test" else fit.validation_probs
-    return {fusion.name_of(view): views[view] for view in VIEWS}
 
 
 def write_run_results(workdir: pathlib.Path, results: Results) -> None:

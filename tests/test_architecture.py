@@ -27,7 +27,7 @@ GROUND = {
 PUBLIC_FILES = {"lincs", "knowledge", "compounds"}
 BELOW = GROUND | PUBLIC_FILES
 # Rooms that know trained models, each of which may import those before it.
-ORDER = ("training", "baselines", "explanation", "benchmark")
+ORDER = ("kernels", "training", "baselines", "explanation", "benchmark")
 BELOW_TRAINING = {"models", "evaluation", "data", ""} | BELOW
 PROGRAMS = {"prepare", "train", "evaluate", "explain", "predict"}
 # Room -> rooms that it may import beside itself. "" is the package's own version.

@@ -22,9 +22,11 @@ from moa_jax.command_line import load_config
 from moa_jax.data.features import encode, fit_features
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.data.preparation_settings import settings_from_config
-from moa_jax.models.fused_networks import KINDS, NETWORKS
+from moa_jax.kernels.ridge import kernel_systems, solve
+from moa_jax.models.fused_networks import KINDS
 from moa_jax.schemas import InputError
 from moa_jax.training.fusion_task import make_fusion_task
+from moa_jax.training.recipe import is_solved
 from moa_jax.training.sharding import make_mesh
 from moa_jax.training.step import initial_state, make_train_step
 from tests import synthetic
@@ -88,7 +90,8 @@ def test_the_full_size_model_can_be_built_and_trained(module):
     encoded = encode(examples, features)
     batch = synthetic.make_batch(encoded, np.arange(24), config.training.batch_size, num_shards=1)
     task = make_fusion_task(config, features, (knowledge.num_genes, knowledge.num_terms))
-    given = task.given_params(config, encoded, features, graph)
+    systems = kernel_systems(config, task.model, encoded, features, graph)
+    given = {**solve(systems, encoded), "expert_scales": np.ones((3, len(config.model.experts)))}
     state = jax.eval_shape(
         lambda batch, graph: initial_state(
             task,
@@ -111,7 +114,6 @@ def test_the_full_size_model_can_be_built_and_trained(module):
     if "joint" in config.model.experts:
         logits = state.params["joint_logits"]["kernel"]
         assert logits.shape == (config.model.hidden, MOAS)
-    assert bool(state.params.keys() - {"expert_scales"}) == task.is_trained
-    assert task.is_trained == bool(set(config.model.experts) & set(NETWORKS))
+    assert bool(state.params) == (not is_solved(config))
     # Readers of the configuration expect a schedule that fits into the run.
     assert config.training.eval_every <= config.training.num_steps

@@ -13,9 +13,9 @@ from configs import fusion
 from experiments.main_result.direction import cases_of, is_preferred, opposites
 from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS, substructure_counts
 from moa_jax.data.labels import label_matrix
+from moa_jax.kernels.leave_one_out import left_out_logits
+from moa_jax.kernels.ridge import KernelSystem
 from moa_jax.models.kernel_experts import structure_kernel
-from moa_jax.training.kernel_ridge import KernelSystem
-from moa_jax.training.leave_one_out import left_out_logits
 
 
 @pytest.fixture(scope="module")

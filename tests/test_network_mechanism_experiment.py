@@ -20,6 +20,8 @@ from moa_jax.data.splits import split_rows
 from moa_jax.evaluation.bootstrap import BootstrapScores
 from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.kernels.ridge import kernel_systems, solve
+from moa_jax.models.experts import VIEWS
 from moa_jax.training.fusion_task import make_fusion_task
 
 pytestmark = pytest.mark.long
@@ -66,7 +68,11 @@ def out_of_fold(dataset, method):
         features = fit_features(examples.take(rows["train"]), dataset.signatures.genes)
         task = make_fusion_task(config, features, (knowledge.num_genes, knowledge.num_terms))
         train = encode(examples.take(rows["train"]), features)
-        params = task.given_params(config, train, features, graph)
+        systems = kernel_systems(config, task.model, train, features, graph)
+        scales = [
+            [config.expert_scales[view][name] for name in config.model.experts] for view in VIEWS
+        ]
+        params = {**solve(systems, train), "expert_scales": np.asarray(scales, np.float32)}
         test = encode(examples.take(rows["test"]), features)
         batch = make_batch(test, np.arange(test.num_examples), test.num_examples, num_shards=1)
         views = task.views(*jax.tree.map(jnp.asarray, (params, batch, graph)))

@@ -41,9 +41,9 @@ from experiments.main_result.trust_tables import (
 )
 from moa_jax.data.prepared import write_prepared
 from moa_jax.evaluation.answer_trust import Judged, fit_trust
+from moa_jax.kernels.references import REFERENCE_COLUMNS, write_references
 from moa_jax.models.fusion import VIEWS
 from moa_jax.training.kept_answers import read_kept_answers
-from moa_jax.training.references import REFERENCE_COLUMNS, write_references
 from moa_jax.training.run_folder import open_run
 from tests.synthetic import make_dataset, make_raw_examples
 

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from configs import smoke
 from moa_jax import command_line
 from moa_jax.files import read_json, write_json
+from moa_jax.kernels.references import read_references
 from moa_jax.models.fusion import VIEWS
 from moa_jax.train import OPTIONS, main
 from moa_jax.training.kept_answers import HELD_OUT_FILE, read_kept_answers
 from moa_jax.training.metric_writer import read_metrics
-from moa_jax.training.references import read_references
 from moa_jax.training.run_folder import open_run
 
 pytestmark = pytest.mark.slow

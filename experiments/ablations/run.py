@@ -9,7 +9,6 @@ Arms, folds and seeds that the workdir holds are not trained again.
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 import shutil
 import sys
@@ -117,14 +116,14 @@ def answer(
     method = (
         make_method(settings.method)
         if settings.method
-        else Fusion(model_config(config, arm), folder, unlabelled=unlabelled)
+        else Fusion(model_config(config, arm), folder, unlabelled)
     )
     start = time.monotonic()
     fitted = method.fit(train, validation, graph, seed=key.seed)
     fit_s = time.monotonic() - start
     views = {settings.view: fitted}
     if isinstance(fitted, FittedFusion):
-        views = {view: dataclasses.replace(fitted, view=view) for view in VIEWS}
+        views = {view: fitted.with_view(view) for view in VIEWS}
     answers = Answers(
         test_ids=tuple(parts.test.table["sig_id"]),
         probs={view: seen.predict(parts.test) for view, seen in views.items()},

@@ -25,9 +25,9 @@ from moa_jax.explanation.modality_shares import modality_shares
 from moa_jax.explanation.network_evidence import adjoint_node_attribution
 from moa_jax.explanation.occlusion import occlude_neighbourhoods
 from moa_jax.explanation.substructure_scores import substructure_scores
+from moa_jax.kernels.references import read_references
 from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.kept_answers import read_kept_answers
-from moa_jax.training.references import read_references
 
 ERROR_RATE = 0.1
 CONTROLS = ("absolute_z", "random")
@@ -205,7 +205,7 @@ def explain_fold(
         "contributions": found.values[:, 0],
         "z": asked.examples.expression,
         "gap": found.completeness_gap[:, 0],
-        "shares": modality_shares(*given).values[:, 0],
+        "shares": modality_shares(*given)[:, 0],
         "nodes": adjoint_node_attribution(found.values, change, propagation)[:, 0],
     }
     controls = control_importance(
@@ -236,7 +236,7 @@ def _of_compounds(asked: Asked, folder: pathlib.Path) -> tuple[pd.DataFrame, dic
     scores = occlude_neighbourhoods(
         asked.predictor, asked.encoded, smiles, asked.question, asked.directions
     )
-    evidence = kernel_evidence(asked.predictor, examples, read_references(folder))
+    evidence = kernel_evidence(asked.predictor, asked.encoded, read_references(folder))
     tables, atoms = [], {}
     for row, column in enumerate(asked.moas.tolist()):
         moa = asked.predictor.features.moas[column]

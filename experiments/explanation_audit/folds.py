@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Float, Int
 
-from moa_jax.data.features import EncodedExamples, encode
+from moa_jax.data.features import EncodedExamples
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.explanation.baseline_signatures import (
     cell_line_means,
@@ -50,7 +50,7 @@ class Asked:
     @functools.cached_property
     def encoded(self) -> EncodedExamples:
         """The signatures as the model reads them."""
-        return encode(self.examples, self.predictor.features)
+        return self.predictor.encode(self.examples)
 
     @property
     def question(self) -> Question:

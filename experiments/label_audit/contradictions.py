@@ -20,8 +20,8 @@ from moa_jax.explanation.label_evidence import (
     similar_compounds,
     with_evidence,
 )
+from moa_jax.kernels.references import read_references
 from moa_jax.training.kept_answers import read_held_out, read_kept_answers
-from moa_jax.training.references import read_references
 from moa_jax.training.run_folder import open_run
 
 # Whom the known targets side with.
@@ -62,12 +62,13 @@ def held_out_of(folder: pathlib.Path) -> HeldOut:
     predictor = open_run(folder, num_devices=1).predictor
     moas = predictor.features.moas
     examples = read_held_out(folder, moas)
-    probs = predictor.predict(examples)["fusion"].astype(np.float64)
+    encoded = predictor.encode(examples)
+    probs = predictor.predict(encoded)["fusion"].astype(np.float64)
     pooled, labels, groups = pool_by_compound(probs, examples.labels, examples.groups)
     kept = read_kept_answers(folder, moas)["fusion"]
     trust = fit_trust(kept.probs, kept.labels, kept.is_learnable)
     judged = trust.judge(pooled)
-    evidence = kernel_evidence(predictor, examples, read_references(folder))
+    evidence = kernel_evidence(predictor, encoded, read_references(folder))
     rows_of = {name: np.flatnonzero(np.array(examples.groups) == name) for name in groups}
     table = pd.DataFrame(
         {

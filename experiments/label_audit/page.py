@@ -37,6 +37,7 @@ from moa_jax.command_line import load_config
 from moa_jax.data.prepared import read_prepared
 from moa_jax.evaluation.label_audit import DOUBTED
 from moa_jax.evaluation.tables import file_name, write_csv
+from moa_jax.models.experts import EXPERTS
 from moa_jax.progress import say
 from moa_jax.report.html import write_page
 from moa_jax.report.molecule_drawing import structure_svg
@@ -54,11 +55,6 @@ from moa_jax.schemas import InputError
 
 NUM_FOLDS = 5
 PAGE_FILE, TABLE_FILE = "labels.html", "contradicted_labels.csv"
-_COMPARED_BY = {
-    "signature_kernel": "signature",
-    "network_kernel": "network activity",
-    "structure_kernel": "structure",
-}
 _COLUMNS = (
     *("compound", "rank", "its labels", "in doubt", "the model says"),
     *("confidence", "margin", "neighbours", "targets side with"),
@@ -180,7 +176,7 @@ def _compound_section(one: Contradiction, rank: int) -> Section:
         (
             near.compound,
             "; ".join(near.moas),
-            _COMPARED_BY.get(near.expert, near.expert),
+            EXPERTS[near.expert].title,
             float(near.similarity),
             _carries(near.moas, one),
         )

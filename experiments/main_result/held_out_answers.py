@@ -1,7 +1,7 @@
 """Answers of trained models for compounds that they had not learned from, and how they judge them.
 
 Two sources: the compounds that a run held out, fold after fold, and what a run says of each of its
-own compounds after learning from all others (`training.leave_one_out`).
+own compounds after learning from all others (`kernels.leave_one_out`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float, Int
 
 from moa_jax.evaluation.answer_trust import Judged, fit_trust
 from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.kernels.references import read_references
 from moa_jax.training.kept_answers import KeptAnswers, read_held_out, read_kept_answers
-from moa_jax.training.references import read_references
 from moa_jax.training.run_folder import open_run
 
 # Parts in which a run's own compounds judge each other.

@@ -29,7 +29,6 @@ from experiments.pretraining.links import link_rows
 from experiments.pretraining.response import augmentation_rows, response_rows
 from moa_jax.data.division import partition_examples
 from moa_jax.data.examples import build_examples
-from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.data.prepared import PreparedDataset, read_prepared
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.unlabelled import unlabelled_part
@@ -37,9 +36,9 @@ from moa_jax.evaluation.tables import markdown_table
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, KnowledgeGraph
-from moa_jax.training.fit import Run, validation_curve
-from moa_jax.training.fusion_task import make_fusion_task
+from moa_jax.training.fit import validation_curve
 from moa_jax.training.pretraining.objectives import OBJECTIVES
+from moa_jax.training.recipe import Recipe
 
 Rows = list[dict[str, Any]]
 # Objectives that each variant keeps.
@@ -119,20 +118,10 @@ def warm_start_rows(graph: KnowledgeGraph, fold: Fold, variant: str, seed: int) 
     """Validation macro AUPRC of each view: at the first, the last and the best evaluation."""
     config, start = config_of(variant), time.process_time()
     config.seed = seed
-    arrays = graph_arrays(graph, restart=config.graph.restart, num_steps=config.graph.num_steps)
+    unlabelled = fold.unlabelled if "pretraining" in config else None
     with tempfile.TemporaryDirectory() as folder:
         workdir = pathlib.Path(folder)
-        Run(
-            config,
-            fold.train,
-            fold.validation,
-            make_task=make_fusion_task,
-            genes=graph.genes.iloc[: graph.num_landmarks],
-            graph=arrays,
-            graph_size=(graph.num_genes, graph.num_terms),
-            workdir=workdir,
-            unlabelled=fold.unlabelled if "pretraining" in config else None,
-        ).train()
+        Recipe(config, graph, unlabelled).run(fold.train, fold.validation, workdir).train()
         curves = {view: [value for _, value in validation_curve(workdir, view)] for view in VIEWS}
     cpu_s = time.process_time() - start
     say(f"{variant}, seed {seed}: {cpu_s:.0f} s of CPU time")

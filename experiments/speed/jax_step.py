@@ -22,11 +22,10 @@ import numpy as np
 from configs import cross_attention
 from experiments.speed.turns import serve
 from moa_jax.data.division import divide, examples_of
-from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.data.prepared import read_prepared
 from moa_jax.schemas import Batch, GraphArrays
 from moa_jax.training.fit import Run
-from moa_jax.training.fusion_task import make_fusion_task
+from moa_jax.training.recipe import Recipe
 
 # Modules that the twin has, too.
 MODULES = ("knowledge", "signature", "molecule", "context", "node_attention", "atom_attention")
@@ -37,18 +36,8 @@ def make_run(folder: pathlib.Path) -> Run:
     config = cross_attention.get_config()
     config.num_devices = 1
     dataset = read_prepared(folder)
-    graph = dataset.graph
-    examples = examples_of(config, dataset)
-    return Run(
-        config,
-        divide(config, dataset, examples).parts["train"],
-        None,
-        make_task=make_fusion_task,
-        genes=dataset.signatures.genes,
-        graph=graph_arrays(graph, restart=config.graph.restart, num_steps=config.graph.num_steps),
-        graph_size=(len(graph.genes), len(graph.terms)),
-        workdir=pathlib.Path("unused"),
-    )
+    train = divide(config, dataset, examples_of(config, dataset)).parts["train"]
+    return Recipe(config, dataset.graph).run(train, None, pathlib.Path("unused"))
 
 
 def flat(tree: Any) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import ml_collections
 
-from moa_jax.baselines.fusion import Fusion
+from moa_jax.baselines.fusion import FittedFusion, Fusion
 from moa_jax.baselines.interface import Method
 from moa_jax.baselines.registry import make_method
 from moa_jax.benchmark.cell_files import Answers, conditions_in, write_answers
@@ -135,10 +135,13 @@ class _Worker:
         genes = self._material.dataset.signatures.genes
         tested = perturb(first.training.tested_under, parts.test, genes, seed=first.seed)
         folder = self._workdir / _MODELS / first.folder / f"{first.trained_as}_seed{first.seed}"
-        for cell, method in zip(job, self._methods(job, folder), strict=True):
-            start = time.monotonic()
-            fitted = method.fit(train, validation, graph, seed=cell.seed)
-            fit_s = time.monotonic() - start
+        start = time.monotonic()
+        model = self._method(first, folder).fit(train, validation, graph, seed=first.seed)
+        fit_s = time.monotonic() - start
+        for cell in job:
+            fitted = model
+            if isinstance(model, FittedFusion):
+                fitted = model.with_view(FUSION_VIEWS[cell.method])
             probs = {
                 test.name: fitted.predict(perturb(test, tested, genes, seed=cell.seed))
                 for test in cell.tests
@@ -155,15 +158,12 @@ class _Worker:
         if not self._config.keep_models:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _methods(self, job: Job, folder: pathlib.Path) -> list[Method]:
-        """The methods of a job's cells; all views of the fusion model share one trained model."""
-        if job[0].method not in FUSION_VIEWS:
-            return [make_method(cell.method, folder) for cell in job]
-        unlabelled = None
-        if job[0].further_structures:
-            unlabelled = self._material.unlabelled(job[0].split)
-        fusion = Fusion(self._fusion, folder, unlabelled=unlabelled)
-        return [fusion.seen_as(FUSION_VIEWS[cell.method]) for cell in job]
+    def _method(self, cell: Cell, folder: pathlib.Path) -> Method:
+        """What is fitted for a cell; for a view of the fusion model, that model."""
+        if cell.method not in FUSION_VIEWS:
+            return make_method(cell.method, folder)
+        unlabelled = self._material.unlabelled(cell.split) if cell.further_structures else None
+        return Fusion(self._fusion, folder, unlabelled)
 
 
 _worker: _Worker

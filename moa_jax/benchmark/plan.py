@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import ml_collections
 
-from moa_jax.baselines.fusion import Fusion
+from moa_jax.baselines.fusion import method_name
 from moa_jax.baselines.registry import FAMILY_OF, METHODS, trains_in_folder
 from moa_jax.benchmark.conditions import CLEAN
 from moa_jax.benchmark.test_conditions import TestCondition, test_conditions
@@ -20,7 +20,7 @@ from moa_jax.schemas import InputError
 CLEAN_TRAINING = TrainingCondition(CLEAN)
 CLEAN_TEST = TestCondition(CLEAN)
 # Method -> view of the fusion model.
-FUSION_VIEWS = {Fusion.name_of(view): view for view in VIEWS}
+FUSION_VIEWS = {method_name(view): view for view in VIEWS}
 # The rule that trains on the release of `config.data` and tests on another release.
 PHASE = "phase"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Float32, Int32, UInt8
+from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8
 
 from moa_jax.compounds.fingerprints import morgan_fingerprints
 from moa_jax.compounds.molecular_graph import (
@@ -148,6 +148,12 @@ class EncodedExamples:
     def num_examples(self) -> int:
         """Number of examples."""
         return len(self.structure)
+
+    def take(self, rows: Int[np.ndarray, " row"]) -> EncodedExamples:
+        """The examples of the given rows; structures stay where they are."""
+        shared = ("gene_mask", "fingerprints", "substructures", "molecules")
+        names = [field.name for field in dataclasses.fields(self) if field.name not in shared]
+        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 def fit_features(

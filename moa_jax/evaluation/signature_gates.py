@@ -91,12 +91,6 @@ class SignatureQuality:
     notes: tuple[tuple[str, ...], ...]
     measures: pd.DataFrame
 
-    @classmethod
-    def all_good(cls, count: int) -> SignatureQuality:
-        """Of signatures that nobody doubts."""
-        none: tuple[tuple[str, ...], ...] = ((),) * count
-        return cls(np.ones(count, bool), none, none, pd.DataFrame(index=range(count)))
-
     def take(self, rows: Int[np.ndarray, " row"]) -> SignatureQuality:
         """Of the given signatures, in their order."""
         return SignatureQuality(

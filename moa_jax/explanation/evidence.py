@@ -1,8 +1,8 @@
-"""The training compounds that an answer rests on.
+"""The training compounds that a prediction rests on.
 
 A kernel expert's logit is a sum over its references, `sum_r kernel(example, r) * coefficient[r]`
 (kernel ridge regression, Saunders 1998), so what each reference adds is exact, not an estimate.
-References that lack an MoA speak against it: their coefficients are mostly negative.
+References that lack an MoA count against it: their coefficients are mostly negative.
 
 A signature that is orthogonal to every reference still has a kernel of `exp(-width)` with each, so
 a compound with many references adds much to any answer. What its similarity adds is counted from
@@ -16,25 +16,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jaxtyping import Array, Float
 
 from moa_jax.data.batches import evaluation_batches
-from moa_jax.data.features import encode
-from moa_jax.models.fusion import FusionModel, heard, view_of
-from moa_jax.models.kernel_experts import (
-    centred,
-    damped,
-    node_activity,
-    signature_kernel,
-    structure_kernel,
-)
-from moa_jax.schemas import Batch, Examples, GraphArrays, InputError
+from moa_jax.data.features import EncodedExamples
+from moa_jax.models.experts import EXPERTS
+from moa_jax.models.fusion import heard, view_of
+from moa_jax.schemas import Batch, GraphArrays, InputError
 from moa_jax.training.predictor import Predictor
-
-KERNEL_EXPERTS = ("signature_kernel", "network_kernel", "structure_kernel")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,14 +33,14 @@ class KernelEvidence:
     """What one kernel expert bases its answers on.
 
     Attributes:
-      expert: one of `KERNEL_EXPERTS`.
+      expert: its name.
       kernel: similarity of each example to each reference as the expert sees it.
       similarity: the same as readers know it: cosine of the centred signatures or of the nodes'
         activities, or mean Tanimoto similarity of the structures.
       scale: what the expert's logits are multiplied by in the product of experts; 0 where the
         expert is not heard.
       coefficients: weight of each reference for each MoA.
-      references: `training.references.REFERENCE_COLUMNS`, one row per reference.
+      references: `kernels.references.REFERENCE_COLUMNS`, one row per reference.
       blank: kernel of an example that resembles no reference.
     """
 
@@ -72,14 +63,14 @@ class KernelEvidence:
 
 
 def kernel_evidence(
-    predictor: Predictor, examples: Examples, references: pd.DataFrame
+    predictor: Predictor, examples: EncodedExamples, references: pd.DataFrame
 ) -> dict[str, KernelEvidence]:
     """What the kernel experts of a model base their answers on.
 
     Args:
       predictor: a fusion model.
       examples: what is to be explained; memory grows with examples times references.
-      references: what `training.references.read_references` read from the run's folder.
+      references: what `kernels.references.read_references` read from the run's folder.
 
     Returns:
       Kernel expert -> its evidence; empty where the model has no kernel expert.
@@ -90,7 +81,10 @@ def kernel_evidence(
     model = predictor.task.model
     params = jax.device_get(predictor.params)
     evidence = {}
-    for expert in (expert for expert in model.experts if expert in KERNEL_EXPERTS):
+    for expert in model.experts:
+        if EXPERTS[expert].comparison is None:
+            continue
+        comparison = EXPERTS[expert].comparison(model)
         own = references[references["expert"] == expert].reset_index(drop=True)
         coefficients = np.asarray(params[expert]["coefficients"], np.float64)
         # Without any example to compare with, one blank reference keeps the arrays' shape.
@@ -106,11 +100,11 @@ def kernel_evidence(
         evidence[expert] = KernelEvidence(
             expert=expert,
             kernel=kernel,
-            similarity=_readable(kernel, expert, model),
+            similarity=comparison.similarity(kernel),
             scale=scale,
             coefficients=coefficients,
             references=own,
-            blank=_blank(expert, model),
+            blank=comparison.blank,
         )
     return evidence
 
@@ -166,83 +160,23 @@ def _first_name(column: pd.Series) -> str:
 
 
 def _kernel_and_scale(
-    predictor: Predictor, expert: str, examples: Examples
+    predictor: Predictor, expert: str, examples: EncodedExamples
 ) -> tuple[Float[np.ndarray, "example reference"], Float[np.ndarray, " example"]]:
     model, params = predictor.task.model, predictor.params
-    place = model.experts.index(expert)
+    place, comparison = model.experts.index(expert), EXPERTS[expert].comparison(model)
 
     @jax.jit
     def compute(params: Any, batch: Batch, graph: GraphArrays) -> tuple[Array, Array]:
         scale = params["expert_scales"][view_of(batch)][:, place]
-        return expert_kernel(params[expert], batch, graph, expert, model), scale * heard(
-            expert, batch
-        )
+        kernel = comparison.compare(params[expert], batch, graph)
+        return kernel, scale * heard(expert, batch)
 
     parts = [
         jax.device_get(compute(params, batch, predictor.graph))
-        for batch in evaluation_batches(
-            encode(examples, predictor.features), predictor.batch_size, num_shards=1
-        )
+        for batch in evaluation_batches(examples, predictor.batch_size, num_shards=1)
     ]
     kernel, scale = (
         np.concatenate(column)[: examples.num_examples].astype(np.float64)
         for column in zip(*parts, strict=True)
     )
     return kernel, scale
-
-
-def expert_kernel(
-    given: Mapping[str, Array], batch: Batch, graph: GraphArrays, expert: str, model: FusionModel
-) -> Float[Array, "example reference"]:
-    """Kernel of a batch with an expert's references, as `models.kernel_experts` computes it.
-
-    Args:
-      given: the expert's parameters.
-      batch: the examples.
-      graph: the knowledge graph.
-      expert: one of `KERNEL_EXPERTS`.
-      model: the fusion model.
-    """
-    if expert == "structure_kernel":
-        return structure_kernel(
-            jnp.asarray(batch.substructures), given["references"], views=model.substructure_views
-        )
-    mask = jnp.asarray(batch.gene_mask)
-    compared = centred(
-        jnp.asarray(batch.expression),
-        jnp.asarray(batch.cell_line),
-        given["gene_scale"],
-        given["offsets"],
-    )
-    if expert == "signature_kernel":
-        compared = damped(given, compared, mask)
-    else:
-        compared = node_activity(
-            compared,
-            mask,
-            graph.propagation,
-            num_genes=model.num_genes,
-            term_share=model.network_term_share,
-        )
-        mask = jnp.ones(compared.shape, bool)
-    return signature_kernel(compared, mask, given["references"], width=_width(expert, model))
-
-
-def _width(expert: str, model: FusionModel) -> float:
-    return (
-        model.network_kernel_width if expert == "network_kernel" else model.signature_kernel_width
-    )
-
-
-def _blank(expert: str, model: FusionModel) -> float:
-    """Kernel of a signature with cosine 0, or of a structure that shares nothing."""
-    return 0.0 if expert == "structure_kernel" else float(np.exp(-_width(expert, model)))
-
-
-def _readable(
-    kernel: Float[np.ndarray, "example reference"], expert: str, model: FusionModel
-) -> Float[np.ndarray, "example reference"]:
-    """The kernel, or the cosine that a kernel `exp(width * (cosine - 1))` stands for."""
-    if expert == "structure_kernel":
-        return kernel
-    return 1.0 + np.log(kernel) / _width(expert, model)

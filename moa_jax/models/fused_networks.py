@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from moa_jax.models.context_encoder import ContextEncoder
+from moa_jax.models.experts import NETWORKS
 from moa_jax.models.heads import MOA_HEADS, PrototypeHead, TargetHead
 from moa_jax.models.joint_fusion import (
     CrossAttentionFusion,
@@ -27,8 +28,6 @@ from moa_jax.models.signature_encoder import (
 from moa_jax.models.visible_network import VisibleNetwork, VisibleOutput
 from moa_jax.schemas import Batch, GraphArrays
 
-# Experts that are trained in steps; the others are solved for at once.
-NETWORKS = ("signature", "molecule", "joint", "visible")
 # Parameter that says which genes are targets of an MoA's compounds.
 MOA_TARGETS = "moa_targets"
 # Settings that choose one of a few kinds.

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import flax.linen as nn
 import flax.struct
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float
 
+from moa_jax.models.experts import EXPERTS, VIEWS, heard, view_of
 from moa_jax.models.fused_networks import FusedNetworks, FusedState
-from moa_jax.models.kernel_experts import NetworkKernel, SignatureKernel, StructureKernel
+from moa_jax.models.kernel_experts import KernelExpert
 from moa_jax.schemas import Batch, GraphArrays
-
-# Expert -> whether it reads expression and whether it reads structure. Without either, the joint
-# expert answers from the context.
-EXPERTS = {
-    "signature": (True, False),
-    "molecule": (False, True),
-    "joint": (True, True),
-    "visible": (True, False),
-    "signature_kernel": (True, False),
-    "network_kernel": (True, False),
-    "structure_kernel": (False, True),
-}
-# What an example shows: both modalities, or one alone. Experts that agree are no independent
-# witnesses, so each view has its own scales.
-VIEWS = ("fusion", "expression", "structure")
 
 
 @flax.struct.dataclass
@@ -42,18 +30,25 @@ class FusionOutput:
     state: FusedState | None
 
 
-def heard(expert: str, batch: Batch) -> Bool[Array, " batch"]:
-    """Examples for which an expert has a say: those with the modality that it reads alone."""
-    reads_expression, reads_structure = EXPERTS[expert]
-    if reads_expression == reads_structure:
-        return jnp.ones_like(batch.expression_mask)
-    return batch.expression_mask if reads_expression else batch.structure_mask
+def product_of_experts(
+    scales: Mapping[str, Float[Array, " view"]],
+    logits: Mapping[str, Float[Array, "batch moa"]],
+    batch: Batch,
+) -> Float[Array, "batch moa"]:
+    """Logits of the product of experts (Hinton 2002).
 
-
-def view_of(batch: Batch) -> Int[Array, " batch"]:
-    """Which of `VIEWS` each example is seen in; without either modality it is the first."""
-    alone = jnp.where(batch.expression_mask, VIEWS.index("expression"), VIEWS.index("structure"))
-    return jnp.where(batch.expression_mask == batch.structure_mask, VIEWS.index("fusion"), alone)
+    Args:
+      scales: expert -> its scale in each of `VIEWS`.
+      logits: expert -> its logits.
+      batch: the examples, with the masks of what may be seen of them; an expert whose modality is
+        masked takes no part.
+    """
+    view = view_of(batch)
+    total = jnp.zeros_like(next(iter(logits.values())))
+    for expert, own in logits.items():
+        scaled = scales[expert][view][:, None] * own
+        total += jnp.where(heard(expert, batch)[:, None], scaled, 0.0)
+    return total
 
 
 class FusionModel(FusedNetworks):
@@ -86,29 +81,14 @@ class FusionModel(FusedNetworks):
         In training the kernel experts are silent: no step changes them.
         """
         said, state = self.networks(batch, graph, train=train)
-        if "signature_kernel" in self.experts and not train:
-            said["signature_kernel"] = SignatureKernel(
-                self.num_moas, self.signature_kernel_width, name="signature_kernel"
-            )(batch.expression, batch.gene_mask, batch.cell_line)
-        if "network_kernel" in self.experts and not train:
-            said["network_kernel"] = NetworkKernel(
-                self.num_moas,
-                self.num_genes,
-                self.network_kernel_width,
-                self.network_term_share,
-                name="network_kernel",
-            )(batch.expression, batch.gene_mask, batch.cell_line, graph.propagation)
-        if "structure_kernel" in self.experts and not train:
-            said["structure_kernel"] = StructureKernel(
-                self.num_moas, self.substructure_views, name="structure_kernel"
-            )(batch.substructures)
+        for name in () if train else self.experts:
+            if make_comparison := EXPERTS[name].comparison:
+                comparison = make_comparison(self)
+                said[name] = KernelExpert(self.num_moas, comparison, name=name)(batch, graph)
         said = {expert: said[expert] for expert in self.experts if expert in said}
         scales = self.param(
             "expert_scales", nn.initializers.ones_init(), (len(VIEWS), len(self.experts))
-        )[view_of(batch)]
-        logits = jnp.zeros((len(batch.expression), self.num_moas))
-        for place, expert in enumerate(self.experts):
-            if expert in said:
-                scaled = scales[:, [place]] * said[expert]
-                logits += jnp.where(heard(expert, batch)[:, None], scaled, 0.0)
+        )
+        of_expert = dict(zip(self.experts, scales.T, strict=True))
+        logits = product_of_experts({name: of_expert[name] for name in said}, said, batch)
         return FusionOutput(logits=logits, experts=said, state=state)

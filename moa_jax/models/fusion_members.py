@@ -56,7 +56,7 @@ class FusionMembers(FusionModel):
         def own(key: Array) -> dict[str, Any]:
             return {name: value for name, value in drawn(key).items() if name not in SHARED}
 
-        # No member draws a kernel expert; `training.kernel_ridge` solves for those.
+        # No member draws a kernel expert; `kernels.ridge` solves for those.
         shared = {
             name: self.get_variable("params", name)
             for name in SHARED

@@ -1,17 +1,24 @@
 """Experts that compare an example with reference examples whose MoAs are known.
 
 Each is kernel ridge regression (Saunders 1998): `logits = kernel(example, references) @
-coefficients`. Its parameters are not trained in steps: `training.kernel_ridge` solves for them,
-and they travel with the checkpoint like all others.
+coefficients`. Its parameters are not trained in steps: `moa_jax.kernels` solves for them in closed
+form, and they are stored in the checkpoint like all others.
 """
 
 from __future__ import annotations
 
+import abc
+import dataclasses
+import math
 from collections.abc import Mapping
+from typing import ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, UInt8
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
+
+from moa_jax.schemas import Batch, GraphArrays
 
 # Counts from which a substructure is told from one that occurs less often.
 COUNT_LEVELS = (1, 2, 4)
@@ -113,19 +120,10 @@ def with_damped_differences(
     return 0.5 * (1.0 + bead_difference) * signatures + 0.5 * (1.0 - bead_difference) * partner
 
 
-def damped(
-    given: Mapping[str, Array], signatures: Float[Array, "m gene"], gene_mask: Bool[Array, "m gene"]
-) -> Float[Array, "m gene"]:
-    """Centred signatures as `SignatureKernel`, whose parameters are given, compares them."""
-    return with_damped_differences(
-        signatures, gene_mask, given["bead_partners"], given["bead_difference"]
-    )
-
-
 def reference_signatures(given: Mapping[str, Array]) -> Float[Array, "n gene"]:
-    """References of a `SignatureKernel` as centred signatures, their differences as they were.
+    """References of the expert `signature_kernel` as centred signatures before shrinking.
 
-    Where nothing is left of the differences they stay zero.
+    Where nothing is left of the differences within a bead they stay zero.
     """
     left = given["bead_difference"]
     references = given["references"]
@@ -170,95 +168,211 @@ def node_activity(
     return activity * jnp.where(is_gene, jnp.sqrt(1.0 - term_share), of_terms)
 
 
-class SignatureKernel(nn.Module):
-    """Kernel ridge regression on signatures, centred within their cell line.
+class KernelInputs(NamedTuple):
+    """What kernel experts read of examples; see `schemas.Batch` for the fields."""
+
+    expression: Float[Array, "example gene"]
+    gene_mask: Bool[Array, "example gene"]
+    cell_line: Int[Array, " example"]
+    substructures: UInt8[Array, "example substructure"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison(abc.ABC):
+    """How a kernel expert compares examples with its references.
 
     Attributes:
-      num_moas: size of the output.
+      fitted: names of the parameters, beside references and coefficients, that `represent` reads.
+    """
+
+    fitted: ClassVar[tuple[str, ...]] = ()
+
+    @abc.abstractmethod
+    def represent(
+        self, params: Mapping[str, Array], inputs: Batch | KernelInputs, graph: GraphArrays
+    ) -> Shaped[Array, "example column"]:
+        """Examples in the form in which they are compared and references are stored."""
+
+    @abc.abstractmethod
+    def kernel(
+        self,
+        represented: Shaped[Array, "example column"],
+        inputs: Batch | KernelInputs,
+        references: Shaped[Array, "reference column"],
+    ) -> Float[Array, "example reference"]:
+        """The kernel of represented examples with represented references."""
+
+    @property
+    @abc.abstractmethod
+    def blank(self) -> float:
+        """Kernel of an example that resembles no reference."""
+
+    @abc.abstractmethod
+    def similarity(
+        self, kernel: Float[np.ndarray, "example reference"]
+    ) -> Float[np.ndarray, "example reference"]:
+        """The similarity that a kernel stands for: a cosine, or a Tanimoto similarity."""
+
+    def compare(
+        self, params: Mapping[str, Array], inputs: Batch | KernelInputs, graph: GraphArrays
+    ) -> Float[Array, "example reference"]:
+        """The kernel of examples with an expert's references."""
+        return self.kernel(self.represent(params, inputs, graph), inputs, params["references"])
+
+
+@dataclasses.dataclass(frozen=True)
+class SignatureComparison(Comparison):
+    """Compares signatures less the mean of their cell line.
+
+    Attributes:
       width: see `signature_kernel`.
     """
 
-    num_moas: int
     width: float
 
-    @nn.compact
-    def __call__(
-        self,
-        expression: Float[Array, "batch gene"],
-        gene_mask: Bool[Array, "batch gene"],
-        cell_line: Int[Array, " batch"],
-    ) -> Float[Array, "batch moa"]:
-        """Evidence for each MoA; zeros before the parameters are there."""
-        if self.is_initializing():
-            return jnp.zeros((len(expression), self.num_moas))
-        given = self.variables["params"]
-        centre = centred(expression, cell_line, given["gene_scale"], given["offsets"])
-        kernel = signature_kernel(
-            damped(given, centre, gene_mask), gene_mask, given["references"], width=self.width
+    fitted: ClassVar[tuple[str, ...]] = (
+        "gene_scale",
+        "offsets",
+        "bead_partners",
+        "bead_difference",
+    )
+
+    def represent(
+        self, params: Mapping[str, Array], inputs: Batch | KernelInputs, graph: GraphArrays
+    ) -> Float[Array, "example gene"]:
+        """Centred signatures with shrunk differences within a bead; 0 where not measured."""
+        del graph
+        signatures = with_damped_differences(
+            _centred_inputs(params, inputs),
+            inputs.gene_mask,
+            params["bead_partners"],
+            params["bead_difference"],
         )
-        return jnp.matmul(kernel, given["coefficients"], precision="highest")
+        return jnp.where(inputs.gene_mask, signatures, 0.0)
+
+    def kernel(
+        self,
+        represented: Float[Array, "example gene"],
+        inputs: Batch | KernelInputs,
+        references: Float[Array, "reference gene"],
+    ) -> Float[Array, "example reference"]:
+        """See `signature_kernel`."""
+        return signature_kernel(represented, inputs.gene_mask, references, width=self.width)
+
+    @property
+    def blank(self) -> float:
+        """Kernel of a signature whose cosine with every reference is 0."""
+        return math.exp(-self.width)
+
+    def similarity(
+        self, kernel: Float[np.ndarray, "example reference"]
+    ) -> Float[np.ndarray, "example reference"]:
+        """Cosine of the signatures."""
+        return 1.0 + np.log(kernel) / self.width
 
 
-class NetworkKernel(nn.Module):
-    """Kernel ridge regression on the activity of the graph's nodes.
-
-    The references are activities, so the graph must be the one that they were computed with. The
-    activities of the examples are sown as `node_activity`.
+@dataclasses.dataclass(frozen=True)
+class NetworkComparison(SignatureComparison):
+    """Compares the activity of the graph's nodes, so the graph must stay the same.
 
     Attributes:
-      num_moas: size of the output.
-      num_genes: gene nodes of the graph.
       width: see `signature_kernel`.
+      num_genes: gene nodes of the graph.
       term_share: see `node_activity`.
     """
 
-    num_moas: int
     num_genes: int
-    width: float
     term_share: float
 
-    @nn.compact
-    def __call__(
-        self,
-        expression: Float[Array, "batch gene"],
-        gene_mask: Bool[Array, "batch gene"],
-        cell_line: Int[Array, " batch"],
-        propagation: Float[Array, "gene node"],
-    ) -> Float[Array, "batch moa"]:
-        """Evidence for each MoA; zeros before the parameters are there."""
-        if self.is_initializing():
-            return jnp.zeros((len(expression), self.num_moas))
-        given = self.variables["params"]
-        activity = node_activity(
-            centred(expression, cell_line, given["gene_scale"], given["offsets"]),
-            gene_mask,
-            propagation,
+    fitted: ClassVar[tuple[str, ...]] = ("gene_scale", "offsets")
+
+    def represent(
+        self, params: Mapping[str, Array], inputs: Batch | KernelInputs, graph: GraphArrays
+    ) -> Float[Array, "example node"]:
+        """Activity of every node of the graph."""
+        return node_activity(
+            _centred_inputs(params, inputs),
+            inputs.gene_mask,
+            jnp.asarray(graph.propagation),
             num_genes=self.num_genes,
             term_share=self.term_share,
         )
-        self.sow("intermediates", "node_activity", activity)
-        kernel = signature_kernel(
-            activity, jnp.ones(activity.shape, bool), given["references"], width=self.width
-        )
-        return jnp.matmul(kernel, given["coefficients"], precision="highest")
+
+    def kernel(
+        self,
+        represented: Float[Array, "example node"],
+        inputs: Batch | KernelInputs,
+        references: Float[Array, "reference node"],
+    ) -> Float[Array, "example reference"]:
+        """See `signature_kernel`; every node has an activity."""
+        del inputs
+        every = jnp.ones(represented.shape, bool)
+        return signature_kernel(represented, every, references, width=self.width)
 
 
-class StructureKernel(nn.Module):
-    """Kernel ridge regression on substructure counts.
+@dataclasses.dataclass(frozen=True)
+class StructureComparison(Comparison):
+    """Compares substructure counts.
 
     Attributes:
-      num_moas: size of the output.
       views: see `structure_kernel`.
     """
 
-    num_moas: int
     views: tuple[int, ...]
 
+    def represent(
+        self, params: Mapping[str, Array], inputs: Batch | KernelInputs, graph: GraphArrays
+    ) -> UInt8[Array, "example substructure"]:
+        """The counts as they are."""
+        del params, graph
+        return inputs.substructures
+
+    def kernel(
+        self,
+        represented: UInt8[Array, "example substructure"],
+        inputs: Batch | KernelInputs,
+        references: UInt8[Array, "reference substructure"],
+    ) -> Float[Array, "example reference"]:
+        """See `structure_kernel`."""
+        del inputs
+        return structure_kernel(represented, references, views=self.views)
+
+    @property
+    def blank(self) -> float:
+        """Kernel of a structure that shares no substructure with any reference."""
+        return 0.0
+
+    def similarity(
+        self, kernel: Float[np.ndarray, "example reference"]
+    ) -> Float[np.ndarray, "example reference"]:
+        """Mean Tanimoto similarity of the structures."""
+        return kernel
+
+
+def _centred_inputs(
+    params: Mapping[str, Array], inputs: Batch | KernelInputs
+) -> Float[Array, "example gene"]:
+    return centred(inputs.expression, inputs.cell_line, params["gene_scale"], params["offsets"])
+
+
+class KernelExpert(nn.Module):
+    """Kernel ridge regression on what its comparison compares.
+
+    Attributes:
+      num_moas: size of the output.
+      comparison: how examples are compared with references.
+    """
+
+    num_moas: int
+    comparison: Comparison
+
     @nn.compact
-    def __call__(self, counts: UInt8[Array, "batch substructure"]) -> Float[Array, "batch moa"]:
+    def __call__(
+        self, batch: Batch | KernelInputs, graph: GraphArrays
+    ) -> Float[Array, "batch moa"]:
         """Evidence for each MoA; zeros before the parameters are there."""
         if self.is_initializing():
-            return jnp.zeros((len(counts), self.num_moas))
-        references = self.get_variable("params", "references")
-        kernel = structure_kernel(counts, references, views=self.views)
-        return jnp.matmul(kernel, self.get_variable("params", "coefficients"), precision="highest")
+            return jnp.zeros((len(batch.expression), self.num_moas))
+        params = self.variables["params"]
+        kernel = self.comparison.compare(params, batch, graph)
+        return jnp.matmul(kernel, params["coefficients"], precision="highest")

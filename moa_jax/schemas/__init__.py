@@ -35,7 +35,7 @@ from moa_jax.schemas.splits import PARTS, SPLIT_UNITS, UNUSED, Split
 PREPARED_FORMAT_VERSION = 2
 # Version of the checkpoints: raised whenever its parameters or the settings
 # that they are read with change.
-CHECKPOINT_FORMAT_VERSION = 6
+CHECKPOINT_FORMAT_VERSION = 7
 
 __all__ = (
     "CHECKPOINT_FORMAT_VERSION",

@@ -1,7 +1,8 @@
 """Orbax checkpoints that describe themselves.
 
 Each step holds three items: `params` (what predicts), `training` (what a run needs to go on)
-and `description` (configuration, vocabularies and progress, as JSON).
+and `description` (configuration, vocabularies and progress, as JSON). A model that was solved in
+closed form has no `training`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
+from jax.sharding import NamedSharding, PartitionSpec
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from moa_jax.schemas import InputError
@@ -72,6 +73,21 @@ class Checkpoints:
             metrics=None if score is None else {METRIC: score},
         )
 
+    def save_solved(self, params: Any, description: dict[str, Any]) -> None:
+        """Saves a model that was solved in closed form, as the only checkpoint.
+
+        Args:
+          params: all parameters of the model.
+          description: JSON values stored beside them.
+        """
+        self._manager.save(
+            0,
+            args=ocp.args.Composite(
+                params=ocp.args.StandardSave(params),
+                description=ocp.args.JsonSave(description),
+            ),
+        )
+
     def latest_step(self) -> int | None:
         """Newest whole checkpoint; None where there is none."""
         return self._manager.latest_step()
@@ -98,16 +114,12 @@ class Checkpoints:
             rng=jax.random.wrap_key_data(training["rng"]),
         )
 
-    def restore_params(self, step: int, mesh: jax.sharding.Mesh | None = None) -> Any:
-        """Restores what predicts, replicated on `mesh` (one device where None).
+    def restore_params(self, step: int, mesh: jax.sharding.Mesh) -> Any:
+        """Restores what predicts, replicated on `mesh`.
 
         The target comes from the checkpoint's own metadata: any number of devices will do.
         """
-        sharding = (
-            SingleDeviceSharding(jax.devices()[0])
-            if mesh is None
-            else NamedSharding(mesh, PartitionSpec())
-        )
+        sharding = NamedSharding(mesh, PartitionSpec())
         metadata = self._manager.item_metadata(step).params
         target = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), metadata

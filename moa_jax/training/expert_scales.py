@@ -1,62 +1,92 @@
-"""How far each expert of the fusion model can be trusted, fitted on validation compounds."""
+"""Scales of the experts of the fusion model, fitted to out-of-sample answers."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 import scipy.sparse
 import scipy.special
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float32
 
 from moa_jax.data.batches import evaluation_batches
-from moa_jax.data.features import encode
 from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.models.fusion import VIEWS, heard
+from moa_jax.kernels.leave_one_out import LeftOut
+from moa_jax.models.experts import SHOWN_IN
+from moa_jax.models.fusion import VIEWS
 from moa_jax.schemas import Batch, Examples, GraphArrays
-from moa_jax.training.modalities import keep_only
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.sharding import shard
 
-# Range of a scale; an expert at the lower end has no say.
+# Range of a scale; an expert at the lower end hardly counts.
 SCALE_BOUNDS = (0.01, 100.0)
 # Below it a probability counts as this one.
 LEAST_PROB = 1e-12
 
-# Logits of the experts for every example; zeros where an expert has no say.
+# Logits of the experts for every example; zeros where an expert does not answer.
 Evidence = Float[np.ndarray, "expert example moa"]
+# View -> expert -> scale.
+Scales = Mapping[str, Mapping[str, float]]
 
 
 def fit_expert_scales(
-    predictor: Predictor, validation: Examples, *, prior_strength: float
+    start: Scales, asked: Mapping[str, tuple[Evidence, Examples]], *, prior_strength: float
 ) -> dict[str, dict[str, float]]:
-    """Scales that make the pooled answers of validation compounds most likely, view by view.
+    """Maximum a posteriori scales for the pooled answers about compounds, view by view.
 
     Minimises the negative log likelihood of the compounds' labels in the logarithm of the scales
     (temperature scaling: Guo 2017; product of experts: Hinton 2002). Few compounds cannot tell
-    much, so the logarithms have a Gaussian prior around the scales that the predictor has.
+    much, so the logarithms have a Gaussian prior centred on `start`.
 
     Args:
-      predictor: a model that has not seen these compounds.
-      validation: labelled examples.
+      start: scales around which the prior lies, in the model's order of the experts.
+      asked: view -> out-of-sample logits of the experts, and the labelled examples they are for.
       prior_strength: inverse variance of the prior; 0 for none.
 
     Returns:
-      View -> expert -> scale. An expert that has no say in a view keeps its scale.
+      View -> expert -> scale. An expert that does not answer in a view keeps its scale.
     """
-    experts = predictor.task.model.experts
-    starts = np.asarray(predictor.params["expert_scales"], np.float64)
     scales = {}
-    for view, start, evidence in zip(VIEWS, starts, _evidence(predictor, validation), strict=True):
-        fitted = fit_view_scales(start, evidence, validation, prior_strength=prior_strength)
-        scales[view] = dict(zip(experts, fitted.tolist(), strict=True))
+    for view, (evidence, examples) in asked.items():
+        around = np.array(list(start[view].values()), np.float32).astype(np.float64)
+        fitted = fit_view_scales(around, evidence, examples, prior_strength=prior_strength)
+        scales[view] = dict(zip(start[view], fitted.tolist(), strict=True))
     return scales
+
+
+def scale_array(scales: Scales) -> Float32[np.ndarray, "view expert"]:
+    """Scales as the model's parameter, one row per view in the order of `VIEWS`."""
+    return np.array([list(scales[view].values()) for view in VIEWS], np.float32)
+
+
+def combined_probs(
+    view: str, scales: Scales, evidence: Evidence, examples: Examples
+) -> Float[np.ndarray, "example moa"]:
+    """Probabilities in a view, as the model computes them: scales depend on what is measured.
+
+    Args:
+      view: one of `VIEWS`.
+      scales: view -> expert -> scale.
+      evidence: logits of the experts in this view.
+      examples: the examples.
+    """
+    expression, structure = SHOWN_IN[view]
+    shown = (examples.has_expression & expression, examples.has_structure & structure)
+    own = np.zeros(evidence.shape[:2], np.float32)
+    for name, reads in SHOWN_IN.items():
+        # Without either modality the scales are those of both.
+        here = (shown[0] == reads[0]) & (shown[1] == reads[1])
+        if name == "fusion":
+            here |= ~shown[0] & ~shown[1]
+        own[:, here] = np.array(list(scales[name].values()), np.float32)[:, None]
+    logits = np.einsum("en,enm->nm", own, evidence, optimize=True)
+    return scipy.special.softmax(logits, axis=1)
 
 
 def fit_view_scales(
@@ -70,8 +100,8 @@ def fit_view_scales(
 
     Args:
       start: the scales around which the prior lies.
-      evidence: what the experts say of examples that they have not learned from.
-      validation: these examples; each has a label.
+      evidence: out-of-sample logits of the experts.
+      validation: the examples they are for; each has a label.
       prior_strength: see `fit_expert_scales`.
     """
     if not validation.num_examples:
@@ -108,7 +138,7 @@ class _Likelihood:
     """Mean negative log likelihood of the compounds' labels as a function of the scales.
 
     Attributes:
-      evidence: logits of the experts that have a say.
+      evidence: logits of the experts that answer.
       pooling: takes the mean of each compound's examples.
       share: labels of each compound, summing to 1.
     """
@@ -145,34 +175,34 @@ class _Likelihood:
         return value, np.tensordot(self.evidence, of_logits, axes=([1, 2], [0, 1]))
 
 
-def _evidence(predictor: Predictor, validation: Examples) -> list[Evidence]:
-    """What each expert says of every example, in each of the three views."""
-    model = predictor.task.model
+def expert_evidence(predictor: Predictor, examples: Examples) -> dict[str, Evidence]:
+    """Logits of each expert for every example, in each of the three views."""
+    task = predictor.task
 
     # Replicated, so that every process can read all of it.
     @functools.partial(jax.jit, out_shardings=NamedSharding(predictor.mesh, PartitionSpec()))
-    def experts(params: Any, batch: Batch, graph: GraphArrays) -> Array:
-        views = []
-        for expression, structure in ((True, True), (True, False), (False, True)):
-            seen = keep_only(batch, expression=expression, structure=structure)
-            output = model.apply({"params": params}, seen, graph, train=False)
-            views.append(
-                jnp.stack(
-                    [
-                        jnp.where(heard(expert, seen)[:, None], said, 0.0)
-                        for expert, said in output.experts.items()
-                    ]
-                )
-            )
-        return jnp.stack(views)
+    def evidence(params: Any, batch: Batch, graph: GraphArrays) -> dict[str, Array]:
+        return task.evidence(params, batch, graph)
 
     parts = [
-        jax.device_get(experts(predictor.params, shard(batch, predictor.mesh), predictor.graph))
+        jax.device_get(evidence(predictor.params, shard(batch, predictor.mesh), predictor.graph))
         for batch in evaluation_batches(
-            encode(validation, predictor.features),
-            predictor.batch_size,
-            num_shards=predictor.mesh.size,
+            predictor.encode(examples), predictor.batch_size, num_shards=predictor.mesh.size
         )
     ]
-    everything = np.concatenate(parts, axis=2, dtype=np.float64)
-    return list(everything[:, :, : validation.num_examples])
+    return {
+        view: np.concatenate([part[view] for part in parts], axis=1, dtype=np.float64)[
+            :, : examples.num_examples
+        ]
+        for view in VIEWS
+    }
+
+
+def learnable_evidence(left_out: LeftOut) -> dict[str, tuple[Evidence, Examples]]:
+    """View -> logits for the examples whose mechanism another compound shares, and these."""
+    learnable, found = left_out.learnable(), {}
+    for view in VIEWS:
+        rows = np.flatnonzero(left_out.answered(view) & learnable.any(axis=1))
+        asked = dataclasses.replace(left_out.examples.take(rows), labels=learnable[rows])
+        found[view] = left_out.evidence(view)[:, rows].astype(np.float64), asked
+    return found

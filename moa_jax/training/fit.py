@@ -1,25 +1,23 @@
-"""The training loop: examples in, a run's folder out."""
+"""Training in steps: examples in, a run's folder out."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import ml_collections
-import numpy as np
 import pandas as pd
-from jaxtyping import Float32
 
 from moa_jax.data.batches import make_batch, training_rows
-from moa_jax.data.features import EncodedExamples, FeatureSpec, encode, fit_features
+from moa_jax.data.features import EncodedExamples, encode, fit_features
 from moa_jax.evaluation.metrics import score
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.progress import say, track
-from moa_jax.schemas import CHECKPOINT_FORMAT_VERSION, Batch, Examples, GraphArrays, InputError
+from moa_jax.schemas import Batch, Examples, GraphArrays
 from moa_jax.training.checkpoints import Checkpoints
 from moa_jax.training.metric_writer import METRICS_FILE, MetricWriter, read_metrics
 from moa_jax.training.optimiser import make_schedule
@@ -27,15 +25,15 @@ from moa_jax.training.predictor import (
     CHECKPOINTS,
     Predictor,
     Progress,
+    describe_run,
     load_predictor,
     predict_encoded,
     read_description,
 )
 from moa_jax.training.pretraining.pretrain import pretrain, warm_start
-from moa_jax.training.same_run import digest, refuse_other_config
+from moa_jax.training.same_run import digest, refuse_other_run
 from moa_jax.training.sample_weights import SampleWeights
 from moa_jax.training.sharding import make_training_mesh, replicate, shard
-from moa_jax.training.shared_labels import References
 from moa_jax.training.step import (
     TrainState,
     initial_state,
@@ -63,9 +61,7 @@ class Run:
         graph: GraphArrays,
         graph_size: tuple[int, int],
         workdir: pathlib.Path,
-        soft_labels: Float32[np.ndarray, "example moa"] | None = None,
         unlabelled: Examples | None = None,
-        references: References | None = None,
         given: Mapping[str, Any] | None = None,
         node_symbols: tuple[str, ...] = (),
     ) -> None:
@@ -80,13 +76,9 @@ class Run:
           graph: the knowledge graph.
           graph_size: number of gene nodes and of term nodes.
           workdir: folder of checkpoints and metrics.
-          soft_labels: what the training steps see instead of the training examples' labels.
-            Whatever else comes of labels, such as weights and kernels, comes of the examples'.
           unlabelled: what pretraining sees beside the training examples, where the configuration
-            names `pretraining`.
-          references: what parameters that are not trained in steps are computed from; None means
-            the training examples.
-          given: these parameters, where they are known already; see `Task.given_params`.
+            names `pretraining`; and what `given` was solved from beside them.
+          given: parameters of the task's model that are not trained; none where None.
           node_symbols: symbols of the graph's gene nodes, where known targets are learned.
 
         Raises:
@@ -99,21 +91,13 @@ class Run:
         self.features = fit_features(train, genes, node_symbols=node_symbols)
         training = ml_collections.FrozenConfigDict(config.training)
         self._weights = SampleWeights(train, training)
-        held = None if validation is None else digest(validation)
-        self._examples = [digest(train, soft_labels), held]
-        self._train = encode(train, self.features, weight=self._weights.at(0))
-        self._unlabelled = unlabelled
-        if unlabelled is not None:
-            self._examples.append(digest(unlabelled))
-        self._given = given
-        self._references = self._train
-        if references is not None:
-            if given is None:
-                self._references = encode_references(references, self.features)
-            self._examples.append(digest(references.examples, references.labels))
-        seen = self._train.labels if soft_labels is None else soft_labels
-        self._seen = dataclasses.replace(self._train, labels=seen)
+        self._train = encode(train, self.features)
         self._validation = None if validation is None else encode(validation, self.features)
+        self._unlabelled = unlabelled
+        self._given = given or {}
+        self._examples = [
+            None if some is None else digest(some) for some in (train, validation, unlabelled)
+        ]
         self.mesh = make_training_mesh(
             config.num_devices, training.batch_size, micro_batches=training.micro_batches
         )
@@ -121,9 +105,46 @@ class Run:
         self.task = make_task(config, self.features, graph_size)
         self.graph = replicate(graph, self.mesh)
         self._graph_size = graph_size
-        self._schedule = make_schedule(training.optimiser, training.num_steps)
+        self._learning_rate = make_schedule(training.optimiser, training.num_steps)
         self.train_step = make_train_step(self.task, training)
         self._predict_step = make_predict_step(self.task, self.mesh)
+
+    def train(self, *, num_steps: int | None = None) -> Predictor:
+        """Trains to `num_steps` (the configuration's where None), or until validation stalls.
+
+        Continues from the newest whole checkpoint in the run's folder.
+
+        Returns:
+          The predictor of the step with the best validation score, or of the last step.
+
+        Raises:
+          InputError: the folder holds a run of another configuration.
+          FloatingPointError: the loss is not finite.
+        """
+        training = self.config.training
+        num_steps = training.num_steps if num_steps is None else num_steps
+        checkpoints = Checkpoints(self.workdir / CHECKPOINTS, create=True)
+        state, progress = self._start(checkpoints)
+        writer = MetricWriter(self.workdir, resume_step=int(state.step))
+        for step in track(range(int(state.step), num_steps), "training"):
+            if progress.num_stale >= training.patience:
+                break
+            state, metrics = self.train_step(state, self.batch(step), self.graph)
+            done = step + 1
+            is_last = done == num_steps
+            # Values are fetched from the devices here alone, so that the host runs ahead of them.
+            if is_last or done % training.log_every == 0:
+                self._log(writer, done, metrics)
+            if is_last or done % training.eval_every == 0:
+                value = self._evaluate(writer, state, done)
+                if value is not None:
+                    progress = progress.after(done, value)
+                checkpoints.save(state, self._describe(progress), value)
+        writer.close()
+        checkpoints.close()
+        return load_predictor(
+            self.workdir, self.graph, self._make_task, num_devices=self.config.num_devices
+        )
 
     def initial_state(self) -> TrainState:
         """The state before the first step, replicated on the mesh.
@@ -146,103 +167,49 @@ class Run:
         return warm_start(state, pretrained)
 
     def _drawn_state(self) -> TrainState:
-        config = ml_collections.FrozenConfigDict(self.config)
-        given = self._given or self.task.given_params(
-            self.config, self._references, self.features, self.graph
-        )
         return initial_state(
             self.task,
-            config,
+            ml_collections.FrozenConfigDict(self.config),
             self.batch(0),
             self.graph,
             self.mesh,
-            given=given,
+            given=self._given,
             memory=self.task.first_memory(self._train.num_examples),
         )
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step, on the devices."""
-        return shard(self.host_batch(step), self.mesh)
+        """The batch of a step, on the devices.
 
-    def host_batch(self, step: int) -> Batch:
-        """The batch of a step, a function of the configuration, the examples and the step alone."""
+        A function of the configuration, the examples and the step alone.
+        """
         training = self.config.training
         rows = training_rows(
-            self._seen.num_examples, training.batch_size, seed=self.config.seed, step=step
+            self._train.num_examples, training.batch_size, seed=self.config.seed, step=step
         )
-        return make_batch(
-            dataclasses.replace(self._seen, weight=self._weights.at(step)),
+        batch = make_batch(
+            dataclasses.replace(self._train, weight=self._weights.at(step)),
             rows,
             training.batch_size,
             num_shards=self.mesh.size * training.micro_batches,
         )
-
-    def train(self, *, num_steps: int | None = None) -> Predictor:
-        """Trains to `num_steps` (the configuration's where None), or until validation stalls.
-
-        Continues from the newest whole checkpoint in the run's folder.
-
-        Returns:
-          The predictor of the step with the best validation score, or of the last step.
-
-        Raises:
-          InputError: the folder holds a run of another configuration.
-          FloatingPointError: the loss is not finite.
-        """
-        session = self.open(num_steps=num_steps)
-        session.go_on_to(session.num_steps)
-        return session.close()
-
-    def open(self, *, num_steps: int | None = None) -> Session:
-        """The run where its folder has it; see `train`."""
-        num_steps = self.config.training.num_steps if num_steps is None else num_steps
-        checkpoints = Checkpoints(self.workdir / CHECKPOINTS, create=True)
-        state, progress = self._start(checkpoints)
-        return Session(
-            run=self,
-            checkpoints=checkpoints,
-            writer=MetricWriter(self.workdir, resume_step=int(state.step)),
-            num_steps=num_steps if self.task.is_trained else 0,
-            done=int(state.step),
-            state=state,
-            progress=progress,
-        )
-
-    def predictor(self) -> Predictor:
-        """What the run's folder holds."""
-        return load_predictor(
-            self.workdir, self.graph, self._make_task, num_devices=self.config.num_devices
-        )
-
-    def learning_rate(self, step: int) -> float:
-        """The learning rate of a step."""
-        return float(self._schedule(step))
+        return shard(batch, self.mesh)
 
     def _start(self, checkpoints: Checkpoints) -> tuple[TrainState, Progress]:
+        """The state and progress of the newest checkpoint, or of a run that has not begun."""
         step = checkpoints.latest_step()
         if step is None:
             return self.initial_state(), Progress()
         stored = read_description(checkpoints, step, self.workdir)
-        refuse_other_config(stored["config"], self.config.to_dict(), self.workdir)
-        if stored["examples"] != self._examples:
-            raise InputError(
-                f"{self.workdir} holds a run on other examples; choose another --workdir."
-            )
+        refuse_other_run(stored, self._describe(Progress()), self.workdir)
         say(f"continuing {self.workdir} at step {step}")
         return checkpoints.restore(step, self._drawn_state()), Progress(**stored["progress"])
 
-    def describe(self, progress: Progress) -> dict[str, Any]:
-        """What a checkpoint says of itself: enough to build the model again."""
-        return {
-            "format_version": CHECKPOINT_FORMAT_VERSION,
-            "config": self.config.to_dict(),
-            "features": self.features.to_json(),
-            "graph_size": list(self._graph_size),
-            "examples": self._examples,
-            "progress": dataclasses.asdict(progress),
-        }
+    def _describe(self, progress: Progress) -> dict[str, Any]:
+        return describe_run(
+            self.config, self.features, self._graph_size, examples=self._examples, progress=progress
+        )
 
-    def evaluate(self, writer: MetricWriter, state: TrainState, step: int) -> float | None:
+    def _evaluate(self, writer: MetricWriter, state: TrainState, step: int) -> float | None:
         """Scores the validation part; returns the score that selects, None without one."""
         if self.validation is None or self._validation is None:
             return None
@@ -273,93 +240,13 @@ class Run:
             batch_size=self.config.training.batch_size,
         )
 
-
-@dataclasses.dataclass
-class Session:
-    """A run under way.
-
-    Attributes:
-      run: what is trained.
-      checkpoints: its checkpoints.
-      writer: its metrics.
-      num_steps: where it ends at the latest.
-      done: number of updates done.
-      state: the state after them.
-      progress: how far validation has come.
-    """
-
-    run: Run
-    checkpoints: Checkpoints
-    writer: MetricWriter
-    num_steps: int
-    done: int
-    state: TrainState
-    progress: Progress
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the last step is done or validation has stalled."""
-        patience = self.run.config.training.patience
-        return self.done >= self.num_steps or self.progress.num_stale >= patience
-
-    def go_on_to(self, num_steps: int) -> None:
-        """Trains to a number of updates, or until the run is over."""
-        for step in track(range(self.done, num_steps), "training"):
-            if self.is_over:
-                break
-            after = self.run.train_step(self.state, self.run.batch(step), self.run.graph)
-            self.state = after[0]
-            self.advance(lambda after=after: after)
-
-    def advance(self, after: Callable[[], tuple[TrainState, dict[str, jax.Array]]]) -> None:
-        """Counts one more update; logs, scores and saves where due.
-
-        Only then is the state asked for, and are values fetched from the devices, so that the
-        host runs ahead of them.
-
-        Args:
-          after: gives the state after the update and its metrics.
-        """
-        self.done += 1
-        training, is_last = self.run.config.training, self.done == self.num_steps
-        logs = is_last or self.done % training.log_every == 0
-        saves = is_last or self.done % training.eval_every == 0
-        if not (logs or saves):
-            return
-        self.state, metrics = after()
-        if logs:
-            self._log(metrics)
-        if saves:
-            self._save()
-
-    def close(self) -> Predictor:
-        """Ends the run; returns the predictor of the best step, or of the last one."""
-        if self.num_steps == 0 and self.checkpoints.latest_step() is None:
-            self._save()
-        self.writer.close()
-        self.checkpoints.close()
-        return self.run.predictor()
-
-    def _save(self) -> None:
-        value = self.run.evaluate(self.writer, self.state, self.done)
-        if value is not None:
-            self.progress = self.progress.after(self.done, value)
-        self.checkpoints.save(self.state, self.run.describe(self.progress), value)
-
-    def _log(self, metrics: dict[str, jax.Array]) -> None:
+    def _log(self, writer: MetricWriter, step: int, metrics: Mapping[str, jax.Array]) -> None:
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         if not math.isfinite(values["loss"]):
             raise FloatingPointError(
-                f"the loss is {values['loss']} at step {self.done}; lower the learning rate."
+                f"the loss is {values['loss']} at step {step}; lower the learning rate."
             )
-        rate = self.run.learning_rate(self.done)
-        self.writer.write(self.done, {**values, "learning_rate": rate})
-
-
-def encode_references(references: References, features: FeatureSpec) -> EncodedExamples:
-    """References as model inputs, with what is learned of them as labels."""
-    encoded = encode(references.examples, features)
-    return dataclasses.replace(encoded, labels=references.labels)
+        writer.write(step, {**values, "learning_rate": float(self._learning_rate(step))})
 
 
 def curve_name(view: str) -> str:

@@ -9,26 +9,18 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import ml_collections
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS
-from moa_jax.data.features import EncodedExamples, FeatureSpec
+from moa_jax.data.features import FeatureSpec
 from moa_jax.data.graph_arrays import graph_arrays
-from moa_jax.models.fused_networks import KINDS, MOA_TARGETS, NETWORKS
-from moa_jax.models.fusion import EXPERTS, VIEWS, FusionModel, FusionOutput, heard
+from moa_jax.models.experts import EXPERTS, NETWORKS, SHOWN_IN, heard
+from moa_jax.models.fused_networks import KINDS
+from moa_jax.models.fusion import FusionModel, FusionOutput, product_of_experts
 from moa_jax.models.fusion_members import FusionMembers
 from moa_jax.schemas import Batch, GraphArrays, InputError, KnowledgeGraph
 from moa_jax.training.further_tasks import TASKS, FurtherTasks, make_further_tasks
 from moa_jax.training.fusion_objectives import Objective, Said, Totals, make_objective
-from moa_jax.training.kernel_ridge import (
-    KernelSystem,
-    network_system,
-    signature_system,
-    structure_labels,
-    structure_system,
-)
-from moa_jax.training.known_targets import targets_of_moas
 from moa_jax.training.mix_up import mix_up
 from moa_jax.training.modalities import ModalityDropoutTask, keep_only
 from moa_jax.training.precision import PRECISIONS, cast_floats, refuse_unknown_precision
@@ -157,87 +149,41 @@ class FusionTask(ModalityDropoutTask):
         self, params: Any, batch: Batch, graph: GraphArrays
     ) -> dict[str, Float[Array, "batch column"]]:
         """Probabilities from both modalities and from each alone."""
-        seen = {
-            "fusion": batch,
-            "expression": keep_only(batch, expression=True, structure=False),
-            "structure": keep_only(batch, expression=False, structure=True),
-        }
+        of_expert = dict(zip(self.model.experts, params["expert_scales"].T, strict=True))
         return {
-            name: jax.nn.softmax(
-                self.model.apply({"params": params}, view, graph, train=False).logits, axis=-1
-            )
-            for name, view in seen.items()
+            view: jax.nn.softmax(product_of_experts(of_expert, logits, seen), axis=-1)
+            for view, (seen, logits) in self._seen_in_views(params, batch, graph).items()
         }
 
-    @property
-    def is_trained(self) -> bool:
-        """Whether a network is among the experts."""
-        return bool(self._networks)
-
-    def given_params(
-        self,
-        config: ml_collections.ConfigDict,
-        train: EncodedExamples,
-        features: FeatureSpec,
-        graph: GraphArrays,
-    ) -> Mapping[str, Any]:
-        """The scales of the experts, and the kernel experts."""
-        given: dict[str, Any] = {"expert_scales": self.scales(config)}
-        if self.model.moa_head == "prototypes" and "joint" in self.model.experts:
-            given[MOA_TARGETS] = targets_of_moas(train, self.model.num_genes)
-        systems = self.kernel_systems(config, train, features, graph)
-        return given | self.solved(systems, train)
-
-    def scales(self, config: ml_collections.ConfigDict) -> Float[np.ndarray, "view expert"]:
-        """The configuration's scales of the experts, one row per view."""
-        rows = [
-            [config.expert_scales[view][expert] for expert in self.model.experts] for view in VIEWS
-        ]
-        return np.asarray(rows, np.float32)
-
-    def kernel_systems(
-        self,
-        config: ml_collections.ConfigDict,
-        train: EncodedExamples,
-        features: FeatureSpec,
-        graph: GraphArrays,
-    ) -> dict[str, KernelSystem]:
-        """Kernel expert -> what has to be solved for its labels; see `given_params`."""
-        systems = {}
-        if "signature_kernel" in self.model.experts:
-            systems["signature_kernel"] = signature_system(
-                train,
-                features,
-                config.kernels.signature,
-                width=self.model.signature_kernel_width,
-                seed=config.seed,
-            )
-        if "network_kernel" in self.model.experts:
-            systems["network_kernel"] = network_system(
-                train, features, graph, config.kernels.network, model=self.model, seed=config.seed
-            )
-        if "structure_kernel" in self.model.experts:
-            systems["structure_kernel"] = structure_system(
-                train,
-                config.kernels.structure,
-                views=self.model.substructure_views,
-                seed=config.seed,
-            )
-        return systems
-
-    def solved(
-        self, systems: Mapping[str, KernelSystem], train: EncodedExamples
-    ) -> dict[str, Mapping[str, Any]]:
-        """Kernel expert -> its parameters, with coefficients for the labels of `train`."""
-        of_structures = structure_labels(train, train.labels)
+    def evidence(
+        self, params: Any, batch: Batch, graph: GraphArrays
+    ) -> dict[str, Float[Array, "expert batch moa"]]:
+        """Logits of the experts in each view; zeros where one has no say."""
         return {
-            expert: system.solved(
-                of_structures[system.rows]
-                if expert == "structure_kernel"
-                else train.labels[system.rows]
+            view: jnp.stack(
+                [jnp.where(heard(name, seen)[:, None], own, 0.0) for name, own in logits.items()]
             )
-            for expert, system in systems.items()
+            for view, (seen, logits) in self._seen_in_views(params, batch, graph).items()
         }
+
+    def _seen_in_views(
+        self, params: Any, batch: Batch, graph: GraphArrays
+    ) -> dict[str, tuple[Batch, dict[str, Float[Array, "batch moa"]]]]:
+        """View -> the batch with what it shows, and the experts' logits for that.
+
+        The model is applied once, unless an expert reads both modalities: the logits of the others
+        do not depend on what else may be seen.
+        """
+
+        def logits(seen: Batch) -> dict[str, Float[Array, "batch moa"]]:
+            return self.model.apply({"params": params}, seen, graph, train=False).experts
+
+        whole, again = logits(batch), any(EXPERTS[name].reads_both for name in self.model.experts)
+        views = {}
+        for view, (expression, structure) in SHOWN_IN.items():
+            seen = keep_only(batch, expression=expression, structure=structure)
+            views[view] = seen, logits(seen) if again and view != "fusion" else whole
+        return views
 
 
 def reads_targets(config: ml_collections.ConfigDict) -> bool:

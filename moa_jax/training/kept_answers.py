@@ -1,7 +1,7 @@
-"""What a run keeps of its answers and of its test part, so that it can judge and explain alone.
+"""What a run keeps for calibration and explanation, so that its folder can be used alone.
 
-The answers for compounds that were not learned from when they were answered say how far new
-answers can be trusted; the test part can be explained without the data that the run was made from.
+New predictions are calibrated on the out-of-sample answers; the signatures of the test part can be
+explained without the data that the run was made from.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ _HELD_OUT_COLUMNS = (
 
 @dataclasses.dataclass(frozen=True)
 class KeptAnswers:
-    """Answers of a model in one view for compounds that it had not learned from.
+    """Out-of-sample answers of a model in one view, pooled by compound.
 
     Attributes:
       groups: compound group of each row, sorted.
-      labels: 1 where the compound has the MoA, else 0; zeros where its mechanisms are others.
-      is_learnable: something was learned of one of its mechanisms at least.
+      labels: 1 where the compound has the MoA, else 0; all zeros where its mechanisms are outside
+        the vocabulary.
+      is_learnable: the model saw another compound of one of its mechanisms at least.
       strength: median strength of its signatures (`pooling.signature_strength`).
       probs: pooled probabilities.
     """
@@ -60,7 +61,7 @@ def write_kept_answers(workdir: pathlib.Path, unseen: Mapping[str, UnseenAnswers
 
     Args:
       workdir: folder of the run.
-      unseen: view -> answers, of models that had not learned from these compounds.
+      unseen: view -> out-of-sample answers.
     """
     tables = []
     for view, answers in unseen.items():

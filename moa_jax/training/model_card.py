@@ -24,9 +24,9 @@ from moa_jax.evaluation.metrics import top_k_hits
 from moa_jax.evaluation.moa_failures import Failure, failures
 from moa_jax.evaluation.tables import Results, markdown_table
 from moa_jax.files import read_json, write_text
+from moa_jax.kernels.references import REFERENCES_FILE, read_references
 from moa_jax.schemas import Examples, Split
 from moa_jax.training.kept_answers import HELD_OUT_FILE, UNSEEN_FILE, read_kept_answers
-from moa_jax.training.references import REFERENCES_FILE, read_references
 
 CARD_FILE = "model_card.md"
 # The model among the methods of a table of results.

@@ -70,8 +70,12 @@ class Predictor:
     batch_size: int
     progress: Progress
 
-    def predict(self, examples: Examples) -> Views:
-        """What the task's network says of examples, in each view.
+    def encode(self, examples: Examples) -> EncodedExamples:
+        """Examples as inputs of this model."""
+        return encode(examples, self.features)
+
+    def predict(self, examples: Examples | EncodedExamples) -> Views:
+        """What the task's network says about examples, in each view.
 
         Of the fusion model: probabilities from what each example has (`fusion`), and from each
         modality alone (`expression`, `structure`); a row of a view whose modality the example
@@ -81,7 +85,7 @@ class Predictor:
             make_predict_step(self.task, self.mesh),
             self.params,
             self.graph,
-            encode(examples, self.features),
+            self.encode(examples) if isinstance(examples, Examples) else examples,
             mesh=self.mesh,
             batch_size=self.batch_size,
         )
@@ -138,6 +142,33 @@ def load_predictor(
         batch_size=-(-config.training.batch_size // mesh.size) * mesh.size,
         progress=Progress(**stored["progress"]),
     )
+
+
+def describe_run(
+    config: ml_collections.ConfigDict,
+    features: FeatureSpec,
+    graph_size: tuple[int, int],
+    *,
+    examples: list[str | None],
+    progress: Progress,
+) -> dict[str, Any]:
+    """What a checkpoint says about itself, as JSON values: enough to build the model again.
+
+    Args:
+      config: the run's configuration.
+      features: how examples become inputs.
+      graph_size: number of gene nodes and of term nodes.
+      examples: `same_run.digest` of what was learned from; None for what was not there.
+      progress: how far the run has come.
+    """
+    return {
+        "format_version": CHECKPOINT_FORMAT_VERSION,
+        "config": config.to_dict(),
+        "features": features.to_json(),
+        "graph_size": list(graph_size),
+        "examples": examples,
+        "progress": dataclasses.asdict(progress),
+    }
 
 
 def read_description(checkpoints: Checkpoints, step: int, workdir: pathlib.Path) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""How a fusion model is made: kernels solved at once, networks trained, scales fitted to both."""
+"""How a fusion model is made: kernels solved in closed form, networks trained in steps."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -12,23 +13,38 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from moa_jax.data.features import fit_features
-from moa_jax.models.fused_networks import NETWORKS
+from moa_jax.data.features import FeatureSpec, fit_features
+from moa_jax.kernels.closed_form import ClosedForm
+from moa_jax.kernels.references import reference_table, write_references
+from moa_jax.kernels.shared_labels import References, references_of
+from moa_jax.models.experts import has_all_shown
+from moa_jax.models.fused_networks import MOA_TARGETS, NETWORKS
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, GraphArrays, KnowledgeGraph, concatenate
-from moa_jax.training.expert_scales import fit_expert_scales
-from moa_jax.training.fit import Run, encode_references, validation_curve
+from moa_jax.training.checkpoints import Checkpoints
+from moa_jax.training.expert_scales import (
+    Scales,
+    combined_probs,
+    expert_evidence,
+    fit_expert_scales,
+    learnable_evidence,
+    scale_array,
+)
+from moa_jax.training.fit import Run, validation_curve
 from moa_jax.training.fusion_task import make_fusion_task, make_graph_arrays, reads_targets
-from moa_jax.training.leave_one_out import READS, fit_left_out_scales, leave_out
-from moa_jax.training.predictor import Predictor
-from moa_jax.training.references import reference_table, write_references
-from moa_jax.training.sharding import is_first_process, replicate
-from moa_jax.training.shared_labels import References, references_of
+from moa_jax.training.known_targets import targets_of_moas
+from moa_jax.training.predictor import (
+    CHECKPOINTS,
+    Predictor,
+    Progress,
+    describe_run,
+    load_predictor,
+    read_description,
+)
+from moa_jax.training.same_run import digest, refuse_other_run
+from moa_jax.training.sharding import is_first_process, make_mesh, replicate
 from moa_jax.training.task import Views
-
-# View -> expert -> scale.
-Scales = Mapping[str, Mapping[str, float]]
 
 # Subfolder of the run that chooses the number of steps.
 SELECTION = "selection"
@@ -36,12 +52,12 @@ SELECTION = "selection"
 
 @dataclasses.dataclass(frozen=True)
 class UnseenAnswers:
-    """What a model answers in one view for compounds that it has not learned from.
+    """Out-of-sample answers of a model in one view.
 
     Attributes:
-      examples: labelled examples; those whose compound has other mechanisms alone say so.
-      probs: the answers.
-      learnable: their labels, as far as something was learned of the mechanism.
+      examples: labelled examples, and compounds whose mechanisms are all outside the vocabulary.
+      probs: probabilities, by a model that did not learn from the example's compound.
+      learnable: labels, without those of mechanisms of which that model saw no other compound.
     """
 
     examples: Examples
@@ -55,12 +71,11 @@ class FusionFit:
 
     Attributes:
       predictor: the model trained on training and validation examples.
-      validation_probs: view -> what is answered for the validation examples by a model that did
-        not see them: one that learned from the training examples, or, of kernels alone, from all
-        but the compound in question.
-      unseen: view -> answers that say how far the model can be trusted: those for the validation
-        examples or, of kernels alone, for all training compounds, each by a model that learned
-        from the others, and for compounds whose mechanisms the vocabulary lacks.
+      validation_probs: view -> out-of-sample probabilities of the validation examples: by a model
+        of the training examples or, for kernels alone, of all compounds but the one in question.
+      unseen: view -> out-of-sample answers for calibration: for the validation examples or, for
+        kernels alone, for all training compounds; and for compounds whose mechanisms are outside
+        the vocabulary.
       choices: JSON values: `best_step`, `expert_scales` by expert; empty without validation.
       curves: view -> [step, validation macro AUPRC] pairs.
     """
@@ -86,195 +101,257 @@ def fit_fusion(
     *,
     unlabelled: Examples | None = None,
 ) -> FusionFit:
-    """Trains the fusion model of a configuration; an interrupted call continues.
-
-    Kernels alone need no validation part: they are solved for all examples at once, and their
-    scales are fitted to what they say of each compound without it. With networks a first run on
-    `train` finds the step with the best validation score and the scales of the experts. A second
-    one, from new parameters, trains that long on `train` and `validation` together with those
-    scales.
+    """Fits the fusion model of a configuration; an interrupted call continues.
 
     Args:
       config: a complete configuration; see `configs/fusion.py`.
       train: training examples.
       validation: examples of other compounds; where there are none, networks are trained to the
-        last step with the configuration's own scales.
+        last step, and the scales are the configuration's.
       graph: the knowledge graph over the examples' genes.
       workdir: folder of the run.
-      unlabelled: examples without label, nothing of compounds of `validation` among them; kernel
-        experts learn from those with known targets and no known mechanism, and pretraining, where
-        the configuration names it, from all. Those whose mechanisms the vocabulary lacks say how
-        the model answers for such.
+      unlabelled: examples without a label, none of a compound in `validation`. Kernel experts learn
+        from those with known targets and no known mechanism; pretraining, where the configuration
+        has it, from all. Those whose mechanisms are outside the vocabulary are predicted for
+        calibration.
 
     Raises:
-      InputError: `workdir` holds a run of another configuration.
+      InputError: `workdir` holds a run of another configuration or on other examples.
     """
-    arrays = make_graph_arrays(config, graph)
-    recipe = _Recipe(config, graph, arrays, unlabelled)
+    recipe = Recipe(config, graph, unlabelled)
     if is_solved(config):
-        return recipe.solve(train, validation, workdir)
-    return recipe.train(train, validation, workdir)
+        return _solve(recipe, train, validation, workdir)
+    if validation.num_examples == 0:
+        recipe.write_references(train, workdir)
+        predictor = recipe.run(train, None, workdir).train()
+        nothing = np.zeros(validation.labels.shape)
+        curves: dict[str, list[list[int | float]]] = {view: [] for view in VIEWS}
+        return FusionFit(predictor, dict.fromkeys(VIEWS, nothing), {}, {}, curves)
+
+    # A first run, on the training part, finds the number of steps and the scales of the experts.
+    chosen = recipe.run(train, validation, workdir / SELECTION).train()
+    step, score = chosen.progress.best_step, chosen.progress.best_score
+    say(f"validation macro AUPRC {score:.3f} at step {step}")
+    evidence = expert_evidence(chosen, validation)
+    scales = fit_expert_scales(
+        recipe.first_scales,
+        {view: (own, validation) for view, own in evidence.items()},
+        prior_strength=config.scale_prior,
+    )
+    _say_scales(scales)
+
+    # A second one, from new parameters, trains that long on all examples, with those scales.
+    everything = concatenate(train, validation)
+    recipe.write_references(everything, workdir)
+    predictor = recipe.run(everything, None, workdir, scales=scales).train(num_steps=step)
+
+    probs = {view: combined_probs(view, scales, own, validation) for view, own in evidence.items()}
+    learnable = validation.labels * train.labels.any(axis=0)
+    unseen = {view: UnseenAnswers(validation, own, learnable) for view, own in probs.items()}
+    return FusionFit(
+        predictor=predictor,
+        validation_probs=probs,
+        unseen=_with_others(unseen, predictor, unlabelled),
+        choices={"best_step": step, "expert_scales": scales},
+        curves={view: validation_curve(workdir / SELECTION, view) for view in VIEWS},
+    )
+
+
+def _solve(
+    recipe: Recipe, train: Examples, validation: Examples, workdir: pathlib.Path
+) -> FusionFit:
+    """Solves a model of kernels alone for all examples at once, and saves it.
+
+    The scales of the experts are fitted to leave-one-compound-out answers, so no validation part
+    is needed.
+    """
+    everything = concatenate(train, validation)
+    closed_form = recipe.closed_form(everything)
+    params = closed_form.params()
+    left_out = closed_form.leave_out(everything.num_examples)
+    # Its inverses are large.
+    del closed_form
+    scales = fit_expert_scales(
+        recipe.first_scales,
+        learnable_evidence(left_out),
+        prior_strength=recipe.config.scale_prior,
+    )
+    _say_scales(scales)
+    recipe.write_references(everything, workdir)
+    predictor = recipe.save_solved(
+        {**params, "expert_scales": scale_array(scales)}, everything, workdir
+    )
+
+    probs = {
+        view: combined_probs(view, scales, left_out.evidence(view), everything) for view in VIEWS
+    }
+    learnable, unseen = left_out.learnable(), {}
+    for view in VIEWS:
+        rows = np.flatnonzero(left_out.answered(view))
+        unseen[view] = UnseenAnswers(everything.take(rows), probs[view][rows], learnable[rows])
+    return FusionFit(
+        predictor=predictor,
+        validation_probs={view: own[train.num_examples :] for view, own in probs.items()},
+        unseen=_with_others(unseen, predictor, recipe.unlabelled),
+        choices={"best_step": 0, "expert_scales": scales},
+        curves={view: [] for view in VIEWS},
+    )
 
 
 @dataclasses.dataclass(frozen=True)
-class _Recipe:
-    """What does not change from run to run of one model."""
+class Recipe:
+    """What every fit of a configuration's fusion model shares.
+
+    Attributes:
+      config: see `fit_fusion`; so are `graph` and `unlabelled`.
+      graph: the knowledge graph.
+      unlabelled: examples without label.
+    """
 
     config: ml_collections.ConfigDict
     graph: KnowledgeGraph
-    arrays: GraphArrays
-    unlabelled: Examples | None
+    unlabelled: Examples | None = None
 
-    def solve(self, train: Examples, validation: Examples, workdir: pathlib.Path) -> FusionFit:
-        """Kernels alone, in closed form."""
-        config = self.config
-        everything = concatenate(train, validation)
-        references = references_of(config.label_sharing, everything, self.unlabelled)
-        features = fit_features(everything, self._genes)
-        task = make_fusion_task(config, features, self._graph_size)
-        encoded = encode_references(references, features)
-        systems = task.kernel_systems(config, encoded, features, self.arrays)
-        say(
-            "solving "
-            + ", ".join(f"{expert}: {len(own.rows)}" for expert, own in systems.items())
-            + " references"
-        )
-        given = task.solved(systems, encoded)
-        left_out = leave_out(systems, references, encoded, everything.num_examples)
-        del systems
-        scales = fit_left_out_scales(
-            left_out, task.scales(config), prior_strength=config.scale_prior
-        )
-        _say_scales(scales)
-        final = _with_scales(config, scales)
-        run = self._run(
-            final,
-            everything,
-            None,
-            workdir,
-            references=references,
-            given={**given, "expert_scales": task.scales(final)},
-        )
-        predictor = run.train()
-        probs = {view: left_out.probs(view, scales) for view in VIEWS}
-        unseen = {}
-        for view in VIEWS:
-            rows = np.flatnonzero(left_out.seen(view))
-            unseen[view] = UnseenAnswers(
-                left_out.examples.take(rows), probs[view][rows], left_out.learnable()[rows]
-            )
-        return FusionFit(
-            predictor=predictor,
-            validation_probs={view: own[train.num_examples :] for view, own in probs.items()},
-            unseen=self._with_others(predictor, unseen),
-            choices={"best_step": 0, "expert_scales": scales},
-            curves={view: [] for view in VIEWS},
+    def closed_form(self, train: Examples) -> ClosedForm:
+        """The kernel experts of the model, ready to be solved for `train`."""
+        features = self._features(train)
+        return ClosedForm.of(
+            self.config,
+            make_fusion_task(self.config, features, self._graph_size).model,
+            features,
+            self.arrays,
+            self._references(train),
         )
 
-    def train(self, train: Examples, validation: Examples, workdir: pathlib.Path) -> FusionFit:
-        """Networks, with or without kernels, in steps."""
-        if validation.num_examples == 0:
-            predictor = self._run(self.config, train, None, workdir).train()
-            nothing = np.zeros(validation.labels.shape)
-            curves: dict[str, list[list[int | float]]] = {view: [] for view in VIEWS}
-            return FusionFit(predictor, dict.fromkeys(VIEWS, nothing), {}, {}, curves)
-        chosen = self._run(self.config, train, validation, workdir / SELECTION).train()
-        scales = fit_expert_scales(chosen, validation, prior_strength=self.config.scale_prior)
-        step, score = chosen.progress.best_step, chosen.progress.best_score
-        say(f"validation macro AUPRC {score:.3f} at step {step}")
-        _say_scales(scales)
-        everything = concatenate(train, validation)
-        final = self._run(_with_scales(self.config, scales), everything, None, workdir)
-        predictor = final.train(num_steps=step)
-        probs = _scaled(chosen, scales).predict(validation)
-        learned_of = train.labels.any(axis=0)
-        unseen = {
-            view: UnseenAnswers(validation, own, validation.labels * learned_of)
-            for view, own in probs.items()
-        }
-        return FusionFit(
-            predictor=predictor,
-            validation_probs=probs,
-            unseen=self._with_others(predictor, unseen),
-            choices={"best_step": step, "expert_scales": scales},
-            curves={view: validation_curve(workdir / SELECTION, view) for view in VIEWS},
-        )
-
-    def _with_others(
-        self, predictor: Predictor, unseen: dict[str, UnseenAnswers]
-    ) -> dict[str, UnseenAnswers]:
-        """Adds what is answered for compounds whose mechanisms the vocabulary lacks."""
-        if self.unlabelled is None or not self.unlabelled.has_other_moas.any():
-            return unseen
-        others = self.unlabelled.take(np.flatnonzero(self.unlabelled.has_other_moas))
-        probs = predictor.predict(others)
-        joined = {}
-        for view, own in unseen.items():
-            has = np.ones(others.num_examples, bool)
-            for reads, modality in zip(
-                READS[view], (others.has_expression, others.has_structure), strict=True
-            ):
-                has &= modality | (not reads)
-            rows = np.flatnonzero(has)
-            more = others.take(rows)
-            joined[view] = UnseenAnswers(
-                concatenate(own.examples, more),
-                np.concatenate([own.probs, probs[view][rows]]),
-                np.concatenate([own.learnable, np.zeros(more.labels.shape, np.float32)]),
-            )
-        return joined
-
-    @property
-    def _genes(self) -> pd.DataFrame:
-        return self.graph.genes.iloc[: self.graph.num_landmarks]
-
-    @property
-    def _graph_size(self) -> tuple[int, int]:
-        return self.graph.num_genes, self.graph.num_terms
-
-    def _run(
+    def run(
         self,
-        config: ml_collections.ConfigDict,
         train: Examples,
         validation: Examples | None,
-        folder: pathlib.Path,
+        workdir: pathlib.Path,
         *,
-        references: References | None = None,
-        given: Mapping[str, Any] | None = None,
+        scales: Scales | None = None,
     ) -> Run:
-        """A run; the last one, which has no validation part, describes its references."""
-        references = references or references_of(config.label_sharing, train, self.unlabelled)
-        if validation is None and is_first_process():
-            write_references(folder, reference_table(config, references.examples))
+        """A training run of the networks, beside kernels that are solved already.
+
+        Args:
+          train: training examples.
+          validation: examples that choose the step; None trains to the end.
+          workdir: folder of the run.
+          scales: scales of the experts; the configuration's where None.
+        """
+        closed_form = self.closed_form(train)
+        given = {**closed_form.params(), "expert_scales": scale_array(scales or self.first_scales)}
+        if self.config.model.moa_head == "prototypes" and "joint" in self.config.model.experts:
+            given[MOA_TARGETS] = targets_of_moas(closed_form.encoded, self.graph.num_genes)
         return Run(
-            config,
+            self.config,
             train,
             validation,
             make_task=make_fusion_task,
             genes=self._genes,
             graph=self.arrays,
             graph_size=self._graph_size,
-            workdir=folder,
+            workdir=workdir,
             unlabelled=self.unlabelled,
-            references=references,
             given=given,
-            node_symbols=tuple(self.graph.genes["symbol"]) if reads_targets(config) else (),
+            node_symbols=self._node_symbols,
         )
+
+    def save_solved(
+        self, params: Mapping[str, Any], train: Examples, workdir: pathlib.Path
+    ) -> Predictor:
+        """Writes a solved model into the folder of its run, unless it is there already.
+
+        Args:
+          params: all parameters of the model.
+          train: what it was solved for.
+          workdir: folder of the run.
+
+        Raises:
+          InputError: the folder holds a run of another configuration or on other examples.
+        """
+        description = describe_run(
+            self.config,
+            self._features(train),
+            self._graph_size,
+            examples=[
+                None if some is None else digest(some) for some in (train, None, self.unlabelled)
+            ],
+            progress=Progress(),
+        )
+        checkpoints = Checkpoints(workdir / CHECKPOINTS, create=True)
+        step = checkpoints.latest_step()
+        if step is None:
+            mesh = make_mesh(self.config.num_devices or None)
+            checkpoints.save_solved(replicate(params, mesh), description)
+        else:
+            stored = read_description(checkpoints, step, workdir)
+            refuse_other_run(stored, description, workdir)
+        checkpoints.close()
+        return load_predictor(
+            workdir, self.arrays, make_fusion_task, num_devices=self.config.num_devices
+        )
+
+    def _references(self, train: Examples) -> References:
+        return references_of(self.config.label_sharing, train, self.unlabelled)
+
+    def write_references(self, train: Examples, workdir: pathlib.Path) -> None:
+        """Writes what the kernel experts compare with into the folder of a run."""
+        if is_first_process():
+            table = reference_table(self.config, self._references(train).examples)
+            write_references(workdir, table)
+
+    @functools.cached_property
+    def arrays(self) -> GraphArrays:
+        """The knowledge graph as the model takes it."""
+        return make_graph_arrays(self.config, self.graph)
+
+    def _features(self, train: Examples) -> FeatureSpec:
+        return fit_features(train, self._genes, node_symbols=self._node_symbols)
+
+    @property
+    def _genes(self) -> pd.DataFrame:
+        return self.graph.genes.iloc[: self.graph.num_landmarks]
+
+    @property
+    def _node_symbols(self) -> tuple[str, ...]:
+        return tuple(self.graph.genes["symbol"]) if reads_targets(self.config) else ()
+
+    @property
+    def _graph_size(self) -> tuple[int, int]:
+        return self.graph.num_genes, self.graph.num_terms
+
+    @property
+    def first_scales(self) -> dict[str, dict[str, float]]:
+        """The configuration's scales of the model's experts."""
+        return {
+            view: {
+                name: self.config.expert_scales[view][name] for name in self.config.model.experts
+            }
+            for view in VIEWS
+        }
+
+
+def _with_others(
+    unseen: dict[str, UnseenAnswers], predictor: Predictor, unlabelled: Examples | None
+) -> dict[str, UnseenAnswers]:
+    """Adds answers for compounds whose mechanisms are outside the vocabulary."""
+    if unlabelled is None or not unlabelled.has_other_moas.any():
+        return unseen
+    others = unlabelled.take(np.flatnonzero(unlabelled.has_other_moas))
+    probs = predictor.predict(others)
+    joined = {}
+    for view, own in unseen.items():
+        rows = np.flatnonzero(has_all_shown(view, others.has_expression, others.has_structure))
+        more = others.take(rows)
+        joined[view] = UnseenAnswers(
+            concatenate(own.examples, more),
+            np.concatenate([own.probs, probs[view][rows]]),
+            np.concatenate([own.learnable, np.zeros(more.labels.shape, np.float32)]),
+        )
+    return joined
 
 
 def _say_scales(scales: Scales) -> None:
     told = (f"{expert} {scale:.2f}" for expert, scale in scales["fusion"].items())
     say(f"scales of the experts: {', '.join(told)}")
-
-
-def _with_scales(config: ml_collections.ConfigDict, scales: Scales) -> ml_collections.ConfigDict:
-    final = ml_collections.ConfigDict(config.to_dict())
-    for view, of_view in scales.items():
-        final.expert_scales[view].update(of_view)
-    return final
-
-
-def _scaled(predictor: Predictor, scales: Scales) -> Predictor:
-    rows = [list(scales[view].values()) for view in VIEWS]
-    given = replicate({"expert_scales": np.asarray(rows, np.float32)}, predictor.mesh)
-    return dataclasses.replace(predictor, params={**predictor.params, **given})

@@ -1,4 +1,4 @@
-"""What a run's folder holds beside its checkpoints, so that it can be used alone.
+"""The folder of a run: everything that is needed to use its model.
 
 Layout::
 
@@ -8,8 +8,8 @@ Layout::
     genes.parquet      the measured genes
     graph/             the knowledge graph
     gene_sets.parquet  sets of genes that explanations are summed over, where there are any
-    references.parquet what the kernel experts compare with
-    unseen_answers.parquet  answers for compounds not learned from: how far to trust others
+    references.parquet the training examples that the kernel experts compare with
+    unseen_answers.parquet  out-of-sample answers that predictions are calibrated on
     held_out.parquet   signatures of the test part, to be explained
     checkpoints/       Orbax checkpoints of the result
     selection/         the run that chose the number of steps, where there was one
@@ -115,7 +115,7 @@ def open_run(workdir: pathlib.Path, *, num_devices: int = 0) -> FinishedRun:
 
 
 def run_identity(workdir: pathlib.Path, run: FinishedRun) -> dict[str, Any]:
-    """What tells a run's model from every other, as JSON values."""
+    """Identifies a run's model, as JSON values."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(jax.device_get(run.predictor.params)):
         digest.update(np.ascontiguousarray(leaf).tobytes())

@@ -1,4 +1,4 @@
-"""Whether the run that a folder holds is the one that is asked for."""
+"""Checks that the run in a folder is the one that was asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
 from moa_jax.schemas import Examples, InputError
 
@@ -26,13 +25,26 @@ def refuse_other_config(
             )
 
 
-def digest(
-    examples: Examples, soft_labels: Float32[np.ndarray, "example moa"] | None = None
-) -> str:
-    """Tells sets of examples apart: their signatures, labels and expression."""
+def refuse_other_run(
+    stored: dict[str, Any], current: dict[str, Any], workdir: pathlib.Path
+) -> None:
+    """Raises InputError where a folder holds a run of another configuration or on other examples.
+
+    Args:
+      stored: `predictor.describe_run` of the run that the folder holds.
+      current: the same of the run that is asked for.
+      workdir: the folder.
+    """
+    refuse_other_config(stored["config"], current["config"], workdir)
+    if stored["examples"] != current["examples"]:
+        raise InputError(f"{workdir} holds a run on other examples; choose another --workdir.")
+
+
+def digest(examples: Examples) -> str:
+    """Tells sets of examples apart: their signatures, targets, labels and expression."""
     found = hashlib.sha256("\n".join(map(str, examples.table["sig_id"])).encode())
-    arrays = [examples.labels, examples.expression]
-    for array in arrays if soft_labels is None else [*arrays, soft_labels]:
+    found.update(repr(examples.targets).encode())
+    for array in (examples.labels, examples.expression):
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
 

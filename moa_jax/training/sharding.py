@@ -69,12 +69,12 @@ def replicate(tree: Tree, mesh: Mesh) -> Tree:
     )
 
 
-def shard(tree: Tree, mesh: Mesh, *, axis: int = 0) -> Tree:
-    """Splits one axis of every array over the devices.
+def shard(tree: Tree, mesh: Mesh) -> Tree:
+    """Splits the first axis of every array over the devices.
 
     Every process holds the same whole arrays and hands over the part of its own devices.
     """
-    sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
+    sharding = NamedSharding(mesh, PartitionSpec("data"))
 
     def place(leaf: np.ndarray) -> jax.Array:
         leaf = np.asarray(leaf)

@@ -28,7 +28,7 @@ class TrainState:
       step: number of updates done.
       params: parameters that are trained.
       ema_params: their average over the steps, used to predict; see `averaging_decay`.
-      given: parameters that stay as they are; see `Task.given_params`.
+      given: parameters that stay as they are, such as those solved in closed form.
       memory: what the task remembers of its training examples; see `Task.first_memory`.
       opt_state: state of the optimiser.
       rng: key of the run; a step uses `fold_in(rng, step)`.
@@ -60,7 +60,7 @@ def initial_state(
 ) -> TrainState:
     """The state before the first step, replicated on the mesh; `batch` gives the shapes.
 
-    Parameters that the task gives (`given`, see `Task.given_params`) take no part in training;
+    Parameters that are `given`, such as those solved in closed form, take no part in training;
     `memory` is the task's `first_memory`.
     """
     init = _make_init(task, config.training.optimiser, config.training.num_steps, mesh)

@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from moa_jax.data.features import EncodedExamples, FeatureSpec
+from moa_jax.data.features import FeatureSpec
 from moa_jax.schemas import Batch, Examples, GraphArrays
 
 # What a network says of some examples: view -> one row per example.
@@ -98,29 +98,6 @@ class Task(abc.ABC):
         self, params: Any, batch: Batch, graph: GraphArrays
     ) -> dict[str, Float[Array, "batch column"]]:
         """What the trained network says of a batch."""
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether anything is left to train beside the given parameters."""
-        return True
-
-    def given_params(
-        self,
-        config: ml_collections.ConfigDict,
-        train: EncodedExamples,
-        features: FeatureSpec,
-        graph: GraphArrays,
-    ) -> Mapping[str, Any]:
-        """Parameters that are computed at once instead of being trained in steps.
-
-        Args:
-          config: the run's configuration.
-          train: the examples that they are computed from.
-          features: vocabularies and scales of the training examples.
-          graph: the knowledge graph.
-        """
-        del config, train, features, graph
-        return {}
 
     def fit_read_out(self, known: Examples, views_of_known: Callable[[], Views]) -> ReadOut:
         """How views become MoA probabilities: as they are, unless a task says otherwise.

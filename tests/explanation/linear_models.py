@@ -13,6 +13,7 @@ import numpy as np
 from moa_jax.data.batches import make_batch
 from moa_jax.data.features import FeatureSpec, encode, fit_features
 from moa_jax.data.graph_arrays import graph_arrays
+from moa_jax.kernels.ridge import kernel_systems, solve
 from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.predictor import Predictor, Progress
 from moa_jax.training.sharding import make_mesh, replicate
@@ -120,7 +121,11 @@ def tiny_predictor(experts, *, seed=0) -> Predictor:
         lambda values: np.asarray(values + 0.3 * rng.normal(size=values.shape), np.float32),
         start["params"],
     )
-    given = task.given_params(config, train, features, graph)
+    systems = kernel_systems(config, task.model, train, features, graph)
+    scales = [
+        [config.expert_scales[view][expert] for expert in experts] for view in config.expert_scales
+    ]
+    given = {**solve(systems, train), "expert_scales": np.asarray(scales, np.float32)}
     return Predictor(
         task=task,
         params=replicate({**params, **given}, mesh),

@@ -10,17 +10,17 @@ import pytest
 from moa_jax.data.batches import evaluation_batches
 from moa_jax.data.features import encode
 from moa_jax.explanation.evidence import (
-    KERNEL_EXPERTS,
     compound_evidence,
-    expert_kernel,
     kernel_evidence,
 )
+from moa_jax.kernels.references import read_references
+from moa_jax.models.experts import EXPERTS
 from moa_jax.schemas import InputError
-from moa_jax.training.references import read_references
 from moa_jax.training.run_folder import open_run
 from tests.synthetic import batch_of, make_given, make_graph, make_model, make_raw_examples
 
 pytestmark = pytest.mark.slow
+KERNELS = ("signature_kernel", "network_kernel", "structure_kernel")
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +29,17 @@ def explained(tiny_run):
     predictor = open_run(tiny_run, num_devices=1).predictor
     examples = make_raw_examples(6, seed=5)
     examples = dataclasses.replace(examples, smiles=(None, *examples.smiles[1:]))
-    return predictor, examples, kernel_evidence(predictor, examples, read_references(tiny_run))
+    return (
+        predictor,
+        examples,
+        kernel_evidence(predictor, predictor.encode(examples), read_references(tiny_run)),
+    )
 
 
 def test_contributions_sum_to_the_experts_logits(explained):
     predictor, examples, evidence = explained
     assert tuple(evidence) == tuple(
-        expert for expert in predictor.task.model.experts if expert in KERNEL_EXPERTS
+        expert for expert in predictor.task.model.experts if expert in KERNELS
     )
     encoded = encode(examples, predictor.features)
     (batch,) = evaluation_batches(encoded, 8, num_shards=1)
@@ -63,7 +67,7 @@ def test_contributions_sum_to_the_experts_logits(explained):
     assert everything["from_similarity"].is_monotonic_decreasing
 
 
-@pytest.mark.parametrize("expert", KERNEL_EXPERTS)
+@pytest.mark.parametrize("expert", KERNELS)
 def test_the_kernel_is_the_experts_own(expert):
     model = make_model(experts=(expert,))
     batch, graph, given = jax.tree.map(
@@ -71,13 +75,13 @@ def test_the_kernel_is_the_experts_own(expert):
     )
     params = {"expert_scales": jnp.ones((3, 1)), expert: given}
     said = model.apply({"params": params}, batch, graph, train=False).experts[expert]
-    kernel = expert_kernel(given, batch, graph, expert, model)
+    kernel = EXPERTS[expert].comparison(model).compare(given, batch, graph)
     np.testing.assert_allclose(kernel @ given["coefficients"], said, atol=1e-5)
 
 
 def test_similarity_is_counted_from_an_example_that_resembles_nothing(explained):
     predictor, _, evidence = explained
-    blank = dict.fromkeys(KERNEL_EXPERTS, np.exp(-1.0)) | {"structure_kernel": 0.0}
+    blank = dict.fromkeys(KERNELS, np.exp(-1.0)) | {"structure_kernel": 0.0}
     table = compound_evidence(evidence, 4, 2)
     for expert, own in evidence.items():
         assert own.blank == pytest.approx(blank[expert])
@@ -127,4 +131,4 @@ def test_another_runs_table_is_refused(tiny_run, explained):
     predictor, examples, _ = explained
     table = read_references(tiny_run).iloc[1:]
     with pytest.raises(InputError, match="rows for signature_kernel, but its checkpoint has"):
-        kernel_evidence(predictor, examples, table)
+        kernel_evidence(predictor, predictor.encode(examples), table)

@@ -1,5 +1,7 @@
 """Kernels against slow definitions, and what they must not depend on."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,15 +9,17 @@ import pytest
 
 from moa_jax.models.kernel_experts import (
     COUNT_LEVELS,
-    NetworkKernel,
+    KernelExpert,
+    KernelInputs,
+    NetworkComparison,
     centred,
-    damped,
     node_activity,
     reference_signatures,
     signature_kernel,
     structure_kernel,
     with_damped_differences,
 )
+from tests.synthetic import make_graph
 
 RNG = np.random.default_rng(0)
 
@@ -74,7 +78,7 @@ def test_differences_within_a_bead_are_damped_and_sums_stay():
 def test_references_come_back_as_they_were(left):
     references = jnp.asarray(RNG.normal(size=(3, 4)), jnp.float32)
     given = {"bead_partners": jnp.asarray([2, 1, 0, 3]), "bead_difference": jnp.float32(left)}
-    kept = damped(given, references, jnp.ones((3, 4), bool))
+    kept = with_damped_differences(references, jnp.ones((3, 4), bool), **given)
     back = reference_signatures({**given, "references": kept})
     same = slice(None) if left else jnp.array([1, 3])
     np.testing.assert_allclose(back[:, same], references[:, same], rtol=1e-5, atol=1e-6)
@@ -159,7 +163,8 @@ def test_a_kind_of_node_without_weight_is_not_compared(share, nodes):
     )
 
 
-def network_expert(nodes, seed=1):
+def network_expert(nodes, propagation, seed=1):
+    """Expression -> logits, the expert's parameters, and expression of two examples."""
     rng = np.random.default_rng(seed)
     normal = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731 (three uses)
     given = {
@@ -168,39 +173,42 @@ def network_expert(nodes, seed=1):
         "references": normal(5, nodes),
         "coefficients": normal(5, 3),
     }
-    inputs = jnp.asarray(normal(2, 4)), jnp.ones((2, 4), bool), jnp.zeros(2, jnp.int32)
-    return NetworkKernel(3, nodes, 1.5, 0.0), {"params": jax.tree.map(jnp.asarray, given)}, inputs
+    given = jax.tree.map(jnp.asarray, given)
+    expert = KernelExpert(3, NetworkComparison(width=1.5, num_genes=nodes, term_share=0.0))
+    graph = dataclasses.replace(make_graph(), propagation=propagation)
+
+    def logits(expression):
+        inputs = KernelInputs(
+            expression,
+            jnp.ones((2, 4), bool),
+            jnp.zeros(2, jnp.int32),
+            jnp.zeros((2, 1), jnp.uint8),
+        )
+        return expert.apply({"params": given}, inputs, graph)
+
+    return logits, given, jnp.asarray(normal(2, 4))
 
 
 def test_with_an_identity_for_a_graph_the_network_expert_compares_signatures():
-    expert, variables, inputs = network_expert(4)
-    logits = expert.apply(variables, *inputs, jnp.eye(4))
-    given = variables["params"]
-    kernel = signature_kernel(*inputs[:2], given["references"], width=1.5)
-    np.testing.assert_allclose(logits, kernel @ given["coefficients"], rtol=1e-5)
+    logits, given, expression = network_expert(4, jnp.eye(4))
+    kernel = signature_kernel(expression, jnp.ones((2, 4), bool), given["references"], width=1.5)
+    np.testing.assert_allclose(logits(expression), kernel @ given["coefficients"], rtol=1e-5)
 
 
-def test_node_activities_can_be_read_and_derivatives_reach_the_genes():
+def test_derivatives_of_the_network_expert_reach_the_genes():
     """By the chain rule the gradient over genes is the propagated one over nodes."""
-    expert, variables, (expression, *rest) = network_expert(7)
     propagation = jnp.asarray(RNG.normal(size=(4, 7)), jnp.float32)
-    logits, state = expert.apply(
-        variables, expression, *rest, propagation, mutable=["intermediates"]
-    )
-    (activity,) = state["intermediates"]["node_activity"]
-    np.testing.assert_allclose(activity, expression @ propagation, rtol=1e-4, atol=1e-5)
-
-    given = variables["params"]
+    logits, given, expression = network_expert(7, propagation)
 
     def of_nodes(activity):
         ones = jnp.ones(activity.shape, bool)
         kernel = signature_kernel(activity, ones, given["references"], width=1.5)
         return (kernel @ given["coefficients"])[:, 0].sum()
 
-    def of_genes(expression):
-        return expert.apply(variables, expression, *rest, propagation)[:, 0].sum()
-
-    np.testing.assert_allclose(of_nodes(activity), logits[:, 0].sum(), rtol=1e-4)
+    activity = expression @ propagation
+    np.testing.assert_allclose(of_nodes(activity), logits(expression)[:, 0].sum(), rtol=1e-4)
     np.testing.assert_allclose(
-        jax.grad(of_genes)(expression), jax.grad(of_nodes)(activity) @ propagation.T, atol=1e-4
+        jax.grad(lambda expression: logits(expression)[:, 0].sum())(expression),
+        jax.grad(of_nodes)(activity) @ propagation.T,
+        atol=1e-4,
     )

@@ -22,30 +22,23 @@ from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.models.fusion import VIEWS
 from moa_jax.schemas import InputError
 from moa_jax.training.checkpoints import Checkpoints
-from moa_jax.training.expert_scales import SCALE_BOUNDS, fit_expert_scales
-from moa_jax.training.fit import Run
+from moa_jax.training.expert_scales import SCALE_BOUNDS, expert_evidence, fit_expert_scales
 from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.metric_writer import read_metrics
 from moa_jax.training.predictor import load_predictor
+from moa_jax.training.recipe import Recipe
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
 
 pytestmark = pytest.mark.slow
 
 GRAPH = make_knowledge_graph()
+PRIOR = tiny_config().scale_prior
 
 
 def make_run(workdir, *, validation=True, **overrides):
     config = tiny_config(**overrides)
-    return Run(
-        config,
-        make_raw_examples(),
-        make_raw_examples(12, seed=1) if validation else None,
-        make_task=make_fusion_task,
-        genes=GRAPH.genes.iloc[: GRAPH.num_landmarks],
-        graph=graph_arrays(GRAPH, restart=0.5, num_steps=2),
-        graph_size=(GRAPH.num_genes, GRAPH.num_terms),
-        workdir=workdir,
-    )
+    held_out = make_raw_examples(12, seed=1) if validation else None
+    return Recipe(config, GRAPH).run(make_raw_examples(), held_out, workdir)
 
 
 def assert_equal_trees(left, right):
@@ -59,8 +52,17 @@ def as_rows(scales, experts=None):
     return np.asarray(rows, np.float32)
 
 
-def fit_scales(predictor, validation):
-    return fit_expert_scales(predictor, validation, prior_strength=tiny_config().scale_prior)
+def fit_scales(predictor, validation, *, prior_strength=PRIOR):
+    """Scales fitted around those of the predictor."""
+    rows = np.asarray(predictor.params["expert_scales"]).tolist()
+    experts = predictor.task.model.experts
+    start = {
+        view: dict(zip(experts, row, strict=True)) for view, row in zip(VIEWS, rows, strict=True)
+    }
+    asked = {
+        view: (own, validation) for view, own in expert_evidence(predictor, validation).items()
+    }
+    return fit_expert_scales(start, asked, prior_strength=prior_strength)
 
 
 def true_moas():
@@ -182,8 +184,8 @@ def recipe(tmp_path_factory):
     """A fusion method's folder, its three views fitted, and the model that chose."""
     folder = tmp_path_factory.mktemp("recipe")
     train, validation = make_raw_examples(), make_raw_examples(12, seed=1)
-    method = Fusion(tiny_config(), folder)
-    fitted = {view: method.seen_as(view).fit(train, validation, GRAPH, seed=0) for view in VIEWS}
+    model = Fusion(tiny_config(), folder).fit(train, validation, GRAPH, seed=0)
+    fitted = {view: model.with_view(view) for view in VIEWS}
     graph = fitted["fusion"].fit.predictor.graph
     selection = load_predictor(folder / "selection", graph, make_fusion_task, num_devices=1)
     return folder, fitted, selection
@@ -240,22 +242,6 @@ def test_the_scales_are_not_trained(uninterrupted):
     )
 
 
-def test_a_model_of_kernels_alone_is_solved_at_once(tmp_path):
-    """Nothing is trained: the first checkpoint is the last, and a second start restores it."""
-    kernels = ("signature_kernel", "structure_kernel")
-    predictor = make_run(tmp_path, model={"experts": kernels}).train()
-    assert predictor.progress.best_step == 0
-    assert set(predictor.params) == {*kernels, "expert_scales"}
-    lines = read_metrics(tmp_path / "metrics.jsonl")
-    assert [line["step"] for line in lines] == [0]
-    assert predictor.progress.best_score == lines[0]["validation/fusion/macro_auprc"]
-    examples = make_raw_examples(10, seed=2)
-    again = make_run(tmp_path, model={"experts": kernels}).train()
-    for view, probs in predictor.predict(examples).items():
-        np.testing.assert_array_equal(again.predict(examples)[view], probs)
-    assert (predictor.predict(make_raw_examples())["fusion"].argmax(1) == true_moas()).mean() > 0.9
-
-
 def test_kernels_do_not_change_while_networks_are_trained(uninterrupted):
     run = make_run(uninterrupted[0])
     given = run.initial_state().given
@@ -278,13 +264,13 @@ def test_experts_that_cannot_be_are_refused(tmp_path, experts, sentence):
 
 def test_a_strong_prior_keeps_the_scales(uninterrupted):
     predictor, validation = uninterrupted[1], make_raw_examples(12, seed=1)
-    kept = fit_expert_scales(predictor, validation, prior_strength=1e9)
+    kept = fit_scales(predictor, validation, prior_strength=1e9)
     np.testing.assert_allclose(as_rows(kept), predictor.params["expert_scales"], rtol=1e-3)
 
 
 def test_fitted_scales_are_a_minimum_of_the_validation_loss(uninterrupted):
     predictor, validation = uninterrupted[1], make_raw_examples(12, seed=1)
-    best = as_rows(fit_expert_scales(predictor, validation, prior_strength=0.0))
+    best = as_rows(fit_scales(predictor, validation, prior_strength=0.0))
 
     def loss(scales, view):
         params = {**predictor.params, "expert_scales": jax.numpy.asarray(scales)}
@@ -302,7 +288,7 @@ def test_fitted_scales_are_a_minimum_of_the_validation_loss(uninterrupted):
 
 def test_another_number_of_devices_restores_the_same_answers(uninterrupted):
     folder, one = uninterrupted
-    graph = graph_arrays(GRAPH, restart=0.5, num_steps=2)
+    graph = graph_arrays(GRAPH, restart=0.5, num_steps=3)
     many = load_predictor(folder, graph, make_fusion_task, num_devices=4)
     assert many.mesh.size == 4
     examples = make_raw_examples(10, seed=2)
@@ -347,7 +333,7 @@ def test_the_step_needs_few_collectives(tmp_path):
 
 
 def test_an_unknown_folder_holds_no_model(tmp_path):
-    graph = graph_arrays(GRAPH, restart=0.5, num_steps=2)
+    graph = graph_arrays(GRAPH, restart=0.5, num_steps=3)
     with pytest.raises(InputError, match="there are no checkpoints in"):
         load_predictor(tmp_path / "nothing", graph, make_fusion_task)
 

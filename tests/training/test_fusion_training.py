@@ -11,13 +11,13 @@ from scipy.special import expit, log_softmax
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.models.fusion_members import FusionMembers
 from moa_jax.schemas import InputError
-from moa_jax.training.fit import Run
 from moa_jax.training.fusion_objectives import (
     CoTeachingObjective,
 )
 from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.metric_writer import read_metrics
 from moa_jax.training.mix_up import mix_up
+from moa_jax.training.recipe import Recipe
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
 
 pytestmark = pytest.mark.slow
@@ -33,16 +33,7 @@ STILL = {"gene_dropout": 0.0, "bit_dropout": 0.0, "dropout": 0.0, "cell_line_dro
 
 def make_run(workdir, *, training=None, model=MOLECULE, **overrides):
     config = tiny_config(training=training or {}, model=model, **overrides)
-    return Run(
-        config,
-        make_raw_examples(),
-        make_raw_examples(12, seed=1),
-        make_task=make_fusion_task,
-        genes=GRAPH.genes.iloc[: GRAPH.num_landmarks],
-        graph=ARRAYS,
-        graph_size=(GRAPH.num_genes, GRAPH.num_terms),
-        workdir=workdir,
-    )
+    return Recipe(config, GRAPH).run(make_raw_examples(), make_raw_examples(12, seed=1), workdir)
 
 
 def test_second_tasks_add_their_losses_times_their_weights(tmp_path):
@@ -257,8 +248,8 @@ def test_micro_batches_give_the_step_of_the_whole_batch(tmp_path):
 
 
 def test_the_batch_is_the_same_in_pieces(tmp_path):
-    whole = make_run(tmp_path, training={"micro_batches": 1}).host_batch(5)
-    pieces = make_run(tmp_path, training={"micro_batches": 2}).host_batch(5)
+    whole = make_run(tmp_path, training={"micro_batches": 1}).batch(5)
+    pieces = make_run(tmp_path, training={"micro_batches": 2}).batch(5)
     for field in dataclasses.fields(whole):
         if field.name != "molecules":
             np.testing.assert_array_equal(getattr(whole, field.name), getattr(pieces, field.name))
@@ -313,7 +304,7 @@ def test_low_precision_computes_low_and_keeps_parameters_and_losses_high(tmp_pat
 
 def test_the_host_waits_for_values_only_when_they_are_logged(tmp_path, monkeypatch):
     run = make_run(tmp_path, training={"log_every": 3, "eval_every": 6})
-    session, fetched, by_step = run.open(), [], []
+    fetched, by_step = [], []
     for name in ("__array__", "__float__", "__int__", "__bool__"):
         original = getattr(type(jnp.zeros(())), name)
 
@@ -325,15 +316,15 @@ def test_the_host_waits_for_values_only_when_they_are_logged(tmp_path, monkeypat
     step = run.train_step
 
     def watched(state, batch, graph):
+        if len(by_step) == 5:
+            raise KeyboardInterrupt
         by_step.append(len(fetched))
         return step(state, batch, graph)
 
     run.train_step = watched
-    session.go_on_to(5)
-    count = by_step[3]
-    assert count > 0
-    assert by_step == [0, 0, 0, count, count]
+    with pytest.raises(KeyboardInterrupt):
+        run.train()
+    start = by_step[0]
     # The values of the metrics, and the learning rate beside them.
-    assert len(fetched) == count == 6
-    session.writer.close()
-    session.checkpoints.close()
+    assert by_step == [start, start, start, start + 6, start + 6]
+    assert len(fetched) == start + 6

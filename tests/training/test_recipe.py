@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from moa_jax.models.fusion import VIEWS
-from moa_jax.schemas import concatenate
+from moa_jax.schemas import InputError, concatenate
 from moa_jax.training.recipe import fit_fusion
 from tests.small_sets import ALCOHOLS
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
@@ -106,3 +106,22 @@ def test_networks_answer_for_validation(tmp_path):
         np.abs(fit.predictor.predict(validation)["fusion"] - fit.validation_probs["fusion"]).max()
         > 1e-3
     )
+
+
+def test_a_solved_model_is_a_checkpoint_by_itself(kernels, tmp_path):
+    """No step is done, and a second start finds the same model."""
+    train, validation, fit = kernels
+    config = tiny_config(model=KERNELS)
+    again = [fit_fusion(config, train, validation, GRAPH, tmp_path) for _ in range(2)]
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["0"]
+    assert not (tmp_path / "metrics.jsonl").exists()
+    assert set(fit.predictor.params) == {*KERNELS["experts"], "expert_scales"}
+    examples = compounds(6, first=3, seed=4)
+    for view, probs in fit.predictor.predict(examples).items():
+        for other in again:
+            np.testing.assert_array_equal(other.predictor.predict(examples)[view], probs)
+    with pytest.raises(InputError, match="holds a run on other examples"):
+        fit_fusion(config, train, compounds(12, first=12, seed=9), GRAPH, tmp_path)
+    config.kernels.signature.ridge = 0.7
+    with pytest.raises(InputError, match=r"kernels\.signature\.ridge=0\.1, not 0\.7"):
+        fit_fusion(config, train, validation, GRAPH, tmp_path)

@@ -14,13 +14,12 @@ from moa_jax.data.features import fit_features
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.data.unlabelled import structures_alone, unlabelled_examples, unlabelled_part
 from moa_jax.schemas import Compounds, InputError, Signatures, Split, concatenate
-from moa_jax.training.fit import Run
-from moa_jax.training.fusion_task import make_fusion_task
 from moa_jax.training.pretraining.augmentation import is_reliable, well_predicted
 from moa_jax.training.pretraining.batches import compound_rows, pretraining_set
 from moa_jax.training.pretraining.objectives import OBJECTIVES, make_pretraining_task
 from moa_jax.training.pretraining.pretrain import train_heads, warm_start
 from moa_jax.training.pretraining.signature_prediction import predict_signatures
+from moa_jax.training.recipe import Recipe
 from moa_jax.training.sharding import make_mesh, replicate
 from tests.synthetic import make_dataset, make_knowledge_graph, make_raw_examples, tiny_config
 
@@ -46,17 +45,7 @@ def config_of(**settings):
 
 
 def make_run(workdir, config, unlabelled=None):
-    return Run(
-        config,
-        make_raw_examples(),
-        None,
-        make_task=make_fusion_task,
-        genes=GENES,
-        graph=GRAPH,
-        graph_size=SIZE,
-        workdir=workdir,
-        unlabelled=unlabelled,
-    )
+    return Recipe(config, KNOWLEDGE, unlabelled).run(make_raw_examples(), None, workdir)
 
 
 def differing(left, right):

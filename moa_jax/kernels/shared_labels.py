@@ -1,11 +1,11 @@
-"""Labels that compounds with the same targets lend each other.
+"""Training labels propagated between compounds that share protein targets.
 
-An MoA is a vocabulary of annotators, a target is what the compound binds: compounds that share
-their targets mostly share the mechanism, also where nobody wrote it down. So what the kernel
-experts learn from is partly the label of a compound and partly the labels of those that bind the
-same proteins. A compound of which no mechanism is known is learned from by its targets, too; one
-whose known mechanism the vocabulary lacks is not, since that is what it has instead. Nothing is
-asked of the compound that is predicted for: targets are read in training alone.
+Mechanism annotations are incomplete, and compounds with the same targets mostly share their
+mechanism even where nobody has written it down. The kernel experts therefore learn from soft
+labels: partly a compound's own label, partly the labels of compounds that bind the same proteins.
+A compound without any known mechanism is learned from through its targets alone; one whose known
+mechanisms are outside the vocabulary is left out, because it is known to do something else.
+Targets are used in training only, never of the compound that a prediction is for.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from jaxtyping import Float, Float32, Int
 from scipy import sparse
 
 from moa_jax.data.examples import of_other_groups
+from moa_jax.data.features import EncodedExamples, FeatureSpec, encode
 from moa_jax.schemas import Examples, concatenate
 
-# How steeply the agreement of others takes doubt away.
+# How steeply doubt falls with the share of other compounds that agree.
 _SPARED = 4
-# Votes that are left of a difference below this are rounding.
+# A difference of votes below this is rounding.
 _LEAST_VOTES = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
 class References:
-    """What kernel experts compare with.
+    """The examples that kernel experts compare new ones with.
 
     Attributes:
       examples: the examples, with their own labels.
-      sharing: what is learned of them.
+      sharing: the soft labels that are learned instead.
     """
 
     examples: Examples
@@ -41,14 +42,18 @@ class References:
 
     @property
     def labels(self) -> Float32[np.ndarray, "example moa"]:
-        """What is learned of each example; between 0 and 1."""
+        """Soft label of each example; between 0 and 1."""
         return self.sharing.labels[self.sharing.unit]
+
+    def encode(self, features: FeatureSpec) -> EncodedExamples:
+        """The examples as model inputs, with their soft labels."""
+        return dataclasses.replace(encode(self.examples, features), labels=self.labels)
 
 
 def references_of(
     config: ml_collections.ConfigDict, train: Examples, unlabelled: Examples | None
 ) -> References:
-    """The training examples with shared labels, and the unlabelled ones that labels reach.
+    """The training examples with soft labels, and unlabelled ones that share a target with them.
 
     Args:
       config: `share`: how much of a label is that of compounds with the same targets, from 0 to

@@ -1,7 +1,7 @@
-"""Which training examples the kernel experts compare with: written into the folder of a run.
+"""The table of training examples that the kernel experts compare with, stored with a run.
 
-A checkpoint holds the references as arrays. What they are (compound, cell line, mechanisms) is
-kept beside it, so that an answer can be traced to the compounds it rests on.
+A checkpoint holds the references as arrays. This table says which compound, cell line and
+mechanisms each row belongs to, so that a prediction can be traced to the compounds it rests on.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import pandas as pd
 
 from moa_jax.data.contract_tables import read_table, write_table
 from moa_jax.files import atomic_path
+from moa_jax.kernels.ridge import kernel_settings, signature_references, structure_references
+from moa_jax.models.experts import EXPERTS
 from moa_jax.schemas import Examples
-from moa_jax.training.kernel_ridge import signature_references, structure_references
 
 REFERENCES_FILE = "references.parquet"
 REFERENCE_COLUMNS = (
@@ -31,7 +32,7 @@ REFERENCE_COLUMNS = (
 
 
 def reference_table(config: ml_collections.ConfigDict, train: Examples) -> pd.DataFrame:
-    """What the references of the kernel experts are.
+    """Describes the references of the kernel experts.
 
     Args:
       config: a complete configuration; see `configs/fusion.py`.
@@ -41,23 +42,22 @@ def reference_table(config: ml_collections.ConfigDict, train: Examples) -> pd.Da
       `REFERENCE_COLUMNS`, expert after expert, the rows of each in the order of its references.
       Several examples may share a structure: its row names their compounds and MoAs together,
       and its `group` and `pert_id` are those of the first. `moas` are those of the vocabulary;
-      an example without any known mechanism that is learned from by its targets has none.
+      an example without any known mechanism, learned from through its targets, has none.
     """
+    distinct = sorted({smiles for smiles in train.smiles if smiles is not None})
+    place = {smiles: row for row, smiles in enumerate(distinct)}
+    structure = np.array([place.get(smiles, len(distinct)) for smiles in train.smiles], int)
     parts = []
-    for kind in ("signature", "network"):
-        if f"{kind}_kernel" in config.model.experts:
-            most = config.kernels[kind].max_references
+    for expert in (name for name in config.model.experts if EXPERTS[name].comparison):
+        most = kernel_settings(config, expert).max_references
+        if EXPERTS[expert].reads_expression:
             rows = signature_references(train.has_expression, most, config.seed)
-            parts.append(_described(train, f"{kind}_kernel", [[row] for row in rows.tolist()]))
-    if "structure_kernel" in config.model.experts:
-        most = config.kernels.structure.max_references
-        distinct = sorted({smiles for smiles in train.smiles if smiles is not None})
-        place = {smiles: row for row, smiles in enumerate(distinct)}
-        structure = np.array([place.get(smiles, len(distinct)) for smiles in train.smiles], int)
-        rows = structure_references(structure, train.has_structure, most, config.seed)
-        sharing = [np.flatnonzero(structure == structure[row]).tolist() for row in rows]
-        table = _described(train, "structure_kernel", sharing)
-        parts.append(table.assign(cell_line=None, sig_id=None))
+            parts.append(_described(train, expert, [[row] for row in rows.tolist()]))
+        else:
+            rows = structure_references(structure, train.has_structure, most, config.seed)
+            sharing = [np.flatnonzero(structure == structure[row]).tolist() for row in rows]
+            table = _described(train, expert, sharing)
+            parts.append(table.assign(cell_line=None, sig_id=None))
     # A model of networks alone compares with nothing.
     return pd.concat(parts or [pd.DataFrame(columns=REFERENCE_COLUMNS)], ignore_index=True)
 

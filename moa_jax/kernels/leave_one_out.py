@@ -1,10 +1,10 @@
-"""What the kernel experts say of each training compound without having learned from it.
+"""Leave-one-compound-out answers of the kernel experts, in closed form.
 
-For kernel ridge regression that needs no refitting: with `A = K + ridge I` and the rows `B` of a
-compound, the model without them answers `y_B - [(A^-1)_BB]^-1 (A^-1 Y)_B` for them (leave-one-out
-in closed form, Allen 1974, for blocks). Labels are shared by targets and centred, so `Y` itself is
-another one without the compound. What a signature is compared by that knows no label (standard
-deviations of genes, means of cell lines) stays that of all compounds.
+Kernel ridge regression needs no refitting for that: with `A = K + ridge I` and the rows `B` of a
+compound, the model without them answers `y_B - [(A^-1)_BB]^-1 (A^-1 Y)_B` for them (Allen 1974,
+for blocks of rows). Labels are propagated by targets and centred, so `Y` itself changes when a
+compound is left out, and the change is followed exactly. Statistics that use no label (standard
+deviations of genes, means of cell lines) are kept from all compounds.
 """
 
 from __future__ import annotations
@@ -14,22 +14,17 @@ import itertools
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import scipy.special
 from jaxtyping import Bool, Float, Float32, Int
 
 from moa_jax.data.features import EncodedExamples
-from moa_jax.models.fusion import EXPERTS, VIEWS
+from moa_jax.kernels.ridge import KernelSystem, reference_labels
+from moa_jax.kernels.shared_labels import LabelSharing, References
+from moa_jax.models.experts import EXPERTS, has_all_shown, heard_in
 from moa_jax.progress import track
 from moa_jax.schemas import Examples
-from moa_jax.training.expert_scales import fit_view_scales
-from moa_jax.training.kernel_ridge import KernelSystem, structure_labels
-from moa_jax.training.shared_labels import LabelSharing, References
 
-# View -> whether it shows expression and whether it shows structure.
-READS = {"fusion": (True, True), "expression": (True, False), "structure": (False, True)}
-
-# Compound group -> references of others whose labels differ without it, the MoAs in which they
-# may, and their labels for these.
+# Compound group -> references of other compounds whose soft labels change when it is left out, the
+# MoAs in which they may change, and their new labels for these.
 Relabelled = Callable[
     [str],
     tuple[
@@ -44,13 +39,13 @@ def left_out_logits(
     groups: list[str],
     relabelled: Relabelled | None = None,
 ) -> Float32[np.ndarray, "reference moa"]:
-    """What an expert says of each reference when its compound's references are left out.
+    """An expert's logits for each reference when all references of its compound are left out.
 
     Args:
       system: the references and their kernel.
-      labels: what is learned of each reference.
+      labels: soft label of each reference.
       groups: compound group of each reference.
-      relabelled: what would be learned of others without a compound; None where that is the same.
+      relabelled: how labels change without a compound; None where they do not.
     """
     inverse, count = system.inverse, len(groups)
     rows_of: dict[str, list[int]] = {}
@@ -82,13 +77,12 @@ def left_out_logits(
 
 @dataclasses.dataclass(frozen=True)
 class LeftOut:
-    """What each kernel expert says of the training examples without their compounds.
+    """Logits of each kernel expert for the training examples, their compounds left out.
 
     Attributes:
       examples: the training examples.
       logits: expert -> its logits, zeros where it has no say.
-      told: expert -> the examples that it has a say on: those with its modality that are among
-        its references.
+      told: expert -> the examples that it answers for: those among its references.
     """
 
     examples: Examples
@@ -96,52 +90,32 @@ class LeftOut:
     told: Mapping[str, Bool[np.ndarray, " example"]]
 
     def learnable(self) -> Float32[np.ndarray, "example moa"]:
-        """The labels of each example that another compound has, too."""
+        """The labels of each example, without those that no other compound carries."""
         labels = self.examples.labels
         names, unit = np.unique(np.asarray(self.examples.groups, str), return_inverse=True)
         carries = np.zeros((len(names), labels.shape[1]), bool)
         np.logical_or.at(carries, unit, labels > 0)
         return np.where(carries.sum(axis=0) > 1, labels, 0.0).astype(np.float32)
 
-    def seen(self, view: str) -> Bool[np.ndarray, " example"]:
-        """The examples that can be seen in a view: those with all the modalities that it reads.
+    def answered(self, view: str) -> Bool[np.ndarray, " example"]:
+        """The examples that are answered in a view: those with all the modalities that it shows.
 
         Of `structure` the first of each compound and structure, so that each counts once.
         """
-        seen = np.ones(self.examples.num_examples, bool)
-        for modality, has in enumerate((self.examples.has_expression, self.examples.has_structure)):
-            if READS[view][modality]:
-                seen &= has
-                for expert, told in self.told.items():
-                    seen &= told | (not EXPERTS[expert][modality])
-        return seen & _first_of_structure(self.examples) if view == "structure" else seen
+        examples = self.examples
+        answered = has_all_shown(view, examples.has_expression, examples.has_structure)
+        for expert, told in self.told.items():
+            answered = answered & (told | (not heard_in(expert, view)))
+        return answered & _first_of_structure(examples) if view == "structure" else answered
 
     def evidence(self, view: str) -> Float32[np.ndarray, "expert example moa"]:
-        """What the experts say in a view; zeros where one has no say."""
+        """Logits of the experts in a view; zeros where an expert does not answer."""
         return np.stack(
             [
-                np.where((self.told[expert] & _reads_no_more(expert, view))[:, None], said, 0.0)
+                np.where((self.told[expert] & heard_in(expert, view))[:, None], said, 0.0)
                 for expert, said in self.logits.items()
             ]
         )
-
-    def probs(
-        self, view: str, scales: Mapping[str, Mapping[str, float]]
-    ) -> Float32[np.ndarray, "example moa"]:
-        """Probabilities of a view, as the model gives them: view -> expert -> scale."""
-        own = np.zeros((len(self.logits), self.examples.num_examples), np.float32)
-        has = (self.examples.has_expression, self.examples.has_structure)
-        shown = [np.logical_and(READS[view][modality], has[modality]) for modality in range(2)]
-        for name, reads in READS.items():
-            here = (shown[0] == reads[0]) & (shown[1] == reads[1])
-            own[:, here] = np.array([[scales[name][expert]] for expert in self.logits], np.float32)
-        logits = np.einsum("en,enm->nm", own, self.evidence(view), optimize=True)
-        return scipy.special.softmax(logits, axis=1)
-
-
-def _reads_no_more(expert: str, view: str) -> bool:
-    """Whether a view shows every modality that an expert reads."""
-    return all(may or not needs for needs, may in zip(EXPERTS[expert], READS[view], strict=True))
 
 
 def _first_of_structure(examples: Examples) -> Bool[np.ndarray, " example"]:
@@ -153,55 +127,30 @@ def _first_of_structure(examples: Examples) -> Bool[np.ndarray, " example"]:
     return first
 
 
-def fit_left_out_scales(
-    left_out: LeftOut, start: Float[np.ndarray, "view expert"], *, prior_strength: float
-) -> dict[str, dict[str, float]]:
-    """Scales that make the answers most likely whose mechanism another compound has.
-
-    Args:
-      left_out: what the experts say of compounds that they have not learned from.
-      start: scales around which the prior lies; rows in the order of `VIEWS`.
-      prior_strength: see `fit_expert_scales`.
-
-    Returns:
-      View -> expert -> scale.
-    """
-    learnable = left_out.learnable()
-    scales = {}
-    for view, around in zip(VIEWS, start.astype(np.float64), strict=True):
-        rows = np.flatnonzero(left_out.seen(view) & learnable.any(axis=1))
-        asked = dataclasses.replace(left_out.examples.take(rows), labels=learnable[rows])
-        evidence = left_out.evidence(view)[:, rows].astype(np.float64)
-        fitted = fit_view_scales(around, evidence, asked, prior_strength=prior_strength)
-        scales[view] = dict(zip(left_out.logits, fitted.tolist(), strict=True))
-    return scales
-
-
 def leave_out(
     systems: Mapping[str, KernelSystem],
     references: References,
     encoded: EncodedExamples,
     num_labelled: int,
 ) -> LeftOut:
-    """What the kernel experts say of the training examples without their compounds.
+    """Logits of the kernel experts for the training examples, their compounds left out.
 
     Args:
       systems: kernel expert -> its system.
-      references: what they learn from; training examples first.
-      encoded: the references' examples.
-      num_labelled: how many of these are training examples, about which is asked.
+      references: what they learn from, training examples first.
+      encoded: the references as model inputs, with their soft labels.
+      num_labelled: how many of these are training examples.
     """
     count = references.examples.num_examples
     logits, told = {}, {}
     for expert, system in systems.items():
         place = np.full(count, -1)
-        if EXPERTS[expert][0]:
-            labels = references.labels[system.rows]
+        labels = reference_labels(expert, system, encoded)
+        if EXPERTS[expert].reads_expression:
             groups = [references.examples.groups[row] for row in system.rows]
             place[system.rows] = np.arange(len(system.rows))
             changes = _of_signatures(references.sharing, system)
         else:
-            labels = structure_labels(encoded, references.labels)[system.rows]
             of_structure = np.full(len(encoded.substructures), -1)
             of_structure[system.rows] = np.arange(len(system.rows))
             place = np.where(encoded.has_structure, of_structure[encoded.structure], -1)

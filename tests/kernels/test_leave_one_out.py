@@ -8,28 +8,17 @@ import pytest
 
 from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS
 from moa_jax.data.features import encode, fit_features
+from moa_jax.kernels.leave_one_out import LeftOut, leave_out, left_out_logits
+from moa_jax.kernels.ridge import KernelSystem, kernel_systems, structure_labels
+from moa_jax.kernels.shared_labels import LabelSharing, References, references_of
 from moa_jax.schemas import concatenate
-from moa_jax.training.fit import encode_references
-from moa_jax.training.kernel_ridge import (
-    KernelSystem,
-    signature_system,
-    structure_labels,
-    structure_system,
-)
-from moa_jax.training.leave_one_out import (
-    LeftOut,
-    fit_left_out_scales,
-    leave_out,
-    left_out_logits,
-)
-from moa_jax.training.shared_labels import LabelSharing, References, references_of
+from moa_jax.training.expert_scales import combined_probs, fit_expert_scales, learnable_evidence
 from tests.small_sets import ALCOHOLS
 from tests.small_sets import examples as small_examples
-from tests.synthetic import make_gene_table, make_raw_examples
+from tests.synthetic import make_gene_table, make_graph, make_model, make_raw_examples, tiny_config
 
 VIEWS = tuple(SUBSTRUCTURE_VIEWS.values())
 SHARING = ml_collections.ConfigDict({"share": 0.5, "doubt": 1.0, "prior": 1.0, "least": 0.1})
-KERNELS = ml_collections.ConfigDict({"ridge": 0.2, "max_references": 1000, "bead_difference": 1.0})
 
 
 def a_system(count, seed=0, ridge=0.3):
@@ -109,12 +98,11 @@ def test_kernel_experts_are_answered_as_by_refitting_with_other_shared_labels(ex
     train = shared()
     features = fit_features(train, make_gene_table())
     references = references_of(SHARING, train, None)
-    encoded = encode_references(references, features)
-    if expert == "signature_kernel":
-        system = signature_system(encoded, features, KERNELS, width=1.0, seed=0)
-    else:
-        system = structure_system(encoded, KERNELS, views=VIEWS, seed=0)
-    left_out = leave_out({expert: system}, references, encoded, train.num_examples)
+    encoded = references.encode(features)
+    config = tiny_config(kernels={"signature": {"ridge": 0.2}, "structure": {"ridge": 0.2}})
+    model = make_model(experts=(expert,), substructure_views=VIEWS)
+    systems = kernel_systems(config, model, encoded, features, make_graph())
+    left_out, system = leave_out(systems, references, encoded, train.num_examples), systems[expert]
     kernel = system.kernel.astype(np.float64)
     for group in sorted(set(train.groups)):
         outside = np.array(train.groups) != group
@@ -148,9 +136,9 @@ def test_views_show_what_they_have_and_structures_count_once():
     }
     told = {"signature_kernel": train.has_expression, "structure_kernel": train.has_structure}
     left_out = LeftOut(train, logits, told)
-    assert left_out.seen("fusion").tolist() == [True, True, True, False, False]
-    assert left_out.seen("expression").tolist() == [True, True, True, True, False]
-    assert left_out.seen("structure").tolist() == [True, False, True, False, True]
+    assert left_out.answered("fusion").tolist() == [True, True, True, False, False]
+    assert left_out.answered("expression").tolist() == [True, True, True, True, False]
+    assert left_out.answered("structure").tolist() == [True, False, True, False, True]
     np.testing.assert_array_equal(left_out.evidence("expression")[1], 0)
     # A mechanism of A and D is learnable of either, and that of B and C.
     np.testing.assert_array_equal(left_out.learnable(), train.labels)
@@ -158,7 +146,7 @@ def test_views_show_what_they_have_and_structures_count_once():
         view: {"signature_kernel": 1.0, "structure_kernel": 0.0}
         for view in ("fusion", "expression", "structure")
     }
-    probs = left_out.probs("fusion", scales)
+    probs = combined_probs("fusion", scales, left_out.evidence("fusion"), train)
     np.testing.assert_allclose(probs[:, 1] / probs[:, 0], [np.e] * 4 + [1.0], rtol=1e-5)
 
 
@@ -173,7 +161,7 @@ def test_scales_are_fitted_to_what_can_be_known():
     # One of five is wrong: the likelihood is greatest where the odds are 4.
     logits[::5] = logits[::5, [1, 0, 2]]
     logits[:, 2] = -50.0
-    start = np.ones((3, 1), np.float32)
+    start = {view: {"structure_kernel": 1.0} for view in ("fusion", "expression", "structure")}
 
     def fitted(examples, said):
         left_out = LeftOut(
@@ -181,7 +169,9 @@ def test_scales_are_fitted_to_what_can_be_known():
             {"structure_kernel": said},
             {"structure_kernel": np.ones(examples.num_examples, bool)},
         )
-        return fit_left_out_scales(left_out, start, prior_strength=0.0)["structure"]
+        return fit_expert_scales(start, learnable_evidence(left_out), prior_strength=0.0)[
+            "structure"
+        ]
 
     assert fitted(train, logits)["structure_kernel"] == pytest.approx(np.log(4), rel=1e-3)
     lonely = small_examples(np.array([[0, 0, 1]]), ["H"], smiles=["CCC"])

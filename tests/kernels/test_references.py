@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 
 from moa_jax.data.features import encode, fit_features
+from moa_jax.kernels.references import read_references, reference_table, write_references
+from moa_jax.kernels.ridge import kernel_systems
 from moa_jax.schemas import InputError
-from moa_jax.training.kernel_ridge import (
-    signature_system,
-    structure_system,
-)
-from moa_jax.training.references import read_references, reference_table, write_references
-from tests.synthetic import make_gene_table, make_raw_examples, tiny_config
+from tests.synthetic import make_gene_table, make_graph, make_model, make_raw_examples, tiny_config
 
 VIEWS = (1024,) * 6 + (167,)
+KERNELS = ("signature_kernel", "structure_kernel")
+GRAPH = make_graph()
 
 
 @pytest.mark.parametrize("max_references", [1000, 4])
@@ -30,9 +29,10 @@ def test_rows_are_the_references_in_their_order(max_references):
     encoded = encode(train, spec)
     table = reference_table(config, train)
     signatures = table[table["expert"] == "signature_kernel"]
-    fitted = signature_system(
-        encoded, spec, config.kernels.signature, width=1.0, seed=config.seed
-    ).params
+    systems = kernel_systems(
+        config, make_model(experts=KERNELS, substructure_views=VIEWS), encoded, spec, GRAPH
+    )
+    fitted = systems["signature_kernel"].params
     place = {sig_id: row for row, sig_id in enumerate(train.table["sig_id"])}
     rows = np.array([place[sig_id] for sig_id in signatures["sig_id"]])
     usual = fitted["offsets"][encoded.cell_line[rows]]
@@ -42,9 +42,7 @@ def test_rows_are_the_references_in_their_order(max_references):
     assert list(signatures["moas"]) == [(train.moas[train.labels[row].argmax()],) for row in rows]
 
     structures = table[table["expert"] == "structure_kernel"].reset_index(drop=True)
-    fitted = structure_system(
-        encoded, config.kernels.structure, views=VIEWS, seed=config.seed
-    ).params
+    fitted = systems["structure_kernel"].params
     named = [train.smiles.index(smiles) for smiles in structures["smiles"]]
     wanted = encoded.substructures[encoded.structure[named]]
     np.testing.assert_array_equal(fitted["references"], wanted)

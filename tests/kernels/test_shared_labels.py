@@ -6,7 +6,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from moa_jax.training.shared_labels import LabelSharing, lent_labels, references_of
+from moa_jax.kernels.shared_labels import LabelSharing, lent_labels, references_of
 from tests.small_sets import examples
 
 # A and B bind one protein in common; A has two signatures, D no target, E no label.

@@ -3,51 +3,51 @@
 import dataclasses
 
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 import pytest
 from sklearn.kernel_ridge import KernelRidge
 
 from moa_jax.data.features import encode, fit_features
 from moa_jax.data.graph_arrays import graph_arrays
+from moa_jax.kernels.ridge import kernel_system, solve
 from moa_jax.models.kernel_experts import signature_kernel, structure_kernel
-from moa_jax.training.kernel_ridge import (
-    network_system,
-    signature_system,
-    structure_labels,
-    structure_system,
-)
 from tests.synthetic import (
     NUM_GENES,
     NUM_LANDMARKS,
     NUM_TERMS,
     make_gene_table,
+    make_graph,
     make_knowledge_graph,
     make_model,
     make_raw_examples,
+    tiny_config,
 )
 
 VIEWS = (1024,) * 6 + (167,)
 
 
-def settings(**overrides):
-    values = {"ridge": 0.2, "max_references": 1000, "bead_difference": 0.4}
-    return ml_collections.ConfigDict(values | overrides)
+def coefficients(expert, encoded, spec, *, graph=None, model=None, **settings):
+    """The expert's parameters, for the labels of the examples."""
+    config = tiny_config(seed=settings.pop("seed", 0))
+    values = {"ridge": 0.2, "max_references": 1000, "bead_difference": 0.4} | settings
+    config.kernels = {name: values for name in ("signature", "network", "structure")}
+    model = model or make_model(signature_kernel_width=1.3, substructure_views=VIEWS)
+    system = kernel_system(
+        expert, config, model, encoded, features=spec, graph=graph or make_graph()
+    )
+    return solve({expert: system}, encoded)[expert]
 
 
-def signature_coefficients(encoded, *args, **settings):
-    system = signature_system(encoded, *args, **settings)
-    return system.solved(encoded.labels[system.rows])
+def signature_coefficients(encoded, spec, **settings):
+    return coefficients("signature_kernel", encoded, spec, **settings)
 
 
-def network_coefficients(encoded, *args, **settings):
-    system = network_system(encoded, *args, **settings)
-    return system.solved(encoded.labels[system.rows])
+def network_coefficients(encoded, spec, graph, model):
+    return coefficients("network_kernel", encoded, spec, graph=graph, model=model)
 
 
-def structure_coefficients(encoded, *args, **settings):
-    system = structure_system(encoded, *args, **settings)
-    return system.solved(structure_labels(encoded, encoded.labels)[system.rows])
+def structure_coefficients(encoded, spec):
+    return coefficients("structure_kernel", encoded, spec)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def spec(train):
 
 def test_signature_coefficients_are_kernel_ridge_regression(train, spec):
     encoded = encode(train, spec)
-    given = signature_coefficients(encoded, spec, settings(), width=1.3, seed=0)
+    given = signature_coefficients(encoded, spec)
     kernel = signature_kernel(
         given["references"],
         jnp.ones(given["references"].shape, bool),
@@ -85,9 +85,7 @@ def test_signatures_with_exchanged_beads_are_the_same_where_differences_are_left
     spec = fit_features(paired, make_gene_table())
     assert spec.bead_partners == tuple(partners)
     given, swapped = (
-        signature_coefficients(
-            encode(examples, spec), spec, settings(bead_difference=0.0), width=1.0, seed=0
-        )
+        signature_coefficients(encode(examples, spec), spec, bead_difference=0.0)
         for examples in (
             paired,
             dataclasses.replace(paired, expression=paired.expression[:, partners]),
@@ -95,16 +93,14 @@ def test_signatures_with_exchanged_beads_are_the_same_where_differences_are_left
     )
     np.testing.assert_array_equal(given["bead_partners"], partners)
     np.testing.assert_allclose(given["coefficients"], swapped["coefficients"], rtol=1e-3, atol=1e-4)
-    told_apart = signature_coefficients(
-        encode(paired, spec), spec, settings(bead_difference=1.0), width=1.0, seed=0
-    )
+    told_apart = signature_coefficients(encode(paired, spec), spec, bead_difference=1.0)
     assert np.abs(told_apart["coefficients"] - given["coefficients"]).max() > 0.01
 
 
 def test_network_coefficients_are_kernel_ridge_regression_on_the_nodes(train, spec):
     graph = graph_arrays(make_knowledge_graph(), restart=0.5, num_steps=3)
     model = make_model(network_kernel_width=1.3, network_term_share=0.8)
-    given = network_coefficients(encode(train, spec), spec, graph, settings(), model=model, seed=0)
+    given = network_coefficients(encode(train, spec), spec, graph, model)
     lines = train.table["cell_line"].to_numpy()
     usual = np.stack([train.expression[lines == line].mean(axis=0) for line in lines])
     activity = (train.expression - usual) @ graph.propagation
@@ -126,8 +122,8 @@ def test_with_an_identity_for_a_graph_the_network_kernel_is_the_signature_kernel
     )
     model = make_model(num_genes=NUM_LANDMARKS, num_terms=0, network_kernel_width=1.3)
     encoded = encode(train, spec)
-    given = network_coefficients(encoded, spec, graph, settings(), model=model, seed=0)
-    expected = signature_coefficients(encoded, spec, settings(), width=1.3, seed=0)
+    given = network_coefficients(encoded, spec, graph, model)
+    expected = signature_coefficients(encoded, spec)
     assert set(given) == set(expected) - {"bead_partners", "bead_difference"}
     for name in given:
         np.testing.assert_allclose(given[name], expected[name], rtol=1e-4, atol=1e-4)
@@ -135,7 +131,7 @@ def test_with_an_identity_for_a_graph_the_network_kernel_is_the_signature_kernel
 
 def test_structure_coefficients_count_each_structure_once(train, spec):
     encoded = encode(train, spec)
-    given = structure_coefficients(encoded, settings(), views=VIEWS, seed=0)
+    given = structure_coefficients(encoded, spec)
     smiles = sorted(set(train.smiles))
     assert given["references"].shape == (len(smiles), sum(VIEWS))
     labels = np.stack(
@@ -161,10 +157,10 @@ def test_examples_without_the_modality_take_no_part(train, spec):
         smiles=tuple(None if row % 5 == 0 else text for row, text in enumerate(train.smiles)),
     )
     encoded = encode(partial, spec)
-    given = signature_coefficients(encoded, spec, settings(), width=1.0, seed=0)
+    given = signature_coefficients(encoded, spec)
     assert len(given["references"]) == has.sum()
     known = {text for text in partial.smiles if text is not None}
-    given = structure_coefficients(encoded, settings(), views=VIEWS, seed=0)
+    given = structure_coefficients(encoded, spec)
     assert len(given["references"]) == len(known)
 
 
@@ -177,9 +173,9 @@ def test_without_any_signature_or_structure_the_expert_says_nothing(train, spec)
     encoded = encode(bare, spec)
     graph = graph_arrays(make_knowledge_graph(), restart=0.5, num_steps=3)
     for given in (
-        network_coefficients(encoded, spec, graph, settings(), model=make_model(), seed=0),
-        signature_coefficients(encoded, spec, settings(), width=1.0, seed=0),
-        structure_coefficients(encoded, settings(), views=VIEWS, seed=0),
+        network_coefficients(encoded, spec, graph, make_model()),
+        signature_coefficients(encoded, spec),
+        structure_coefficients(encoded, spec),
     ):
         np.testing.assert_array_equal(given["coefficients"], np.zeros((1, train.labels.shape[1])))
         assert not np.asarray(given["references"]).any()
@@ -188,10 +184,7 @@ def test_without_any_signature_or_structure_the_expert_says_nothing(train, spec)
 
 def test_too_many_references_are_thinned_by_the_seed(train, spec):
     encoded = encode(train, spec)
-    few = [
-        signature_coefficients(encoded, spec, settings(max_references=7), width=1.0, seed=seed)
-        for seed in (0, 0, 1)
-    ]
+    few = [signature_coefficients(encoded, spec, max_references=7, seed=seed) for seed in (0, 0, 1)]
     assert few[0]["references"].shape[0] == 7
     np.testing.assert_array_equal(few[0]["references"], few[1]["references"])
     assert not np.array_equal(few[0]["references"], few[2]["references"])

@@ -1,0 +1,67 @@
+"""The kernel experts of a fusion model, solved in closed form, and their out-of-sample answers."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import ml_collections
+
+from moa_jax.data.features import EncodedExamples, FeatureSpec
+from moa_jax.kernels.leave_one_out import LeftOut, leave_out
+from moa_jax.kernels.ridge import KernelSystem, kernel_systems, solve
+from moa_jax.kernels.shared_labels import References
+from moa_jax.models.fusion import FusionModel
+from moa_jax.progress import say
+from moa_jax.schemas import GraphArrays
+
+
+@dataclasses.dataclass(frozen=True)
+class ClosedForm:
+    """The kernel experts of a model, ready to be solved.
+
+    Attributes:
+      references: what they learn from, training examples first.
+      encoded: the references as model inputs, with their soft labels.
+      systems: kernel expert -> its system; none in a model of networks alone.
+    """
+
+    references: References
+    encoded: EncodedExamples
+    systems: dict[str, KernelSystem]
+
+    @classmethod
+    def of(
+        cls,
+        config: ml_collections.ConfigDict,
+        model: FusionModel,
+        features: FeatureSpec,
+        graph: GraphArrays,
+        references: References,
+    ) -> ClosedForm:
+        """The kernel experts of a model.
+
+        Args:
+          config: a complete configuration; see `configs/fusion.py`.
+          model: the model of this configuration.
+          features: vocabularies and scales of the training examples.
+          graph: the knowledge graph.
+          references: what they learn from.
+        """
+        encoded = references.encode(features)
+        systems = kernel_systems(config, model, encoded, features, graph)
+        return cls(references, encoded, systems)
+
+    def params(self) -> dict[str, dict[str, Any]]:
+        """Kernel expert -> its parameters."""
+        for expert, system in self.systems.items():
+            say(f"solving {expert}: {len(system.rows)} references")
+        return solve(self.systems, self.encoded)
+
+    def leave_out(self, num_labelled: int) -> LeftOut:
+        """The experts' answers for the training examples, each without its own compound.
+
+        Args:
+          num_labelled: number of training examples.
+        """
+        return leave_out(self.systems, self.references, self.encoded, num_labelled)

@@ -1,0 +1,228 @@
+"""Kernel ridge regression (Saunders 1998): the kernel experts' parameters, in closed form."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import scipy.linalg
+from jaxtyping import Array, Bool, Float, Float32, Int
+
+from moa_jax.data.features import EncodedExamples, FeatureSpec
+from moa_jax.models.experts import EXPERTS
+from moa_jax.models.fusion import FusionModel
+from moa_jax.models.kernel_experts import KernelInputs
+from moa_jax.schemas import GraphArrays
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelSystem:
+    """Kernel ridge regression on references, before it is solved for labels.
+
+    Attributes:
+      rows: what each reference is: for signatures the row of the training example, for structures
+        the number of the structure.
+      params: the kernel expert's parameters but for its coefficients.
+      kernel: of every reference with every reference.
+      ridge: what is added to its diagonal.
+    """
+
+    rows: Int[np.ndarray, " reference"]
+    params: dict[str, Array]
+    kernel: Float[np.ndarray, "reference reference"]
+    ridge: float
+
+    @functools.cached_property
+    def inverse(self) -> Float[np.ndarray, "reference reference"]:
+        """`(kernel + ridge I)^-1`."""
+        system = self.kernel.astype(np.float64)
+        system[np.diag_indices_from(system)] += self.ridge
+        factor, failed = scipy.linalg.lapack.dpotrf(system, lower=True, overwrite_a=True)
+        if not failed:
+            factor, failed = scipy.linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
+        if failed:
+            raise FloatingPointError(
+                f"a kernel of {len(system)} references is not positive definite with the ridge "
+                f"{self.ridge}; raise the ridge."
+            )
+        upper = np.triu_indices_from(factor, 1)
+        factor[upper] = factor.T[upper]
+        return factor
+
+    def solved(self, labels: Float32[np.ndarray, "reference moa"]) -> dict[str, Array]:
+        """The expert's parameters: `(kernel + ridge I)^-1 (labels - their mean)` among them.
+
+        Without references there is a single one of zeros, whose logits are zero.
+        """
+        if len(self.rows):
+            targets = labels.astype(np.float64) - labels.mean(axis=0, dtype=np.float64)
+            coefficients = (self.inverse @ targets).astype(np.float32)
+        else:
+            # Arrays without rows cannot be saved.
+            coefficients = np.zeros((1, labels.shape[1]), np.float32)
+        return {**self.params, "coefficients": jnp.asarray(coefficients)}
+
+
+def kernel_systems(
+    config: ml_collections.ConfigDict,
+    model: FusionModel,
+    train: EncodedExamples,
+    features: FeatureSpec,
+    graph: GraphArrays,
+) -> dict[str, KernelSystem]:
+    """Kernel expert -> its system, for those of a model.
+
+    Args:
+      config: a complete configuration; of `kernels` those settings that go by the expert's name
+        (`ridge`, `max_references`, `bead_difference`), and `seed`, which chooses the references
+        where there are more examples than may be.
+      model: the fusion model.
+      train: training examples; those without an expert's modality take no part in its system.
+      features: their vocabularies and scales.
+      graph: the knowledge graph.
+    """
+    return {
+        expert: kernel_system(expert, config, model, train, features=features, graph=graph)
+        for expert in model.experts
+        if EXPERTS[expert].comparison
+    }
+
+
+def kernel_system(
+    expert: str,
+    config: ml_collections.ConfigDict,
+    model: FusionModel,
+    train: EncodedExamples,
+    *,
+    features: FeatureSpec,
+    graph: GraphArrays,
+) -> KernelSystem:
+    """The system of one expert; see `kernel_systems`. Each structure counts once."""
+    settings = kernel_settings(config, expert)
+    comparison = EXPERTS[expert].comparison(model)
+    if EXPERTS[expert].reads_structure:
+        examples = structure_references(
+            train.structure, train.has_structure, settings.max_references, config.seed
+        )
+        rows = train.structure[examples]
+    else:
+        rows = examples = signature_references(
+            train.has_expression, settings.max_references, config.seed
+        )
+    params = _fitted_params(comparison.fitted, settings, train, features)
+    inputs = KernelInputs(
+        expression=jnp.asarray(train.expression[examples]),
+        gene_mask=jnp.broadcast_to(train.gene_mask, (len(examples), len(train.gene_mask))),
+        cell_line=jnp.asarray(train.cell_line[examples]),
+        substructures=jnp.asarray(train.substructures[train.structure[examples]]),
+    )
+    references = comparison.represent(params, inputs, graph)
+    if len(rows):
+        kernel = np.asarray(jax.jit(comparison.kernel)(references, inputs, references))
+    else:
+        # Arrays without rows cannot be saved.
+        kernel = np.zeros((0, 0), np.float32)
+        references = jnp.zeros((1, references.shape[1]), references.dtype)
+    return KernelSystem(rows, {**params, "references": references}, kernel, settings.ridge)
+
+
+def kernel_settings(config: ml_collections.ConfigDict, expert: str) -> ml_collections.ConfigDict:
+    """Settings of a kernel expert: `signature_kernel` has those of `kernels.signature`."""
+    return config.kernels[expert.removesuffix("_kernel")]
+
+
+def _fitted_params(
+    names: tuple[str, ...],
+    settings: ml_collections.ConfigDict,
+    train: EncodedExamples,
+    features: FeatureSpec,
+) -> dict[str, Array]:
+    """The parameters that a comparison reads beside its references; no label enters them."""
+    if not names:
+        return {}
+    values = {
+        "gene_scale": features.scale,
+        "offsets": _cell_line_means(train, len(features.cell_lines)),
+        "bead_partners": np.asarray(features.bead_partners, np.int32),
+        "bead_difference": np.float32(settings.get("bead_difference", 1.0)),
+    }
+    return {name: jnp.asarray(values[name]) for name in names}
+
+
+def _cell_line_means(
+    train: EncodedExamples, num_cell_lines: int
+) -> Float32[np.ndarray, "cell_line gene"]:
+    """Mean standardised signature of each cell line."""
+    means = np.zeros((num_cell_lines, train.expression.shape[1]), np.float32)
+    # The first is the unknown cell line, for which the overall mean, 0, is all that is known.
+    for line in range(1, num_cell_lines):
+        of_line = train.expression[train.has_expression & (train.cell_line == line)]
+        if len(of_line):
+            means[line] = of_line.mean(axis=0)
+    return means
+
+
+def reference_labels(
+    expert: str, system: KernelSystem, train: EncodedExamples
+) -> Float32[np.ndarray, "reference moa"]:
+    """Label of each reference of an expert, from those of the training examples."""
+    if EXPERTS[expert].reads_structure:
+        return structure_labels(train, train.labels)[system.rows]
+    return train.labels[system.rows]
+
+
+def solve(systems: Mapping[str, KernelSystem], train: EncodedExamples) -> dict[str, dict[str, Any]]:
+    """Kernel expert -> its parameters, for the labels of the training examples."""
+    return {
+        expert: system.solved(reference_labels(expert, system, train))
+        for expert, system in systems.items()
+    }
+
+
+def structure_labels(
+    train: EncodedExamples, labels: Float32[np.ndarray, "example moa"]
+) -> Float32[np.ndarray, "structure moa"]:
+    """Label of each structure: the largest among the examples that have it, MoA by MoA."""
+    known = train.has_structure
+    found = np.zeros((len(train.substructures), labels.shape[1]), np.float32)
+    np.maximum.at(found, train.structure[known], labels[known])
+    return found
+
+
+def signature_references(
+    has_expression: Bool[np.ndarray, " example"], max_references: int, seed: int
+) -> Int[np.ndarray, " reference"]:
+    """Rows of the training examples that the signature expert compares with, in its order."""
+    return _at_most(np.flatnonzero(has_expression), max_references, seed)
+
+
+def structure_references(
+    structure: Int[np.ndarray, " example"],
+    has_structure: Bool[np.ndarray, " example"],
+    max_references: int,
+    seed: int,
+) -> Int[np.ndarray, " reference"]:
+    """First training example of each structure that the structure expert compares with.
+
+    Args:
+      structure: number of each example's structure; their order is that of the references.
+      has_structure: the structure is known.
+      max_references: how many references are kept at most.
+      seed: chooses them where there are more.
+    """
+    known = np.flatnonzero(has_structure)
+    _, first = np.unique(structure[known], return_index=True)
+    return known[first[_at_most(np.arange(len(first)), max_references, seed)]]
+
+
+def _at_most(rows: Int[np.ndarray, " row"], most: int, seed: int) -> Int[np.ndarray, " reference"]:
+    """All rows, or a random subset in their order where there are more than `most`."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
