@@ -11,23 +11,33 @@ CONFIG ?= configs/fusion.py
 WORKDIR ?= runs/fusion
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint format clean
+.PHONY: help train test-fast test test-all lint format clean
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s  %s\n", $$1, $$2 }' Makefile
 
 # Large arrays in large pages: networks map their buffers anew in every step (experiments/speed).
 train: export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 train: $(VENV)/.installed ## train the fusion model and score it beside the plain methods
 	$(BIN)/python -m moa_jax.train --config=$(CONFIG) --workdir=$(WORKDIR)
 
-# One thread a process: the tests fill the cores already.
-test: $(VENV)/.installed-dev ## run all tests
-	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+# One thread a process: the tests fill the cores already. The markers are explained in
+# pyproject.toml.
+test-fast test test-all: export OPENBLAS_NUM_THREADS := 1
+test-fast test test-all: export OMP_NUM_THREADS := 1
+test-fast: $(VENV)/.installed-dev ## run the quick tests, before a commit: three minutes on two cores
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not long"
 
-lint: $(VENV)/.installed-dev ## check style and format
+test: $(VENV)/.installed-dev ## run the tests, but the longest: ten minutes on two cores
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not long"
+
+test-all: $(VENV)/.installed-dev ## run all tests, on real data too where MOA_JAX_REAL_DATA names it
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(VENV)/.installed-dev ## check style, format and that nothing is left that nobody calls
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 0 --noconftest tests/test_dead_code.py
 
 format: $(VENV)/.installed-dev ## write the format that lint asks for
 	$(BIN)/ruff check --fix .

@@ -1,16 +1,16 @@
-"""Measures methods side by side on the same leak-proof splits.
+"""Compares methods on the same leak-free splits.
 
     python -m moa_jax.evaluate --config=configs/main_result.py --workdir=runs/main_result
 
-fits every method of the configuration's blocks once per split, fold, seed and condition of
-training, on the prepared folder `config.data` (the embedded simulated release where that is
-empty), and writes tables, one HTML report, and the splits' manifests into the workdir. An
-evaluation that was stopped goes on where it was; one that is asked for more does only what is new.
+trains every method of the configuration's blocks once per split, fold, seed and training condition
+on the prepared folder `config.data` (the embedded simulated release if it is empty), and writes
+tables, an HTML report and the manifests of the splits into the workdir. An interrupted evaluation
+is resumed, and only new cells are run when the configuration asks for more.
 
     python -m moa_jax.evaluate --config=configs/benchmark.py \
         --predictions=mine.csv --splits=runs/benchmark/splits/compound_seed0
 
-scores predictions that were made elsewhere for the test parts of published manifests.
+scores predictions of another program for the test parts of published split manifests.
 """
 
 from __future__ import annotations
@@ -37,22 +37,24 @@ from moa_jax.schemas import InputError
 
 OPTIONS = (
     command_line.Option("workdir", "folder of the evaluation", "runs/benchmark"),
-    command_line.Option("predictions", "CSV file of predictions made elsewhere to score instead"),
-    command_line.Option("splits", "manifest, or folder of manifests, that the predictions are for"),
+    command_line.Option(
+        "predictions", "CSV file of another program's predictions to score instead"
+    ),
+    command_line.Option("splits", "split manifest of the predictions, or a folder of manifests"),
 )
 
 
 def evaluate(
     config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> tuple[Material, tuple[SplitResults, ...]]:
-    """Runs a benchmark and reads its answers.
+    """Runs a benchmark and collects its predictions.
 
     Args:
       config: see `configs/benchmark.py`.
       workdir: folder of the benchmark.
 
     Raises:
-      InputError: the configuration or the data cannot be used, or something leaks.
+      InputError: the configuration or the data cannot be used, or a split leaks.
     """
     cells = plan(config)
     material = run_grid(config, command_line.load_config(config.fusion), cells, workdir)
@@ -62,14 +64,14 @@ def evaluate(
 def score_predictions(
     config: ml_collections.ConfigDict, workdir: pathlib.Path, predictions: str, splits: str
 ) -> tuple[Material, tuple[SplitResults, ...]]:
-    """Scores a file of predictions beside the prevalence of the training parts.
+    """Scores a file of predictions, with the prevalence in the training parts as a baseline.
 
     Raises:
       InputError: the file or a manifest cannot be used, or does not fit the data.
     """
     if not splits:
         raise InputError(
-            "--predictions needs --splits=MANIFEST, the split that they were made for, or a folder."
+            "--predictions needs --splits=MANIFEST, the split of the predictions, or a folder."
         )
     material = Material(config, workdir)
     examples = material.examples
@@ -79,14 +81,14 @@ def score_predictions(
 
 
 def main(config: ml_collections.ConfigDict, workdir: str, predictions: str, splits: str) -> None:
-    """Evaluates, writes and prints.
+    """Runs the evaluation, writes its outputs and prints the main tables.
 
     Raises:
-      InputError: something the user gave cannot be used.
+      InputError: an input of the user cannot be used.
     """
     folder = pathlib.Path(workdir)
     if splits and not predictions:
-        raise InputError("--splits says what --predictions are for; give both or neither.")
+        raise InputError("--splits goes with --predictions; give both or neither.")
     material, results = (
         score_predictions(config, folder, predictions, splits)
         if predictions
@@ -94,7 +96,7 @@ def main(config: ml_collections.ConfigDict, workdir: str, predictions: str, spli
     )
     scored = [score_split(some, config.statistics) for some in results]
     table = write_outputs(folder, scored, material)
-    print(f"\n{table}\n\nthe evaluation: {folder}  (report, tables, predictions, splits)")
+    print(f"\n{table}\n\nevaluation written to {folder}  (report, tables, predictions, splits)")
 
 
 def run(argv: Sequence[str] | None = None) -> int:

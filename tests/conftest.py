@@ -1,8 +1,11 @@
 """What every test shares: array types checked at run time, eight virtual devices, real data."""
 
+import fcntl
 import importlib.metadata
 import os
 import pathlib
+import shutil
+from collections.abc import Callable
 
 # Before numpy is imported anywhere: the tests fill the cores already, one process each.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -16,7 +19,7 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault(
-    "JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parent.parent / ".jax_cache")
+    "JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parents[1] / ".jax_cache")
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 # The programs of the tests run for milliseconds and are compiled for seconds.
@@ -25,8 +28,18 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "true")
 import pytest
 from jaxtyping import install_import_hook
 
+ROOT = pathlib.Path(__file__).parents[1]
+
 # Every annotation of the package is checked while the tests run.
 install_import_hook("moa_jax", "beartype.beartype")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on real data are long, whatever they do with it."""
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.long)
 
 
 def _folder_from(variable: str) -> pathlib.Path:
@@ -43,14 +56,67 @@ def real_data() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory) -> pathlib.Path:
-    """Folder of a finished run of the fusion model, small enough to be trained in seconds."""
-    # Only now, so that the hook above sees its imports.
-    from tests.synthetic import train_tiny_run  # noqa: PLC0415 (as the line above says)
+def made_once(tmp_path_factory) -> Callable[[str, Callable[[pathlib.Path], None]], pathlib.Path]:
+    """Has a folder made by the first process of the tests that asks for it; nobody changes it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # The processes' own folders lie side by side in this one.
+        shared = shared.parent
 
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    train_tiny_run(folder)
-    return folder
+    def made(name: str, make: Callable[[pathlib.Path], None]) -> pathlib.Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+# What is imported below is imported only now, so that the hook above sees it.
+# ruff: noqa: PLC0415
+@pytest.fixture(scope="session")
+def lincs2020(real_data, made_once) -> pathlib.Path:
+    """Folder of LINCS 2020 as `configs/data/lincs2020.py` prepares it: a minute."""
+    from moa_jax import command_line, prepare
+
+    def make(folder: pathlib.Path) -> None:
+        config = command_line.load_config(str(ROOT / "configs/data/lincs2020.py"))
+        config.update({"raw_dir": str(real_data), "out": str(folder)})
+        prepare.main(config)
+
+    return made_once("lincs2020", make)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(made_once) -> pathlib.Path:
+    """The tiny simulated release: its files in `raw`, and `prepared`."""
+    from moa_jax.data.preparation import prepare
+    from moa_jax.data.prepared import write_prepared
+    from tests import tiny_release
+
+    def make(folder: pathlib.Path) -> None:
+        tiny_release.make_release(folder / "raw")
+        write_prepared(folder / "prepared", prepare(tiny_release.config_of(folder / "raw")))
+
+    return made_once("tiny_release", make)
+
+
+@pytest.fixture(scope="session")
+def prepared_release(tiny_folder) -> pathlib.Path:
+    """Folder of the tiny simulated release, prepared from level 5."""
+    return tiny_folder / "prepared"
+
+
+@pytest.fixture(scope="session")
+def tiny_run(made_once) -> pathlib.Path:
+    """Folder of a finished run of the fusion model, small enough to be trained in seconds."""
+    from tests.synthetic import train_tiny_run
+
+    return made_once("tiny_run", train_tiny_run)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.schemas import InputError
 from tests.synthetic import make_dataset, make_raw_examples
 
+pytestmark = pytest.mark.slow
+
 ABLATIONS = pathlib.Path(__file__).parents[1] / "configs" / "ablations"
 ARMS = {
     "prevalence": arm(method="prevalence"),

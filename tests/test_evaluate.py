@@ -10,10 +10,10 @@ import pytest
 from moa_jax import evaluate
 from moa_jax.data.examples import build_examples
 from moa_jax.data.leaks import check_no_leaks
-from moa_jax.data.preparation import prepare
-from moa_jax.data.prepared import read_prepared, write_prepared
+from moa_jax.data.prepared import read_prepared
 from moa_jax.data.splits import read_split
-from tests.tiny_release import config_of, make_release
+
+pytestmark = pytest.mark.slow
 
 CONFIG = """
 import ml_collections
@@ -47,11 +47,8 @@ SPLIT = "compound_seed0"
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("evaluate")
-    make_release(folder / "release")
-    write_prepared(folder / "prepared", prepare(config_of(folder / "release")))
-    return folder / "prepared"
+def prepared(prepared_release):
+    return prepared_release
 
 
 def start(folder, prepared, changes=MAIN, workdir="out", options=()):
@@ -123,9 +120,12 @@ def test_the_table_names_the_release_and_every_method(evaluated):
 def test_the_report_says_everything(evaluated):
     html = (evaluated / "simulated_report.html").read_text()
     titles = set(re.findall(r"<h2[^>]*>([^<]+)</h2>", html))
-    for title in ("all methods", "MoA by MoA", "confidence", "when not to answer", "controls"):
+    for title in (
+        *("main results", "results by MoA", "calibration", "confidence signals"),
+        *("performance by stratum", "ablations", "robustness to noise", "hyperparameter selection"),
+    ):
         assert f"{SPLIT}: {title}" in titles
-    assert {"All splits", f"{SPLIT}: degradation", "unseen_moa_seed0: unknown MoAs"} <= titles
+    assert {"Comparison of splits", "unseen_moa_seed0: detection of unseen MoAs"} <= titles
 
 
 def test_models_are_kept_where_the_configuration_says_so(evaluated):

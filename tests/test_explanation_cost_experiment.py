@@ -3,9 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from experiments.explanation_cost.against_captum import ways
 from moa_jax.models.signature_encoder import SignatureEncoder
+
+pytestmark = pytest.mark.slow
 
 
 def test_both_ways_to_explain_the_encoder_agree():

@@ -10,6 +10,8 @@ from moa_jax.evaluation.tables import prediction_table, write_csv
 from moa_jax.schemas import InputError
 from tests.small_sets import ALCOHOLS, dataset, knowledge_graph, planted_examples
 
+pytestmark = pytest.mark.slow
+
 MOAS = ("a", "b", "c")
 LABELS = np.array([[1, 0, 0], [0, 1, 1]], np.float32)
 PROBS = np.array([[0.1, 0.7, 0.2], [0.3, 0.5, 0.2]])

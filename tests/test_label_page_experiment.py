@@ -26,6 +26,8 @@ from tests.prediction_files import formulas
 from tests.report.pages import cells_of, parse
 from tests.synthetic import make_dataset, make_raw_examples
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "=cmd|<script>document.title='x'</script>\"'><img src=https://evil.example/x onerror=1>"
 MOAS = ("kinase inhibitor", HOSTILE, "agonist")
 # Group, labels, probabilities, targets, MoAs of the four nearest.

@@ -17,6 +17,8 @@ from moa_jax.training.metric_writer import read_metrics
 from moa_jax.training.sharding import join_processes
 from tests import small_sets
 
+pytestmark = pytest.mark.long
+
 ROOT = pathlib.Path(__file__).parents[1]
 FINISH_WITHIN_S = 300
 

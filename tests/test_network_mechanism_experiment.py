@@ -24,6 +24,8 @@ from moa_jax.kernels.ridge import kernel_systems, solve
 from moa_jax.models.experts import VIEWS
 from moa_jax.training.fusion_task import make_fusion_task
 
+pytestmark = pytest.mark.long
+
 NUM_FOLDS = 4
 SIGNATURES, TRUE, *_, REWIRED = KERNEL_METHODS[: 1 + len(GRAPHS)]
 
@@ -51,7 +53,7 @@ def dataset(tmp_path_factory):
 
 def out_of_fold(dataset, method):
     """Macro AUPRC of kernel experts over four folds of compounds."""
-    examples = build_examples(dataset, require_structure=False)
+    examples = build_examples(dataset)
     # Structures say nothing here, and take longer to encode than all the rest.
     examples = dataclasses.replace(examples, smiles=(None,) * examples.num_examples)
     config = method.config(0)

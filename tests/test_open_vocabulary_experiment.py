@@ -47,6 +47,8 @@ from moa_jax.training.kept_answers import read_kept_answers
 from moa_jax.training.run_folder import open_run
 from tests.synthetic import make_dataset, make_raw_examples
 
+pytestmark = pytest.mark.slow
+
 MOAS = ("A receptor agonist", "A receptor antagonist", "B inhibitor")
 
 

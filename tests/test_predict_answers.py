@@ -19,6 +19,8 @@ from tests.prediction_files import (
     write_siginfo,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def inputs(tmp_path):
@@ -84,9 +86,10 @@ def first_to_explain(folder):
 def test_new_compounds_are_explained_first(inputs, sure_run, capsys, monkeypatch):
     calls = []
 
-    def explain(_, examples, quality):
-        assert quality.passes.all()
-        calls.append(examples)
+    def explain(_, answered):
+        assert answered.quality.passes.all()
+        assert len(answered.answers.table) == 2
+        calls.append(answered.examples)
 
     monkeypatch.setattr(predict, "explain_compounds", explain)
     monkeypatch.setattr(predict, "write_explanations", lambda folder, *_: folder.mkdir())
@@ -103,7 +106,6 @@ def test_new_compounds_are_explained_first(inputs, sure_run, capsys, monkeypatch
     assert "explained: 2 answers, new compounds first" in capsys.readouterr().out
 
 
-@pytest.mark.slow
 def test_an_explanation_lies_beside_the_answers(inputs, sure_run):
     assert predict.run(arguments(inputs, sure_run, explain=1)) == 0
     best = first_to_explain(inputs / "out").iloc[0]
@@ -111,13 +113,12 @@ def test_an_explanation_lies_beside_the_answers(inputs, sure_run):
     assert len(list((explanations / "reports").iterdir())) == 1
     index = (explanations / "index.html").read_text()
     assert best["answer"] in index
-    assert "the model learned from none of them" in index
+    assert "none of them are in the training data" in index
     (page,) = (explanations / "reports").iterdir()
     assert f"Answer: {best['answer']}, with confidence" in page.read_text()
     assert "New: n" in page.read_text()
 
 
-@pytest.mark.slow
 def test_an_answer_from_the_structure_alone_is_explained_by_it(inputs, sure_run, capsys):
     write_siginfo(inputs, RAW.table.assign(tas=0.01))
     assert predict.run(arguments(inputs, sure_run, explain=3)) == 0

@@ -13,9 +13,9 @@ from tests import tiny_release
 from tests.tiny_release import edit_gctx, edit_text, edit_tsv
 
 
-@pytest.fixture(scope="module")
-def release(tmp_path_factory):
-    return tiny_release.make_release(tmp_path_factory.mktemp("release") / "raw")
+@pytest.fixture
+def release(tiny_folder):
+    return tiny_folder / "raw"
 
 
 @pytest.fixture

@@ -14,16 +14,19 @@ import pandas as pd
 import pytest
 
 from moa_jax.data.features import fit_features
-from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.data.new_signatures import read_new_signatures
 from moa_jax.data.preparation import prepare
+from moa_jax.data.signature_files import SignatureFiles
 from moa_jax.lincs.gctx_writer import write_gctx
-from moa_jax.lincs.matrix import read_matrix
 from moa_jax.lincs.plates import robust_zscore
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
 from tests import dialects
 from tests.dialects import Cells, Matrix, Text
+from tests.matrices import read_matrix
 from tests.synthetic import make_gene_table, make_raw_examples
-from tests.tiny_release import config_of, make_release, read_tsv
+from tests.tiny_release import config_of, read_tsv
+
+pytestmark = pytest.mark.slow
 
 LINES, DOSES_UM, TIME_H = ("A375", "MCF7"), (0.1, 10), 24
 SMILES = {"BRD-A": "CC(=O)Oc1ccccc1C(=O)O", "BRD-B": "CC(=O)Nc1ccc(O)cc1"}
@@ -32,8 +35,8 @@ GCTX, TABS, PLAIN = Matrix("gctx"), Cells(), Text()
 
 
 @pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    return make_release(tmp_path_factory.mktemp("alike") / "raw")
+def raw(tiny_folder):
+    return tiny_folder / "raw"
 
 
 @pytest.fixture(scope="module")

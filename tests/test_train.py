@@ -1,16 +1,17 @@
 """The train program on a tiny simulated release: its files, its second start, what it refuses."""
 
 import json
+import pathlib
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import image
+from matplotlib.figure import Figure
 
 from configs import smoke
 from moa_jax import command_line
-from moa_jax.data.preparation import prepare
-from moa_jax.data.prepared import write_prepared
 from moa_jax.files import read_json, write_json
 from moa_jax.kernels.references import read_references
 from moa_jax.models.fusion import VIEWS
@@ -18,7 +19,8 @@ from moa_jax.train import OPTIONS, main
 from moa_jax.training.kept_answers import HELD_OUT_FILE, read_kept_answers
 from moa_jax.training.metric_writer import read_metrics
 from moa_jax.training.run_folder import open_run
-from tests import tiny_release
+
+pytestmark = pytest.mark.slow
 
 METHODS = ("fusion", "fusion_expression", "fusion_structure", *smoke.get_config().baselines)
 FILES = (
@@ -44,19 +46,31 @@ def start(*flags):
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("train")
-    raw = tiny_release.make_release(folder / "raw")
-    write_prepared(folder / "prepared", prepare(tiny_release.config_of(raw)))
-    return folder / "prepared"
+def prepared(prepared_release, tmp_path_factory):
+    """A copy of the prepared release that a test may change."""
+    folder = tmp_path_factory.mktemp("train") / "prepared"
+    return pathlib.Path(shutil.copytree(prepared_release, folder))
 
 
 @pytest.fixture(scope="module")
-def run(prepared, tmp_path_factory):
+def run_and_figures(prepared, tmp_path_factory):
+    """Folder of a finished run, and the figures that it saved."""
+    folder, figures, save = tmp_path_factory.mktemp("train") / "run", [], Figure.savefig
+
+    def remember(figure, *args, **kwargs):
+        figures.append(figure)
+        save(figure, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", remember)
+        assert start(f"--config.data={prepared}", f"--workdir={folder}") == 0
+    return folder, figures
+
+
+@pytest.fixture(scope="module")
+def run(run_and_figures):
     """Folder of a finished run."""
-    folder = tmp_path_factory.mktemp("train") / "run"
-    assert start(f"--config.data={prepared}", f"--workdir={folder}") == 0
-    return folder
+    return run_and_figures[0]
 
 
 def test_the_folder_holds_everything(run, prepared):
@@ -108,6 +122,34 @@ def test_the_plots_are_pictures(run):
         pixels = image.imread(path)
         assert pixels.ndim == 3
         assert pixels.std() > 0.01
+
+
+def test_the_curves_show_what_was_measured(run_and_figures):
+    run, (curves, _) = run_and_figures
+    files = {"final": run / "metrics.jsonl", "selection": run / "selection" / "metrics.jsonl"}
+    expected = {}
+    for label, path in files.items():
+        lines = read_metrics(path)
+        names = {label: "loss"}
+        names |= {f"{view}, {label}": f"validation/{view}/macro_auprc" for view in VIEWS}
+        for curve, name in names.items():
+            points = [(line["step"], line[name]) for line in lines if name in line]
+            expected |= {curve: points} if points else {}
+    drawn = {line.get_label(): line.get_xydata() for axes in curves.axes for line in axes.lines}
+    assert {"final", "selection", *(f"{view}, selection" for view in VIEWS)} == set(drawn)
+    assert set(drawn) == set(expected)
+    for curve, points in expected.items():
+        np.testing.assert_allclose(drawn[curve], points)
+
+
+def test_the_bars_are_the_average_precision_of_each_mechanism(run_and_figures):
+    run, (_, per_moa) = run_and_figures
+    table = pd.read_csv(run / "simulated_per_moa.csv").query("method == 'fusion'")
+    known = table.set_index("moa")["auprc"].dropna()
+    (axes,) = per_moa.axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert sorted(names) == sorted(known.index)
+    np.testing.assert_allclose([bar.get_width() for bar in axes.patches], known[names])
 
 
 def test_a_second_start_trains_nothing_and_gives_the_same_bytes(run, prepared, capfd):

@@ -48,6 +48,7 @@ def test_compounds_of_all_runs_count_together():
     )
 
 
+@pytest.mark.slow
 def test_the_command_judges_each_fold_by_its_own_answers(tiny_run, tmp_path, monkeypatch, capsys):
     moas = open_run(tiny_run, num_devices=1).predictor.features.moas
     kept = read_kept_answers(tiny_run, moas)

@@ -108,7 +108,7 @@ def answer(
     unlabelled = material.unlabelled(key) if settings.further_structures else None
     condition = CLEAN_TRAINING
     if settings.training:
-        condition = TrainingCondition(settings.training, settings.level)
+        condition = TrainingCondition(settings.training)
     train, validation, graph = alter(
         condition, parts.train, parts.validation, material.dataset.graph, seed=key.seed
     )

@@ -52,7 +52,11 @@ def main() -> None:
     for name in files:
         if name != REFERENCE:
             found = exchange_rate(raw[REFERENCE], raw[name], genes)
-            print(f"{name}: bead pairs that look exchanged: {found}")
+            print(
+                f"{name}: bead pairs in another order {found.order_flips:.4f} (by chance "
+                f"{found.order_flips_by_chance:.4f}), in opposite directions "
+                f"{found.opposite_jumps:.4f} (by chance {found.opposite_jumps_by_chance:.4f})"
+            )
     wells = {name: match_scale(examples, train)[0] for name, examples in raw.items()}
     strength = signature_strength(wells[REFERENCE])
     weak, strong = np.quantile(strength, [0.5, 0.75])
@@ -67,7 +71,7 @@ def main() -> None:
         fitted = make_method(name).fit(train, nothing, dataset.graph, seed=0)
         for stratum, chosen in strata.items():
             some = {key: examples.take(chosen) for key, examples in wells.items()}
-            table = compare_deconvolutions(fitted, some, train.groups)
+            table = compare_deconvolutions(fitted, some)
             rows += _rows(name, stratum, table)
     print(markdown_table(rows))
 

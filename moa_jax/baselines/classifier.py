@@ -1,7 +1,7 @@
 """Any classifier with scikit-learn's interface as a learner of MoAs on one modality.
 
-The class of an example is its stratum, the most frequent of its MoAs, so that the outputs of a
-row compete and sum to one.
+The class of an example is its stratum, the most frequent of its MoAs, so that the probabilities of
+a row sum to one.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from threadpoolctl import threadpool_limits
 
 from moa_jax.baselines.inputs import Inputs, one_per_structure
 from moa_jax.baselines.prevalence import FittedPrevalence, fit_prevalence
-from moa_jax.data.examples import Examples, strata
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.data.labels import strata
+from moa_jax.schemas import Examples, KnowledgeGraph
 
 
 @runtime_checkable
@@ -33,7 +33,7 @@ class Classifier(Protocol):
     def fit(
         self, inputs: Float[np.ndarray, "example feature"], classes: Int[np.ndarray, " example"]
     ) -> object:
-        """Learns."""
+        """Fits the classifier."""
 
     def predict_proba(
         self, inputs: Float[np.ndarray, "example feature"]
@@ -43,12 +43,12 @@ class Classifier(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class FittedClassifier:
-    """A fitted classifier, or None where the training examples held fewer than two classes.
+    """A fitted classifier, or None if the training examples are of fewer than two classes.
 
     Attributes:
       inputs: the modality that the classifier reads.
       classifier: its classes are columns of the vocabulary.
-      prior: answers where the classifier cannot.
+      prior: predicts examples that the classifier cannot.
     """
 
     inputs: Inputs
@@ -56,7 +56,7 @@ class FittedClassifier:
     prior: FittedPrevalence
 
     def can_answer(self, examples: Examples) -> Bool[np.ndarray, " example"]:
-        """The example is answered by the classifier, not by the prior."""
+        """Whether the example is predicted by the classifier rather than the prior."""
         return self.inputs.usable(examples) & (self.classifier is not None)
 
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
@@ -78,10 +78,10 @@ class ClassifierLearner:
     """A classifier on one modality, fitted to the examples that have it.
 
     Attributes:
-      make_classifier: seed -> classifier; one that is deterministic leaves the seed alone.
+      make_classifier: seed -> classifier; a deterministic one ignores the seed.
       make_inputs: makes the modality that the classifier reads.
-      once_per_structure: learn from each structure once, not once per signature; for inputs
-        that read nothing but the structure.
+      once_per_structure: train on each structure once, not once per signature; for inputs that
+        read the structure alone.
     """
 
     make_classifier: Callable[[int], Classifier]
@@ -99,8 +99,7 @@ class ClassifierLearner:
         if len(np.unique(stratum)) >= 2:
             classifier = self.make_classifier(seed)
             matrix = inputs.fit_transform(known)
-            # Products of this size are done before a second BLAS thread has woken up: several
-            # threads take five times as long.
+            # Matrix products of this size are five times slower with several BLAS threads.
             with threadpool_limits(limits=1, user_api="blas"):
                 classifier.fit(matrix, stratum)
         return FittedClassifier(inputs, classifier, fit_prevalence(examples))

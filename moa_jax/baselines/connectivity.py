@@ -1,7 +1,7 @@
-"""CMap's query: the extreme genes of a signature against every training signature, by MoA.
+"""CMap connectivity: the extreme genes of a signature queried against all training signatures.
 
-The connectivity to the signatures of a compound is summed up, then that to the compounds of an
-MoA, as CMap does for perturbagens and for their classes (Subramanian 2017).
+Connectivity scores are summarised over the signatures of a compound, then over the compounds of an
+MoA, as CMap does for perturbagens and perturbagen classes (Subramanian 2017).
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from scipy.special import softmax
 from moa_jax.baselines.prevalence import FittedPrevalence, fit_prevalence
 from moa_jax.baselines.similarity import answer_in_blocks, best_signature, compounds_of
 from moa_jax.baselines.similarity_measures import zscores
-from moa_jax.data.examples import Examples
 from moa_jax.lincs.connectivity import extreme_sets, max_quantile, ncs, tau, wtcs
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 
 Score = Literal["wtcs", "ncs", "tau"]
+
+# Probabilities are a softmax over MoAs of the standardised score divided by this temperature.
+_TEMPERATURE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,17 +35,19 @@ class Connectivity:
       set_size: genes in the up set and in the down set of a query.
       num_best: an MoA is scored by the mean of this many of its most connected compounds, each
         by its most connected signature. None for CMap's rule, `max_quantile` at both steps.
-      temperature: the probabilities are a softmax over MoAs of standardised score / temperature.
     """
 
     score: Score
     set_size: int = 50
     num_best: int | None = None
-    temperature: float = 0.5
 
-    def fit(self, examples: Examples, graph: KnowledgeGraph, *, seed: int) -> FittedConnectivity:
-        """Keeps the signatures and, for tau, connects all with all; the rest is not used."""
+    def fit(
+        self, examples: Examples, graph: KnowledgeGraph, *, seed: int
+    ) -> FittedConnectivity | FittedPrevalence:
+        """Keeps the signatures, for tau also their mutual NCS; the prior alone without any."""
         known = examples.take(np.flatnonzero(examples.has_expression))
+        if not known.num_examples:
+            return fit_prevalence(examples)
         members, labels = compounds_of(known)
         fitted = FittedConnectivity(
             settings=self,
@@ -53,7 +57,7 @@ class Connectivity:
             reference_ncs=None,
             prior=fit_prevalence(examples),
         )
-        if self.score != "tau" or not known.num_examples:
+        if self.score != "tau":
             return fitted
         return dataclasses.replace(fitted, reference_ncs=fitted.normalised(known))
 
@@ -63,12 +67,12 @@ class FittedConnectivity:
     """Training signatures by compound and MoA.
 
     Attributes:
-      settings: how they are asked.
+      settings: settings of the query.
       training: training examples, all with a signature.
       members: signatures of each compound.
       labels: MoAs of each compound.
       reference_ncs: NCS of the training signatures with each other, for tau.
-      prior: answers where there is no signature.
+      prior: predicts examples without a signature.
     """
 
     settings: Connectivity
@@ -80,8 +84,6 @@ class FittedConnectivity:
 
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
         """Probabilities that sum to one over the MoAs of the training examples."""
-        if not self.training.num_examples:
-            return self.prior.predict(examples)
         return answer_in_blocks(examples, self.prior, self._answer)
 
     def normalised(self, examples: Examples) -> Float[np.ndarray, "example reference"]:
@@ -115,7 +117,7 @@ class FittedConnectivity:
                 [_mean_of_best(of_compound[:, rows], num_best) for rows in classes], axis=1
             )
         spread = of_moa.std(axis=1, keepdims=True)
-        scale = self.settings.temperature * np.where(spread > 0, spread, 1)
+        scale = _TEMPERATURE * np.where(spread > 0, spread, 1)
         probs = np.zeros((len(scores), len(trained)))
         probs[:, trained] = softmax(of_moa / scale, axis=1)
         return probs

@@ -1,7 +1,7 @@
-"""Controls that see no mechanism: what a method must beat before it has learnt anything.
+"""Negative controls without information on the mechanism, which a useful method must beat.
 
-Shuffled labels, the strength of a signature, the state of the cells (Szalai 2019), and the
-context of the experiment. The prevalence prior is in `prevalence`.
+Shuffled labels, the strength of a signature, the viability of the cells (Szalai 2019), and the
+experimental context. The prevalence is in `prevalence`.
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ from moa_jax.baselines.interface import Fitted, Learner
 from moa_jax.baselines.late_fusion import LateFusion
 from moa_jax.baselines.logistic import balanced_logistic
 from moa_jax.baselines.prevalence import Prevalence
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.pooling import STRONG_Z
 from moa_jax.knowledge.viability_genes import PROLIFERATION_GENES, STRESS_GENES
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 
 
 def permute_labels(examples: Examples, seed: int) -> Examples:
-    """The same examples with the labels of another compound each, drawn without replacement.
+    """The same examples with the labels permuted among compounds.
 
-    The examples of a compound keep one set of labels, the union of what its donor has, so the
-    number of compounds per MoA stays.
+    All examples of a compound get one set of labels, the union over its donor's examples, so that
+    the number of compounds per MoA is unchanged.
     """
     names, unit = np.unique(np.asarray(examples.groups, str), return_inverse=True)
     labels = np.zeros((len(names), len(examples.moas)), np.float32)
@@ -42,40 +41,34 @@ def permute_labels(examples: Examples, seed: int) -> Examples:
 
 @dataclasses.dataclass(frozen=True)
 class ShuffledLabels:
-    """A learner that is taught the labels of other compounds.
-
-    Attributes:
-      learner: what learns.
-    """
-
-    learner: Learner = dataclasses.field(default_factory=LateFusion)
+    """The product of logistic regressions, trained on the labels of other compounds."""
 
     def fit(self, examples: Examples, graph: KnowledgeGraph, *, seed: int) -> Fitted:
         """Fits to permuted labels."""
-        return self.learner.fit(permute_labels(examples, seed), graph, seed=seed)
+        return LateFusion().fit(permute_labels(examples, seed), graph, seed=seed)
 
 
 @dataclasses.dataclass(frozen=True)
 class SignatureSummary:
-    """Few numbers of each signature; NaN where a number is not known.
+    """A few summary statistics of each signature; NaN where unknown.
 
     Attributes:
-      summarise: examples -> numbers.
+      summarise: examples -> statistics.
     """
 
     summarise: Callable[[Examples], Float[np.ndarray, "example feature"]]
 
     def usable(self, examples: Examples) -> Bool[np.ndarray, " example"]:
-        """The example has a signature of which something is known."""
+        """Whether the example has a signature and at least one statistic is known."""
         known = np.isfinite(self.summarise(examples)).any(axis=1)
         return examples.has_expression & known
 
     def fit_transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
-        """The numbers; nothing is learned."""
+        """The statistics; nothing is fitted."""
         return self.transform(examples)
 
     def transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
-        """The numbers."""
+        """The statistics."""
         return self.summarise(examples)
 
 
@@ -109,17 +102,17 @@ class Context:
         self._cell_lines: list[str] = []
 
     def usable(self, examples: Examples) -> Bool[np.ndarray, " example"]:
-        """The example has a signature whose cell line, dose or time is known."""
+        """Whether the example has a signature with a known cell line, dose or time."""
         context = examples.table[["cell_line", "dose_um", "time_h"]]
         return examples.has_expression & context.notna().any(axis=1).to_numpy()
 
     def fit_transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
-        """Learns the cell lines."""
+        """Fits the vocabulary of cell lines."""
         self._cell_lines = sorted(examples.table["cell_line"].dropna().unique())
         return self.transform(examples)
 
     def transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
-        """One column per training cell line, all 0 for another one, then dose and time."""
+        """One column per training cell line, all 0 for any other, then dose and time."""
         cell_line = examples.table["cell_line"].to_numpy(object)
         one_hot = cell_line[:, None] == np.array(self._cell_lines, object)
         amounts = examples.table[["dose_um", "time_h"]].to_numpy(float)
@@ -128,7 +121,7 @@ class Context:
 
 
 def _imputer() -> SimpleImputer:
-    """Medians for what is missing, and a column that says so."""
+    """Median imputation, with indicator columns."""
     return SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
 
 
@@ -149,7 +142,7 @@ def _forest(min_samples_leaf: int) -> Callable[[int], Classifier]:
     )
 
 
-# Classifiers of few features: linear or not, each strongly and weakly regularised.
+# Classifiers for few features, linear and nonlinear, each strongly and weakly regularised.
 SMALL_CLASSIFIERS: dict[str, Callable[[int], Classifier]] = {
     "logistic, C=0.1": _linear(0.1),
     "logistic, C=10": _linear(10.0),
@@ -160,10 +153,10 @@ SMALL_CLASSIFIERS: dict[str, Callable[[int], Classifier]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Viability:
-    """Proliferation and stress of the cells, and nothing else.
+    """Expression of proliferation and stress genes alone.
 
-    Cytotoxic compounds look alike whatever their mechanism (Szalai 2019, Nucleic Acids Research
-    47:10010), so a method may do well by seeing dying cells alone.
+    Cytotoxic compounds have similar signatures whatever their mechanism (Szalai 2019, Nucleic
+    Acids Research 47:10010), so a method may do well by recognising dying cells alone.
 
     Attributes:
       make_classifier: seed -> classifier of two features.

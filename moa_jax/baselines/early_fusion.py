@@ -1,4 +1,4 @@
-"""Early fusion: expression and fingerprint side by side in one matrix."""
+"""Early fusion: expression and fingerprint concatenated."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from moa_jax.baselines.inputs import MorganBits, StandardisedExpression
-from moa_jax.data.examples import Examples
+from moa_jax.schemas import Examples
 
 
 class ExpressionAndMorgan:
-    """Standardised expression, then Morgan bits around their training mean.
+    """Standardised expression, then centred Morgan bits.
 
-    A modality that an example lacks stands at its training mean, 0, which says nothing.
+    A missing modality is at its training mean, 0, and carries no information.
     """
 
     def __init__(self, structure_weight: float = 1.0) -> None:
-        """Learns nothing yet.
+        """Nothing is fitted yet.
 
         Args:
-          structure_weight: factor of the bits. They vary far less than standardised genes, so a
-            penalised linear model that weighs columns by their size hardly sees them at 1.
+          structure_weight: factor of the bits. They vary far less than standardised genes, so that
+            a penalised linear model would hardly use them with a factor of 1.
         """
         self._structure_weight = structure_weight
         self._expression = StandardisedExpression()
         self._morgan = MorganBits()
 
     def usable(self, examples: Examples) -> Bool[np.ndarray, " example"]:
-        """The example has a signature or a structure."""
+        """Whether the example has a signature or a structure."""
         return self._expression.usable(examples) | self._morgan.usable(examples)
 
     def fit_transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
-        """Learns the means and scales of each modality from the examples that have it."""
+        """Fits the means and scales of each modality to the examples that have it."""
         self._has_expression = self._expression.usable(examples).any()
         if self._has_expression:
             self._expression.fit_transform(_only(examples, self._expression.usable(examples)))

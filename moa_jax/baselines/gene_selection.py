@@ -1,8 +1,8 @@
-"""WRFEN: a weighted fusion of random-forest and elastic-net importance selects the genes.
+"""WRFEN: gene selection by a weighted sum of random-forest and elastic-net importance.
 
-Lu, Chen and Qin 2021 (BMC Bioinformatics 22:13) select genes so before XGBoost, there to predict
-one number, cell viability. Here the forest separates the mechanisms, and the elastic net predicts
-their indicators together, so that a gene is kept or left for all mechanisms at once.
+Lu, Chen and Qin 2021 (BMC Bioinformatics 22:13) select genes in this way before XGBoost, to predict
+cell viability. Here the forest classifies the mechanisms, and a multi-task elastic net predicts
+their indicators, so that a gene is selected for all mechanisms or for none.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from moa_jax.baselines.classifier import Classifier
 from moa_jax.baselines.trees import random_forest
 
-# The forest only has to rank genes, and the net to find the strongest ones.
+# The forest only has to rank genes, and the elastic net to find the strongest ones.
 _FOREST = {"n_estimators": 100, "max_features": 16}
 _PENALTY_SHARE = 0.2
 _MAX_SWEEPS = 30
@@ -65,24 +65,22 @@ class SelectedFeatures:
         self,
         make_classifier: Callable[[int], Classifier],
         num_features: int,
-        forest_weight: float,
         seed: int,
     ) -> None:
         self._make_classifier = make_classifier
         self._num_features = num_features
-        self._forest_weight = forest_weight
         self._seed = seed
 
     def fit(
         self, inputs: Float[np.ndarray, "example feature"], classes: Int[np.ndarray, " example"]
     ) -> SelectedFeatures:
-        """Selects features and learns from them."""
+        """Selects features and fits the classifier to them."""
         forest = random_forest(**_FOREST)(self._seed)
         forest.fit(inputs, classes)
         parts = (forest.feature_importances_, elastic_net_importance(inputs, classes))
         by_forest, by_net = (part / max(part.sum(), np.finfo(float).tiny) for part in parts)
-        fused = self._forest_weight * by_forest + (1 - self._forest_weight) * by_net
-        self.selected = np.sort(np.argsort(-fused, kind="stable")[: self._num_features])
+        order = np.argsort(-(by_forest + by_net), kind="stable")
+        self.selected = np.sort(order[: self._num_features])
         self._classifier = self._make_classifier(self._seed)
         self._classifier.fit(inputs[:, self.selected], classes)
         self.classes_ = self._classifier.classes_
@@ -96,14 +94,13 @@ class SelectedFeatures:
 
 
 def with_selected_features(
-    make_classifier: Callable[[int], Classifier], num_features: int, *, forest_weight: float = 0.5
+    make_classifier: Callable[[int], Classifier], num_features: int
 ) -> Callable[[int], Classifier]:
     """Seed -> a classifier on selected features.
 
     Args:
       make_classifier: seed -> classifier of the selected features.
-      num_features: how many are kept.
-      forest_weight: share of the forest in the importance; the rest is the elastic net's. Each
-        importance sums to one before.
+      num_features: how many are kept, by the sum of the forest's and the elastic net's importance,
+        each scaled to a sum of one.
     """
-    return lambda seed: SelectedFeatures(make_classifier, num_features, forest_weight, seed)
+    return lambda seed: SelectedFeatures(make_classifier, num_features, seed)

@@ -1,27 +1,27 @@
-"""Expression and structure as plain matrices for the baselines."""
+"""Expression and structure as feature matrices for the baselines."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
 from sklearn.preprocessing import StandardScaler
 
 from moa_jax.compounds.fingerprints import morgan_fingerprints
-from moa_jax.data.examples import Examples
+from moa_jax.schemas import Examples
 
 
 @runtime_checkable
 class Inputs(Protocol):
-    """One modality as a matrix, for the examples that have it."""
+    """One modality as a feature matrix, for the examples that have it."""
 
     def usable(self, examples: Examples) -> Bool[np.ndarray, " example"]:
-        """The example has the modality."""
+        """Whether the example has the modality."""
 
     def fit_transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
-        """Learns from training examples, all usable, and returns their matrix."""
+        """Fits to training examples, all usable, and returns their matrix."""
 
     def transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
         """The matrix of usable examples."""
@@ -30,18 +30,18 @@ class Inputs(Protocol):
 class StandardisedExpression:
     """Each gene centred and scaled by its training mean and standard deviation.
 
-    A gene that was not measured stands at the training mean, which says nothing.
+    A gene that was not measured is at the training mean and carries no information.
     """
 
     def __init__(self) -> None:
         self._scaler = StandardScaler()
 
     def usable(self, examples: Examples) -> Bool[np.ndarray, " example"]:
-        """The example has a signature."""
+        """Whether the example has a signature."""
         return examples.has_expression
 
     def fit_transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
-        """Learns means and scales from training examples and returns their z-scores."""
+        """Fits means and scales to training examples and returns their z-scores."""
         self._scaler.fit(np.where(examples.gene_mask, examples.expression, 0.0))
         return self.transform(examples)
 
@@ -53,18 +53,16 @@ class StandardisedExpression:
 
 @dataclasses.dataclass(frozen=True)
 class MorganBits:
-    """Folded Morgan fingerprints (Rogers and Hahn 2010); nothing is learned.
+    """Folded Morgan fingerprints of radius 2 (Rogers and Hahn 2010); nothing is learned.
 
     Attributes:
-      radius: bonds that an atom's environment reaches.
       num_bits: length of the fingerprint.
     """
 
-    radius: int = 2
-    num_bits: int = 2048
+    num_bits: ClassVar[int] = 2048
 
     def usable(self, examples: Examples) -> Bool[np.ndarray, " example"]:
-        """The example's structure is known."""
+        """Whether the example's structure is known."""
         return examples.has_structure
 
     def fit_transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
@@ -73,19 +71,17 @@ class MorganBits:
 
     def transform(self, examples: Examples) -> Float[np.ndarray, "example feature"]:
         """Fingerprints, 0 or 1."""
-        return morgan_fingerprints(
-            examples.smiles, radius=self.radius, num_bits=self.num_bits
-        ).astype(np.float64)
+        return morgan_fingerprints(examples.smiles, num_bits=self.num_bits).astype(np.float64)
 
 
 def one_per_structure(examples: Examples) -> Examples:
     """One example per structure of each compound, with the union of its examples' labels.
 
-    All signatures of a structure have the same fingerprint: repeated, a compound would weigh as
-    much as it was measured.
+    All signatures of a structure have the same fingerprint; without this, a compound would be
+    weighted by its number of signatures.
 
     Args:
-      examples: all have a structure.
+      examples: examples that all have a structure.
     """
     keys = [
         f"{group}\n{smiles}" for group, smiles in zip(examples.groups, examples.smiles, strict=True)

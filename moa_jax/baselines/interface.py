@@ -1,4 +1,4 @@
-"""What every method offers, baseline or not, so that all are fitted, tuned and scored alike."""
+"""The interface of all methods, so that all are trained, tuned and scored in the same way."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from moa_jax.data.examples import Examples
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 
 
 @runtime_checkable
 class Fitted(Protocol):
-    """Something that has been trained."""
+    """A trained model."""
 
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
         """Probability of each MoA of the training vocabulary for each example.
@@ -25,13 +24,13 @@ class Fitted(Protocol):
 
 @runtime_checkable
 class Learner(Protocol):
-    """A way to learn MoAs at fixed settings: what `Tuned` chooses from."""
+    """A learning algorithm at fixed settings; `Tuned` selects among several."""
 
     def fit(self, examples: Examples, graph: KnowledgeGraph, *, seed: int) -> Fitted:
-        """Learns.
+        """Trains a model.
 
         Args:
-          examples: examples to learn from.
+          examples: training examples.
           graph: knowledge graph; its first genes are the examples' expression columns.
           seed: the only source of randomness.
         """
@@ -39,12 +38,12 @@ class Learner(Protocol):
 
 @runtime_checkable
 class FittedMethod(Fitted, Protocol):
-    """A trained method that can also show how its settings were chosen.
+    """A trained method, with a report on the selection of its settings.
 
     Attributes:
-      validation_probs: what a model with the chosen settings that never saw the validation
-        examples answers for them, one row each; calibration is fitted to it.
-      report: JSON values: the settings chosen, their validation scores, training curves.
+      validation_probs: probabilities of the validation examples by a model with the selected
+        settings that was not trained on them, one row each; calibration is fitted to them.
+      report: JSON values: the selected settings, validation scores, training curves.
     """
 
     validation_probs: Float[np.ndarray, "validation moa"]
@@ -53,10 +52,10 @@ class FittedMethod(Fitted, Protocol):
 
 @runtime_checkable
 class Method(Protocol):
-    """A learner with its way of choosing settings.
+    """A learner together with the selection of its settings.
 
     Attributes:
-      name: what tables and files call the method.
+      name: name of the method in tables and files.
     """
 
     name: str
@@ -67,9 +66,9 @@ class Method(Protocol):
         """Trains the method.
 
         Args:
-          train: examples to learn from.
-          validation: examples of other compounds to choose settings by, and then to learn from
-            as well. May be empty.
+          train: training examples.
+          validation: examples of other compounds, on which settings are selected and which are
+            then added to the training examples. May be empty.
           graph: knowledge graph; its first genes are the examples' expression columns.
           seed: the only source of randomness.
         """

@@ -1,4 +1,4 @@
-"""Late fusion: one expert on expression, one on structure, and a mean of their answers."""
+"""Late fusion: one expert on expression, one on structure, and a mean of their probabilities."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from jaxtyping import Bool, Float
 
 from moa_jax.baselines.classifier import ClassifierLearner, FittedClassifier
 from moa_jax.baselines.logistic import EXPRESSION_LOGISTIC, MORGAN_LOGISTIC
-from moa_jax.data.examples import Examples
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 
 Answers = Float[np.ndarray, "example moa"]
 
@@ -19,15 +18,15 @@ Answers = Float[np.ndarray, "example moa"]
 def geometric_mean(first: Answers, second: Answers) -> Answers:
     """Product of experts on the scale of one probability: sqrt(first * second).
 
-    The square root orders an example's MoAs as the product does and keeps the answers of
+    The square root ranks an example's MoAs as the product does and keeps the probabilities of
     examples with one modality comparable with those of examples with both. Rows are not
-    normalised: that would raise rows on which both experts are unsure or disagree.
+    normalised: this would raise rows on which both experts are uncertain or disagree.
     """
     return np.sqrt(first * second)
 
 
 def arithmetic_mean(first: Answers, second: Answers) -> Answers:
-    """What one expert is sure of stays, whatever the other one answers."""
+    """Mean of the probabilities: a confident expert is not vetoed by the other one."""
     return (first + second) / 2
 
 
@@ -38,14 +37,14 @@ def fuse(
     second_answers: Bool[np.ndarray, " example"],
     combine: Callable[[Answers, Answers], Answers] = geometric_mean,
 ) -> Answers:
-    """What two experts answer together.
+    """Combines the probabilities of two experts.
 
     Args:
       first: probabilities of one expert.
       second: probabilities of the other.
-      first_answers: the first expert has something to say.
-      second_answers: the second one has; where only one has, its answer stands alone.
-      combine: makes one answer of two.
+      first_answers: whether the first expert can predict the example.
+      second_answers: the same of the second one; if only one can, its probabilities are used.
+      combine: combines the two.
     """
     alone = np.where(second_answers[:, None], second, first)
     return np.where((first_answers & second_answers)[:, None], combine(first, second), alone)
@@ -53,14 +52,14 @@ def fuse(
 
 @dataclasses.dataclass(frozen=True)
 class FittedLateFusion:
-    """The two fitted experts and how their answers are joined."""
+    """The two fitted experts and how their probabilities are combined."""
 
     expression: FittedClassifier
     structure: FittedClassifier
     combine: Callable[[Answers, Answers], Answers]
 
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
-        """`fuse` of both experts; the training prevalence where neither can answer."""
+        """`fuse` of both experts; the training prevalence where neither can predict."""
         return fuse(
             self.expression.predict(examples),
             self.structure.predict(examples),
@@ -72,12 +71,12 @@ class FittedLateFusion:
 
 @dataclasses.dataclass(frozen=True)
 class LateFusion:
-    """Fits one expert per modality, each to all examples that have it, as it is fitted alone.
+    """Fits one expert per modality, each to all examples with this modality.
 
     Attributes:
       expression: the expert on expression.
       structure: the expert on structure.
-      combine: makes one answer of two.
+      combine: combines their probabilities.
     """
 
     expression: ClassifierLearner = EXPRESSION_LOGISTIC

@@ -25,7 +25,7 @@ def logistic(
 
     Args:
       inverse_penalty: scikit-learn's C.
-      make_inputs: makes the modality that the classifier reads.
+      make_inputs: makes the inputs of the classifier.
       once_per_structure: see `ClassifierLearner`.
     """
     return ClassifierLearner(
@@ -41,11 +41,11 @@ def expression_logistic(inverse_penalty: float) -> ClassifierLearner:
 
 
 def morgan_logistic(inverse_penalty: float) -> ClassifierLearner:
-    """On Morgan fingerprints, each structure once."""
+    """On Morgan fingerprints, trained on each structure once."""
     return logistic(inverse_penalty, MorganBits, once_per_structure=True)
 
 
-# The reference lines, at the settings under which they are known: the structure's sees every
+# The reference baselines at their published settings; that on structure is trained on every
 # signature of a compound.
 EXPRESSION_LOGISTIC = logistic(0.003, StandardisedExpression)
 MORGAN_LOGISTIC = logistic(0.1, MorganBits)

@@ -1,4 +1,4 @@
-"""What of an example a network may see."""
+"""The modalities that a network reads."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ import numpy as np
 from jaxtyping import Bool
 
 from moa_jax.baselines.inputs import one_per_structure
-from moa_jax.data.examples import Examples
+from moa_jax.schemas import Examples
 
 
 @dataclasses.dataclass(frozen=True)
 class Modalities:
     """Expression, structure or both.
 
-    What a network does not see is taken away before the examples are encoded, so that nothing
-    is computed for it.
+    A modality that the network does not read is removed before the examples are encoded, so that
+    nothing is computed for it.
 
     Attributes:
-      expression: signatures are seen.
-      structure: structures are seen.
+      expression: signatures are read.
+      structure: structures are read.
     """
 
     expression: bool
     structure: bool
 
     def usable(self, examples: Examples) -> Bool[np.ndarray, " example"]:
-        """The example has something that is seen."""
+        """Whether the example has a modality that is read."""
         return (examples.has_expression & self.expression) | (
             examples.has_structure & self.structure
         )
 
     def visible(self, examples: Examples) -> Examples:
-        """The examples with nothing else than what is seen.
+        """The examples without the modalities that are not read.
 
-        Where signatures are not seen they become signatures of zeros, as the gene statistics
-        that every run keeps need some.
+        Signatures that are not read become zeros, because every run needs some for its gene
+        statistics.
         """
         if not self.structure:
             return dataclasses.replace(examples, smiles=(None,) * examples.num_examples)
@@ -49,6 +49,6 @@ class Modalities:
         return examples
 
     def training_examples(self, examples: Examples) -> Examples:
-        """What to train on: usable examples, or compounds where structures alone are seen."""
+        """Training examples: usable ones, or one per structure if structures alone are read."""
         known = self.visible(examples.take(np.flatnonzero(self.usable(examples))))
         return known if self.expression else one_per_structure(known)

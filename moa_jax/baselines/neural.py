@@ -1,11 +1,10 @@
-"""Neural methods: settings and number of steps chosen on validation, then trained on everything."""
+"""Neural methods: settings and steps are selected on validation, then all examples are used."""
 
 from __future__ import annotations
 
 import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import ml_collections
 import numpy as np
@@ -13,9 +12,9 @@ from jaxtyping import Bool, Float
 
 from moa_jax.baselines.modalities import Modalities
 from moa_jax.baselines.prevalence import FittedPrevalence, fit_prevalence
-from moa_jax.baselines.tuning import BUDGET
-from moa_jax.data.examples import Examples, concatenate, strata
-from moa_jax.schemas import GraphArrays, KnowledgeGraph
+from moa_jax.baselines.tuning import FittedTuned, check_budget
+from moa_jax.data.labels import strata
+from moa_jax.schemas import Examples, GraphArrays, KnowledgeGraph, concatenate
 from moa_jax.training.fit import Run, validation_curve
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.task import MakeTask, ReadOut
@@ -23,14 +22,14 @@ from moa_jax.training.task import MakeTask, ReadOut
 
 @dataclasses.dataclass(frozen=True)
 class TrainedNetwork:
-    """A network with its read-out.
+    """A trained network with its read-out.
 
     Attributes:
-      modalities: what the network sees.
+      modalities: the modalities that the network reads.
       predictor: the network.
-      read_out: makes MoA probabilities of what it says.
-      present: the MoA occurs in training; the others get no probability.
-      prior: answers where the network cannot.
+      read_out: network outputs -> MoA probabilities.
+      present: whether the MoA occurs in training; the others get a probability of 0.
+      prior: predicts examples that the network cannot.
     """
 
     modalities: Modalities
@@ -40,7 +39,7 @@ class TrainedNetwork:
     prior: FittedPrevalence
 
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
-        """Probabilities; the training prevalence where the network sees nothing."""
+        """Probabilities; the training prevalence for examples without a usable modality."""
         probs = self.prior.predict(examples)
         rows = np.flatnonzero(self.modalities.usable(examples))
         if len(rows):
@@ -53,43 +52,21 @@ class TrainedNetwork:
 
 
 @dataclasses.dataclass(frozen=True)
-class FittedNeural:
-    """A neural method after training.
-
-    Attributes:
-      fitted: what predicts; the prevalence alone where usable training examples are of
-        fewer than two classes.
-      validation_probs: see `FittedMethod`.
-      report: `settings` (the chosen one), `validation_macro_auprc` (of each that was tried, at
-        its best step), `best_step` and `validation_curve` ([step, macro AUPRC] pairs) of the
-        chosen one. Empty without validation examples.
-    """
-
-    fitted: TrainedNetwork | FittedPrevalence
-    validation_probs: Float[np.ndarray, "validation moa"]
-    report: Mapping[str, Any]
-
-    def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
-        """Probability of each MoA for each example."""
-        return self.fitted.predict(examples)
-
-
-@dataclasses.dataclass(frozen=True)
 class NeuralMethod:
     """A network that is trained by `training.fit.Run`.
 
-    Every setting is trained on the training part until the validation score stalls. The best
-    one is trained again, from new parameters and for its best number of steps, on training and
+    Every setting is trained on the training part until the validation score stops improving. The
+    best one is trained again from scratch, for its best number of steps, on training and
     validation examples together.
 
     Attributes:
-      name: what tables and files call the method.
+      name: name of the method in tables and files.
       candidates: settings as text -> complete configuration, at most `BUDGET`; the seed gives
         way to that of `fit`.
       make_task: makes the network and its loss.
-      modalities: what the network sees.
-      make_graph: makes the graph that the network sees.
-      workdir: folder of the runs; one folder, one training set. An interrupted fit goes on.
+      modalities: the modalities that the network reads.
+      make_graph: makes the graph that the network reads.
+      workdir: folder of the runs, one per training set. An interrupted fit is resumed.
     """
 
     name: str
@@ -100,15 +77,17 @@ class NeuralMethod:
     workdir: pathlib.Path
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.candidates) <= BUDGET:
-            raise ValueError(
-                f"{self.name} tries {len(self.candidates)} settings, expected 1 to {BUDGET}."
-            )
+        check_budget(self.name, len(self.candidates))
 
     def fit(
         self, train: Examples, validation: Examples, graph: KnowledgeGraph, *, seed: int
-    ) -> FittedNeural:
-        """Chooses and trains.
+    ) -> FittedTuned:
+        """Selects a setting and trains it.
+
+        The report also has `best_step` and `validation_curve` ([step, macro AUPRC] pairs) of the
+        chosen setting. Where the usable examples are of fewer than two classes, the prevalence is
+        predicted; without usable validation examples the first setting is taken. The report is
+        empty in both cases.
 
         Raises:
           InputError: the folder holds a run of another configuration or on other examples.
@@ -116,12 +95,12 @@ class NeuralMethod:
         everything = concatenate(train, validation)
         if not self._can_learn_from(everything):
             prior = fit_prevalence(everything)
-            return FittedNeural(prior, prior.predict(validation), {})
+            return FittedTuned(prior, prior.predict(validation), {})
         if not (self._can_learn_from(train) and self.modalities.usable(validation).any()):
-            # Nothing to choose by.
+            # There are no validation scores to select by.
             settings = next(iter(self.candidates))
             fitted = self._train(settings, everything, None, graph, seed=seed, folder="final")
-            return FittedNeural(fitted, fit_prevalence(train).predict(validation), {})
+            return FittedTuned(fitted, fit_prevalence(train).predict(validation), {})
         folders = {name: f"selection_{row}" for row, name in enumerate(self.candidates)}
         tried = {
             name: self._train(name, train, validation, graph, seed=seed, folder=folder)
@@ -131,7 +110,7 @@ class NeuralMethod:
         chosen = max(scores, key=scores.__getitem__)
         predictor = tried[chosen].predictor
         step, view = predictor.progress.best_step, predictor.task.selection_view
-        return FittedNeural(
+        return FittedTuned(
             fitted=self._train(
                 chosen, everything, None, graph, seed=seed, folder="final", num_steps=step
             ),
@@ -159,7 +138,7 @@ class NeuralMethod:
         folder: str,
         num_steps: int | None = None,
     ) -> TrainedNetwork:
-        """One run, on the examples that the network can use."""
+        """One training run, on the usable examples."""
         config = ml_collections.ConfigDict(self.candidates[settings].to_dict())
         config.seed = seed
         known = self.modalities.training_examples(train)

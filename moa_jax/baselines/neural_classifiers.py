@@ -1,9 +1,10 @@
-"""Networks whose outputs are MoA probabilities: perceptron, graph convolutions, plain fusion."""
+"""Networks whose outputs are MoA probabilities: perceptrons and graph convolutions."""
 
 from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -65,27 +66,12 @@ def classifier_task(model: type[nn.Module]) -> MakeTask:
 
 def expression_mlp(workdir: pathlib.Path) -> NeuralMethod:
     """Multilayer perceptron on expression."""
-
-    def config(weight_decay: float) -> ml_collections.ConfigDict:
-        return neural_config(
-            "expression_mlp",
-            model={"hidden": (256,), "gene_dropout": 0.5, "dropout": 0.3},
-            task={"drop_expression": 0.0, "drop_structure": 0.0},
-            batch_size=256,
-            num_steps=150,
-            eval_every=25,
-            patience=3,
-            learning_rate=2e-3,
-            weight_decay=weight_decay,
-            balance_power=1.0,
-        )
-
-    return NeuralMethod(
-        name="expression_mlp",
-        candidates={f"weight decay {decay}": config(decay) for decay in (0.3, 1.0)},
-        make_task=classifier_task(ExpressionMlp),
+    return _perceptron(
+        "expression_mlp",
+        ExpressionMlp,
+        model={"hidden": (256,), "gene_dropout": 0.5, "dropout": 0.3},
+        task={"drop_expression": 0.0, "drop_structure": 0.0},
         modalities=Modalities(expression=True, structure=False),
-        make_graph=no_graph,
         workdir=workdir,
     )
 
@@ -142,19 +128,39 @@ def molecule_gnn(workdir: pathlib.Path) -> NeuralMethod:
 
 
 def intermediate_fusion(workdir: pathlib.Path) -> NeuralMethod:
-    """Perceptron on joined embeddings of expression and Morgan bits."""
+    """Perceptron on the concatenated embeddings of expression and Morgan bits."""
+    return _perceptron(
+        "intermediate_fusion",
+        IntermediateFusion,
+        model={
+            "features": 512,
+            "hidden": 256,
+            "gene_dropout": 0.5,
+            "bit_dropout": 0.5,
+            "dropout": 0.3,
+        },
+        task={"drop_expression": 0.3, "drop_structure": 0.15},
+        modalities=Modalities(expression=True, structure=True),
+        workdir=workdir,
+    )
+
+
+def _perceptron(
+    name: str,
+    network: type[nn.Module],
+    *,
+    model: Mapping[str, Any],
+    task: Mapping[str, Any],
+    modalities: Modalities,
+    workdir: pathlib.Path,
+) -> NeuralMethod:
+    """A network without a graph, at two weight decays."""
 
     def config(weight_decay: float) -> ml_collections.ConfigDict:
         return neural_config(
-            "intermediate_fusion",
-            model={
-                "features": 512,
-                "hidden": 256,
-                "gene_dropout": 0.5,
-                "bit_dropout": 0.5,
-                "dropout": 0.3,
-            },
-            task={"drop_expression": 0.3, "drop_structure": 0.15},
+            name,
+            model=model,
+            task=task,
             batch_size=256,
             num_steps=150,
             eval_every=25,
@@ -165,10 +171,10 @@ def intermediate_fusion(workdir: pathlib.Path) -> NeuralMethod:
         )
 
     return NeuralMethod(
-        name="intermediate_fusion",
+        name=name,
         candidates={f"weight decay {decay}": config(decay) for decay in (0.3, 1.0)},
-        make_task=classifier_task(IntermediateFusion),
-        modalities=Modalities(expression=True, structure=True),
+        make_task=classifier_task(network),
+        modalities=modalities,
         make_graph=no_graph,
         workdir=workdir,
     )

@@ -1,4 +1,4 @@
-"""Configurations of the neural methods, and the graphs that they see."""
+"""Configurations of the neural methods, and the graphs that they read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def neural_config(
 
     Args:
       method: name of the method; a run's folder belongs to one method.
-      model: attributes of the network that the data do not give.
+      model: attributes of the network that do not depend on the data.
       task: attributes of the task.
       batch_size: examples per step.
       num_steps: length of the schedule.
@@ -37,7 +37,7 @@ def neural_config(
       patience: evaluations without a better score after which training stops.
       learning_rate: peak learning rate.
       weight_decay: decay of matrices.
-      balance_power: 0 leaves the classes as they are, 1 gives each the same total weight.
+      balance_power: 0 for unweighted classes, 1 for classes of equal total weight.
     """
     return ml_collections.ConfigDict(
         {
@@ -75,7 +75,7 @@ def attributes(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def no_graph(graph: KnowledgeGraph) -> GraphArrays:
-    """For networks that see no graph."""
+    """An empty graph, for networks that read none."""
     del graph
     nothing = EdgeArrays(
         senders=np.zeros(0, np.int32),

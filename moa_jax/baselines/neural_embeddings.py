@@ -1,4 +1,4 @@
-"""Networks that place signatures in a space, and plain learners that read MoAs off it."""
+"""Embedding networks, and nearest neighbours or logistic regression on their embeddings."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from moa_jax.baselines.modalities import Modalities
 from moa_jax.baselines.neural import NeuralMethod
 from moa_jax.baselines.neural_config import attributes, neural_config, no_graph
 from moa_jax.baselines.similarity import neighbour_votes
-from moa_jax.data.examples import Examples, strata
 from moa_jax.data.features import FeatureSpec
+from moa_jax.data.labels import strata
 from moa_jax.models.expression_network import ExpressionAutoencoder, ExpressionEmbedding
-from moa_jax.schemas import Batch, GraphArrays
+from moa_jax.schemas import Batch, Examples, GraphArrays
 from moa_jax.training.losses.embeddings import (
     gaussian_divergence,
     gaussian_reconstruction,
@@ -31,22 +31,22 @@ from moa_jax.training.losses.embeddings import (
 from moa_jax.training.losses.sums import masked_sum
 from moa_jax.training.task import MakeTask, ReadOut, Task, Views
 
-# View under which a network gives its points.
+# View under which a network returns its embeddings.
 SPACE = "space"
 
 
 @dataclasses.dataclass(frozen=True)
 class NeighbourVotes:
-    """Votes of the nearest training signatures by cosine.
+    """Votes of the nearest training signatures by cosine similarity.
 
     Attributes:
-      num_neighbours: how many vote.
+      num_neighbours: number of neighbours.
     """
 
     num_neighbours: int
 
     def fit(self, points: Float[np.ndarray, "example feature"], known: Examples) -> ReadOut:
-        """Keeps the training points."""
+        """Keeps the training embeddings."""
         references, labels = points.astype(np.float64), known.labels.astype(np.float64)
 
         def read(views: Views) -> Views:
@@ -88,11 +88,11 @@ Reader = NeighbourVotes | LogisticOnSpace
 
 @dataclasses.dataclass(frozen=True)
 class SpaceTask(Task):
-    """A network whose points are read by another learner.
+    """A network whose embeddings are the inputs of another learner.
 
     Attributes:
       model: the network.
-      reader: what makes MoA probabilities of points.
+      reader: embeddings -> MoA probabilities.
     """
 
     reader: Reader
@@ -100,7 +100,7 @@ class SpaceTask(Task):
     selection_view: ClassVar[str] = SPACE
 
     def fit_read_out(self, known: Examples, views_of_known: Callable[[], Views]) -> ReadOut:
-        """Fits the reader to the training examples' points."""
+        """Fits the reader to the training embeddings."""
         return self.reader.fit(views_of_known()[SPACE], known)
 
 
@@ -109,7 +109,7 @@ class ContrastiveTask(SpaceTask):
     """Supervised contrastive learning (Khosla 2020; on signatures MOASL, 2024).
 
     Attributes:
-      temperature: of the similarities.
+      temperature: temperature of the similarities.
     """
 
     temperature: float
@@ -136,7 +136,7 @@ class ContrastiveTask(SpaceTask):
 
 @dataclasses.dataclass(frozen=True)
 class AutoencoderTask(SpaceTask):
-    """Beta variational autoencoder (Higgins 2017); labels take no part in its training.
+    """Beta variational autoencoder (Higgins 2017), trained without labels.
 
     Attributes:
       beta: weight of the divergence from the prior.
@@ -183,7 +183,7 @@ def contrastive_task(
 
 
 def autoencoder_task(make_reader: Callable[[ml_collections.ConfigDict], Reader]) -> MakeTask:
-    """Makes the autoencoder's tasks from configurations, with a reader of `config.task`."""
+    """Makes autoencoder tasks from configurations, with a reader from `config.task`."""
 
     def make_task(
         config: ml_collections.ConfigDict, features: FeatureSpec, graph_size: tuple[int, int]
@@ -251,7 +251,7 @@ def _autoencoder_method(
     make_reader: Callable[[ml_collections.ConfigDict], Reader],
     workdir: pathlib.Path,
 ) -> NeuralMethod:
-    """The autoencoder (Chow 2022) with a reader; every signature counts alike in its loss."""
+    """The autoencoder (Chow 2022) with a reader; all signatures have the same weight."""
 
     def config(beta: float) -> ml_collections.ConfigDict:
         return neural_config(

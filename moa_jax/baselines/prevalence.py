@@ -1,4 +1,4 @@
-"""The prevalence prior: the answer of a method that looks at nothing."""
+"""The prevalence of each MoA: the prediction of a method without inputs."""
 
 from __future__ import annotations
 
@@ -7,37 +7,36 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.metrics import prevalence
 from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 
 
 @dataclasses.dataclass(frozen=True)
 class FittedPrevalence:
-    """Answers every example with the same probabilities.
+    """Predicts the same probabilities for every example.
 
     Attributes:
-      prior: share of training compounds that have each MoA.
+      prior: fraction of the training compounds with each MoA.
     """
 
     prior: Float[np.ndarray, " moa"]
 
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
-        """The prior, once per example."""
+        """The prevalence, once per example."""
         return np.tile(self.prior, (examples.num_examples, 1))
 
 
 def fit_prevalence(examples: Examples) -> FittedPrevalence:
-    """Prior over compounds, not signatures: a compound in many cell lines counts once."""
+    """Prevalence over compounds, not signatures: a compound in many cell lines counts once."""
     _, labels, _ = pool_by_compound(examples.labels, examples.labels, examples.groups)
     return FittedPrevalence(prevalence(labels))
 
 
 @dataclasses.dataclass(frozen=True)
 class Prevalence:
-    """Counts labels."""
+    """The prevalence as a learner."""
 
     def fit(self, examples: Examples, graph: KnowledgeGraph, *, seed: int) -> FittedPrevalence:
-        """Fits the prior; `graph` and `seed` are not used."""
+        """Computes the prevalence; `graph` and `seed` are not used."""
         return fit_prevalence(examples)

@@ -1,7 +1,7 @@
-"""Every method by its name, in families, in the order of the results table.
+"""All methods by name and family, in the order of the results table.
 
-A method joins as one line of its family's mapping: either the settings that it tries, or, where
-it trains in a folder, a function from that folder to the method.
+A new method is one line in the mapping of its family: the settings that it tries or, if it is
+trained in a folder, a function from this folder to the method.
 """
 
 from __future__ import annotations
@@ -52,18 +52,10 @@ FAMILIES: dict[str, Mapping[str, Candidates | InFolder]] = {
 }
 FAMILY_OF = {name: family for family, methods in FAMILIES.items() for name in methods}
 METHODS = tuple(FAMILY_OF)
-# At fixed settings, under which they are known: published numbers hang on them.
-REFERENCE_LINES = (
-    "prevalence",
-    "cosine_knn",
-    "expression_logistic",
-    "morgan_logistic",
-    "product_of_logistics",
-)
 
 
 def trains_in_folder(name: str) -> bool:
-    """`make_method` needs a folder for the method called `name`."""
+    """Whether `make_method` needs a folder for the method `name`."""
     return not isinstance(FAMILIES[FAMILY_OF[name]][name], Mapping)
 
 
@@ -72,8 +64,8 @@ def make_method(name: str, workdir: pathlib.Path | None = None) -> Method:
 
     Args:
       name: one of `METHODS`.
-      workdir: where a method that trains in a folder keeps its run; one folder, one training
-        set. Others leave it alone.
+      workdir: folder of the run, for a method that is trained in a folder; one folder per
+        training set. Other methods do not use it.
 
     Raises:
       InputError: there is no such method, or it needs a folder and none is given.
@@ -84,5 +76,5 @@ def make_method(name: str, workdir: pathlib.Path | None = None) -> Method:
     if isinstance(found, Mapping):
         return Tuned(name, found)
     if workdir is None:
-        raise InputError(f"the method {name} trains in a folder, and none is given.")
+        raise InputError(f"the method {name} needs a folder for its training run.")
     return found(workdir)

@@ -1,6 +1,6 @@
-"""The settings that each method of the field tries, at most `tuning.BUDGET`, the safest first.
+"""The settings that each method tries, at most `tuning.BUDGET`, the safest first.
 
-Without validation examples the first one is taken. Costly methods try fewer.
+Without validation examples the first one is used. Expensive methods try fewer.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from moa_jax.baselines.structure_neighbours import TanimotoKnn
 from moa_jax.baselines.support_vectors import kernel_machine
 from moa_jax.baselines.trees import lightgbm_trees, random_forest, xgboost_trees
 
-# A single setting under which a reference line is known.
+# The only setting of a baseline whose published numbers use it.
 AS_KNOWN = "as known"
-# C of the two experts of a mean: expression, structure.
+# C of the two experts of a late fusion: expression, structure.
 _EXPERTS = ((0.003, 0.3), (0.01, 1.0), (0.003, 1.0), (0.003, 0.1))
 
 
@@ -41,6 +41,23 @@ def _on_structures(make_classifier: Callable[[int], Classifier]) -> ClassifierLe
 
 def _early(make_classifier: Callable[[int], Classifier]) -> ClassifierLearner:
     return ClassifierLearner(make_classifier, ExpressionAndMorgan)
+
+
+def _xgboost(
+    on: Callable[[Callable[[int], Classifier]], ClassifierLearner], *, column_share: float
+) -> Mapping[str, Learner]:
+    """Boosted trees on some inputs, each tree on a share of the columns."""
+    return {
+        f"{rounds} rounds of depth {depth}": on(
+            xgboost_trees(
+                n_estimators=rounds,
+                max_depth=depth,
+                learning_rate=6 / rounds,
+                colsample_bytree=column_share,
+            )
+        )
+        for rounds, depth in ((30, 3), (20, 4))
+    }
 
 
 EXPRESSION: dict[str, Mapping[str, Learner]] = {
@@ -69,17 +86,7 @@ EXPRESSION: dict[str, Mapping[str, Learner]] = {
         )
         for num_trees, max_features in ((200, 31), (200, 10))
     },
-    "expression_xgboost": {
-        f"{rounds} rounds of depth {depth}": _on_expression(
-            xgboost_trees(
-                n_estimators=rounds,
-                max_depth=depth,
-                learning_rate=6 / rounds,
-                colsample_bytree=0.05,
-            )
-        )
-        for rounds, depth in ((30, 3), (20, 4))
-    },
+    "expression_xgboost": _xgboost(_on_expression, column_share=0.05),
     "expression_lightgbm": {
         f"{rounds} rounds, L2 {l2}": _on_expression(
             lightgbm_trees(
@@ -129,17 +136,7 @@ FUSION: dict[str, Mapping[str, Learner]] = {
         )
         for penalty, weight in ((0.01, 6.0), (0.003, 6.0), (0.01, 3.0), (0.03, 6.0))
     },
-    "early_xgboost": {
-        f"{rounds} rounds of depth {depth}": _early(
-            xgboost_trees(
-                n_estimators=rounds,
-                max_depth=depth,
-                learning_rate=6 / rounds,
-                colsample_bytree=0.15,
-            )
-        )
-        for rounds, depth in ((30, 3), (20, 4))
-    },
+    "early_xgboost": _xgboost(_early, column_share=0.15),
     "product_of_logistics": {AS_KNOWN: LateFusion()},
     "product": {
         f"C={first} and {second}": LateFusion(expression_logistic(first), morgan_logistic(second))

@@ -1,4 +1,4 @@
-"""Nearest neighbours: a compound acts as the compounds act whose signatures look alike."""
+"""Nearest neighbours by similarity of signatures."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from jaxtyping import Bool, Float, Int
 
 from moa_jax.baselines.inputs import StandardisedExpression
 from moa_jax.baselines.prevalence import FittedPrevalence, fit_prevalence
-from moa_jax.data.examples import Examples
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 
-# Rows whose similarities to all training signatures are held at a time.
+# Number of rows whose similarities to all training signatures are computed at a time.
 _BLOCK_ROWS = 1024
 
 
 def cosine(
     queries: Float[np.ndarray, "query feature"], references: Float[np.ndarray, "reference feature"]
 ) -> Float[np.ndarray, "query reference"]:
-    """Cosine of each pair of rows; a row of zeros is orthogonal to all others."""
+    """Cosine similarity of each pair of rows; a row of zeros is orthogonal to all others."""
     return _unit(queries) @ _unit(references).T
 
 
@@ -39,8 +38,8 @@ def neighbour_votes(
 ) -> Float[np.ndarray, "query moa"]:
     """Label votes of the nearest references by cosine, each weighted by (1 + cosine) / 2.
 
-    The votes of a query sum to one, or are all zero where its neighbours have no label or
-    point the opposite way. Of equally near references the earlier one counts as nearer.
+    The votes of a query sum to one, or are all zero if its neighbours have no label or a cosine
+    of -1. Of ties the earlier reference is nearer.
     """
     similarity = cosine(queries, references)
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :num_neighbours]
@@ -55,12 +54,12 @@ def answer_in_blocks(
     prior: FittedPrevalence,
     answer: Callable[[Examples], Float[np.ndarray, "example moa"]],
 ) -> Float[np.ndarray, "example moa"]:
-    """Answers of the examples that have a signature, the prior for the others.
+    """Predictions for the examples with a signature, in blocks, and the prior for the others.
 
     Args:
-      examples: what is asked.
-      prior: answers where there is no signature.
-      answer: answers examples that all have one, some at a time.
+      examples: examples to predict.
+      prior: predicts the examples without a signature.
+      answer: predicts examples that all have a signature.
     """
     probs = prior.predict(examples)
     rows = np.flatnonzero(examples.has_expression)
@@ -72,25 +71,22 @@ def answer_in_blocks(
 
 @dataclasses.dataclass(frozen=True)
 class FittedCosineKnn:
-    """Training signatures and their labels; `prior` answers where there is no signature."""
+    """Training signatures and their labels; `prior` predicts examples without a signature."""
 
     inputs: StandardisedExpression
-    references: Float[np.ndarray, "reference feature"] | None
+    references: Float[np.ndarray, "reference feature"]
     labels: Float[np.ndarray, "reference moa"]
     num_neighbours: int
     prior: FittedPrevalence
 
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
-        """Normalised votes; the training prevalence where the example has no signature."""
-        references = self.references
-        if references is None:
-            return self.prior.predict(examples)
+        """Normalised votes; the training prevalence for examples without a signature."""
         return answer_in_blocks(
             examples,
             self.prior,
             lambda block: neighbour_votes(
                 self.inputs.transform(block),
-                references,
+                self.references,
                 self.labels,
                 num_neighbours=self.num_neighbours,
             ),
@@ -103,13 +99,17 @@ class CosineKnn:
 
     num_neighbours: int = 10
 
-    def fit(self, examples: Examples, graph: KnowledgeGraph, *, seed: int) -> FittedCosineKnn:
-        """Keeps the signatures; `graph` and `seed` are not used."""
+    def fit(
+        self, examples: Examples, graph: KnowledgeGraph, *, seed: int
+    ) -> FittedCosineKnn | FittedPrevalence:
+        """Keeps the signatures; the prior alone where there is none."""
         inputs = StandardisedExpression()
         known = examples.take(np.flatnonzero(inputs.usable(examples)))
+        if not known.num_examples:
+            return fit_prevalence(examples)
         return FittedCosineKnn(
             inputs=inputs,
-            references=inputs.fit_transform(known) if known.num_examples else None,
+            references=inputs.fit_transform(known),
             labels=known.labels.astype(np.float64),
             num_neighbours=self.num_neighbours,
             prior=fit_prevalence(examples),
@@ -118,10 +118,10 @@ class CosineKnn:
 
 @runtime_checkable
 class References(Protocol):
-    """Training signatures, ready to be compared with others."""
+    """Training signatures, prepared for comparisons."""
 
     def similarity(self, examples: Examples) -> Float[np.ndarray, "example reference"]:
-        """Similarity of examples with signatures to each training signature; higher is nearer."""
+        """Similarity of examples with signatures to each training signature."""
 
 
 @runtime_checkable
@@ -129,13 +129,13 @@ class Measure(Protocol):
     """A measure of similarity between signatures."""
 
     def fit(self, examples: Examples) -> References:
-        """Makes references of the examples, which all have a signature."""
+        """Prepares the signatures of training examples, which all have one."""
 
 
 def compounds_of(
     examples: Examples,
 ) -> tuple[Bool[np.ndarray, "compound example"], Bool[np.ndarray, "compound moa"]]:
-    """Which examples each compound has, and its MoAs; compounds in the order of their names."""
+    """The examples of each compound and its MoAs; compounds in alphabetical order."""
     unit: Int[np.ndarray, " example"]
     names, unit = np.unique(np.asarray(examples.groups, dtype=str), return_inverse=True)
     members = np.arange(len(names))[:, None] == unit
@@ -146,7 +146,7 @@ def best_signature(
     similarity: Float[np.ndarray, "query reference"],
     members: Bool[np.ndarray, "compound reference"],
 ) -> Float[np.ndarray, "query compound"]:
-    """Similarity of each compound: that of its most similar signature."""
+    """Similarity to each compound: that of its most similar signature."""
     return np.stack([similarity[:, rows].max(axis=1) for rows in members], axis=1)
 
 
@@ -158,18 +158,18 @@ def compound_votes(
     temperature: float,
     num_neighbours: int | None = None,
 ) -> Float[np.ndarray, "query moa"]:
-    """Label votes of the nearest compounds, each compound once, by its most similar signature.
+    """Label votes of the nearest compounds, each with the similarity of its nearest signature.
 
-    The weights are a softmax of similarity / (temperature * s), s the standard deviation of the
-    query's similarities to all references, so that any unit of similarity will do. The votes of
-    a query sum to one.
+    The weights are a softmax of similarity / (temperature * s), where s is the standard deviation
+    of the query's similarities to all references, so that they do not depend on the scale of the
+    similarity. The votes of a query sum to one.
 
     Args:
       similarity: of queries to training signatures.
       members: signatures of each compound.
       labels: MoAs of each compound, at least one.
-      temperature: the lower, the more the nearest compounds count.
-      num_neighbours: compounds that vote, of equally near ones the first; None for all.
+      temperature: a lower temperature gives the nearest compounds more weight.
+      num_neighbours: number of compounds that vote, of ties the first; None for all.
     """
     near = best_signature(similarity, members)
     spread = similarity.std(axis=1, keepdims=True)
@@ -185,9 +185,9 @@ def compound_votes(
 
 @dataclasses.dataclass(frozen=True)
 class FittedSimilarityKnn:
-    """Training signatures by compound; `prior` answers where there is no signature."""
+    """Training signatures by compound; `prior` predicts examples without a signature."""
 
-    references: References | None
+    references: References
     members: Bool[np.ndarray, "compound reference"]
     labels: Bool[np.ndarray, "compound moa"]
     temperature: float
@@ -195,15 +195,12 @@ class FittedSimilarityKnn:
     prior: FittedPrevalence
 
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
-        """`compound_votes`; the training prevalence where the example has no signature."""
-        references = self.references
-        if references is None:
-            return self.prior.predict(examples)
+        """`compound_votes`; the training prevalence for examples without a signature."""
         return answer_in_blocks(
             examples,
             self.prior,
             lambda block: compound_votes(
-                references.similarity(block),
+                self.references.similarity(block),
                 self.members,
                 self.labels,
                 temperature=self.temperature,
@@ -217,7 +214,7 @@ class SimilarityKnn:
     """Nearest training compounds by any measure of similarity.
 
     Attributes:
-      measure: compares signatures.
+      measure: similarity measure of signatures.
       temperature: see `compound_votes`.
       num_neighbours: see `compound_votes`.
     """
@@ -226,12 +223,16 @@ class SimilarityKnn:
     temperature: float = 0.5
     num_neighbours: int | None = None
 
-    def fit(self, examples: Examples, graph: KnowledgeGraph, *, seed: int) -> FittedSimilarityKnn:
-        """Keeps the signatures; `graph` and `seed` are not used."""
+    def fit(
+        self, examples: Examples, graph: KnowledgeGraph, *, seed: int
+    ) -> FittedSimilarityKnn | FittedPrevalence:
+        """Keeps the signatures; the prior alone where there is none."""
         known = examples.take(np.flatnonzero(examples.has_expression))
+        if not known.num_examples:
+            return fit_prevalence(examples)
         members, labels = compounds_of(known)
         return FittedSimilarityKnn(
-            references=self.measure.fit(known) if known.num_examples else None,
+            references=self.measure.fit(known),
             members=members,
             labels=labels,
             temperature=self.temperature,

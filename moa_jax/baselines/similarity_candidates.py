@@ -1,4 +1,4 @@
-"""The similarity methods and the settings that each may choose from."""
+"""The similarity methods and their candidate settings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _extremes(score: str) -> dict[str, Learner]:
     }
 
 
-# The first of `cosine_knn` is the line that is known; in all others a compound votes once.
+# The first of `cosine_knn` is the reference baseline; in all others each compound votes once.
 SIMILARITY_CANDIDATES: Mapping[str, Mapping[str, Learner]] = {
     "cosine_knn": {
         "standardised, 10 signatures": CosineKnn(10),

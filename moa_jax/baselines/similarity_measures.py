@@ -1,7 +1,7 @@
-"""Measures of similarity between signatures, of which `SimilarityKnn` takes any one.
+"""Similarity measures of signatures for `SimilarityKnn`.
 
-They compare the signatures as they are, not standardised over the training set, as the field
-does. A gene that was not measured stands at 0 (no change) and is in no gene set.
+They compare the signatures as they are, not standardised over the training set, as is usual in
+the field. A gene that was not measured is 0 (no change) and in no gene set.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float
 from scipy.stats import rankdata
 
 from moa_jax.baselines.similarity import cosine
-from moa_jax.data.examples import Examples
 from moa_jax.lincs.characteristic_direction import fit_background
 from moa_jax.lincs.connectivity import extreme_sets
 from moa_jax.lincs.extreme_scores import extreme_only, sscmap, xcos, xsum
+from moa_jax.schemas import Examples
 
 # XSum and XCos keep this many genes on each side of a reference (Wei 2022, of some 12,000 genes),
 # but no more than a quarter of all: of 978 landmarks 244, which leaves half of them out.
@@ -31,10 +31,10 @@ def zscores(examples: Examples) -> Float[np.ndarray, "example gene"]:
 
 @dataclasses.dataclass(frozen=True)
 class CosineReferences:
-    """References whose similarity is the cosine of features.
+    """References that are compared by the cosine similarity of features.
 
     Attributes:
-      features: makes features of signatures.
+      features: signatures -> features.
       references: features of the training examples.
     """
 
@@ -48,7 +48,7 @@ class CosineReferences:
 
 @dataclasses.dataclass(frozen=True)
 class Cosine:
-    """Cosine of the z-scores themselves."""
+    """Cosine similarity of the z-scores."""
 
     def fit(self, examples: Examples) -> CosineReferences:
         """Keeps the signatures."""
@@ -57,7 +57,7 @@ class Cosine:
 
 @dataclasses.dataclass(frozen=True)
 class Spearman:
-    """Spearman's correlation: equal values share their mean rank."""
+    """Spearman correlation, with mean ranks for ties."""
 
     def fit(self, examples: Examples) -> CosineReferences:
         """Keeps the signatures' ranks."""
@@ -72,10 +72,10 @@ def _centred_ranks(
 
 @dataclasses.dataclass(frozen=True)
 class CharacteristicDirectionCosine:
-    """Cosine of characteristic directions.
+    """Cosine similarity of characteristic directions.
 
-    Level 5 has no replicates, so each direction is taken against the background of the training
-    signatures (`Background`), not against the vehicle wells of its plate as in Clark 2014.
+    Level 5 has no replicates, so each direction is relative to the background of the training
+    signatures (`Background`), not to the vehicle wells of its plate as in Clark 2014.
 
     Attributes:
       gamma: share of the measured covariance, in [0, 1).
@@ -98,7 +98,7 @@ class ExtremeReferences:
       score: a name of `SCORES`.
       set_size: highest and lowest genes of a query, each.
       measured: genes that were measured in training.
-      references: training signatures, of which the score may keep the extremes alone.
+      references: training signatures; for XSum and XCos, their extreme genes alone.
     """
 
     score: str

@@ -1,7 +1,6 @@
-"""Stacked generalisation (Wolpert 1992): a logistic regression learns how far to trust each expert.
+"""Stacked generalisation (Wolpert 1992): a logistic regression weights two experts.
 
-What the combiner learns from are answers to compounds that the experts had not seen, made by an
-inner cross-validation over compounds.
+It is trained on out-of-fold predictions from an inner cross-validation over compounds.
 """
 
 from __future__ import annotations
@@ -15,25 +14,24 @@ from sklearn.linear_model import LogisticRegression
 
 from moa_jax.baselines.classifier import ClassifierLearner
 from moa_jax.baselines.late_fusion import Answers, FittedLateFusion, LateFusion
-from moa_jax.data.examples import Examples
 from moa_jax.data.stratification import multilabel_folds
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 
-# Smaller answers are all taken for this one, as a logarithm has to be finite.
+# Smaller probabilities are clipped to this one, so that the logarithm is finite.
 _SMALLEST = 1e-6
 _NUM_FOLDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightedProduct:
-    """Logistic regression on the logarithms of two answers, one for all MoAs.
+    """Logistic regression on the logarithms of two probabilities, the same for all MoAs.
 
-    With a few compounds per MoA, weights of its own for each would be noise.
+    With a few compounds per MoA, separate weights for each would be noise.
 
     Attributes:
       first_weight: coefficient of the first expert's log probability.
-      second_weight: of the second one's.
-      intercept: log odds where both are sure.
+      second_weight: coefficient of the second expert's log probability.
+      intercept: log odds where both probabilities are 1.
     """
 
     first_weight: float
@@ -73,7 +71,7 @@ def fit_weighted_product(
 
 @dataclasses.dataclass(frozen=True)
 class Stacked:
-    """Two experts and a logistic combiner of their answers.
+    """Two experts and a logistic combiner of their probabilities.
 
     Attributes:
       expression: the expert on expression.
@@ -84,10 +82,10 @@ class Stacked:
     structure: ClassifierLearner
 
     def fit(self, examples: Examples, graph: KnowledgeGraph, *, seed: int) -> FittedLateFusion:
-        """Fits the combiner to inner out-of-fold answers, then the experts to everything.
+        """Fits the combiner to inner out-of-fold predictions, then the experts to all examples.
 
-        Without compounds that have both modalities and of which both can be learnt, there is
-        nothing to weigh, and the experts' answers are multiplied.
+        Without enough compounds that both experts can predict, the combiner cannot be fitted, and
+        the geometric mean is used.
         """
         experts = LateFusion(self.expression, self.structure)
         fitted = experts.fit(examples, graph, seed=seed)
@@ -100,7 +98,7 @@ class Stacked:
         _, unit, num_examples = np.unique(
             np.asarray(known.groups, str), return_inverse=True, return_counts=True
         )
-        # One vote per compound, however many signatures it has.
+        # Each compound has the same total weight.
         combine = fit_weighted_product(
             first[both], second[both], known.labels, 1 / num_examples[unit]
         )
@@ -110,7 +108,7 @@ class Stacked:
 def _out_of_fold(
     experts: LateFusion, examples: Examples, graph: KnowledgeGraph, seed: int
 ) -> tuple[Float[np.ndarray, "example moa"], Float[np.ndarray, "example moa"]]:
-    """Answers of both experts to compounds that they did not learn from."""
+    """Out-of-fold predictions of both experts."""
     folds = multilabel_folds(
         examples.labels, examples.groups, examples.groups, num_folds=_NUM_FOLDS, seed=seed
     )

@@ -1,4 +1,4 @@
-"""Tanimoto nearest neighbours: a compound acts as the compounds act whose structures look alike."""
+"""Nearest neighbours by Tanimoto similarity of structures."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from jaxtyping import Float
 from moa_jax.baselines.inputs import MorganBits, one_per_structure
 from moa_jax.baselines.prevalence import FittedPrevalence, fit_prevalence
 from moa_jax.compounds.fingerprints import tanimoto
-from moa_jax.data.examples import Examples
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 
 
 def tanimoto_votes(
@@ -24,16 +23,15 @@ def tanimoto_votes(
 ) -> Float[np.ndarray, "query moa"]:
     """Label votes of the most similar references, each weighted by similarity ** power.
 
-    The prior votes with what the most similar reference lacks of an identical structure, so that
-    a query far from all references is answered by the prior. Of equally similar references the
-    earlier one counts as nearer.
+    The prior votes with a weight of 1 minus the largest similarity, so that a query far from all
+    references gets the prior. Of ties the earlier reference is nearer.
 
     Args:
       similarity: Tanimoto similarity of each query to each reference.
       labels: labels of the references, 0 or 1.
       prior: probability of each MoA.
-      num_neighbours: references that vote.
-      power: how much more the most similar ones weigh.
+      num_neighbours: number of references that vote.
+      power: exponent of the similarity in the weight of a vote.
     """
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :num_neighbours]
     near = np.take_along_axis(similarity, nearest, axis=1)
@@ -45,7 +43,7 @@ def tanimoto_votes(
 
 @dataclasses.dataclass(frozen=True)
 class FittedTanimotoKnn:
-    """Training structures and their labels; `prior` answers where there is no structure."""
+    """Training structures and their labels; `prior` predicts examples without a structure."""
 
     references: Float[np.ndarray, "reference bit"]
     labels: Float[np.ndarray, "reference moa"]
@@ -54,7 +52,7 @@ class FittedTanimotoKnn:
     prior: FittedPrevalence
 
     def predict(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
-        """Votes; the training prevalence where the example has no structure."""
+        """Votes; the training prevalence for examples without a structure."""
         probs = self.prior.predict(examples)
         inputs = MorganBits()
         rows = np.flatnonzero(inputs.usable(examples))
@@ -74,7 +72,7 @@ class TanimotoKnn:
     """k nearest training structures by Tanimoto similarity of Morgan fingerprints.
 
     Attributes:
-      num_neighbours: structures that vote.
+      num_neighbours: number of structures that vote.
       power: exponent of the similarity as the weight of a vote.
     """
 

@@ -1,7 +1,7 @@
-"""Support vector machines whose margins become probabilities by a softmax.
+"""Support vector machines with probabilities by a softmax of the margins.
 
-Platt's calibration would cost five more fits and is not needed to rank; the scale of the softmax
-is one of the settings that are chosen on the validation part.
+Platt scaling would need five more fits and does not change the ranking; the scale of the softmax is
+one of the settings that are selected on the validation part.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from moa_jax.baselines.classifier import Classifier
 
 
 class KernelMachine:
-    """One support vector machine per class against the others.
+    """One-versus-rest support vector machines.
 
     The kernel is linear, x.y / num_features, or Gaussian, exp(-gamma |x - y|^2 / num_features).
-    It is computed once for all classes, which makes the linear one ten times as fast as
-    scikit-learn's `LinearSVC` where features are as many as examples.
+    It is computed once for all classes, which makes the linear kernel ten times as fast as
+    scikit-learn's `LinearSVC` if there are as many features as examples.
 
     Attributes:
       classes_: after `fit`, the classes in ascending order.
@@ -31,11 +31,11 @@ class KernelMachine:
     classes_: Int[np.ndarray, " class"]
 
     def __init__(self, penalty: float, gamma: float | None) -> None:
-        """Learns nothing yet.
+        """Nothing is fitted yet.
 
         Args:
           penalty: scikit-learn's C.
-          gamma: of the Gaussian kernel; None for the linear one.
+          gamma: coefficient of the Gaussian kernel; None for the linear one.
         """
         self._penalty = penalty
         self._gamma = gamma
@@ -43,7 +43,7 @@ class KernelMachine:
     def fit(
         self, inputs: Float[np.ndarray, "example feature"], classes: Int[np.ndarray, " example"]
     ) -> KernelMachine:
-        """Learns; the two sides of each machine weigh the same."""
+        """Fits one machine per class with balanced class weights."""
         self._references = inputs
         kernel = self._kernel(inputs)
         self.classes_ = np.unique(classes)
@@ -87,7 +87,7 @@ class SoftmaxOfMargins:
     def fit(
         self, inputs: Float[np.ndarray, "example feature"], classes: Int[np.ndarray, " example"]
     ) -> SoftmaxOfMargins:
-        """Learns; the scale stays."""
+        """Fits the machines; the scale is fixed."""
         self._machine.fit(inputs, classes)
         self.classes_ = self._machine.classes_
         return self
@@ -106,7 +106,8 @@ def kernel_machine(
 
     Args:
       penalty: scikit-learn's C.
-      scale: of the margins in the softmax.
-      gamma: of the Gaussian kernel, times the number of features; None for the linear kernel.
+      scale: scale of the margins in the softmax.
+      gamma: coefficient of the Gaussian kernel times the number of features; None for the linear
+        kernel.
     """
     return lambda seed: SoftmaxOfMargins(KernelMachine(penalty, gamma), scale)

@@ -1,7 +1,7 @@
 """Random forests and boosted trees on any modality.
 
-Boosting learns one tree per class and round, so its cost is classes x rounds; shallow trees on
-few genes each keep a fit within seconds and lose nothing against deep ones on all genes.
+Boosting fits one tree per class and round, so its cost grows with classes x rounds; shallow trees
+on few genes each are fitted within seconds and are as accurate as deep trees on all genes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from moa_jax.baselines.classifier import Classifier
 
 
 class BoostedTrees:
-    """Boosted trees with balanced classes, whatever numbers the classes have.
+    """Boosted trees with balanced classes and arbitrary class numbers.
 
     Attributes:
       classes_: after `fit`, the classes in ascending order.
@@ -34,7 +34,7 @@ class BoostedTrees:
     def fit(
         self, inputs: Float[np.ndarray, "example feature"], classes: Int[np.ndarray, " example"]
     ) -> BoostedTrees:
-        """Learns; each class weighs the same."""
+        """Fits with balanced class weights."""
         self.classes_, index = np.unique(classes, return_inverse=True)
         weight = compute_sample_weight("balanced", index)
         self._booster.fit(inputs.astype(np.float32), index, sample_weight=weight)
@@ -73,7 +73,7 @@ def xgboost_trees(**settings: Any) -> Callable[[int], Classifier]:
 def lightgbm_trees(**settings: Any) -> Callable[[int], Classifier]:
     """Seed -> LightGBM (Ke 2017), on one core.
 
-    Without an L2 penalty the first leaves of rare classes are so large that training diverges.
+    Without an L2 penalty the first leaves of rare classes are so large that boosting diverges.
 
     Args:
       **settings: of `lightgbm.LGBMClassifier`.

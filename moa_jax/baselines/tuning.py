@@ -1,4 +1,4 @@
-"""Settings chosen on the validation part, with the same budget for every method."""
+"""Selection of settings on the validation part, with the same budget for every method."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import numpy as np
 from jaxtyping import Float
 
 from moa_jax.baselines.interface import Fitted, Learner
-from moa_jax.data.examples import Examples, concatenate
 from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph, concatenate
 
-# Most settings that a method may try on the validation part.
+# Largest number of settings that a method may try on the validation part.
 BUDGET = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class FittedTuned:
-    """A learner with the chosen settings, trained on training and validation examples.
+    """A method with the selected settings, trained on training and validation examples.
 
     Attributes:
-      fitted: what predicts.
+      fitted: the trained model.
       validation_probs: see `FittedMethod`.
-      report: `settings` (the chosen one) and `validation_macro_auprc` (of each that was tried).
+      report: `settings` (the selected one), `validation_macro_auprc` (of each that was tried), and
+        details of the training.
     """
 
     fitted: Fitted
@@ -38,15 +38,21 @@ class FittedTuned:
         return self.fitted.predict(examples)
 
 
+def check_budget(name: str, num_settings: int) -> None:
+    """Raises ValueError unless a method tries 1 to `BUDGET` settings."""
+    if not 1 <= num_settings <= BUDGET:
+        raise ValueError(f"{name} tries {num_settings} settings, expected 1 to {BUDGET}.")
+
+
 @dataclasses.dataclass(frozen=True)
 class Tuned:
-    """Tries each setting on the validation part, then trains the best one on everything.
+    """Selects a setting on the validation part, then trains it on training and validation examples.
 
-    The criterion is macro AUPRC over pooled validation compounds; of equal ones the first wins.
-    One setting alone is not chosen, only measured.
+    The criterion is macro AUPRC over pooled validation compounds; of ties the first wins. A single
+    setting is scored as well.
 
     Attributes:
-      name: what tables and files call the method.
+      name: name of the method in tables and files.
       candidates: settings as text -> learner, at most `BUDGET`.
     """
 
@@ -54,15 +60,12 @@ class Tuned:
     candidates: Mapping[str, Learner]
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.candidates) <= BUDGET:
-            raise ValueError(
-                f"{self.name} tries {len(self.candidates)} settings, expected 1 to {BUDGET}."
-            )
+        check_budget(self.name, len(self.candidates))
 
     def fit(
         self, train: Examples, validation: Examples, graph: KnowledgeGraph, *, seed: int
     ) -> FittedTuned:
-        """Chooses and trains; without validation examples the first setting is taken."""
+        """Selects and trains; without validation examples the first setting is used."""
         if validation.num_examples == 0:
             chosen, scores = next(iter(self.candidates)), {}
             probs = np.zeros(validation.labels.shape)

@@ -24,7 +24,7 @@ from moa_jax.training.modalities import ModalityDropoutTask
 
 
 def levelled_graph(graph: KnowledgeGraph) -> GraphArrays:
-    """The terms by level, with the measured genes that enter there, and nothing else.
+    """The terms by level with their measured genes, without other edges.
 
     Args:
       graph: the knowledge graph.
@@ -38,11 +38,10 @@ def levelled_graph(graph: KnowledgeGraph) -> GraphArrays:
 
 @dataclasses.dataclass(frozen=True)
 class VisibleTask(ModalityDropoutTask):
-    """Softmax over MoAs, and the same of every term's own head (Ma 2018, Online Methods).
+    """Softmax over MoAs, with an auxiliary head for every term (Ma 2018, Online Methods).
 
     Attributes:
-      term_weight: weight of the terms' mean loss beside that of the answer; DCell adds 0.3 times
-        their sum.
+      term_weight: weight of the mean auxiliary loss; DCell adds 0.3 times the sum.
     """
 
     term_weight: float

@@ -1,4 +1,4 @@
-"""When not to answer: which signs tell right answers from wrong ones and from unknown MoAs."""
+"""When to abstain: which signals tell correct predictions from errors and from unseen MoAs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from moa_jax.baselines.inputs import StandardisedExpression
 from moa_jax.benchmark.collect import Line
 from moa_jax.benchmark.material import Material
 from moa_jax.benchmark.scored import ScoredSplit, calibrated
-from moa_jax.data.examples import Examples, concatenate
 from moa_jax.evaluation.abstention import (
     Signal,
     agreement,
@@ -26,72 +25,73 @@ from moa_jax.evaluation.nearest import nearest_cosine, nearest_tanimoto
 from moa_jax.evaluation.pooling import median_by_compound, signature_strength
 from moa_jax.evaluation.risk_coverage import accuracy_at_coverage, aurc, rejection_auroc
 from moa_jax.report.parts import Section, Table
+from moa_jax.schemas import Examples, concatenate
 
 COMBINED = "combined"
-UNSEEN_MOA = "unseen_moa"
+COVERAGES = (0.5, 0.25, 0.1)
 
 # Validation and test compounds stand side by side, so the number of rows is left open.
 Signals = Mapping[str, Float[np.ndarray, " _"]]
 
 
 def abstention_section(scored: ScoredSplit, material: Material) -> Section | None:
-    """How well each signal orders the answers of the featured lines."""
-    if not scored.results.keys or not scored.featured():
+    """How well each confidence signal ranks the predictions of the featured methods."""
+    lines = [line for line in scored.featured() if not np.isnan(scored.validation[line])]
+    if not scored.results.keys or not lines:
         return None
     data = list(_data_signals(scored, material))
     rows = []
-    for line in scored.featured():
+    for line in lines:
         confidence, correct = _all_signals(scored, line, data)
         rows += [
             (
                 line.name,
                 name,
                 aurc(values, correct),
-                accuracy_at_coverage(values, correct, 0.5),
-                accuracy_at_coverage(values, correct, 0.25),
-                accuracy_at_coverage(values, correct, 0.1),
+                *(accuracy_at_coverage(values, correct, coverage) for coverage in COVERAGES),
             )
             for name, values in confidence.items()
             if not np.isnan(values).any()
         ]
+    columns = [f"accuracy at {100 * coverage:g} % coverage" for coverage in COVERAGES]
     table = Table(
-        ("method", "signal", "AURC", "accuracy at 50 %", "at 25 %", "at 10 %"),
+        ("method", "confidence signal", "AURC", *columns),
         rows,
         caption=(
-            "Answers given in the order of one signal; `combined` is a logistic regression of "
-            "all signals, fitted to the validation compounds of each fold."
+            "Predictions of the first seed ranked by one signal; a signal that is missing for a "
+            f"compound is left out. {COMBINED}: logistic regression on all signals, fitted to the "
+            "validation compounds of each fold."
         ),
     )
-    return Section(title=f"{scored.results.name}: when not to answer", parts=(table,))
+    return Section(title=f"{scored.results.name}: confidence signals", parts=(table,))
 
 
 def rejection_section(scored: ScoredSplit, material: Material) -> Section:
     """Whether low confidence gives away compounds whose MoA no training compound had."""
-    # Predictions made elsewhere come without the divisions that the data signals need.
+    # Predictions made elsewhere come without the partitions that the data signals need.
     data = list(_data_signals(scored, material)) or [({}, {})] * len(scored.results.trained_moas)
+    names = (*_answer_signals(np.ones((1, 2))), *data[0][1])
     rows = []
     for line in scored.clean:
-        values: dict[str, list[float]] = {}
+        values: dict[str, list[float]] = {name: [] for name in names}
         for folds in scored.results.lines[line].values():
             for number, fold in enumerate(folds):
                 trained = scored.results.trained_moas[number]
                 unseen = (scored.results.labels[fold.compounds][:, ~trained] > 0).any(axis=1)
-                for name, signal in {
-                    **_answer_signals(calibrated(fold)),
-                    **data[number][1],
-                }.items():
-                    values.setdefault(name, []).append(_rejection(signal, unseen))
+                signals = {**_answer_signals(calibrated(fold)), **data[number][1]}
+                for name, signal in signals.items():
+                    values[name].append(_rejection(signal, unseen))
         rows.append((line.name, *(float(np.mean(some)) for some in values.values())))
-    names = (*_answer_signals(np.ones((1, 2))), *data[0][1])
     table = Table(
         ("method", *names),
         rows,
         caption=(
-            "AUROC of rejection: chance that a compound of an MoA unknown to the model gets less "
-            "confidence than one of known MoAs; .5 is chance. Mean over folds and seeds."
+            "AUROC of the detection of compounds with an MoA that no training compound has: the "
+            "probability that such a compound gets a lower value of the signal than a compound "
+            "of known MoAs. 0.5 is chance. Mean over folds and seeds."
         ),
     )
-    return Section(title=f"{scored.results.name}: unknown MoAs", parts=(table,))
+    return Section(title=f"{scored.results.name}: detection of unseen MoAs", parts=(table,))
 
 
 def _rejection(signal: Signal, unseen: Bool[np.ndarray, " example"]) -> float:
@@ -102,17 +102,17 @@ def _rejection(signal: Signal, unseen: Bool[np.ndarray, " example"]) -> float:
 
 def _answer_signals(probs: Float[np.ndarray, "compound moa"]) -> Signals:
     return {
-        "probability": max_probability(probs),
+        "top probability": max_probability(probs),
         "margin": margin(probs),
-        "entropy": negative_entropy(probs),
+        "negative entropy": negative_entropy(probs),
     }
 
 
 def _data_signals(scored: ScoredSplit, material: Material) -> Iterator[tuple[Signals, Signals]]:
-    """For each fold the signals of its validation and test compounds that no method enters.
+    """For each fold the signals of its validation and test compounds that need no method.
 
-    Validation compounds are compared with the training part, test compounds with both parts:
-    that is what the models that answer them have learned from.
+    Validation compounds are compared with the training part, test compounds with the training
+    and validation parts, which the models that predict them were trained on.
     """
     for key in scored.results.keys:
         parts = material.parts(key, further_structures=False)
@@ -123,13 +123,12 @@ def _data_signals(scored: ScoredSplit, material: Material) -> Iterator[tuple[Sig
 def _signals_of(examples: Examples, learned: Examples) -> Signals:
     inputs = StandardisedExpression()
     references = inputs.fit_transform(learned.take(np.flatnonzero(inputs.usable(learned))))
-    similarity = nearest_cosine(inputs.transform(examples), references)
     by_example = {
         "TAS": examples.table["tas"].to_numpy(dtype=float, na_value=np.nan),
         "cc_q75": examples.table["cc_q75"].to_numpy(dtype=float, na_value=np.nan),
         "signature strength": signature_strength(examples),
-        "nearest signature": similarity,
-        "nearest structure": nearest_tanimoto(examples.smiles, learned.smiles),
+        "nearest-signature cosine": nearest_cosine(inputs.transform(examples), references),
+        "nearest-structure Tanimoto": nearest_tanimoto(examples.smiles, learned.smiles),
     }
     return {
         name: median_by_compound(values, examples.groups) for name, values in by_example.items()
@@ -139,29 +138,25 @@ def _signals_of(examples: Examples, learned: Examples) -> Signals:
 def _all_signals(
     scored: ScoredSplit, line: Line, data: Sequence[tuple[Signals, Signals]]
 ) -> tuple[dict[str, Signal], Bool[np.ndarray, " compound"]]:
-    """Signals of every test answer of a line's first seed, and whether it was right."""
+    """Signals of every test prediction of a method's first seed, and whether it is correct."""
     runs = list(scored.results.lines[line].values())
     confidence: dict[str, list[Signal]] = {}
     correct = []
     for number, (fold, (validation_data, test_data)) in enumerate(zip(runs[0], data, strict=True)):
         scaling = fit_temperature(fold.validation_probs, fold.validation_labels)
-        seeds = np.stack([run[number].probs for run in runs])
-        validation_seeds = np.stack([run[number].validation_probs for run in runs])
         test = {
             **_answer_signals(scaling(fold.probs)),
-            "agreement of seeds": agreement(seeds),
+            "seed agreement": agreement(np.stack([run[number].probs for run in runs])),
             **test_data,
         }
         validation = {
             **_answer_signals(scaling(fold.validation_probs)),
-            "agreement of seeds": agreement(validation_seeds),
+            "seed agreement": agreement(np.stack([run[number].validation_probs for run in runs])),
             **validation_data,
         }
         hits = top_k_hits(fold.validation_probs, fold.validation_labels, 1) > 0
-        combined = fit_confidence(validation, hits)(test)
-        for name, values in {**test, COMBINED: combined}.items():
+        for name, values in {**test, COMBINED: fit_confidence(validation, hits)(test)}.items():
             confidence.setdefault(name, []).append(values)
         correct.append(top_k_hits(fold.probs, scored.results.labels[fold.compounds], 1) > 0)
-    return {name: np.concatenate(some) for name, some in confidence.items()}, np.concatenate(
-        correct
-    )
+    joined = {name: np.concatenate(values) for name, values in confidence.items()}
+    return joined, np.concatenate(correct)

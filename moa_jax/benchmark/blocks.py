@@ -1,4 +1,4 @@
-"""The part of a benchmark's configuration that repeats: methods that are run alike."""
+"""Building blocks of the configurations of benchmarks and ablations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import ml_collections
 
-# Settings of the fusion model that make its networks small, for ablations of many runs.
+# Settings that make the networks of the fusion model small, for ablations with many runs.
 SMALL_NETWORKS = {
     "model.features": 32,
     "model.hidden": 64,
@@ -29,16 +29,16 @@ def block(
     further_structures: bool = False,
     test_data: str = "",
 ) -> ml_collections.ConfigDict:
-    """Methods that are run alike.
+    """Methods that are run on the same splits, under the same conditions.
 
     Args:
-      methods: their names.
-      splits: rules that divide the data.
+      methods: names of the methods.
+      splits: names of the split rules.
       seeds: seeds of the methods.
-      training: conditions of training beside the clean one: kind -> levels.
-      test: conditions of testing beside the clean one.
-      further_structures: labelled structures without signature are learned from too.
-      test_data: prepared folder of another release that is tested on, for the rule `phase`.
+      training: training conditions instead of the clean one: kind -> levels.
+      test: test conditions in addition to the clean one: kind -> levels.
+      further_structures: also train on labelled structures without a signature.
+      test_data: prepared folder of another release to test on, for the rule `phase`.
     """
     config = ml_collections.ConfigDict()
     config.methods = tuple(methods)
@@ -58,7 +58,6 @@ def arm(
     method: str = "",
     view: str = "fusion",
     training: str = "",
-    level: float = 0.0,
     further_structures: bool = False,
 ) -> ml_collections.ConfigDict:
     """One arm of an ablation.
@@ -66,20 +65,18 @@ def arm(
     Args:
       values: dotted key of the model's configuration -> its value in this arm.
       model: file of the model's configuration; empty means the ablation's.
-      method: a plain method that takes the model's place.
-      view: of the model's answers, the one that is scored.
-      training: kind of `training_conditions.TrainingCondition`; empty for none.
-      level: its level.
-      further_structures: structures without signature are learned from too.
+      method: a baseline that replaces the model.
+      view: the view of the model that is scored.
+      training: kind of `training_conditions.TrainingCondition` without levels; empty for none.
+      further_structures: also train on labelled structures without a signature.
     """
     config = ml_collections.ConfigDict()
-    # A dot in a ConfigDict's key cannot be printed back, so these are pairs.
+    # A ConfigDict with a dot in a key cannot be printed, so these are pairs.
     config.changes = tuple((values or {}).items())
     config.model = model
     config.method = method
     config.view = view
     config.training = training
-    config.level = level
     config.further_structures = further_structures
     return config
 
@@ -95,17 +92,17 @@ def ablation(
     """The complete configuration of one question; see experiments/ablations.
 
     Args:
-      question: what is asked.
+      question: the question that the ablation answers.
       model: file of the fusion model's configuration.
-      arms: name -> arm; the others are compared with the first.
+      arms: name -> arm; the first is the reference.
       common: dotted key of the model's configuration -> its value in all arms.
-      num_folds: folds of every seed.
+      num_folds: number of folds for each seed.
     """
     config = ml_collections.ConfigDict()
     config.question = question
     # Prepared folder; empty means the embedded simulated release, made on first use.
     config.data = ""
-    # frequent: MoAs of min_compounds measured compounds or more; open: all that are known.
+    # frequent: MoAs with at least min_compounds measured compounds; open: all known MoAs.
     config.vocabulary = "frequent"
     config.min_compounds = 5
     config.model = model
@@ -116,9 +113,9 @@ def ablation(
     config.split = ml_collections.ConfigDict()
     config.split.rule = "compound"
     config.split.num_folds = num_folds
-    # Every seed divides the data anew, and draws the networks' parameters.
+    # Each seed makes its own folds and initial parameters.
     config.split.seeds = (0, 1, 2)
-    # Share of the training compounds that chooses steps and scales.
+    # Fraction of the training compounds on which steps and scales are selected.
     config.split.validation_fraction = 0.2
     config.statistics = ml_collections.ConfigDict({"num_resamples": 2000, "seed": 0})
     return config

@@ -1,4 +1,4 @@
-"""Where methods work: by frequency of the MoA, strength of signal, nearness of analogues."""
+"""Performance by stratum: frequency of the MoA, strength of the signal, similarity to training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from jaxtyping import Float
 from moa_jax.benchmark.collect import Line
 from moa_jax.benchmark.material import Material
 from moa_jax.benchmark.scored import ScoredSplit
-from moa_jax.data.examples import Examples, concatenate
 from moa_jax.evaluation.metrics import macro_auprc, top_k_accuracy
 from moa_jax.evaluation.nearest import nearest_tanimoto
 from moa_jax.evaluation.pooling import (
@@ -30,21 +29,23 @@ from moa_jax.evaluation.strata import (
     scores_by_stratum,
 )
 from moa_jax.report.parts import Section, Table
+from moa_jax.schemas import Examples, concatenate
 
-# Quantiles of the signature strength that part weak, middling and strong compounds.
+# Quantiles of the signature strength that separate weak, intermediate and strong compounds.
 STRENGTH_QUANTILES = (1 / 3, 2 / 3)
 
 
 def breakdown_section(scored: ScoredSplit, material: Material) -> Section:
-    """Scores of the featured lines by stratum, and under other ways of pooling."""
+    """Scores of the featured methods by stratum, and under other ways of pooling signatures."""
     tables = [_frequency_table(scored)]
     tables += [_stratum_table(scored, name, strata) for name, strata in _strata(scored, material)]
     tables.append(_pooling_table(scored))
     return Section(
-        title=f"{scored.results.name}: strata and pooling",
+        title=f"{scored.results.name}: performance by stratum",
         text=(
-            "The best line of each family. Macro AUPRC within a stratum is to be read beside "
-            "that of a random ranking of the same compounds (chance)."
+            "The best method of each family. Compare the macro AUPRC of a stratum with its chance "
+            "level, the expected value for a random ranking of the same compounds. Probabilities "
+            "are averaged over seeds."
         ),
         parts=tuple(tables),
     )
@@ -61,7 +62,7 @@ def _frequency_table(scored: ScoredSplit) -> Table:
             for row in table.itertuples(index=False)
         ]
     return Table(
-        ("method", "MoAs", "number", "macro AUPRC", "chance"),
+        ("method", "compounds per MoA", "MoAs", "macro AUPRC", "chance macro AUPRC"),
         rows,
         caption="By number of compounds of the MoA.",
     )
@@ -83,14 +84,14 @@ def _stratum_table(scored: ScoredSplit, name: str, strata: pd.Categorical) -> Ta
             for row in table.itertuples(index=False)
         ]
     return Table(
-        ("method", "stratum", "compounds", "macro AUPRC", "chance", "top-1"),
+        ("method", "stratum", "compounds", "macro AUPRC", "chance macro AUPRC", "top-1 accuracy"),
         rows,
         caption=f"By {name}.",
     )
 
 
 def _strata(scored: ScoredSplit, material: Material) -> Iterator[tuple[str, pd.Categorical]]:
-    """Strata of the tested compounds, in the order of `SplitResults.compounds`."""
+    """Strata of the test compounds, in the order of `SplitResults.compounds`."""
     tested = _tested(scored)
     tas = median_by_compound(
         tested.table["tas"].to_numpy(dtype=float, na_value=np.nan), tested.groups
@@ -101,25 +102,28 @@ def _strata(scored: ScoredSplit, material: Material) -> Iterator[tuple[str, pd.C
     if not np.isnan(strength).all():
         edges = np.nanquantile(strength, STRENGTH_QUANTILES)
         yield (
-            "median signature strength (RMS z-score, thirds of the compounds)",
+            "median signature strength (RMS z-score; tertiles of the compounds)",
             binned(strength, [round(float(edge), 2) for edge in edges], "strength"),
         )
     if scored.results.keys:
         nearest = _nearest_structure(scored, material)
         yield (
-            "Tanimoto similarity to the nearest training compound",
+            "Tanimoto similarity to the nearest training structure",
             binned(nearest, TANIMOTO_EDGES, "Tanimoto"),
         )
 
 
 def _tested(scored: ScoredSplit) -> Examples:
-    """The tested examples, each once."""
+    """The test examples, each once."""
     folds = next(iter(next(iter(scored.results.lines.values())).values()))
     return scored.results.tested.take(np.unique(np.concatenate([fold.rows for fold in folds])))
 
 
 def _nearest_structure(scored: ScoredSplit, material: Material) -> Float[np.ndarray, " compound"]:
-    """Similarity of each tested compound to what the models of its fold learned from."""
+    """Similarity of each test compound to the training and validation compounds of its fold.
+
+    Of a compound that several folds test, that of the last one.
+    """
     nearest = np.full(len(scored.results.compounds), np.nan)
     place = {group: row for row, group in enumerate(scored.results.compounds)}
     for key in scored.results.keys:
@@ -136,7 +140,7 @@ def _nearest_structure(scored: ScoredSplit, material: Material) -> Float[np.ndar
 
 
 def _pooling_table(scored: ScoredSplit) -> Table:
-    """Signatures of a compound weighted in other ways than alike."""
+    """Scores of the first seed when the signatures of a compound are weighted."""
     rows = []
     for line in scored.featured():
         for kind in WEIGHT_KINDS:
@@ -146,18 +150,18 @@ def _pooling_table(scored: ScoredSplit) -> Table:
                 (line.name, kind, macro_auprc(pooled, labels), top_k_accuracy(pooled, labels, 1))
             )
     return Table(
-        ("method", "weights", "macro AUPRC", "top-1"),
+        ("method", "weighting", "macro AUPRC", "top-1 accuracy"),
         rows,
         caption=(
-            "How a compound's signatures are pooled: alike (mean), weighted by what tells their "
-            "quality, or balanced over cell lines, doses or times. Weights that the release does "
-            "not tell leave the plain mean."
+            "Pooling of a compound's signatures (first seed): unweighted mean, weighted by a "
+            "measure of quality, or balanced over cell lines, doses or times. Where the release "
+            "lacks the weights, the mean is unweighted."
         ),
     )
 
 
 def _pooled(scored: ScoredSplit, line: Line, kind: str) -> Float[np.ndarray, "compound moa"]:
-    """Answers of a line's first seed, pooled under weights of a kind."""
+    """Predictions of a method's first seed, pooled with one kind of weights."""
     results = scored.results
     folds = next(iter(results.lines[line].values()))
     pooled: list[Float[np.ndarray, "compound moa"]] = []

@@ -1,4 +1,4 @@
-"""What a finished cell leaves: one file of arrays, readable without running anything it holds."""
+"""The file of a finished cell: one archive of arrays, read without pickle."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _PROBS = "probs/"
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """What one trained model answered.
+    """The predictions of one trained model.
 
     Attributes:
       test_ids: `sig_id` of each test example.
-      probs: name of the test condition -> answers.
+      probs: name of the test condition -> probabilities.
       validation_ids: `sig_id` of each validation example.
-      validation_probs: answers of a model that did not learn from them.
+      validation_probs: probabilities by a model that was not trained on the validation examples.
       report: how the settings were chosen.
-      fit_s: seconds that training took.
+      fit_s: training time in seconds.
     """
 
     test_ids: tuple[str, ...]
@@ -40,7 +40,7 @@ class Answers:
 
 
 def write_answers(path: pathlib.Path, answers: Answers) -> None:
-    """Writes a cell's file, whole or not at all; probabilities in single precision."""
+    """Writes a cell's file atomically; probabilities in single precision."""
     about = json.dumps({"report": dict(answers.report), "fit_s": answers.fit_s}, allow_nan=True)
     arrays = {
         "test_ids": np.array(answers.test_ids, dtype=np.str_),
@@ -79,5 +79,5 @@ def read_answers(path: pathlib.Path) -> Answers:
 
 
 def conditions_in(path: pathlib.Path) -> frozenset[str]:
-    """Names of the test conditions that a cell's file answers; none where there is no file."""
+    """Names of the test conditions in a cell's file; none if there is no file."""
     return frozenset(read_answers(path).probs) if path.exists() else frozenset()

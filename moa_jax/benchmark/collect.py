@@ -1,4 +1,4 @@
-"""From the files of finished cells to out-of-fold answers, one row per compound."""
+"""Out-of-fold predictions of each method, one row per compound, from the files of the cells."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from moa_jax.benchmark.material import Material
 from moa_jax.benchmark.plan import CLEAN_TEST, CLEAN_TRAINING, Cell, SplitKey
 from moa_jax.benchmark.test_conditions import TestCondition
 from moa_jax.benchmark.training_conditions import TrainingCondition
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.schemas import Examples
 
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A row of the tables: a method under one condition of training and one of its inputs."""
+    """A row of the tables: a method under one condition of training and one of testing."""
 
     method: str
     training: TrainingCondition = CLEAN_TRAINING
@@ -31,8 +31,8 @@ class Line:
 
     @property
     def name(self) -> str:
-        """The method with what is special about the line."""
-        special = ["further structures"] if self.further_structures else []
+        """The method and the conditions that are not clean."""
+        special = ["structure-only compounds"] if self.further_structures else []
         special += [self.training.name] if self.training != CLEAN_TRAINING else []
         special += [f"tested on {self.test.name}"] if self.test != CLEAN_TEST else []
         return self.method + (f" ({', '.join(special)})" if special else "")
@@ -40,14 +40,15 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Fold:
-    """What one model says of one fold, pooled by compound.
+    """Predictions of one model for one fold, pooled by compound.
 
     Attributes:
       rows: rows of the test examples among all tested examples.
-      example_probs: answers for the test examples.
-      probs: answers for the test compounds.
+      example_probs: probabilities of the test examples.
+      probs: probabilities of the test compounds.
       compounds: rows of these compounds in `SplitResults.compounds`.
-      validation_probs: answers for the validation compounds of a model that did not learn them.
+      validation_probs: probabilities of the validation compounds by a model that was not trained
+        on them.
       validation_labels: their MoAs.
       report: how the settings were chosen.
       fit_s: seconds of training.
@@ -65,15 +66,16 @@ class Fold:
 
 @dataclasses.dataclass(frozen=True)
 class SplitResults:
-    """Everything that was answered under one rule with one seed of its folds.
+    """All predictions for one split rule and one seed of its folds.
 
     Attributes:
-      name: name of the rule with its seed, and of the release that was tested on.
-      keys: the divisions of the data, one per fold; none for predictions made elsewhere.
-      tested: the examples that test parts are made of.
-      compounds: compound groups that were tested, sorted.
+      name: name of the rule with its seed, and of the test release if it is another one.
+      keys: the partitions of the data, one per fold; none for predictions made elsewhere.
+      tested: the examples from which the test parts are taken.
+      compounds: the test compound groups, sorted.
       labels: their MoAs.
-      trained_moas: for each fold the MoAs that its training part holds.
+      trained_moas: for each fold the MoAs of its training and validation compounds; methods are
+        trained on both.
       lines: line -> seed -> folds, in their order.
     """
 
@@ -87,13 +89,13 @@ class SplitResults:
 
     @property
     def moas(self) -> tuple[str, ...]:
-        """The vocabulary, the columns of all answers."""
+        """The vocabulary: the columns of all probabilities."""
         return self.tested.moas
 
     def probs(self, line: Line) -> tuple[Float[np.ndarray, "compound moa"], ...]:
-        """Out-of-fold answers of a line for all compounds, one array per seed.
+        """Out-of-fold probabilities of a line for all compounds, one array per seed.
 
-        A compound that several folds test gets the mean of what they say.
+        A compound that several folds test gets the mean of their probabilities.
         """
         return tuple(
             self.joined([fold.probs for fold in folds], folds)
@@ -103,7 +105,7 @@ class SplitResults:
     def joined(
         self, answers: Sequence[Float[np.ndarray, "_ moa"]], folds: Sequence[Fold]
     ) -> Float[np.ndarray, "all_compounds moa"]:
-        """Answers per fold brought to the order of `compounds`."""
+        """Values per fold in the order of `compounds`; the mean where several folds test one."""
         total = np.zeros(self.labels.shape)
         count = np.zeros(len(self.compounds))
         for values, fold in zip(answers, folds, strict=True):
@@ -127,7 +129,6 @@ def _collect_split(
 ) -> SplitResults:
     keys = sorted({cell.split for cell in cells}, key=lambda key: key.fold)
     tested = material.tested(keys[0].test_data)
-    row_of = _rows_by_id(tested)
     parts = {key: material.parts(key, further_structures=False) for key in keys}
     groups = sorted({group for part in parts.values() for group in part.test.groups})
     place = {group: row for row, group in enumerate(groups)}
@@ -138,29 +139,31 @@ def _collect_split(
     for cell in cells:
         answers = read_answers(cell_path(workdir, cell))
         validation = parts[cell.split].validation
-        validation_row_of = _rows_by_id(validation)
-        validation_rows = [validation_row_of[sig_id] for sig_id in answers.validation_ids]
+        validation_rows = _rows_of(answers.validation_ids, validation)
+        rows = _rows_of(answers.test_ids, tested)
         for test in cell.tests:
             line = Line(cell.method, cell.training, cell.further_structures, test)
-            fold = pooled_fold(
+            by_seed = lines.setdefault(line, {})
+            by_seed.setdefault(cell.seed, {})[cell.split.fold] = pooled_fold(
                 tested,
-                np.array([row_of[sig_id] for sig_id in answers.test_ids], dtype=np.int64),
+                rows,
                 answers.probs[test.name],
                 place,
-                validation=validation.take(np.array(validation_rows, dtype=np.int64)),
+                validation=validation.take(validation_rows),
                 validation_probs=answers.validation_probs,
                 report=answers.report,
                 fit_s=answers.fit_s,
             )
-            by_seed = lines.setdefault(line, {})
-            by_seed.setdefault(cell.seed, {})[cell.split.fold] = fold
     return SplitResults(
         name=keys[0].name,
         keys=tuple(keys),
         tested=tested,
         compounds=tuple(groups),
         labels=labels,
-        trained_moas=tuple(part.train.labels.any(axis=0) for part in parts.values()),
+        trained_moas=tuple(
+            part.train.labels.any(axis=0) | part.validation.labels.any(axis=0)
+            for part in parts.values()
+        ),
         lines={
             line: {
                 seed: tuple(folds[key.fold] for key in keys)
@@ -171,8 +174,10 @@ def _collect_split(
     )
 
 
-def _rows_by_id(examples: Examples) -> dict[str, int]:
-    return {sig_id: row for row, sig_id in enumerate(examples.table["sig_id"])}
+def _rows_of(sig_ids: Sequence[str], examples: Examples) -> Int[np.ndarray, " signature"]:
+    """Rows of the examples with these `sig_id`."""
+    row_of = {sig_id: row for row, sig_id in enumerate(examples.table["sig_id"])}
+    return np.array([row_of[sig_id] for sig_id in sig_ids], dtype=np.int64)
 
 
 def pooled_fold(
@@ -186,15 +191,15 @@ def pooled_fold(
     report: Mapping[str, Any] | None = None,
     fit_s: float = 0.0,
 ) -> Fold:
-    """Pools a model's answers by compound.
+    """Pools a model's probabilities by compound.
 
     Args:
-      tested: the examples that test parts are made of.
+      tested: the examples from which the test parts are taken.
       rows: rows of the test examples among them.
-      example_probs: answers for the test examples.
+      example_probs: probabilities of the test examples.
       place: compound group -> row in `SplitResults.compounds`.
-      validation: validation examples, None where there are no answers for them.
-      validation_probs: answers for them.
+      validation: validation examples; None where there are no predictions for them.
+      validation_probs: probabilities of the validation examples.
       report: how the settings were chosen.
       fit_s: seconds of training.
     """

@@ -1,4 +1,4 @@
-"""What test and training conditions share: a kind, a level, a name, and their config."""
+"""The common part of test and training conditions: kind, level, name and configuration."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Condition:
 
     Attributes:
       kind: a key of `MAX_LEVELS`.
-      level: how strong it is, above 0; exactly 0 for a kind that has no levels.
+      level: its strength, above 0; exactly 0 for a kind without levels.
     """
 
     kind: str
     level: float = 0.0
 
-    # What messages call the condition.
+    # Name of the condition in messages.
     NOUN: ClassVar[str] = "condition"
-    # Kind -> greatest level that it can have; None for a kind that has no levels.
+    # Kind -> its largest possible level; None for a kind without levels.
     MAX_LEVELS: ClassVar[Mapping[str, float | None]] = {CLEAN: None}
 
     def __post_init__(self) -> None:
@@ -61,15 +61,15 @@ AnyCondition = TypeVar("AnyCondition", bound=Condition)
 def conditions_from_config(
     cls: type[AnyCondition], config: Mapping[str, Sequence[float | int]]
 ) -> tuple[AnyCondition, ...]:
-    """The conditions of a config, by kind as listed and by ascending level.
+    """The conditions of a config, in the order of its kinds and by ascending level.
 
     Args:
-      cls: the kind of condition that is wanted.
-      config: kind -> its levels, none for a kind that has no levels.
+      cls: class of the conditions.
+      config: kind -> its levels; empty for a kind without levels.
 
     Raises:
-      InputError: there is no such kind, a level is out of range or given twice, or a kind
-        that has levels is given none.
+      InputError: a kind does not exist, a level is out of range or given twice, or a kind with
+        levels has none.
     """
     found: list[AnyCondition] = []
     for kind, levels in config.items():

@@ -1,14 +1,18 @@
-"""What probabilities are worth: calibration, label sets, and the risk of the answers given."""
+"""Calibration, label sets and selective prediction of each method.
+
+All maps are fitted to the validation predictions of a fold, which come from a model that did not
+see the validation compounds, and are applied to the test compounds of the same fold.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from moa_jax.benchmark.collect import Fold, Line
+from moa_jax.benchmark.collect import Fold, Line, SplitResults
 from moa_jax.benchmark.scored import ScoredSplit
 from moa_jax.evaluation.calibration import (
     fit_beta_calibration,
@@ -27,60 +31,63 @@ from moa_jax.evaluation.risk_coverage import (
 )
 from moa_jax.report.parts import LineChart, Section, Series, Table
 
-# Shares of compounds whose label sets may miss a true MoA.
+# Shares of compounds whose label set may miss one of their MoAs.
 ERROR_RATES = (0.1, 0.2)
+
+UNCALIBRATED = "uncalibrated"
+TEMPERATURE_SCALED = "temperature-scaled"
+BETA_CALIBRATED = "beta-calibrated"
 
 Pooled = Float[np.ndarray, "compound moa"]
 
 
 @dataclasses.dataclass(frozen=True)
 class CalibratedRun:
-    """One seed of a line, calibrated fold by fold on the validation compounds.
+    """One seed of a method, calibrated fold by fold on the validation compounds.
 
     Attributes:
-      raw: answers as they are.
-      temperature: after temperature scaling.
-      beta: after beta calibration.
+      probs: `UNCALIBRATED`, `TEMPERATURE_SCALED` and `BETA_CALIBRATED` probabilities.
       temperatures: the temperature of each fold.
-      sets: label sets for each of `ERROR_RATES`.
+      label_sets: the label sets at each of `ERROR_RATES`.
     """
 
-    raw: Pooled
-    temperature: Pooled
-    beta: Pooled
+    probs: Mapping[str, Pooled]
     temperatures: tuple[float, ...]
-    sets: tuple[Bool[np.ndarray, "compound moa"], ...]
+    label_sets: tuple[Bool[np.ndarray, "compound moa"], ...]
 
 
-def calibrate_run(scored: ScoredSplit, folds: Sequence[Fold]) -> CalibratedRun:
-    """Calibrates one seed of a line."""
-    results = scored.results
+Runs = Mapping[Line, tuple[CalibratedRun, ...]]
 
-    def joined(answer: Callable[[Fold], Pooled]) -> Pooled:
-        return results.joined([answer(fold) for fold in folds], folds)
 
-    scalings = [fit_temperature(fold.validation_probs, fold.validation_labels) for fold in folds]
-    by_fold = {id(fold): scaling for fold, scaling in zip(folds, scalings, strict=True)}
-    label_sets = {
-        id(fold): calibrate_label_sets(
-            by_fold[id(fold)](fold.validation_probs), fold.validation_labels
-        )
-        for fold in folds
+def calibrate_run(results: SplitResults, folds: Sequence[Fold]) -> CalibratedRun:
+    """Calibrates one seed of a method.
+
+    A compound that several folds test gets the mean of its probabilities and the union of its
+    label sets.
+    """
+    validation = [(fold.validation_probs, fold.validation_labels) for fold in folds]
+    scalings = [fit_temperature(probs, labels) for probs, labels in validation]
+    betas = [fit_beta_calibration(probs, labels) for probs, labels in validation]
+    scaled = [scaling(fold.probs) for scaling, fold in zip(scalings, folds, strict=True)]
+    predictors = [
+        calibrate_label_sets(scaling(probs), labels)
+        for scaling, (probs, labels) in zip(scalings, validation, strict=True)
+    ]
+    by_fold = {
+        UNCALIBRATED: [fold.probs for fold in folds],
+        TEMPERATURE_SCALED: scaled,
+        BETA_CALIBRATED: [beta(fold.probs) for beta, fold in zip(betas, folds, strict=True)],
     }
     return CalibratedRun(
-        raw=joined(lambda fold: fold.probs),
-        temperature=joined(lambda fold: by_fold[id(fold)](fold.probs)),
-        beta=joined(
-            lambda fold: fit_beta_calibration(fold.validation_probs, fold.validation_labels)(
-                fold.probs
-            )
-        ),
+        probs={kind: results.joined(probs, folds) for kind, probs in by_fold.items()},
         temperatures=tuple(scaling.temperature for scaling in scalings),
-        sets=tuple(
-            joined(
-                lambda fold, rate=rate: (
-                    label_sets[id(fold)].predict(by_fold[id(fold)](fold.probs), rate).astype(float)
-                )
+        label_sets=tuple(
+            results.joined(
+                [
+                    predictor.predict(probs, rate).astype(float)
+                    for predictor, probs in zip(predictors, scaled, strict=True)
+                ],
+                folds,
             )
             > 0
             for rate in ERROR_RATES
@@ -88,135 +95,120 @@ def calibrate_run(scored: ScoredSplit, folds: Sequence[Fold]) -> CalibratedRun:
     )
 
 
-def calibrated_runs(scored: ScoredSplit, line: Line) -> tuple[CalibratedRun, ...]:
-    """All seeds of a line; none where it has no answers for validation compounds."""
-    runs = scored.results.lines[line].values()
+def calibrated_runs(results: SplitResults, line: Line) -> tuple[CalibratedRun, ...]:
+    """All seeds of a method; none where it has no validation predictions."""
+    runs = results.lines[line].values()
     if any(not len(fold.validation_labels) for folds in runs for fold in folds):
         return ()
-    return tuple(calibrate_run(scored, folds) for folds in runs)
+    return tuple(calibrate_run(results, folds) for folds in runs)
 
 
 def confidence_section(scored: ScoredSplit) -> Section | None:
-    """Calibration of every clean line, label sets, and curves of the featured ones."""
-    runs = {line: calibrated_runs(scored, line) for line in scored.clean}
-    runs = {line: some for line, some in runs.items() if some}
+    """Calibration and selective accuracy of all methods, and curves of the featured ones."""
+    calibrated = {line: calibrated_runs(scored.results, line) for line in scored.clean}
+    runs = {line: some for line, some in calibrated.items() if some}
     if not runs:
         return None
     labels = scored.results.labels
-    featured = [line for line in scored.featured() if line in runs]
+    featured = {line: runs[line][0] for line in scored.featured() if line in runs}
     return Section(
-        title=f"{scored.results.name}: confidence",
+        title=f"{scored.results.name}: calibration",
         text=(
-            "Temperature and beta calibration and the label sets are fitted to the validation "
-            "compounds of each fold. Calibration errors are those of the most probable MoA, in "
-            "15 bins of equal width. Answers are given in the order of the calibrated "
-            "probability of the most probable MoA."
+            "Temperature scaling, beta calibration and the conformal label sets are fitted to "
+            "the validation compounds of each fold. The expected calibration error (ECE) is that "
+            "of the top prediction, in 15 bins of equal width. Selective predictions are ranked "
+            "by the temperature-scaled probability of the top prediction. Means over seeds."
         ),
         parts=(
             _calibration_table(runs, labels),
             _selective_table(runs, labels),
-            _risk_chart(runs, featured, labels),
-            _reliability_chart(runs, featured, labels, "raw"),
-            _reliability_chart(runs, featured, labels, "temperature"),
+            _risk_chart(featured, labels),
+            _reliability_chart(featured, labels, UNCALIBRATED),
+            _reliability_chart(featured, labels, TEMPERATURE_SCALED),
         ),
     )
 
 
-def _mean(runs: Sequence[CalibratedRun], measure: Callable[[CalibratedRun], float]) -> float:
-    return float(np.mean([measure(run) for run in runs]))
-
-
-def _calibration_table(runs: dict[Line, tuple[CalibratedRun, ...]], labels: Pooled) -> Table:
-    rows = [
-        (
-            line.name,
-            _mean(some, lambda run: float(np.mean(run.temperatures))),
-            *(
-                _mean(
-                    some,
-                    lambda run, kind=kind, measure=measure: measure(getattr(run, kind), labels),
-                )
-                for measure in (top_label_ece, log_loss, brier)
-                for kind in ("raw", "temperature", "beta")
-            ),
-        )
-        for line, some in runs.items()
-    ]
-    kinds = ("raw", "temperature", "beta")
-    names = [f"{measure} {kind}" for measure in ("ECE", "log loss", "Brier") for kind in kinds]
-    return Table(("method", "temperature", *names), rows, caption="Calibration.")
-
-
-def _selective_table(runs: dict[Line, tuple[CalibratedRun, ...]], labels: Pooled) -> Table:
-    columns = [f"accuracy at {100 * coverage:g} %" for coverage in COVERAGES]
-    for rate in ERROR_RATES:
-        columns += [f"{100 * (1 - rate):g} % sets: coverage", "size"]
+def _calibration_table(runs: Runs, labels: Pooled) -> Table:
+    kinds = (UNCALIBRATED, TEMPERATURE_SCALED, BETA_CALIBRATED)
+    measures = {"ECE": top_label_ece, "log loss": log_loss, "Brier score": brier}
     rows = []
     for line, some in runs.items():
-        row: list[str | float] = [
-            line.name,
-            _mean(some, lambda run: aurc(*top_answers(run.temperature, labels))),
+        errors = [
+            float(np.mean([measure(run.probs[kind], labels) for run in some]))
+            for measure in measures.values()
+            for kind in kinds
         ]
+        temperature = float(np.mean([run.temperatures for run in some]))
+        rows.append((line.name, temperature, *errors))
+    return Table(
+        ("method", "temperature", *(f"{name}, {kind}" for name in measures for kind in kinds)),
+        rows,
+        caption="Calibration errors, and the mean temperature over folds.",
+    )
+
+
+def _selective_table(runs: Runs, labels: Pooled) -> Table:
+    columns = ["method", "AURC"]
+    columns += [f"accuracy at {100 * coverage:g} % coverage" for coverage in COVERAGES]
+    for rate in ERROR_RATES:
+        sets = f"{100 * (1 - rate):g} % label sets"
+        columns += [f"coverage of {sets}", f"mean size of {sets}"]
+    rows = []
+    for line, some in runs.items():
+        top = [top_answers(run.probs[TEMPERATURE_SCALED], labels) for run in some]
+        quality = [[set_quality(sets, labels) for sets in run.label_sets] for run in some]
+        row = [line.name, float(np.mean([aurc(*answers) for answers in top]))]
         row += [
-            _mean(
-                some,
-                lambda run, coverage=coverage: accuracy_at_coverage(
-                    *top_answers(run.temperature, labels), coverage
-                ),
-            )
+            float(np.mean([accuracy_at_coverage(*answers, coverage) for answers in top]))
             for coverage in COVERAGES
         ]
-        for place in range(len(ERROR_RATES)):
-            for name in ("coverage", "mean_size"):
-                row.append(
-                    _mean(
-                        some,
-                        lambda run, place=place, name=name: set_quality(run.sets[place], labels)[
-                            name
-                        ],
-                    )
-                )
+        row += [
+            float(np.mean([of_run[place][name] for of_run in quality]))
+            for place in range(len(ERROR_RATES))
+            for name in ("coverage", "mean_size")
+        ]
         rows.append(row)
     return Table(
-        ("method", "AURC", *columns),
+        columns,
         rows,
         caption=(
-            "Selective answers and label sets (a set covers a compound when it holds all of its "
-            "MoAs)."
+            "Selective prediction: area under the risk-coverage curve (AURC) and accuracy of the "
+            "most confident predictions. Conformal label sets: a set covers a compound if it "
+            "holds all of its MoAs."
         ),
     )
 
 
-def _risk_chart(
-    runs: dict[Line, tuple[CalibratedRun, ...]], lines: Sequence[Line], labels: Pooled
-) -> LineChart:
+def _risk_chart(runs: Mapping[Line, CalibratedRun], labels: Pooled) -> LineChart:
     series = []
-    for line in lines:
-        coverage, risk = risk_coverage_curve(*top_answers(runs[line][0].temperature, labels))
+    for line, run in runs.items():
+        coverage, risk = risk_coverage_curve(*top_answers(run.probs[TEMPERATURE_SCALED], labels))
         series.append(Series(line.name, coverage, risk))
     return LineChart(
         series,
         x_label="coverage",
-        y_label="share of wrong answers",
-        caption="Risk-coverage curves: the best line of each family.",
+        y_label="selective risk",
+        caption=(
+            "Risk-coverage curves of the best method of each family (first seed): error rate "
+            "among the most confident predictions."
+        ),
         x_range=(0, 1),
     )
 
 
-def _reliability_chart(
-    runs: dict[Line, tuple[CalibratedRun, ...]], lines: Sequence[Line], labels: Pooled, kind: str
-) -> LineChart:
+def _reliability_chart(runs: Mapping[Line, CalibratedRun], labels: Pooled, kind: str) -> LineChart:
     series = []
-    for line in lines:
-        curve = reliability_curve(*top_answers(getattr(runs[line][0], kind), labels))
+    for line, run in runs.items():
+        curve = reliability_curve(*top_answers(run.probs[kind], labels))
         series.append(
             Series(line.name, curve["confidence"].to_numpy(), curve["accuracy"].to_numpy())
         )
     return LineChart(
         series,
-        x_label="stated probability",
-        y_label="share of right answers",
-        caption=f"Reliability: {'as answered' if kind == 'raw' else 'after temperature scaling'}.",
+        x_label="mean confidence",
+        y_label="accuracy",
+        caption=f"Reliability diagram, {kind} probabilities (first seed).",
         x_range=(0, 1),
         y_range=(0, 1),
         diagonal=True,

@@ -1,9 +1,8 @@
 """Real technical noise: the same wells of one plate under several peak deconvolutions.
 
-The plate is that of CMap's deconvolution contest: `*_DE_UNI.gct` (one gene per bead, so nothing
-to deconvolve: the reference) and `*_DE_<algorithm>.gct` (two genes per bead). All hold robust
-z-scores of wells by genes and no metadata beyond the well; what was in the wells a table tells,
-where the user has one.
+The plate is from CMap's deconvolution contest: `*_DE_UNI.gct` is the reference (one gene per
+bead, nothing to deconvolve), the others, `*_DE_<algorithm>.gct`, have two genes per bead. All hold
+robust z-scores of wells by genes, without metadata.
 """
 
 from __future__ import annotations
@@ -11,32 +10,31 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from moa_jax.baselines.interface import Fitted
 from moa_jax.data.bead_pairs import bead_pairs
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import fit_features
 from moa_jax.data.level_evidence import ZSCORE
-from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.data.new_signatures import read_new_signatures
 from moa_jax.data.plate_signatures import PlateSettings
-from moa_jax.evaluation.metrics import macro_auprc, top_k_accuracy
-from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.schemas import InputError
+from moa_jax.data.release_alignment import root_mean_square
+from moa_jax.data.signature_files import SignatureFiles
+from moa_jax.schemas import Examples, InputError
 
 # The deconvolution with one gene per bead.
 REFERENCE = "UNI"
 _MARK = "_DE_"
 
-# A gene whose z-scores differ by more than this between two deconvolutions has jumped.
+# Difference between the z-scores of a gene in two deconvolutions that counts as a jump.
 JUMP = 3.0
-# Pairs of genes of different beads are made by turning the second genes; so many turns are made.
+# Pairs of genes of different beads are made by this many rotations of the second genes.
 _NUM_TURNS = 20
 
 
@@ -44,7 +42,7 @@ def deconvolution_files(folder: str | os.PathLike[str]) -> dict[str, pathlib.Pat
     """Files `<plate>_DE_<algorithm>.gct` of a folder by algorithm, the reference first.
 
     Raises:
-      InputError: there is no reference, nothing else, or an algorithm has two files.
+      InputError: the reference or every other file is missing, or an algorithm has two files.
     """
     found: dict[str, pathlib.Path] = {}
     for path in sorted(pathlib.Path(folder).glob(f"*{_MARK}*.gct")):
@@ -64,23 +62,14 @@ def deconvolution_files(folder: str | os.PathLike[str]) -> dict[str, pathlib.Pat
 
 
 def read_deconvolutions(
-    files: Mapping[str, pathlib.Path],
-    genes: pd.DataFrame,
-    train: Examples,
-    *,
-    siginfo: pathlib.Path | None = None,
-    compounds: pd.DataFrame | None = None,
+    files: Mapping[str, pathlib.Path], genes: pd.DataFrame, train: Examples
 ) -> dict[str, Examples]:
-    """The same wells under each deconvolution, in one order and over the training genes.
+    """The same wells under each deconvolution, in the same order and over the training genes.
 
     Args:
-      files: deconvolution -> GCT file.
+      files: deconvolution -> GCT file; its columns are wells, of whose content nothing is known.
       genes: `GENE_COLUMNS` of the training expression's columns.
       train: training examples; their vocabularies are used.
-      siginfo: table of the wells (`sig_id` is the well); None: every well is a compound of its
-        own about which nothing is known.
-      compounds: `COMPOUND_COLUMNS`; gives wells with a known `pert_id` their structure, group
-        and labels. Wells of other compounds have no label.
 
     Returns:
       Deconvolution -> examples with z-scores as they are in its file.
@@ -89,15 +78,13 @@ def read_deconvolutions(
       InputError: a file cannot be used, or has other wells or genes than the first.
     """
     features = fit_features(train, genes)
+    # Each well is a signature of its own: the wells themselves are compared.
+    settings = PlateSettings(level=5, scale=ZSCORE, keep_controls=True)
     plates: dict[str, Examples] = {}
     for name, path in files.items():
-        # Each well is a signature of its own: the wells themselves are compared.
-        settings = PlateSettings(level=5, scale=ZSCORE, keep_controls=True)
-        files_here = SignatureFiles(path, siginfo)
-        wells = read_new_signatures(files_here, genes, features, settings).examples
+        wells = read_new_signatures(SignatureFiles(path, None), genes, features, settings).examples
         order = np.argsort(wells.table["sig_id"].to_numpy(str), kind="stable")
-        wells = wells.take(order)
-        plates[name] = wells if compounds is None else _labelled(wells, compounds)
+        plates[name] = wells = wells.take(order)
         first_name, first = next(iter(plates.items()))
         if list(wells.table["sig_id"]) != list(first.table["sig_id"]):
             raise InputError(
@@ -112,94 +99,56 @@ def read_deconvolutions(
     return plates
 
 
-def _labelled(wells: Examples, compounds: pd.DataFrame) -> Examples:
-    """Wells with what the compound table knows of their `pert_id`."""
-    known = {row.pert_id: row for row in compounds.itertuples(index=False)}
-    column = {moa: index for index, moa in enumerate(wells.moas)}
-    labels = np.zeros_like(wells.labels)
-    groups, smiles = list(wells.groups), list(wells.smiles)
-    for row, pert_id in enumerate(wells.table["pert_id"]):
-        if pert_id in known:
-            compound = known[pert_id]
-            labels[row, [column[moa] for moa in compound.moas if moa in column]] = 1
-            groups[row] = compound.compound_group
-            smiles[row] = compound.smiles if isinstance(compound.smiles, str) else None
-    return dataclasses.replace(wells, labels=labels, groups=tuple(groups), smiles=tuple(smiles))
-
-
 def match_scale(wells: Examples, train: Examples) -> tuple[Examples, float]:
-    """Wells on the scale of the training signatures, and the factor that brought them there.
+    """Wells on the scale of the training signatures, and the scale factor.
 
-    Single wells under another z-score are weaker or stronger than collapsed signatures. One
-    factor for the whole plate makes the median root mean square of a well that of a training
-    signature; strong wells stay strong. Values beyond the largest training value are clipped,
-    before and after.
+    Single wells with another kind of z-score are weaker or stronger than collapsed signatures.
+    One factor for the whole plate gives the wells the median root mean square of the training
+    signatures, so that strong wells stay strong. Values beyond the largest training value are
+    clipped, before and after scaling.
 
     Raises:
-      InputError: no training example has expression, or the wells are all 0.
+      InputError: no training example has expression, or the median well is 0.
     """
     reference = train.expression[np.ix_(train.has_expression, train.gene_mask)]
     if not reference.size:
         raise InputError("no training example has an expression signature.")
     limit = np.abs(reference).max()
     expression = np.clip(wells.expression, -limit, limit)
-    typical = _median_rms(expression[:, wells.gene_mask])
+    typical = float(np.median(root_mean_square(expression[:, wells.gene_mask])))
     if not typical > 0:
         raise InputError("the median well has no value but 0, so it has no scale.")
-    factor = _median_rms(reference) / typical
+    factor = float(np.median(root_mean_square(reference))) / typical
     scaled = np.clip(expression * factor, -limit, limit).astype(np.float32)
     return dataclasses.replace(wells, expression=scaled), factor
 
 
-def _median_rms(expression: Float[np.ndarray, "row gene"]) -> float:
-    return float(np.median(np.sqrt(np.square(expression, dtype=np.float64).mean(axis=1))))
-
-
-def compare_deconvolutions(
-    fitted: Fitted,
-    wells: Mapping[str, Examples],
-    trained_groups: Collection[str],
-    *,
-    reference: str = REFERENCE,
-) -> pd.DataFrame:
-    """How far a method's answers survive another deconvolution of the same wells.
+def compare_deconvolutions(fitted: Fitted, wells: Mapping[str, Examples]) -> pd.DataFrame:
+    """How far a method's predictions agree between deconvolutions of the same wells.
 
     Args:
-      fitted: the method; it answers wells as they are given, see `match_scale`.
-      wells: deconvolution -> the same wells in the same order.
-      trained_groups: compound groups that the method was trained on or chosen by; their wells
-        are not scored. Wells without a label are not scored either.
-      reference: what the others are compared with.
+      fitted: the method; it predicts wells as they are given, see `match_scale`.
+      wells: deconvolution -> the same wells in the same order; `REFERENCE` is one of them.
 
     Returns:
-      One row per deconvolution: `deconvolution`; means over wells against the reference:
+      One row per deconvolution: `deconvolution`, and means over wells against the reference:
       `top1_agreement`, the share with the same most probable MoA, `top1_agreement_by_chance`,
-      the same for pairs of different wells (1 for a method that always says the same),
+      the same for pairs of different wells (1 for a method that always predicts the same),
       `jensen_shannon`, the distance of the normalised probabilities (base 2: 0 equal, 1
       disjoint; Endres and Schindelin 2003), `spearman`, the correlation of the probabilities
-      over MoAs; and, per labelled compound, `top1`, `macro_auprc`, `num_compounds`. NaN where
-      nothing is defined.
+      over MoAs. NaN where undefined.
 
     Raises:
       InputError: the reference is not among the deconvolutions.
     """
-    if reference not in wells:
+    if REFERENCE not in wells:
         raise InputError(
-            f"there is no deconvolution {reference}, only {', '.join(wells) or 'none'}."
+            f"there is no deconvolution {REFERENCE}, only {', '.join(wells) or 'none'}."
         )
     probs = {name: fitted.predict(examples) for name, examples in wells.items()}
-    rows = []
-    for name, examples in wells.items():
-        scored = examples.labels.any(axis=1)
-        scored &= ~np.isin(np.asarray(examples.groups, dtype=str), sorted(trained_groups))
-        rows.append(
-            {
-                "deconvolution": name,
-                **_agreement(probs[reference], probs[name]),
-                **_accuracy(probs[name], examples, scored),
-            }
-        )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        [{"deconvolution": name, **_agreement(probs[REFERENCE], probs[name])} for name in wells]
+    )
 
 
 def _agreement(
@@ -229,29 +178,18 @@ def _mean_defined(values: Float[np.ndarray, " well"]) -> float:
     return float(defined.mean()) if len(defined) else float("nan")
 
 
-def _accuracy(
-    probs: Float[np.ndarray, "well moa"], wells: Examples, scored: Bool[np.ndarray, " well"]
-) -> dict[str, float | int]:
-    rows = np.flatnonzero(scored)
-    pooled, labels, groups = pool_by_compound(
-        probs[rows], wells.labels[rows], [wells.groups[row] for row in rows]
-    )
-    return {
-        "top1": top_k_accuracy(pooled, labels, 1),
-        "macro_auprc": macro_auprc(pooled, labels),
-        "num_compounds": len(groups),
-    }
-
-
 @dataclasses.dataclass(frozen=True)
 class ExchangeRate:
     """Signs that the two genes of a bead were exchanged, as shares of (well, pair).
 
+    `opposite_jumps - opposite_jumps_by_chance` estimates a realistic level of `peak_swap`, without
+    the exchanges that change little.
+
     Attributes:
-      order_flips: the order of the two z-scores is not the same in the two deconvolutions.
+      order_flips: the order of the two z-scores differs between the two deconvolutions.
       order_flips_by_chance: the same for pairs of genes of different beads, which cannot be
-        exchanged: what noise alone does.
-      opposite_jumps: both genes differ by more than a threshold, in opposite directions, as an
+        exchanged: the effect of noise alone.
+      opposite_jumps: both genes differ by more than `JUMP`, in opposite directions, as an
         exchange of genes of unequal expression makes them.
       opposite_jumps_by_chance: the same for pairs of genes of different beads.
     """
@@ -261,27 +199,17 @@ class ExchangeRate:
     opposite_jumps: float
     opposite_jumps_by_chance: float
 
-    @property
-    def exchanged(self) -> float:
-        """Estimated share of exchanged pairs, for `peak_swap`; exchanges that move too little
-        to be seen are not in it.
-        """
-        return max(0.0, self.opposite_jumps - self.opposite_jumps_by_chance)
 
-
-def exchange_rate(
-    first: Examples, second: Examples, genes: pd.DataFrame, *, jump: float = JUMP
-) -> ExchangeRate:
-    """How often the genes of one bead look exchanged between two deconvolutions of the same wells.
+def exchange_rate(first: Examples, second: Examples, genes: pd.DataFrame) -> ExchangeRate:
+    """How often the genes of a bead seem exchanged between two deconvolutions of the same wells.
 
     Args:
       first: wells as `read_deconvolutions` returns them, in z-scores.
       second: the same wells under another deconvolution.
       genes: one row per expression column, with the column `bead`.
-      jump: least difference of a gene's two z-scores that counts as a jump.
 
     Raises:
-      InputError: fewer than two pairs of a bead were measured, or there is no well.
+      InputError: fewer than two bead pairs were measured, or there is no well.
     """
     pairs = bead_pairs(genes)
     pairs = pairs[(first.gene_mask & second.gene_mask)[pairs].all(axis=1)]
@@ -298,13 +226,13 @@ def exchange_rate(
             for wells in (first, second)
         ]
         change = [second.expression[:, end] - first.expression[:, end] for end in (one, two)]
-        jumps = (np.abs(change[0]) > jump) & (np.abs(change[1]) > jump)
+        jumps = (np.abs(change[0]) > JUMP) & (np.abs(change[1]) > JUMP)
         return (
             float((order[0] * order[1] < 0).mean()),
             float((jumps & (change[0] * change[1] < 0)).mean()),
         )
 
-    # Each gene meets the second gene of other beads, at distances spread over all beads.
+    # Each first gene is paired with the second genes of other beads, at evenly spread distances.
     turns = np.unique(np.linspace(1, len(pairs) - 1, _NUM_TURNS).astype(int))
     by_chance = np.mean([shares(np.roll(two, turn)) for turn in turns], axis=0)
     flips, jumps = shares(two)

@@ -1,4 +1,4 @@
-"""Runs the cells of a benchmark, in parallel over processes; what is done is not done again."""
+"""Runs the cells of a benchmark in parallel processes; finished cells are not run again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from moa_jax.files import read_json, write_json
 from moa_jax.progress import say, track
 from moa_jax.training.same_run import refuse_other_config
 
-# Cells that share one model.
+# Cells that share one trained model.
 Job = tuple[Cell, ...]
 
 _CELLS = "cells"
@@ -35,7 +35,7 @@ _MODELS = "models"
 
 
 def cell_path(workdir: pathlib.Path, cell: Cell) -> pathlib.Path:
-    """Where the answers of a cell are kept."""
+    """Path of the file with the predictions of a cell."""
     return workdir / _CELLS / cell.path
 
 
@@ -45,12 +45,12 @@ def run_grid(
     cells: Sequence[Cell],
     workdir: pathlib.Path,
 ) -> Material:
-    """Runs every cell whose file is not there yet.
+    """Runs every cell that is not finished: its file is missing or lacks a test condition.
 
     Args:
       config: see `configs/benchmark.py`.
       fusion: configuration of the fusion model; see `configs/fusion.py`.
-      cells: what to run.
+      cells: the cells of the benchmark.
       workdir: folder of the benchmark.
 
     Returns:
@@ -58,7 +58,7 @@ def run_grid(
 
     Raises:
       InputError: the configuration or the data cannot be used, or the folder holds a benchmark
-        on other data.
+        with other data or settings.
     """
     material = Material(config, workdir)
     _start(config, fusion, cells, material, workdir)
@@ -69,7 +69,7 @@ def run_grid(
             by_model.setdefault(cell.model, []).append(cell)
     jobs = [tuple(job) for job in by_model.values()]
     num_cells = sum(map(len, jobs))
-    say(f"{len(cells)} cells, {len(cells) - num_cells} of them done before")
+    say(f"{len(cells)} cells, {len(cells) - num_cells} of them already finished")
     with _workers(config, fusion, workdir, material, num_jobs=len(jobs)) as finished:
         for _ in track(finished(jobs), "cells", total=len(jobs)):
             pass
@@ -87,7 +87,7 @@ def _start(
     material: Material,
     workdir: pathlib.Path,
 ) -> None:
-    """Writes what decides the answers of all cells, or compares it with what is there."""
+    """Stores the settings that determine all predictions, or compares them with the stored ones."""
     decisive = {
         "vocabulary": config.vocabulary,
         "min_compounds": config.min_compounds,
@@ -107,7 +107,7 @@ def _start(
 
 
 class _Worker:
-    """What a process needs to work on jobs."""
+    """The data and settings with which a process runs jobs."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class _Worker:
         self._material = material
 
     def run(self, job: Job) -> None:
-        """Trains the model of a job and writes what it answers in each of its cells."""
+        """Trains the model of a job and writes the predictions of each of its cells."""
         first = job[0]
         parts = self._material.parts(first.split, further_structures=first.further_structures)
         train, validation, graph = alter(
@@ -173,13 +173,13 @@ def _start_worker(
     config: ml_collections.ConfigDict, fusion: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # One worker per process, because a job that is sent over has no other way to find it.
+    # One worker per process: a job that is sent to the process has no other way to find it.
     global _worker  # noqa: PLW0603
     _worker = _Worker(config, fusion, workdir, Material(config, workdir))
 
 
 def _end_with_parent() -> None:
-    """Ends this process when the one that started it is killed, which cannot tell it so."""
+    """Ends this process when its parent is killed and cannot shut it down."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -199,13 +199,13 @@ def _workers(
     *,
     num_jobs: int,
 ) -> Iterator[Callable[[Sequence[Job]], Iterator[None]]]:
-    """Yields a function that runs jobs and yields once for each that is finished."""
+    """Yields a function that runs jobs and yields once for each finished job."""
     num_processes = min(config.num_processes, num_jobs)
     if num_processes <= 1:
         worker = _Worker(config, fusion, workdir, material)
         yield lambda jobs: map(worker.run, jobs)
         return
-    # A process that was forked after JAX has started may stand still for ever.
+    # A process that is forked after JAX has started can deadlock.
     with concurrent.futures.ProcessPoolExecutor(
         num_processes,
         mp_context=multiprocessing.get_context("spawn"),

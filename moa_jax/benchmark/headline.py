@@ -1,10 +1,11 @@
-"""The main table of a split, its MoAs one by one, and the strata of compounds."""
+"""The main results of a split: all methods with intervals, and the results for each MoA."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
 
+from moa_jax.baselines.tuning import BUDGET
 from moa_jax.benchmark.collect import Line
 from moa_jax.benchmark.plan import family_of
 from moa_jax.benchmark.scored import ScoredSplit
@@ -13,41 +14,41 @@ from moa_jax.evaluation.metrics import average_precision, macro_auprc
 from moa_jax.evaluation.multiple_testing import per_moa_differences
 from moa_jax.report.parts import Cell, Estimate, HeatMap, Section, Table
 
-# False discovery rate at which an MoA counts as better or worse.
+# False discovery rate at which the difference for an MoA is called significant.
 FALSE_DISCOVERY_RATE = 0.05
 
 
 def estimate(scored: ScoredSplit, line: Line, metric: str) -> Estimate:
-    """A line's metric with its 95 % interval over compounds."""
+    """A method's metric with its 95 % confidence interval over compounds."""
     scores = scored.scores[line]
     low, high = interval(scores.samples[metric])
-    # No metric is below 0, but samples that were centred on a small one can be.
+    # No metric is negative, but bootstrap samples centred on a small estimate can be.
     return Estimate(scores.estimate[metric], max(low, 0.0), high)
 
 
 def difference(scored: ScoredSplit, line: Line, other: Line, metric: str) -> Estimate:
-    """A line's metric less that of another one, with the paired 95 % interval."""
+    """A method's metric minus another one's, with the paired 95 % confidence interval."""
     found = paired_difference(scored.scores[line], scored.scores[other], metric)
     return Estimate(found.estimate, found.low, found.high)
 
 
 def main_table(scored: ScoredSplit) -> Table:
-    """All clean lines with headline metrics and the difference from the reference."""
+    """All methods with their metrics and the difference from the reference."""
     columns = (
         "method",
         "family",
         "seeds",
         "macro AUPRC",
-        "difference",
-        "p",
+        "difference from reference",
+        "p-value",
         "SD over seeds",
         "micro AUPRC",
         "macro AUROC",
-        "top-1",
-        "top-5",
-        "top-10",
+        "top-1 accuracy",
+        "top-5 accuracy",
+        "top-10 accuracy",
         "log loss",
-        "Brier",
+        "Brier score",
         "validation macro AUPRC",
     )
     rows = [_main_row(scored, line) for line in scored.clean]
@@ -55,9 +56,10 @@ def main_table(scored: ScoredSplit) -> Table:
         columns,
         rows,
         caption=(
-            f"{scored.results.name}: {len(scored.results.compounds)} compounds, out of fold, "
-            f"pooled per compound; 95 % intervals from {scored.num_resamples} resamples of "
-            f"compounds; differences in macro AUPRC from {scored.reference.name}, paired."
+            f"{scored.results.name}: out-of-fold predictions for "
+            f"{len(scored.results.compounds)} compounds, pooled by compound, with 95 % confidence "
+            f"intervals from {scored.num_resamples} bootstrap resamples of the compounds. The "
+            f"difference in macro AUPRC is paired; the reference is {scored.reference.name}."
         ),
         sort_by="macro AUPRC",
     )
@@ -90,18 +92,19 @@ def _main_row(scored: ScoredSplit, line: Line) -> tuple[Cell, ...]:
 def headline_section(scored: ScoredSplit) -> Section:
     """The main table."""
     return Section(
-        title=f"{scored.results.name}: all methods",
+        title=f"{scored.results.name}: main results",
         text=(
-            "Settings were chosen on the validation part of each fold, with at most four tries "
-            "for every method. The reference is the plain method with the best mean validation "
-            "score, not the best on the compounds that are scored here."
+            f"Hyperparameters were chosen among at most {BUDGET} settings per method on the "
+            "validation compounds of each fold. Unless the configuration names another one, the "
+            "reference is the baseline without a neural network that has the best mean validation "
+            "score."
         ),
         parts=(main_table(scored),),
     )
 
 
 def moa_section(scored: ScoredSplit) -> Section:
-    """Average precision of every MoA, and the MoAs that differ from the reference's."""
+    """Average precision for each MoA, and the MoAs that differ from the reference."""
     labels, moas = scored.results.labels, scored.results.moas
     lines = scored.clean
     values = np.stack([mean_precision(scored, line) for line in lines], axis=1)
@@ -111,22 +114,24 @@ def moa_section(scored: ScoredSplit) -> Section:
         [f"{moas[row]} ({counts[row]})" for row in order],
         [line.name for line in lines],
         values[order],
-        caption="Average precision of each MoA (number of compounds), mean over seeds.",
+        caption="Average precision for each MoA (number of compounds), mean over seeds.",
         low=0.0,
         high=1.0,
         corner="MoA",
     )
-    return Section(title=f"{scored.results.name}: MoA by MoA", parts=(heat_map, _moa_table(scored)))
+    return Section(
+        title=f"{scored.results.name}: results by MoA", parts=(heat_map, _moa_table(scored))
+    )
 
 
 def mean_precision(scored: ScoredSplit, line: Line) -> Float[np.ndarray, " moa"]:
-    """Average precision of each MoA, mean over the seeds of a line."""
+    """Average precision for each MoA, mean over the seeds of a method."""
     labels = scored.results.labels
     return np.mean([average_precision(p, labels) for p in scored.results.probs(line)], axis=0)
 
 
 def _moa_table(scored: ScoredSplit) -> Table:
-    """How many MoAs each featured line answers better or worse than the reference."""
+    """The MoAs for which each featured method is better or worse than the reference."""
     reference = np.stack(scored.results.probs(scored.reference))
     rows = []
     for line in scored.featured():
@@ -152,11 +157,11 @@ def _moa_table(scored: ScoredSplit) -> Table:
             )
         )
     return Table(
-        ("method", "better", "worse", "better at", "worse at"),
+        ("method", "MoAs better", "MoAs worse", "better for", "worse for"),
         rows,
         caption=(
             f"MoAs whose average precision differs from that of {scored.reference.name} at a "
-            f"false discovery rate of {FALSE_DISCOVERY_RATE:g} (Benjamini and Hochberg); the "
-            "best line of each family."
+            f"false discovery rate of {FALSE_DISCOVERY_RATE:g} (paired randomisation test, "
+            "Benjamini-Hochberg); the best method of each family."
         ),
     )

@@ -1,7 +1,7 @@
-"""What a benchmark leaves in its folder: report, Markdown, metrics, predictions.
+"""The output files of a benchmark: report, Markdown tables, metrics, predictions.
 
-Names of files about a simulated release begin with `simulated_`. Equal answers give equal bytes,
-but for `fit_seconds.csv`.
+Names of files about a simulated release begin with `simulated_`. Equal predictions give equal
+bytes, except in `fit_seconds.csv`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 import pandas as pd
 
-from moa_jax.benchmark.headline import main_table
+from moa_jax.benchmark.headline import estimate, main_table
 from moa_jax.benchmark.material import Material
 from moa_jax.benchmark.pages import across_splits, benchmark_page, is_closed_set, sections_of
 from moa_jax.benchmark.scored import ScoredSplit
-from moa_jax.evaluation.bootstrap import interval, paired_difference
+from moa_jax.evaluation.bootstrap import paired_difference
 from moa_jax.evaluation.metrics import per_moa_table
 from moa_jax.evaluation.tables import (
     file_name,
@@ -31,22 +31,22 @@ from moa_jax.progress import track
 from moa_jax.report.html import write_page
 from moa_jax.report.parts import Cell, Estimate, Section, Table
 
-# Columns of the main table that the terminal and README files show.
+# Columns of the main table that are printed.
 HEADLINE_COLUMNS = (
     "method",
     "seeds",
     "macro AUPRC",
-    "difference",
+    "difference from reference",
     "micro AUPRC",
     "macro AUROC",
-    "top-1",
-    "top-5",
+    "top-1 accuracy",
+    "top-5 accuracy",
     "log loss",
 )
 
 
 def write_outputs(workdir: pathlib.Path, scored: Sequence[ScoredSplit], material: Material) -> str:
-    """Writes everything that a benchmark says; returns its main tables as Markdown.
+    """Writes all output files of a benchmark; returns its main tables as Markdown.
 
     Raises:
       InputError: the disk is full or the folder cannot be written.
@@ -71,7 +71,7 @@ def write_outputs(workdir: pathlib.Path, scored: Sequence[ScoredSplit], material
 
 
 def main_markdown(scored: Sequence[ScoredSplit], across: Section | None, release: str) -> str:
-    """The main table of each split, and the one across splits."""
+    """The comparison of splits, and the main table of each split."""
     texts = [] if across is None else [section_markdown(across)]
     for some in scored:
         if not is_closed_set(some):
@@ -84,7 +84,7 @@ def main_markdown(scored: Sequence[ScoredSplit], across: Section | None, release
 
 
 def section_markdown(section: Section) -> str:
-    """Heading, text and tables of a section; charts and heat maps are left to the report."""
+    """Heading, text and tables of a section; charts and heat maps are in the report alone."""
     parts = [f"## {section.title}", section.text]
     for part in section.parts:
         if isinstance(part, Table):
@@ -130,7 +130,7 @@ def _write_numbers(folder: pathlib.Path, scored: ScoredSplit, release: str) -> N
 
 
 def _metrics(scored: ScoredSplit) -> Mapping[str, Any]:
-    """Line -> metric -> estimate and interval; null where something is not defined."""
+    """Method -> metric -> estimate and interval; null where undefined."""
     return {
         line.name: {
             "seeds": len(scored.results.lines[line]),
@@ -142,14 +142,13 @@ def _metrics(scored: ScoredSplit) -> Mapping[str, Any]:
                 ).items()
             },
             **{
-                metric: dict(
-                    zip(
-                        ("estimate", "low", "high"),
-                        map(json_number, (value, *interval(scores.samples[metric]))),
-                        strict=True,
-                    )
-                )
-                for metric, value in scores.estimate.items()
+                metric: {
+                    "estimate": json_number(found.value),
+                    "low": json_number(found.low),
+                    "high": json_number(found.high),
+                }
+                for metric in scores.estimate
+                for found in [estimate(scored, line, metric)]
             },
         }
         for line, scores in scored.scores.items()

@@ -1,4 +1,4 @@
-"""Predictions that somebody else's method made for published splits, brought into the tables."""
+"""Scores predictions that other programs made for published splits."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from jaxtyping import Float
 
 from moa_jax.baselines.prevalence import fit_prevalence
 from moa_jax.benchmark.collect import Line, SplitResults, pooled_fold
-from moa_jax.data.examples import Examples, concatenate
+from moa_jax.data.division import learned_examples, partition_examples
 from moa_jax.data.leaks import check_no_leaks
 from moa_jax.data.splits import check_split_fits, read_split, split_rows
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.tables import read_csv
-from moa_jax.schemas import InputError, Split
+from moa_jax.schemas import Examples, InputError, Split
 
-# Columns that may say what a row of predictions is about, the first one that is there counts.
+# Possible key columns of a file of predictions; the first one that is present is used.
 KEY_COLUMNS = ("sig_id", "pert_id", "compound_group")
 
 
@@ -29,7 +29,7 @@ class Predictions:
 
     Attributes:
       path: the file.
-      key: the column of `KEY_COLUMNS` that it has.
+      key: its key column, one of `KEY_COLUMNS`.
       probs: one row per key, one column per MoA of the vocabulary.
     """
 
@@ -38,10 +38,10 @@ class Predictions:
     probs: pd.DataFrame
 
     def of(self, examples: Examples) -> Float[np.ndarray, "example moa"]:
-        """The file's answer for each example.
+        """The file's probabilities for each example.
 
         Raises:
-          InputError: it has none for some example.
+          InputError: an example has no row.
         """
         keys = examples.groups if self.key == "compound_group" else examples.table[self.key]
         missing = sorted({str(key) for key in keys} - set(self.probs.index))
@@ -57,8 +57,8 @@ def read_predictions(path: pathlib.Path, moas: Sequence[str]) -> Predictions:
     """Reads a CSV file with a column of `KEY_COLUMNS` and one column of probabilities per MoA.
 
     Raises:
-      InputError: the file cannot be read, lacks a column, repeats a key, or holds something that
-        is no probability.
+      InputError: the file cannot be read, lacks a column, repeats a key, or has a value that is
+        not a probability.
     """
     table = read_csv(path, KEY_COLUMNS)
     key = next((column for column in KEY_COLUMNS if column in table.columns), None)
@@ -86,10 +86,11 @@ def read_predictions(path: pathlib.Path, moas: Sequence[str]) -> Predictions:
 
 
 def read_manifests(path: pathlib.Path, examples: Examples) -> tuple[Split, ...]:
-    """Reads one manifest, or all of a folder, and verifies them against the data.
+    """Reads one manifest, or all manifests of a folder, and checks them against the data.
 
     Raises:
-      InputError: there is none, one does not fit the data or leaks, or two test one example.
+      InputError: there is no manifest, one does not fit the data or leaks, or two have an example
+        in their test part.
     """
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files:
@@ -109,10 +110,10 @@ def read_manifests(path: pathlib.Path, examples: Examples) -> tuple[Split, ...]:
 def outside_results(
     predictions: Predictions, splits: Sequence[Split], examples: Examples
 ) -> SplitResults:
-    """The predictions beside the prevalence of each training part."""
+    """The predictions, and the prevalence in each training part as a baseline."""
     trained, folds = [], {Line(predictions.path.stem): [], Line("prevalence"): []}
-    parts = [split_rows(split, examples) for split in splits]
-    tested_rows = np.sort(np.concatenate([rows["test"] for rows in parts]))
+    rows_of_test = [split_rows(split, examples)["test"] for split in splits]
+    tested_rows = np.sort(np.concatenate(rows_of_test))
     groups = sorted({examples.groups[row] for row in tested_rows})
     place = {group: row for row, group in enumerate(groups)}
     _, labels, _ = pool_by_compound(
@@ -120,13 +121,13 @@ def outside_results(
         examples.labels[tested_rows],
         [examples.groups[row] for row in tested_rows],
     )
-    for rows in parts:
-        test = examples.take(rows["test"])
-        learned = concatenate(examples.take(rows["train"]), examples.take(rows["validation"]))
+    for split, test_rows in zip(splits, rows_of_test, strict=True):
+        parts = partition_examples(split, examples)
+        test, learned = parts["test"], learned_examples(parts)
         trained.append(learned.labels.any(axis=0))
         answers = (predictions.of(test), fit_prevalence(learned).predict(test))
         for line_folds, probs in zip(folds.values(), answers, strict=True):
-            line_folds.append(pooled_fold(examples, rows["test"], probs, place))
+            line_folds.append(pooled_fold(examples, test_rows, probs, place))
     return SplitResults(
         name=f"{splits[0].rule}_seed{splits[0].seed}",
         keys=(),

@@ -1,4 +1,4 @@
-"""What a benchmark consists of: cells, one per method, fold, seed and condition of training."""
+"""The cells of a benchmark: one per method, fold, seed and training condition."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from moa_jax.schemas import InputError
 
 CLEAN_TRAINING = TrainingCondition(CLEAN)
 CLEAN_TEST = TestCondition(CLEAN)
-# Method -> the view of the fusion model that it is.
+# Method -> view of the fusion model.
 FUSION_VIEWS = {method_name(view): view for view in VIEWS}
-# The rule that trains on the release of `config.data` and tests on another one.
+# The rule that trains on the release of `config.data` and tests on another release.
 PHASE = "phase"
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitKey:
-    """One division of the data.
+    """One partition of the data.
 
     Attributes:
-      rule: name of the rule.
-      seed: seed of its folds.
-      fold: which fold is the test part.
-      test_data: prepared folder of the release that is tested on; empty for the release itself.
+      rule: name of the split rule.
+      seed: seed of the folds.
+      fold: number of the fold that is the test part.
+      test_data: prepared folder of another release to test on; empty for the same release.
     """
 
     rule: str
@@ -43,22 +43,22 @@ class SplitKey:
 
     @property
     def name(self) -> str:
-        """What files about it are called, without fold."""
+        """Name for files and tables, without the fold."""
         release = f"_{pathlib.PurePath(self.test_data).name}" if self.test_data else ""
         return f"{self.rule}{release}_seed{self.seed}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One model to train, and the inputs to test it with.
+    """One model to train, and the conditions to test it under.
 
     Attributes:
-      split: division of the data.
-      training: what is changed in training.
-      further_structures: labelled structures without signature are trained on too.
+      split: partition of the data.
+      training: training condition.
+      further_structures: also train on labelled structures without a signature.
       method: name of the method.
       seed: seed of the method.
-      tests: inputs to answer; the first is the clean test part.
+      tests: test conditions; the first is the clean one.
     """
 
     split: SplitKey
@@ -70,35 +70,35 @@ class Cell:
 
     @property
     def folder(self) -> pathlib.PurePath:
-        """Where what belongs to its training is kept, within a folder of the benchmark."""
+        """Folder of this training, relative to the folder of cells or of models."""
         training = self.training.name + "_with_structures" * self.further_structures
         return pathlib.PurePath(self.split.name, f"fold{self.split.fold}", training)
 
     @property
     def path(self) -> pathlib.PurePath:
-        """Where its answers are kept, within the folder of the cells."""
+        """File of its predictions, relative to the folder of cells."""
         return self.folder / f"{self.method}_seed{self.seed}.npz"
 
     @property
     def trained_as(self) -> str:
-        """The method that is trained: for a view of the fusion model, that model."""
+        """The method to train: `fusion` for every view of the fusion model."""
         return "fusion" if self.method in FUSION_VIEWS else self.method
 
     @property
     def model(self) -> tuple[SplitKey, TrainingCondition, bool, str, int]:
-        """Equal for cells that are views of one model, which is trained once for all of them."""
+        """Key that is equal for cells that share one trained model."""
         return (self.split, self.training, self.further_structures, self.trained_as, self.seed)
 
 
 def plan(config: ml_collections.ConfigDict) -> tuple[Cell, ...]:
-    """The cells of a configuration; one that several blocks ask for is there once.
+    """The cells of a configuration; a cell of several blocks occurs once.
 
     Args:
       config: see `configs/benchmark.py`.
 
     Returns:
-      Cells by seed, then in the order of the methods' registry: a benchmark that is stopped has
-      its first seed in full.
+      Cells by seed, then in the order of the methods' registry, so that an interrupted benchmark
+      completes its first seed first.
 
     Raises:
       InputError: a block names a method, rule, condition or level that does not exist.
@@ -112,22 +112,22 @@ def plan(config: ml_collections.ConfigDict) -> tuple[Cell, ...]:
             tests = (*cells[key].tests, *cell.tests) if key in cells else cell.tests
             cells[key] = dataclasses.replace(cell, tests=tuple(dict.fromkeys(tests)))
     if not cells:
-        raise InputError("the benchmark is empty: config.blocks asks for no cell.")
+        raise InputError("the benchmark is empty: config.blocks has no methods to run.")
     place = {method: number for number, method in enumerate([*FUSION_VIEWS, *METHODS])}
     return tuple(sorted(cells.values(), key=lambda cell: (cell.seed, place[cell.method])))
 
 
 def trains_network(method: str) -> bool:
-    """The method trains a network, so that it takes longer than the others."""
+    """Whether the method trains a neural network."""
     return method in FUSION_VIEWS or (method in METHODS and trains_in_folder(method))
 
 
 def family_of(method: str) -> str:
-    """What a method learns from: a key of the registry's families, or `elsewhere`.
+    """Family of a method: a key of the registry's families, or `external`.
 
-    The fusion model asked for one modality belongs to the methods on that modality.
+    A single-modality view of the fusion model belongs to the family of that modality.
     """
-    return FAMILY_OF.get(method, FUSION_VIEWS.get(method, "elsewhere"))
+    return FAMILY_OF.get(method, FUSION_VIEWS.get(method, "external"))
 
 
 def _cells_of(

@@ -1,4 +1,4 @@
-"""How scores fall under noise and wrong labels, rise with compounds, and depend on modalities."""
+"""Robustness to noise and wrong labels, learning curves, and ablations of the inputs."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from moa_jax.evaluation.degradation import DegradationCurve, area_difference
 from moa_jax.evaluation.metrics import prevalence
 from moa_jax.report.parts import Estimate, LineChart, Section, Series, Table
 
-# The learning curve is not a kind of noise: more of it is better.
+# The learning curve is no degradation: a higher level is better.
 COMPOUNDS = "compounds"
 
 
 def conditions_of(line: Line) -> tuple[Condition, Condition]:
-    """The two ways in which a line can differ from a clean one."""
+    """The conditions of training and of testing."""
     return line.training, line.test
 
 
 def clean_line(line: Line) -> Line:
-    """The same method, trained and tested without any change."""
+    """The same method, trained and tested on unchanged data."""
     return dataclasses.replace(line, training=CLEAN_TRAINING, test=CLEAN_TEST)
 
 
 def changed_lines(scored: ScoredSplit) -> Mapping[str, Mapping[Line, tuple[Line, ...]]]:
-    """Kind of condition -> clean line -> the lines under that kind, by level."""
+    """Kind of condition -> clean line -> the lines under this kind alone, by ascending level."""
     kinds: dict[str, dict[Line, list[Line]]] = {}
     for line in scored.scores:
         changed = [condition for condition in conditions_of(line) if condition.kind != CLEAN]
@@ -46,12 +46,12 @@ def changed_lines(scored: ScoredSplit) -> Mapping[str, Mapping[Line, tuple[Line,
 
 
 def level_of(line: Line) -> float:
-    """Level of the one condition under which a line is not clean."""
+    """Level of the one condition that is not clean."""
     return max(condition.level for condition in conditions_of(line))
 
 
 def degradation_section(scored: ScoredSplit) -> Section | None:
-    """Curves over the level of each kind of noise, and the areas under them."""
+    """Macro AUPRC over the level of each kind of noise, and the area under each curve."""
     kinds = {
         kind: lines
         for kind, lines in changed_lines(scored).items()
@@ -59,17 +59,21 @@ def degradation_section(scored: ScoredSplit) -> Section | None:
     }
     if not kinds:
         return None
-    chance = float(np.nanmean(prevalence(scored.results.labels)))
+    # Macro AUPRC leaves out MoAs without a positive, and so does its chance level.
+    share = prevalence(scored.results.labels)
+    chance = float(share[share > 0].mean())
     parts: list[LineChart | Table] = []
     for kind, lines in kinds.items():
         curves = {base: _curve(scored, base, some, chance) for base, some in lines.items()}
         parts += [_chart(scored, kind, lines), _areas(kind, curves, scored)]
     return Section(
-        title=f"{scored.results.name}: degradation",
+        title=f"{scored.results.name}: robustness to noise",
         text=(
-            "The area under the curve of what is left of the clean macro AUPRC, both above "
-            "chance: 1 means no loss. Noise is added to test signatures of models trained on "
-            "clean data; wrong labels are given to training and validation compounds."
+            "Noise is added to the test signatures of models that were trained on clean data; "
+            "wrong labels are given to training and validation compounds. The relative macro "
+            f"AUPRC is (AUPRC - chance) / (clean AUPRC - chance), with a chance level of "
+            f"{chance:.3f}; the mean of this relative score over the levels is 1 if nothing is "
+            "lost."
         ),
         parts=tuple(parts),
     )
@@ -78,7 +82,7 @@ def degradation_section(scored: ScoredSplit) -> Section | None:
 def _curve(
     scored: ScoredSplit, base: Line, lines: Iterable[Line], chance: float
 ) -> DegradationCurve:
-    """Macro AUPRC over the level; the first repetition is the estimate, the others resamples."""
+    """Macro AUPRC over the level: the estimate first, then the bootstrap resamples."""
     points = [base, *lines]
     scores = [
         np.concatenate(
@@ -111,11 +115,11 @@ def _chart(scored: ScoredSplit, kind: str, lines: Mapping[Line, tuple[Line, ...]
 
 
 def _areas(kind: str, curves: Mapping[Line, DegradationCurve], scored: ScoredSplit) -> Table:
-    # The split's reference, or the best on validation of the lines that this kind was tried on.
+    # The reference of the split, or else the line under this kind with the best validation score.
     first = max(curves, key=lambda line: np.nan_to_num(scored.validation[line], nan=-1.0))
     compared = scored.reference if scored.reference in curves else first
     reference = curves[compared]
-    # Lines may have been tried at other levels.
+    # Methods may have been run at different levels.
     levels = sorted({level for curve in curves.values() for level in curve.levels[1:].tolist()})
     rows = []
     for line, curve in curves.items():
@@ -133,18 +137,22 @@ def _areas(kind: str, curves: Mapping[Line, DegradationCurve], scored: ScoredSpl
     return Table(
         (
             "method",
-            "clean",
-            "area",
-            "difference in area",
-            *(f"share lost at {level:g}" for level in levels),
+            "clean macro AUPRC",
+            "mean relative macro AUPRC",
+            "difference from reference",
+            *(f"relative loss at {level:g}" for level in levels),
         ),
         rows,
-        caption=f"{kind}: macro AUPRC without it, area under the degradation curve, share lost.",
+        caption=(
+            f"{kind}: macro AUPRC on clean data, relative macro AUPRC averaged over the levels "
+            "(area under the curve, by trapezoids), and the share of the clean score that is lost "
+            "at each level."
+        ),
     )
 
 
 def learning_section(scored: ScoredSplit) -> Section | None:
-    """Macro AUPRC over the number of compounds that a method learned from."""
+    """Macro AUPRC over the number of training compounds."""
     lines = changed_lines(scored).get(COMPOUNDS)
     if not lines:
         return None
@@ -163,15 +171,15 @@ def learning_section(scored: ScoredSplit) -> Section | None:
         )
     chart = LineChart(
         series,
-        x_label="share of the training compounds",
+        x_label="fraction of the training compounds",
         y_label="macro AUPRC",
-        caption="Learning curves: what more compounds would bring.",
+        caption="Learning curves.",
     )
-    return Section(title=f"{scored.results.name}: number of compounds", parts=(chart,))
+    return Section(title=f"{scored.results.name}: learning curves", parts=(chart,))
 
 
 def contribution_section(scored: ScoredSplit) -> Section | None:
-    """Controls without level: modalities damaged or left out, knowledge randomised."""
+    """Conditions without levels: a modality damaged or removed, the knowledge graph randomised."""
     rows = []
     for kind, lines in changed_lines(scored).items():
         for base, some in lines.items():
@@ -193,17 +201,18 @@ def contribution_section(scored: ScoredSplit) -> Section | None:
     table = Table(
         (
             "method",
-            "control",
-            "changed in",
+            "ablation",
+            "applied in",
             "macro AUPRC",
-            "under the control",
+            "macro AUPRC under ablation",
             "change in macro AUPRC",
-            "change in top-1",
+            "change in top-1 accuracy",
         ),
         rows,
         caption=(
-            "What each modality and the knowledge graph contribute: a change whose interval "
-            "holds 0 says that the model did as well without."
+            "Contribution of each modality and of the knowledge graph, with paired 95 % "
+            "confidence intervals: where the interval of the change includes 0, no contribution "
+            "was detected."
         ),
     )
-    return Section(title=f"{scored.results.name}: controls", parts=(table,))
+    return Section(title=f"{scored.results.name}: ablations", parts=(table,))

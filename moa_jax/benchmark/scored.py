@@ -1,4 +1,4 @@
-"""Scores with intervals of every line of a split, and the line that all are compared with."""
+"""Metrics with confidence intervals of every method of a split, and the reference method."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.progress import track
 from moa_jax.schemas import InputError
 
-# Families whose methods look at too little to be anybody's choice.
+# Family of the negative controls, which are never the reference.
 CONTROL = "control"
 
 
 @dataclasses.dataclass(frozen=True)
 class ScoredSplit:
-    """The answers under one rule with what can be said of each line.
+    """The predictions for one split with the scores of each line.
 
     Attributes:
-      results: the answers.
-      scores: line -> metrics, with resamples that are paired between lines.
+      results: the predictions.
+      scores: line -> metrics, with bootstrap resamples that are paired between lines.
       validation: line -> mean macro AUPRC on the validation parts; NaN where there are none.
       reference: the line that all others are compared with.
-      num_resamples: resamples of the bootstrap.
+      num_resamples: number of bootstrap resamples.
       seed: seed of the resamples.
     """
 
@@ -43,15 +43,15 @@ class ScoredSplit:
 
     @property
     def clean(self) -> tuple[Line, ...]:
-        """Lines of which neither training nor test inputs were changed."""
+        """Lines with unchanged training and test data."""
         return tuple(line for line in self.scores if is_clean(line))
 
     def mean_probs(self, line: Line) -> Float[np.ndarray, "compound moa"]:
-        """Mean over the seeds of a line: an ensemble, used where one answer is needed."""
+        """Mean over the seeds of a line (an ensemble), where one prediction is needed."""
         return np.mean(self.results.probs(line), axis=0)
 
     def featured(self) -> tuple[Line, ...]:
-        """Of each family the clean line that is best on the validation parts."""
+        """The clean line of each family with the best validation score, and the reference."""
         best: dict[str, Line] = {}
         for line in self.clean:
             family = family_of(line.method)
@@ -63,7 +63,7 @@ class ScoredSplit:
 
 
 def is_clean(line: Line) -> bool:
-    """Neither what the line learned from nor what it was asked was changed."""
+    """The line has unchanged training and test data."""
     return line.training == CLEAN_TRAINING and line.test == CLEAN_TEST
 
 
@@ -71,14 +71,14 @@ def score_split(results: SplitResults, config: ml_collections.ConfigDict) -> Sco
     """Scores every line of a split.
 
     Args:
-      results: the answers.
+      results: the predictions.
       config: `config.statistics`; see `configs/benchmark.py`.
 
     Raises:
-      InputError: the method to compare with was not run on this split.
+      InputError: the reference method was not run on this split.
     """
     scores = {}
-    for line in track(list(results.lines), f"intervals of {results.name}"):
+    for line in track(list(results.lines), f"confidence intervals of {results.name}"):
         scores[line] = bootstrap_scores(
             {line.name: np.stack(results.probs(line))},
             results.labels,
@@ -107,20 +107,22 @@ def _validation_score(results: SplitResults, line: Line) -> float:
 
 
 def _reference(validation: Mapping[Line, float], method: str, split: str) -> Line:
-    """The line to compare with: the named method, else the best plain one on validation."""
+    """The named method, or else the non-neural baseline with the best validation score."""
     clean = [line for line in validation if is_clean(line) and not line.further_structures]
     if method:
         for line in clean:
             if line.method == method:
                 return line
-        raise InputError(f"config.statistics.reference is {method}, which {split} did not run.")
+        raise InputError(
+            f"config.statistics.reference is {method}, but this method was not run on {split}."
+        )
     plain = [line for line in clean if not trains_network(line.method)]
     candidates = [line for line in plain if family_of(line.method) != CONTROL] or clean
     return max(candidates, key=lambda line: np.nan_to_num(validation[line], nan=-1.0))
 
 
 def calibrated(fold: Fold) -> Float[np.ndarray, "compound moa"]:
-    """A fold's answers for its test compounds at the temperature of its validation compounds."""
+    """Test probabilities of a fold, temperature-scaled if there are validation compounds."""
     if not len(fold.validation_labels):
         return fold.probs
     return fit_temperature(fold.validation_probs, fold.validation_labels)(fold.probs)

@@ -1,4 +1,4 @@
-"""Random permutations in which nothing stays with its own unit."""
+"""Random permutations in which no item stays within its own unit."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from jaxtyping import Int
 
 from moa_jax.schemas import InputError
 
-# Tried exchanges per item after the first arrangement; far more than mixing needs.
+# Attempted exchanges per item after the initial arrangement; far more than mixing needs.
 _EXCHANGES_PER_ITEM = 10
 
 
 def permute_between_units(
     units: Sequence[str], *, rng: np.random.Generator, what: str
 ) -> Int[np.ndarray, " item"]:
-    """Permutation that gives each item the place of an item of another unit.
+    """Permutation that gives each item the content of an item of another unit.
 
-    Units are laid side by side in random order and turned by at least the size of the largest,
-    so that no item meets its own unit; random exchanges that keep this then mix the items.
+    The units are concatenated in random order and rotated by at least the size of the largest
+    unit, so that no item meets its own unit; random exchanges that preserve this mix the items.
 
     Args:
       units: unit of each item.
-      rng: random numbers.
-      what: what messages call the items.
+      rng: random number generator.
+      what: name of the items in messages.
 
     Returns:
       For each item, the item whose content it gets.
@@ -40,14 +40,14 @@ def permute_between_units(
         return np.empty(0, np.int64)
     if 2 * largest > count:
         raise InputError(
-            f"the {what} cannot be shuffled: {largest} of {count} are of "
+            f"the {what} cannot be shuffled: {largest} of {count} belong to "
             f"{names[sizes.argmax()]}, expected at most half."
         )
     place = rng.permutation(len(names))
     order = np.lexsort((rng.random(count), place[unit]))
     source = np.empty(count, np.int64)
     source[order] = np.roll(order, int(rng.integers(largest, count - largest + 1)))
-    # Plain integers in lists: this loop is sequential by nature, and numpy scalars are slow.
+    # Lists of plain integers: the loop is sequential, and numpy scalars are slow.
     source_of, unit_of = source.tolist(), unit.tolist()
     for i, j in rng.integers(count, size=(_EXCHANGES_PER_ITEM * count, 2)).tolist():
         if unit_of[source_of[j]] != unit_of[i] and unit_of[source_of[i]] != unit_of[j]:

@@ -1,19 +1,19 @@
-"""Conditions under which a trained method is tested: noise of the assay, a modality damaged.
+"""Perturbations of the test inputs of a trained method: assay noise, or a damaged modality.
 
-Whatever noise a signature gets depends only on the seed, the kind, the level and its `sig_id`,
-never on its place or on the other rows; what is shuffled depends on the set of rows, not on
-their order. The levels of one kind share their random numbers, so a gene that is lost at one
-level is lost at every higher one and curves over the level are smooth.
+The noise of a signature depends on the seed, the kind, the level and its `sig_id` alone, not on
+its position or on the other rows; shuffling depends on the set of rows, not on their order. The
+levels of one kind share their random numbers, so a gene that is lost at one level is also lost at
+every higher level, and curves over the level are smooth.
 
 A realistic level of `peak_swap` is 0.002 to 0.005. In the files `*_DE_{UNI,benchmark,gardn999}.gct`
 of the CMap deconvolution contest (plate DPK.CP003_PC3_24H_X1_B42, 372 wells, 488 pairs;
 `benchmark.deconvolutions.exchange_rate`), UNI has one gene per bead and cannot exchange any.
-Against it both genes of a pair jump by more than 3, in opposite directions, in 0.35 % (CMap's
-algorithm) and 0.23 % (the contest's winner) of the pairs, against 0.07 % and 0.04 % of pairs of
-genes of different beads (`experiments/deconvolutions` makes these figures). The mere
-order of the two z-scores flips in 32 % of the pairs, but also in 32 % and 30 % of genes of
-different beads: that is noise, not exchange. Higher levels are a stress test. The real failure
-exchanges expression before z-scores are taken, and the collapse of replicates dampens it.
+Compared with UNI, both genes of a pair change by more than 3 in opposite directions in 0.35 %
+(CMap's algorithm) and 0.23 % (the contest's winner) of the pairs, against 0.07 % and 0.04 % of
+pairs of genes of different beads (figures by `experiments/deconvolutions`). The order of the two
+z-scores alone flips in 32 % of the pairs, but also in 32 % and 30 % of the pairs of genes of
+different beads: this is noise, not exchange. Higher levels are a stress test. The real error
+exchanges expression before z-scores are computed, and collapsing replicates dampens it.
 """
 
 from __future__ import annotations
@@ -31,32 +31,31 @@ from jaxtyping import Float, Int
 from moa_jax.benchmark.conditions import CLEAN, Condition, conditions_from_config
 from moa_jax.benchmark.shuffling import permute_between_units
 from moa_jax.data.bead_pairs import bead_pairs
-from moa_jax.data.examples import Examples
 from moa_jax.data.simulated.random_streams import generator
-from moa_jax.schemas import InputError
+from moa_jax.schemas import Examples, InputError
 
 
 @dataclasses.dataclass(frozen=True)
 class TestCondition(Condition):
-    """How test examples are changed before a method sees them.
+    """How test examples are perturbed before prediction.
 
     Attributes:
       kind: one of
-        `clean`: not at all;
+        `clean`: unchanged;
         `gaussian`: normal noise is added, `level` is its standard deviation in z-score units;
         `gene_dropout`: the share `level` of each signature's genes is set to 0, "no change";
         `peak_swap`: the share `level` of each signature's bead pairs exchange their two values;
         `plate_offset`: one normal offset per gene, of standard deviation `level`, is added to
-          all signatures of a plate (of a cell line where the plate is not known);
-        `expression_zeroed`: every value is 0, and the method is not told;
-        `expression_absent`: the method is told that there is no expression;
+          all signatures of a plate (of a cell line where the plate is unknown);
+        `expression_zeroed`: every value is 0, but the signature counts as present;
+        `expression_absent`: the signature is missing;
         `expression_shuffled`: every signature is replaced by one of another compound;
-        `structure_absent`: the structure is not known;
-        `structure_shuffled`: every compound has the structure of another one.
+        `structure_absent`: the structure is missing;
+        `structure_shuffled`: every compound gets the structure of another one.
       level: see `kind`; 0 for the kinds without a level.
     """
 
-    # pytest would take a class of this name for a set of tests.
+    # pytest would otherwise collect a class of this name.
     __test__: ClassVar[bool] = False
     NOUN: ClassVar[str] = "test condition"
     MAX_LEVELS: ClassVar[Mapping[str, float | None]] = {
@@ -81,17 +80,17 @@ def test_conditions(config: Mapping[str, Sequence[float | int]]) -> tuple[TestCo
 def perturb(
     condition: TestCondition, examples: Examples, genes: pd.DataFrame, *, seed: int
 ) -> Examples:
-    """Examples under a condition; rows, labels and groups stay as they are.
+    """Examples under a condition; rows, labels and groups are unchanged.
 
     Args:
-      condition: what is done.
-      examples: what it is done to.
+      condition: the test condition.
+      examples: the test examples.
       genes: one row per expression column; `peak_swap` reads its column `bead`.
-      seed: of the random numbers.
+      seed: seed of the random numbers.
 
     Raises:
       InputError: no bead pair is known, or one compound has more than half of the signatures or
-        structures that are to be shuffled.
+        structures to shuffle.
     """
     return _PERTURBATIONS[condition.kind](condition, examples, genes, seed)
 
@@ -186,9 +185,9 @@ def _chosen(
     eligible: Int[np.ndarray, " eligible"],
     seed: int,
 ) -> Int[np.ndarray, "example chosen"]:
-    """For each signature, the places among `eligible` things of its share `condition.level`.
+    """For each signature, the positions of a share `condition.level` of the `eligible` items.
 
-    Every thing, eligible or not, has its random number; those with the smallest are chosen.
+    Every item, eligible or not, has a random number; the smallest are chosen.
     """
     count = round(condition.level * len(eligible))
     if not examples.num_examples:
@@ -242,7 +241,7 @@ def _structure_shuffled(
             of_group[group].add(smiles)
     groups = sorted(of_group)
     structures = [min(of_group[group]) for group in groups]
-    # The structure is the unit, so that nobody gets the one that it has under another name.
+    # The structure is the unit, so that no compound gets its own under another name.
     source = permute_between_units(
         structures, rng=generator(seed, condition.kind), what="structures"
     )

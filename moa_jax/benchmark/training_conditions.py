@@ -1,8 +1,8 @@
-"""Conditions under which a method is trained: wrong labels, fewer compounds, no knowledge.
+"""Perturbations of the training data: wrong labels, fewer compounds, randomised knowledge.
 
-Every change is made to whole compounds, in the training and the validation part alike: most
-methods learn from both, the others choose by the second. The levels of one kind are nested: what
-is wrong or left out at one level still is at the next.
+Changes apply to whole compounds, in the training and the validation part: most methods are
+trained on both, the others select their settings on the second. The levels of one kind are nested:
+a label that is wrong or a compound that is left out at one level stays so at the next.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from moa_jax.benchmark.test_conditions import (
     without_expression,
     without_structure,
 )
-from moa_jax.data.examples import Examples, strata
+from moa_jax.data.labels import strata
 from moa_jax.data.simulated.random_streams import generator
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
-from moa_jax.schemas import InputError, KnowledgeGraph
+from moa_jax.schemas import Examples, InputError, KnowledgeGraph
 
-# Confusable labels: an MoA whose centroid's cosine is larger by this is e times as likely.
+# Confusable labels: an increase of the centroids' cosine by this makes an MoA e times as likely.
 SIMILARITY_TEMPERATURE = 0.1
 
 Learned = tuple[Examples, Examples, KnowledgeGraph]
@@ -35,19 +35,19 @@ Learned = tuple[Examples, Examples, KnowledgeGraph]
 
 @dataclasses.dataclass(frozen=True)
 class TrainingCondition(Condition):
-    """How the training and validation part and the graph are changed before a method learns.
+    """How the training and validation parts and the graph are changed before training.
 
     Attributes:
       kind: one of
-        `clean`: not at all;
+        `clean`: unchanged;
         `shuffled_labels`: the label sets are permuted among the compounds of both parts;
         `uniform_labels`: the share `level` of the compounds gets one wrong MoA instead of its
-          own, each as likely;
-        `confusable_labels`: the same compounds get one that looks like theirs in expression;
+          own, drawn uniformly;
+        `confusable_labels`: the same compounds get a wrong MoA with a similar expression profile;
         `compounds`: the share `level` of each part's compounds is kept;
         `rewired_string`: `knowledge.controls.rewire_interactions`;
         `shuffled_annotations`: `knowledge.controls.shuffle_annotations`;
-        `without_expression`, `without_structure`: the modality is not there.
+        `without_expression`, `without_structure`: the modality is missing.
       level: see `kind`; 0 for the kinds without a level.
     """
 
@@ -66,10 +66,10 @@ class TrainingCondition(Condition):
 
     @property
     def tested_under(self) -> TestCondition:
-        """What the test examples must go through so that they are like the training examples.
+        """The test condition that makes the test examples like the training examples.
 
-        A modality that was not there in training must not be there in the test either: what a
-        method makes of it was never learned.
+        A modality that was missing in training must also be missing in the test: the method has
+        not learned to use it.
         """
         absent = {
             "without_expression": "expression_absent",
@@ -96,15 +96,15 @@ def alter(
     """Training part, validation part and graph under a condition.
 
     Args:
-      condition: what is done.
+      condition: the training condition.
       train: training examples.
       validation: validation examples; may be empty.
       graph: knowledge graph.
-      seed: of the random numbers.
+      seed: seed of the random numbers.
 
     Raises:
-      InputError: wrong labels are asked for and there are fewer than two MoAs, the graph cannot
-        be rewired, or an example has no label.
+      InputError: there are fewer than two MoAs for wrong labels, the graph cannot be rewired, or an
+        example has no label.
     """
     if condition.kind in _OF_LABELS:
         labels_of = _OF_LABELS[condition.kind](condition, train, validation, seed)
@@ -154,7 +154,7 @@ def _confusable_labels(
 ) -> LabelsOf:
     groups, labels = _compounds_of(train, validation)
     cosine = _moa_cosines(train)
-    # To a compound with several MoAs another is as similar as it is to the nearest of them.
+    # The similarity to a compound with several MoAs is that to the nearest of them.
     nearest = np.array([cosine[row > 0].max(axis=0, initial=-1.0) for row in labels])
     weight = np.exp(nearest.reshape(labels.shape) / SIMILARITY_TEMPERATURE)
     return _wrong_labels(condition, groups, labels, weight, seed)
@@ -170,13 +170,13 @@ def _wrong_labels(
     """One wrong MoA, drawn by `weight`, for the share `condition.level` of the compounds.
 
     A compound's random numbers depend on the seed and its group alone, so both kinds of wrong
-    labels strike the same compounds.
+    labels affect the same compounds.
     """
     num_moas = labels.shape[1]
     if num_moas < 2:
         raise InputError(f"{condition.name} needs a wrong MoA, but there is {num_moas} MoA in all.")
     draws = np.array([generator(seed, f"wrong label {group}").random(2) for group in groups])
-    # A compound that has every MoA cannot get a wrong one.
+    # A compound with every MoA cannot get a wrong one.
     weight = np.where(labels > 0, 0.0, weight)
     possible = weight.sum(axis=1) > 0
     struck = np.argsort(np.where(possible, draws[:, 0], np.inf), kind="stable")
@@ -190,9 +190,9 @@ def _wrong_labels(
 
 
 def _moa_cosines(train: Examples) -> Float[np.ndarray, "moa moa"]:
-    """Cosine of the MoAs' centroids in expression, around the mean compound; 0 where unknown.
+    """Cosine between the MoAs' expression centroids, relative to the mean compound; 0 if unknown.
 
-    Compounds count once, whatever their number of signatures.
+    Each compound counts once, whatever its number of signatures.
     """
     rows = np.flatnonzero(train.has_expression)
     groups, unit = np.unique(np.array(train.groups, dtype=str)[rows], return_inverse=True)
@@ -204,7 +204,7 @@ def _moa_cosines(train: Examples) -> Float[np.ndarray, "moa moa"]:
     np.maximum.at(labels, unit, train.labels[rows])
     if len(groups):
         mean -= mean.mean(axis=0)
-    # The sum points where the mean points.
+    # The sum has the direction of the mean.
     centroid = labels.T @ mean
     length = np.linalg.norm(centroid, axis=1, keepdims=True)
     centroid = np.divide(centroid, length, out=np.zeros_like(centroid), where=length > 0)
@@ -212,10 +212,10 @@ def _moa_cosines(train: Examples) -> Float[np.ndarray, "moa moa"]:
 
 
 def _fewer_compounds(condition: TrainingCondition, examples: Examples, seed: int) -> Examples:
-    """The first compounds of an order in which every beginning is stratified.
+    """The first compounds of an order whose every prefix is stratified.
 
-    First come compounds that together have every MoA, the rarest MoA first; then the others,
-    each MoA's spread evenly over the order.
+    Compounds that together cover every MoA come first, the rarest MoA first; then the others,
+    with those of each MoA spread evenly.
     """
     if not examples.num_examples:
         return examples

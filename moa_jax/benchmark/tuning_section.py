@@ -1,4 +1,4 @@
-"""How each method came to its settings: what was chosen, and the validation curves of networks."""
+"""The hyperparameters that each method selected, and the validation curves of networks."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from moa_jax.report.parts import LineChart, Section, Series, Table
 
 
 def tuning_section(scored: ScoredSplit) -> Section:
-    """Settings chosen in the folds, and validation curves where a method was trained in steps."""
+    """Selected settings, and validation curves of methods that are trained in steps."""
     rows = [(line.name, scored.validation[line], _chosen(scored, line)) for line in scored.clean]
     table = Table(
-        ("method", "validation macro AUPRC", "settings chosen (folds and seeds)"),
+        ("method", "validation macro AUPRC", "selected settings (number of models)"),
         rows,
-        caption="Settings of each method, chosen by macro AUPRC on the validation parts.",
+        caption="Settings selected by macro AUPRC on the validation compounds of each fold.",
     )
     curves = [series for line in scored.clean for series in _curve(scored, line)]
     chart = LineChart(
         curves,
         x_label="training step",
         y_label="validation macro AUPRC",
-        caption="Validation curves of the first fold and seed of each network.",
+        caption="Validation curve of each network (first fold and seed).",
     )
     return Section(
-        title=f"{scored.results.name}: tuning", parts=(table, chart) if curves else (table,)
+        title=f"{scored.results.name}: hyperparameter selection",
+        parts=(table, chart) if curves else (table,),
     )
 
 
 def _chosen(scored: ScoredSplit, line: Line) -> str:
-    """The settings with the number of models that took them, the most frequent first."""
+    """The selected settings with their number of models, the most frequent first."""
     reports = [fold.report for folds in scored.results.lines[line].values() for fold in folds]
     counts = collections.Counter(
         str(report["settings"]) for report in reports if "settings" in report

@@ -43,15 +43,15 @@ def bars(
 ) -> Picture:
     """One bar per name from zero, from top to bottom in the given order.
 
-    Positive bars are dark and plain, negative ones light with a dashed rim, so that signs are told
-    apart without colours. Names that are too long are shortened; pointing at a bar shows them.
+    Positive bars are dark, negative ones light with a dashed rim, so that signs can be told apart
+    without colours. Long names are shortened; a tooltip shows them in full.
 
     Args:
-      names: what each bar is.
-      values: its length; a NaN has no bar.
+      names: name of each bar.
+      values: length of each bar; NaN for none.
       low: lower end of each interval; None for no intervals.
       high: upper end.
-      axis_name: name, and unit where there is one, of the values.
+      axis_name: name of the values, with their unit if they have one.
       title: what the picture shows, for those who cannot see it.
     """
     if low is None or high is None:

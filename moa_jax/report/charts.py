@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from numbers import Real
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -23,11 +24,11 @@ TOP, RIGHT, BOTTOM = 12, 20, 56
 # Left of the plot: room for the axis' name, and for each character of its longest tick.
 LEFT, LEFT_PER_CHARACTER = 38, 9
 NUM_TICKS = 5
-# A line with more points than this carries markers on some of them only.
+# A line with more points than this has markers on some of them only.
 MAX_MARKERS = 12
 
-# Markers around the origin. Their number and that of the dashes share no factor, so that
-# 28 lines differ without their colours.
+# Markers around the origin. Their number and that of the dash patterns are coprime, so that
+# 28 lines can be told apart without colours.
 MARKERS = (
     "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0Z",
     "M-3.6,-3.6H3.6V3.6H-3.6Z",
@@ -50,7 +51,7 @@ class Tick:
 
 @dataclasses.dataclass(frozen=True)
 class Marker:
-    """A point of a line, with what it says when pointed at."""
+    """A point of a line with its tooltip."""
 
     x: float
     y: float
@@ -83,8 +84,8 @@ class Drawing:
     y_ticks: tuple[Tick, ...]
     lines: tuple[Line, ...]
     diagonal: str
-    width: int = WIDTH
-    height: int = HEIGHT
+    width: ClassVar[int] = WIDTH
+    height: ClassVar[int] = HEIGHT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,12 +111,12 @@ class Axis:
         return tuple(Tick(self.position(value), tick_text(value, step)) for value in values)
 
 
-def nice_step(span: Real, num_ticks: int = NUM_TICKS) -> float:
-    """The 1, 2 or 5 times a power of ten nearest to `span / num_ticks`.
+def nice_step(span: Real) -> float:
+    """The 1, 2 or 5 times a power of ten nearest to `span / NUM_TICKS`.
 
     Heckbert 1990, "Nice numbers for graph labels" (Graphics Gems I), with rounding.
     """
-    rough = span / num_ticks
+    rough = span / NUM_TICKS
     power = 10.0 ** math.floor(math.log10(rough))
     leading = rough / power
     return power * next((nice for nice, end in ((1, 1.5), (2, 3), (5, 7)) if leading < end), 10)
@@ -192,7 +193,7 @@ def _line(series: Series, number: int, x_axis: Axis, y_axis: Axis) -> Line:
     stride = -(-len(x) // MAX_MARKERS) or 1
     shown = [
         point
-        # Lines carry their markers at different points, so that they hide each other less.
+        # Lines have their markers at different points, so that they overlap less.
         for point in range(number % stride, len(x), stride)
         if drawn[point]
         and x_axis.low <= x[point] <= x_axis.high

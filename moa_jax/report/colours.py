@@ -1,6 +1,6 @@
 """The colours of heat maps and lines, for light and dark pages, with readable text on them.
 
-The ramps run through OKLab (Ottosson 2020), where equal steps look equal.
+The ramps are interpolated in OKLab (Ottosson 2020), a perceptually uniform colour space.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 # Odd, so that a diverging ramp has a middle.
 NUM_STEPS = 33
-# Theme -> ramp -> colours that the ramp passes at equal distances.
+# Theme -> ramp -> equidistant colours of the ramp.
 ANCHORS = {
     "light": {
         "sequential": ("#f3f6fa", "#a9c9e8", "#4a8cc4", "#12417a"),
@@ -55,7 +55,7 @@ def linear_rgb(colour: str) -> Float[np.ndarray, "3"]:
 
 
 def hexadecimal(linear: Float[np.ndarray, "3"]) -> str:
-    """Linear light as `#rrggbb`; what the screen cannot show is clipped."""
+    """Linear light as `#rrggbb`; values outside the gamut are clipped."""
     linear = np.clip(linear, 0, 1)
     encoded = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     return "#" + "".join(f"{round(channel * 255):02x}" for channel in encoded)
@@ -88,7 +88,7 @@ def contrast(first: str, second: str) -> float:
 
 
 def text_colour(background: str) -> str:
-    """Black or white, whichever reads better; one of them always has a contrast of 4.58."""
+    """Black or white, whichever has the higher contrast, which is at least 4.58."""
     return max(("#000000", "#ffffff"), key=lambda colour: contrast(colour, background))
 
 

@@ -1,8 +1,7 @@
 """One self-contained HTML file from a page.
 
-The file needs no network and forbids itself to use one: its Content-Security-Policy admits
-nothing but its own style sheet and script, each by its hash. Every text of the page is escaped
-by the templates. Equal pages give equal bytes.
+The file makes no network requests: its Content-Security-Policy allows only its own style sheet and
+script, each by its hash. The templates escape all text. Equal pages give equal bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from moa_jax.report.parts import (
 )
 from moa_jax.report.tables import RowsView, heat_map_view, table_view
 
-# Parts that their template shows without preparation.
+# Parts that are passed to their template as they are.
 _AS_IT_IS = {
     Illustration: "illustration.html",
     Text: "text.html",
@@ -50,7 +49,7 @@ def write_page(path: str | os.PathLike[str], page: Page) -> None:
     Raises:
       InputError: `path` cannot be written.
     """
-    # Names may hold halves of characters, which no encoding has.
+    # Names may contain lone surrogates, which cannot be encoded.
     content = render_page(page).encode("utf-8", errors="replace")
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
@@ -70,7 +69,7 @@ def render_page(page: Page) -> str:
                 f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
                 "base-uri 'none'; form-action 'none'"
             ),
-            # Charts of different sections need different names for what they refer to.
+            # Charts need unique element ids.
             number=functools.partial(next, itertools.count(1)),
         )
     )
@@ -100,7 +99,7 @@ def _style() -> str:
     dark = f"{_page_rule('dark')}\n{theme_rules('dark')}"
     return (
         f"{_page_rule('light')}\n{theme_rules('light')}\n"
-        # Paper is white, whatever the screen was.
+        # Printed pages are always light.
         f"@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{_source('page.css')}"
     )
 

@@ -1,7 +1,7 @@
-"""A molecule as SVG, or with its atoms marked by signed scores as SVG and PNG.
+"""A molecule as SVG, or with signed scores of its atoms as SVG and PNG.
 
-The area of a disc shows how large a score is. Its sign is told apart without colours: discs that
-speak for are plain, those that speak against have a dashed rim.
+The area of a disc is proportional to the absolute score of its atom. The sign can be told without
+colours: discs of negative scores have a dashed rim.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from moa_jax.report.shapes import plain_text
 from moa_jax.schemas import InputError
 
 WIDTH, HEIGHT = 520, 380
-# Without scores and what explains them.
+# Without scores and their legend.
 PLAIN_HEIGHT = 220
-# Red, green and blue of the discs, and of the rim of those that speak against.
+# Red, green and blue of the discs of positive and negative scores, and of the dashed rim.
 FOR, AGAINST, RIM = (0.58, 0.75, 0.90), (0.95, 0.78, 0.64), (0.55, 0.25, 0.05)
 # Radius of the largest disc in units of the drawing, in which bonds are 1.5 long.
 _LARGEST_RADIUS = 0.7
-# Smaller discs, as share of the largest score, would only be specks.
+# Scores below this share of the largest are not drawn.
 _LEAST_SHARE = 0.02
 _NUM_DASHES = 10
 
@@ -35,7 +35,6 @@ def molecule_svg(
     smiles: str,
     atom_scores: Float[np.ndarray, " atom"],
     *,
-    largest: float | None = None,
     title: str = "",
 ) -> str:
     """The molecule as an SVG picture, `WIDTH` by `HEIGHT` on white; equal input, equal bytes.
@@ -44,9 +43,8 @@ def molecule_svg(
 
     Args:
       smiles: the molecule.
-      atom_scores: signed score of each heavy atom, in the order of the SMILES.
-      largest: score of the largest disc; None for the largest absolute score. Give one to compare
-        molecules.
+      atom_scores: signed score of each heavy atom, in the order of the SMILES; the largest absolute
+        one has the largest disc.
       title: what the picture shows, for those who cannot see it.
 
     Raises:
@@ -54,7 +52,7 @@ def molecule_svg(
         finite.
     """
     drawer = rdMolDraw2D.MolDraw2DSVG(WIDTH, HEIGHT)
-    _paint(drawer, smiles, atom_scores, largest)
+    _paint(drawer, smiles, atom_scores)
     return _finished(drawer, title or smiles)
 
 
@@ -66,7 +64,7 @@ def structure_svg(smiles: str, *, title: str = "") -> str:
     """
     mol = _read(smiles)
     if mol is None:
-        raise InputError(f"{smiles!r} is no structure that can be drawn.")
+        raise InputError(f"{smiles!r} is not a SMILES that RDKit can read.")
     drawer = rdMolDraw2D.MolDraw2DSVG(WIDTH, PLAIN_HEIGHT)
     _set_options(drawer, 1)
     drawer.DrawMolecule(_depicted(mol))
@@ -75,7 +73,7 @@ def structure_svg(smiles: str, *, title: str = "") -> str:
 
 
 def _finished(drawer: rdMolDraw2D.MolDraw2DSVG, title: str) -> str:
-    """What was drawn, as text that a page can hold."""
+    """The drawing as SVG text that can be embedded in a page."""
     body = re.search(r"<!-- END OF HEADER -->(.*)</svg>", drawer.GetDrawingText(), re.DOTALL)
     assert body is not None
     size = f"{drawer.Width()} {drawer.Height()}"
@@ -89,12 +87,11 @@ def molecule_png(
     smiles: str,
     atom_scores: Float[np.ndarray, " atom"],
     *,
-    largest: float | None = None,
     scale: int = 2,
 ) -> bytes:
     """The same picture as PNG, `scale` pixels for one unit of the SVG; see `molecule_svg`."""
     drawer = rdMolDraw2D.MolDraw2DCairo(scale * WIDTH, scale * HEIGHT)
-    _paint(drawer, smiles, atom_scores, largest, scale=scale)
+    _paint(drawer, smiles, atom_scores, scale=scale)
     return drawer.GetDrawingText()
 
 
@@ -102,13 +99,12 @@ def _paint(
     drawer: rdMolDraw2D.MolDraw2D,
     smiles: str,
     atom_scores: Float[np.ndarray, " atom"],
-    largest: float | None,
     *,
     scale: int = 1,
 ) -> None:
     mol = _scored(smiles, atom_scores)
-    top = float(np.abs(atom_scores).max()) if largest is None else largest
-    share = np.minimum(np.abs(atom_scores) / top, 1.0) if top > 0 else np.zeros(len(atom_scores))
+    top = float(np.abs(atom_scores).max())
+    share = np.abs(atom_scores) / top if top > 0 else np.zeros(len(atom_scores))
     marked = [int(atom) for atom in np.flatnonzero(share >= _LEAST_SHARE)]
     radii = {atom: _LARGEST_RADIUS * math.sqrt(share[atom]) for atom in marked}
     _set_options(drawer, scale)
@@ -118,7 +114,7 @@ def _paint(
         highlightAtomColors={atom: FOR if atom_scores[atom] > 0 else AGAINST for atom in marked},
         highlightAtomRadii=radii,
         highlightBonds=[],
-        legend=f"plain discs speak for, dashed ones against; the largest is {exact_text(top, 3)}",
+        legend=f"plain discs: supports, dashed discs: opposes; largest: {exact_text(top, 3)}",
     )
     drawer.SetFillPolys(False)
     drawer.SetColour(RIM)
@@ -155,7 +151,7 @@ def _read(smiles: str) -> Chem.Mol | None:
 
 
 def _scored(smiles: str, atom_scores: Float[np.ndarray, " atom"]) -> Chem.Mol:
-    """The molecule, ready to be drawn, if the scores are of its atoms."""
+    """The molecule, prepared for drawing, after a check of the scores."""
     mol = _read(smiles)
     if mol is None or mol.GetNumAtoms() != len(atom_scores):
         found = "no molecule" if mol is None else f"{mol.GetNumAtoms()} heavy atoms"

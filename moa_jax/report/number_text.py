@@ -1,4 +1,4 @@
-"""Numbers as a reader wants to see them: `.484`, `−.032`, `1,707`, `n/a`."""
+"""Formatting of numbers: `.484`, `−.032`, `1,707`, `n/a`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def decimals_for(values: Iterable[float]) -> int:
-    """Decimals that suit the largest of `values`: 3 below ten, then one less per digit."""
+    """Number of decimals by the largest of `values`: 3 below ten, then one less per digit."""
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     return next((count for count, end in ((3, 10), (2, 100), (1, 1000)) if largest < end), 0)
 
@@ -41,7 +41,7 @@ def tidy(text: str) -> str:
 
 
 def sort_text(value: float) -> str:
-    """`value` as the page's script reads it back, exactly; empty for NaN."""
+    """`value` at full precision, as the page's script reads it; empty for NaN."""
     if math.isnan(value):
         return ""
     return repr(float(value)).replace("inf", "Infinity")

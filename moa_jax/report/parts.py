@@ -1,7 +1,7 @@
-"""What a page is made of: text, tables with intervals, heat maps, line charts and pictures.
+"""The parts of a page: text, tables with intervals, heat maps, line charts and pictures.
 
-The parts hold values, not looks: `moa_jax.report.html` decides how they are shown. Every
-text is plain text; nothing in it is read as HTML.
+The parts hold values; `moa_jax.report.html` decides how they are shown. All text is plain text
+and never interpreted as HTML.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _LOCAL_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9
 
 @dataclasses.dataclass(frozen=True)
 class Link:
-    """Text that leads to another file of the same folder.
+    """A link to another file of the same folder.
 
     Attributes:
-      text: what is shown.
-      file: path from the page's folder downwards, or `../index.html`.
+      text: text of the link.
+      file: path below the page's folder, or `../index.html`.
     """
 
     text: str
@@ -65,15 +65,14 @@ class Table:
       columns: the names over the columns.
       rows: one cell per column; a column is numeric if any of its cells is a number.
       caption: one or two sentences above the table.
-      sort_by: column that the rows are sorted by when the page opens; None keeps their order.
-      ascending: direction of `sort_by`; the largest number comes first unless it is set.
+      sort_by: column that the rows are sorted by when the page opens, the largest number first;
+        None keeps their order.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
     sort_by: str | None = None
-    ascending: bool = False
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows, start=1):
@@ -96,8 +95,7 @@ class HeatMap:
       caption: one or two sentences above the map.
       low: value of the ramp's first colour; None for the smallest finite value.
       high: value of the ramp's last colour; None for the largest finite value.
-      value_format: format specification of the number in a cell, as for `format`.
-      corner: what the rows are; stands over their names.
+      corner: header of the row names.
 
     A range with zero inside is shown on a diverging ramp with zero in its middle.
     """
@@ -108,7 +106,6 @@ class HeatMap:
     caption: str = ""
     low: Real | None = None
     high: Real | None = None
-    value_format: str = ".2f"
     corner: str = ""
 
     def __post_init__(self) -> None:
@@ -180,7 +177,7 @@ _SVG_NAMESPACE = "{http://www.w3.org/2000/svg}"
 
 @dataclasses.dataclass(frozen=True)
 class Illustration:
-    """A picture that this room drew; neighbours stand side by side.
+    """A picture drawn by this package; adjacent ones are shown side by side.
 
     Attributes:
       svg: of `shapes.to_svg` or `molecule_drawing.molecule_svg`. Whatever could act, load or style
@@ -212,7 +209,7 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class Note:
-    """Paragraphs that must not be overlooked."""
+    """Highlighted paragraphs."""
 
     text: str
     kind: Literal["info", "warning"] = "info"
@@ -223,13 +220,13 @@ Light = Literal["green", "amber", "red", "grey"]
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """One check and how it ended.
+    """One check and its result.
 
     Attributes:
       light: `green` (passed), `amber` (with reservations), `red` (failed) or `grey` (not done).
-      check: what was asked.
-      word: the light in a word or two, so that nobody needs its colour.
-      text: what was found.
+      check: the question of the check.
+      word: the result in a word or two, for readers who cannot see the colour.
+      text: the finding.
     """
 
     light: Light
@@ -244,16 +241,14 @@ class Verdicts:
 
     Attributes:
       verdicts: one per check.
-      caption: one or two sentences above the list.
     """
 
     verdicts: Sequence[Verdict]
-    caption: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Links:
-    """Ways to other files, side by side."""
+    """Links to other files, side by side."""
 
     links: Sequence[Link]
 
@@ -263,12 +258,12 @@ Part = Table | HeatMap | LineChart | Illustration | Text | Note | Verdicts | Lin
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A titled stretch of the page; the navigation leads to it.
+    """A section of the page, listed in its navigation.
 
     Attributes:
       title: its heading.
       text: paragraphs under the heading, separated by blank lines.
-      parts: what it shows, in order; neighbouring charts stand side by side.
+      parts: its contents, in order; adjacent charts are shown side by side.
     """
 
     title: str
@@ -283,7 +278,7 @@ class Page:
     Attributes:
       title: its heading and the name of the browser's tab.
       subtitle: one sentence under it.
-      facts: what the reader must know about the page (data, split, seeds), by name.
+      facts: metadata of the page (data, split, seeds), by name.
       sections: its sections, in order.
     """
 

@@ -19,11 +19,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 INK, MUTED, FAINT = "#1c2126", "#59636e", "#c9d0d8"
-# For and against: apart in lightness too, so that they survive a grey printer.
+# Positive and negative; they also differ in lightness, for printing in grey.
 FOR, AGAINST, AGAINST_RIM = "#2a6fb0", "#f3c7a3", "#8a3d08"
 FONT = "system-ui, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif"
 # Mean width of a character as share of the font's size.
 _CHARACTER, _WIDE_CHARACTER = 0.6, 1.05
+# Pixels of a PNG file for one unit.
+_PNG_SCALE = 2
 # Characters that XML 1.0 forbids.
 _FORBIDDEN = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -45,7 +47,7 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Box:
-    """A rectangle with rounded corners; `title` is shown when it is pointed at."""
+    """A rectangle with rounded corners; `title` is its tooltip."""
 
     x: Real
     y: Real
@@ -90,18 +92,18 @@ class Picture:
 
 
 def text_width(text: str, size: Real) -> float:
-    """About how wide a text is; wide characters of East Asian scripts count as such."""
+    """Approximate width of a text; East Asian wide characters are counted as wide."""
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
     return float(size) * (_CHARACTER * (len(text) - wide) + _WIDE_CHARACTER * wide)
 
 
 def shortened(text: str, most: int) -> str:
-    """The text, or as much of it as leaves `most` characters with the mark of omission."""
+    """The text, truncated to `most` characters including an ellipsis."""
     return text if len(text) <= most else text[: most - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def plain_text(text: str) -> str:
-    """Text that nothing reads as markup; characters that XML forbids are replaced."""
+    """Escaped text; characters that XML forbids are replaced."""
     return str(escape(_FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)))
 
 
@@ -116,9 +118,9 @@ def to_svg(picture: Picture) -> str:
     )
 
 
-def to_png(picture: Picture, *, scale: int = 2) -> bytes:
-    """The picture as PNG, `scale` pixels for one unit."""
-    dpi = 72 * scale
+def to_png(picture: Picture) -> bytes:
+    """The picture as PNG, `_PNG_SCALE` pixels for one unit."""
+    dpi = 72 * _PNG_SCALE
     figure = Figure(figsize=(picture.width / 72, picture.height / 72), dpi=dpi, facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, picture.width)
@@ -189,7 +191,7 @@ def _dash_array(dashes: tuple[Real, ...]) -> str:
 
 
 def _number(value: Real) -> str:
-    """To the tenth of a unit, so that the last digits of a layout do not matter."""
+    """Rounded to a tenth of a unit, so that the last digits of a layout do not matter."""
     return f"{round(float(value), 1) + 0.0:g}"
 
 

@@ -1,6 +1,6 @@
-"""A small network of proteins: who carries a score, who is a known target, who joins them.
+"""A small protein network: scores of the proteins, known targets, and their interactions.
 
-Signs are told apart without colours: what speaks against has a pale fill and a dashed rim.
+Signs can be told apart without colours: negative scores have a pale fill and a dashed rim.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _node(
 
 
 def _layout(edges: Int[np.ndarray, "edge 2"], widths: Float[np.ndarray, " node"]) -> Positions:
-    """Places of the nodes' centres; those without an interaction stand in rows at the bottom."""
+    """Centres of the nodes; those without an interaction are in rows at the bottom."""
     linked = np.isin(np.arange(len(widths)), edges)
     places = np.zeros((len(widths), 2))
     places[~linked], top = _rows(widths[~linked])
@@ -154,7 +154,7 @@ def _network_layout(
     widths: Float[np.ndarray, " node"],
     bottom: float,
 ) -> Positions:
-    """Kamada and Kawai 1989, then pushed apart where names overlap."""
+    """Layout of Kamada and Kawai 1989; overlapping nodes are then pushed apart."""
     if not len(nodes):
         return np.zeros((0, 2))
     network = nx.Graph()
@@ -162,7 +162,7 @@ def _network_layout(
     network.add_edges_from(edges.tolist())
     steps = dict(nx.all_pairs_shortest_path_length(network))
     farthest = max(max(reached.values()) for reached in steps.values())
-    # What is not joined stands about as far apart as what is.
+    # Components are about as far apart as their most distant nodes.
     apart = 1 + 0.6 * farthest
     distance = {one: {other: steps[one].get(other, apart) for other in network} for one in network}
     found = nx.kamada_kawai_layout(network, dist=distance)
@@ -193,7 +193,7 @@ def _pushed_apart(
                 overlap = need - np.abs(apart)
                 if (overlap <= 0.01).any():
                     continue
-                # Names are wide: sideways costs more room than up and down.
+                # Names are wide: moving sideways takes more room than moving up or down.
                 axis = int(np.argmin(overlap * [1.0, 1.5]))
                 push = np.zeros(2)
                 push[axis] = overlap[axis] / 2 * (1.0 if apart[axis] >= 0 else -1.0)
@@ -207,12 +207,12 @@ def _pushed_apart(
 
 
 def _legend() -> list[Line | Box | Label]:
-    """What the marks mean, in one strip at the bottom."""
+    """The legend, in one strip at the bottom."""
     y, shapes = HEIGHT - _LEGEND + 14, []
     shapes.append(Line(_MARGIN, y - 12, WIDTH - _MARGIN, y - 12, FAINT))
     entries = [
-        ("speaks for", {"fill": FOR, "stroke": FOR, "radius": 8}),
-        ("speaks against", {"fill": AGAINST, "stroke": AGAINST_RIM, "radius": 8, "dashes": (4, 3)}),
+        ("supports", {"fill": FOR, "stroke": FOR, "radius": 8}),
+        ("opposes", {"fill": AGAINST, "stroke": AGAINST_RIM, "radius": 8, "dashes": (4, 3)}),
         ("known target", {"fill": "#ffffff", "stroke": INK, "stroke_width": 2.6, "radius": 8}),
         ("not measured", {"fill": "#ffffff", "stroke": MUTED, "radius": 1}),
     ]
@@ -221,6 +221,6 @@ def _legend() -> list[Line | Box | Label]:
         shapes.append(Box(x, y - 1, 24, 15, **looks))
         shapes.append(Label(x + 30, y + 7, text, _NODE_SIZE, MUTED))
         x += 36 + text_width(text, _NODE_SIZE)
-    explanation = "lines: STRING, thicker where more certain; last row: joined to none"
+    explanation = "lines: STRING, thicker for higher confidence; last row: no interaction"
     shapes.append(Label(_MARGIN, y + 32, explanation, _NODE_SIZE, MUTED))
     return shapes

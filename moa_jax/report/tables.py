@@ -1,4 +1,4 @@
-"""Tables and heat maps as the text, sort values, bars and colour classes of their cells."""
+"""Tables and heat maps as the texts, sort keys, bars and colour classes of their cells."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ from moa_jax.report.number_text import (
 )
 from moa_jax.report.parts import Cell, Estimate, HeatMap, Link, Table
 
-# A table of more rows than this has a box to filter them; a taller one scrolls under its head.
+# A table with more rows than this has a filter box; one with more than the second scrolls.
 ROWS_TO_FILTER = 8
 ROWS_TO_SCROLL = 24
-# Column names longer than this stand upright over a heat map's narrow columns.
+# Format of the numbers in a heat map.
+HEAT_FORMAT = ".2f"
+# Column names longer than this are written vertically over the narrow columns of a heat map.
 LONGEST_FLAT_NAME = 6
 
 
@@ -76,12 +78,12 @@ class RowsView:
 
     @property
     def can_filter(self) -> bool:
-        """Whether there are enough rows to look for some."""
+        """Whether the table has a filter box."""
         return len(self.rows) > ROWS_TO_FILTER
 
     @property
     def scrolls(self) -> bool:
-        """Whether the rows scroll under a fixed head."""
+        """Whether the rows scroll under a fixed header."""
         return len(self.rows) > ROWS_TO_SCROLL
 
 
@@ -90,8 +92,8 @@ def table_view(table: Table) -> RowsView:
     rows = list(table.rows)
     direction = ""
     if table.sort_by is not None:
-        rows = _sorted(rows, list(table.columns).index(table.sort_by), table.ascending)
-        direction = "ascending" if table.ascending else "descending"
+        rows = _sorted(rows, list(table.columns).index(table.sort_by))
+        direction = "descending"
     columns = [[row[index] for row in rows] for index in range(len(table.columns))]
     return RowsView(
         caption=table.caption,
@@ -108,14 +110,14 @@ def table_view(table: Table) -> RowsView:
 
 
 def _number(cell: Cell) -> float | None:
-    """What a cell sorts by; None for text."""
+    """Number by which a cell is sorted; None for text."""
     if isinstance(cell, Estimate):
         return float(cell.value)
     return float(cell) if isinstance(cell, Real) and not isinstance(cell, bool) else None
 
 
-def _sorted(rows: Sequence[Sequence[Cell]], column: int, ascending: bool) -> list[Sequence[Cell]]:
-    """Rows by their cells of a column: numbers by value, text as people count, missing last."""
+def _sorted(rows: Sequence[Sequence[Cell]], column: int) -> list[Sequence[Cell]]:
+    """Rows by a column, the largest first: numbers by value, text naturally, missing last."""
     cells = [row[column] for row in rows]
     if any(_number(cell) is not None for cell in cells):
         keys = [math.nan if (value := _number(cell)) is None else value for cell in cells]
@@ -124,7 +126,7 @@ def _sorted(rows: Sequence[Sequence[Cell]], column: int, ascending: bool) -> lis
         keys = [_natural(_text(cell)) for cell in cells]
         missing = [not _text(cell) for cell in cells]
     present = [row for row in range(len(rows)) if not missing[row]]
-    present.sort(key=keys.__getitem__, reverse=not ascending)
+    present.sort(key=keys.__getitem__, reverse=True)
     absent = [row for row in range(len(rows)) if missing[row]]
     return [rows[row] for row in present + absent]
 
@@ -215,11 +217,11 @@ def heat_map_view(heat_map: HeatMap) -> RowsView:
     rows = []
     for name, row in zip(heat_map.row_names, values, strict=True):
         cells = [
-            _heat_cell(f"{name}, {column}", float(value), heat_map.value_format, scale)
+            _heat_cell(f"{name}, {column}", float(value), scale)
             for column, value in zip(heat_map.column_names, row, strict=True)
         ]
         rows.append((CellView(name, title=name), *cells))
-    ends = (tidy(format(end, heat_map.value_format)) for end in (scale.low, scale.high))
+    ends = (tidy(format(end, HEAT_FORMAT)) for end in (scale.low, scale.high))
     return RowsView(
         caption=heat_map.caption,
         columns=(
@@ -235,7 +237,7 @@ def heat_map_view(heat_map: HeatMap) -> RowsView:
 
 
 def colour_scale(heat_map: HeatMap, values: Float[np.ndarray, "row column"]) -> ColourScale:
-    """The map's colours: diverging, as far below zero as above, where zero is inside."""
+    """The colour scale: diverging and symmetric about zero if zero is within the range."""
     finite = values[np.isfinite(values)]
     low = float(finite.min(initial=math.inf) if heat_map.low is None else heat_map.low)
     high = float(finite.max(initial=-math.inf) if heat_map.high is None else heat_map.high)
@@ -246,11 +248,11 @@ def colour_scale(heat_map: HeatMap, values: Float[np.ndarray, "row column"]) -> 
     return ColourScale("sequential", low, high if low < high else low + (abs(low) or 1.0))
 
 
-def _heat_cell(place: str, value: float, value_format: str, scale: ColourScale) -> CellView:
+def _heat_cell(place: str, value: float, scale: ColourScale) -> CellView:
     if math.isnan(value):
         return CellView("", title=f"{place}: {MISSING}", colour="missing")
     return CellView(
-        tidy(format(value, value_format)),
+        tidy(format(value, HEAT_FORMAT)),
         sort_text(value),
         colour=scale.colour(value),
         title=f"{place}: {tidy(f'{value:.4g}')}",

@@ -15,8 +15,10 @@ from moa_jax.baselines.logistic import MORGAN_LOGISTIC, morgan_logistic
 from moa_jax.baselines.structure_neighbours import tanimoto_votes
 from moa_jax.baselines.support_vectors import kernel_machine
 from moa_jax.baselines.trees import lightgbm_trees, random_forest, xgboost_trees
-from moa_jax.data.examples import concatenate
+from moa_jax.schemas import concatenate
 from tests.small_sets import knowledge_graph, planted_examples
+
+pytestmark = pytest.mark.slow
 
 GRAPH = knowledge_graph(5)
 
@@ -76,9 +78,8 @@ def test_selection_keeps_the_genes_that_tell_classes_apart(blobs):
     importance = elastic_net_importance(inputs, classes)
     assert set(np.argsort(-importance)[:3]) == {0, 1, 2}
     assert (importance[3:] < 0.5 * importance[:3].min()).all()
-    for forest_weight in (0.0, 0.5, 1.0):
-        chosen = with_selected_features(random_forest(), 3, forest_weight=forest_weight)(0)
-        np.testing.assert_array_equal(chosen.fit(inputs, classes).selected, [0, 1, 2])
+    chosen = with_selected_features(random_forest(), 3)(0)
+    np.testing.assert_array_equal(chosen.fit(inputs, classes).selected, [0, 1, 2])
 
 
 def test_elastic_net_weighs_classes_alike(blobs):

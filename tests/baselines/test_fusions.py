@@ -11,6 +11,8 @@ from moa_jax.baselines.logistic import expression_logistic, morgan_logistic
 from moa_jax.baselines.stacking import Stacked, WeightedProduct, fit_weighted_product
 from tests.small_sets import knowledge_graph, planted_examples
 
+pytestmark = pytest.mark.slow
+
 GRAPH = knowledge_graph(5)
 
 

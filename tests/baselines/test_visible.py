@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from moa_jax.baselines.visible import VisibleTask, levelled_graph, visible_network
-from moa_jax.data.examples import strata
+from moa_jax.data.labels import strata
 from moa_jax.models.visible_network import VisibleNetwork, VisibleOutput
 from moa_jax.schemas import InputError
 from moa_jax.training.losses.softmax import label_distribution_cross_entropy
 from tests.small_sets import edge_set, knowledge_graph, planted_examples
 from tests.synthetic import NUM_MOAS, batch_of, replace
+
+pytestmark = pytest.mark.slow
 
 # Gene of each MoA -> its own term; the terms 1 and 2 are children of term 0.
 OWN_TERMS = ((0, 1), (1, 2), (2, 0))

@@ -18,7 +18,7 @@ from moa_jax.benchmark.test_conditions import TestCondition as Condition
 from moa_jax.benchmark.test_conditions import perturb
 from moa_jax.lincs.bead_map import read_bead_map
 from moa_jax.schemas import InputError
-from tests.small_sets import compound_table, examples, gene_table
+from tests.small_sets import examples, gene_table
 
 WELLS = ("A03", "A04", "B01", "B02")
 GENES = gene_table(6)
@@ -103,23 +103,6 @@ def test_other_wells_or_genes_are_refused(folder, train, values):
         read_deconvolutions(files, GENES, train)
 
 
-def test_wells_are_labelled_by_their_compounds(folder, train):
-    siginfo = folder / "wells.txt"
-    pd.DataFrame({"sig_id": WELLS, "pert_id": ["B1", "DMSO", "B2", "B1"], "cell_id": "PC3"}).to_csv(
-        siginfo, sep="\t", index=False
-    )
-    compounds = compound_table(
-        [("B1", "G1", "CCO", ("MoA 2", "unheard of")), ("B2", "G2", None, ("MoA 0", "MoA 1"))]
-    )
-    wells = read_deconvolutions(
-        deconvolution_files(folder), GENES, train, siginfo=siginfo, compounds=compounds
-    )["other"]
-    assert wells.groups == ("G1", "DMSO", "G2", "G1")
-    assert wells.smiles == ("CCO", None, None, "CCO")
-    assert wells.labels.tolist() == [[0, 0, 1], [0, 0, 0], [1, 1, 0], [0, 0, 1]]
-    assert set(wells.table["cell_line"]) == {"PC3"}
-
-
 def test_the_scale_of_the_training_signatures_is_matched_by_one_factor(train):
     wells = dataclasses.replace(train, expression=train.expression / 4)
     scaled, factor = match_scale(wells, train)
@@ -151,20 +134,18 @@ def test_genes_that_were_not_measured_do_not_count_for_the_scale(train):
 
 @pytest.fixture
 def compared():
-    """Two deconvolutions of five wells: w0 and w4 are one compound, w3 was trained on."""
+    """Two deconvolutions of five wells."""
     rng = np.random.default_rng(2)
     first, second = rng.dirichlet(np.ones(3), size=(2, 5))
     first[:3], second[:3] = np.eye(3) * 0.8 + 0.1, np.eye(3) * 0.5 + 0.2
     second[2] = [0.6, 0.3, 0.1]
     names = [f"w{row}" for row in range(5)]
-    labels = np.eye(3)[[0, 1, 2, 0, 0]]
-    labels[1] = 0
     plates = {}
     for key, name in enumerate(("UNI", "other")):
-        plate = examples(labels, ["g0", "g1", "g2", "g3", "g0"], expression=np.full((5, 4), key))
+        plate = examples(np.zeros((5, 3)), names, expression=np.full((5, 4), key))
         plates[name] = dataclasses.replace(plate, table=plate.table.assign(sig_id=names))
     fitted = Answers([dict(zip(names, probs, strict=True)) for probs in (first, second)])
-    return first, second, compare_deconvolutions(fitted, plates, {"g3"})
+    return first, second, compare_deconvolutions(fitted, plates)
 
 
 def test_agreement_equals_scipys(compared):
@@ -185,22 +166,14 @@ def test_agreement_equals_scipys(compared):
     assert other["spearman"] == pytest.approx(np.nanmean(rho))
 
 
-def test_labelled_compounds_that_were_not_trained_on_are_scored_pooled(compared):
-    first, second, table = compared
-    assert table["num_compounds"].tolist() == [2, 2]
-    for probs, (_, row) in zip((first, second), table.iterrows(), strict=True):
-        pooled = np.array([probs[[0, 4]].mean(axis=0), probs[2]])
-        assert row["top1"] == np.mean(pooled.argmax(axis=1) == [0, 2])
-
-
 def test_a_method_that_says_nothing_is_seen_by_its_chance():
     plate = examples(np.zeros((3, 2)), list("abc"), expression=np.zeros((3, 4)))
     prior = dict.fromkeys(plate.table["sig_id"], np.array([0.5, 0.5]))
-    row = compare_deconvolutions(Answers([prior]), {"UNI": plate}, set()).iloc[0]
+    row = compare_deconvolutions(Answers([prior]), {"UNI": plate}).iloc[0]
     assert (row["top1_agreement"], row["top1_agreement_by_chance"]) == (1, 1)
-    assert np.isnan(row[["spearman", "top1", "macro_auprc"]].astype(float)).all()
+    assert np.isnan(row["spearman"])
     with pytest.raises(InputError, match="no deconvolution UNI, only other"):
-        compare_deconvolutions(Answers([prior]), {"other": plate}, set())
+        compare_deconvolutions(Answers([prior]), {"other": plate})
 
 
 def test_planted_exchanges_are_counted():
@@ -214,11 +187,9 @@ def test_planted_exchanges_are_counted():
     assert found.opposite_jumps == pytest.approx(0.1)
     assert found.order_flips == pytest.approx(0.1)
     assert found.opposite_jumps_by_chance == pytest.approx(0.01, abs=0.005)
-    assert found.exchanged == found.opposite_jumps - found.opposite_jumps_by_chance
     noisy = perturb(Condition("gaussian", 6.0), wells, genes, seed=0)
     by_noise = exchange_rate(wells, noisy, genes)
     assert by_noise.opposite_jumps == pytest.approx(by_noise.opposite_jumps_by_chance, abs=0.01)
-    assert by_noise.exchanged < 0.01
     with pytest.raises(InputError, match="1 bead pairs were measured in 60 wells"):
         exchange_rate(dataclasses.replace(wells, gene_mask=np.arange(200) < 3), swapped, genes)
 

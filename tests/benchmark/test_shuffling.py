@@ -14,7 +14,7 @@ def test_nothing_stays_with_its_unit(units, seed):
     rng = np.random.default_rng(seed)
     largest = max(collections.Counter(units).values(), default=0)
     if 2 * largest > len(units):
-        with pytest.raises(InputError, match=f"{largest} of {len(units)} are of"):
+        with pytest.raises(InputError, match=f"{largest} of {len(units)} belong to"):
             permute_between_units(units, rng=rng, what="items")
         return
     source = permute_between_units(units, rng=rng, what="items")

@@ -271,5 +271,5 @@ def test_a_compound_gets_one_structure_of_another():
 
 @pytest.mark.parametrize("kind", ["expression_shuffled", "structure_shuffled"])
 def test_one_compound_cannot_be_shuffled(kind):
-    with pytest.raises(InputError, match=r"cannot be shuffled: \d of \d are of"):
+    with pytest.raises(InputError, match=r"cannot be shuffled: \d of \d belong to"):
         perturb(Condition(kind), small_examples().take(np.arange(3)), GENES, seed=0)

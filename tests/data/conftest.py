@@ -1,4 +1,4 @@
-"""A tiny release, prepared once, for the tests of preparation."""
+"""The tiny release and what is prepared from it, for the tests of preparation."""
 
 import pytest
 
@@ -7,8 +7,9 @@ from tests import tiny_release
 
 
 @pytest.fixture(scope="session")
-def release(tmp_path_factory):
-    return tiny_release.make_release(tmp_path_factory.mktemp("release") / "raw")
+def release(tiny_folder):
+    """Folder of its files, which nobody may spoil."""
+    return tiny_folder / "raw"
 
 
 @pytest.fixture

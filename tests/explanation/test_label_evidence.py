@@ -13,6 +13,8 @@ from moa_jax.explanation.label_evidence import (
     with_evidence,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def evidence_of(expert, groups, moas, similarity):
     similarity = np.array(similarity, float)

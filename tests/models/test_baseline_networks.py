@@ -15,6 +15,8 @@ from moa_jax.models.molecule_network import IntermediateFusion, MoleculeGnn
 from moa_jax.models.string_convolution import StringConvolution, StringGcn
 from tests.synthetic import NUM_LANDMARKS, NUM_MOAS, batch_of, edges, make_graph, replace
 
+pytestmark = pytest.mark.slow
+
 REST = {"gene_dropout": 0.0, "dropout": 0.0}
 NETWORKS = {
     "mlp": ExpressionMlp(num_moas=NUM_MOAS, hidden=(8,), **REST),

@@ -12,6 +12,8 @@ from moa_jax.models.message_passing import BondNetworkLayer
 from tests.models.random_params import drawn
 from tests.synthetic import NUM_GENES, NUM_TERMS, batch_of, edges, make_graph
 
+pytestmark = pytest.mark.slow
+
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 

@@ -14,6 +14,8 @@ from tests import synthetic
 from tests.models.random_params import randomised
 from tests.synthetic import batch_of, make_given, make_graph, make_model, replace
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 
 

@@ -10,6 +10,8 @@ from moa_jax.models.fused_networks import JOINT_FUSIONS
 from tests.models.random_params import drawn
 from tests.synthetic import batch_of, make_graph, make_model, replace
 
+pytestmark = pytest.mark.slow
+
 MODELS = {
     **{
         kind: {"joint_fusion": kind, "experts": ("signature", "molecule", "joint")}

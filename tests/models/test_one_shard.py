@@ -4,11 +4,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jaxtyping import Array, Float
 
 from moa_jax.models.molecule_encoder import atom_states, mean_over_atoms
 from moa_jax.schemas import MoleculeBatch
 from tests.synthetic import batch_of
+
+pytestmark = pytest.mark.slow
 
 
 class MeanAtom(nn.Module):

@@ -15,6 +15,8 @@ from moa_jax.schemas import InputError
 from tests.small_sets import edge_set, knowledge_graph
 from tests.synthetic import NUM_LANDMARKS, NUM_MOAS, batch_of, replace
 
+pytestmark = pytest.mark.slow
+
 STATE = 2
 # A diamond: `bottom` under `left` and `right` under `top`, with a link past them; `side` has no
 # term below it, `lone` neither child nor parent, `empty` no gene. Rows are in no useful order.

@@ -79,8 +79,7 @@ def test_rows_are_sorted_by_the_named_column_with_nan_last():
 
     assert order() == (["10", "9", "1", "2"], ["none", "none"])
     assert order(sort_by="AP") == (["1", "10", "2", "9"], ["none", "descending"])
-    assert order(sort_by="AP", ascending=True) == (["10", "2", "1", "9"], ["none", "ascending"])
-    assert order(sort_by="fold", ascending=True) == (["1", "2", "9", "10"], ["ascending", "none"])
+    assert order(sort_by="fold") == (["10", "9", "2", "1"], ["descending", "none"])
 
 
 def test_bars_share_the_scale_of_their_column():

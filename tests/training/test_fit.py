@@ -29,6 +29,8 @@ from moa_jax.training.predictor import load_predictor
 from moa_jax.training.recipe import Recipe
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
 
+pytestmark = pytest.mark.slow
+
 GRAPH = make_knowledge_graph()
 PRIOR = tiny_config().scale_prior
 

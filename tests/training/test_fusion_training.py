@@ -19,6 +19,8 @@ from moa_jax.training.mix_up import mix_up
 from moa_jax.training.recipe import Recipe
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
 
+pytestmark = pytest.mark.slow
+
 GRAPH = make_knowledge_graph()
 ARRAYS = graph_arrays(GRAPH, restart=0.5, num_steps=2)
 # Compiles fastest of the networks.

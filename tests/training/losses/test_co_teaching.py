@@ -18,6 +18,8 @@ from moa_jax.training.losses.sigmoid import BinaryCrossEntropy
 from moa_jax.training.losses.sums import masked_sum
 from tests.small_sets import gene_table, knowledge_graph, planted_examples
 
+pytestmark = pytest.mark.slow
+
 GRAPH = no_graph(knowledge_graph(7))
 NUM_COMPOUNDS = 300
 NETWORK = ExpressionMlp(num_moas=5, hidden=(32,), gene_dropout=0.0, dropout=0.0)

@@ -29,6 +29,8 @@ from moa_jax.training.pretraining.molecules import (
 )
 from tests.synthetic import batch_of, edges, make_graph, replace
 
+pytestmark = pytest.mark.slow
+
 KEY = jax.random.key(0)
 
 
