@@ -34,9 +34,10 @@ test: $(VENV)/.installed-dev ## run the tests, but the longest: ten minutes on t
 test-all: $(VENV)/.installed-dev ## run all tests, on real data too where MOA_JAX_REAL_DATA names it
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-lint: $(VENV)/.installed-dev ## check style and format
+lint: $(VENV)/.installed-dev ## check style, format and that nothing is left that nobody calls
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 0 --noconftest tests/test_dead_code.py
 
 format: $(VENV)/.installed-dev ## write the format that lint asks for
 	$(BIN)/ruff check --fix .

@@ -36,16 +36,18 @@ from launch.sweep_report import FOLD_SCORES, best_trials, write_report
 from launch.sweep_space import Parameter, read_space, values_in, with_values
 from launch.sweep_study import num_finished, open_study
 from moa_jax import command_line
-from moa_jax.data.division import examples_of
+from moa_jax.data.division import (
+    examples_of,
+    partition_by_rule,
+    partition_examples,
+    split_by_config,
+)
 from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import Examples
 from moa_jax.data.split_request import num_validation_folds
-from moa_jax.data.split_rules import make_split
-from moa_jax.data.splits import split_rows
 from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.progress import say
-from moa_jax.schemas import InputError, KnowledgeGraph, Split
+from moa_jax.schemas import Examples, InputError, KnowledgeGraph, Split
 from moa_jax.training.recipe import fit_fusion
 from moa_jax.training.sharding import make_training_mesh
 
@@ -128,26 +130,14 @@ class Search:
         return macro_auprc(probs, labels)
 
 
-def split_off_test(examples: Examples, config: ml_collections.ConfigDict) -> Split:
-    """The config's split without a validation part; what is not tested trains or is unused."""
-    return make_split(
-        config.split.rule,
-        examples,
-        fold=config.split.fold,
-        num_folds=config.split.num_folds,
-        seed=config.split.seed,
-        validation_fraction=0.0,
-    )
-
-
 def folds_without_test(
     examples: Examples, split: Split, config: ml_collections.ConfigDict, num_used: int | None
 ) -> tuple[tuple[Examples, Examples], ...]:
     """Training and validation examples of the folds within the training part of a split.
 
     Args:
-      examples: what is split.
-      split: its test part is dropped first; see `split_off_test`.
+      examples: what is partitioned.
+      split: without validation part; its test part is dropped first.
       config: its `split` says how the folds are made.
       num_used: how many of the folds; None means all.
 
@@ -164,23 +154,19 @@ def folds_without_test(
             f"--folds is {num_used}, expected 1 to {num_folds} as config.split."
             f"validation_fraction is {config.split.validation_fraction}."
         )
-    rows = split_rows(split, examples)
-    tested = set(examples.table["sig_id"].iloc[rows["test"]])
-    rest = examples.take(rows["train"])
+    parts = partition_examples(split, examples)
+    tested = set(parts["test"].table["sig_id"])
     folds = []
     for fold in range(num_used):
-        inner = split_rows(
-            make_split(
-                _RULE_WITHIN.get(split.rule, split.rule),
-                rest,
-                fold=fold,
-                num_folds=num_folds,
-                seed=config.split.seed,
-                validation_fraction=0.0,
-            ),
-            rest,
+        inner = partition_by_rule(
+            _RULE_WITHIN.get(split.rule, split.rule),
+            parts["train"],
+            fold=fold,
+            num_folds=num_folds,
+            seed=config.split.seed,
+            validation_fraction=0.0,
         )
-        train, validation = rest.take(inner["train"]), rest.take(inner["test"])
+        train, validation = inner["train"], inner["test"]
         for part in (train, validation):
             assert tested.isdisjoint(part.table["sig_id"]), "a test signature is in a fold"
         folds.append((train, validation))
@@ -211,7 +197,8 @@ def main(
     dataset = open_dataset(config.data)
     examples = examples_of(config, dataset)
     num_used = _whole_number("folds", folds) if folds else None
-    parts = folds_without_test(examples, split_off_test(examples, config), config, num_used)
+    split = split_by_config(config, examples, validation_fraction=0.0)
+    parts = folds_without_test(examples, split, config, num_used)
     make_training_mesh(
         config.num_devices,
         config.training.batch_size,

@@ -1,4 +1,4 @@
-r"""Explains a trained model's answers: which mechanism, how sure, why, and whether to believe it.
+r"""Explains a trained model's answers: which mechanism, how sure, why, and whether to trust it.
 
     python -m moa_jax.explain --workdir=RUN --compounds=vorinostat,bortezomib --out=DIR
     python -m moa_jax.explain --workdir=RUN --signatures=F.gctx \
@@ -33,17 +33,12 @@ import pandas as pd
 import moa_jax
 from moa_jax import command_line
 from moa_jax.compounds.identity import normalise_name
-from moa_jax.data.examples import Examples
 from moa_jax.data.landmarks import gene_lines
-from moa_jax.data.new_signatures import (
-    SignatureFiles,
-    level_lines,
-    read_new_signatures,
-    require_signatures,
-)
+from moa_jax.data.new_signatures import level_lines, read_new_signatures
 from moa_jax.data.new_structures import structure_lines
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.plate_zscores import VEHICLE
+from moa_jax.data.signature_files import SignatureFiles, require_signatures
 from moa_jax.data.user_compounds import one_group_per_drug
 from moa_jax.evaluation.answer_trust import CANNOT_TELL
 from moa_jax.explanation.audit import overall
@@ -54,10 +49,10 @@ from moa_jax.explanation.compound_explanation import (
 )
 from moa_jax.explanation.writing import INDEX_FILE, NAMES, write_explanations
 from moa_jax.files import check_output_folder
-from moa_jax.schemas import InputError
+from moa_jax.schemas import Examples, InputError
+from moa_jax.training.answered_examples import answer_examples
 from moa_jax.training.kept_answers import read_held_out
-from moa_jax.training.run_folder import open_run, run_identity
-from moa_jax.training.run_judgement import judge_by_run
+from moa_jax.training.run_folder import FinishedRun, open_run, run_identity
 
 # More than these are a benchmark, not a reading.
 MAX_COMPOUNDS = 200
@@ -105,9 +100,7 @@ def main(
     names = [name.strip() for name in compounds.split(",") if name.strip()]
     is_new = bool(signatures or compoundinfo)
     if not names and not is_new:
-        raise InputError(
-            "--compounds, --signatures or --compoundinfo is needed: what shall be explained."
-        )
+        raise InputError("give --compounds, --signatures or --compoundinfo: what to explain.")
     require_signatures(signatures, siginfo=siginfo, level=level, scale=scale, gene_ids=gene_ids)
     settings = PlateSettings.of_options(level, zscore_reference, scale)
     run = open_run(place)
@@ -115,12 +108,8 @@ def main(
     manifest: dict[str, Any] = {"moa_jax": moa_jax.__version__, "run": run_identity(place, run)}
     if is_new:
         files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
-        new = read_new_signatures(files, run.genes, run.predictor.features, settings, gene_ids)
-        examples = one_group_per_drug(new.examples)
-        manifest |= {"inputs": files.fingerprints(), "level": new.level, **new.report}
-        print("\n".join([*level_lines(new.level), *structure_lines(new.report["compounds"])]))
-        if genes := new.report["genes"]:
-            print("\n".join([f"genes: read from {genes['read_from']}", *gene_lines(genes)]))
+        examples, report = _new_examples(run, files, settings, gene_ids)
+        manifest |= report
         if names:
             examples = chosen(examples, names, [])
         examples = _answerable(examples)
@@ -133,11 +122,22 @@ def main(
             f"{count} compounds are too many to explain at once; name up to {MAX_COMPOUNDS} of "
             "them with --compounds."
         )
-    quality, _ = judge_by_run(place, run.predictor, examples)
-    explanations = explain_compounds(explained, examples, quality=quality)
+    explanations = explain_compounds(explained, answer_examples(place, run.predictor, examples))
     write_explanations(folder, explanations, run.graph, manifest)
     print("\n".join(map(_line, explanations)))
     print(f"written to {folder}: open {INDEX_FILE}")
+
+
+def _new_examples(
+    run: FinishedRun, files: SignatureFiles, settings: PlateSettings, gene_ids: str
+) -> tuple[Examples, dict[str, Any]]:
+    """A user's own signatures or structures, and what the manifest says of them; prints that."""
+    new = read_new_signatures(files, run.genes, run.predictor.features, settings, gene_ids)
+    print("\n".join([*level_lines(new.level), *structure_lines(new.report["compounds"])]))
+    if genes := new.report["genes"]:
+        print("\n".join([f"genes: read from {genes['read_from']}", *gene_lines(genes)]))
+    report = {"inputs": files.fingerprints(), "level": new.level, **new.report}
+    return one_group_per_drug(new.examples), report
 
 
 def _answerable(examples: Examples) -> Examples:
@@ -146,7 +146,7 @@ def _answerable(examples: Examples) -> Examples:
     names = sorted({examples.groups[row] for row in np.flatnonzero(~is_known)})
     if names:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        print(f"not explained, for want of a structure: {', '.join(names[:3])}{more}")
+        print(f"not explained, as they have no readable structure: {', '.join(names[:3])}{more}")
     return examples.take(np.flatnonzero(is_known))
 
 
@@ -185,8 +185,8 @@ def _not_found(name: str, examples: Examples, trained: Sequence[str]) -> str:
     """Why a compound cannot be explained."""
     if _key(name) in set(map(_key, trained)):
         return (
-            f"the model was trained on {name!r}, so its answer would be remembered, not found; "
-            "give --signatures to explain it all the same."
+            f"the model was trained on {name!r}, so its answer would be recalled, not predicted; "
+            "give --signatures to explain it anyway."
         )
     known = sorted({str(known) for known in examples.table["compound"].dropna()})
     near = difflib.get_close_matches(name.lower(), known, n=1)

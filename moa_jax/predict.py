@@ -9,7 +9,7 @@ r"""Predicts mechanisms of action for new signatures with a trained model, or sa
 writes into DIR, whole or not at all:
 
     answers.csv                one answer per compound with confidence and label set, or
-                               "cannot tell", why, and what to do; whether it was learned from
+                               "cannot tell", why, and what to do; whether it is a training compound
     signature_quality.csv      the gates that each signature passed or failed
     signature_predictions.csv  sig_id, pert_id, conditions, weight in the compound's answer, one
                                column of probability per mechanism
@@ -19,11 +19,11 @@ writes into DIR, whole or not at all:
     explanations/              with --explain: reports on the most confident answers, those for
                                new compounds first
 
-Expression comes as GCTX, GCT, h5ad, CSV or TSV by gene (Entrez ids or symbols of any age, in any
-order): signatures (level 5, z-scores), z-scores of wells (level 4) or log2 expression of wells
-(level 3; of fluorescence itself the logarithm is taken), which are made into signatures by
-comparing with the vehicle wells of plate and cell line, or all their wells, and collapsing
-replicates. Without siginfo the matrix file's own metadata are read, and a
+Expression comes as GCTX, GCT, h5ad, CSV or TSV by gene (Entrez ids or current or previous
+symbols, in any order): signatures (level 5, z-scores), z-scores of wells (level 4) or log2
+expression of wells (level 3; raw fluorescence is log-transformed). Wells are made into signatures
+by comparing them with the vehicle wells of their plate and cell line, or with all its wells, and
+collapsing replicates. Without siginfo the matrix file's own metadata are read, and a
 profile without a pert_id is a compound of its own. Structures, doses, times, cell lines and genes
 may be missing. Ids that share a structure or a name are one drug and get one answer.
 
@@ -41,42 +41,34 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+import pandas as pd
 
 import moa_jax
 from moa_jax import command_line
-from moa_jax.data.examples import Examples
 from moa_jax.data.landmarks import gene_lines
-from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
+from moa_jax.data.new_signatures import level_lines, read_new_signatures
 from moa_jax.data.new_structures import structure_lines
 from moa_jax.data.plate_signatures import PlateSettings
 from moa_jax.data.plate_zscores import VEHICLE
+from moa_jax.data.signature_files import SignatureFiles
 from moa_jax.data.user_compounds import ID_SEPARATOR, one_group_per_drug
-from moa_jax.evaluation.answer_trust import Trust
-from moa_jax.evaluation.answers import Answers, answer_compounds
-from moa_jax.evaluation.known_compounds import (
-    ANALOGUE,
-    KNOWN,
-    NEW,
-    known_compounds,
-    mechanism_table,
-)
+from moa_jax.evaluation.answers import Answers
+from moa_jax.evaluation.known_compounds import ANALOGUE, KNOWN, NEW
 from moa_jax.evaluation.prediction_tables import (
     DIGITS,
     compound_table,
     quality_table,
     signature_table,
 )
-from moa_jax.evaluation.signature_gates import LEAST_GENES, MOST_MAGNITUDE, SignatureQuality
+from moa_jax.evaluation.signature_gates import LEAST_GENES, MOST_MAGNITUDE
 from moa_jax.evaluation.tables import write_csv
 from moa_jax.explanation.compound_explanation import explain_compounds, read_explained_run
 from moa_jax.explanation.writing import write_explanations
 from moa_jax.files import atomic_path, check_output_folder, write_json
-from moa_jax.kernels.references import REFERENCES_FILE, read_references
 from moa_jax.progress import say
 from moa_jax.schemas import InputError
+from moa_jax.training.answered_examples import AnsweredExamples, answer_examples
 from moa_jax.training.run_folder import open_run, run_identity
-from moa_jax.training.run_judgement import judge_by_run
 
 ANSWER_FILE = "answers.csv"
 QUALITY_FILE = "signature_quality.csv"
@@ -96,8 +88,8 @@ _FILES = (
 
 _KNOWN_WORDS = {
     NEW: "new compounds",
-    ANALOGUE: "analogues of compounds that were learned from",
-    KNOWN: "compounds that were learned from",
+    ANALOGUE: "analogues of training compounds",
+    KNOWN: "training compounds",
 }
 # Names that are printed of a longer list.
 _NUM_NAMED = 5
@@ -144,68 +136,56 @@ def main(
     check_output_folder(folder, (*_FILES, EXPLANATIONS), "prediction", overwrite=overwrite)
     settings = PlateSettings.of_options(level, zscore_reference, scale)
     if not explain.isdecimal():
-        raise InputError(f"--explain={explain} is no whole number.")
-    num_explained = int(explain)
+        raise InputError(f"--explain={explain} is not a whole number.")
     files = SignatureFiles.of_options(
         signatures, siginfo, compoundinfo, level=level, scale=scale, gene_ids=gene_ids
     )
-    model = open_run(place)
+    run = open_run(place)
     # What the run cannot explain is refused before anything is computed.
-    explained = read_explained_run(place, model) if num_explained else None
-    new = read_new_signatures(files, model.genes, model.predictor.features, settings, gene_ids)
+    explained = read_explained_run(place, run) if int(explain) else None
+    new = read_new_signatures(files, run.genes, run.predictor.features, settings, gene_ids)
     examples = one_group_per_drug(new.examples)
     what = "signature" if signatures else "structure"
     say(f"predicting {examples.num_examples} {what}{'s' * (examples.num_examples != 1)}")
-    views = model.predictor.predict(examples)
-    _check_answers(examples, views["fusion"])
-    quality, trusts = judge_by_run(place, model.predictor, examples)
-    references = read_references(place) if (place / REFERENCES_FILE).exists() else None
-    mechanisms = mechanism_table(references, examples.moas)
-    answers = answer_compounds(
-        examples,
-        views,
-        quality,
-        trusts,
-        known=known_compounds(examples, references),
-        num_compounds=mechanisms.set_index("mechanism")["training_compounds"].dropna().to_dict(),
-    )
-    tables = {
-        ANSWER_FILE: answers.table,
-        QUALITY_FILE: quality_table(examples, quality, answers.basis),
-        SIGNATURE_FILE: signature_table(examples, views["fusion"], answers.basis),
-        COMPOUND_FILE: compound_table(examples, answers.basis),
-        MECHANISM_FILE: mechanisms,
-    }
+    answered = answer_examples(place, run.predictor, examples)
+    chosen = answered.answers.to_explain(int(explain))
     manifest = {
         "moa_jax": moa_jax.__version__,
-        "run": run_identity(place, model),
+        "run": run_identity(place, run),
         "inputs": files.fingerprints(),
         "level": new.level,
-        "answers": _counts(examples, answers, quality, trusts),
+        "answers": _counts(answered),
         **new.report,
     }
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        for name, table in tables.items():
+        for name, table in _tables(answered).items():
             write_csv(temporary / name, table, digits=DIGITS)
         write_json(temporary / MANIFEST_FILE, manifest)
-        chosen = answers.to_explain(num_explained)
         if explained is not None and chosen:
-            rows = np.flatnonzero(np.isin(examples.groups, chosen))
-            explanations = explain_compounds(
-                explained, examples.take(rows), quality=quality.take(rows)
-            )
-            write_explanations(temporary / EXPLANATIONS, explanations, model.graph, manifest)
+            explanations = explain_compounds(explained, answered.of_compounds(chosen))
+            write_explanations(temporary / EXPLANATIONS, explanations, run.graph, manifest)
     print("\n".join(_summary(manifest)))
-    if num_explained:
+    if explained is not None:
         print(f"explained: {len(chosen)} answers, new compounds first, in {EXPLANATIONS}/")
     print(f"written to {folder}: {', '.join(_FILES)}")
 
 
-def _counts(
-    examples: Examples, answers: Answers, quality: SignatureQuality, trusts: Mapping[str, Trust]
-) -> dict[str, Any]:
+def _tables(answered: AnsweredExamples) -> dict[str, pd.DataFrame]:
+    """File -> its table."""
+    examples, basis = answered.examples, answered.answers.basis
+    return {
+        ANSWER_FILE: answered.answers.table,
+        QUALITY_FILE: quality_table(examples, answered.quality, basis),
+        SIGNATURE_FILE: signature_table(examples, answered.views["fusion"], basis),
+        COMPOUND_FILE: compound_table(examples, basis),
+        MECHANISM_FILE: answered.mechanisms,
+    }
+
+
+def _counts(answered: AnsweredExamples) -> dict[str, Any]:
     """How many answers there are, what stood against others, and what validation promised."""
+    examples, answers, quality = answered.examples, answered.answers, answered.quality
     failed = collections.Counter(
         reason.partition(":")[0]
         for row in np.flatnonzero(examples.has_expression)
@@ -225,7 +205,7 @@ def _counts(
                 "share_answered": trust.coverage,
                 "share_right_of_answered": trust.accuracy if trust.coverage else None,
             }
-            for view, trust in sorted(trusts.items())
+            for view, trust in sorted(answered.trusts.items())
         },
     }
 
@@ -238,17 +218,6 @@ def _by_known(answers: Answers) -> dict[str, dict[str, int]]:
         for kind in sorted(set(known))
         if (own := (known == kind).to_numpy(bool)).any()
     }
-
-
-def _check_answers(examples: Examples, probs: Float[np.ndarray, "example moa"]) -> None:
-    """Refuses values so large that the model's arithmetic overflows."""
-    wrong = np.flatnonzero(~np.isfinite(probs).all(axis=1))
-    if len(wrong):
-        raise InputError(
-            f"the model has no finite answer for the signature "
-            f"{examples.table['sig_id'].iloc[wrong[0]]}, one of {len(wrong)}; its values reach "
-            f"{np.abs(examples.expression[wrong[0]]).max():.3g} where z-scores are expected."
-        )
 
 
 def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -323,7 +292,7 @@ def _warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"warning: the values lie {magnitude:.1f} training standard deviations from the "
             "training mean in the median (0.7 is usual); the model expects z-scores like those "
-            "it was trained on, so these predictions mean little"
+            "it was trained on, so these predictions are unreliable"
         )
     if genes["measured"] < LEAST_GENES * genes["expected"]:
         yield "warning: less than half of the model's genes are measured"

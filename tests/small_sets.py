@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.schemas import (
     COMPOUND_COLUMNS,
     Compounds,
     EdgeSet,
+    Examples,
     KnowledgeGraph,
     Signatures,
 )
@@ -124,15 +124,12 @@ def examples(
     count, num_moas = labels.shape
     if expression is None:
         expression = np.random.default_rng(0).normal(size=(count, 4))
-    expression = np.asarray(expression, np.float32)
-    return Examples(
-        expression=expression,
-        has_expression=np.ones(count, bool),
-        gene_mask=np.ones(expression.shape[1], bool),
-        table=signature_table(pert_ids or [f"P-{group}" for group in groups]),
-        smiles=(None,) * count if smiles is None else tuple(smiles),
-        groups=tuple(groups),
-        targets=((),) * count if targets is None else tuple(targets),
+    return Examples.of_signatures(
+        np.asarray(expression, np.float32),
+        signature_table(pert_ids or [f"P-{group}" for group in groups]),
+        groups=groups,
+        smiles=smiles,
+        targets=targets,
         moas=tuple(moas or [f"MoA {moa}" for moa in range(num_moas)]),
         labels=labels,
     )

@@ -13,7 +13,6 @@ from configs.network_kernel import network_kernel
 from configs.networks import networks
 from moa_jax.compounds.molecular_graph import molecular_graph
 from moa_jax.data.batches import make_batch
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.data.split_rules import make_split
@@ -24,6 +23,7 @@ from moa_jax.schemas import (
     Compounds,
     EdgeArrays,
     EdgeSet,
+    Examples,
     GraphArrays,
     KnowledgeGraph,
     Signatures,
@@ -203,14 +203,11 @@ def make_raw_examples(num_examples=24, *, seed=0, num_landmarks=NUM_LANDMARKS) -
             "plate": "P1",
         }
     )
-    return Examples(
-        expression=expression.astype(np.float32),
-        has_expression=np.ones(num_examples, bool),
-        gene_mask=np.ones(num_landmarks, bool),
-        table=table,
-        smiles=tuple(SMILES[unit % len(SMILES)] for unit in compound),
-        groups=tuple(f"GROUP{unit:03d}" for unit in compound),
-        targets=((),) * num_examples,
+    return Examples.of_signatures(
+        expression.astype(np.float32),
+        table,
+        groups=[f"GROUP{unit:03d}" for unit in compound],
+        smiles=[SMILES[unit % len(SMILES)] for unit in compound],
         moas=tuple(f"moa {row}" for row in range(NUM_MOAS)),
         labels=np.eye(NUM_MOAS, dtype=np.float32)[moa],
     )

@@ -1,6 +1,7 @@
-"""The direction of imports, the homes of flax, jraph and cmapPy, and the size of files."""
+"""The direction of imports, homes of flax, jraph and cmapPy, sizes of files and folders."""
 
 import ast
+import collections
 import functools
 import pathlib
 
@@ -9,13 +10,25 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 MAX_LINES = 400
+# In one folder, beside its `__init__`.
+MAX_FILES = 40
 HOMELESS_NAMES = ("utils", "util", "helpers", "helper", "common", "misc")
 
 # What every room may use.
-GROUND = {"schemas", "files", "progress", "text_files", "text_records", "text_tables"}
+GROUND = {
+    "schemas",
+    "files",
+    "progress",
+    "text_files",
+    "text_records",
+    "text_tables",
+    "text_dialects",
+}
 PUBLIC_FILES = {"lincs", "knowledge", "compounds"}
 BELOW = GROUND | PUBLIC_FILES
-TRAINED = {"training", "kernels", "baselines", "evaluation", "explanation"}
+# Rooms that know trained models, each of which may import those before it.
+ORDER = ("kernels", "training", "baselines", "explanation", "benchmark")
+BELOW_TRAINING = {"models", "evaluation", "data", ""} | BELOW
 PROGRAMS = {"prepare", "train", "evaluate", "explain", "predict"}
 # Room -> rooms that it may import beside itself. "" is the package's own version.
 MAY_IMPORT = {
@@ -26,26 +39,42 @@ MAY_IMPORT = {
     "text_files": {"schemas"},
     "text_records": {"text_files"},
     "text_tables": {"schemas", "text_files", "text_records"},
+    "text_dialects": {"schemas", "text_files", "text_records", "text_tables"},
     "command_line": {"schemas"},
     **dict.fromkeys(PUBLIC_FILES, GROUND),
     "data": BELOW | {""},
     "models": {"schemas"},
     "report": GROUND,
-    **dict.fromkeys(TRAINED, TRAINED | {"models", "data", ""} | BELOW),
-    "kernels": {"models", "data"} | BELOW,
-    # The report of an explanation is part of it.
-    "explanation": TRAINED | {"report", "models", "data", ""} | BELOW,
-    "benchmark": TRAINED | {"report", "models", "data", ""} | BELOW,
-    **dict.fromkeys(
-        PROGRAMS,
-        TRAINED | {"benchmark", "report", "models", "data", "", "command_line"} | BELOW,
-    ),
+    # Metrics and statistics on arrays.
+    "evaluation": GROUND,
+    **{
+        room: {*ORDER[:place], *BELOW_TRAINING}
+        # The report of an explanation is part of it.
+        | ({"report"} if room in ("explanation", "benchmark") else set())
+        for place, room in enumerate(ORDER)
+    },
+    **dict.fromkeys(PROGRAMS, {*ORDER, "report", "command_line"} | BELOW_TRAINING),
 }
 # Package -> where it may be imported: rooms, or single modules.
 HOMES = {
     "flax": ("models", "training", "baselines"),
     "jraph": ("models.message_passing",),
     "cmapPy": ("lincs",),
+}
+# `evaluation` works on arrays; these modules know examples, and leave it.
+LEAVING_EVALUATION = {
+    f"evaluation.{name}"
+    for name in (
+        "answer_basis",
+        "answers",
+        "known_compounds",
+        "moa_failures",
+        "nearest",
+        "pooling",
+        "prediction_tables",
+        "signature_gates",
+        "tables",
+    )
 }
 OUTSIDE = {"experiments", "launch", "configs", "tests"}
 
@@ -100,15 +129,29 @@ def broken_rules(files):
             broken.append(f"{path} has a name that says nothing")
         if len(source.splitlines()) > MAX_LINES:
             broken.append(f"{path} is longer than {MAX_LINES} lines")
+        if room == "evaluation" and module not in LEAVING_EVALUATION and takes_examples(source):
+            broken.append(f"{path} is about examples, not arrays")
         for name in imports_of(path, source, modules):
             package = name.split(".")[0]
             if package == "moa_jax":
                 other = name.partition(".")[2].split(".")[0]
-                if other != room and other not in MAY_IMPORT[room]:
+                leaves = module in LEAVING_EVALUATION and other in BELOW_TRAINING
+                if other != room and other not in MAY_IMPORT[room] and not leaves:
                     broken.append(f"{path} imports {name}")
             elif package in OUTSIDE or not at_home(package, module):
                 broken.append(f"{path} imports {name}")
     return broken
+
+
+def takes_examples(source):
+    return any(alias.name == "Examples" for node in import_lines(source) for alias in node.names)
+
+
+def crowded_folders(files):
+    """Folders with more modules than one looks through."""
+    paths = map(pathlib.PurePosixPath, files)
+    sizes = collections.Counter(str(path.parent) for path in paths if path.stem != "__init__")
+    return [f"{folder} has {size} files" for folder, size in sizes.items() if size > MAX_FILES]
 
 
 def at_home(package, module):
@@ -132,6 +175,7 @@ def test_the_package_keeps_the_rules():
     files = sources()
     assert len(files) > 50
     assert broken_rules(files) == []
+    assert crowded_folders(files) == []
 
 
 def test_no_module_imports_itself_in_a_circle():
@@ -157,8 +201,12 @@ def test_no_module_imports_itself_in_a_circle():
         ("moa_jax/evaluation/metrics.py", "import flax", "flax"),
         ("moa_jax/data/splits.py", "from cmapPy.pandasGEXpress import parse", "cmapPy"),
         ("moa_jax/baselines/logistic.py", "from moa_jax.train import train", "moa_jax.train"),
+        ("moa_jax/training/fit.py", "import moa_jax.baselines.registry", "moa_jax.baselines"),
+        ("moa_jax/baselines/logistic.py", "import moa_jax.explanation.page", "moa_jax.explan"),
+        ("moa_jax/explanation/chunks.py", "import moa_jax.benchmark.grid", "moa_jax.benchmark"),
+        ("moa_jax/evaluation/metrics.py", "from moa_jax.data import features", "moa_jax.data"),
         ("moa_jax/predict.py", "from moa_jax import train", "moa_jax.train"),
-        ("moa_jax/schemas.py", "from moa_jax.files import write_json", "moa_jax.files"),
+        ("moa_jax/schemas/splits.py", "from moa_jax.files import write_json", "moa_jax.files"),
         ("moa_jax/train.py", "from experiments.main_result import run", "experiments"),
         ("moa_jax/train.py", "import launch", "launch"),
         ("moa_jax/train.py", "from configs import fusion", "configs"),
@@ -182,6 +230,21 @@ def test_a_planted_import_is_found(path, line, culprit):
 )
 def test_a_planted_file_is_found(path, source, rule):
     assert broken_rules({**sources(), path: source}) == [rule]
+
+
+def test_a_planted_use_of_examples_is_found():
+    files = sources()
+    files["moa_jax/evaluation/metrics.py"] += "\nfrom moa_jax.schemas import Examples\n"
+    rule = "moa_jax/evaluation/metrics.py is about examples, not arrays"
+    assert broken_rules(files) == [rule]
+
+
+def test_a_crowded_folder_is_found():
+    names = [f"file_{number}" for number in range(MAX_FILES)]
+    files = {f"moa_jax/attic/{name}.py": "" for name in (*names, "__init__")}
+    assert crowded_folders(files) == []
+    files["moa_jax/attic/one_more.py"] = ""
+    assert crowded_folders(files) == [f"moa_jax/attic has {MAX_FILES + 1} files"]
 
 
 def test_a_planted_circle_is_found():

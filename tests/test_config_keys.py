@@ -11,7 +11,14 @@ import pathlib
 import jax
 import pytest
 
-from configs import benchmark_smoke, cross_attention, fusion, pretraining, smoke
+from configs import (
+    benchmark_smoke,
+    cross_attention,
+    fusion,
+    network_kernel,
+    pretraining,
+    smoke,
+)
 from experiments.ablations import run as ablations
 from moa_jax import evaluate, train
 from moa_jax.benchmark.blocks import ablation, arm, block
@@ -31,11 +38,11 @@ pytestmark = pytest.mark.long
 
 
 ROOT = pathlib.Path(__file__).parents[1]
-# What configurations with networks share is no configuration.
 CONFIGS = sorted(
     path
     for folder in (".", "ablations")
     for path in (ROOT / "configs" / folder).glob("*.py")
+    # Settings that configurations with networks share.
     if path.stem != "networks"
 )
 
@@ -58,13 +65,15 @@ def settle(config, folder):
 
 def read_by_training(prepared, folder):
     train.main(tiny(fusion, prepared), str(folder / "shipped"))
-    networks = {"pretraining.num_steps": 2}
+    train.main(tiny(network_kernel, prepared), str(folder / "network_kernel"))
+    train.main(tiny(smoke, prepared), str(folder / "smoke"))
+    experts = ("signature", "molecule", "joint", "signature_kernel", "structure_kernel")
+    networks = {"model.experts": experts, "pretraining.num_steps": 2}
     small = {"batch_size": 32, "num_steps": 4, "eval_every": 2, "log_every": 2}
     sizes = synthetic.tiny_config().model
     networks |= {f"training.{key}": value for key, value in small.items()}
     networks |= {f"model.{key}": sizes[key] for key in sizes if isinstance(sizes[key], int)}
     train.main(tiny(pretraining, prepared, **networks), str(folder / "networks"))
-    train.main(tiny(smoke, prepared), str(folder / "smoke"))
     for name in LOSSES:
         settle(tiny(cross_attention, prepared, **{"training.loss.name": name}), folder / name)
     together = {"training.co_teaching.enabled": True}

@@ -155,7 +155,7 @@ def test_the_index_lists_labels_that_model_and_evidence_contradict(written):
         "confidence": 0.75,
         "is_answered": True,
         "known": "no",
-        "known_sentence": "New: not learned from.",
+        "known_sentence": "New: not in the training data.",
         "reasons": "",
         "notes": "",
         "answered_from": "expression",
@@ -279,11 +279,11 @@ def test_wells_are_explained_as_predict_answers_them(run, tmp_path, capsys):
     np.testing.assert_allclose(answers["confidence"], given["confidence"], rtol=1e-4)
     assert answers["confidence"].isna().tolist() == [False, True]
     assert answers["label_set"].isna().tolist() == [False, True]
-    assert "Known: learned from (drug 0: moa 0)." in printed
+    assert "Known: in the training data (drug 0: moa 0)." in printed
     page = (tmp_path / "out" / "reports" / "002-brd-001.html").read_text()
     assert "Cannot tell: " in page
     assert "so measure more replicates" in page
-    assert "New: not learned from, and without a structure to compare." in page
+    assert "New: not in the training data, with no structure to compare." in page
     ours, theirs = (
         json.loads((tmp_path / name).read_text())
         for name in ("out/explanation_manifest.json", "predicted/prediction_manifest.json")

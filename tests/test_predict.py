@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from moa_jax import predict
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.answer_trust import fit_trust
 from moa_jax.evaluation.answers import label_set
 from moa_jax.evaluation.tables import read_csv
+from moa_jax.schemas import Examples
 from moa_jax.training.kept_answers import read_kept_answers
 from moa_jax.training.run_folder import open_run
 from tests.prediction_files import (
@@ -179,7 +179,7 @@ def answered_lines(inputs):
     counts = reasons.str.split("; ").explode().str.partition(":")[0].value_counts().sort_index()
     is_answered = answers["answer"] != "cannot tell"
     yield f"answered: {is_answered.sum()} of 3 compounds"
-    words = {"no": "new compounds", "yes": "compounds that were learned from"}
+    words = {"no": "new compounds", "yes": "training compounds"}
     for known, words_of_it in words.items():
         own = answers["known"] == known
         assert own.any()
@@ -318,7 +318,9 @@ def test_poor_signatures_leave_nothing_or_the_structure(inputs, tiny_run):
     assert poor["answer"] == "cannot tell"
     assert poor[["confidence", "moa_1", "probability_1", "label_set", "carried_by"]].isna().all()
     assert "weak (2 of 2 signatures), so try a higher dose, a longer time" in poor["reasons"]
-    assert poor["reasons"].endswith("give the structure with --compoundinfo to be answered from it")
+    assert poor["reasons"].endswith(
+        "give its structure with --compoundinfo to get an answer from that"
+    )
     _, compounds = predicted(inputs / "out")
     assert compounds[PROBS].isna().all(axis=1).tolist() == [False, False, True]
 
@@ -345,7 +347,7 @@ def test_a_run_without_validation_answers_cannot_tell(inputs, tiny_run, capsys):
     assert predict.run(arguments(inputs, run)) == 0
     answers = pd.read_csv(inputs / "out" / "answers.csv")
     assert (answers["answer"] == "cannot tell").all()
-    assert answers["reasons"].str.contains("keeps no answers for compounds that it had not").all()
+    assert answers["reasons"].str.contains("stored no predictions for held-out compounds").all()
     assert answers["confidence"].isna().all()
     assert "answered: 0 of 3 compounds" in capsys.readouterr().out
 
@@ -353,7 +355,7 @@ def test_a_run_without_validation_answers_cannot_tell(inputs, tiny_run, capsys):
 @pytest.mark.parametrize(("option", "value"), [("level", "five"), ("explain", "-1")])
 def test_an_option_that_is_no_number_is_refused(inputs, tiny_run, capsys, option, value):
     message = refused(capsys, arguments(inputs, tiny_run, **{option: value}))
-    assert f"--{option}={value} is no whole number" in message
+    assert f"--{option}={value} is not a whole number" in message
 
 
 def refused(capsys, argv):

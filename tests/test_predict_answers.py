@@ -86,9 +86,10 @@ def first_to_explain(folder):
 def test_new_compounds_are_explained_first(inputs, sure_run, capsys, monkeypatch):
     calls = []
 
-    def explain(_, examples, quality):
-        assert quality.passes.all()
-        calls.append(examples)
+    def explain(_, answered):
+        assert answered.quality.passes.all()
+        assert len(answered.answers.table) == 2
+        calls.append(answered.examples)
 
     monkeypatch.setattr(predict, "explain_compounds", explain)
     monkeypatch.setattr(predict, "write_explanations", lambda folder, *_: folder.mkdir())
@@ -112,7 +113,7 @@ def test_an_explanation_lies_beside_the_answers(inputs, sure_run):
     assert len(list((explanations / "reports").iterdir())) == 1
     index = (explanations / "index.html").read_text()
     assert best["answer"] in index
-    assert "the model learned from none of them" in index
+    assert "none of them are in the training data" in index
     (page,) = (explanations / "reports").iterdir()
     assert f"Answer: {best['answer']}, with confidence" in page.read_text()
     assert "New: n" in page.read_text()

@@ -14,14 +14,15 @@ import pandas as pd
 import pytest
 
 from moa_jax.data.features import fit_features
-from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.data.new_signatures import read_new_signatures
 from moa_jax.data.preparation import prepare
+from moa_jax.data.signature_files import SignatureFiles
 from moa_jax.lincs.gctx_writer import write_gctx
-from moa_jax.lincs.matrix import read_matrix
 from moa_jax.lincs.plates import robust_zscore
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
 from tests import dialects
 from tests.dialects import Cells, Matrix, Text
+from tests.matrices import read_matrix
 from tests.synthetic import make_gene_table, make_raw_examples
 from tests.tiny_release import config_of, read_tsv
 

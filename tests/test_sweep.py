@@ -17,6 +17,7 @@ from launch.sweep_report import best_config, best_trials
 from launch.sweep_space import read_space, values_in
 from moa_jax import train
 from moa_jax.command_line import load_config
+from moa_jax.data.division import split_by_config
 from moa_jax.data.examples import build_examples
 from moa_jax.data.prepared import read_prepared, write_prepared
 from moa_jax.data.split_rules import make_split
@@ -85,7 +86,9 @@ def test_the_first_trial_is_the_config_itself_scored_on_validation(finished, tmp
     assert second[1] != first[1]
     dataset = read_prepared(finished.folder / "prepared")
     examples = build_examples(dataset, min_compounds=config.min_compounds)
-    folds = sweep.folds_without_test(examples, sweep.split_off_test(examples, config), config, None)
+    folds = sweep.folds_without_test(
+        examples, split_by_config(config, examples, validation_fraction=0.0), config, None
+    )
     expected = []
     for number, (training, validation) in enumerate(folds):
         fit = fit_fusion(config, training, validation, dataset.graph, tmp_path / str(number))
@@ -157,7 +160,7 @@ def poisoned(examples, rows):
 def test_poison_in_the_test_part_changes_no_fold():
     config = tiny_config()
     examples = build_examples(make_dataset(), min_compounds=config.min_compounds)
-    split = sweep.split_off_test(examples, config)
+    split = split_by_config(config, examples, validation_fraction=0.0)
     tested = split_rows(split, examples)["test"]
     assert len(tested) == 16
     clean = sweep.folds_without_test(examples, split, config, None)
@@ -175,7 +178,9 @@ def test_poison_in_the_test_part_changes_no_trial(finished):
     dataset = read_prepared(finished.folder / "prepared")
     config = tiny_config()
     examples = build_examples(dataset, min_compounds=config.min_compounds)
-    tested = split_rows(sweep.split_off_test(examples, config), examples)["test"]
+    tested = split_rows(split_by_config(config, examples, validation_fraction=0.0), examples)[
+        "test"
+    ]
     expression = np.array(dataset.signatures.expression)
     names = set(examples.table["sig_id"].iloc[tested])
     expression[dataset.signatures.table["sig_id"].isin(names)] = -1e6
@@ -192,7 +197,7 @@ def test_folds_divide_what_the_config_does_not_test(rule):
     config = tiny_config()
     config.split.rule, config.split.fold = rule, 1
     examples = build_examples(make_dataset(), min_compounds=config.min_compounds)
-    split = sweep.split_off_test(examples, config)
+    split = split_by_config(config, examples, validation_fraction=0.0)
     own = make_split(rule, examples, fold=1, num_folds=3, seed=0, validation_fraction=0.5)
     tested = split_rows(own, examples)["test"]
     np.testing.assert_array_equal(split_rows(split, examples)["test"], tested)

@@ -12,8 +12,9 @@ from moa_jax.compounds.tables import read_kept_aside
 from moa_jax.knowledge.reading import open_table, read_columns
 from moa_jax.lincs.releases import read_table
 from moa_jax.schemas import InputError
+from moa_jax.text_dialects import open_text_table
 from moa_jax.text_files import open_text
-from moa_jax.text_tables import open_text_table, read_cells
+from moa_jax.text_tables import read_cells
 from tests import dialects
 
 HEADER = ["sig_id", "pert_id", "cell_id"]

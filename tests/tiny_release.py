@@ -9,7 +9,7 @@ import pandas as pd
 from moa_jax.data.embedded import simulated_config
 from moa_jax.data.simulated import SimulationSettings, write_simulated_release
 from moa_jax.lincs.gctx_writer import write_gctx
-from moa_jax.lincs.matrix import read_matrix
+from tests.matrices import read_matrix
 
 SIGINFO = "siginfo.txt"
 LINKS, GAF = "9606.protein.links.v12.0.txt.gz", "goa_human.gaf.gz"

@@ -6,7 +6,7 @@ About ten seconds on one core; the release is made on first use. `configs/fusion
 same settings without this command. Larger or noisier releases:
 `--config.simulation.repeats=10 --config.simulation.noise_log2=0.9 --config.raw_dir=data/larger`.
 
-The keys stand in `moa_jax/data/embedded.py`, because the embedded default must work wherever the
+The settings are in `moa_jax/data/embedded.py`, because the embedded default must work wherever the
 package is installed.
 """
 

@@ -205,7 +205,7 @@ def explain_fold(
         "contributions": found.values[:, 0],
         "z": asked.examples.expression,
         "gap": found.completeness_gap[:, 0],
-        "shares": modality_shares(*given).values[:, 0],
+        "shares": modality_shares(*given)[:, 0],
         "nodes": adjoint_node_attribution(found.values, change, propagation)[:, 0],
     }
     controls = control_importance(
@@ -236,7 +236,7 @@ def _of_compounds(asked: Asked, folder: pathlib.Path) -> tuple[pd.DataFrame, dic
     scores = occlude_neighbourhoods(
         asked.predictor, asked.encoded, smiles, asked.question, asked.directions
     )
-    evidence = kernel_evidence(asked.predictor, examples, read_references(folder))
+    evidence = kernel_evidence(asked.predictor, asked.encoded, read_references(folder))
     tables, atoms = [], {}
     for row, column in enumerate(asked.moas.tolist()):
         moa = asked.predictor.features.moas[column]

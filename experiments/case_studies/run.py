@@ -21,7 +21,7 @@ from experiments.case_studies.cases import explain_fold, read_answers, study
 from experiments.case_studies.page import draw_case, gene_tables, write_page
 from experiments.explanation_audit.folds import asked_of_run, trained_run
 from moa_jax.command_line import load_config
-from moa_jax.data.gene_set_table import read_gene_sets
+from moa_jax.data.graph_folder import read_gene_sets
 from moa_jax.evaluation.tables import write_csv
 from moa_jax.explanation.gene_sets import listed_sets
 from moa_jax.progress import say

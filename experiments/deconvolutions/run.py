@@ -52,7 +52,11 @@ def main() -> None:
     for name in files:
         if name != REFERENCE:
             found = exchange_rate(raw[REFERENCE], raw[name], genes)
-            print(f"{name}: bead pairs that look exchanged: {found}")
+            print(
+                f"{name}: bead pairs in another order {found.order_flips:.4f} (by chance "
+                f"{found.order_flips_by_chance:.4f}), in opposite directions "
+                f"{found.opposite_jumps:.4f} (by chance {found.opposite_jumps_by_chance:.4f})"
+            )
     wells = {name: match_scale(examples, train)[0] for name, examples in raw.items()}
     strength = signature_strength(wells[REFERENCE])
     weak, strong = np.quantile(strength, [0.5, 0.75])

@@ -19,7 +19,7 @@ from moa_jax.explanation.gradients import (
     IntegratedGradients,
     SmoothGrad,
 )
-from moa_jax.explanation.occlusion import occlude
+from moa_jax.explanation.occlusion import occlude_genes
 from moa_jax.explanation.stability import agreement_of_pairs
 from moa_jax.explanation.weight_randomisation import randomisation_cascade
 
@@ -57,7 +57,7 @@ def gene_rankings(
     for name, (method, baselines) in methods.items():
         found[name] = attribute(*given, method, baselines=baselines, seed=seed).values
     if occlusion:
-        found["occlusion"] = occlude(*given, replacement=asked.zero[:, 0])
+        found["occlusion"] = occlude_genes(*given, replacement=asked.zero[:, 0])
     return found
 
 

@@ -11,8 +11,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Float, Int
 
-from moa_jax.data.examples import Examples
-from moa_jax.data.features import EncodedExamples, encode
+from moa_jax.data.features import EncodedExamples
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.explanation.baseline_signatures import (
     cell_line_means,
@@ -22,7 +21,7 @@ from moa_jax.explanation.baseline_signatures import (
 )
 from moa_jax.explanation.scores import Directions, Question, moa_directions
 from moa_jax.progress import say
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.train import train
 from moa_jax.training.kept_answers import read_held_out
 from moa_jax.training.predictor import Predictor
@@ -51,7 +50,7 @@ class Asked:
     @functools.cached_property
     def encoded(self) -> EncodedExamples:
         """The signatures as the model reads them."""
-        return encode(self.examples, self.predictor.features)
+        return self.predictor.encode(self.examples)
 
     @property
     def question(self) -> Question:

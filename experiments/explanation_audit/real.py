@@ -14,7 +14,7 @@ from scipy import stats
 
 from experiments.explanation_audit.faithful import integrated
 from experiments.explanation_audit.folds import Asked, compound_means, first_rows
-from moa_jax.data.gene_set_table import read_gene_sets
+from moa_jax.data.graph_folder import read_gene_sets
 from moa_jax.evaluation.multiple_testing import adjusted_p_values
 from moa_jax.explanation.enrichment import enrichment, residuals
 from moa_jax.explanation.gene_sets import listed_sets

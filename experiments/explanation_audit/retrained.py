@@ -16,7 +16,7 @@ import argparse
 import pathlib
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import ml_collections
 import numpy as np
@@ -27,16 +27,15 @@ from scipy import stats
 from experiments.explanation_audit.faithful import INTEGRATED, ROUGH_STEPS, integrated
 from experiments.explanation_audit.folds import asked_for_answers, trained_run
 from moa_jax.command_line import load_config
-from moa_jax.data.division import examples_of
-from moa_jax.data.examples import Examples, concatenate
+from moa_jax.data.division import examples_of, learned_examples, partition_examples
 from moa_jax.data.prepared import read_prepared
-from moa_jax.data.splits import read_split, split_rows
+from moa_jax.data.splits import read_split
 from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.tables import markdown_table, write_csv
 from moa_jax.explanation.roar import roar_curves
 from moa_jax.progress import say
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.training.recipe import fit_fusion
 from moa_jax.training.run_folder import FinishedRun, open_run
 
@@ -80,9 +79,8 @@ def expression_score(
 
 def roar_of_fold(
     config: ml_collections.ConfigDict,
-    examples: Examples,
     run: FinishedRun,
-    rows: dict[str, np.ndarray],
+    parts: Mapping[str, Examples],
     *,
     seed: int,
 ) -> pd.DataFrame:
@@ -90,8 +88,7 @@ def roar_of_fold(
 
     The genes that are common to all signatures are those with the largest mean in training.
     """
-    train = concatenate(examples.take(rows["train"]), examples.take(rows["validation"]))
-    test = examples.take(rows["test"])
+    train, test = learned_examples(parts), parts["test"]
     of_train, of_test = importance(run, train, seed), importance(run, test, seed + 1)
     common = {
         name: tuple(np.tile(values.mean(axis=0), (part.num_examples, 1)) for part in (train, test))
@@ -162,9 +159,9 @@ def main() -> None:
     tables = []
     for fold in range(settings.num_folds):
         folder = trained_run(config, out / "runs", fold=fold, seed=0)
-        rows = split_rows(read_split(folder / "split.json"), examples)
+        parts = partition_examples(read_split(folder / "split.json"), examples)
         run = open_run(folder, num_devices=1)
-        table = roar_of_fold(config, examples, run, rows, seed=settings.seed)
+        table = roar_of_fold(config, run, parts, seed=settings.seed)
         tables.append(table.assign(fold=fold))
         say(f"fold {fold}: {len(table)} models")
     table = pd.concat(tables, ignore_index=True)

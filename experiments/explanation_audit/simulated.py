@@ -16,13 +16,14 @@ from moa_jax.compounds.substructures import atoms_within
 from moa_jax.evaluation.bootstrap import interval, resample_counts
 from moa_jax.explanation.attribution import attribute
 from moa_jax.explanation.deletion import string_degree
+from moa_jax.explanation.gene_sets import term_sets
 from moa_jax.explanation.gradients import IntegratedGradients
 from moa_jax.explanation.ground_truth import PlantedTruth, recovery
 from moa_jax.explanation.network_evidence import (
     adjoint_node_attribution,
     smoothed_node_attribution,
 )
-from moa_jax.explanation.occlusion import occlude_atoms, occlude_neighbourhoods, term_genes
+from moa_jax.explanation.occlusion import occlude_atoms, occlude_neighbourhoods
 from moa_jax.explanation.weight_randomisation import randomised
 from moa_jax.models.experts import EXPERTS
 
@@ -192,7 +193,7 @@ def _gene_rankings(
 
 def _term_rankings(asked: Asked, genes: Rankings, nodes: Rankings) -> Rankings:
     """Importance of terms: of their measured genes in the mean, or of themselves as nodes."""
-    members = term_genes(asked.graph).astype(float)
+    members = term_sets(asked.graph).members.astype(float)
     size = np.maximum(members.sum(axis=1), 1)
     ranked = {f"{name}, mean of genes": own @ members.T / size for name, own in genes.items()}
     for name, own in nodes.items():

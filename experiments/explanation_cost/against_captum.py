@@ -25,8 +25,7 @@ import numpy as np
 from experiments.speed.compare import table, take_turns
 from experiments.speed.jax_step import export, make_run
 from experiments.speed.turns import Worker, serve
-from moa_jax.explanation.gradients import IntegratedGradients
-from moa_jax.explanation.paths import quadrature
+from moa_jax.explanation.gradients import IntegratedGradients, gauss_legendre
 from moa_jax.models.signature_encoder import SignatureEncoder
 
 Explain = Callable[..., jax.Array]
@@ -38,7 +37,7 @@ def ways(encoder: SignatureEncoder, num_steps: int) -> dict[str, Explain]:
     `affine` is our method; `written_out` evaluates every point of the path, as Captum does.
     """
     method = IntegratedGradients(num_steps)
-    places, weights = map(np.float32, quadrature(method.quadrature, num_steps))
+    places, weights = map(np.float32, gauss_legendre(num_steps))
 
     @jax.jit
     def affine(params: Any, given: dict[str, jax.Array]) -> jax.Array:

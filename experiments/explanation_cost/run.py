@@ -28,14 +28,14 @@ from configs import frequent
 from moa_jax.data.batches import make_batch
 from moa_jax.data.division import examples_of
 from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import concatenate, further_structures
-from moa_jax.data.features import EncodedExamples, encode
+from moa_jax.data.examples import further_structures
+from moa_jax.data.features import EncodedExamples
 from moa_jax.explanation.attribution import attribute
 from moa_jax.explanation.baseline_signatures import no_change
-from moa_jax.explanation.chunks import MAX_ROWS, chunk_size, run_in_chunks, take
-from moa_jax.explanation.gradients import IntegratedGradients
-from moa_jax.explanation.paths import quadrature
+from moa_jax.explanation.chunks import MAX_ROWS, chunk_size, run_in_chunks
+from moa_jax.explanation.gradients import IntegratedGradients, gauss_legendre
 from moa_jax.explanation.scores import Question, predicted_directions
+from moa_jax.schemas import concatenate
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.recipe import fit_fusion
 
@@ -57,7 +57,7 @@ class Loops:
     def __init__(self, predictor: Predictor, num_steps: int) -> None:
         """Prepares what does not depend on the signature."""
         self.predictor = predictor
-        places, weights = map(np.float32, quadrature("gauss_legendre", num_steps))
+        places, weights = map(np.float32, gauss_legendre(num_steps))
         question, method = Question(predictor.task), IntegratedGradients(num_steps)
 
         @jax.jit
@@ -178,19 +178,40 @@ def main() -> None:
         replace=settings.num_signatures > examples.num_examples,
     )
     chosen = examples.take(rows)
-    encoded = encode(chosen, predictor.features)
-    directions = predicted_directions(predictor.predict(chosen)["fusion"])
+    encoded = predictor.encode(chosen)
+    directions = predicted_directions(predictor.predict(encoded)["fusion"])
     baselines = no_change(encoded, predictor.features)
     references = {
         name: np.shape(part["references"])
         for name, part in predictor.params.items()
-        if name.endswith("_kernel")
+        if "references" in part
     }
     print(f"devices {jax.devices()}; references {references}")
 
+    loops = Loops(predictor, settings.num_steps)
+    part = encoded.take(np.arange(settings.num_looped))
+    looped = {
+        name: lambda name=name: loops.explain(name, part, directions, baselines)
+        for name in loops.ways
+    }
+    chunked = chunked_ways(predictor, encoded, directions, baselines, settings)
+    for name, work in {**looped, **chunked}.items():
+        cpu, wall, _ = seconds(work)
+        print(f"first call, with compilation: {name} {cpu:.1f} s of CPU time, {wall:.1f} s")
+    print_table(measured(looped, chunked, settings), tuple(chunked))
+
+
+def chunked_ways(
+    predictor: Predictor,
+    encoded: EncodedExamples,
+    directions: np.ndarray,
+    baselines: np.ndarray,
+    settings: argparse.Namespace,
+) -> dict[str, Callable[[], np.ndarray]]:
+    """What explains many signatures at once."""
     question, method = Question(predictor.task), IntegratedGradients(settings.num_steps)
 
-    def all_at_once() -> np.ndarray:
+    def with_scores() -> np.ndarray:
         found = attribute(
             predictor,
             encoded,
@@ -219,34 +240,34 @@ def main() -> None:
         size = chunk_size(encoded.num_examples, 1, settings.max_rows, 1)
         return run_in_chunks(contributions, predictor, encoded, own, size=size)
 
-    loops = Loops(predictor, settings.num_steps)
-    part = take(encoded, np.arange(settings.num_looped))
-    ways = {
-        name: lambda name=name: loops.explain(name, part, directions, baselines)
-        for name in loops.ways
-    }
-    chunked = {"attribute": all_at_once, "attribute, no scores": without_scores}
-    for name, work in {**ways, **chunked}.items():
-        cpu, wall, _ = seconds(work)
-        print(f"first call, with compilation: {name} {cpu:.1f} s of CPU time, {wall:.1f} s")
-    taken: dict[str, list[float]] = {name: [] for name in (*ways, *chunked)}
+    return {"attribute": with_scores, "attribute, no scores": without_scores}
+
+
+def measured(
+    looped: Mapping[str, Callable[[], np.ndarray]],
+    chunked: Mapping[str, Callable[[], np.ndarray]],
+    settings: argparse.Namespace,
+) -> dict[str, list[float]]:
+    """Seconds of CPU time per signature of every way, one number per repetition."""
+    taken: dict[str, list[float]] = {name: [] for name in (*looped, *chunked)}
     for _ in range(settings.repetitions):
-        looped: dict[str, np.ndarray] = {}
-        for name, work in ways.items():
-            cpu, _, looped[name] = seconds(work)
+        one_by_one: dict[str, np.ndarray] = {}
+        for name, work in looped.items():
+            cpu, _, one_by_one[name] = seconds(work)
             taken[name].append(cpu / settings.num_looped)
         for name, work in chunked.items():
             cpu, wall, values = seconds(work)
             taken[name].append(cpu / settings.num_signatures)
             difference = max(
-                np.abs(values[: settings.num_looped, 0] - found).max() for found in looped.values()
+                np.abs(values[: settings.num_looped, 0] - found).max()
+                for found in one_by_one.values()
             )
             print(
                 f"{name}: {settings.num_signatures} signatures in {cpu:.1f} s of CPU time, "
                 f"{wall:.1f} s of wall-clock time; largest difference from a loop "
                 f"{difference:.1e}, largest contribution {np.abs(values).max():.1e}"
             )
-    print_table(taken, tuple(chunked))
+    return taken
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ from jaxtyping import Bool, Float
 from moa_jax.baselines.registry import make_method
 from moa_jax.benchmark.conditions import CLEAN
 from moa_jax.benchmark.training_conditions import TrainingCondition, alter
-from moa_jax.data.examples import Examples, build_examples
+from moa_jax.data.division import partition_examples
+from moa_jax.data.examples import build_examples
 from moa_jax.data.labels import label_matrix
 from moa_jax.data.prepared import PreparedDataset, read_prepared
 from moa_jax.data.split_rules import make_split
@@ -45,7 +46,7 @@ from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.tables import markdown_table, read_csv
 from moa_jax.progress import track
-from moa_jax.schemas import InputError, KnowledgeGraph
+from moa_jax.schemas import Examples, InputError, KnowledgeGraph
 
 NUM_FOLDS = 5
 PLANTED = [
@@ -93,10 +94,9 @@ def out_of_fold(
         split = make_split(
             "compound", examples, fold=fold, num_folds=NUM_FOLDS, seed=seed, validation_fraction=0.0
         )
-        rows = split_rows(split, examples)
-        parts = {name: examples.take(rows[name]) for name in rows}
+        parts = partition_examples(split, examples)
         fitted = make_method(method).fit(parts["train"], parts["validation"], graph, seed=seed)
-        probs[rows["test"]] = fitted.predict(parts["test"])
+        probs[split_rows(split, examples)["test"]] = fitted.predict(parts["test"])
     return probs
 
 

@@ -62,12 +62,13 @@ def held_out_of(folder: pathlib.Path) -> HeldOut:
     predictor = open_run(folder, num_devices=1).predictor
     moas = predictor.features.moas
     examples = read_held_out(folder, moas)
-    probs = predictor.predict(examples)["fusion"].astype(np.float64)
+    encoded = predictor.encode(examples)
+    probs = predictor.predict(encoded)["fusion"].astype(np.float64)
     pooled, labels, groups = pool_by_compound(probs, examples.labels, examples.groups)
     kept = read_kept_answers(folder, moas)["fusion"]
     trust = fit_trust(kept.probs, kept.labels, kept.is_learnable)
     judged = trust.judge(pooled)
-    evidence = kernel_evidence(predictor, examples, read_references(folder))
+    evidence = kernel_evidence(predictor, encoded, read_references(folder))
     rows_of = {name: np.flatnonzero(np.array(examples.groups) == name) for name in groups}
     table = pd.DataFrame(
         {

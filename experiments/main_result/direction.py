@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, Int
 from experiments.main_result.held_out_answers import UnseenCompounds, left_out_answers
 from experiments.main_result.open_vocabulary import arguments, print_and_write, runs_of
 from experiments.main_result.trust_tables import Row, mean_with_interval
-from moa_jax.data.examples import OPEN
+from moa_jax.data.labels import OPEN
 from moa_jax.data.prepared import read_prepared
 from moa_jax.evaluation.answer_trust import CANNOT_TELL
 from moa_jax.evaluation.tables import markdown_table

@@ -36,7 +36,7 @@ from experiments.main_result.trust_tables import (
     set_row,
 )
 from moa_jax.command_line import load_config
-from moa_jax.data.examples import FREQUENT, OPEN
+from moa_jax.data.labels import FREQUENT, OPEN
 from moa_jax.data.prepared import read_prepared
 from moa_jax.evaluation.bootstrap import bootstrap_scores, interval
 from moa_jax.evaluation.metrics import average_precision, top_k_hits

@@ -26,18 +26,17 @@ from jaxtyping import Float
 from configs import network_kernel
 from configs.data import simulated_network
 from moa_jax.baselines.registry import make_method, trains_in_folder
+from moa_jax.data.division import partition_by_rule
 from moa_jax.data.embedded import ensure_release
-from moa_jax.data.examples import Examples, build_examples
+from moa_jax.data.examples import build_examples
 from moa_jax.data.preparation import prepare
 from moa_jax.data.prepared import PreparedDataset, read_prepared
-from moa_jax.data.split_rules import make_split
-from moa_jax.data.splits import split_rows
 from moa_jax.evaluation.bootstrap import BootstrapScores, bootstrap_scores, interval
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.tables import markdown_table
 from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
 from moa_jax.progress import say
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.training.recipe import fit_fusion
 
 # Folds of simulated and of real compounds.
@@ -146,9 +145,15 @@ def make_folds(
     graphs = {name: make(dataset.graph, seed) for name, make in GRAPHS.items()}
     folds = []
     for number in range(num_folds):
-        split = make_split("compound", examples, fold=number, num_folds=num_folds, seed=seed)
-        rows = split_rows(split, examples)
-        folds.append(Fold({part: examples.take(some) for part, some in rows.items()}, graphs, seed))
+        parts = partition_by_rule(
+            "compound",
+            examples,
+            fold=number,
+            num_folds=num_folds,
+            seed=seed,
+            validation_fraction=0.2,
+        )
+        folds.append(Fold(parts, graphs, seed))
     return folds
 
 

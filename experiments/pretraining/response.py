@@ -12,14 +12,15 @@ from jaxtyping import Float
 from sklearn.linear_model import Ridge
 
 from moa_jax.compounds.fingerprints import morgan_fingerprints, tanimoto
-from moa_jax.data.examples import Examples, build_examples, concatenate
+from moa_jax.data.division import partition_examples
+from moa_jax.data.examples import build_examples
 from moa_jax.data.features import FeatureSpec, fit_features
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.data.split_rules import make_split
-from moa_jax.data.splits import split_rows
 from moa_jax.data.unlabelled import unlabelled_part
 from moa_jax.evaluation.profile_correlation import pearson_by_signature, spearman_by_signature
+from moa_jax.schemas import Examples, concatenate
 from moa_jax.training.pretraining.augmentation import is_reliable, well_predicted
 from moa_jax.training.pretraining.batches import pretraining_set
 from moa_jax.training.pretraining.objectives import make_pretraining_task
@@ -41,7 +42,7 @@ def parts_with_structure(dataset: PreparedDataset) -> dict[str, Examples]:
     """Parts of fold 0 of the compound split; unlabelled signatures join the training part."""
     examples = build_examples(dataset)
     split = make_split("compound", examples, fold=0, num_folds=5, seed=0, validation_fraction=0.2)
-    parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
+    parts = partition_examples(split, examples)
     unlabelled = unlabelled_part(dataset, split, examples, transductive=False)
     parts["train"] = concatenate(parts["train"], unlabelled)
     return {

@@ -27,15 +27,15 @@ import pandas as pd
 from configs import pretraining
 from experiments.pretraining.links import link_rows
 from experiments.pretraining.response import augmentation_rows, response_rows
-from moa_jax.data.examples import Examples, build_examples
+from moa_jax.data.division import partition_examples
+from moa_jax.data.examples import build_examples
 from moa_jax.data.prepared import PreparedDataset, read_prepared
 from moa_jax.data.split_rules import make_split
-from moa_jax.data.splits import split_rows
 from moa_jax.data.unlabelled import unlabelled_part
 from moa_jax.evaluation.tables import markdown_table
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.training.fit import validation_curve
 from moa_jax.training.pretraining.objectives import OBJECTIVES
 from moa_jax.training.recipe import Recipe
@@ -106,10 +106,10 @@ def make_fold(dataset: PreparedDataset, fold: int) -> Fold:
     split = make_split(
         "compound", examples, fold=fold, num_folds=5, seed=0, validation_fraction=0.2
     )
-    rows = split_rows(split, examples)
+    parts = partition_examples(split, examples)
     return Fold(
-        examples.take(rows["train"]),
-        examples.take(rows["validation"]),
+        parts["train"],
+        parts["validation"],
         unlabelled_part(dataset, split, examples, transductive=False),
     )
 

@@ -25,16 +25,16 @@ from configs.networks import networks
 from moa_jax.baselines.modalities import Modalities
 from moa_jax.baselines.registry import make_method
 from moa_jax.benchmark.training_conditions import TrainingCondition, alter
-from moa_jax.data.examples import Examples, build_examples
+from moa_jax.data.division import partition_by_rule
+from moa_jax.data.examples import build_examples
 from moa_jax.data.prepared import PreparedDataset, read_prepared
-from moa_jax.data.split_rules import make_split
-from moa_jax.data.splits import split_rows
 from moa_jax.evaluation.bootstrap import bootstrap_scores, paired_difference
 from moa_jax.evaluation.metrics import score
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.tables import markdown_table
 from moa_jax.models.fusion import VIEWS
 from moa_jax.progress import say
+from moa_jax.schemas import Examples
 from moa_jax.training.fit import Run
 from moa_jax.training.fusion_task import make_fusion_task, make_graph_arrays
 
@@ -104,13 +104,11 @@ def make_fold(
     dataset: PreparedDataset, examples: Examples, condition: TrainingCondition, fold: int, seed: int
 ) -> tuple[Examples, Examples]:
     """Training part with the condition's labels, and test part, of a fold of the compound split."""
-    split = make_split("compound", examples, fold=fold, num_folds=NUM_FOLDS, seed=seed)
-    rows = split_rows(split, examples)
-    train, validation, test = (
-        examples.take(rows[part]) for part in ("train", "validation", "test")
+    parts = partition_by_rule(
+        "compound", examples, fold=fold, num_folds=NUM_FOLDS, seed=seed, validation_fraction=0.2
     )
-    train, _, _ = alter(condition, train, validation, dataset.graph, seed=seed)
-    return train, test
+    train, _, _ = alter(condition, parts["train"], parts["validation"], dataset.graph, seed=seed)
+    return train, parts["test"]
 
 
 def network_answers(

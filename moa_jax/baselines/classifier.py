@@ -16,8 +16,8 @@ from threadpoolctl import threadpool_limits
 
 from moa_jax.baselines.inputs import Inputs, one_per_structure
 from moa_jax.baselines.prevalence import FittedPrevalence, fit_prevalence
-from moa_jax.data.examples import Examples, strata
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.data.labels import strata
+from moa_jax.schemas import Examples, KnowledgeGraph
 
 
 @runtime_checkable

@@ -16,9 +16,8 @@ from scipy.special import softmax
 from moa_jax.baselines.prevalence import FittedPrevalence, fit_prevalence
 from moa_jax.baselines.similarity import answer_in_blocks, best_signature, compounds_of
 from moa_jax.baselines.similarity_measures import zscores
-from moa_jax.data.examples import Examples
 from moa_jax.lincs.connectivity import extreme_sets, max_quantile, ncs, tau, wtcs
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 
 Score = Literal["wtcs", "ncs", "tau"]
 

@@ -21,10 +21,9 @@ from moa_jax.baselines.interface import Fitted, Learner
 from moa_jax.baselines.late_fusion import LateFusion
 from moa_jax.baselines.logistic import balanced_logistic
 from moa_jax.baselines.prevalence import Prevalence
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.pooling import STRONG_Z
 from moa_jax.knowledge.viability_genes import PROLIFERATION_GENES, STRESS_GENES
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 
 
 def permute_labels(examples: Examples, seed: int) -> Examples:

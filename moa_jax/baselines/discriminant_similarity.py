@@ -12,7 +12,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from threadpoolctl import threadpool_limits
 
 from moa_jax.baselines.similarity_measures import CosineReferences, zscores
-from moa_jax.data.examples import Examples, strata
+from moa_jax.data.labels import strata
+from moa_jax.schemas import Examples
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from moa_jax.baselines.inputs import MorganBits, StandardisedExpression
-from moa_jax.data.examples import Examples
+from moa_jax.schemas import Examples
 
 
 class ExpressionAndMorgan:

@@ -11,8 +11,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Float
 
-from moa_jax.data.examples import Examples
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.training.recipe import FusionFit, fit_fusion
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from sklearn.preprocessing import StandardScaler
 
 from moa_jax.compounds.fingerprints import morgan_fingerprints
-from moa_jax.data.examples import Examples
+from moa_jax.schemas import Examples
 
 
 @runtime_checkable

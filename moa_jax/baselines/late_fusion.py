@@ -10,8 +10,7 @@ from jaxtyping import Bool, Float
 
 from moa_jax.baselines.classifier import ClassifierLearner, FittedClassifier
 from moa_jax.baselines.logistic import EXPRESSION_LOGISTIC, MORGAN_LOGISTIC
-from moa_jax.data.examples import Examples
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 
 Answers = Float[np.ndarray, "example moa"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from moa_jax.baselines.inputs import one_per_structure
-from moa_jax.data.examples import Examples
+from moa_jax.schemas import Examples
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float
 from moa_jax.baselines.modalities import Modalities
 from moa_jax.baselines.prevalence import FittedPrevalence, fit_prevalence
 from moa_jax.baselines.tuning import FittedTuned, check_budget
-from moa_jax.data.examples import Examples, concatenate, strata
-from moa_jax.schemas import GraphArrays, KnowledgeGraph
+from moa_jax.data.labels import strata
+from moa_jax.schemas import Examples, GraphArrays, KnowledgeGraph, concatenate
 from moa_jax.training.fit import Run, validation_curve
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.task import MakeTask, ReadOut

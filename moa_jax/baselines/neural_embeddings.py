@@ -19,10 +19,10 @@ from moa_jax.baselines.modalities import Modalities
 from moa_jax.baselines.neural import NeuralMethod
 from moa_jax.baselines.neural_config import attributes, neural_config, no_graph
 from moa_jax.baselines.similarity import neighbour_votes
-from moa_jax.data.examples import Examples, strata
 from moa_jax.data.features import FeatureSpec
+from moa_jax.data.labels import strata
 from moa_jax.models.expression_network import ExpressionAutoencoder, ExpressionEmbedding
-from moa_jax.schemas import Batch, GraphArrays
+from moa_jax.schemas import Batch, Examples, GraphArrays
 from moa_jax.training.losses.embeddings import (
     gaussian_divergence,
     gaussian_reconstruction,

@@ -7,10 +7,9 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.metrics import prevalence
 from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 
 
 @dataclasses.dataclass(frozen=True)

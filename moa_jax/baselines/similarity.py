@@ -11,8 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from moa_jax.baselines.inputs import StandardisedExpression
 from moa_jax.baselines.prevalence import FittedPrevalence, fit_prevalence
-from moa_jax.data.examples import Examples
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 
 # Number of rows whose similarities to all training signatures are computed at a time.
 _BLOCK_ROWS = 1024

@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float
 from scipy.stats import rankdata
 
 from moa_jax.baselines.similarity import cosine
-from moa_jax.data.examples import Examples
 from moa_jax.lincs.characteristic_direction import fit_background
 from moa_jax.lincs.connectivity import extreme_sets
 from moa_jax.lincs.extreme_scores import extreme_only, sscmap, xcos, xsum
+from moa_jax.schemas import Examples
 
 # XSum and XCos keep this many genes on each side of a reference (Wei 2022, of some 12,000 genes),
 # but no more than a quarter of all: of 978 landmarks 244, which leaves half of them out.

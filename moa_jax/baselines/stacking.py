@@ -14,9 +14,8 @@ from sklearn.linear_model import LogisticRegression
 
 from moa_jax.baselines.classifier import ClassifierLearner
 from moa_jax.baselines.late_fusion import Answers, FittedLateFusion, LateFusion
-from moa_jax.data.examples import Examples
 from moa_jax.data.stratification import multilabel_folds
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 
 # Smaller probabilities are clipped to this one, so that the logarithm is finite.
 _SMALLEST = 1e-6

@@ -10,8 +10,7 @@ from jaxtyping import Float
 from moa_jax.baselines.inputs import MorganBits, one_per_structure
 from moa_jax.baselines.prevalence import FittedPrevalence, fit_prevalence
 from moa_jax.compounds.fingerprints import tanimoto
-from moa_jax.data.examples import Examples
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 
 
 def tanimoto_votes(

@@ -11,7 +11,6 @@ from moa_jax.baselines.inputs import StandardisedExpression
 from moa_jax.benchmark.collect import Line
 from moa_jax.benchmark.material import Material
 from moa_jax.benchmark.scored import ScoredSplit, calibrated
-from moa_jax.data.examples import Examples, concatenate
 from moa_jax.evaluation.abstention import (
     Signal,
     agreement,
@@ -26,6 +25,7 @@ from moa_jax.evaluation.nearest import nearest_cosine, nearest_tanimoto
 from moa_jax.evaluation.pooling import median_by_compound, signature_strength
 from moa_jax.evaluation.risk_coverage import accuracy_at_coverage, aurc, rejection_auroc
 from moa_jax.report.parts import Section, Table
+from moa_jax.schemas import Examples, concatenate
 
 COMBINED = "combined"
 COVERAGES = (0.5, 0.25, 0.1)

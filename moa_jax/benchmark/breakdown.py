@@ -11,7 +11,6 @@ from jaxtyping import Float
 from moa_jax.benchmark.collect import Line
 from moa_jax.benchmark.material import Material
 from moa_jax.benchmark.scored import ScoredSplit
-from moa_jax.data.examples import Examples, concatenate
 from moa_jax.evaluation.metrics import macro_auprc, top_k_accuracy
 from moa_jax.evaluation.nearest import nearest_tanimoto
 from moa_jax.evaluation.pooling import (
@@ -30,6 +29,7 @@ from moa_jax.evaluation.strata import (
     scores_by_stratum,
 )
 from moa_jax.report.parts import Section, Table
+from moa_jax.schemas import Examples, concatenate
 
 # Quantiles of the signature strength that separate weak, intermediate and strong compounds.
 STRENGTH_QUANTILES = (1 / 3, 2 / 3)

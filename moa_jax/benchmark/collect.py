@@ -16,8 +16,8 @@ from moa_jax.benchmark.material import Material
 from moa_jax.benchmark.plan import CLEAN_TEST, CLEAN_TRAINING, Cell, SplitKey
 from moa_jax.benchmark.test_conditions import TestCondition
 from moa_jax.benchmark.training_conditions import TrainingCondition
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.schemas import Examples
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,12 +20,13 @@ from scipy.spatial.distance import jensenshannon
 
 from moa_jax.baselines.interface import Fitted
 from moa_jax.data.bead_pairs import bead_pairs
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import fit_features
 from moa_jax.data.level_evidence import ZSCORE
-from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.data.new_signatures import read_new_signatures
 from moa_jax.data.plate_signatures import PlateSettings
-from moa_jax.schemas import InputError
+from moa_jax.data.release_alignment import root_mean_square
+from moa_jax.data.signature_files import SignatureFiles
+from moa_jax.schemas import Examples, InputError
 
 # The deconvolution with one gene per bead.
 REFERENCE = "UNI"
@@ -114,16 +115,12 @@ def match_scale(wells: Examples, train: Examples) -> tuple[Examples, float]:
         raise InputError("no training example has an expression signature.")
     limit = np.abs(reference).max()
     expression = np.clip(wells.expression, -limit, limit)
-    typical = _median_rms(expression[:, wells.gene_mask])
+    typical = float(np.median(root_mean_square(expression[:, wells.gene_mask])))
     if not typical > 0:
         raise InputError("the median well has no value but 0, so it has no scale.")
-    factor = _median_rms(reference) / typical
+    factor = float(np.median(root_mean_square(reference))) / typical
     scaled = np.clip(expression * factor, -limit, limit).astype(np.float32)
     return dataclasses.replace(wells, expression=scaled), factor
-
-
-def _median_rms(expression: Float[np.ndarray, "row gene"]) -> float:
-    return float(np.median(np.sqrt(np.square(expression, dtype=np.float64).mean(axis=1))))
 
 
 def compare_deconvolutions(fitted: Fitted, wells: Mapping[str, Examples]) -> pd.DataFrame:

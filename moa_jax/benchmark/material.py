@@ -10,17 +10,17 @@ from collections.abc import Iterable
 import ml_collections
 
 from moa_jax.benchmark.plan import PHASE, SplitKey
-from moa_jax.data.division import examples_of
+from moa_jax.data.division import both_releases, examples_of, partition_examples
 from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import Examples, concatenate, further_structures
+from moa_jax.data.examples import further_structures
 from moa_jax.data.leaks import check_no_leaks, without_leaks
 from moa_jax.data.prepared import PreparedDataset, read_prepared
 from moa_jax.data.release_alignment import align_examples
 from moa_jax.data.split_rules import make_split, phase_split
-from moa_jax.data.splits import read_split, split_rows, write_split
+from moa_jax.data.splits import read_split, write_split
 from moa_jax.data.unlabelled import unlabelled_examples
 from moa_jax.progress import say, track
-from moa_jax.schemas import InputError, Split
+from moa_jax.schemas import Examples, InputError, Split
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,13 +95,12 @@ class Material:
                 counts = ", ".join(f"{count} {kind}" for kind, count in crossing.items())
                 say(f"{key.name}: shared between parts, as this rule allows: {counts}")
 
+    def _test_release(self, key: SplitKey) -> Examples | None:
+        return self.tested(key.test_data) if key.test_data else None
+
     def _divided(self, key: SplitKey) -> Examples:
         """All examples that a division gives a part, for the search for leaks."""
-        if not key.test_data:
-            return self.examples
-        # Which genes were measured says nothing about leaks.
-        other = dataclasses.replace(self.tested(key.test_data), gene_mask=self.examples.gene_mask)
-        return concatenate(self.examples, other)
+        return both_releases(self.examples, self._test_release(key))
 
     def _make(self, key: SplitKey) -> Split:
         settings = {
@@ -131,14 +130,11 @@ class Material:
           further_structures: add to the training part what labelled structures without
             signature the division allows.
         """
-        split = read_split(self.manifest_path(key))
-        rows = split_rows(split, self.examples)
-        train = self.examples.take(rows["train"])
-        if further_structures:
-            train = concatenate(train, without_leaks(split, self._divided(key), self._further))
-        tested = self.tested(key.test_data)
         return Parts(
-            train=train,
-            validation=self.examples.take(rows["validation"]),
-            test=tested if key.test_data else self.examples.take(rows["test"]),
+            **partition_examples(
+                read_split(self.manifest_path(key)),
+                self.examples,
+                structures=self._further if further_structures else None,
+                test_release=self._test_release(key),
+            )
         )

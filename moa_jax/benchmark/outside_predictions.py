@@ -12,12 +12,12 @@ from jaxtyping import Float
 
 from moa_jax.baselines.prevalence import fit_prevalence
 from moa_jax.benchmark.collect import Line, SplitResults, pooled_fold
-from moa_jax.data.examples import Examples, concatenate
+from moa_jax.data.division import learned_examples, partition_examples
 from moa_jax.data.leaks import check_no_leaks
 from moa_jax.data.splits import check_split_fits, read_split, split_rows
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.tables import read_csv
-from moa_jax.schemas import InputError, Split
+from moa_jax.schemas import Examples, InputError, Split
 
 # Possible key columns of a file of predictions; the first one that is present is used.
 KEY_COLUMNS = ("sig_id", "pert_id", "compound_group")
@@ -112,8 +112,8 @@ def outside_results(
 ) -> SplitResults:
     """The predictions, and the prevalence in each training part as a baseline."""
     trained, folds = [], {Line(predictions.path.stem): [], Line("prevalence"): []}
-    parts = [split_rows(split, examples) for split in splits]
-    tested_rows = np.sort(np.concatenate([rows["test"] for rows in parts]))
+    rows_of_test = [split_rows(split, examples)["test"] for split in splits]
+    tested_rows = np.sort(np.concatenate(rows_of_test))
     groups = sorted({examples.groups[row] for row in tested_rows})
     place = {group: row for row, group in enumerate(groups)}
     _, labels, _ = pool_by_compound(
@@ -121,13 +121,13 @@ def outside_results(
         examples.labels[tested_rows],
         [examples.groups[row] for row in tested_rows],
     )
-    for rows in parts:
-        test = examples.take(rows["test"])
-        learned = concatenate(examples.take(rows["train"]), examples.take(rows["validation"]))
+    for split, test_rows in zip(splits, rows_of_test, strict=True):
+        parts = partition_examples(split, examples)
+        test, learned = parts["test"], learned_examples(parts)
         trained.append(learned.labels.any(axis=0))
         answers = (predictions.of(test), fit_prevalence(learned).predict(test))
         for line_folds, probs in zip(folds.values(), answers, strict=True):
-            line_folds.append(pooled_fold(examples, rows["test"], probs, place))
+            line_folds.append(pooled_fold(examples, test_rows, probs, place))
     return SplitResults(
         name=f"{splits[0].rule}_seed{splits[0].seed}",
         keys=(),

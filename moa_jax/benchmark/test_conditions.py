@@ -31,9 +31,8 @@ from jaxtyping import Float, Int
 from moa_jax.benchmark.conditions import CLEAN, Condition, conditions_from_config
 from moa_jax.benchmark.shuffling import permute_between_units
 from moa_jax.data.bead_pairs import bead_pairs
-from moa_jax.data.examples import Examples
 from moa_jax.data.simulated.random_streams import generator
-from moa_jax.schemas import InputError
+from moa_jax.schemas import Examples, InputError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,11 +21,11 @@ from moa_jax.benchmark.test_conditions import (
     without_expression,
     without_structure,
 )
-from moa_jax.data.examples import Examples, strata
+from moa_jax.data.labels import strata
 from moa_jax.data.simulated.random_streams import generator
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
-from moa_jax.schemas import InputError, KnowledgeGraph
+from moa_jax.schemas import Examples, InputError, KnowledgeGraph
 
 # Confusable labels: an increase of the centroids' cosine by this makes an MoA e times as likely.
 SIMILARITY_TEMPERATURE = 0.1

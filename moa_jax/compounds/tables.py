@@ -29,7 +29,8 @@ from moa_jax.compounds.identity import inchi_block, normalise_inchi_key, normali
 from moa_jax.compounds.moa_labels import normalise_moa
 from moa_jax.compounds.structures import Structure, standardise
 from moa_jax.schemas import InputError, require_columns
-from moa_jax.text_tables import TextTable, open_text_table, read_cells
+from moa_jax.text_dialects import open_text_table
+from moa_jax.text_tables import TextTable, read_cells
 
 Path = str | os.PathLike[str]
 

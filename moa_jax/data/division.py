@@ -1,4 +1,4 @@
-"""What one run learns from, chooses by and is tested on, by its configuration."""
+"""The one place where examples are partitioned into training, validation and test part."""
 
 from __future__ import annotations
 
@@ -7,23 +7,18 @@ from collections.abc import Mapping
 
 import ml_collections
 
-from moa_jax.data.examples import (
-    Examples,
-    build_examples,
-    concatenate,
-    further_structures,
-)
+from moa_jax.data.examples import build_examples, further_structures
 from moa_jax.data.leaks import check_no_leaks, without_leaks
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.data.split_rules import make_split
 from moa_jax.data.splits import split_rows
 from moa_jax.data.unlabelled import unlabelled_part
-from moa_jax.schemas import Split
+from moa_jax.schemas import Examples, Split, concatenate
 
 
 @dataclasses.dataclass(frozen=True)
 class Division:
-    """What is learned from and what is not, in one division of the data.
+    """What one run learns from, chooses by and is tested on.
 
     Attributes:
       split: the parts.
@@ -39,7 +34,7 @@ class Division:
 
 
 def examples_of(config: ml_collections.ConfigDict, dataset: PreparedDataset) -> Examples:
-    """All examples that a configuration divides, over its vocabulary of MoAs.
+    """All examples that a configuration partitions, over its vocabulary of MoAs.
 
     Raises:
       InputError: see `build_examples`.
@@ -50,32 +45,113 @@ def examples_of(config: ml_collections.ConfigDict, dataset: PreparedDataset) -> 
 def divide(
     config: ml_collections.ConfigDict, dataset: PreparedDataset, examples: Examples
 ) -> Division:
-    """Divides the data as a configuration says.
+    """Partitions the data as a configuration says.
 
     Args:
       config: a complete configuration; see `configs/fusion.py`.
       dataset: where the examples come from.
-      examples: all examples that are divided.
+      examples: all examples that are partitioned.
 
     Raises:
       InputError: the split cannot be made, or parts share what its rule keeps apart.
     """
-    split = make_split(
-        config.split.rule,
-        examples,
-        fold=config.split.fold,
-        num_folds=config.split.num_folds,
-        seed=config.split.seed,
-        validation_fraction=config.split.validation_fraction,
-    )
+    split = split_by_config(config, examples, validation_fraction=config.split.validation_fraction)
     crossing = check_no_leaks(split, examples)
-    parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
-    if config.further_structures:
-        further = without_leaks(split, examples, further_structures(dataset, examples))
-        parts["train"] = concatenate(parts["train"], further)
+    structures = further_structures(dataset, examples) if config.further_structures else None
+    parts = partition_examples(split, examples, structures=structures)
     unlabelled = None
     pretraining = config.get("pretraining")
     if config.further_structures or pretraining:
         transductive = bool(pretraining and pretraining.transductive)
         unlabelled = unlabelled_part(dataset, split, examples, transductive=transductive)
     return Division(split, crossing, parts, unlabelled)
+
+
+def split_by_config(
+    config: ml_collections.ConfigDict, examples: Examples, *, validation_fraction: float
+) -> Split:
+    """The split that `config.split` names, with a validation part of another size.
+
+    Raises:
+      InputError: see `make_split`.
+    """
+    return make_split(
+        config.split.rule,
+        examples,
+        fold=config.split.fold,
+        num_folds=config.split.num_folds,
+        seed=config.split.seed,
+        validation_fraction=validation_fraction,
+    )
+
+
+def partition_by_rule(
+    rule: str,
+    examples: Examples,
+    *,
+    fold: int,
+    num_folds: int,
+    seed: int,
+    validation_fraction: float,
+) -> dict[str, Examples]:
+    """Training, validation and test part of one fold of a rule; see `make_split`.
+
+    Raises:
+      InputError: the split cannot be made.
+    """
+    split = make_split(
+        rule,
+        examples,
+        fold=fold,
+        num_folds=num_folds,
+        seed=seed,
+        validation_fraction=validation_fraction,
+    )
+    return partition_examples(split, examples)
+
+
+def partition_examples(
+    split: Split,
+    examples: Examples,
+    *,
+    structures: Examples | None = None,
+    test_release: Examples | None = None,
+) -> dict[str, Examples]:
+    """Training, validation and test part of a split.
+
+    Args:
+      split: the parts.
+      examples: what was split.
+      structures: labelled structures without signature; those that share nothing that the split
+        keeps apart with another part join the training part.
+      test_release: for `phase`, the examples of the other release, which are the test part.
+
+    Raises:
+      InputError: the split does not fit the examples.
+    """
+    parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
+    if structures is not None:
+        allowed = without_leaks(split, both_releases(examples, test_release), structures)
+        parts["train"] = concatenate(parts["train"], allowed)
+    if test_release is not None:
+        parts["test"] = test_release
+    return parts
+
+
+def both_releases(examples: Examples, test_release: Examples | None) -> Examples:
+    """All examples that a split gives a part, for the search for leaks.
+
+    Args:
+      examples: those of the release that is learned from.
+      test_release: those of another release that is tested on, if there is one.
+    """
+    if test_release is None:
+        return examples
+    # Which genes were measured says nothing about leaks.
+    other = dataclasses.replace(test_release, gene_mask=examples.gene_mask)
+    return concatenate(examples, other)
+
+
+def learned_examples(parts: Mapping[str, Examples]) -> Examples:
+    """The training part, then the validation part."""
+    return concatenate(parts["train"], parts["validation"])

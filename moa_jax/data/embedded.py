@@ -9,19 +9,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 from typing import Any
 
 import ml_collections
 
 import moa_jax
+from moa_jax.data.plate_zscores import VEHICLE
 from moa_jax.data.preparation import prepare
 from moa_jax.data.preparation_settings import build_settings
 from moa_jax.data.prepared import PreparedDataset, read_prepared, write_prepared
+from moa_jax.data.release_config import release_config
 from moa_jax.data.simulated import SimulationSettings, write_simulated_release
 from moa_jax.files import read_json
-from moa_jax.knowledge.graph import GraphSettings
 from moa_jax.progress import say
 from moa_jax.schemas import PREPARED_FORMAT_VERSION, InputError
 
@@ -31,57 +31,29 @@ SIMULATED_FOLDER = pathlib.Path("data/simulated")
 
 def simulated_config() -> ml_collections.ConfigDict:
     """The complete config that prepares the simulated release, from level 3 on."""
-    config = ml_collections.ConfigDict()
     # The name under which tables and plots show it; results on it never stand beside real ones.
-    config.release = "simulated"
-    # Folder of the release, made on first use; empty means one under data/simulated that is
-    # named by a digest of the settings.
-    config.raw_dir = ""
-    # The prepared folder.
-    config.out = "data/simulated/prepared"
-    # Sizes, effects, noise and errors of the release; see `SimulationSettings`.
+    config = release_config("simulated", out="data/simulated/prepared")
+    # An empty raw_dir means a folder under data/simulated that is named by a digest of the
+    # settings and made on first use. Sizes, effects, noise and errors: see `SimulationSettings`.
     config.simulation = ml_collections.ConfigDict(dataclasses.asdict(SimulationSettings()))
-
-    config.files = ml_collections.ConfigDict()
     config.files.expression = "level3.gctx"
     config.files.siginfo = "siginfo.txt"
     config.files.instinfo = "instinfo.txt"
     config.files.geneinfo = "geneinfo.txt"
     config.files.gene_ids = "Homo_sapiens.gene_info.gz"
-    config.files.older_geneinfo = ""
     config.files.bead_map = "barcode_to_gene_map.txt"
     config.files.cellinfo = "cellinfo.txt"
     config.files.compounds = "compoundinfo.txt"
-    config.files.compound_samples = ""
     config.files.further_compounds = "further_compounds.txt"
-    config.files.further_compound_samples = ""
-    config.files.kept_aside = ""
     config.files.string_links = "9606.protein.links.v12.0.txt.gz"
     config.files.string_info = "9606.protein.info.v12.0.txt.gz"
     config.files.ontology = "go-basic.obo"
     config.files.annotations = "goa_human.gaf.gz"
-    config.files.hallmark = ""
-    config.files.reactome = ""
-
     config.level = 3
-    config.gene_ids = ""
-    config.scale = ""
-    config.zscore_reference = "vehicle"
-    config.clip = 0.0
-    config.drop_nonfinite = False
-    config.allow_missing_signatures = False
-
-    config.filters = ml_collections.ConfigDict()
-    config.filters.pert_types = ("trt_cp",)
-    config.filters.min_tas = 0.0
-    config.filters.min_cc_q75 = 0.0
-    config.filters.min_replicates = 1
-    config.filters.require_hiq = False
+    config.zscore_reference = VEHICLE
     config.filters.require_qc_pass = True
-    config.filters.keep_missing = True
-
-    graph = GraphSettings(min_term_genes=5, max_term_genes=200)
-    config.graph = ml_collections.ConfigDict(dataclasses.asdict(graph))
+    config.graph.min_term_genes = 5
+    config.graph.max_term_genes = 200
     return config
 
 
@@ -94,33 +66,27 @@ def open_dataset(folder: str) -> PreparedDataset:
     return read_prepared(folder) if folder else embedded_dataset()
 
 
-def embedded_dataset(folder: str | os.PathLike[str] = SIMULATED_FOLDER) -> PreparedDataset:
+def embedded_dataset() -> PreparedDataset:
     """The prepared simulated release; made in a few seconds where it is not there yet.
-
-    Args:
-      folder: where the release and the prepared folder lie or are made.
 
     Raises:
       InputError: the folder cannot be written.
     """
     config = simulated_config()
-    folder = pathlib.Path(folder)
-    prepared = folder / f"prepared-{_digest(config.to_dict())}"
+    prepared = SIMULATED_FOLDER / f"prepared-{_digest(config.to_dict())}"
     if not prepared.is_dir():
-        say(f"making the embedded simulated dataset in {folder}, once")
-        config.raw_dir = str(ensure_release(config, folder))
+        say(f"making the embedded simulated dataset in {SIMULATED_FOLDER}, once")
+        config.raw_dir = str(ensure_release(config))
         write_prepared(prepared, prepare(config))
     return read_prepared(prepared)
 
 
-def ensure_release(
-    config: ml_collections.ConfigDict, folder: str | os.PathLike[str] = SIMULATED_FOLDER
-) -> pathlib.Path:
+def ensure_release(config: ml_collections.ConfigDict) -> pathlib.Path:
     """Folder of the release that `config.simulation` describes, made where it is not there yet.
 
     Args:
-      config: its `raw_dir` is the folder of the release, where it is not empty.
-      folder: where the release is made otherwise, under a name of its own.
+      config: its `raw_dir` is the folder of the release; where it is empty, the release gets a
+        folder of its own under `SIMULATED_FOLDER`.
 
     Raises:
       InputError: the settings contradict each other, or `raw_dir` holds something else.
@@ -128,7 +94,7 @@ def ensure_release(
     settings = build_settings(SimulationSettings, config.simulation.to_dict(), "config.simulation")
     values = dataclasses.asdict(settings)
     name = f"release-{_digest(values)}"
-    release = pathlib.Path(config.raw_dir) if config.raw_dir else pathlib.Path(folder) / name
+    release = pathlib.Path(config.raw_dir) if config.raw_dir else SIMULATED_FOLDER / name
     if not release.exists():
         write_simulated_release(release, settings)
         return release

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32
 
 from moa_jax.data.gene_matrix import GeneMatrix
-from moa_jax.data.level_evidence import LINEAR, Scale, find_scale, log2_expression
+from moa_jax.data.level_evidence import Scale, find_scale
 from moa_jax.data.option_names import CONFIG_OPTIONS
-from moa_jax.data.plate_zscores import (
-    VEHICLE,
-    check_plates,
-    check_vehicles,
-    zscores_of_plates,
-)
+from moa_jax.data.plate_zscores import VEHICLE, check_plates, check_vehicles
 from moa_jax.data.preparation_settings import (
     TOLD_BY_FILES,
     PreparationSettings,
@@ -32,11 +27,11 @@ from moa_jax.data.selection import (
     filter_perturbations,
     filter_quality,
 )
+from moa_jax.data.well_signatures import Wells
 from moa_jax.lincs.fields import spelled_like
 from moa_jax.lincs.matrix import check_finite
 from moa_jax.lincs.releases import harmonise_siginfo, read_table, signature_instances
-from moa_jax.lincs.replicates import collapse_replicates, signature_ids
-from moa_jax.progress import track
+from moa_jax.lincs.replicates import signature_ids
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
 
 Paths = Mapping[str, pathlib.Path]
@@ -45,9 +40,6 @@ NOT_FINITE = "a value is not finite"
 
 # Profiles, evenly spread, whose values tell the scale of a matrix.
 _PROBED_PROFILES = 64
-
-# Values of levels 3 and 4 that are in memory at a time.
-_VALUES_IN_MEMORY = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +51,7 @@ class _Source:
     matrix: GeneMatrix
     is_kept_aside: IsKeptAside
     pert_ids: Collection[str]
-    scale: Scale | None = None
+    scale: Scale
 
     def metadata(self, name: str) -> ProfileMetadata:
         """What one of the files, or the matrix itself where there is none, tells of profiles."""
@@ -70,15 +62,12 @@ class _Source:
             own = self.matrix.profile_table
         return ProfileMetadata.of(self.paths.get(name), own, path)
 
-    def read(self, profile_ids: list[str]) -> tuple[np.ndarray, Bool[np.ndarray, " profile"]]:
-        """Landmark values of some profiles, and which of them are finite throughout."""
+    def read(self, profile_ids: list[str]) -> Float32[np.ndarray, "profile gene"]:
+        """Landmark values of some profiles, refused where one is not finite and must be."""
         matrix = self.matrix.read(profile_ids=profile_ids)
         if not self.settings.drop_nonfinite:
             check_finite(matrix, str(self.matrix.path))
-        finite = np.isfinite(matrix.values).all(axis=1)
-        if self.scale is not None and self.scale.name == LINEAR:
-            return log2_expression(matrix.values), finite
-        return matrix.values, finite
+        return matrix.values
 
 
 def read_signatures(
@@ -104,7 +93,8 @@ def read_signatures(
     Raises:
       InputError: a file cannot be used, or no signature is left.
     """
-    source = _Source(settings, paths, matrix, is_kept_aside, pert_ids)
+    scale = _find_scale(settings, matrix)
+    source = _Source(settings, paths, matrix, is_kept_aside, pert_ids, scale)
     source, said = _with_level(source)
     read = _read_level5 if source.settings.level == 5 else _from_profiles
     values, table, counts = read(source)
@@ -135,21 +125,27 @@ def _read_level5(
     sieve = _in_file_order(source, "siginfo")
     filter_perturbations(settings.filters, source.is_kept_aside, sieve)
     filter_quality(settings.filters, sieve)
-    values, finite = source.read(sieve.table["sig_id"].tolist())
+    values = source.read(sieve.table["sig_id"].tolist())
+    finite = np.isfinite(values).all(axis=1)
     if not finite.all():
         values = values[finite]
         sieve.keep(finite, NOT_FINITE)
     return values, sieve.table, {"signatures": sieve.report()}
 
 
-def _with_level(source: _Source) -> tuple[_Source, dict[str, Any]]:
-    """The source with level and scale, and what they are and why, as JSON values."""
-    settings, path = source.settings, source.paths["expression"]
-    profile_ids = source.matrix.profile_table.index
+def _find_scale(settings: PreparationSettings, matrix: GeneMatrix) -> Scale:
+    """What the numbers of a matrix are, by some of its profiles."""
+    profile_ids = matrix.profile_table.index
     places = np.unique(np.linspace(0, len(profile_ids) - 1, _PROBED_PROFILES).astype(int))
     some = [profile_ids[place] for place in places] if len(profile_ids) else []
-    values = source.matrix.read(profile_ids=some).values
-    scale = find_scale(values, str(path), asked=settings.scale or None, options=CONFIG_OPTIONS)
+    values = matrix.read(profile_ids=some).values
+    asked = settings.scale or None
+    return find_scale(values, str(matrix.path), asked=asked, options=CONFIG_OPTIONS)
+
+
+def _with_level(source: _Source) -> tuple[_Source, dict[str, Any]]:
+    """The source with its level, and what level and scale are and why, as JSON values."""
+    settings, scale = source.settings, source.scale
     asked = None if settings.level == TOLD_BY_FILES else settings.level
     name = _file_of_profiles(source, asked)
     level, why = source.metadata(name).level(asked, scale, CONFIG_OPTIONS)
@@ -163,7 +159,7 @@ def _with_level(source: _Source) -> tuple[_Source, dict[str, Any]]:
     if level != 5 and name == "siginfo" in paths:
         # What is called siginfo is a table of wells.
         paths["instinfo"] = paths.pop("siginfo")
-    return dataclasses.replace(source, settings=settings, paths=paths, scale=scale), said
+    return dataclasses.replace(source, settings=settings, paths=paths), said
 
 
 def _file_of_profiles(source: _Source, asked: int | None) -> str:
@@ -216,8 +212,14 @@ def _from_profiles(
         used = wells["plate"].isin(sieve.table["plate"])
         check_vehicles(wells[used].reset_index(drop=True), path, CONFIG_OPTIONS)
     sieve.table["sig_id"] = signature_ids(sieve.table)
-    units = wells["plate"] if settings.level == 3 else wells["inst_id"]
-    values, table, not_finite = _collapse(source, sieve.table, wells.assign(unit=units))
+    values, table, not_finite = Wells(
+        table=wells,
+        read=source.read,
+        num_genes=len(source.matrix.columns.genes),
+        level=settings.level,
+        scale=source.scale.name,
+        zscore_reference=settings.zscore_reference,
+    ).signatures(sieve.table)
     sieve.keep(~sieve.table["inst_id"].isin(not_finite).to_numpy(bool), NOT_FINITE)
     _refuse_none(source, table, {"profiles": sieve.report()})
     signatures = Sieve(table.join(siginfo, on="sig_id").assign(row=np.arange(len(table))))
@@ -255,70 +257,3 @@ def _read_siginfo(
             "config.allow_missing_signatures makes signatures of the others."
         )
     return siginfo[["is_hiq", "qc_pass"]], pairs
-
-
-def _collapse(
-    source: _Source, instances: pd.DataFrame, wells: pd.DataFrame
-) -> tuple[Float32[np.ndarray, "signature gene"], pd.DataFrame, set[str]]:
-    """Signatures in the order of their sig_id, and the wells whose values are not finite."""
-    values = [np.empty((0, len(source.matrix.columns.genes)), np.float32)]
-    tables: list[pd.DataFrame] = []
-    not_finite: set[str] = set()
-    chunks = list(_chunks(instances, wells, len(source.matrix.columns.genes)))
-    for chunk, chunk_wells in track(chunks, "making signatures") if len(chunks) > 1 else chunks:
-        z, z_ids, bad = _zscores(source, chunk_wells)
-        not_finite.update(bad)
-        rows = pd.Index(z_ids).get_indexer(chunk["inst_id"])
-        if (rows >= 0).any():
-            collapsed, table = collapse_replicates(z[rows[rows >= 0]], chunk[rows >= 0])
-            values.append(collapsed)
-            tables.append(table)
-    if not tables:
-        return values[0], pd.DataFrame(columns=list(SIGNATURE_COLUMNS)), not_finite
-    joined = pd.concat(tables, ignore_index=True)
-    order = np.argsort(joined["sig_id"].to_numpy(str), kind="stable")
-    return np.concatenate(values)[order], joined.iloc[order].reset_index(drop=True), not_finite
-
-
-def _chunks(
-    instances: pd.DataFrame, wells: pd.DataFrame, num_genes: int
-) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    """Whole signatures, as many as fit in memory, and the wells to be read for them.
-
-    `unit` of the wells is what must be read whole: the plate at level 3, the well at level 4.
-    Signatures follow each other as their first profiles do in the file, so that a plate is
-    rarely read twice.
-    """
-    limit = max(1, _VALUES_IN_MEMORY // num_genes)
-    unit_of = dict(zip(wells["inst_id"], wells["unit"], strict=True))
-    size_of = wells["unit"].value_counts().to_dict()
-    unit_of_row = [unit_of[name] for name in instances["inst_id"]]
-    rows: list[int] = []
-    units: set[str] = set()
-    num_wells = 0
-    groups = instances.groupby("sig_id", sort=False).indices
-    for members in sorted(groups.values(), key=lambda members: int(members[0])):
-        needed = {unit_of_row[row] for row in members}
-        num_added = sum(size_of[unit] for unit in needed - units)
-        if rows and num_wells + num_added > limit:
-            yield instances.iloc[rows], wells[wells["unit"].isin(units)]
-            rows, units, num_wells = [], set(), 0
-            num_added = sum(size_of[unit] for unit in needed)
-        rows.extend(members.tolist())
-        units |= needed
-        num_wells += num_added
-    yield instances.iloc[rows], wells[wells["unit"].isin(units)]
-
-
-def _zscores(
-    source: _Source, wells: pd.DataFrame
-) -> tuple[Float32[np.ndarray, "profile gene"], list[str], list[str]]:
-    """Level 4 of some wells, their ids, and the ids of wells with values that are not finite."""
-    ids = wells["inst_id"].tolist()
-    values, finite = source.read(ids)
-    if not finite.all():
-        values, wells = values[finite], wells[finite]
-    bad = [name for name, whole in zip(ids, finite, strict=True) if not whole]
-    if source.settings.level == 3:
-        values = zscores_of_plates(values, wells, source.settings.zscore_reference)
-    return values, wells["inst_id"].tolist(), bad

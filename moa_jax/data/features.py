@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float32, Int32, UInt8
+from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8
 
 from moa_jax.compounds.fingerprints import morgan_fingerprints
 from moa_jax.compounds.molecular_graph import (
@@ -22,8 +22,7 @@ from moa_jax.compounds.molecular_graph import (
     molecular_graph,
 )
 from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS, substructure_counts
-from moa_jax.data.examples import Examples
-from moa_jax.schemas import InputError
+from moa_jax.schemas import Examples, InputError
 
 UNKNOWN_CELL_LINE = "unknown"
 # The targets of a compound are padded to a multiple of this, so that most sets have one shape.
@@ -57,6 +56,15 @@ class FeatureSpec:
     radius: int = 2
     node_symbols: tuple[str, ...] = ()
     bead_partners: tuple[int, ...] = ()
+
+    def distances(self, examples: Examples) -> Float[np.ndarray, "example measured_gene"]:
+        """Distance of each measured value from the training mean, in training standard deviations.
+
+        The median is about 0.7 for values like those that the model was trained on.
+        """
+        measured = examples.gene_mask
+        distance = examples.expression[:, measured].astype(np.float64) - self.mean[measured]
+        return np.abs(distance) / self.scale[measured]
 
     def to_json(self) -> dict[str, Any]:
         """The specification as JSON values; float32 numbers survive the round trip."""
@@ -140,6 +148,12 @@ class EncodedExamples:
     def num_examples(self) -> int:
         """Number of examples."""
         return len(self.structure)
+
+    def take(self, rows: Int[np.ndarray, " row"]) -> EncodedExamples:
+        """The examples of the given rows; structures stay where they are."""
+        shared = ("gene_mask", "fingerprints", "substructures", "molecules")
+        names = [field.name for field in dataclasses.fields(self) if field.name not in shared]
+        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 def fit_features(

@@ -41,14 +41,8 @@ class GeneMatrix:
         """Metadata of the profiles, their ids as index."""
         return self.opened.profile_table
 
-    def read(
-        self, *, profile_ids: Sequence[str], gene_ids: Sequence[str] | None = None
-    ) -> ExpressionMatrix:
-        """Some profiles over some landmark genes, in the order asked for.
-
-        Args:
-          profile_ids: ids of the profiles.
-          gene_ids: Entrez ids of the genes; None for all of `columns`, in their order.
+    def read(self, *, profile_ids: Sequence[str]) -> ExpressionMatrix:
+        """Some profiles, in the order asked for, over the genes of `columns`.
 
         Returns:
           The values; its `gene_ids` are the file's own names.
@@ -57,16 +51,10 @@ class GeneMatrix:
           InputError: the file is truncated or corrupt, or lacks an id.
         """
         profiles = self.opened.profile_places(profile_ids)
-        wanted = np.arange(len(self.columns.genes))
-        if gene_ids is not None:
-            wanted = pd.Index(self.columns.genes["entrez_id"]).get_indexer(list(gene_ids))
-            if (wanted < 0).any():
-                absent = gene_ids[int(np.argmax(wanted < 0))]
-                raise InputError(f"{self.path} lacks the gene {absent}.")
-        names = pd.Index([self.columns.file_ids[place] for place in wanted], name="id")
+        names = pd.Index(self.columns.file_ids, name="id")
         table = self.profile_table.iloc[profiles]
         return ExpressionMatrix(
-            values=self.opened.values(profiles, self.columns.places[wanted]),
+            values=self.opened.values(profiles, self.columns.places),
             profile_ids=tuple(table.index),
             gene_ids=tuple(names),
             profile_table=table,

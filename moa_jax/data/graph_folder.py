@@ -1,4 +1,4 @@
-"""The knowledge graph as a folder of parquet files: `{genes,terms}` and one per edge set."""
+"""The knowledge graph as a folder of parquet files, and the gene sets as one beside it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ import pathlib
 import pandas as pd
 
 from moa_jax.data.contract_tables import read_table, write_table
-from moa_jax.schemas import GENE_NODE_COLUMNS, TERM_COLUMNS, EdgeSet, KnowledgeGraph
+from moa_jax.files import atomic_path
+from moa_jax.knowledge.gene_sets import no_gene_sets
+from moa_jax.schemas import (
+    GENE_NODE_COLUMNS,
+    GENE_SET_COLUMNS,
+    TERM_COLUMNS,
+    EdgeSet,
+    KnowledgeGraph,
+)
 
 EDGE_SETS = ("interacts", "annotated_to", "is_a", "part_of")
 EDGE_COLUMNS = ("senders", "receivers", "weight")
+GENE_SETS_FILE = "gene_sets.parquet"
 
 
 def write_graph(folder: pathlib.Path, graph: KnowledgeGraph) -> None:
@@ -33,6 +42,23 @@ def read_graph(folder: pathlib.Path) -> KnowledgeGraph:
         terms=read_table(folder / "terms.parquet", TERM_COLUMNS),
         **{name: _read_edges(folder / f"{name}.parquet") for name in EDGE_SETS},
     )
+
+
+def write_gene_sets(folder: pathlib.Path, sets: pd.DataFrame) -> None:
+    """Writes `GENE_SET_COLUMNS` into a folder; no file where there are no sets."""
+    if len(sets):
+        with atomic_path(folder / GENE_SETS_FILE) as temporary:
+            write_table(temporary, sets, GENE_SET_COLUMNS)
+
+
+def read_gene_sets(folder: pathlib.Path) -> pd.DataFrame:
+    """Reads what `write_gene_sets` wrote; without a file there are no sets.
+
+    Raises:
+      InputError: the file is damaged.
+    """
+    path = folder / GENE_SETS_FILE
+    return read_table(path, GENE_SET_COLUMNS) if path.exists() else no_gene_sets()
 
 
 def _write_edges(path: pathlib.Path, edges: EdgeSet) -> None:

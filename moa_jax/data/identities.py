@@ -19,7 +19,7 @@ from moa_jax.compounds.identity import normalise_name
 from moa_jax.compounds.near_duplicates import near_duplicates
 from moa_jax.compounds.scaffold_clusters import scaffold_units, units_reached
 from moa_jax.compounds.structures import Structure, standardise
-from moa_jax.data.examples import Examples
+from moa_jax.schemas import Examples
 
 # What makes two examples one compound.
 COMPOUND_IDENTITIES = ("compound group", "InChIKey block", "name", "structure")

@@ -1,11 +1,74 @@
-"""Names of MoAs as columns of labels over a fixed vocabulary."""
+"""The vocabulary of MoAs, and labels over it.
+
+The vocabulary is fixed before any split, so that all folds and methods answer the same question.
+It is `open`, every mechanism that a compound to learn from has, or `frequent`, those that enough
+measured compounds have.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import collections
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from jaxtyping import Float32
+import pandas as pd
+from jaxtyping import Float32, Int
+
+from moa_jax.schemas import Examples, InputError
+
+OPEN, FREQUENT = "open", "frequent"
+
+
+def open_vocabulary(compounds: pd.DataFrame, measured: pd.DataFrame) -> tuple[str, ...]:
+    """Sorted MoAs of the labelled signatures' compounds and of all structures.
+
+    Of names that differ in case alone the one that most compounds have is kept, measured ones
+    counting first.
+
+    Args:
+      compounds: `COMPOUND_COLUMNS` of all compounds.
+      measured: `compound_group` and `moas` of each labelled signature.
+
+    Raises:
+      InputError: no compound has an MoA.
+    """
+    structures = compounds[compounds["smiles"].notna()]
+    found: collections.Counter[str] = collections.Counter()
+    for table, weight in (
+        (measured.drop_duplicates("compound_group"), len(compounds)),
+        (structures, 1),
+    ):
+        for names in table["moas"]:
+            found.update(dict.fromkeys(names, weight))
+    by_name: dict[str, str] = {}
+    for name, _ in sorted(found.items(), key=lambda item: (-item[1], item[0])):
+        by_name.setdefault(name.casefold(), name)
+    if not by_name:
+        raise InputError("no compound that could be learned from has an MoA.")
+    return tuple(sorted(by_name.values()))
+
+
+def frequent_vocabulary(measured: pd.DataFrame, min_compounds: int) -> tuple[str, ...]:
+    """Sorted MoAs that at least `min_compounds` compound groups have.
+
+    Args:
+      measured: `compound_group` and `moas` of each labelled signature.
+      min_compounds: see above.
+
+    Raises:
+      InputError: no MoA has enough compounds.
+    """
+    groups_of = collections.defaultdict(set)
+    for group, names in zip(measured["compound_group"], measured["moas"], strict=True):
+        for name in names:
+            groups_of[name].add(group)
+    moas = tuple(sorted(name for name, has in groups_of.items() if len(has) >= min_compounds))
+    if not moas:
+        raise InputError(
+            f"no MoA has {min_compounds} compounds or more among the {len(measured)} labelled "
+            f"signatures; the most frequent has {max(map(len, groups_of.values()), default=0)}."
+        )
+    return moas
 
 
 def label_matrix(
@@ -26,3 +89,33 @@ def label_matrix(
         columns = [column.get(name, folded.get(name.casefold())) for name in found]
         labels[row, [index for index in columns if index is not None]] = 1
     return labels
+
+
+def names_outside(
+    names: Iterable[tuple[str, ...]], moas: tuple[str, ...]
+) -> tuple[tuple[str, ...], ...]:
+    """The MoAs of each row that a vocabulary lacks, whatever their case."""
+    known = {moa.casefold() for moa in moas}
+    return tuple(tuple(name for name in row if name.casefold() not in known) for row in names)
+
+
+def strata(examples: Examples) -> Int[np.ndarray, " example"]:
+    """One MoA per example for stratification and for one-class learners.
+
+    Of an example's MoAs it is the one that most compound groups of `examples` have; of equally
+    frequent ones the first of the vocabulary.
+
+    Raises:
+      InputError: an example has no label.
+    """
+    unlabelled = np.flatnonzero(~examples.labels.any(axis=1))
+    if len(unlabelled):
+        raise InputError(
+            f"the signature {examples.table['sig_id'].iloc[unlabelled[0]]} has no label, "
+            "so it belongs to no stratum."
+        )
+    _, unit = np.unique(np.asarray(examples.groups, dtype=str), return_inverse=True)
+    carries = np.zeros((unit.max(initial=-1) + 1, len(examples.moas)), bool)
+    np.logical_or.at(carries, unit, examples.labels > 0)
+    num_compounds = carries.sum(axis=0)
+    return np.where(examples.labels > 0, num_compounds, -1).argmax(axis=1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,11 +16,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
-from moa_jax.data.gene_matrix import open_gene_matrix
+from moa_jax.data.gene_matrix import GeneMatrix, open_gene_matrix
 from moa_jax.data.landmarks import LandmarkColumns
-from moa_jax.data.level_evidence import LINEAR, Scale, find_scale
+from moa_jax.data.level_evidence import LINEAR, find_scale
 from moa_jax.data.new_structures import (
     read_new_structures,
     structures_alone,
@@ -29,82 +27,16 @@ from moa_jax.data.new_structures import (
 )
 from moa_jax.data.plate_signatures import PlateSettings, signatures_of_wells
 from moa_jax.data.profile_metadata import ProfileMetadata, amounts_not_converted
-from moa_jax.files import sha256_of
+from moa_jax.data.signature_files import SignatureFiles, require_signatures
 from moa_jax.knowledge.gene_identifiers import GeneIdentifiers
 from moa_jax.lincs.fields import spelled_like
 from moa_jax.lincs.matrix import check_finite
 from moa_jax.lincs.pert_types import controls
 from moa_jax.lincs.releases import AMOUNT_TEXTS
-from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
+from moa_jax.schemas import SIGNATURE_COLUMNS, Examples, InputError
 
 # Doses and times that are named of a longer list.
 _NUM_NAMED = 3
-
-
-@dataclasses.dataclass(frozen=True)
-class SignatureFiles:
-    """Where a user's signatures lie.
-
-    Attributes:
-      signatures: GCTX, GCT, h5ad, CSV or TSV file of signatures or wells; None: there are
-        structures alone.
-      siginfo: table of the signatures or wells; None: the matrix file's own metadata.
-      compoundinfo: table with the compounds' structures; None: those of the metadata, if any.
-    """
-
-    signatures: pathlib.Path | None
-    siginfo: pathlib.Path | None = None
-    compoundinfo: pathlib.Path | None = None
-
-    @classmethod
-    def of_options(
-        cls, signatures: str, siginfo: str, compoundinfo: str, **reading: str
-    ) -> SignatureFiles:
-        """Files from a program's options of the same names; empty where not given.
-
-        Args:
-          signatures: the matrix.
-          siginfo: its metadata.
-          compoundinfo: structures.
-          reading: options that tell how `signatures` are read; empty where not given.
-
-        Raises:
-          InputError: there are neither signatures nor structures, or what tells about signatures
-            is given without them.
-        """
-        if not signatures and not compoundinfo:
-            raise InputError(
-                "--signatures or --compoundinfo is needed: signatures, or compounds to be answered "
-                "from their structures alone."
-            )
-        require_signatures(signatures, siginfo=siginfo, **reading)
-        return cls(
-            signatures=pathlib.Path(signatures) if signatures else None,
-            siginfo=pathlib.Path(siginfo) if siginfo else None,
-            compoundinfo=pathlib.Path(compoundinfo) if compoundinfo else None,
-        )
-
-    def fingerprints(self) -> dict[str, dict[str, str]]:
-        """Name and SHA-256 of each file, as JSON values."""
-        return {
-            name: {"file": path.name, "sha256": sha256_of(path)}
-            for name, path in vars(self).items()
-            if path is not None
-        }
-
-
-def require_signatures(signatures: str, **about: str) -> None:
-    """Refuses options that tell about `--signatures` where that is not given.
-
-    Args:
-      signatures: the option; empty where it is not given.
-      about: such options by name; empty where they are not given.
-    """
-    given = [f"--{name}" for name, value in about.items() if value]
-    if not signatures and given:
-        named = " and ".join(filter(None, (", ".join(given[:-1]), given[-1])))
-        tell = "tells" if len(given) == 1 else "tell"
-        raise InputError(f"{named} {tell} about --signatures, which is not given.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,73 +121,128 @@ def read_new_signatures(
         return _without_signatures(files, genes, features)
     identifiers = GeneIdentifiers.from_table(genes)
     matrix = open_gene_matrix(files.signatures, genes, identifiers, gene_ids)
-    columns = matrix.columns
-    metadata = ProfileMetadata.of(
-        files.siginfo, matrix.profile_table, files.signatures, names_stand_in=True
-    )
-    wanted = columns.genes["entrez_id"].tolist()
-    part = matrix.read(profile_ids=metadata.ids.tolist(), gene_ids=wanted)
-    measured = part.values
-    scale = find_scale(measured, str(files.signatures), asked=settings.scale)
-    found, why = metadata.level(settings.level, scale)
-    settings = dataclasses.replace(settings, level=found, scale=scale.name)
-    table = metadata.rows(found)
-    level = _said(found, why, scale, metadata)
-    used = _used_rows(table, settings)
-    if found == 5 and not used.any():
-        raise InputError(
-            f"{metadata.source} has no signature of a compound: all {len(table)} are of vehicles "
-            "or other controls."
-        )
-    check_finite(part.of_profiles(used), str(files.signatures))
-    told = structures_in_metadata(
-        (metadata.raw.set_index(metadata.ids), matrix.profile_table),
-        table.iloc[:, 0],
-        table["pert_id"],
-    )
-    if found == 5:
-        level["controls_left_out"] = int((~used).sum())
-        measured, table = measured[used], table[used].reset_index(drop=True)
-        num_nameless = int(table["pert_id"].isna().sum())
-        table["pert_id"] = table["pert_id"].fillna(table["sig_id"])
-        table = table[[*SIGNATURE_COLUMNS, *AMOUNT_TEXTS]]
-    else:
-        num_nameless = int(table["pert_id"].isna().sum())
-        measured, table, level["made_of"] = signatures_of_wells(
-            measured, table, settings, metadata.source
-        )
-        level["zscore_reference"] = settings.zscore_reference if found == 3 else None
-    level["amounts_not_converted"] = amounts_not_converted(table)
+    profiles = _read_profiles(files, matrix, settings)
+    measured, table, level = _signatures(profiles)
+    named = table["pert_id"].notna()
+    table["pert_id"] = table["pert_id"].where(named, table["sig_id"])
     table["cell_line"] = spelled_like(
         table["cell_line"], features.cell_lines[1:], signs_count=False
     )
-    examples = _examples(measured, table, columns, genes, features)
-    structures = read_new_structures(files.compoundinfo, told, table)
+    examples = _examples(measured, table, matrix.columns, genes, features)
+    structures = read_new_structures(files.compoundinfo, profiles.structures, table)
     examples = dataclasses.replace(examples, smiles=structures.smiles)
     report = {
         "signatures": {
             "predicted": len(table),
-            "left_out_because_siginfo_lacks_them": metadata.num_unlisted,
-            "without_pert_id": num_nameless,
+            "left_out_because_siginfo_lacks_them": profiles.metadata.num_unlisted,
+            "without_pert_id": profiles.num_nameless,
         },
-        "genes": _gene_report(columns, genes),
+        "genes": _gene_report(matrix.columns, genes),
         "compounds": structures.report,
         "context": _context_report(table, features),
-        "median_standardised_magnitude": _typical_magnitude(examples, features),
+        "median_standardised_magnitude": float(np.median(features.distances(examples))),
     }
     return NewSignatures(examples, report, level)
 
 
-def _said(level: int, why: str, scale: Scale, metadata: ProfileMetadata) -> dict[str, Any]:
-    """What was inferred of a matrix and what was left out of it, as JSON values."""
-    return {
-        "level": level,
-        "because": why,
-        "scale": scale.name,
-        "scale_because": scale.because,
-        "rows_without_profile": metadata.num_absent,
+@dataclasses.dataclass(frozen=True)
+class _Profiles:
+    """The profiles of a matrix as they were read.
+
+    Attributes:
+      values: one row per profile, over the genes that the matrix and the model share.
+      table: harmonised metadata, row by row.
+      metadata: where they come from.
+      structures: `pert_id` -> SMILES in the metadata.
+      settings: how they were read, with level and scale as found.
+      level_because: why they are taken for that level.
+      scale_because: why they are taken for that scale.
+    """
+
+    values: Float32[np.ndarray, "profile gene"]
+    table: pd.DataFrame
+    metadata: ProfileMetadata
+    structures: Mapping[str, str]
+    settings: PlateSettings
+    level_because: str
+    scale_because: str
+
+    @property
+    def used(self) -> Bool[np.ndarray, " profile"]:
+        """Whose values count: all wells that passed at level 3, else profiles of compounds.
+
+        Vehicles and other controls have no mechanism.
+        """
+        level, used = self.settings.level, np.ones(len(self.table), bool)
+        if level != 5:
+            used &= self.table["qc_pass"].fillna(True).to_numpy(bool)
+        if level == 4 or (level == 5 and not self.settings.keep_controls):
+            used &= ~controls(self.table["pert_type"])
+        return used
+
+    @property
+    def num_nameless(self) -> int:
+        """Number of wells, or at level 5 of used signatures, that name no compound."""
+        nameless = self.table["pert_id"].isna()
+        return int((nameless & self.used if self.settings.level == 5 else nameless).sum())
+
+
+def _read_profiles(files: SignatureFiles, matrix: GeneMatrix, settings: PlateSettings) -> _Profiles:
+    path = str(files.signatures)
+    metadata = ProfileMetadata.of(
+        files.siginfo, matrix.profile_table, files.signatures, names_stand_in=True
+    )
+    part = matrix.read(profile_ids=metadata.ids.tolist())
+    scale = find_scale(part.values, path, asked=settings.scale)
+    level, level_because = metadata.level(settings.level, scale)
+    table = metadata.rows(level)
+    structures = structures_in_metadata(
+        (metadata.raw.set_index(metadata.ids), matrix.profile_table),
+        table.iloc[:, 0],
+        table["pert_id"],
+    )
+    profiles = _Profiles(
+        values=part.values,
+        table=table,
+        metadata=metadata,
+        structures=structures,
+        settings=dataclasses.replace(settings, level=level, scale=scale.name),
+        level_because=level_because,
+        scale_because=scale.because,
+    )
+    if level == 5 and not profiles.used.any():
+        raise InputError(
+            f"{metadata.source} has no signature of a compound: all {len(table)} are of vehicles "
+            "or other controls."
+        )
+    check_finite(part.of_profiles(profiles.used), path)
+    return profiles
+
+
+def _signatures(
+    profiles: _Profiles,
+) -> tuple[Float32[np.ndarray, "signature gene"], pd.DataFrame, dict[str, Any]]:
+    """Signatures of profiles, their table, and `NewSignatures.level`."""
+    settings, used = profiles.settings, profiles.used
+    level = {
+        "level": settings.level,
+        "because": profiles.level_because,
+        "scale": settings.scale,
+        "scale_because": profiles.scale_because,
+        "rows_without_profile": profiles.metadata.num_absent,
         "controls_left_out": 0,
     }
+    if settings.level == 5:
+        level["controls_left_out"] = int((~used).sum())
+        values = profiles.values[used]
+        table = profiles.table[used][[*SIGNATURE_COLUMNS, *AMOUNT_TEXTS]].reset_index(drop=True)
+    else:
+        values, table, level["made_of"] = signatures_of_wells(
+            profiles.values, profiles.table, settings, profiles.metadata.source
+        )
+        level["zscore_reference"] = settings.zscore_reference if settings.level == 3 else None
+    level["amounts_not_converted"] = amounts_not_converted(table)
+    return values, table, level
 
 
 def _without_signatures(
@@ -281,19 +268,6 @@ def _without_signatures(
     return NewSignatures(examples, report, None)
 
 
-def _used_rows(table: pd.DataFrame, settings: PlateSettings) -> Bool[np.ndarray, " profile"]:
-    """Profiles whose values count: all wells that passed at level 3, else those of compounds.
-
-    Vehicles and other controls have no mechanism.
-    """
-    used = np.ones(len(table), bool)
-    if settings.level != 5:
-        used &= table["qc_pass"].fillna(True).to_numpy(bool)
-    if settings.level == 4 or (settings.level == 5 and not settings.keep_controls):
-        used &= ~controls(table["pert_type"])
-    return used
-
-
 def _examples(
     measured: Float32[np.ndarray, "signature measured_gene"],
     table: pd.DataFrame,
@@ -305,16 +279,12 @@ def _examples(
     places = pd.Index(genes["entrez_id"]).get_indexer(columns.genes["entrez_id"])
     expression = np.zeros((len(table), len(genes)), np.float32)
     expression[:, places] = measured
-    return Examples(
-        expression=expression,
-        has_expression=np.ones(len(table), bool),
-        gene_mask=np.isin(np.arange(len(genes)), places),
-        table=table,
-        smiles=(None,) * len(table),
-        groups=tuple(table["pert_id"]),
-        targets=((),) * len(table),
+    return Examples.of_signatures(
+        expression,
+        table,
+        groups=table["pert_id"],
         moas=features.moas,
-        labels=np.zeros((len(table), len(features.moas)), np.float32),
+        gene_mask=np.isin(np.arange(len(genes)), places),
     )
 
 
@@ -341,13 +311,3 @@ def _context_report(table: pd.DataFrame, features: FeatureSpec) -> dict[str, Any
         "without_dose": int((~(table["dose_um"] > 0)).sum()),
         "without_time": int((~(table["time_h"] > 0)).sum()),
     }
-
-
-def _typical_magnitude(examples: Examples, features: FeatureSpec) -> float:
-    """Median distance from the training mean, in training standard deviations.
-
-    About 0.7 for values like those that the model was trained on.
-    """
-    measured = examples.gene_mask
-    distance = examples.expression[:, measured].astype(np.float64) - features.mean[measured]
-    return float(np.median(np.abs(distance) / features.scale[measured]))

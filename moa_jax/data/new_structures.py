@@ -25,9 +25,9 @@ from moa_jax.compounds.tables import (
     contradictions,
     read_compound_table,
 )
-from moa_jax.data.examples import Examples, table_of_structures
+from moa_jax.data.examples import table_of_structures
 from moa_jax.data.features import FeatureSpec
-from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
+from moa_jax.schemas import SIGNATURE_COLUMNS, Examples, InputError
 
 _NUMBERS = ("dose_um", "time_h", "n_replicates", "cc_q75", "tas")
 # What is said of how a table was read.
@@ -147,17 +147,12 @@ def structures_alone(
         raise InputError(
             f"{path} has no structure that can be read among {len(raw)} compounds ({found})."
         )
-    count = len(table)
-    examples = Examples(
-        expression=np.zeros((count, len(genes)), np.float32),
-        has_expression=np.zeros(count, bool),
-        gene_mask=np.ones(len(genes), bool),
-        table=table,
-        smiles=structures.smiles,
-        groups=tuple(table["pert_id"]),
-        targets=((),) * count,
+    examples = Examples.of_structures(
+        structures.smiles,
+        table,
+        groups=table["pert_id"],
         moas=features.moas,
-        labels=np.zeros((count, len(features.moas)), np.float32),
+        gene_mask=np.ones(len(genes), bool),
     )
     return examples, structures
 

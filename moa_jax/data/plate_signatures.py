@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32
 
-from moa_jax.data.level_evidence import LINEAR, check_scale_name, log2_expression
+from moa_jax.data.level_evidence import check_scale_name
 from moa_jax.data.option_names import OptionNames
 from moa_jax.data.plate_zscores import (
     POPULATION,
@@ -18,12 +18,12 @@ from moa_jax.data.plate_zscores import (
     VEHICLE,
     check_plates,
     check_vehicles,
-    zscores_of_plates,
 )
 from moa_jax.data.preparation_settings import LEVELS
+from moa_jax.data.well_signatures import Wells
 from moa_jax.lincs.pert_types import controls, vehicles
 from moa_jax.lincs.releases import AMOUNT_TEXTS
-from moa_jax.lincs.replicates import collapse_replicates
+from moa_jax.lincs.replicates import signature_ids
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
 
 
@@ -95,8 +95,6 @@ def signatures_of_wells(
       InputError: level 3 has a well without plate, or a plate or cell line on it without enough
         vehicle wells; no well is left; or wells cannot be grouped.
     """
-    if settings.scale == LINEAR:
-        values = log2_expression(values)
     num_wells = len(instances)
     passed = instances["qc_pass"].fillna(True).to_numpy(bool)
     values, instances = values[passed], instances[passed].reset_index(drop=True)
@@ -105,7 +103,6 @@ def signatures_of_wells(
         check_plates(instances, source)
         if settings.zscore_reference == VEHICLE:
             check_vehicles(instances, source, OptionNames())
-        values = zscores_of_plates(values, instances, settings.zscore_reference)
     treated = ~controls(instances["pert_type"])
     if not treated.any():
         raise InputError(
@@ -114,7 +111,16 @@ def signatures_of_wells(
         )
     wells = instances[treated].reset_index(drop=True)
     wells["pert_id"] = wells["pert_id"].fillna(wells["inst_id"])
-    expression, table = collapse_replicates(values[treated], wells)
+    wells["sig_id"] = signature_ids(wells)
+    places = pd.Index(instances["inst_id"])
+    expression, table, _ = Wells(
+        table=instances,
+        read=lambda ids: values[places.get_indexer(ids)],
+        num_genes=values.shape[1],
+        level=settings.level,
+        scale=settings.scale,
+        zscore_reference=settings.zscore_reference,
+    ).signatures(wells)
     report = {
         "wells": num_wells,
         "failed_quality_control": int((~passed).sum()),

@@ -26,8 +26,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from moa_jax.data.contract_tables import read_table, write_table
-from moa_jax.data.gene_set_table import read_gene_sets, write_gene_sets
-from moa_jax.data.graph_folder import read_graph, write_graph
+from moa_jax.data.graph_folder import read_gene_sets, read_graph, write_gene_sets, write_graph
 from moa_jax.files import atomic_path, read_json, write_json
 from moa_jax.knowledge.gene_sets import no_gene_sets
 from moa_jax.schemas import (

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Float32
 
-from moa_jax.data.examples import Examples, finite_expression, labelled_signatures
+from moa_jax.data.examples import finite_expression, labelled_signatures
 from moa_jax.data.labels import label_matrix
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.progress import say
-from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
+from moa_jax.schemas import SIGNATURE_COLUMNS, Examples, InputError
 
 # Where the makers of the LINCS 2020 signatures clip them, and cmapM the z-scores of replicates.
 LARGEST_VALUE = 10.0
@@ -25,8 +25,6 @@ def align_examples(
     dataset: PreparedDataset,
     like: Examples,
     genes_like: pd.DataFrame,
-    *,
-    require_structure: bool = True,
 ) -> Examples:
     """Labelled signatures of another release on the genes, MoAs and scale of `like`.
 
@@ -38,7 +36,6 @@ def align_examples(
       dataset: the other release.
       like: examples of the release whose genes, MoAs and scale are taken.
       genes_like: `GENE_COLUMNS` of the genes of `like`.
-      require_structure: leave out signatures whose compound has no structure.
 
     Returns:
       One example per signature, in the order of the dataset. `gene_mask` is false, and expression
@@ -53,22 +50,21 @@ def align_examples(
             f"the gene table has {len(genes_like)} rows, but the examples {len(like.gene_mask)} "
             "genes; expected as many."
         )
-    rows, joined = labelled_signatures(dataset, require_structure=require_structure)
+    rows, joined = labelled_signatures(dataset)
     labels = label_matrix(list(joined["moas"]), like.moas, any_case=True)
     labelled = np.flatnonzero(labels.any(axis=1))
     _say_counts(dataset, joined, joined.iloc[labelled], like)
     rows, joined, labels = rows[labelled], joined.iloc[labelled], labels[labelled]
     expression, gene_mask = _on_genes(dataset, finite_expression(dataset, rows), like, genes_like)
-    return Examples(
-        expression=_scaled(expression, like, gene_mask),
-        has_expression=np.ones(len(rows), bool),
-        gene_mask=gene_mask,
-        table=dataset.signatures.table.iloc[rows][list(SIGNATURE_COLUMNS)].reset_index(drop=True),
-        smiles=tuple(None if pd.isna(smiles) else smiles for smiles in joined["smiles"]),
-        groups=tuple(joined["compound_group"]),
-        targets=tuple(joined["targets"]),
+    return Examples.of_signatures(
+        _scaled(expression, like, gene_mask),
+        dataset.signatures.table.iloc[rows][list(SIGNATURE_COLUMNS)],
+        groups=joined["compound_group"],
         moas=like.moas,
+        smiles=joined["smiles"],
+        targets=joined["targets"],
         labels=labels,
+        gene_mask=gene_mask,
     )
 
 
@@ -116,12 +112,13 @@ def _scaled(
 
     Both are taken over the genes that both releases measured. A row of zeros stays.
     """
-    typical = np.median(_root_mean_square(like.expression[like.has_expression][:, measured]))
-    size = _root_mean_square(expression[:, measured])
+    typical = np.median(root_mean_square(like.expression[like.has_expression][:, measured]))
+    size = root_mean_square(expression[:, measured])
     factor = np.divide(typical, size, out=np.zeros_like(size), where=size > 0)
     scaled = np.clip(expression * factor[:, None], -LARGEST_VALUE, LARGEST_VALUE)
     return scaled.astype(np.float32)
 
 
-def _root_mean_square(rows: Float32[np.ndarray, "row gene"]) -> Float[np.ndarray, " row"]:
+def root_mean_square(rows: Float32[np.ndarray, "row gene"]) -> Float[np.ndarray, " row"]:
+    """Root mean square of each row."""
     return np.sqrt((rows.astype(np.float64) ** 2).mean(axis=1))

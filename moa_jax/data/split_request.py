@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Int
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.identities import IdentityRows
 from moa_jax.data.stratification import multilabel_folds
-from moa_jax.schemas import UNUSED
+from moa_jax.schemas import UNUSED, Examples
 
 
 def num_validation_folds(validation_fraction: float) -> int:

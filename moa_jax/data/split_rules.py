@@ -34,13 +34,13 @@ from moa_jax.data.condition_rules import (
     hold_out_doses,
     hold_out_times,
 )
-from moa_jax.data.examples import Examples, strata
 from moa_jax.data.identities import (
     COMPOUND_IDENTITIES,
     identity_rows,
     joined_units,
     values_of,
 )
+from moa_jax.data.labels import strata
 from moa_jax.data.split_request import (
     SplitParts,
     SplitRequest,
@@ -48,7 +48,7 @@ from moa_jax.data.split_request import (
     num_validation_folds,
 )
 from moa_jax.data.stratification import grouped_folds, iterative_stratification
-from moa_jax.schemas import UNUSED, InputError, Split
+from moa_jax.schemas import UNUSED, Examples, InputError, Split
 
 EVERYTHING = "everything"
 

@@ -1,6 +1,6 @@
 """What a split is to everyone who uses one: rows of its parts, its manifest, its fit to the data.
 
-`split_rules` makes splits, `published_splits` reads those of others, and `leaks` searches them.
+`split_rules` makes splits, and `leaks` searches them.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from moa_jax.data.examples import Examples
 from moa_jax.files import read_json, write_json
-from moa_jax.schemas import PARTS, UNUSED, InputError, Split
+from moa_jax.schemas import PARTS, UNUSED, Examples, InputError, Split
 
 # Longer lists of culprits are cut, so that a refusal stays one readable sentence.
 MAX_NAMED = 5

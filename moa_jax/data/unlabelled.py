@@ -5,17 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from moa_jax.data.examples import (
-    Examples,
-    are_compounds_of,
-    concatenate,
-    finite_expression,
-    names_outside,
-    table_of_structures,
-)
+from moa_jax.data.examples import are_compounds_of, finite_expression, table_of_structures
+from moa_jax.data.labels import names_outside
 from moa_jax.data.leaks import without_leaks
 from moa_jax.data.prepared import PreparedDataset
-from moa_jax.schemas import SIGNATURE_COLUMNS, Split
+from moa_jax.schemas import SIGNATURE_COLUMNS, Examples, Split, concatenate
 
 
 def unlabelled_part(
@@ -66,16 +60,14 @@ def unlabelled_examples(dataset: PreparedDataset, examples: Examples) -> Example
     joined = compounds.set_index("pert_id").reindex(dataset.signatures.table["pert_id"].to_numpy())
     rows = np.flatnonzero(joined["compound_group"].notna())
     joined = joined.iloc[rows]
-    signatures = Examples(
-        expression=finite_expression(dataset, rows),
-        has_expression=np.ones(len(rows), bool),
-        gene_mask=examples.gene_mask,
-        table=dataset.signatures.table.iloc[rows][list(SIGNATURE_COLUMNS)].reset_index(drop=True),
-        smiles=tuple(None if pd.isna(smiles) else smiles for smiles in joined["smiles"]),
-        groups=tuple(joined["compound_group"]),
-        targets=tuple(joined["targets"]),
+    signatures = Examples.of_signatures(
+        finite_expression(dataset, rows),
+        dataset.signatures.table.iloc[rows][list(SIGNATURE_COLUMNS)],
+        groups=joined["compound_group"],
         moas=examples.moas,
-        labels=np.zeros((len(rows), len(examples.moas)), np.float32),
+        smiles=joined["smiles"],
+        targets=joined["targets"],
+        gene_mask=examples.gene_mask,
         other_moas=names_outside(joined["moas"], examples.moas),
     )
     unmeasured = ~compounds["compound_group"].isin(set(joined["compound_group"]))
@@ -107,16 +99,12 @@ def structures_alone(examples: Examples) -> Examples:
 
 def _without_expression(compounds: pd.DataFrame, like: Examples) -> Examples:
     """One example per compound, with its structure alone, over the genes and MoAs of `like`."""
-    count = len(compounds)
-    return Examples(
-        expression=np.zeros((count, len(like.gene_mask)), np.float32),
-        has_expression=np.zeros(count, bool),
-        gene_mask=like.gene_mask,
-        table=table_of_structures(compounds, like.table),
-        smiles=tuple(compounds["smiles"]),
-        groups=tuple(compounds["compound_group"]),
-        targets=tuple(compounds["targets"]),
+    return Examples.of_structures(
+        compounds["smiles"],
+        table_of_structures(compounds, like.table),
+        groups=compounds["compound_group"],
         moas=like.moas,
-        labels=np.zeros((count, len(like.moas)), np.float32),
+        gene_mask=like.gene_mask,
+        targets=compounds["targets"],
         other_moas=names_outside(compounds["moas"], like.moas),
     )

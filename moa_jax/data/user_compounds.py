@@ -7,7 +7,7 @@ import dataclasses
 from moa_jax.compounds.identity import compound_groups, normalise_name
 from moa_jax.compounds.structures import Structure, standardise
 from moa_jax.compounds.tables import compound_of_sample
-from moa_jax.data.examples import Examples
+from moa_jax.schemas import Examples
 
 # Stands between the ids of one drug.
 ID_SEPARATOR = "|"

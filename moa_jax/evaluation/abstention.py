@@ -92,11 +92,7 @@ class Confidence:
 
 
 def fit_confidence(
-    signals: Mapping[str, Signal],
-    correct: Bool[np.ndarray, " example"],
-    *,
-    example_mask: Bool[np.ndarray, " example"] | None = None,
-    inverse_penalty: float = 1.0,
+    signals: Mapping[str, Signal], correct: Bool[np.ndarray, " example"]
 ) -> Confidence:
     """Logistic regression from signals to whether the first answer was right, on validation.
 
@@ -106,19 +102,13 @@ def fit_confidence(
     Args:
       signals: name -> one value per validation compound.
       correct: whether the most probable MoA of the compound is one of its own.
-      example_mask: false for padding and for compounds that are not to be learnt from, such as
-        unlabelled ones.
-      inverse_penalty: scikit-learn's C, on standardised signals.
 
     Raises:
       InputError: no compound is left to learn from, or no signal has a value.
     """
-    keep = np.ones(len(correct), bool) if example_mask is None else example_mask
-    correct = correct[keep]
     if not len(correct):
         raise InputError("the confidence found no validation compound; it needs at least one.")
-    told = {name: values[keep] for name, values in signals.items()}
-    names = tuple(name for name, values in told.items() if not np.isnan(values).all())
+    names = tuple(name for name, values in signals.items() if not np.isnan(values).all())
     if not names:
         raise InputError(
             f"the confidence found no value of {', '.join(signals) or 'any signal'} among "
@@ -129,8 +119,8 @@ def fit_confidence(
         model = make_pipeline(
             SimpleImputer(strategy="median", add_indicator=True),
             StandardScaler(),
-            LogisticRegression(C=inverse_penalty, max_iter=1000),
-        ).fit(_matrix(told, names), correct)
+            LogisticRegression(max_iter=1000),
+        ).fit(_matrix(signals, names), correct)
     return Confidence(names, model, float(correct.mean()))
 
 

@@ -1,4 +1,4 @@
-"""What each compound is answered from: its good signatures, or else its structure alone."""
+"""What each compound's answer rests on: signatures that pass the gates, or its structure alone."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.pooling import pool_by_compound, series_weights
+from moa_jax.schemas import Examples
 
 # Views of the model that a compound can be answered in -> what an answer then rests on.
 MODALITIES_OF = {
@@ -38,6 +38,16 @@ class AnswerBasis:
     pooled: Float[np.ndarray, "compound moa"]
     used: Bool[np.ndarray, " example"]
     weights: Float[np.ndarray, " example"]
+
+    def take(self, places: Int[np.ndarray, " place"], rows: Int[np.ndarray, " row"]) -> AnswerBasis:
+        """Of the compounds in the given places, whose examples are in the given rows."""
+        return AnswerBasis(
+            groups=tuple(self.groups[place] for place in places),
+            views=tuple(self.views[place] for place in places),
+            pooled=self.pooled[places],
+            used=self.used[rows],
+            weights=self.weights[rows],
+        )
 
 
 def answer_basis(

@@ -1,7 +1,7 @@
-"""How far a run's answers can be trusted: from its answers for compounds it had not learned from.
+"""Calibration of a run's predictions, on its predictions for held-out compounds.
 
-Everything here is fitted to such answers (see `training.kept_answers`), those among them for
-compounds of whose mechanisms nothing was learned: no answer but "none of these" is right for them.
+Everything here is fitted to such predictions (see `training.kept_answers`), including those for
+compounds whose mechanisms were not trained on, for which only "none of these" is right.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ from moa_jax.schemas import InputError
 
 # Stands where there is no answer.
 CANNOT_TELL = "cannot tell"
-# Stands where the compound's mechanism is most likely one of which nothing was learned.
+# Stands where the compound's mechanism is most likely not among those that were trained on.
 NONE_OF_THESE = "none of these"
-# Share of compounds one of whose MoAs a label set may miss.
+# Share of compounds for which a label set may miss a true MoA.
 ERROR_RATE = 0.1
-# Answers are given down to the confidence at which this share of validation answers was right.
+# Answers are given down to the confidence at which the validation accuracy is this.
 LEAST_ACCURACY = 0.8
 # Compounds from which isotonic regression fits better than it overfits (Niculescu-Mizil and Caruana
 # 2005, section 4); fewer leave beta calibration as it is.
 LEAST_FOR_ISOTONIC = 1000
 # Powers that are considered, and how often their range is halved.
 _LARGEST_POWER, _HALVINGS = 50.0, 40
-# Whatever validation says, no answer is given that is more likely wrong than right.
+# Whatever the validation accuracy, no answer is given that is more likely wrong than right.
 LEAST_CONFIDENCE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """Answers for compounds, and how far to trust them.
+    """Calibrated predictions for compounds.
 
     Attributes:
-      probs: calibrated probabilities of the MoAs: that of the first is the confidence, and with
+      probs: calibrated probabilities of the MoAs: the highest is the confidence, and with
         `none_of_these` rows sum to one.
-      none_of_these: that nothing was learned of the compound's mechanism.
-      confidence: that the first MoA is right.
+      none_of_these: probability that the compound's mechanism was not trained on.
+      confidence: probability that the most probable MoA is right.
       is_answered: confident enough; otherwise the answer is "cannot tell".
       p_values: conformal p-value of each MoA.
       in_set: the MoAs that cannot be ruled out at `ERROR_RATE`.
@@ -69,10 +69,10 @@ class Judged:
 
 @dataclasses.dataclass(frozen=True)
 class AnswerConfidence:
-    """That the first answer is right, by the probabilities of all answers.
+    """Probability that the most probable MoA is right.
 
     Attributes:
-      beta: beta calibration of the first one's probability (Kull 2017).
+      beta: beta calibration of its probability (Kull 2017).
       steps: what beta calibration says, and what share was right there, both rising: centred
         isotonic regression (Oron and Flournoy 2017), in which steps are joined by lines. None
         where too few compounds tell.
@@ -90,11 +90,11 @@ class AnswerConfidence:
 def fit_answer_confidence(
     signals: Mapping[str, Signal], correct: Bool[np.ndarray, " compound"]
 ) -> AnswerConfidence:
-    """Fits the confidence to compounds that were not learned from.
+    """Fits the confidence to held-out compounds.
 
     Args:
-      signals: `log probability` and `log certainty` of the first answer.
-      correct: whether it was right.
+      signals: `log probability` and `log certainty` of the most probable MoA.
+      correct: whether it is right.
     """
     beta = fit_confidence(signals, correct)
     if len(correct) < LEAST_FOR_ISOTONIC or beta.model is None:
@@ -112,20 +112,19 @@ def fit_answer_confidence(
 
 @dataclasses.dataclass(frozen=True)
 class Trust:
-    """What a run's own compounds say of answers in one view of its model.
+    """Calibration of a model's predictions in one view.
 
     Attributes:
-      temperature: makes probabilities mean what they say, where something was learned of the
-        compound's mechanism.
-      confidence: that the first MoA is right.
-      none: that nothing was learned of the compound's mechanism.
+      temperature: temperature scaling of the probabilities, for compounds whose mechanism was
+        trained on.
+      confidence: probability that the most probable MoA is right.
+      none: probability that the compound's mechanism was not trained on.
       threshold: least confidence with which an answer is given; infinite where no threshold
         reached `LEAST_ACCURACY`.
-      label_sets: conformal sets of MoAs, which keep their promise where something was learned of
-        the compound's mechanism.
-      none_of_unlearnable: `none` of the compounds of whose mechanisms nothing was learned, sorted.
-      num_compounds: compounds that all this rests on.
-      num_unlearnable: those among them of whose mechanisms nothing was learned.
+      label_sets: conformal sets of MoAs, valid for compounds whose mechanism was trained on.
+      none_of_unlearnable: `none` of the compounds whose mechanisms were not trained on, sorted.
+      num_compounds: held-out compounds that all this is fitted to.
+      num_unlearnable: those among them whose mechanisms were not trained on.
       coverage: share of all of them that would have been answered.
       accuracy: share of right ones among those; NaN without any.
     """
@@ -142,7 +141,7 @@ class Trust:
     accuracy: float
 
     def judge(self, probs: Probs) -> Judged:
-        """Judges answers for compounds: pooled probabilities, as the model gave them."""
+        """Calibrates pooled probabilities of compounds."""
         calibrated = self.temperature(probs)
         signals = _signals(calibrated)
         none = self.none(signals)
@@ -166,30 +165,30 @@ class Trust:
 def fit_trust(
     probs: Probs, labels: Labels, is_learnable: Bool[np.ndarray, " compound"] | None = None
 ) -> Trust:
-    """Fits everything to compounds that the model had not learned from.
+    """Fits everything to held-out compounds.
 
-    Confidence is beta calibration (Kull 2017): logistic regression on the logs of the first
-    answer's probability and of what it leaves. With positive weights it ranks as they do. From
+    Confidence is beta calibration (Kull 2017): logistic regression on the logs of the highest
+    probability and of its complement. With positive weights it ranks as they do. From
     `LEAST_FOR_ISOTONIC` compounds on isotonic regression corrects its shape. The
     probability of "none of these" is one of the same signals.
 
     Args:
       probs: pooled probabilities of a model that never saw the compounds.
       labels: their labels.
-      is_learnable: something was learned of one of a compound's mechanisms; None: of those that
-        have a label, and compounds without any are left out.
+      is_learnable: one of a compound's mechanisms was trained on; None: compounds without a label
+        are left out, and all others count.
 
     Raises:
-      InputError: of no compound something was learned of its mechanism.
+      InputError: no compound has a mechanism that was trained on.
     """
     labelled = (labels > 0).any(axis=1)
     if is_learnable is None:
         probs, labels = probs[labelled], labels[labelled]
         is_learnable = np.ones(len(labels), bool)
     if not is_learnable.any():
-        raise InputError("there is no labelled compound to judge answers by.")
+        raise InputError("there is no labelled compound to calibrate on.")
     temperature = fit_temperature(probs[is_learnable], labels[is_learnable])
-    # A label of which nothing was learned is no better than none.
+    # A label that was not trained on is no better than none.
     correct = is_learnable & (top_k_hits(probs, labels, 1) > 0)
     signals = _signals(temperature(probs))
     confidence = fit_answer_confidence(signals, correct)
@@ -231,27 +230,21 @@ def with_first(probs: Probs, first: Signal) -> Probs:
     return special.softmax(high[:, None] * logs, axis=1)
 
 
-def least_confidence(
-    confidence: Signal,
-    correct: Bool[np.ndarray, " compound"],
-    *,
-    least_accuracy: float = LEAST_ACCURACY,
-) -> float:
-    """The lowest threshold at which enough of the answers given are right; infinite without one.
+def least_confidence(confidence: Signal, correct: Bool[np.ndarray, " compound"]) -> float:
+    """The lowest threshold at which `LEAST_ACCURACY` of the answers are right, else infinity.
 
     It is never below `LEAST_CONFIDENCE`.
 
     Args:
       confidence: of each answer.
       correct: whether it was right.
-      least_accuracy: share of right answers.
     """
     order = np.argsort(-confidence, kind="stable")
     share = np.cumsum(correct[order]) / np.arange(1, len(order) + 1)
     # A threshold admits all answers of equal confidence.
     is_last = np.append(np.diff(confidence[order]) != 0, True)
     enough = np.flatnonzero(
-        (share >= least_accuracy) & is_last & (confidence[order] >= LEAST_CONFIDENCE)
+        (share >= LEAST_ACCURACY) & is_last & (confidence[order] >= LEAST_CONFIDENCE)
     )
     return float(confidence[order][enough[-1]]) if len(enough) else math.inf
 

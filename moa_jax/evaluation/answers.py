@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from moa_jax.compounds.identity import normalise_name
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.answer_basis import MODALITIES_OF, AnswerBasis, answer_basis
 from moa_jax.evaluation.answer_trust import (
     CANNOT_TELL,
@@ -26,6 +25,7 @@ from moa_jax.evaluation.answer_trust import (
 from moa_jax.evaluation.known_compounds import KNOWN, KNOWN_COLUMNS, NEW
 from moa_jax.evaluation.measured_conditions import MEASURED_COLUMNS, carried_by, measured
 from moa_jax.evaluation.signature_gates import SignatureQuality, advice, joined_sentences
+from moa_jax.schemas import Examples
 
 # Mechanisms that are listed beside an answer.
 NUM_RANKED = 5
@@ -34,8 +34,7 @@ NUM_RANKED = 5
 NUM_IN_SET = 20
 
 _NO_VALIDATION = (
-    "the run keeps no answers for compounds that it had not learned from, so nothing says how far "
-    "it can be trusted"
+    "the run stored no predictions for held-out compounds, so its confidence cannot be calibrated"
 )
 
 
@@ -62,6 +61,13 @@ class Answers:
     def is_answered(self) -> Bool[np.ndarray, " compound"]:
         """Compounds with a mechanism for an answer."""
         return (~self.table["answer"].isin([CANNOT_TELL, NONE_OF_THESE])).to_numpy(bool)
+
+    def of_compounds(self, groups: Collection[str], rows: Int[np.ndarray, " row"]) -> Answers:
+        """Answers for some compound groups, whose examples are in the given rows."""
+        places = np.flatnonzero(np.isin(self.basis.groups, list(groups)))
+        return Answers(
+            self.table.iloc[places].reset_index(drop=True), self.basis.take(places, rows)
+        )
 
     def to_explain(self, count: int) -> list[str]:
         """Groups of the answers that are most worth an explanation.
@@ -115,10 +121,12 @@ def answer_compounds(
         failed = [] if basis.used[own].any() else _failed_gates(quality, told_of)
         notes = _of_signatures(quality.notes, told_of)
         if known is not None and _is_unseen(row, examples, own):
-            notes.append("without a structure, a known compound of another name is taken for new")
+            notes.append(
+                "without a structure, a training compound under another name is taken for new"
+            )
         if view is None:
             row["answer"] = CANNOT_TELL
-            reasons = [*failed, "give the structure with --compoundinfo to be answered from it"]
+            reasons = [*failed, "give its structure with --compoundinfo to get an answer from that"]
         else:
             row["answered_from"] = MODALITIES_OF[view]
             trust = trusts.get(view)
@@ -230,18 +238,18 @@ def _doubts(
         return []
     if math.isinf(trust.threshold):
         return [
-            f"the confidence is {row['confidence']:.2f}, and for compounds that were left out no "
-            f"confidence was high enough for {LEAST_ACCURACY:.0%} right answers, so use a run of "
-            "more compounds"
+            f"the confidence is {row['confidence']:.2f}, and no threshold gives "
+            f"{LEAST_ACCURACY:.0%} accuracy on held-out compounds, so use a model trained on more "
+            "compounds"
         ]
     doubt = (
-        f"the confidence is {row['confidence']:.2f}, below the {trust.threshold:.2f} from which "
-        f"{LEAST_ACCURACY:.0%} of the answers for compounds that were left out were right"
+        f"the confidence is {row['confidence']:.2f}, below the threshold of {trust.threshold:.2f} "
+        f"that gives {LEAST_ACCURACY:.0%} accuracy on held-out compounds"
     )
     if row.get("none_of_these", 0.0) > row["confidence"]:
         doubt += (
-            f", and with a probability of {row['none_of_these']:.2f} the mechanism is one of "
-            "which nothing was learned"
+            f", and with a probability of {row['none_of_these']:.2f} the mechanism is not among "
+            "those the model was trained on"
         )
     return [f"{doubt}, so {_better(view, has_signatures=has_signatures)}"]
 

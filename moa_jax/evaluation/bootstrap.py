@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
-from moa_jax.evaluation.metrics import ExampleMask, Labels
+from moa_jax.evaluation.metrics import Labels
 from moa_jax.evaluation.weighted_metrics import Counts, weighted_metrics
 from moa_jax.schemas import InputError
 
@@ -80,9 +80,8 @@ def bootstrap_scores(
     *,
     num_resamples: int = 2000,
     seed: int = 0,
-    example_mask: ExampleMask | None = None,
 ) -> dict[str, BootstrapScores]:
-    """Every metric of `weighted_metrics.METRICS` for every method in the same resamples.
+    """Every metric of `weighted_metrics` for every method in the same resamples.
 
     Args:
       probs_by_method: method -> pooled probabilities, one row per compound and one column per
@@ -90,13 +89,11 @@ def bootstrap_scores(
       labels: labels of the same compounds.
       num_resamples: number of resamples.
       seed: seed of the resamples.
-      example_mask: false for rows that are padding.
 
     Raises:
       InputError: there is no compound, or a method has probabilities for others.
     """
-    keep = np.ones(len(labels), bool) if example_mask is None else example_mask
-    positive = labels[keep] > 0
+    positive = labels > 0
     counts = resample_counts(len(positive), num_resamples=num_resamples, seed=seed)
     scores = {}
     for method, probs in probs_by_method.items():
@@ -105,7 +102,7 @@ def bootstrap_scores(
                 f"the method {method} has probabilities of shape {probs.shape}; expected "
                 f"{labels.shape} (compounds, MoAs), or that for each seed."
             )
-        seeds = probs.reshape(-1, *labels.shape)[:, keep]
+        seeds = probs.reshape(-1, *labels.shape)
         # A second BLAS thread gains little on products of this size, and where other processes
         # have the cores it takes twenty times as long.
         with threadpool_limits(limits=1, user_api="blas"):
@@ -129,12 +126,12 @@ def centred(values: Float[np.ndarray, "resample *moa"]) -> Float[np.ndarray, "re
     return np.concatenate([values[:1], values[1:] - bias])
 
 
-def interval(samples: Samples, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Percentile interval of the defined samples; NaN where none is."""
+def interval(samples: Samples) -> tuple[float, float]:
+    """95 % percentile interval of the defined samples; NaN where none is."""
     defined = samples[~np.isnan(samples)]
     if not len(defined):
         return float("nan"), float("nan")
-    low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(defined, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Num
 from scipy import optimize, special
 
-from moa_jax.evaluation.metrics import ExampleMask, Labels, Probs, top_k_hits
+from moa_jax.evaluation.metrics import Labels, Probs, top_k_hits
 from moa_jax.schemas import InputError
 
 # Beta calibration keeps probabilities this far from 0 and 1, so that those too have logarithms.
@@ -44,9 +44,7 @@ class Temperature:
         return special.softmax(np.log(raised) / self.temperature, axis=1)
 
 
-def fit_temperature(
-    probs: Probs, labels: Labels, example_mask: ExampleMask | None = None
-) -> Temperature:
+def fit_temperature(probs: Probs, labels: Labels) -> Temperature:
     """The temperature with the least negative log-likelihood on labelled compounds.
 
     The likelihood is that of one draw among a compound's MoAs, all equally likely; for compounds
@@ -57,7 +55,7 @@ def fit_temperature(
     Raises:
       InputError: no compound is labelled.
     """
-    probs, positive = _labelled(probs, labels, example_mask)
+    probs, positive = _labelled(probs, labels)
     probs = probs.astype(np.float64)
     floor = max(probs[probs > 0].min(initial=1.0) / 2, _MIN_FLOOR)
     log_probs = np.log(np.maximum(probs, floor))
@@ -94,15 +92,13 @@ class BetaCalibration:
         return special.expit(self.a * rise + self.b * fall + self.c)
 
 
-def fit_beta_calibration(
-    probs: Probs, labels: Labels, example_mask: ExampleMask | None = None
-) -> BetaCalibration:
+def fit_beta_calibration(probs: Probs, labels: Labels) -> BetaCalibration:
     """Beta calibration with the greatest likelihood over all (compound, MoA) pairs.
 
     Raises:
       InputError: no compound is labelled.
     """
-    probs, positive = _labelled(probs, labels, example_mask)
+    probs, positive = _labelled(probs, labels)
     pairs, target = probs.ravel(), positive.ravel()
     inputs = np.stack([*log_terms(pairs), np.ones(len(pairs))], axis=1)
 
@@ -123,10 +119,10 @@ def fit_beta_calibration(
 
 
 def _labelled(
-    probs: Probs, labels: Labels, example_mask: ExampleMask | None
+    probs: Probs, labels: Labels
 ) -> tuple[Float[np.ndarray, "labelled moa"], Bool[np.ndarray, "labelled moa"]]:
     positive = labels > 0
-    counted = positive.any(axis=1) if example_mask is None else positive.any(axis=1) & example_mask
+    counted = positive.any(axis=1)
     if not counted.any():
         raise InputError(
             f"calibration found no labelled compound among {len(labels)}; it needs at least one."
@@ -194,36 +190,19 @@ def expected_calibration_error(
 
 
 def top_answers(
-    probs: Probs, labels: Labels, example_mask: ExampleMask | None = None
+    probs: Probs, labels: Labels
 ) -> tuple[Float[np.ndarray, " answer"], Bool[np.ndarray, " answer"]]:
     """Probability of each labelled compound's most probable MoA, and whether it has that MoA."""
     labelled = (labels > 0).any(axis=1)
-    counted = labelled if example_mask is None else labelled & example_mask
-    probs, labels = probs[counted].astype(np.float64), labels[counted]
+    probs, labels = probs[labelled].astype(np.float64), labels[labelled]
     return probs.max(axis=1, initial=0.0), top_k_hits(probs, labels, 1) > 0
 
 
 def top_label_ece(
     probs: Probs,
     labels: Labels,
-    example_mask: ExampleMask | None = None,
     *,
     num_bins: int = NUM_BINS,
 ) -> float:
     """Calibration error of the most probable MoA of each labelled compound."""
-    return expected_calibration_error(*top_answers(probs, labels, example_mask), num_bins=num_bins)
-
-
-def all_pairs_ece(
-    probs: Probs,
-    labels: Labels,
-    example_mask: ExampleMask | None = None,
-    *,
-    num_bins: int = NUM_BINS,
-) -> float:
-    """Calibration error over all (compound, MoA) pairs, most of which are sure negatives."""
-    if example_mask is not None:
-        probs, labels = probs[example_mask], labels[example_mask]
-    return expected_calibration_error(
-        probs.astype(np.float64).ravel(), (labels > 0).ravel(), num_bins=num_bins
-    )
+    return expected_calibration_error(*top_answers(probs, labels), num_bins=num_bins)

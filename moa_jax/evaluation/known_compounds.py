@@ -1,8 +1,8 @@
-"""Known or new: whether a compound, or one of its structure, was learned from.
+"""Known or new: whether a compound, or one with its structure, is in the training data.
 
-An answer for a known compound is remembered, one for an analogue leans on its neighbour, and only
-one for a new compound is found. What was learned from is what the kernel experts of a run compare
-with (`kernels.references`).
+An answer for a known compound is recalled, one for an analogue relies on its neighbour, and only
+one for a new compound is a prediction. The training data are what the kernel experts of a run
+compare with (`kernels.references`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import pandas as pd
 from moa_jax.compounds.identity import normalise_name
 from moa_jax.compounds.structures import Structure, standardise
 from moa_jax.compounds.tables import compound_of_sample
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.nearest import nearest_structures
+from moa_jax.schemas import Examples
 
 KNOWN, ANALOGUE, NEW = "yes", "analogue", "no"
 # Tanimoto similarity of Morgan fingerprints from which a structure is an analogue. Of 1,820
@@ -31,15 +31,13 @@ KNOWN, ANALOGUE, NEW = "yes", "analogue", "no"
 ANALOGUE_TANIMOTO = 0.45
 # Columns of `known_compounds`, and of the answers.
 KNOWN_COLUMNS = ("known", "nearest_tanimoto", "nearest_known")
-# Experts of `kernels.references` that compare expression.
-_OF_EXPRESSION = ("signature_kernel", "network_kernel")
 # An atom of a SMILES: its element, in brackets without what else stands there.
 _ATOM = re.compile(r"\[\d*([A-Za-z][a-z]?)[^\]]*\]|(Br|Cl|[BCNOPSFI]|[bcnops])")
 
 
 @dataclasses.dataclass(frozen=True)
 class _Training:
-    """Compounds that were learned from: their names for people, structures and marks.
+    """Training compounds: their names, structures and identifiers.
 
     Attributes:
       described: of each compound, its name and mechanisms.
@@ -57,10 +55,10 @@ class _Training:
 
 
 def known_compounds(examples: Examples, references: pd.DataFrame | None) -> pd.DataFrame:
-    """Which compounds were learned from.
+    """Which compounds are in the training data.
 
     Args:
-      examples: of the compounds that are asked about.
+      examples: of the compounds to look up.
       references: `references.REFERENCE_COLUMNS` of the run; None where it kept none.
 
     Returns:
@@ -160,11 +158,11 @@ def known_sentence(row: Mapping[str, object]) -> str:
         row[name] for name in ("known", "nearest_known", KNOWN_COLUMNS[1])
     )
     if known == KNOWN:
-        return f"Known: learned from ({nearest})."
+        return f"Known: in the training data ({nearest})."
     if pd.isna(known):
-        return "Known or new: the run does not tell."
+        return "Known or new: the run does not say."
     if not nearest:
-        return "New: not learned from, and without a structure to compare."
+        return "New: not in the training data, with no structure to compare."
     word = "An analogue" if known == ANALOGUE else "New"
     return f"{word}: nearest known structure {nearest}, Tanimoto {similarity:.2f}."
 
@@ -185,7 +183,7 @@ def mechanism_table(references: pd.DataFrame | None, moas: Sequence[str]) -> pd.
     for row in references.itertuples(index=False):
         for moa in row.moas:
             carrying[moa].add(row.group)
-            if row.expert in _OF_EXPRESSION:
+            if pd.notna(row.sig_id):
                 measured[moa].add(row.group)
     rows = [
         (moa, len(carrying[moa]), len(measured[moa]), len(carrying[moa] - measured[moa]))

@@ -1,9 +1,8 @@
 """Metrics of multi-label predictions, equal to scikit-learn's where both exist.
 
 All functions take `probs` and `labels` with one row per scored unit (a compound, once pooled)
-and one column per MoA, and an optional `example_mask`: rows where it is false are padding and
-change nothing. Any scores may stand in for probabilities except in `log_loss`. Metrics of a
-column that is not defined (no positive, or no negative for AUROC) are NaN, and the macro
+and one column per MoA. Any scores may stand in for probabilities except in `log_loss`. Metrics of
+a column that is not defined (no positive, or no negative for AUROC) are NaN, and the macro
 averages leave such columns out.
 """
 
@@ -22,28 +21,6 @@ LOG_LOSS_CLIP = 1e-15
 
 Probs = Float[np.ndarray, "example moa"]
 Labels = Num[np.ndarray, "example moa"] | Bool[np.ndarray, "example moa"]
-ExampleMask = Bool[np.ndarray, " example"]
-
-# What a table of results shows, in its order; `scorecard.full_score` has more.
-HEADLINE = (
-    "macro_auprc",
-    "micro_auprc",
-    "macro_auroc",
-    "top1",
-    "top5",
-    "log_loss",
-    "num_compounds",
-    "num_moas",
-)
-
-
-def _unmasked(
-    probs: Probs, labels: Labels, example_mask: ExampleMask | None
-) -> tuple[Float[np.ndarray, "real moa"], Bool[np.ndarray, "real moa"]]:
-    """Rows that count, in double precision, with labels as booleans."""
-    if example_mask is not None:
-        probs, labels = probs[example_mask], labels[example_mask]
-    return probs.astype(np.float64), labels > 0
 
 
 def _nanmean(values: Float[np.ndarray, " value"]) -> float:
@@ -52,15 +29,13 @@ def _nanmean(values: Float[np.ndarray, " value"]) -> float:
     return float(defined.mean()) if len(defined) else float("nan")
 
 
-def average_precision(
-    probs: Probs, labels: Labels, example_mask: ExampleMask | None = None
-) -> Float[np.ndarray, " moa"]:
+def average_precision(probs: Probs, labels: Labels) -> Float[np.ndarray, " moa"]:
     """Average precision of each column: sum over n of (R_n - R_n-1) P_n.
 
     R_n and P_n are recall and precision at the n-th distinct score, so tied rows count as one
     threshold. NaN where a column has no positive.
     """
-    probs, positive = _unmasked(probs, labels, example_mask)
+    probs, positive = probs.astype(np.float64), labels > 0
     if not len(probs):
         return np.full(probs.shape[1], np.nan)
     order = np.argsort(-probs, axis=0, kind="stable")
@@ -77,14 +52,12 @@ def average_precision(
     return np.where(num_positive > 0, total / np.maximum(num_positive, 1), np.nan)
 
 
-def auroc(
-    probs: Probs, labels: Labels, example_mask: ExampleMask | None = None
-) -> Float[np.ndarray, " moa"]:
+def auroc(probs: Probs, labels: Labels) -> Float[np.ndarray, " moa"]:
     """Area under the ROC curve of each column, by mean ranks (Mann and Whitney 1947).
 
     NaN where a column has no positive or no negative.
     """
-    probs, positive = _unmasked(probs, labels, example_mask)
+    probs, positive = probs.astype(np.float64), labels > 0
     num_positive = positive.sum(axis=0)
     num_pairs = num_positive * (len(probs) - num_positive)
     ranks = stats.rankdata(probs, axis=0) if len(probs) else probs
@@ -92,20 +65,20 @@ def auroc(
     return np.where(num_pairs > 0, above / np.maximum(num_pairs, 1), np.nan)
 
 
-def macro_auprc(probs: Probs, labels: Labels, example_mask: ExampleMask | None = None) -> float:
+def macro_auprc(probs: Probs, labels: Labels) -> float:
     """Mean average precision over the MoAs that have a positive in the scored set."""
-    return _nanmean(average_precision(probs, labels, example_mask))
+    return _nanmean(average_precision(probs, labels))
 
 
-def micro_auprc(probs: Probs, labels: Labels, example_mask: ExampleMask | None = None) -> float:
+def micro_auprc(probs: Probs, labels: Labels) -> float:
     """Average precision of all (example, MoA) pairs ranked together."""
-    probs, positive = _unmasked(probs, labels, example_mask)
+    probs, positive = probs.astype(np.float64), labels > 0
     return float(average_precision(probs.reshape(-1, 1), positive.reshape(-1, 1))[0])
 
 
-def macro_auroc(probs: Probs, labels: Labels, example_mask: ExampleMask | None = None) -> float:
+def macro_auroc(probs: Probs, labels: Labels) -> float:
     """Mean AUROC over the MoAs that have a positive and a negative in the scored set."""
-    return _nanmean(auroc(probs, labels, example_mask))
+    return _nanmean(auroc(probs, labels))
 
 
 def top_k_hits(probs: Probs, labels: Labels, k: int) -> Int[np.ndarray, " example"]:
@@ -117,25 +90,13 @@ def top_k_hits(probs: Probs, labels: Labels, k: int) -> Int[np.ndarray, " exampl
     return np.take_along_axis(labels > 0, top, axis=1).sum(axis=1)
 
 
-def top_k_accuracy(
-    probs: Probs, labels: Labels, k: int, example_mask: ExampleMask | None = None
-) -> float:
+def top_k_accuracy(probs: Probs, labels: Labels, k: int) -> float:
     """Share of labelled examples with one of their MoAs among the k most probable (hit@k).
 
     Examples without a label are left out; for ties see `top_k_hits`.
     """
-    probs, positive = _unmasked(probs, labels, example_mask)
+    probs, positive = probs.astype(np.float64), labels > 0
     return _nanmean(np.where(positive.any(axis=1), top_k_hits(probs, positive, k) > 0, np.nan))
-
-
-def recall_at_k(
-    probs: Probs, labels: Labels, k: int, example_mask: ExampleMask | None = None
-) -> float:
-    """Mean share of a labelled example's MoAs that are among the k most probable (recall@k)."""
-    probs, positive = _unmasked(probs, labels, example_mask)
-    num_moas = positive.sum(axis=1)
-    hits = top_k_hits(probs, positive, k)
-    return _nanmean(np.where(num_moas > 0, hits / np.maximum(num_moas, 1), np.nan))
 
 
 def binary_log_losses(probs: Probs, labels: Labels) -> Float[np.ndarray, "example moa"]:
@@ -149,67 +110,59 @@ def squared_errors(probs: Probs, labels: Labels) -> Float[np.ndarray, "example m
     return (probs.astype(np.float64) - (labels > 0)) ** 2
 
 
-def column_log_loss(
-    probs: Probs, labels: Labels, example_mask: ExampleMask | None = None
-) -> Float[np.ndarray, " moa"]:
+def column_log_loss(probs: Probs, labels: Labels) -> Float[np.ndarray, " moa"]:
     """Mean binary log loss of each column, in nats."""
-    probs, positive = _unmasked(probs, labels, example_mask)
+    probs, positive = probs.astype(np.float64), labels > 0
     losses = binary_log_losses(probs, positive)
     return losses.mean(axis=0) if len(losses) else np.full(losses.shape[1], np.nan)
 
 
-def log_loss(probs: Probs, labels: Labels, example_mask: ExampleMask | None = None) -> float:
+def log_loss(probs: Probs, labels: Labels) -> float:
     """Mean over MoAs of the binary log loss, in nats."""
-    return _nanmean(column_log_loss(probs, labels, example_mask))
+    return _nanmean(column_log_loss(probs, labels))
 
 
-def brier(probs: Probs, labels: Labels, example_mask: ExampleMask | None = None) -> float:
+def brier(probs: Probs, labels: Labels) -> float:
     """Mean over MoAs of the squared error of the probabilities (Brier 1950, two-class form)."""
-    return _nanmean(squared_errors(*_unmasked(probs, labels, example_mask)).ravel())
+    return _nanmean(squared_errors(probs, labels).ravel())
 
 
-def prevalence(
-    labels: Labels, example_mask: ExampleMask | None = None
-) -> Float[np.ndarray, " moa"]:
+def prevalence(labels: Labels) -> Float[np.ndarray, " moa"]:
     """Share of examples that have each MoA: the average precision of a random ranking."""
-    positive = labels > 0 if example_mask is None else labels[example_mask] > 0
+    positive = labels > 0
     if not len(positive):
         return np.full(positive.shape[1], np.nan)
     return positive.mean(axis=0)
 
 
-def score(
-    probs: Probs, labels: Labels, example_mask: ExampleMask | None = None
-) -> dict[str, float | int]:
-    """The metrics of `HEADLINE` of one method, in its order.
+def score(probs: Probs, labels: Labels) -> dict[str, float | int]:
+    """What a table of results shows of one method, in its order.
 
     `num_moas` counts the MoAs that have a positive, over which `macro_auprc` is averaged.
     """
     return {
-        "macro_auprc": macro_auprc(probs, labels, example_mask),
-        "micro_auprc": micro_auprc(probs, labels, example_mask),
-        "macro_auroc": macro_auroc(probs, labels, example_mask),
-        "top1": top_k_accuracy(probs, labels, 1, example_mask),
-        "top5": top_k_accuracy(probs, labels, 5, example_mask),
-        "log_loss": log_loss(probs, labels, example_mask),
-        "num_compounds": len(labels) if example_mask is None else int(example_mask.sum()),
-        "num_moas": int((prevalence(labels, example_mask) > 0).sum()),
+        "macro_auprc": macro_auprc(probs, labels),
+        "micro_auprc": micro_auprc(probs, labels),
+        "macro_auroc": macro_auroc(probs, labels),
+        "top1": top_k_accuracy(probs, labels, 1),
+        "top5": top_k_accuracy(probs, labels, 5),
+        "log_loss": log_loss(probs, labels),
+        "num_compounds": len(labels),
+        "num_moas": int((prevalence(labels) > 0).sum()),
     }
 
 
-def per_moa_table(
-    probs: Probs, labels: Labels, moas: Sequence[str], example_mask: ExampleMask | None = None
-) -> pd.DataFrame:
+def per_moa_table(probs: Probs, labels: Labels, moas: Sequence[str]) -> pd.DataFrame:
     """Metrics of each MoA: one row per column, in the order of `moas`."""
-    positive = labels > 0 if example_mask is None else labels[example_mask] > 0
+    positive = labels > 0
     num_compounds: Int[np.ndarray, " moa"] = positive.sum(axis=0)
     return pd.DataFrame(
         {
             "moa": list(moas),
             "num_compounds": num_compounds,
-            "prevalence": prevalence(labels, example_mask),
-            "auprc": average_precision(probs, labels, example_mask),
-            "auroc": auroc(probs, labels, example_mask),
-            "log_loss": column_log_loss(probs, labels, example_mask),
+            "prevalence": prevalence(labels),
+            "auprc": average_precision(probs, labels),
+            "auroc": auroc(probs, labels),
+            "log_loss": column_log_loss(probs, labels),
         }
     )

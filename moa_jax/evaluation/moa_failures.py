@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Int
 
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.metrics import Labels, Probs, average_precision
 from moa_jax.evaluation.pooling import median_by_compound, pool_by_compound, signature_strength
+from moa_jax.schemas import Examples
 
 # Above this, a ranking is taken for one that chance could have made.
 P_AT_CHANCE = 0.05

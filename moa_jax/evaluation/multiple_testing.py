@@ -12,7 +12,7 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from moa_jax.evaluation.bootstrap import centred, interval, resample_counts
-from moa_jax.evaluation.metrics import ExampleMask, Labels
+from moa_jax.evaluation.metrics import Labels
 from moa_jax.evaluation.randomisation import randomisation_p_values
 from moa_jax.evaluation.weighted_metrics import weighted_average_precision
 
@@ -37,7 +37,6 @@ def per_moa_differences(
     *,
     num_resamples: int = 10_000,
     seed: int = 0,
-    example_mask: ExampleMask | None = None,
 ) -> pd.DataFrame:
     """Paired difference of the average precision of every MoA.
 
@@ -53,7 +52,6 @@ def per_moa_differences(
         test; no p-value is below 2 / (`num_resamples` + 1), which has to be small against
         1 / (number of MoAs).
       seed: seed of the resamples.
-      example_mask: false for rows that are padding.
 
     Returns:
       One row per MoA, in their order: `moa`, `num_compounds`, `first`, `second` (average
@@ -63,10 +61,9 @@ def per_moa_differences(
     Raises:
       InputError: there is no compound.
     """
-    keep = np.ones(len(labels), bool) if example_mask is None else example_mask
-    positive = labels[keep] > 0
+    positive = labels > 0
     counts = resample_counts(len(positive), num_resamples=num_resamples, seed=seed)
-    runs = [probs.reshape(-1, *labels.shape)[:, keep].astype(float) for probs in (first, second)]
+    runs = [probs.reshape(-1, *labels.shape).astype(float) for probs in (first, second)]
     with threadpool_limits(limits=1, user_api="blas"):
         precision = [
             np.mean([weighted_average_precision(counts, run, positive) for run in seeds], axis=0)

@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Num
 
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.measured_conditions import with_written
-from moa_jax.schemas import InputError
+from moa_jax.schemas import Examples, InputError
 
 # Landmarks whose |z| reaches this count as changed, as in the signature strength of L1000
 # (Subramanian 2017).

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.answer_basis import MODALITIES_OF, AnswerBasis
 from moa_jax.evaluation.signature_gates import SignatureQuality, joined_sentences
+from moa_jax.schemas import Examples
 
 # Significant digits of numbers in tables that people read.
 DIGITS = 5

@@ -49,11 +49,6 @@ def aurc(confidence: Confidence, correct: Correct) -> float:
     return float(risk_coverage_curve(confidence, correct)[1].mean())
 
 
-def excess_aurc(confidence: Confidence, correct: Correct) -> float:
-    """AURC beyond that of the best order of the same answers (E-AURC; Geifman 2019, section 3)."""
-    return aurc(confidence, correct) - aurc(correct.astype(float), correct)
-
-
 def accuracy_at_coverage(confidence: Confidence, correct: Correct, coverage: float) -> float:
     """Share of right answers among the most confident ones; NaN without answers.
 

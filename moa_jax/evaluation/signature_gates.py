@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
 from moa_jax.evaluation.pooling import signature_strength
+from moa_jax.schemas import Examples
 
 # Share of the model's genes that must be measured.
 LEAST_GENES = 0.5
@@ -91,12 +91,6 @@ class SignatureQuality:
     notes: tuple[tuple[str, ...], ...]
     measures: pd.DataFrame
 
-    @classmethod
-    def all_good(cls, count: int) -> SignatureQuality:
-        """Of signatures that nobody doubts."""
-        none: tuple[tuple[str, ...], ...] = ((),) * count
-        return cls(np.ones(count, bool), none, none, pd.DataFrame(index=range(count)))
-
     def take(self, rows: Int[np.ndarray, " row"]) -> SignatureQuality:
         """Of the given signatures, in their order."""
         return SignatureQuality(
@@ -128,7 +122,7 @@ def judge_signatures(
     measures = examples.table[columns].astype(float).reset_index(drop=True)
     measures["strength"] = signature_strength(examples)
     measures["similarity"] = similarity
-    measures["magnitude"] = _magnitude(examples, features)
+    measures["magnitude"] = np.median(features.distances(examples), axis=1)
     measures["one_sign"] = _one_sign(examples)
     measures[~examples.has_expression] = np.nan
     measured, expected = int(examples.gene_mask.sum()), len(examples.gene_mask)
@@ -156,13 +150,6 @@ def judge_signatures(
         notes=tuple(notes),
         measures=measures,
     )
-
-
-def _magnitude(examples: Examples, features: FeatureSpec) -> Float[np.ndarray, " example"]:
-    """Median distance from the training mean in training standard deviations."""
-    measured = examples.gene_mask
-    distance = examples.expression[:, measured].astype(np.float64) - features.mean[measured]
-    return np.median(np.abs(distance) / features.scale[measured], axis=1)
 
 
 def _one_sign(examples: Examples) -> Float[np.ndarray, " example"]:

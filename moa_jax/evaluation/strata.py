@@ -1,7 +1,7 @@
 """Where a method works: MoAs by frequency, compounds by signal and by nearness to training.
 
-Strata are ordered categories, one per MoA or compound. All thresholds are arguments and stand in
-the names, so that a table states them.
+Strata are ordered categories, one per MoA or compound. All thresholds stand in the names, so that a
+table states them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from moa_jax.evaluation.metrics import (
-    ExampleMask,
     Labels,
     Probs,
     auroc,
@@ -23,6 +22,8 @@ from moa_jax.evaluation.metrics import (
     score,
 )
 
+# Compounds that an MoA of the head has at least, and one of the middle.
+HEAD, MID = 15, 8
 # TAS from which a signature usually counts as active, and from which it is clearly so.
 TAS_EDGES = (0.2, 0.4)
 # Nearest-train Tanimoto (Morgan, radius 2) from which structures look related, are analogues,
@@ -30,18 +31,14 @@ TAS_EDGES = (0.2, 0.4)
 TANIMOTO_EDGES = (0.3, 0.5, 0.7)
 
 
-def frequency_strata(
-    num_compounds: Int[np.ndarray, " moa"], *, head: int = 15, mid: int = 8
-) -> pd.Categorical:
-    """Head, mid or tail for each MoA.
+def frequency_strata(num_compounds: Int[np.ndarray, " moa"]) -> pd.Categorical:
+    """Head, mid or tail for each MoA, by `HEAD` and `MID`.
 
     Args:
       num_compounds: compounds that have the MoA, in the whole dataset rather than in a part.
-      head: an MoA of the head has at least this many.
-      mid: one of the middle has at least this many and fewer than `head`; the tail has fewer.
     """
-    names = [f"head (>= {head})", f"mid ({mid}-{head - 1})", f"tail (< {mid})"]
-    place = np.where(num_compounds >= head, 0, np.where(num_compounds >= mid, 1, 2))
+    names = [f"head (>= {HEAD})", f"mid ({MID}-{HEAD - 1})", f"tail (< {MID})"]
+    place = np.where(num_compounds >= HEAD, 0, np.where(num_compounds >= MID, 1, 2))
     return pd.Categorical.from_codes(place, names, ordered=True)
 
 
@@ -68,12 +65,7 @@ def binned(
     )
 
 
-def scores_by_stratum(
-    probs: Probs,
-    labels: Labels,
-    strata: pd.Categorical,
-    example_mask: ExampleMask | None = None,
-) -> pd.DataFrame:
+def scores_by_stratum(probs: Probs, labels: Labels, strata: pd.Categorical) -> pd.DataFrame:
     """Metrics of the compounds of each stratum, scored as a set of their own.
 
     MoAs are more or less frequent in a stratum than elsewhere, so its average precisions are to
@@ -83,31 +75,24 @@ def scores_by_stratum(
       One row per stratum that has a compound, in the order of the strata: `stratum`, the
       metrics of `score`, `chance_auprc`.
     """
-    keep = np.ones(len(labels), bool) if example_mask is None else example_mask
     rows = []
     for code, name in enumerate(strata.categories):
-        inside = keep & (strata.codes == code)
+        inside = strata.codes == code
         if inside.any():
-            share = prevalence(labels, inside)
+            share = prevalence(labels[inside])
             chance = float(share[share > 0].mean()) if (share > 0).any() else float("nan")
-            metrics = score(probs, labels, inside)
+            metrics = score(probs[inside], labels[inside])
             rows.append({"stratum": name, **metrics, "chance_auprc": chance})
     return pd.DataFrame(rows)
 
 
-def scores_by_frequency(
-    probs: Probs,
-    labels: Labels,
-    strata: pd.Categorical,
-    example_mask: ExampleMask | None = None,
-) -> pd.DataFrame:
+def scores_by_frequency(probs: Probs, labels: Labels, strata: pd.Categorical) -> pd.DataFrame:
     """Metrics of the MoAs of each stratum, each MoA ranked over all compounds.
 
     Args:
       probs: probabilities of compounds.
       labels: labels of the same compounds.
       strata: stratum of each MoA, see `frequency_strata`.
-      example_mask: false for padding.
 
     Returns:
       One row per stratum that has an MoA with a positive: `stratum`, `num_moas` (those with a
@@ -116,9 +101,9 @@ def scores_by_frequency(
     table = pd.DataFrame(
         {
             "stratum": strata,
-            "auprc": average_precision(probs, labels, example_mask),
-            "auroc": auroc(probs, labels, example_mask),
-            "prevalence": prevalence(labels, example_mask),
+            "auprc": average_precision(probs, labels),
+            "auroc": auroc(probs, labels),
+            "prevalence": prevalence(labels),
         }
     )
     strata_of_scored = table[table["auprc"].notna()].groupby("stratum", observed=True)

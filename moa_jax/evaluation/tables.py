@@ -21,11 +21,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.metrics import per_moa_table, score
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.files import atomic_path, write_json
-from moa_jax.schemas import InputError
+from moa_jax.schemas import Examples, InputError
 
 # Tables with fewer columns of floats are written fast enough by pandas.
 _MANY_COLUMNS = 20

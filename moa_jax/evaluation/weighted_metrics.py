@@ -25,22 +25,11 @@ Counts = Float32[np.ndarray, "resample compound"]
 CompoundProbs = Float[np.ndarray, "compound moa"]
 Positive = Bool[np.ndarray, "compound moa"]
 
-METRICS = (
-    "macro_auprc",
-    "micro_auprc",
-    "macro_auroc",
-    "top1",
-    "top5",
-    "top10",
-    "log_loss",
-    "brier",
-)
-
 
 def weighted_metrics(
     counts: Counts, probs: CompoundProbs, positive: Positive
 ) -> dict[str, Float[np.ndarray, " resample"]]:
-    """Every metric of `METRICS` for each weighting; NaN where it is not defined.
+    """Every metric for each weighting; NaN where it is not defined.
 
     Macro averages run over the MoAs that are defined under the weighting.
     """

@@ -10,15 +10,13 @@ back, in place of k and k. The result is the same up to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Jaxpr
+from jax.extend.core import Jaxpr, Literal
 from jaxtyping import Array, Float
-
-from moa_jax.explanation.equations import is_among, results_of, value_of
 
 # Operations that are linear in all operands together, or in the first alone.
 _LINEAR_IN_ALL = ("add", "add_any", "sub", "concatenate", "pad")
@@ -166,3 +164,20 @@ def _run(equations: Sequence[Any], values: dict[Any, Any]) -> dict[Any, Any]:
         found = results_of(equation, [value_of(one, values) for one in equation.invars])
         values.update(zip(equation.outvars, found, strict=True))
     return values
+
+
+def value_of(variable: Any, values: Mapping[Any, Any]) -> Any:
+    """What an operand is: a literal's own value, or that of its variable."""
+    return variable.val if isinstance(variable, Literal) else values[variable]
+
+
+def is_among(variable: Any, variables: set[Any]) -> bool:
+    """Whether an operand is one of some variables; a literal is none."""
+    return not isinstance(variable, Literal) and variable in variables
+
+
+def results_of(equation: Any, operands: list[Any]) -> list[Any]:
+    """What an equation makes of its operands."""
+    parameters = equation.primitive.get_bind_params(equation.params)
+    found = equation.primitive.bind(*operands, **parameters)
+    return found if equation.primitive.multiple_results else [found]

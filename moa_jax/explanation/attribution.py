@@ -12,16 +12,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from moa_jax.data.features import EncodedExamples
-from moa_jax.explanation.chunks import MAX_ROWS, Step, chunk_size, run_in_chunks, take
+from moa_jax.explanation.chunks import MAX_ROWS, Step, chunk_size, run_in_chunks
 from moa_jax.explanation.gradients import IntegratedGradients, Method
-from moa_jax.explanation.scores import (
-    MOLECULE_PARTS,
-    Directions,
-    Question,
-    measured_genes,
-    score,
-)
-from moa_jax.schemas import Batch, GraphArrays, MoleculeBatch
+from moa_jax.explanation.scores import Directions, Question, measured_genes, score
+from moa_jax.schemas import Batch, GraphArrays
 from moa_jax.training.predictor import Predictor
 
 # Baselines of every example; for one part of the input.
@@ -33,9 +27,7 @@ class Attribution:
     """What every entry of a part of the input contributes to every score.
 
     Attributes:
-      values: contributions. Of `atom_features` and `bond_features` the axes after the target are
-        the example's atoms (in the order of its SMILES) or directed bonds, padded with zeros, and
-        the features.
+      values: contributions.
       score: the scores.
       baseline_score: the scores at the baselines, in the mean that contributions count from.
     """
@@ -94,18 +86,12 @@ def attribute(
     if reference is not None:
         own["reference"] = reference
 
-    def finish(found: Any, batch: Batch) -> Any:
-        if question.part not in MOLECULE_PARTS:
-            return found
-        return (_by_example(found[0], batch.molecules, question, size), *found[1:])
-
     values, scores, baseline_scores = run_in_chunks(
         _make_step(question, method, max(1, max_rows // size)),
         predictor,
         examples,
         own,
         size=size,
-        finish=finish,
     )
     return Attribution(values=values, score=scores, baseline_score=baseline_scores)
 
@@ -118,9 +104,8 @@ def attribute_to_tolerance(
     method: IntegratedGradients,
     *,
     baselines: Baselines | None = None,
-    max_rows: int = MAX_ROWS,
-    tolerance: float = 0.01,
-    max_steps: int = 1024,
+    tolerance: float,
+    max_steps: int,
 ) -> tuple[Attribution, Int[np.ndarray, " example"]]:
     """Integrated gradients with as many steps as each example needs.
 
@@ -134,7 +119,6 @@ def attribute_to_tolerance(
       directions: one row per example.
       method: with the number of steps to begin with.
       baselines: what each example is compared with.
-      max_rows: bounds the memory.
       tolerance: largest completeness gap.
       max_steps: largest number of steps.
 
@@ -148,7 +132,6 @@ def attribute_to_tolerance(
         directions,
         method,
         baselines=baselines,
-        max_rows=max_rows,
     )
     steps = np.full(examples.num_examples, method.num_steps)
     while method.num_steps * 2 <= max_steps:
@@ -158,12 +141,11 @@ def attribute_to_tolerance(
             break
         again = attribute(
             predictor,
-            take(examples, rows),
+            examples.take(rows),
             question,
             directions[rows],
             method,
             baselines=None if baselines is None else baselines[rows],
-            max_rows=max_rows,
         )
         for name in ("values", "score", "baseline_score"):
             getattr(found, name)[rows] = getattr(again, name)
@@ -183,10 +165,10 @@ def _make_step(question: Question, method: Method, block: int) -> Step:
         inputs = question.inputs(batch, graph)
         directions = own["directions"]
         baselines = own.get("baselines", jnp.zeros_like(inputs)[:, None])
-        # A key for every example, so that no draw depends on the chunk; a shard's atoms share one.
+        # A key for every example, so that no draw depends on the chunk.
         keys = jax.vmap(lambda seed, row: jax.random.fold_in(jax.random.key(seed), row))(
             own["seed"], own["row"]
-        )[: len(inputs)]
+        )
         if question.part == "expression":
             inputs, baselines = _measured(inputs, baselines, batch)
         values = method(outputs, inputs, baselines, directions, keys=keys, block=block)
@@ -207,22 +189,3 @@ def _measured(inputs: Array, baselines: Array, batch: Batch) -> tuple[Array, Arr
     """Zeros where a gene is absent, so that it contributes exactly nothing."""
     mask = measured_genes(batch)
     return jnp.where(mask, inputs, 0.0), jnp.where(mask[:, None], baselines, 0.0)
-
-
-def _by_example(
-    values: np.ndarray, molecules: MoleculeBatch, question: Question, num_examples: int
-) -> np.ndarray:
-    """`[shard, target, atom, feature]` -> `[example, target, atom, feature]`, padded."""
-    of_bonds = question.part == "bond_features"
-    owner, mask = np.asarray(molecules.owner), np.asarray(molecules.atom_mask)
-    if of_bonds:
-        owner = np.take_along_axis(owner, np.asarray(molecules.senders), axis=1)
-        mask = np.asarray(molecules.bond_mask)
-    size = num_examples // len(owner)
-    of_row = [
-        values[number][:, (owner[number] == row) & mask[number]]
-        for number in range(len(owner))
-        for row in range(size)
-    ]
-    longest = max(1, *(one.shape[1] for one in of_row))
-    return np.stack([np.pad(one, ((0, 0), (0, longest - one.shape[1]), (0, 0))) for one in of_row])

@@ -1,7 +1,7 @@
-"""Whether an explanation deserves belief: checks, their thresholds, and lights.
+"""Whether an explanation can be trusted: checks, their thresholds, and traffic lights.
 
-All rules of the traffic lights are here. The checks ask whether the explanation is true to the
-model, not whether the model is right.
+All rules of the traffic lights are here. The checks ask whether the explanation is faithful to
+the model, not whether the model is right.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ INDEPENDENT, PARTLY_INDEPENDENT = 0.2, 0.5
 RULES = (
     f"Relevance: green where expression makes up {RELEVANT:.0%} or more of what the modalities add "
     f"to the score or take from it, amber from {PARTLY_RELEVANT:.0%}, red below and where it "
-    "speaks against.",
+    "lowers the score.",
     f"Completeness: green up to a gap of {COMPLETE:.0%}, amber up to {NEARLY_COMPLETE:.0%}, red "
     "beyond.",
-    "Deletion: the genes are taken away in the order of the explanation, of their |z|, and in "
+    "Deletion: the genes are removed in the order of the explanation, of their |z|, and in "
     "random orders, once replaced by no change and once by the mean of the cell line. Green where "
     "the score falls faster than under |z| and under every random order with both replacements; "
-    "amber where it beats most random orders with both, but not all of that; red otherwise.",
+    "amber where it beats most random orders with both, but not all of these; red otherwise.",
     f"Stability: green from a mean overlap of {STABLE:g} between two signatures' first genes, "
     f"amber from {PARTLY_STABLE:g}, red below; grey with a single signature.",
     f"Dependence on the model: green up to a rank correlation of {INDEPENDENT:g} with the "
     f"explanation of a model with shuffled weights, amber up to {PARTLY_INDEPENDENT:g}, red "
     "beyond.",
-    "Overall: the worst of the lights that were given.",
+    "Overall: the worst of the checks that could be made.",
 )
 
 
@@ -128,10 +128,10 @@ def relevance_check(modalities: Mapping[str, float]) -> Check:
     word = {GREEN: "they do", AMBER: "only a little", RED: "hardly"}[light]
     text = f"Expression makes up {share:.0%} of what the modalities add to the score."
     if added < 0:
-        word = "they speak against"
+        word = "they count against it"
         text = (
-            f"Expression lowers the score (by {-added:.2f}): the answer comes from elsewhere and "
-            "stands in spite of the genes."
+            f"Expression lowers the score (by {-added:.2f}): the answer comes from other "
+            "modalities, in spite of the genes."
         )
     return Check("Does the answer rest on genes?", light, word, text, share)
 
@@ -142,8 +142,8 @@ def completeness_check(gaps: Float[np.ndarray, " signature"]) -> Check:
     light = GREEN if gap <= COMPLETE else AMBER if gap <= NEARLY_COMPLETE else RED
     word = {GREEN: "adds up", AMBER: "nearly adds up", RED: "does not add up"}[light]
     text = (
-        "The genes' contributions sum to the difference that the signature makes to the score, "
-        f"but for {_percent(gap)} of it (median over {_count(len(gaps), 'signature')})."
+        "The genes' contributions sum to the change of the score from the baseline to the "
+        f"signature, up to {_percent(gap)} of it (median over {_count(len(gaps), 'signature')})."
     )
     return Check("Do the contributions add up?", light, word, text, gap)
 
@@ -151,11 +151,11 @@ def completeness_check(gaps: Float[np.ndarray, " signature"]) -> Check:
 def deletion_check(areas: Sequence[DeletionAreas]) -> Check:
     """Whether the score falls faster than under controls when the first genes are taken away."""
     if all(own.beats_all for own in areas):
-        light, word = GREEN, "true to the model"
+        light, word = GREEN, "faithful to the model"
     elif all(own.share_beaten > 0.5 for own in areas):
-        light, word = AMBER, "partly true to the model"
+        light, word = AMBER, "partly faithful to the model"
     else:
-        light, word = RED, "not true to the model"
+        light, word = RED, "not faithful to the model"
     found = " ".join(
         f"Replaced by {own.replacement}: {own.ours:.2f}; by |z| {own.absolute_z:.2f}; at random "
         f"{float(own.random.mean()):.2f} ({round(own.share_beaten * len(own.random))} of "
@@ -163,11 +163,11 @@ def deletion_check(areas: Sequence[DeletionAreas]) -> Check:
         for own in areas
     )
     text = (
-        "Without the genes named first the score should fall faster than without others. Mean "
-        f"score while they go, lower is better. {found}"
+        "Removing the genes that the explanation ranks first should lower the score faster than "
+        f"removing others. Mean score while genes are removed, lower is better. {found}"
     )
     share = min(own.share_beaten for own in areas)
-    return Check("Do the named genes carry the score?", light, word, text, share)
+    return Check("Do the top genes drive the score?", light, word, text, share)
 
 
 def stability_check(
@@ -185,9 +185,9 @@ def stability_check(
       num_genes: genes to choose from.
       of_signatures: the same of the k genes with the largest |z|.
     """
-    name = "Do other signatures say the same?"
+    name = "Do other signatures agree?"
     if not len(overlap):
-        text = "There is one signature of this compound, so nobody can say."
+        text = "There is only one signature of this compound, so this cannot be checked."
         return Check(name, GREY, "not known", text, math.nan)
     mean = float(overlap.mean())
     light = GREEN if mean >= STABLE else AMBER if mean >= PARTLY_STABLE else RED
@@ -217,8 +217,8 @@ def dependence_check(correlation: float) -> Check:
             light
         ]
     text = (
-        "A model with shuffled weights must get another explanation. The rank correlation of the "
-        f"two is {correlation:.2f}."
+        "A model with shuffled weights must get a different explanation. The rank correlation of "
+        f"the two is {correlation:.2f}."
     )
     return Check("Does it depend on the model?", light, word, text, correlation)
 

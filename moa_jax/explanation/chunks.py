@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Int
 
 from moa_jax.data.batches import evaluation_batches
 from moa_jax.data.features import EncodedExamples
@@ -30,7 +29,6 @@ def run_in_chunks(
     own: Mapping[str, np.ndarray],
     *,
     size: int,
-    finish: Callable[[Any, Batch], Any] = lambda found, batch: found,
 ) -> Any:
     """Runs a compiled step over all examples and joins what it returns.
 
@@ -40,7 +38,6 @@ def run_in_chunks(
       examples: encoded examples.
       own: further arrays with one row per example, handed to the step chunk by chunk.
       size: examples per chunk, from `chunk_size`.
-      finish: changes what came back of a chunk before it is joined.
 
     Raises:
       InputError: there is no example, or `own` is not of these examples.
@@ -58,20 +55,8 @@ def run_in_chunks(
         rows = np.minimum(np.arange(start, start + size), examples.num_examples - 1)
         given = shard({name: values[rows] for name, values in own.items()}, predictor.mesh)
         on_device = shard(batch, predictor.mesh)
-        found = jax.device_get(step(predictor.params, on_device, predictor.graph, given))
-        parts.append(finish(found, batch))
-    return jax.tree.map(
-        lambda *leaves: np.concatenate(_padded(leaves))[: examples.num_examples], *parts
-    )
-
-
-def take(examples: EncodedExamples, rows: Int[np.ndarray, " row"]) -> EncodedExamples:
-    """The encoded examples of the given rows; structures stay where they are."""
-    shared = ("gene_mask", "fingerprints", "substructures", "molecules")
-    of_example = [field.name for field in dataclasses.fields(examples) if field.name not in shared]
-    return dataclasses.replace(
-        examples, **{name: getattr(examples, name)[rows] for name in of_example}
-    )
+        parts.append(jax.device_get(step(predictor.params, on_device, predictor.graph, given)))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: examples.num_examples], *parts)
 
 
 def chunk_size(num_examples: int, points: int, max_rows: int, num_shards: int) -> int:
@@ -98,14 +83,6 @@ def chunks(examples: EncodedExamples, size: int, *, num_shards: int) -> Iterator
             for field in dataclasses.fields(molecules)
         }
         yield place * size, dataclasses.replace(batch, molecules=MoleculeBatch(**padded))
-
-
-def _padded(parts: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-    """The same number of atoms in what is told by atom."""
-    if parts[0].ndim < 4:
-        return parts
-    longest = max(part.shape[2] for part in parts)
-    return [_lengthened(part, longest - part.shape[2], axis=2) for part in parts]
 
 
 def _lengthened(values: np.ndarray, more: int, *, axis: int) -> np.ndarray:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from moa_jax.data.examples import Examples
-from moa_jax.evaluation.answer_basis import AnswerBasis
+from moa_jax.data.features import EncodedExamples
 from moa_jax.evaluation.answer_trust import Judged, Trust
-from moa_jax.evaluation.answers import answer_compounds
 from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.evaluation.signature_gates import SignatureQuality
+from moa_jax.schemas import Examples
+from moa_jax.training.answered_examples import AnsweredExamples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,13 +22,13 @@ class CompoundAnswer:
     Attributes:
       group: its compound group.
       rows: the examples that are explained.
-      probs: pooled probabilities, as the model gave them.
+      probs: pooled probabilities, uncalibrated.
       labels: 1 where the compound has the MoA.
       of_signatures: probabilities of each of the examples.
       weights: share of each of them in the answer.
       view: the view of the model that it is answered in.
-      trust: what says how far that can be trusted.
-      judged: what it says; None where there is nothing to answer from.
+      trust: the calibration of that view.
+      judged: the calibrated prediction; None where there is nothing to answer from.
       row: the row of `Answers.table`.
       moa: the MoA that is explained.
       rival: the one that it is compared with; the same where the model knows no other.
@@ -49,43 +47,38 @@ class CompoundAnswer:
     moa: int
     rival: int
 
+    @property
+    def has_rival(self) -> bool:
+        """Whether the model knows another MoA."""
+        return self.rival != self.moa
+
 
 def compound_answers(
-    examples: Examples,
-    views: Mapping[str, Float[np.ndarray, "example moa"]],
-    *,
-    quality: SignatureQuality,
-    trusts: Mapping[str, Trust],
-    known: pd.DataFrame,
-) -> tuple[Examples, list[CompoundAnswer]]:
-    """Answers compounds as `answer_compounds` does.
+    answered: AnsweredExamples,
+) -> tuple[Examples, EncodedExamples, list[CompoundAnswer]]:
+    """What is explained of every answer.
 
     Args:
-      examples: signatures, or structures without expression.
-      views: what the model says of each, by `Predictor.predict`.
-      quality: what the gates say.
-      trusts: every view -> how far its answers can be trusted.
-      known: see `known_compounds`.
+      answered: signatures, or structures without expression, and their answers.
 
     Returns:
-      The examples that the answers rest on, and one answer per compound group, in their order. Of
-      a compound that is answered from its structure alone it is one example without expression; of
-      one that is not answered from anything, all its poor signatures.
+      The examples that the answers rest on, the same encoded, and one answer per compound group, in
+      their order. Of a compound that is answered from its structure alone it is one example without
+      expression; of one that is not answered from anything, all its poor signatures.
     """
-    answers = answer_compounds(examples, views, quality, trusts, known=known)
-    basis = answers.basis
-    probs = views["fusion"].astype(np.float64)
+    examples, basis = answered.examples, answered.answers.basis
+    probs = answered.views["fusion"].astype(np.float64)
     raw, labels, _ = pool_by_compound(probs, examples.labels, examples.groups)
     # Where there is nothing to answer from, what the poor signatures say is explained.
     pooled = np.where(np.isnan(basis.pooled), raw, basis.pooled)
-    rows, shown = _answered_from(examples, basis)
+    rows, shown, encoded = _answered_from(answered)
     groups = np.array(shown.groups)
     found = []
     for number, (group, view) in enumerate(zip(basis.groups, basis.views, strict=True)):
         own = np.flatnonzero(groups == group)
-        row = answers.table.iloc[number]
+        row = answered.answers.table.iloc[number]
         moa, rival = _first_two(pooled[number], row, examples.moas)
-        trust = trusts[view or "expression"]
+        trust = answered.trusts[view or "expression"]
         found.append(
             CompoundAnswer(
                 group=group,
@@ -102,13 +95,14 @@ def compound_answers(
                 rival=rival,
             )
         )
-    return shown, found
+    return shown, encoded, found
 
 
 def _answered_from(
-    examples: Examples, basis: AnswerBasis
-) -> tuple[Int[np.ndarray, " row"], Examples]:
-    """The rows that are explained, and their examples."""
+    answered: AnsweredExamples,
+) -> tuple[Int[np.ndarray, " row"], Examples, EncodedExamples]:
+    """The rows that are explained, their examples, and these encoded."""
+    examples, basis = answered.examples, answered.answers.basis
     unit = np.searchsorted(np.array(basis.groups), np.array(examples.groups))
     views = np.array(basis.views, object)[unit]
     of_structure = (views == "structure") & examples.has_structure
@@ -117,7 +111,14 @@ def _answered_from(
     of_nothing = np.array([view is None for view in views], bool)
     rows = np.flatnonzero(basis.used | (of_structure & is_first) | of_nothing)
     has_expression = (examples.has_expression & ~of_structure)[rows]
-    return rows, dataclasses.replace(examples.take(rows), has_expression=has_expression)
+    shown = dataclasses.replace(examples.take(rows), has_expression=has_expression)
+    encoded = answered.encoded.take(rows)
+    expression = np.where(has_expression[:, None], encoded.expression, np.float32(0))
+    return (
+        rows,
+        shown,
+        dataclasses.replace(encoded, expression=expression, has_expression=has_expression),
+    )
 
 
 def _first_two(

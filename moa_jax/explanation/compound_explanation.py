@@ -1,32 +1,24 @@
-"""All that is said of one compound: answer, evidence, attributions and their audit, as tables."""
+"""The explanation of one compound: answer, evidence, attributions and their audit, as tables."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from moa_jax.data.examples import Examples
-from moa_jax.data.gene_set_table import read_gene_sets
-from moa_jax.evaluation.answer_trust import CANNOT_TELL, Trust, fit_trust
-from moa_jax.evaluation.known_compounds import known_compounds, known_sentence
-from moa_jax.evaluation.signature_gates import SignatureQuality
+from moa_jax.data.graph_folder import read_gene_sets
+from moa_jax.evaluation.answer_trust import CANNOT_TELL, Trust
+from moa_jax.evaluation.known_compounds import known_sentence
 from moa_jax.explanation.audit import (
     Check,
-    completeness_check,
-    deletion_areas,
-    deletion_check,
-    dependence_check,
-    no_genes_check,
-    relevance_check,
-    stability_check,
 )
 from moa_jax.explanation.compound_answers import CompoundAnswer, compound_answers
+from moa_jax.explanation.compound_audit import compound_checks
 from moa_jax.explanation.compound_tables import (
     evidence_table,
     gene_table,
@@ -42,17 +34,17 @@ from moa_jax.explanation.compound_tables import (
 from moa_jax.explanation.deletion import Curves
 from moa_jax.explanation.evidence import KernelEvidence, kernel_evidence
 from moa_jax.explanation.gene_sets import GeneSets, joined, listed_sets, term_sets
-from moa_jax.explanation.modality_shares import MODALITIES
 from moa_jax.explanation.signature_attributions import (
-    Effort,
+    SEED,
     SignatureAttributions,
     attribute_signatures,
 )
-from moa_jax.explanation.stability import agreement_of_pairs, agreement_within
 from moa_jax.explanation.substructure_scores import substructure_scores
 from moa_jax.kernels.references import read_references
+from moa_jax.models.experts import EXPERTS
 from moa_jax.progress import track
-from moa_jax.schemas import InputError
+from moa_jax.schemas import Examples, InputError
+from moa_jax.training.answered_examples import AnsweredExamples
 from moa_jax.training.kept_answers import KeptAnswers, read_kept_answers
 from moa_jax.training.run_folder import FinishedRun
 
@@ -60,8 +52,6 @@ from moa_jax.training.run_folder import FinishedRun
 SMALLEST_SET, LARGEST_SET = 5, 200
 # Tables that say something of signatures and of the genes in them.
 _OF_SIGNATURES = ("genes", "pathways", "nodes", "proximity", "signatures")
-# Genes that count as the explanation where stability is judged, unless that were too many.
-NUM_FIRST_GENES = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +60,7 @@ class ExplainedRun:
 
     Attributes:
       run: the run.
-      kept: view -> its answers for compounds that it had not learned from.
+      kept: view -> its predictions for held-out compounds.
       references: what its kernel experts compare with (`kernels.references`).
       residuals: see `compound_tables.reference_residuals`.
       sets: sets over the measured genes.
@@ -81,11 +71,6 @@ class ExplainedRun:
     references: pd.DataFrame
     residuals: Float[np.ndarray, "residual gene"] | None
     sets: GeneSets
-
-    def trust(self, view: str) -> Trust:
-        """How far answers in a view of the model can be trusted."""
-        kept = self.kept[view]
-        return fit_trust(kept.probs, kept.labels, kept.is_learnable)
 
 
 def read_explained_run(workdir: pathlib.Path, run: FinishedRun) -> ExplainedRun:
@@ -110,7 +95,7 @@ def read_explained_run(workdir: pathlib.Path, run: FinishedRun) -> ExplainedRun:
 
 @dataclasses.dataclass(frozen=True)
 class CompoundExplanation:
-    """What is said of one compound.
+    """The explanation of one compound.
 
     Attributes:
       name: what the compound is called.
@@ -119,15 +104,15 @@ class CompoundExplanation:
       targets: its known targets.
       moa: the MoA that is explained: the most probable one.
       rival: the next one; None where the model knows no other.
-      confidence: that `moa` is right; NaN where nothing can be said.
-      none_of_these: that nothing was learned of its mechanism; NaN where nothing can be said.
+      confidence: probability that `moa` is right; NaN without calibration.
+      none_of_these: probability that its mechanism was not trained on; NaN without calibration.
       is_answered: whether that is enough; otherwise the answer is "cannot tell".
       reasons: why it is that, and what to do.
       answered_from: `answer_basis.MODALITIES_OF`; empty where there is nothing to answer from.
-      notes: what else should be known of the answer.
-      known: `KNOWN`, `ANALOGUE` or `NEW`: whether the model learned from the compound.
+      notes: what else to know about the answer.
+      known: `KNOWN`, `ANALOGUE` or `NEW`: whether the compound is in the training data.
       known_sentence: that in words.
-      trust: what that is judged by.
+      trust: the calibration of its view.
       nodes_are_read: see `SignatureAttributions`.
       tables: `moas`, `modalities`, `genes`, `pathways`, `substructures`, `nodes`, `evidence`,
         `proximity`, `labels`, `signatures`; those about genes and signatures have no rows where
@@ -167,63 +152,44 @@ class CompoundExplanation:
 
 
 def explain_compounds(
-    explained: ExplainedRun,
-    examples: Examples,
-    *,
-    quality: SignatureQuality | None = None,
-    effort: Effort | None = None,
-    seed: int = 0,
+    explained: ExplainedRun, answered: AnsweredExamples
 ) -> list[CompoundExplanation]:
-    """Explains compounds, each by the signatures that its answer rests on.
+    """Explains answers for compounds, each by the signatures that its answer rests on.
 
     One that is answered from its structure alone is explained by that. Where there is neither a
     structure nor a good signature, what the poor ones say is shown.
 
     Args:
       explained: the run.
-      examples: their signatures, or rows of compounds with a structure alone. Labels and
-        targets are used to comment on the answer, never to find it.
-      quality: what the gates say of the signatures; all pass where None.
-      effort: how much is computed.
-      seed: seed of all that is drawn.
+      answered: signatures, or rows of compounds with a structure alone, and the run's answers.
+        Labels and targets are used to comment on the answer, never to find it.
 
     Returns:
       One explanation per compound group, in the order of the groups.
 
     Raises:
-      InputError: there is nothing to explain, or nothing to judge answers by.
+      InputError: there is nothing to explain.
     """
+    examples = answered.examples
     is_known = examples.has_expression | examples.has_structure
     if not examples.num_examples or not is_known.all():
         raise InputError(
             f"{int(is_known.sum())} signatures or structures were given for "
             f"{examples.num_examples} rows; expected one for each and a row at least."
         )
-    predictor = explained.run.predictor
-    examples, answers = compound_answers(
-        examples,
-        predictor.predict(examples),
-        quality=SignatureQuality.all_good(examples.num_examples) if quality is None else quality,
-        trusts={view: explained.trust(view) for view in explained.kept},
-        known=known_compounds(examples, explained.references),
-    )
+    run = explained.run
+    examples, encoded, answers = compound_answers(answered)
     place = np.zeros(examples.num_examples, int)
     for number, answer in enumerate(answers):
         place[answer.rows] = number
     moas = np.array([answer.moa for answer in answers])
     rivals = np.array([answer.rival for answer in answers])
     attributions = attribute_signatures(
-        predictor,
-        examples,
-        explained.run.graph,
-        moas[place],
-        rivals[place],
-        effort=effort or Effort(),
-        seed=seed,
+        run.predictor, encoded, examples.smiles, run.graph, moas=moas[place], rivals=rivals[place]
     )
-    evidence = kernel_evidence(predictor, examples, explained.references)
+    evidence = kernel_evidence(run.predictor, encoded, explained.references)
     return [
-        _explanation(explained, answer, attributions, evidence, seed)
+        _explanation(explained, answer, examples.take(answer.rows), attributions, evidence)
         for answer in track(answers, "compounds")
     ]
 
@@ -231,67 +197,44 @@ def explain_compounds(
 def _explanation(
     explained: ExplainedRun,
     answer: CompoundAnswer,
+    own: Examples,
     found: SignatureAttributions,
     evidence: Mapping[str, KernelEvidence],
-    seed: int,
 ) -> CompoundExplanation:
-    features, graph = explained.run.predictor.features, explained.run.graph
-    own, rows = found.examples.take(answer.rows), answer.rows
+    """The explanation of one compound, whose signatures or structure are `own`."""
+    moas, graph, rows = explained.run.predictor.features.moas, explained.run.graph, answer.rows
     # Structures, and with them targets, are the compound's, not the signature's.
     smiles = own.smiles[0]
     targets = tuple(sorted({target for targets in own.targets for target in targets}))
-    rival = answer.rival if answer.rival != answer.moa else None
-    contributions = found.genes[rows]
+    has_signatures = bool(own.has_expression.any())
     nodes = found.nodes[rows].mean(axis=0)
-    compared = evidence_table(evidence, rows, answer.moa, rival)
     atoms = None if smiles is None else np.mean([found.atoms[row][0] for row in rows], axis=0)
     tables = {
-        "moas": moa_table(features.moas, answer.probs, answer.judged, answer.labels),
-        "modalities": modality_table(found.modalities[rows], has_rival=rival is not None),
-        "genes": gene_table(features, own, contributions, has_rival=rival is not None),
-        "pathways": pathway_table(
-            explained.sets,
-            contributions[:, 0],
-            found.slope[rows],
-            explained.residuals,
-            features.gene_symbols,
-        ),
-        "nodes": node_table(graph, nodes, targets),
-        "evidence": compared,
-        "proximity": proximity_table(
-            graph, contributions[:, 0].mean(axis=0), own, targets, seed=seed
-        ),
-        "labels": label_notes(
-            explained.kept[answer.view],
-            answer.probs,
-            answer.labels,
-            moas=features.moas,
-            neighbours=compared,
-        ),
-        "signatures": signature_table(
-            own, answer.of_signatures, answer.weights, features.moas, answer.moa
-        ),
+        **_answer_tables(explained, answer, found, evidence),
+        **_signature_tables(explained, answer, own, found, nodes=nodes, targets=targets),
     }
     if atoms is not None:
-        tables["substructures"] = _substructures(smiles, atoms, seed)
-    has_signatures = bool(own.has_expression.any())
+        tables["substructures"] = _substructures(smiles, atoms)
     if not has_signatures:
         tables |= {name: tables[name].iloc[:0] for name in _OF_SIGNATURES}
-        tables["evidence"] = compared.query("expert == 'structure_kernel'")
+        of_structure = [not EXPERTS[name].reads_expression for name in tables["evidence"]["expert"]]
+        tables["evidence"] = tables["evidence"][of_structure]
+    judged = answer.judged
+    row = {name: "" if pd.isna(value) else value for name, value in answer.row.items()}
     return CompoundExplanation(
         name=_name(own, answer.group),
         group=answer.group,
         smiles=smiles,
         targets=targets,
-        moa=features.moas[answer.moa],
-        rival=None if rival is None else features.moas[rival],
-        confidence=math.nan if answer.judged is None else float(answer.judged.confidence[0]),
-        none_of_these=math.nan if answer.judged is None else float(answer.judged.none_of_these[0]),
-        is_answered=answer.row["answer"] != CANNOT_TELL,
-        reasons=answer.row["reasons"],
-        answered_from="" if pd.isna(answer.row["answered_from"]) else answer.row["answered_from"],
-        notes=answer.row["notes"],
-        known="" if pd.isna(answer.row["known"]) else answer.row["known"],
+        moa=moas[answer.moa],
+        rival=moas[answer.rival] if answer.has_rival else None,
+        confidence=math.nan if judged is None else float(judged.confidence[0]),
+        none_of_these=math.nan if judged is None else float(judged.none_of_these[0]),
+        is_answered=row["answer"] != CANNOT_TELL,
+        reasons=row["reasons"],
+        answered_from=row["answered_from"],
+        notes=row["notes"],
+        known=row["known"],
         known_sentence=known_sentence(answer.row.to_dict()),
         trust=answer.trust,
         nodes_are_read=found.nodes_are_read,
@@ -299,52 +242,66 @@ def _explanation(
         node_scores=nodes[: graph.num_genes].astype(np.float64),
         atom_scores=None if atoms is None else atoms.astype(np.float64),
         curves={
-            name: {ranking: _rows_of(curves, rows) for ranking, curves in of_one.items()}
+            name: {ranking: curves.take(rows) for ranking, curves in of_one.items()}
             for name, of_one in found.curves.items()
             if has_signatures
         },
-        checks=tuple(_checks(found, own, rows)) if has_signatures else (no_genes_check(),),
+        checks=compound_checks(found, own, rows),
     )
 
 
-def _checks(
-    found: SignatureAttributions, own: Examples, rows: Int[np.ndarray, " signature"]
-) -> Iterator[Check]:
-    shares = found.modalities[rows, 0].mean(axis=0).astype(np.float64)
-    yield relevance_check(dict(zip(MODALITIES, shares.tolist(), strict=True)))
-    yield completeness_check(found.gap[rows].astype(np.float64))
-    areas = []
-    for replacement, of_one in found.curves.items():
-        curves = {name: _rows_of(curves, rows) for name, curves in of_one.items()}
-        areas.append(deletion_areas(replacement, **curves))
-    yield deletion_check(areas)
-    contributions = found.genes[rows, 0]
-    num_genes = contributions.shape[1]
-    k = max(1, min(NUM_FIRST_GENES, num_genes // 4))
-    change = np.where(own.gene_mask, own.expression, 0.0)
-    together = ["compound"] * len(rows)
-    overlap = agreement_within(contributions, together, k=k)
-    of_signatures = agreement_within(change, together, k=k, by_size=True)
-    none = np.zeros(0)
-    yield stability_check(
-        overlap["compound"].jaccard if overlap else none,
-        k=k,
-        num_genes=num_genes,
-        of_signatures=of_signatures["compound"].jaccard if of_signatures else none,
-    )
-    compared = agreement_of_pairs(contributions, found.shuffled[rows], k=k).spearman
-    known = compared[~np.isnan(compared)]
-    yield dependence_check(float(known.mean()) if len(known) else float("nan"))
+def _answer_tables(
+    explained: ExplainedRun,
+    answer: CompoundAnswer,
+    found: SignatureAttributions,
+    evidence: Mapping[str, KernelEvidence],
+) -> dict[str, pd.DataFrame]:
+    """Tables that every answer has, whatever it was given from."""
+    moas = explained.run.predictor.features.moas
+    rival = answer.rival if answer.has_rival else None
+    compared = evidence_table(evidence, answer.rows, answer.moa, rival)
+    return {
+        "moas": moa_table(moas, answer.probs, answer.judged, answer.labels),
+        "modalities": modality_table(found.modalities[answer.rows], has_rival=answer.has_rival),
+        "evidence": compared,
+        "labels": label_notes(
+            explained.kept[answer.view], answer.probs, answer.labels, moas=moas, neighbours=compared
+        ),
+    }
 
 
-def _rows_of(curves: Curves, rows: Int[np.ndarray, " signature"]) -> Curves:
-    return dataclasses.replace(
-        curves, deletion=curves.deletion[rows], insertion=curves.insertion[rows]
-    )
+def _signature_tables(
+    explained: ExplainedRun,
+    answer: CompoundAnswer,
+    own: Examples,
+    found: SignatureAttributions,
+    *,
+    nodes: Float[np.ndarray, " node"],
+    targets: Sequence[str],
+) -> dict[str, pd.DataFrame]:
+    """Tables about signatures and the genes in them (`_OF_SIGNATURES`)."""
+    features, graph = explained.run.predictor.features, explained.run.graph
+    contributions = found.genes[answer.rows]
+    first = contributions[:, 0]
+    return {
+        "genes": gene_table(features, own, contributions, has_rival=answer.has_rival),
+        "pathways": pathway_table(
+            explained.sets,
+            first,
+            found.slope[answer.rows],
+            explained.residuals,
+            features.gene_symbols,
+        ),
+        "nodes": node_table(graph, nodes, targets),
+        "proximity": proximity_table(graph, first.mean(axis=0), own, targets, seed=SEED),
+        "signatures": signature_table(
+            own, answer.of_signatures, answer.weights, features.moas, answer.moa
+        ),
+    }
 
 
-def _substructures(smiles: str, atoms: Float[np.ndarray, " atom"], seed: int) -> pd.DataFrame:
-    table = substructure_scores(smiles, atoms.astype(np.float64), seed=seed)
+def _substructures(smiles: str, atoms: Float[np.ndarray, " atom"]) -> pd.DataFrame:
+    table = substructure_scores(smiles, atoms.astype(np.float64), seed=SEED)
     largest = np.argsort(-table["sum"].abs().to_numpy(), kind="stable")
     return table.iloc[largest].reset_index(drop=True)
 

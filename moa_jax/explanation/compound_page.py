@@ -1,4 +1,4 @@
-"""The report of one compound: the answer, how sure it is, why, and whether to believe that."""
+"""The report of one compound: the answer, its confidence, why, and whether to trust that."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def compound_page(
             *([signatures_section(found)] if found.has_signatures else []),
             Section(
                 "How to read this",
-                "Everything here describes the model, not nature: a gene that the model uses need "
-                "not be a cause. The check marks say whether the explanation is true to the model; "
-                "they do not say that the model is right.\n\n" + "\n\n".join(RULES),
+                "Everything here describes the model, not biology: a gene that the model uses is "
+                "not necessarily a cause. The checks say whether the explanation is faithful to "
+                "the model; they do not say that the model is right.\n\n" + "\n\n".join(RULES),
             ),
         ],
     )
@@ -84,7 +84,7 @@ def _gene_sections(found: CompoundExplanation, pictures: Mapping[str, str]) -> I
 
 
 def headline(found: CompoundExplanation) -> str:
-    """The answer in one sentence, and whether the compound was learned from."""
+    """The answer in one sentence, and whether the compound is in the training data."""
     if found.is_answered:
         alone = "" if found.has_signatures else " from the structure alone"
         says = f"Answer{alone}: {found.moa}, with confidence {found.confidence:.2f}."
@@ -108,28 +108,14 @@ def _facts(found: CompoundExplanation) -> dict[str, str]:
         "answered from": found.answered_from.replace("+", " and ") or "nothing",
     }
     if not found.has_signatures:
-        facts["signatures"] = "none that it rests on"
+        facts["signatures"] = "none used"
     labels = found.tables["moas"].query("is_label")["moa"]
     if len(labels):
-        facts["its label, not shown to the model"] = some(sorted(labels), 4)
+        facts["known label, not shown to the model"] = some(sorted(labels), 4)
     return facts
 
 
 def _answer(found: CompoundExplanation, home: str) -> Section:
-    trust = found.trust
-    moas = found.tables["moas"]
-    in_set = list(moas.query("in_set")["moa"])
-    if math.isinf(trust.threshold):
-        rule = (
-            f"Of {trust.num_compounds} compounds that were left out no confidence made "
-            f"{LEAST_ACCURACY:.0%} of the answers right, so this model gives none."
-        )
-    else:
-        rule = (
-            f"Answers are given from a confidence of {trust.threshold:.2f}: with that, "
-            f"{trust.coverage:.0%} of {trust.num_compounds} compounds that were left out got an "
-            f"answer, and {trust.accuracy:.0%} of those answers were right."
-        )
     parts: list[Part] = [Links([Link("All compounds", home)])]
     if not found.is_answered:
         parts.append(
@@ -140,45 +126,57 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
             )
         )
     if found.notes:
-        parts.append(Note(f"To be known: {found.notes}."))
-    parts += _label_notes(found)
-    shown = moas.head(NUM_MOAS)
-    rows = [
-        (
-            row.moa,
-            Estimate(row.probability),
-            row.p_value,
-            bool(row.in_set),
-            bool(row.is_label),
-        )
-        for row in shown.itertuples()
-    ]
-    has_label = bool(moas["is_label"].any())
-    width = 5 if has_label else 4
-    columns = ("mechanism", "probability", "p-value", "in the set", "its label")[:width]
-    parts.append(
-        Table(
-            columns,
-            [row[:width] for row in rows],
-            caption=(
-                f"The {len(shown)} most probable of {len(moas)} mechanisms. Probabilities are "
-                "calibrated on compounds that were left out. The set holds what cannot be ruled "
-                f"out: it misses a true mechanism in {ERROR_RATE:.0%} of compounds like those."
-            ),
-        )
-    )
+        parts.append(Note(f"Note: {found.notes}."))
+    parts += [*_label_notes(found), _moa_table(found)]
     if math.isnan(found.confidence):
-        return Section("Answer", "Nothing is ruled out and nothing is likely.", parts)
+        return Section("Answer", "No mechanism can be ruled out, and none is likely.", parts)
+    in_set = list(found.tables["moas"].query("in_set")["moa"])
     size = (
-        "The set is empty: no mechanism fits as well as true ones usually do."
+        "The label set is empty: no mechanism fits as well as true ones usually do."
         if not in_set
-        else f"The set of mechanisms that cannot be ruled out has {len(in_set)}: {some(in_set, 8)}."
+        else f"{len(in_set)} mechanisms cannot be ruled out: {some(in_set, 8)}."
     )
     none = (
-        f"With a probability of {found.none_of_these:.2f} its mechanism is one of which nothing "
-        "was learned."
+        f"With a probability of {found.none_of_these:.2f} its mechanism is not among those that "
+        "the model was trained on."
     )
-    return Section("Answer", f"{size} {none} {rule}", parts)
+    return Section("Answer", f"{size} {none} {_threshold(found)}", parts)
+
+
+def _threshold(found: CompoundExplanation) -> str:
+    """The confidence from which answers are given, and what it promises."""
+    trust = found.trust
+    if math.isinf(trust.threshold):
+        return (
+            f"On {trust.num_compounds} held-out compounds no confidence threshold gave "
+            f"{LEAST_ACCURACY:.0%} accuracy, so this model gives no answers."
+        )
+    return (
+        f"Answers are given from a confidence of {trust.threshold:.2f}: on {trust.num_compounds} "
+        f"held-out compounds the accuracy is {trust.accuracy:.0%} at a coverage of "
+        f"{trust.coverage:.0%}."
+    )
+
+
+def _moa_table(found: CompoundExplanation) -> Table:
+    """The most probable mechanisms; their labels only where one is known."""
+    moas = found.tables["moas"]
+    shown = moas.head(NUM_MOAS)
+    rows = [
+        (row.moa, Estimate(row.probability), row.p_value, bool(row.in_set), bool(row.is_label))
+        for row in shown.itertuples()
+    ]
+    columns = ("mechanism", "probability", "p-value", "in the label set", "known label")
+    width = len(columns) if moas["is_label"].any() else len(columns) - 1
+    return Table(
+        columns[:width],
+        [row[:width] for row in rows],
+        caption=(
+            f"The {len(shown)} most probable of {len(moas)} mechanisms. Probabilities are "
+            "calibrated on held-out compounds. The label set contains the mechanisms that cannot "
+            f"be ruled out; it misses a true one for {ERROR_RATE:.0%} of such compounds."
+        ),
+    )
 
 
 def _label_notes(found: CompoundExplanation) -> Iterator[Note]:
@@ -187,19 +185,19 @@ def _label_notes(found: CompoundExplanation) -> Iterator[Note]:
     for row in table[table["evidence_agrees"].astype(bool)].itertuples():
         if row.kind == DOUBTED:
             says = (
-                f"Its label {row.moa} may be wrong: the model gives it {row.prob:.2f} and prefers "
-                f"{row.instead}."
+                f"Its label {row.moa} may be wrong: the model gives it a probability of "
+                f"{row.prob:.2f} and prefers {row.instead}."
             )
         else:
             says = (
-                f"A label may be missing: the model gives {row.moa} {row.prob:.2f}, which the "
-                "compound's labels do not name."
+                f"A label may be missing: the model gives {row.moa} a probability of "
+                f"{row.prob:.2f}, but the compound is not labelled with it."
             )
         carry = "carries" if row.num_carrying == 1 else "carry"
         instead = f", {row.num_carrying_answer} {row.instead}" if row.kind == DOUBTED else ""
         yield Note(
             f"{says} Of the {row.num_asked} most similar training compounds {row.num_carrying} "
-            f"{carry} {row.moa}{instead}. An expert should look; the model may be wrong as well.",
+            f"{carry} {row.moa}{instead}. An expert should check; the model may be wrong as well.",
             kind="warning",
         )
 
@@ -209,8 +207,8 @@ def _audit(found: CompoundExplanation) -> Section:
     worst = _LIGHT_WORDS.get(light, "not known")
     verdicts = [Verdict(check.light, check.name, check.word, check.text) for check in found.checks]
     text = (
-        "Can the explanation by genes be believed? "
-        f"Overall: {light} ({worst}), the worst of the lights that could be given."
+        "Can the explanation by genes be trusted? "
+        f"Overall: {light} ({worst}), the worst of the checks that could be made."
     )
     undone = [check.name for check in found.checks if check.light == "grey"]
     if undone:
@@ -236,9 +234,9 @@ def _deletion_chart(replacement: str, curves: Mapping[str, Curves]) -> LineChart
     )
     return LineChart(
         series,
-        "share of genes taken away",
+        "share of genes removed",
         "score (logit)",
         caption=f"Score while genes are replaced by {replacement}; the faster it falls, the "
-        "better. The band spans the random orders.",
+        "better. The band shows the range over the random orders.",
         x_range=(0, 1),
     )

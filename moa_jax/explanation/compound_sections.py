@@ -24,25 +24,24 @@ def reasons_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> 
         Illustration(
             pictures["modalities"],
             f"What each modality adds to the score of {found.moa}: exact Shapley values, from the "
-            "model's answers with and without each.",
+            "model's predictions with and without each.",
         )
     ]
     if len(evidence):
         parts.append(Text(_by_label(evidence, found.moa)))
         top = evidence.head(NUM_EVIDENCE)
-        parts.append(_evidence_table(top, f"Training compounds that speak most for {found.moa}."))
+        parts.append(_evidence_table(top, f"Training compounds that support {found.moa} most."))
         against = evidence[evidence["from_similarity"] < 0].tail(NUM_EVIDENCE // 3).iloc[::-1]
         if len(against):
-            parts.append(_evidence_table(against, "Training compounds that speak most against it."))
+            parts.append(_evidence_table(against, "Training compounds that oppose it most."))
     else:
-        parts.append(Text("This model compares with no training compounds."))
+        parts.append(Text("This model does not compare compounds with training compounds."))
     return Section(
         "Evidence",
-        "The model compares the compound with training compounds. The numbers are exact: what each "
-        "compound's similarity adds to the score. Compounds that resemble each other share what "
-        "they say, so a single one of them may speak against its own mechanism. A compound without "
-        "a label may have been lent that of compounds with the same targets, or learned from what "
-        "its structure says.",
+        "The model compares the compound with training compounds. The numbers are exact: what the "
+        "similarity to each compound adds to the score. Similar training compounds share their "
+        "weight, so a single one of them may count against its own mechanism. A compound without "
+        "a label may have a target-propagated label, or a pseudo-label from its structure.",
         parts,
     )
 
@@ -68,7 +67,14 @@ def _evidence_table(table: pd.DataFrame, caption: str) -> Table:
         )
         for row in table.itertuples()
     ]
-    columns = ("compound", "mechanisms", "compared by", "similarity", "adds", "adds to contrast")
+    columns = (
+        "compound",
+        "mechanisms",
+        "kernel",
+        "similarity",
+        "contribution",
+        "contribution to contrast",
+    )
     return Table(columns, rows, caption=caption)
 
 
@@ -76,11 +82,13 @@ def genes_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> Se
     """Genes and their contributions."""
     return Section(
         "Genes",
-        "Integrated gradients from a signature in which nothing changed. A contribution says how "
-        "much of the score the gene accounts for, mean over the compound's signatures; its "
-        "interval runs from the lowest to the highest of them.",
+        "Integrated gradients from a signature in which nothing changed. A contribution is the "
+        "part of the score that the gene accounts for: the mean over the compound's signatures, "
+        "with the range from the lowest to the highest.",
         [
-            Illustration(pictures["genes"], f"Genes with the largest part in {found.moa}."),
+            Illustration(
+                pictures["genes"], f"Genes with the largest contributions to {found.moa}."
+            ),
             _gene_rows(found.tables["genes"].head(20)),
         ],
     )
@@ -91,7 +99,7 @@ def _gene_rows(table: pd.DataFrame) -> Table:
         (row.symbol, Estimate(row.contribution), float(row.mean_z), float(row.contrast))
         for row in table.itertuples()
     ]
-    return Table(("gene", "contribution", "mean z-score", "to the contrast"), rows)
+    return Table(("gene", "contribution", "mean z-score", "contribution to contrast"), rows)
 
 
 def contrast_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> Iterator[Section]:
@@ -105,8 +113,12 @@ def contrast_section(found: CompoundExplanation, pictures: Mapping[str, str]) ->
         f"Why not {found.rival}?",
         f"{found.rival} is the runner-up. Its probability is {probs[found.rival]:.2f}, against "
         f"{probs[found.moa]:.2f}. The difference of the two scores is explained in the same way "
-        f"as one score; what speaks for both cancels. By modality: {says}.",
-        [Illustration(pictures["contrast"], f"Genes that tell {found.moa} from {found.rival}.")],
+        f"as one score; what supports both cancels out. By modality: {says}.",
+        [
+            Illustration(
+                pictures["contrast"], f"Genes that distinguish {found.moa} from {found.rival}."
+            )
+        ],
     )
 
 
@@ -139,20 +151,22 @@ def pathways_section(found: CompoundExplanation) -> Section:
         )
         for row in shown.itertuples(index=False)
     ]
-    columns = ("set", "collection", "genes", "speaks", "q", "its most telling genes")
-    caption = "Sets that say something which better ones have not said."
+    columns = ("set", "collection", "genes", "direction", "q", "leading genes")
+    caption = "Sets that remain enriched without the genes of the sets above them."
     return Section("Pathways", text, [Table(columns, rows, caption=caption)])
 
 
 def network_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> Section:
     """The graph around the genes, and how near the known targets are."""
     how = (
-        "Scores are the contributions of the nodes' activities, which the model reads."
+        "Scores are the contributions of the node activities that the model uses."
         if found.nodes_are_read
-        else "This model does not read STRING or GO: the contributions of measured genes were "
-        "carried to the other nodes along the graph, as a reading aid."
+        else "This model does not use STRING or GO: the contributions of measured genes were "
+        "propagated to the other nodes along the graph, for orientation only."
     )
-    parts: list[Part] = [Illustration(pictures["network"], "The highest scores in STRING.")]
+    parts: list[Part] = [
+        Illustration(pictures["network"], "The proteins with the largest scores in STRING.")
+    ]
     proximity = found.tables["proximity"]
     if len(proximity):
         for row in proximity.itertuples():
@@ -186,22 +200,22 @@ def molecule_section(found: CompoundExplanation, pictures: Mapping[str, str]) ->
         for row in table.itertuples(index=False)
     ]
     caption = (
-        "Pieces with the largest sums. q compares each with random connected pieces of its size "
-        "in this molecule."
+        "Substructures with the largest sums. q compares each with random connected parts of the "
+        "same size in this molecule."
     )
     return Section(
         "Molecule",
-        f"How much the score of {found.moa} falls without the substructures that hold an atom or "
-        f"its surroundings: the mean over surroundings of 0 to {MAX_RADIUS} bonds.",
+        f"How much the score of {found.moa} falls without the substructures that contain an atom "
+        f"or its neighbourhood: the mean over neighbourhoods of 0 to {MAX_RADIUS} bonds.",
         [
             Illustration(pictures["molecule"], f"Structure: {found.smiles}"),
-            Table(("piece", "kind", "atoms", "sum", "q"), rows, caption=caption),
+            Table(("substructure", "kind", "atoms", "sum", "q"), rows, caption=caption),
         ],
     )
 
 
 def signatures_section(found: CompoundExplanation) -> Section:
-    """What the model says of each signature by itself."""
+    """The prediction for each signature by itself."""
     table = found.tables["signatures"]
     rows = [
         (
@@ -220,13 +234,13 @@ def signatures_section(found: CompoundExplanation) -> Section:
     agree = int((table["top_moa"] == found.moa).sum())
     return Section(
         "Signatures",
-        f"{agree} of {len(table)} signatures by themselves have {found.moa} first.",
+        f"{agree} of {len(table)} signatures, each by itself, rank {found.moa} first.",
         [
             Table(
                 columns,
                 rows,
-                caption="Probabilities as the model gave them, and how much each counts in the "
-                "answer: strong doses of a series more than weak ones.",
+                caption="Uncalibrated probabilities, and the weight of each signature in the "
+                "answer: strong doses of a series weigh more than weak ones.",
             )
         ],
     )

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
 from moa_jax.evaluation.answer_trust import Judged
 from moa_jax.evaluation.answers import label_set
@@ -20,8 +19,9 @@ from moa_jax.explanation.gene_sets import GeneSets
 from moa_jax.explanation.label_evidence import nearest_labelled, with_evidence
 from moa_jax.explanation.modality_shares import MODALITIES
 from moa_jax.explanation.target_proximity import proximity, target_distances
+from moa_jax.models.experts import SIGNATURE_KERNEL
 from moa_jax.models.kernel_experts import reference_signatures
-from moa_jax.schemas import KnowledgeGraph
+from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.training.kept_answers import KeptAnswers
 
 # Genes that are named where their distance to the known targets is measured.
@@ -104,8 +104,8 @@ def reference_residuals(
 
     None where the model has no signature kernel, whose references these are.
     """
-    kernel = params.get("signature_kernel")
-    own = references[references["expert"] == "signature_kernel"]
+    kernel = params.get(SIGNATURE_KERNEL)
+    own = references[references["expert"] == SIGNATURE_KERNEL]
     if kernel is None or not len(own):
         return None
     moved = np.asarray(reference_signatures(kernel))[: len(own)] / np.asarray(kernel["gene_scale"])
@@ -245,7 +245,7 @@ def signature_table(
     moas: Sequence[str],
     moa: int,
 ) -> pd.DataFrame:
-    """The compound's signatures and what the model says of each.
+    """The compound's signatures and the prediction for each.
 
     `sig_id`, `pert_id`, `cell_line`, `dose_um`, `time_h`, `weight` in the pooled answer,
     `top_moa`, `probability` of the explained MoA, as the model gave it.
@@ -265,7 +265,7 @@ def label_notes(
     moas: Sequence[str],
     neighbours: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Labels of the compound that the model contradicts, and what its evidence says of them.
+    """Labels of the compound that the model contradicts, and the evidence for and against them.
 
     Thresholds are those of confident learning over the run's own compounds and this one
     (`label_audit.suspicious_labels`).

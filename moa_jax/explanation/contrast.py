@@ -1,4 +1,4 @@
-"""From explanations of single answers to what holds for a mechanism, and why not another one.
+"""What explanations of single compounds have in common for one mechanism.
 
 The unit is the compound: its signatures are averaged first, so that a compound with many of them
 does not speak for the others, and intervals are over compounds.
@@ -13,41 +13,11 @@ import pandas as pd
 from jaxtyping import Float
 
 from moa_jax.evaluation.bootstrap import interval, resample_counts
-from moa_jax.schemas import InputError
+
+# Resamples of the bootstrap over compounds.
+NUM_RESAMPLES = 2000
 
 Attributions = Float[np.ndarray, "example feature"]
-
-
-def contrast_attributions(
-    attributions: Float[np.ndarray, "example moa feature"],
-    moas: Sequence[str],
-    *,
-    why: str,
-    not_instead: str,
-) -> Attributions:
-    """Attributions of the difference of two MoAs' scores: why the one and not the other.
-
-    Gradients, integrated gradients, occlusion and Shapley values are linear in the score that they
-    explain, so the difference of two attributions from one baseline is the attribution of the
-    difference. What speaks for both cancels.
-
-    Args:
-      attributions: of every MoA's logit, or of every log probability; both give the same answer,
-        because their differences are equal. Probabilities would not.
-      moas: name of each MoA.
-      why: the MoA that is asked for.
-      not_instead: the MoA that it is compared with.
-
-    Raises:
-      InputError: an MoA is not among `moas`, or both are the same.
-    """
-    for name in (why, not_instead):
-        if name not in moas:
-            raise InputError(f"there is no MoA {name!r} to contrast; the model knows {len(moas)}.")
-    if why == not_instead:
-        raise InputError(f"{why!r} is contrasted with itself; name two MoAs.")
-    first, second = moas.index(why), moas.index(not_instead)
-    return attributions[:, first] - attributions[:, second]
 
 
 def moa_summary(
@@ -55,9 +25,6 @@ def moa_summary(
     compounds: Sequence[str],
     cell_lines: Sequence[str | None],
     features: Sequence[str],
-    *,
-    num_resamples: int = 2000,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """What explanations of one MoA have in common over compounds and cell lines.
 
@@ -67,8 +34,6 @@ def moa_summary(
       compounds: compound group of each example.
       cell_lines: cell line of each example, None where unknown.
       features: name of each column.
-      num_resamples: resamples of the bootstrap over compounds.
-      seed: its seed.
 
     Returns:
       One row per feature, the largest absolute mean first, ties by name: `feature`, `mean` over
@@ -82,7 +47,7 @@ def moa_summary(
       InputError: there is no example.
     """
     by_compound = _means(attributions, np.asarray(compounds, object))
-    counts = resample_counts(len(by_compound), num_resamples=num_resamples, seed=seed)
+    counts = resample_counts(len(by_compound), num_resamples=NUM_RESAMPLES, seed=0)
     mean = by_compound.mean(axis=0)
     magnitude = np.abs(by_compound).mean(axis=0)
     resampled = counts[1:].astype(np.float64) @ by_compound / len(by_compound)
@@ -106,21 +71,6 @@ def moa_summary(
     )
     order = np.lexsort((table["feature"], -np.abs(mean)))
     return table.iloc[order].reset_index(drop=True)
-
-
-def profile_agreement(attributions: Attributions, compounds: Sequence[str]) -> float:
-    """How alike whole explanations are: mean cosine over all pairs of compounds.
-
-    NaN with fewer than two compounds; a compound whose explanation is zero is orthogonal to all.
-    """
-    profiles = _means(attributions, np.asarray(compounds, object))
-    length = np.linalg.norm(profiles, axis=1, keepdims=True)
-    unit = np.divide(profiles, length, out=np.zeros_like(profiles), where=length > 0)
-    count = len(unit)
-    if count < 2:
-        return float("nan")
-    cosine = unit @ unit.T
-    return float((cosine.sum() - np.trace(cosine)) / (count * (count - 1)))
 
 
 def _means(attributions: Attributions, units: np.ndarray) -> Float[np.ndarray, "unit feature"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from moa_jax.data.features import EncodedExamples, FeatureSpec
-from moa_jax.explanation.chunks import MAX_ROWS, chunk_size, run_in_chunks
-from moa_jax.explanation.imputation import Imputer, impute
+from moa_jax.explanation.chunks import MAX_ROWS, Step, chunk_size, run_in_chunks
 from moa_jax.explanation.scores import Directions, Question, measured_genes, score
 from moa_jax.schemas import Batch, GraphArrays, KnowledgeGraph
 from moa_jax.training.predictor import Predictor
@@ -37,6 +37,10 @@ class Curves:
     fractions: tuple[float, ...]
     deletion: Float[np.ndarray, "example target point"]
     insertion: Float[np.ndarray, "example target point"]
+
+    def take(self, rows: Int[np.ndarray, " row"]) -> Curves:
+        """The curves of the given examples."""
+        return Curves(self.fractions, self.deletion[rows], self.insertion[rows])
 
     @property
     def deletion_auc(self) -> Float[np.ndarray, "example target"]:
@@ -69,9 +73,7 @@ def deletion_curves(
     directions: Directions,
     *,
     importance: Importance,
-    replacement: Float[np.ndarray, "example gene"] | Imputer,
-    fractions: tuple[float, ...] = FRACTIONS,
-    max_rows: int = MAX_ROWS,
+    replacement: Float[np.ndarray, "example gene"],
 ) -> Curves:
     """Curves of every score under one ranking of the genes for it.
 
@@ -81,42 +83,30 @@ def deletion_curves(
       question: its output is read; its part is `expression`.
       directions: the scores.
       importance: of every gene for every score; genes that were not measured are left out.
-      replacement: what stands in a gene's place: a value, in units of encoded examples
-        (`baseline_signatures`), or its expectation given the genes that are left (ROAD).
-      fractions: shares of the measured genes, ascending from 0 to 1.
-      max_rows: examples times scores times fractions that are evaluated at once.
+      replacement: what stands in a gene's place, in units of encoded examples; see
+        `baseline_signatures`.
     """
-    num_points = len(fractions) * directions.shape[1]
-    size = chunk_size(examples.num_examples, num_points, max_rows, predictor.mesh.size)
-    own = {"directions": directions, "importance": importance}
-    imputer = replacement if isinstance(replacement, Imputer) else None
-    if imputer is None:
-        own["replacement"] = replacement
-    step = functools.partial(_make_step(question, fractions), imputer)
-    deletion, insertion = run_in_chunks(step, predictor, examples, own, size=size)
-    return Curves(fractions, deletion, insertion)
+    num_points = len(FRACTIONS) * directions.shape[1]
+    size = chunk_size(examples.num_examples, num_points, MAX_ROWS, predictor.mesh.size)
+    own = {"directions": directions, "importance": importance, "replacement": replacement}
+    deletion, insertion = run_in_chunks(_make_step(question), predictor, examples, own, size=size)
+    return Curves(FRACTIONS, deletion, insertion)
 
 
 @functools.lru_cache(maxsize=32)
-def _make_step(question: Question, fractions: tuple[float, ...]) -> jax.stages.Wrapped:
+def _make_step(question: Question) -> Step:
     @jax.jit
     def step(
-        imputer: Imputer | None,
-        params: dict,
-        batch: Batch,
-        graph: GraphArrays,
-        own: dict[str, Array],
+        params: Any, batch: Batch, graph: GraphArrays, own: dict[str, Array]
     ) -> tuple[Float[Array, "example target point"], Float[Array, "example target point"]]:
         outputs = question.outputs(params, batch, graph)
         measured = measured_genes(batch)
         inputs = jnp.where(measured, question.inputs(batch, graph), 0.0)
         rank = ranks(own["importance"], measured)
-        count = jnp.round(jnp.asarray(fractions)[:, None] * measured.sum(axis=1))
+        count = jnp.round(jnp.asarray(FRACTIONS)[:, None] * measured.sum(axis=1))
 
         def without(removed: Bool[Array, "example gene"]) -> Float[Array, "example gene"]:
-            if imputer is None:
-                return jnp.where(removed, own["replacement"], inputs)
-            return jnp.where(measured, impute(imputer, inputs, removed | ~measured), 0.0)
+            return jnp.where(removed, own["replacement"], inputs)
 
         def at(
             rank: Int[Array, "example gene"],

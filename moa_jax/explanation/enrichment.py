@@ -21,6 +21,10 @@ from moa_jax.evaluation.multiple_testing import adjusted_p_values
 from moa_jax.explanation.gene_sets import GeneSets
 from moa_jax.schemas import InputError
 
+# Of `distinct_sets`: largest false discovery rate of a set, largest p-value of what remains of it,
+# fewest genes that must remain of it, and most sets.
+MAX_Q, MAX_P_REST, MIN_REST, MAX_SETS = 0.05, 0.05, 3, 10
+
 Alternative = Literal["greater", "less", "two-sided"]
 Scores = Float[np.ndarray, " gene"]
 PerSet = Float[np.ndarray, " set"]
@@ -169,12 +173,6 @@ def distinct_sets(
     scores: Scores,
     sets: GeneSets,
     table: pd.DataFrame,
-    *,
-    max_q: float = 0.05,
-    max_p_rest: float = 0.05,
-    min_rest: int = 3,
-    max_sets: int = 10,
-    alternative: Alternative = "two-sided",
 ) -> pd.DataFrame:
     """The enriched sets that say something which better ones have not said.
 
@@ -186,11 +184,6 @@ def distinct_sets(
       scores: as for `enrichment`.
       sets: as for `enrichment`.
       table: what `enrichment` returned for them.
-      max_q: largest false discovery rate of a set.
-      max_p_rest: largest p-value of what remains of it.
-      min_rest: fewest genes that must remain of it.
-      max_sets: at most so many are taken.
-      alternative: as for `enrichment`.
 
     Returns:
       Rows of `table` in the order in which they were taken, with `num_rest` (genes that remained),
@@ -200,15 +193,13 @@ def distinct_sets(
     sign = np.sign(table["statistic"].to_numpy())
     order = np.lexsort((table["set_id"], table["collection"], table["p_value"]))
     taken = []
-    for row in order[table["q_value"].to_numpy()[order] <= max_q]:
+    for row in order[table["q_value"].to_numpy()[order] <= MAX_Q]:
         rest = sets.members[row] & free
-        if len(taken) == max_sets or rest.sum() < min_rest:
+        if len(taken) == MAX_SETS or rest.sum() < MIN_REST:
             continue
         correlation = table["correlation"].to_numpy()[[row]]
-        (statistic,), (p_value,) = rank_sum_test(
-            scores[free], rest[None, free], correlation, alternative=alternative
-        )
-        if not (p_value <= max_p_rest and statistic * sign[row] > 0):
+        (statistic,), (p_value,) = rank_sum_test(scores[free], rest[None, free], correlation)
+        if not (p_value <= MAX_P_REST and statistic * sign[row] > 0):
             continue
         free &= ~sets.members[row]
         genes = np.flatnonzero(sets.members[row])

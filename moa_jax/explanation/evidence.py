@@ -1,8 +1,8 @@
-"""The training compounds that an answer rests on.
+"""The training compounds that a prediction rests on.
 
 A kernel expert's logit is a sum over its references, `sum_r kernel(example, r) * coefficient[r]`
 (kernel ridge regression, Saunders 1998), so what each reference adds is exact, not an estimate.
-References that lack an MoA speak against it: their coefficients are mostly negative.
+References that lack an MoA count against it: their coefficients are mostly negative.
 
 A signature that is orthogonal to every reference still has a kernel of `exp(-width)` with each, so
 a compound with many references adds much to any answer. What its similarity adds is counted from
@@ -21,8 +21,9 @@ import pandas as pd
 from jaxtyping import Array, Float
 
 from moa_jax.data.batches import evaluation_batches
-from moa_jax.data.examples import Examples
-from moa_jax.models.experts import EXPERTS, heard, view_of
+from moa_jax.data.features import EncodedExamples
+from moa_jax.models.experts import EXPERTS
+from moa_jax.models.fusion import heard, view_of
 from moa_jax.schemas import Batch, GraphArrays, InputError
 from moa_jax.training.predictor import Predictor
 
@@ -62,7 +63,7 @@ class KernelEvidence:
 
 
 def kernel_evidence(
-    predictor: Predictor, examples: Examples, references: pd.DataFrame
+    predictor: Predictor, examples: EncodedExamples, references: pd.DataFrame
 ) -> dict[str, KernelEvidence]:
     """What the kernel experts of a model base their answers on.
 
@@ -159,7 +160,7 @@ def _first_name(column: pd.Series) -> str:
 
 
 def _kernel_and_scale(
-    predictor: Predictor, expert: str, examples: Examples
+    predictor: Predictor, expert: str, examples: EncodedExamples
 ) -> tuple[Float[np.ndarray, "example reference"], Float[np.ndarray, " example"]]:
     model, params = predictor.task.model, predictor.params
     place, comparison = model.experts.index(expert), EXPERTS[expert].comparison(model)
@@ -172,9 +173,7 @@ def _kernel_and_scale(
 
     parts = [
         jax.device_get(compute(params, batch, predictor.graph))
-        for batch in evaluation_batches(
-            predictor.encode(examples), predictor.batch_size, num_shards=1
-        )
+        for batch in evaluation_batches(examples, predictor.batch_size, num_shards=1)
     ]
     kernel, scale = (
         np.concatenate(column)[: examples.num_examples].astype(np.float64)

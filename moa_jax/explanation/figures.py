@@ -61,7 +61,7 @@ def pictures_of(found: CompoundExplanation, graph: KnowledgeGraph) -> dict[str, 
             list(telling["symbol"]),
             telling["contrast"].to_numpy(float),
             axis_name=f"for {found.moa} (right), for {found.rival} (left)",
-            title=f"genes that tell {found.moa} from {found.rival}",
+            title=f"genes that distinguish {found.moa} from {found.rival}",
         )
     drawn = {name: Drawn(to_svg(picture), to_png(picture)) for name, picture in pictures.items()}
     if found.smiles is not None and found.atom_scores is not None:

@@ -1,4 +1,4 @@
-"""Gene sets as a matrix over the genes that an explanation speaks of."""
+"""Gene sets as a matrix over the genes that an explanation covers."""
 
 from __future__ import annotations
 
@@ -75,12 +75,8 @@ def listed_sets(table: pd.DataFrame, genes: Sequence[str]) -> GeneSets:
     )
 
 
-def term_sets(graph: KnowledgeGraph, *, measured_only: bool = True) -> GeneSets:
-    """The genes of every term of the graph or of a term below it, over is_a and part_of.
-
-    Args:
-      graph: the knowledge graph.
-      measured_only: whether the background is the measured genes, or all gene nodes.
+def term_sets(graph: KnowledgeGraph) -> GeneSets:
+    """The measured genes of every term of the graph or of a term below it, over is_a and part_of.
 
     Raises:
       InputError: is_a and part_of form a cycle.
@@ -93,14 +89,13 @@ def term_sets(graph: KnowledgeGraph, *, measured_only: bool = True) -> GeneSets:
     for level in term_levels(graph):
         for child, parent in links[np.isin(links[:, 0], level)]:
             members[parent] |= members[child]
-    kept = graph.num_landmarks if measured_only else graph.num_genes
     return GeneSets(
         collection=tuple(
             f"go {namespace.replace('_', ' ')}" for namespace in graph.terms["namespace"]
         ),
         ids=tuple(graph.terms["go_id"]),
         names=tuple(graph.terms["name"]),
-        members=members[:, :kept],
+        members=members[:, : graph.num_landmarks],
     )
 
 

@@ -19,7 +19,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from moa_jax.explanation.affine_paths import gradients_along_path
-from moa_jax.explanation.paths import quadrature
 from moa_jax.explanation.scores import Outputs
 
 # Step of a sequence that fills [0, 1) evenly: the golden ratio's fraction.
@@ -81,9 +80,17 @@ def _sum_of_terms(
     return total
 
 
+def gauss_legendre(
+    num_steps: int,
+) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
+    """Points in [0, 1] and weights that sum to 1, for an integral over [0, 1]."""
+    points, weights = np.polynomial.legendre.leggauss(num_steps)
+    return (points + 1) / 2, weights / 2
+
+
 @dataclasses.dataclass(frozen=True)
 class Method(abc.ABC):
-    """What says how much every entry of an input contributes."""
+    """A method that attributes scores to the entries of an input."""
 
     @abc.abstractmethod
     def num_points(self, num_baselines: int) -> int:
@@ -152,17 +159,14 @@ class GradientMethod(Method):
 class IntegratedGradients(Method):
     """Integral of the gradient along straight lines from the baselines (Sundararajan 2017, eq. 1).
 
+    By Gauss and Legendre's rule, which is exact for polynomials of degree up to
+    `2 num_steps - 1`; the mean over the baselines.
+
     Attributes:
       num_steps: gradients per line.
-      quadrature: see `paths.quadrature`.
-      through: one path from the first baseline through all others to the input, where otherwise
-        each baseline has its own line and the mean over them is returned. Contributions then
-        count from the first baseline.
     """
 
     num_steps: int = 64
-    quadrature: str = "gauss_legendre"
-    through: bool = False
 
     def num_points(self, num_baselines: int) -> int:
         """See `Method.num_points`: one on every line, which are walked together."""
@@ -180,10 +184,8 @@ class IntegratedGradients(Method):
     ) -> Float[Array, "row target *feature"]:
         """See `Method.__call__`."""
         del keys
-        places, weights = map(jnp.float32, quadrature(self.quadrature, self.num_steps))
+        places, weights = map(jnp.float32, gauss_legendre(self.num_steps))
         changes = inputs[:, None] - baselines
-        if self.through:
-            changes = jnp.diff(baselines, axis=1, append=inputs[:, None])
 
         def of_line(line: Int[Array, ""]) -> Float[Array, "row target *feature"]:
             path = baselines[:, line], changes[:, line]
@@ -193,14 +195,7 @@ class IntegratedGradients(Method):
             return jnp.swapaxes(found, 0, 1) * jnp.expand_dims(path[1], 1)
 
         num_lines = baselines.shape[1]
-        total = _sum_of_terms(of_line, num_lines, block)
-        return total if self.through else total / num_lines
-
-    def baseline_weights(self, num_baselines: int) -> Float[np.ndarray, " baseline"]:
-        """See `Method.baseline_weights`."""
-        if self.through:
-            return np.eye(num_baselines, dtype=np.float32)[0]
-        return super().baseline_weights(num_baselines)
+        return _sum_of_terms(of_line, num_lines, block) / num_lines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,12 +207,9 @@ class ExpectedGradients(GradientMethod):
 
     Attributes:
       num_samples: gradients per example.
-      noise: standard deviation of Gaussian noise on the input, in its own units. With noise this is
-        gradient SHAP (Lundberg and Lee 2017, in the form of Captum's GradientShap).
     """
 
     num_samples: int = 64
-    noise: float = 0.0
 
     def num_points(self, num_baselines: int) -> int:
         """See `Method.num_points`."""
@@ -239,10 +231,9 @@ class ExpectedGradients(GradientMethod):
             turn, which = index // num_baselines, index % num_baselines
             # Each baseline walks the sequence by itself, else it would see a part of it alone.
             places = (starts + turn * _GOLDEN + which / num_baselines) % 1.0
-            noisy = inputs + self.noise * _noise(keys, index, inputs)
-            length = noisy - baselines[:, which]
+            length = inputs - baselines[:, which]
             point = baselines[:, which] + places.reshape(shape) * length
-            return point, (inputs - baselines[:, which]) / self.num_samples
+            return point, length / self.num_samples
 
         return at
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -157,33 +157,4 @@ def recovery(
             found["auprc"] = float(average_precision_score(truth, values))
             found.update({f"hit@{k}": float(truth[order[:k]].any()) for k in hits})
         rows.append({"num_planted": int(truth.sum()), **found})
-    return pd.DataFrame(rows)
-
-
-def recovery_table(
-    rankings: Mapping[str, Float[np.ndarray, "example item"]],
-    planted: Bool[np.ndarray, "example item"],
-    groups: Sequence[str],
-    *,
-    hits: Sequence[int] = (1, 10, 50),
-    candidates: Bool[np.ndarray, "example item"] | None = None,
-) -> pd.DataFrame:
-    """Mean recovery over compounds of every ranking (method, control, randomised model).
-
-    Args:
-      rankings: name -> importance.
-      planted: what should be named.
-      groups: compound group of every example; its examples are averaged first.
-      hits: see `recovery`.
-      candidates: see `recovery`.
-
-    Returns:
-      One row per ranking: `ranking`, `num_compounds`, `auroc`, `auprc`, `hit@k`.
-    """
-    rows = []
-    for name, importance in rankings.items():
-        found = recovery(importance, planted, hits=hits, candidates=candidates)
-        known = found.drop(columns="num_planted").assign(group=list(groups)).dropna()
-        means = known.groupby("group").mean()
-        rows.append({"ranking": name, "num_compounds": len(means), **means.mean().to_dict()})
     return pd.DataFrame(rows)

@@ -22,21 +22,6 @@ from moa_jax.training.predictor import Predictor
 MODALITIES = ("expression", "structure", "context")
 
 
-@dataclasses.dataclass(frozen=True)
-class ModalityShares:
-    """Shapley values of the modalities.
-
-    Attributes:
-      values: what each of `MODALITIES` adds; they sum to the score less the score that the model
-        gives to an example of which it sees nothing.
-      coalitions: scores of every set of modalities; bit p of the place says that modality p is
-        seen.
-    """
-
-    values: Float[np.ndarray, "example target modality"]
-    coalitions: Float[np.ndarray, "example target coalition"]
-
-
 def shapley_values(
     worth: Float[np.ndarray, "*game coalition"],
 ) -> Float[np.ndarray, "*game player"]:
@@ -66,10 +51,10 @@ def modality_shares(
     examples: EncodedExamples,
     question: Question,
     directions: Directions,
-    *,
-    max_rows: int = MAX_ROWS,
-) -> ModalityShares:
-    """Shapley values of expression, structure and context for every score.
+) -> Float[np.ndarray, "example target modality"]:
+    """Shapley values of `MODALITIES` for every score.
+
+    They sum to the score less that of an example of which the model sees nothing.
 
     A modality that an example lacks adds exactly nothing. Of the coalitions none is a guess: the
     model takes part in each with the masks that it was built for.
@@ -79,13 +64,12 @@ def modality_shares(
       examples: encoded examples.
       question: only its output is read.
       directions: the scores.
-      max_rows: examples times coalitions that are evaluated at once.
     """
-    size = chunk_size(examples.num_examples, 2 ** len(MODALITIES), max_rows, predictor.mesh.size)
+    size = chunk_size(examples.num_examples, 2 ** len(MODALITIES), MAX_ROWS, predictor.mesh.size)
     worth = run_in_chunks(
         _make_step(question), predictor, examples, {"directions": directions}, size=size
     )
-    return ModalityShares(values=shapley_values(worth), coalitions=worth)
+    return shapley_values(worth)
 
 
 def seen_by(batch: Batch, seen: Bool[Array, " modality"]) -> Batch:

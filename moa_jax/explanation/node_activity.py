@@ -10,7 +10,7 @@ import jax
 from jax.extend.core import Jaxpr, Literal
 from jaxtyping import Array, Float
 
-from moa_jax.explanation.equations import is_among, results_of, value_of
+from moa_jax.explanation.affine_paths import is_among, results_of, value_of
 
 # Primitives that pass an array on as it is.
 _COPIES = ("copy", "copy_p", "stop_gradient", "device_put", "sharding_constraint")

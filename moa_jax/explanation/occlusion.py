@@ -10,94 +10,61 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from moa_jax.compounds.substructures import atoms_within, counts_without_atoms
 from moa_jax.data.features import EncodedExamples
 from moa_jax.explanation.chunks import MAX_ROWS, Step, chunk_size, run_in_chunks
 from moa_jax.explanation.scores import Directions, Question, score
-from moa_jax.schemas import Batch, GraphArrays, InputError, KnowledgeGraph
+from moa_jax.schemas import Batch, GraphArrays, InputError
 from moa_jax.training.predictor import Predictor
 
 # Bonds from an atom that `occlude_neighbourhoods` goes: as far as the widest Morgan environments.
 MAX_RADIUS = 3
 
 
-def occlude(
+def occlude_genes(
     predictor: Predictor,
     examples: EncodedExamples,
     question: Question,
     directions: Directions,
     *,
-    groups: Bool[np.ndarray, "group feature"] | None = None,
-    replacement: Float[np.ndarray, "example feature"] | None = None,
-    max_rows: int = MAX_ROWS,
-) -> Float[np.ndarray, "example target group"]:
-    """Score less the score with a group of entries replaced (Zeiler and Fergus 2014).
+    replacement: Float[np.ndarray, "example gene"],
+) -> Float[np.ndarray, "example target gene"]:
+    """Score less the score with a gene replaced (Zeiler and Fergus 2014), for every gene.
 
     Args:
       predictor: the model.
       examples: encoded examples.
-      question: of a part with one row per example, such as `expression` or `activity`.
+      question: of the part `expression`.
       directions: the scores.
-      groups: which entries go together, such as the genes of each term (`term_genes`); every
-        entry by itself where there is none.
-      replacement: what stands in their place; zeros where there is none.
-      max_rows: examples times groups that are evaluated at once.
+      replacement: what stands in a gene's place.
     """
-    num_features = (
-        predictor.graph.propagation.shape[1]
-        if question.part == "activity"
-        else getattr(examples, question.part).shape[1]
-    )
-    if groups is None:
-        groups = np.eye(num_features, dtype=bool)
-    if replacement is None:
-        replacement = np.zeros((examples.num_examples, num_features), np.float32)
-    size = chunk_size(examples.num_examples, len(groups), max_rows, predictor.mesh.size)
-    step = _make_step(question, max(1, max_rows // size))
+    num_genes = examples.expression.shape[1]
+    size = chunk_size(examples.num_examples, num_genes, MAX_ROWS, predictor.mesh.size)
     own = {"directions": directions, "replacement": replacement}
-    return run_in_chunks(functools.partial(step, groups), predictor, examples, own, size=size)
+    step = _make_gene_step(question, max(1, MAX_ROWS // size))
+    return run_in_chunks(step, predictor, examples, own, size=size)
 
 
 @functools.lru_cache(maxsize=32)
-def _make_step(question: Question, block: int) -> Any:
+def _make_gene_step(question: Question, block: int) -> Step:
     @jax.jit
     def step(
-        groups: Bool[Array, "group feature"],
-        params: Any,
-        batch: Batch,
-        graph: GraphArrays,
-        own: dict[str, Array],
-    ) -> Float[Array, "example target group"]:
+        params: Any, batch: Batch, graph: GraphArrays, own: dict[str, Array]
+    ) -> Float[Array, "example target gene"]:
         outputs = question.outputs(params, batch, graph)
         inputs = question.inputs(batch, graph)
         whole = score(outputs(inputs), own["directions"])
+        genes = jnp.arange(inputs.shape[1])
 
-        def without(group: Bool[Array, " feature"]) -> Float[Array, "example target"]:
-            left = jnp.where(group, own["replacement"], inputs)
+        def without(gene: Int[Array, ""]) -> Float[Array, "example target"]:
+            left = jnp.where(genes == gene, own["replacement"], inputs)
             return whole - score(outputs(left), own["directions"])
 
-        return jnp.moveaxis(jax.lax.map(without, groups, batch_size=block), 0, -1)
+        return jnp.moveaxis(jax.lax.map(without, genes, batch_size=block), 0, -1)
 
     return step
-
-
-def term_genes(graph: KnowledgeGraph) -> Bool[np.ndarray, "term landmark"]:
-    """Measured genes that are annotated to each term, or to a term below it."""
-    edges = [
-        (edges.senders, edges.receivers)
-        for edges in (graph.is_a, graph.part_of)
-        if len(edges.senders)
-    ]
-    members = np.zeros((graph.num_terms, graph.num_genes), bool)
-    members[graph.annotated_to.receivers, graph.annotated_to.senders] = True
-    while True:
-        before = members.sum()
-        for children, parents in edges:
-            np.logical_or.at(members, parents, members[children])
-        if members.sum() == before:
-            return members[:, : graph.num_landmarks]
 
 
 def occlude_atoms(
@@ -108,7 +75,6 @@ def occlude_atoms(
     directions: Directions,
     *,
     groups: Sequence[Bool[np.ndarray, "_ _"]] | None = None,
-    max_rows: int = MAX_ROWS,
 ) -> list[Float[np.ndarray, "target _"]]:
     """Score less the score without the substructures that hold an atom, or one of a group.
 
@@ -123,7 +89,6 @@ def occlude_atoms(
       directions: the scores.
       groups: for each example, `[group atom]` in the order of its SMILES; every atom by
         itself where there is none.
-      max_rows: examples times atoms that are evaluated at once.
 
     Returns:
       One array per example; without columns where it has no structure.
@@ -149,9 +114,9 @@ def occlude_atoms(
     padded = np.zeros((len(counts), longest, examples.substructures.shape[1]), np.uint8)
     for row, of_example in enumerate(counts):
         padded[row, : len(of_example)] = of_example
-    size = chunk_size(examples.num_examples, longest, max_rows, predictor.mesh.size)
+    size = chunk_size(examples.num_examples, longest, MAX_ROWS, predictor.mesh.size)
     found = run_in_chunks(
-        _make_atom_step(question, max(1, max_rows // size)),
+        _make_atom_step(question, max(1, MAX_ROWS // size)),
         predictor,
         examples,
         {"directions": directions, "counts": padded},
@@ -166,11 +131,8 @@ def occlude_neighbourhoods(
     smiles: Sequence[str | None],
     question: Question,
     directions: Directions,
-    *,
-    max_radius: int = MAX_RADIUS,
-    max_rows: int = MAX_ROWS,
 ) -> list[Float[np.ndarray, "target _"]]:
-    """Fall of the score without an atom and all within r bonds, mean over r from 0 to `max_radius`.
+    """Fall of the score without an atom and all within r bonds, mean over r up to `MAX_RADIUS`.
 
     A substructure of which one atom is gone is still told by what remains of it, so that single
     atoms seem to matter less than they do together. Near the middle of a molecule more is taken
@@ -182,8 +144,6 @@ def occlude_neighbourhoods(
       smiles: see `occlude_atoms`.
       question: only its output is read.
       directions: the scores.
-      max_radius: the largest r in bonds; 0 leaves `occlude_atoms` of every atom by itself.
-      max_rows: examples times atoms that are evaluated at once.
 
     Returns:
       One array per example; without columns where it has no structure.
@@ -200,9 +160,8 @@ def occlude_neighbourhoods(
             question,
             directions,
             groups=[none if text is None else atoms_within(text, radius) for text in smiles],
-            max_rows=max_rows,
         )
-        for radius in range(max_radius + 1)
+        for radius in range(MAX_RADIUS + 1)
     ]
     return [np.mean(of_example, axis=0) for of_example in zip(*of_radii, strict=True)]
 

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from moa_jax.data.examples import Examples
-from moa_jax.schemas import InputError
+from moa_jax.schemas import Examples, InputError
 
 # Trains on the first and scores on the second; larger is better.
 FitAndScore = Callable[[Examples, Examples], float]

@@ -1,10 +1,9 @@
-"""Whether an explanation stays the same over seeds, folds, replicates and cell lines."""
+"""How well the explanations of two signatures or two models agree."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -26,31 +25,6 @@ class Agreement:
     spearman: Float[np.ndarray, " example"]
 
 
-def agreement_of_runs(
-    values: Float[np.ndarray, "run example feature"], *, k: int = 50, by_size: bool = False
-) -> Agreement:
-    """Agreement of every example's explanations between all pairs of runs (seeds or folds).
-
-    Args:
-      values: contributions from every run, for the same examples and scores.
-      k: entries that count as the explanation.
-      by_size: compare absolute values, where otherwise the k largest are those that speak for
-        the score.
-
-    Raises:
-      InputError: there is only one run, or there are fewer entries than k.
-    """
-    _check(len(values), values.shape[-1], k)
-    found = [
-        agreement_of_pairs(values[one], values[other], k=k, by_size=by_size)
-        for one, other in itertools.combinations(range(len(values)), 2)
-    ]
-    return Agreement(
-        jaccard=np.mean([pair.jaccard for pair in found], axis=0),
-        spearman=np.mean([pair.spearman for pair in found], axis=0),
-    )
-
-
 def agreement_of_pairs(
     first: Float[np.ndarray, "example feature"],
     second: Float[np.ndarray, "example feature"],
@@ -58,7 +32,22 @@ def agreement_of_pairs(
     k: int = 50,
     by_size: bool = False,
 ) -> Agreement:
-    """Agreement of the explanations in the same row of both."""
+    """Agreement of the explanations in the same row of both.
+
+    Args:
+      first: contributions.
+      second: contributions to the same scores, from another signature or another model.
+      k: entries that count as the explanation.
+      by_size: compare absolute values; otherwise the k largest are those that speak for the score.
+
+    Raises:
+      InputError: there are fewer entries than k.
+    """
+    if not 0 < k <= first.shape[-1]:
+        raise InputError(
+            f"the first {k} of {first.shape[-1]} entries were to be compared; expected no more "
+            "than there are."
+        )
     if by_size:
         first, second = np.abs(first), np.abs(second)
     shared = np.array(
@@ -76,48 +65,22 @@ def agreement_of_pairs(
     return Agreement(jaccard=shared / (2 * k - shared), spearman=spearman)
 
 
-def agreement_within(
-    values: Float[np.ndarray, "example feature"],
-    groups: Sequence[str],
-    *,
-    k: int = 50,
-    by_size: bool = False,
-) -> dict[str, Agreement]:
-    """Agreement of all pairs of examples of one group, such as a compound's cell lines.
+def overlap_of_all_pairs(
+    values: Float[np.ndarray, "example feature"], *, k: int, by_size: bool = False
+) -> Float[np.ndarray, " pair"]:
+    """`Agreement.jaccard` of all pairs of examples, such as a compound's signatures.
 
     Args:
       values: contributions.
-      groups: group of every example: what its replicates or cell lines have in common.
-      k: entries that count as the explanation.
-      by_size: see `agreement_of_runs`.
-
-    Returns:
-      Group -> one entry per pair; groups of one example are left out.
+      k: see `agreement_of_pairs`.
+      by_size: see `agreement_of_pairs`.
     """
-    _check(2, values.shape[-1], k)
-    found = {}
-    for name, rows in _rows_of(groups):
-        pairs = np.array(list(itertools.combinations(rows, 2)), np.int64).reshape(-1, 2)
-        if len(pairs):
-            found[name] = agreement_of_pairs(
-                values[pairs[:, 0]], values[pairs[:, 1]], k=k, by_size=by_size
-            )
-    return found
-
-
-def _rows_of(groups: Sequence[str]) -> Iterator[tuple[str, Int[np.ndarray, " row"]]]:
-    names = np.asarray(groups, dtype=str)
-    for name in np.unique(names):
-        yield str(name), np.flatnonzero(names == name)
+    pairs = list(itertools.combinations(range(len(values)), 2))
+    if not pairs:
+        return np.zeros(0)
+    first, second = np.array(pairs).T
+    return agreement_of_pairs(values[first], values[second], k=k, by_size=by_size).jaccard
 
 
 def _top(values: Float[np.ndarray, "example feature"], k: int) -> Int[np.ndarray, "example k"]:
     return np.argsort(-values, axis=1, kind="stable")[:, :k]
-
-
-def _check(num_runs: int, num_features: int, k: int) -> None:
-    if num_runs < 2 or not 0 < k <= num_features:
-        raise InputError(
-            f"agreement of {num_runs} runs in the first {k} of {num_features} entries was asked "
-            "for; expected two runs or more, and no more entries than there are."
-        )

@@ -14,6 +14,15 @@ from scipy.sparse.csgraph import dijkstra
 
 from moa_jax.schemas import InputError, KnowledgeGraph
 
+# Genes that are shown for their absolute score; zeros are never among them.
+NUM_TOP = 12
+# Genes in all; targets beyond it are left out, in the order of the graph.
+MAX_NODES = 28
+# Longest path between two shown genes, in links.
+MAX_LINKS = 3
+# Strongest interactions that each gene keeps.
+EDGES_PER_NODE = 3
+
 
 @dataclasses.dataclass(frozen=True)
 class Subnetwork:
@@ -42,28 +51,19 @@ def choose_subnetwork(
     graph: KnowledgeGraph,
     scores: Float[np.ndarray, " gene"],
     targets: Collection[str] = (),
-    *,
-    num_top: int = 12,
-    max_nodes: int = 28,
-    max_links: int = 3,
-    edges_per_node: int = 3,
 ) -> Subnetwork:
     """Chooses what to show.
 
     The known targets and the genes of largest absolute score are shown in any case. Genes between
     two of them join while there is room: pairs with a target first, then in the order of the cost
     of the cheapest path between the two. A link costs `0.01 - log(weight)`, so that a detour over
-    certain links never comes free; a cheapest path of more than `max_links` joins nothing. Of the
+    certain links never comes free; a cheapest path of more than `MAX_LINKS` joins nothing. Of the
     interactions among the chosen genes each gene keeps its strongest, and those of the paths.
 
     Args:
       graph: the knowledge graph.
       scores: signed score of every gene node, 0 where there is none.
       targets: symbols of known targets; those that the graph lacks are left out.
-      num_top: genes by absolute score; zeros are never among them.
-      max_nodes: genes in all; targets beyond it are left out, in the order of the graph.
-      max_links: longest path between two shown genes, in links.
-      edges_per_node: strongest interactions that each gene keeps.
 
     Raises:
       InputError: there is no score for a gene node, or one is not finite.
@@ -75,17 +75,17 @@ def choose_subnetwork(
         )
     symbols = graph.genes["symbol"].to_numpy()
     is_target = graph.genes["symbol"].isin(set(targets)).to_numpy()
-    ranked = np.argsort(-np.abs(scores), kind="stable")[:num_top]
-    seeds = list(np.flatnonzero(is_target)[:max_nodes])
+    ranked = np.argsort(-np.abs(scores), kind="stable")[:NUM_TOP]
+    seeds = list(np.flatnonzero(is_target)[:MAX_NODES])
     seeds += [gene for gene in ranked if scores[gene] != 0 and gene not in seeds]
-    seeds = [int(gene) for gene in seeds[:max_nodes]]
+    seeds = [int(gene) for gene in seeds[:MAX_NODES]]
     edges = graph.interacts
     weight = scipy.sparse.csr_array(
         (edges.weight.astype(float), (edges.senders, edges.receivers)),
         shape=(graph.num_genes, graph.num_genes),
     )
-    nodes, path_links = _joined(weight, seeds, is_target, max_nodes, max_links)
-    kept, strength = _strongest(weight, nodes, path_links, edges_per_node)
+    nodes, path_links = _joined(weight, seeds, is_target)
+    kept, strength = _strongest(weight, nodes, path_links)
     rows = np.array(nodes, int)
     return Subnetwork(
         nodes=rows,
@@ -102,8 +102,6 @@ def _joined(
     weight: scipy.sparse.csr_array,
     seeds: list[int],
     is_target: Bool[np.ndarray, " gene"],
-    max_nodes: int,
-    max_links: int,
 ) -> tuple[list[int], set[tuple[int, int]]]:
     """The seeds and the genes that join them, and the links of the paths."""
     if not seeds:
@@ -121,11 +119,11 @@ def _joined(
     nodes, used, parts = list(seeds), set(), UnionFind(seeds)
     for *_, seed, other in pairs:
         path = [other]
-        while path[-1] != seed and len(path) <= max_links:
+        while path[-1] != seed and len(path) <= MAX_LINKS:
             path.append(int(before[row_of[seed], path[-1]]))
         further = [gene for gene in path if gene not in nodes]
         is_whole = path[-1] == seed
-        if not is_whole or parts[seed] == parts[other] or len(nodes) + len(further) > max_nodes:
+        if not is_whole or parts[seed] == parts[other] or len(nodes) + len(further) > MAX_NODES:
             continue
         nodes += further
         parts.union(seed, other, *further)
@@ -137,14 +135,13 @@ def _strongest(
     weight: scipy.sparse.csr_array,
     nodes: list[int],
     always: set[tuple[int, int]],
-    edges_per_node: int,
 ) -> tuple[Int[np.ndarray, "edge 2"], Float[np.ndarray, " edge"]]:
     """Pairs of places in `nodes` and their weights."""
     among = weight[nodes][:, nodes].toarray() if nodes else np.zeros((0, 0))
     place = {gene: number for number, gene in enumerate(nodes)}
     kept = {(min(place[one], place[two]), max(place[one], place[two])) for one, two in always}
     for one, row in enumerate(among):
-        for two in np.argsort(-row, kind="stable")[:edges_per_node].tolist():
+        for two in np.argsort(-row, kind="stable")[:EDGES_PER_NODE].tolist():
             if row[two] > 0 and two != one:
                 kept.add((min(one, two), max(one, two)))
     edges = np.array(sorted(kept), int).reshape(-1, 2)

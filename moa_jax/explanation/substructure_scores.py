@@ -22,6 +22,8 @@ from moa_jax.evaluation.multiple_testing import adjusted_p_values
 from moa_jax.explanation.functional_groups import functional_groups
 from moa_jax.schemas import InputError
 
+# Random pieces that each piece is compared with.
+NUM_RANDOM = 500
 # The property under which an atom carries its number.
 _NUMBER = "atom_number"
 
@@ -74,16 +76,16 @@ def substructure_scores(
     smiles: str,
     atom_scores: Float[np.ndarray, " atom"],
     *,
-    num_random: int = 500,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Sums atom scores over the pieces of a molecule.
 
+    Each is compared with `NUM_RANDOM` random connected pieces of its size, grown from a random atom
+    by random neighbours.
+
     Args:
       smiles: the molecule.
       atom_scores: signed score of each heavy atom, in the order of the SMILES.
-      num_random: random connected pieces of each size that occurs. They are grown from a random
-        atom by random neighbours.
       seed: seed of the random pieces.
 
     Returns:
@@ -105,7 +107,7 @@ def substructure_scores(
     rng = np.random.default_rng(seed)
     pieces = substructures(smiles)
     random_sums = {
-        size: _random_sums(mol, atom_scores, size, num_random, rng)
+        size: _random_sums(mol, atom_scores, size, rng)
         for size in sorted({len(piece.atoms) for piece in pieces})
     }
     rows = []
@@ -146,7 +148,6 @@ def _random_sums(
     mol: Chem.Mol,
     atom_scores: Float[np.ndarray, " atom"],
     size: int,
-    num_random: int,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, " random"]:
     """Sums over random connected pieces; empty where the only piece of the size is a whole part."""
@@ -154,8 +155,8 @@ def _random_sums(
     if not starts:
         return np.zeros(0)
     neighbours = _neighbours(mol)
-    sums = np.zeros(num_random)
-    for row, start in enumerate(rng.choice(starts, num_random)):
+    sums = np.zeros(NUM_RANDOM)
+    for row, start in enumerate(rng.choice(starts, NUM_RANDOM)):
         chosen, border = {int(start)}, set(neighbours[start])
         while len(chosen) < size:
             grown = sorted(border)[rng.integers(len(border))]

@@ -8,12 +8,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import scipy.sparse
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.sparse import csgraph
 
 from moa_jax.evaluation.multiple_testing import adjusted_p_values
 from moa_jax.explanation.deletion import string_degree
 from moa_jax.schemas import InputError, KnowledgeGraph
+
+# Genes that are named of each compound in `proximity_table`.
+NUM_NAMED = 50
+# Bins of equally many genes of similar degree.
+NUM_BINS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,15 +36,12 @@ class Proximity:
     p_value: float
 
 
-def target_distances(
-    graph: KnowledgeGraph, targets: Sequence[str], *, least_score: float = 0.0
-) -> Float[np.ndarray, " gene"]:
+def target_distances(graph: KnowledgeGraph, targets: Sequence[str]) -> Float[np.ndarray, " gene"]:
     """Steps from every gene node to the nearest target ("closest" of Guney 2016, eq. 2).
 
     Args:
       graph: the knowledge graph.
       targets: gene symbols; those that the graph lacks are passed over.
-      least_score: interactions below it are left out.
 
     Returns:
       0 for a target; a gene that reaches none counts as one step further than any that does. NaN
@@ -48,10 +50,9 @@ def target_distances(
     rows = np.flatnonzero(graph.genes["symbol"].isin(set(targets)).to_numpy())
     if not len(rows):
         return np.full(graph.num_genes, np.nan)
-    keep = graph.interacts.weight >= least_score
-    ends = graph.interacts.senders[keep], graph.interacts.receivers[keep]
+    ends = graph.interacts.senders, graph.interacts.receivers
     edges = scipy.sparse.csr_array(
-        (np.ones(keep.sum()), ends), shape=(graph.num_genes, graph.num_genes)
+        (np.ones(len(ends[0])), ends), shape=(graph.num_genes, graph.num_genes)
     )
     steps = csgraph.dijkstra(edges, indices=rows, unweighted=True, min_only=True)
     reached = np.isfinite(steps)
@@ -63,8 +64,7 @@ def proximity(
     distances: Float[np.ndarray, " gene"],
     degree: Float[np.ndarray, " gene"],
     *,
-    k: int = 50,
-    num_bins: int = 10,
+    k: int,
     num_draws: int = 1000,
     seed: int = 0,
 ) -> Proximity:
@@ -79,7 +79,6 @@ def proximity(
       distances: from `target_distances`.
       degree: of the candidates.
       k: genes that are named.
-      num_bins: bins of equally many genes.
       num_draws: random sets.
       seed: seed of the sets.
 
@@ -93,7 +92,7 @@ def proximity(
     named = np.argsort(-importance, kind="stable")[:k]
     order = np.argsort(degree, kind="stable")
     bins = np.empty(len(degree), np.int64)
-    for number, rows in enumerate(np.array_split(order, num_bins)):
+    for number, rows in enumerate(np.array_split(order, NUM_BINS)):
         bins[rows] = number
     rng = np.random.default_rng(seed)
     drawn = np.zeros(num_draws)
@@ -119,9 +118,8 @@ def proximity_table(
     rankings: Mapping[str, Float[np.ndarray, "compound gene"]],
     targets: Mapping[str, Sequence[str]],
     graph: KnowledgeGraph,
-    candidates: Int[np.ndarray, " candidate"] | Bool[np.ndarray, " gene"],
+    candidates: Int[np.ndarray, " candidate"],
     *,
-    k: int = 50,
     num_draws: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -132,7 +130,6 @@ def proximity_table(
       targets: compound -> gene symbols of its known targets.
       graph: the knowledge graph.
       candidates: gene nodes that are ranked, such as the measured ones.
-      k: genes that are named.
       num_draws: random sets per compound.
       seed: seed of the sets.
 
@@ -157,7 +154,7 @@ def proximity_table(
                 importance[place],
                 distances[compound],
                 degree,
-                k=k,
+                k=NUM_NAMED,
                 num_draws=num_draws,
                 seed=seed + place,
             )

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from moa_jax.schemas import InputError
+from moa_jax.models.experts import EXPERTS, NETWORKS
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.sharding import replicate
 
 # Parts of the fusion model from the output to the input; a model's other parts come last.
 FROM_OUTPUT = (
-    "signature_kernel",
-    "structure_kernel",
+    *(expert for expert in EXPERTS if expert not in NETWORKS),
     "joint_logits",
     "fuse",
     "fuse_norm",
@@ -32,33 +31,24 @@ NOT_RANDOMISED = ("expert_scales",)
 
 
 def randomisation_cascade(
-    predictor: Predictor, *, layers: Sequence[str] | None = None, seed: int = 0
+    predictor: Predictor, *, seed: int = 0
 ) -> Iterator[tuple[str, Predictor]]:
     """The model with ever more of its parts randomised (Adebayo 2018, section 3.1).
 
     The values of each array of a part are shuffled, which keeps their distribution. Parts are
-    randomised one after the other and stay so.
+    randomised one after the other, from the output to the input, and stay so.
 
     Args:
       predictor: the model.
-      layers: parts in the order in which they are randomised; from the output to the input where
-        nobody says otherwise.
       seed: seed of the shuffles.
 
     Yields:
       Name of the part that was randomised last, and the model.
-
-    Raises:
-      InputError: the model has no such part.
     """
     known = [name for name in predictor.params if name not in NOT_RANDOMISED]
-    if layers is None:
-        first = [name for name in FROM_OUTPUT if name in known]
-        layers = [*first, *sorted(set(known) - set(first))]
+    first = [name for name in FROM_OUTPUT if name in known]
     params = dict(predictor.params)
-    for place, name in enumerate(layers):
-        if name not in params:
-            raise InputError(f"the model has no part {name!r}; it has {', '.join(sorted(params))}.")
+    for place, name in enumerate([*first, *sorted(set(known) - set(first))]):
         shuffled = _shuffled(params[name], np.random.default_rng([seed, place]))
         params[name] = replicate(shuffled, predictor.mesh)
         yield name, dataclasses.replace(predictor, params=dict(params))

@@ -156,17 +156,17 @@ def index_page(
     return Page(
         title="Mechanisms of action, explained",
         subtitle=(
-            f"{len(explanations)} compounds, {answered} of them with an answer; the model learned "
-            f"from {num_known or 'none'} of them."
+            f"{len(explanations)} compounds, {answered} of them with an answer; "
+            f"{num_known or 'none'} of them are in the training data."
         ),
         facts=dict(facts),
         sections=[
             Section(
                 "Compounds",
-                "An answer is given where the confidence is high enough: of such answers for "
-                f"compounds that were left out at least {LEAST_ACCURACY:.0%} were right. Otherwise "
-                f'it is "{CANNOT_TELL}". The audit says whether the explanation is true to the '
-                "model; green, amber or red.",
+                "An answer is given where the confidence is high enough for at least "
+                f"{LEAST_ACCURACY:.0%} accuracy on held-out compounds. Otherwise it is "
+                f'"{CANNOT_TELL}". The audit says whether the explanation is faithful to the '
+                "model: green, amber or red.",
                 [Table(columns, rows)],
             ),
             *_labels_section(explanations, names),
@@ -194,16 +194,16 @@ def _labels_section(
         for name, found in zip(names, explanations, strict=True)
         for row in found.tables["labels"].query("evidence_agrees").itertuples()
     ]
-    columns = ("compound", "its labels", "in doubt", "probability", "the model says", "confidence")
+    columns = ("compound", "labels", "in doubt", "probability", "prediction", "confidence")
     columns += ("neighbours", "margin")
     yield Section(
         "Labels",
-        "Labels that the model contradicts, and its evidence with it: of the labelled training "
+        "Labels that both the model and its evidence contradict: of the labelled training "
         "compounds nearest by structure and by signature none carries the label and some carry "
-        "what the model says (those are counted as neighbours), or most carry one that the "
-        "compound lacks. The margin is how much more probable the model finds the one than the "
+        "the predicted one (those are counted as neighbours), or most carry one that the "
+        "compound lacks. The margin is how much more probable the model finds one than the "
         "other. Either may be wrong."
-        + ("" if rows else "\n\nNo label of these compounds is contradicted so."),
+        + ("" if rows else "\n\nNo label of these compounds is contradicted in this way."),
         [Table(columns, rows, sort_by="margin")] if rows else [],
     )
 
@@ -220,7 +220,7 @@ def _index_row(found: CompoundExplanation, page: str) -> tuple[Cell, ...]:
         len(row["label_set"]),
         row["audit"],
         "; ".join(row["labels"]),
-        "look at its label" if notes else "",
+        "check its label" if notes else "",
     )
 
 

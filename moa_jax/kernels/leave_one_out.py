@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples
 from moa_jax.kernels.ridge import KernelSystem, reference_labels
 from moa_jax.kernels.shared_labels import LabelSharing, References
 from moa_jax.models.experts import EXPERTS, has_all_shown, heard_in
 from moa_jax.progress import track
+from moa_jax.schemas import Examples
 
 # Compound group -> references of other compounds whose soft labels change when it is left out, the
 # MoAs in which they may change, and their new labels for these.

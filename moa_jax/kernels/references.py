@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from moa_jax.data.contract_tables import read_table, write_table
-from moa_jax.data.examples import Examples
 from moa_jax.files import atomic_path
 from moa_jax.kernels.ridge import kernel_settings, signature_references, structure_references
 from moa_jax.models.experts import EXPERTS
+from moa_jax.schemas import Examples
 
 REFERENCES_FILE = "references.parquet"
 REFERENCE_COLUMNS = (

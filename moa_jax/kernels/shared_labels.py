@@ -18,8 +18,9 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 from scipy import sparse
 
-from moa_jax.data.examples import Examples, concatenate, of_other_groups
+from moa_jax.data.examples import of_other_groups
 from moa_jax.data.features import EncodedExamples, FeatureSpec, encode
+from moa_jax.schemas import Examples, concatenate
 
 # How steeply doubt falls with the share of other compounds that agree.
 _SPARED = 4

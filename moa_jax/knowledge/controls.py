@@ -19,9 +19,7 @@ from moa_jax.schemas import EdgeSet, InputError, KnowledgeGraph
 SWAPS_PER_EDGE = 10
 
 
-def rewire_interactions(
-    graph: KnowledgeGraph, *, seed: int, swaps_per_edge: int = SWAPS_PER_EDGE
-) -> KnowledgeGraph:
+def rewire_interactions(graph: KnowledgeGraph, *, seed: int) -> KnowledgeGraph:
     """Rewires `interacts`; every gene keeps its number of partners.
 
     The weights travel with the edges, so their distribution stays too. No gene gets a
@@ -30,7 +28,6 @@ def rewire_interactions(
     Args:
       graph: the real graph.
       seed: of the random numbers.
-      swaps_per_edge: tried swaps per undirected edge.
 
     Raises:
       InputError: an interaction is not stored in both directions.
@@ -46,16 +43,14 @@ def rewire_interactions(
             "rewiring expects an undirected graph without links of a gene to itself."
         )
     rng = np.random.default_rng(seed)
-    first, second = _swap_ends(first, second, rng=rng, swaps_per_edge=swaps_per_edge, turn=True)
+    first, second = _swap_ends(first, second, rng=rng, turn=True)
     senders, receivers = np.concatenate([first, second]), np.concatenate([second, first])
     order = np.lexsort((receivers, senders))
     rewired = EdgeSet(senders[order], receivers[order], np.tile(weight, 2)[order])
     return dataclasses.replace(graph, interacts=rewired)
 
 
-def shuffle_annotations(
-    graph: KnowledgeGraph, *, seed: int, swaps_per_edge: int = SWAPS_PER_EDGE
-) -> KnowledgeGraph:
+def shuffle_annotations(graph: KnowledgeGraph, *, seed: int) -> KnowledgeGraph:
     """Shuffles `annotated_to` within each namespace of the Gene Ontology.
 
     Every term keeps its number of genes, every gene its number of terms in each namespace. The
@@ -64,7 +59,6 @@ def shuffle_annotations(
     Args:
       graph: the real graph.
       seed: of the random numbers.
-      swaps_per_edge: tried swaps per edge.
     """
     edges = graph.annotated_to
     # Terms are numbered after the genes, so that no term is mistaken for a gene.
@@ -73,9 +67,7 @@ def shuffle_annotations(
     rng = np.random.default_rng(seed)
     for name in sorted(set(namespace)):
         rows = np.flatnonzero(namespace == name)
-        _, receivers[rows] = _swap_ends(
-            edges.senders[rows], receivers[rows], rng=rng, swaps_per_edge=swaps_per_edge, turn=False
-        )
+        _, receivers[rows] = _swap_ends(edges.senders[rows], receivers[rows], rng=rng, turn=False)
     receivers -= np.int32(graph.num_genes)
     order = np.lexsort((receivers, edges.senders))
     evidence = tuple(edges.evidence[row] for row in order) if edges.evidence else ()
@@ -88,23 +80,21 @@ def _swap_ends(
     second: Int[np.ndarray, " edge"],
     *,
     rng: np.random.Generator,
-    swaps_per_edge: int,
     turn: bool,
 ) -> tuple[Int[np.ndarray, " edge"], Int[np.ndarray, " edge"]]:
-    """Tries `swaps_per_edge * num_edges` double-edge swaps of a simple undirected graph.
+    """Tries `SWAPS_PER_EDGE` double-edge swaps per edge of a simple undirected graph.
 
     Args:
       first: one end of each edge.
       second: the other end.
       rng: random numbers.
-      swaps_per_edge: tries per edge.
       turn: whether the two ends are of one kind, so that a-b may be read as b-a.
 
     Returns:
       The ends after the swaps, edge by edge.
     """
     num_edges = len(first)
-    num_tries = swaps_per_edge * num_edges
+    num_tries = SWAPS_PER_EDGE * num_edges
     if num_edges < 2:
         return first, second
     # Plain integers in lists: this loop is sequential by nature, and numpy scalars are slow.

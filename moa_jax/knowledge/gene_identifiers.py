@@ -169,10 +169,6 @@ class GeneIdentifiers:
                 return Resolution(None, AMBIGUOUS, candidates)
         return Resolution(None, UNKNOWN)
 
-    def resolve(self, names: Sequence[str]) -> list[str | None]:
-        """Entrez id of each name; None where it is unknown or ambiguous (see `explain`)."""
-        return [self.explain(name).entrez_id for name in names]
-
     def safe_aliases(self, entrez_ids: Sequence[str]) -> list[str]:
         """Names of each gene beside its current symbol that are safe without the other genes.
 

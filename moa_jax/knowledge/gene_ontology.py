@@ -31,6 +31,8 @@ _AFTER_IDS = re.compile(r"(?<!\\)[!{]")
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": " ", "W": " ", "t": " "}
 
+# NCBI taxonomy id.
+HUMAN = "9606"
 # A species may be written `taxon:9606`, `NCBITaxon:9606` or by its number alone.
 _TAXON = re.compile(r"(?:ncbi)?(?:taxon|taxid|_)*\s*:?\s*(\d+)", re.IGNORECASE)
 
@@ -212,10 +214,8 @@ def ancestors(ontology: Ontology) -> dict[str, frozenset[str]]:
     return above
 
 
-def read_gaf(
-    path: str | os.PathLike[str], *, ontology: Ontology, taxon: str = "9606"
-) -> Annotations:
-    """Reads gene annotations in GAF 2.0, 2.1 or 2.2, plain or gzip.
+def read_gaf(path: str | os.PathLike[str], *, ontology: Ontology) -> Annotations:
+    """Reads human gene annotations in GAF 2.0, 2.1 or 2.2, plain or gzip.
 
     Alternative ids become the live term's id, obsolete terms their replacement. Left out and
     counted: other species, NOT annotations, evidence ND (it says that nothing is known), terms
@@ -225,10 +225,9 @@ def read_gaf(
     Args:
       path: the annotations.
       ontology: the ontology of the same time.
-      taxon: NCBI taxonomy id of the species.
 
     Raises:
-      InputError: another version of GAF; a row of another number of fields; no row of `taxon`.
+      InputError: another version of GAF; a row of another number of fields; no human row.
     """
     dropped: collections.Counter[str] = collections.Counter()
     other_taxa: collections.Counter[str] = collections.Counter()
@@ -248,7 +247,7 @@ def read_gaf(
             gene, symbol, qualifier, go_id, evidence = *fields[1:5], fields[6]
             # Two taxa are given where an organism acts on another; the first is the gene's own.
             own_taxon = _own_taxon(fields[12])
-            if own_taxon != taxon:
+            if own_taxon != HUMAN:
                 other_taxa[own_taxon] += 1
                 continue
             if go_id not in found:
@@ -267,7 +266,7 @@ def read_gaf(
     if not rows and not dropped:
         commonest = other_taxa.most_common(1)
         species = f"all are of species {commonest[0][0]}" if commonest else "there are none"
-        raise InputError(f"{path} has no annotation of species {taxon}; {species}.")
+        raise InputError(f"{path} has no annotation of species {HUMAN}; {species}.")
     if other_taxa:
         dropped["annotation of another species"] = other_taxa.total()
     table = pd.DataFrame(sorted(rows), columns=list(ANNOTATION_COLUMNS), dtype=str)

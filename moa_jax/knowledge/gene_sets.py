@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -35,8 +36,8 @@ def read_gmt(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Reads a GMT file: name, description and genes of one set per line, separated by tabs.
 
-    Genes may be Entrez ids, symbols of any age or aliases, spelled exactly. The id of a set is its
-    description where that is one word (Reactome's `R-HSA-...`), else its name.
+    Genes may be Entrez ids, current or previous symbols, or aliases, spelled exactly. The id of a
+    set is its description where that is one word (Reactome's `R-HSA-...`), else its name.
 
     Args:
       path: text file, plain or gzip.
@@ -52,20 +53,8 @@ def read_gmt(
       InputError: the file cannot be read, a line has no gene, a set is repeated, or no gene of
         the whole file is known.
     """
-    rows, names = [], set()
-    with open_text(path) as text:
-        for number, line in enumerate(text, start=1):
-            fields = line.rstrip("\r\n").split("\t")
-            if not any(map(str.strip, fields)) or (len(fields) == 1 and line.startswith("#")):
-                continue
-            members = [name.strip() for name in fields[2:] if name.strip()]
-            if not fields[0].strip() or not members:
-                raise InputError(
-                    f"{path}, line {number}: found {len(fields)} fields and {len(members)} genes; "
-                    "a GMT line has the name of a set, a description and its genes, with tabs."
-                )
-            names.update(members)
-            rows.append((number, fields[0].strip(), fields[1].strip(), members))
+    rows = list(_read_lines(path))
+    names = {name for *_, members in rows for name in members}
     meaning = {name: identifiers.explain(name) for name in sorted(names)}
     known = {
         name: found.entrez_id
@@ -97,6 +86,22 @@ def read_gmt(
         "not_understood": dict(sorted(refused.items())),
     }
     return pd.DataFrame(kept, columns=list(GENE_SET_COLUMNS)), report
+
+
+def _read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str, str, list[str]]]:
+    """Line number, name, description and genes of each set."""
+    with open_text(path) as text:
+        for number, line in enumerate(text, start=1):
+            fields = line.rstrip("\r\n").split("\t")
+            if not any(map(str.strip, fields)) or (len(fields) == 1 and line.startswith("#")):
+                continue
+            members = [name.strip() for name in fields[2:] if name.strip()]
+            if not fields[0].strip() or not members:
+                raise InputError(
+                    f"{path}, line {number}: found {len(fields)} fields and {len(members)} genes; "
+                    "a GMT line has the name of a set, a description and its genes, with tabs."
+                )
+            yield number, fields[0].strip(), fields[1].strip(), members
 
 
 def _set_id(name: str, description: str) -> str:

@@ -100,13 +100,7 @@ def assemble_graph(
     interactions, dropped_links = gene_interactions(string_links, protein_genes, settings.min_score)
     gene_terms, dropped_annotations = _terms_of_genes(annotations.table, identifiers)
     in_string = set(protein_genes.values())
-    for source, known in (("STRING", in_string), ("the GO annotations", set(gene_terms))):
-        if not known & set(landmark_ids):
-            raise InputError(
-                f"none of the {len(landmark_ids)} landmarks, such as {landmark_ids[0]}, is in "
-                f"{source}; check that the gene identifiers and the species are the same."
-            )
-
+    _require_known(landmark_ids, in_string, set(gene_terms))
     target_report, target_ids = _find_targets(targets, identifiers, in_string)
     gene_ids = select_genes(
         landmark_ids,
@@ -115,22 +109,12 @@ def assemble_graph(
         max_hops=settings.max_hops,
         max_genes=settings.max_genes,
     )
-    genes = pd.DataFrame(
-        {
-            "entrez_id": gene_ids,
-            "symbol": [
-                *landmarks["symbol"],
-                *(identifiers.symbol_of.get(g, g) for g in gene_ids[len(landmark_ids) :]),
-            ],
-            "is_landmark": np.arange(len(gene_ids)) < len(landmark_ids),
-        }
-    )
+    genes = _gene_nodes(gene_ids, landmarks, identifiers)
     interacts = interaction_edges(interactions, gene_ids)
     terms, annotated_to, is_a, part_of, num_lost = _ontology_part(
         gene_ids, len(landmark_ids), gene_terms, ontology, settings
     )
     graph = KnowledgeGraph(genes, terms, interacts, annotated_to, is_a, part_of)
-
     coverage = {
         "landmarks": _landmark_report(
             landmark_ids=landmark_ids,
@@ -141,17 +125,7 @@ def assemble_graph(
             graph=graph,
         ),
         "targets": target_report,
-        "nodes": {
-            "genes": graph.num_genes,
-            "landmarks": graph.num_landmarks,
-            "targets": len(set(target_ids) - set(landmark_ids)),
-            "neighbours": graph.num_genes - len({*landmark_ids, *target_ids}),
-            "terms": graph.num_terms,
-        },
-        "edges": {
-            name: getattr(graph, name).num_edges
-            for name in ("interacts", "annotated_to", "is_a", "part_of")
-        },
+        **_size_report(graph, landmark_ids, target_ids),
         "dropped": {
             **string_links.attrs.get("dropped", {}),
             **dropped_links,
@@ -172,6 +146,49 @@ def _landmark_ids(landmarks: pd.DataFrame) -> list[str]:
     if not len(landmarks):
         raise InputError("the landmark table has no row; expected one per measured gene.")
     return list(landmarks["entrez_id"])
+
+
+def _require_known(landmark_ids: list[str], in_string: set[str], annotated: set[str]) -> None:
+    """Refuses sources that have none of the landmarks."""
+    for source, known in (("STRING", in_string), ("the GO annotations", annotated)):
+        if not known & set(landmark_ids):
+            raise InputError(
+                f"none of the {len(landmark_ids)} landmarks, such as {landmark_ids[0]}, is in "
+                f"{source}; check that the gene identifiers and the species are the same."
+            )
+
+
+def _gene_nodes(
+    gene_ids: Sequence[str], landmarks: pd.DataFrame, identifiers: GeneIdentifiers
+) -> pd.DataFrame:
+    """`GENE_NODE_COLUMNS` of the landmarks, which come first, and of the other genes."""
+    others = [identifiers.symbol_of.get(gene, gene) for gene in gene_ids[len(landmarks) :]]
+    return pd.DataFrame(
+        {
+            "entrez_id": gene_ids,
+            "symbol": [*landmarks["symbol"], *others],
+            "is_landmark": np.arange(len(gene_ids)) < len(landmarks),
+        }
+    )
+
+
+def _size_report(
+    graph: KnowledgeGraph, landmark_ids: list[str], target_ids: list[str]
+) -> dict[str, dict[str, int]]:
+    """How many nodes and edges of each kind there are."""
+    return {
+        "nodes": {
+            "genes": graph.num_genes,
+            "landmarks": graph.num_landmarks,
+            "targets": len(set(target_ids) - set(landmark_ids)),
+            "neighbours": graph.num_genes - len({*landmark_ids, *target_ids}),
+            "terms": graph.num_terms,
+        },
+        "edges": {
+            name: getattr(graph, name).num_edges
+            for name in ("interacts", "annotated_to", "is_a", "part_of")
+        },
+    }
 
 
 def _terms_of_genes(

@@ -20,29 +20,6 @@ GAMMA = 0.5
 _RELATIVE_RANK = 1e-10
 
 
-def characteristic_direction(
-    treated: Float[np.ndarray, "treated gene"],
-    control: Float[np.ndarray, "control gene"],
-    *,
-    gamma: float = GAMMA,
-) -> Float64[np.ndarray, " gene"]:
-    """Direction from control to treated profiles; zeros where their means are equal.
-
-    Args:
-      treated: replicates of one perturbation.
-      control: profiles of the vehicle; together with `treated` at least three.
-      gamma: share of the measured covariance, in [0, 1); the rest is shrunk to equal variances.
-    """
-    means = treated.mean(axis=0, dtype=np.float64), control.mean(axis=0, dtype=np.float64)
-    within = np.concatenate([treated - means[0], control - means[1]])
-    difference = means[0] - means[1]
-    # The group means vary along the difference, so that the components reach it.
-    components = _components(np.concatenate([within, difference[None]]))
-    coordinates = within @ components
-    covariance = coordinates.T @ coordinates / (len(within) - 2)
-    return _unit(_turned(difference[None], components, _shrunk(covariance, gamma)))[0]
-
-
 @dataclasses.dataclass(frozen=True)
 class Background:
     """How signatures vary, against which the direction of each single one is taken.
@@ -74,7 +51,7 @@ def fit_background(
 
     Args:
       signatures: the background.
-      gamma: see `characteristic_direction`.
+      gamma: share of the measured covariance, in [0, 1); the rest is shrunk to equal variances.
     """
     mean = signatures.mean(axis=0, dtype=np.float64)
     within = signatures - mean

@@ -67,8 +67,6 @@ def wtcs(
     signatures: Float[np.ndarray, "signature gene"],
     up: Bool[np.ndarray, "query gene"],
     down: Bool[np.ndarray, "query gene"],
-    *,
-    exponent: float = 1.0,
 ) -> Float32[np.ndarray, "query signature"]:
     """Weighted connectivity score of every query with every signature (Subramanian 2017).
 
@@ -79,7 +77,6 @@ def wtcs(
       signatures: differential expression; its order within a row ranks the genes.
       up: genes of each query that went up.
       down: genes of each query that went down.
-      exponent: see `enrichment_scores`; 0 for the unweighted score.
 
     Raises:
       InputError: a signature holds a value that is not finite, or a gene is in both sets.
@@ -94,7 +91,7 @@ def wtcs(
     for start in range(0, len(up), _QUERIES_PER_BLOCK):
         rows = slice(start, start + _QUERIES_PER_BLOCK)
         both = np.concatenate([up[rows], down[rows]])
-        es_up, es_down = np.split(enrichment_scores(signatures, both, exponent=exponent), 2)
+        es_up, es_down = np.split(enrichment_scores(signatures, both), 2)
         opposite = np.where(np.sign(es_up) * np.sign(es_down) < 0, (es_up - es_down) / 2, 0)
         one_sided = ~up[rows].any(axis=1) | ~down[rows].any(axis=1)
         # The score of an empty set is 0.
@@ -105,13 +102,11 @@ def wtcs(
 def enrichment_scores(
     signatures: Float[np.ndarray, "signature gene"],
     sets: Bool[np.ndarray, "set gene"],
-    *,
-    exponent: float = 1.0,
 ) -> Float32[np.ndarray, "set signature"]:
     """Weighted Kolmogorov-Smirnov statistic of every set in every signature (Subramanian 2005).
 
     Going down a signature from its highest gene, a sum rises at each gene of the set by that
-    gene's share of the set's |value|^exponent and falls at each other gene by an equal step; the
+    gene's share of the set's |value| and falls at each other gene by an equal step; the
     score is the sum where it is furthest from 0 (below 0 if equally far on both sides).
 
     It is 0 where it is not defined: for a set of no or of all genes, and where the weights of
@@ -120,7 +115,6 @@ def enrichment_scores(
     Args:
       signatures: values that rank and weigh the genes.
       sets: the genes of each set.
-      exponent: 1 for CMap's weighted statistic, 0 for the unweighted one.
 
     Raises:
       InputError: a signature holds a value that is not finite.
@@ -137,7 +131,7 @@ def enrichment_scores(
     for start in range(0, len(signatures), _SIGNATURES_PER_BLOCK):
         values = signatures[start : start + _SIGNATURES_PER_BLOCK]
         order = np.argsort(-values, axis=1, kind="stable").astype(np.int32)
-        weights = np.abs(values).astype(np.float32) ** np.float32(exponent)
+        weights = np.abs(values).astype(np.float32)
         total = weights @ present
         defined = (num_outside > 0) & (num_outside < len(members)) & (total > 0)
         gain = np.divide(num_outside, total, out=np.zeros_like(total), where=defined)

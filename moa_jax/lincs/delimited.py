@@ -26,7 +26,8 @@ from moa_jax.lincs.number_cells import (
 )
 from moa_jax.lincs.releases import ALIASES, MATRIX_ID
 from moa_jax.schemas import InputError
-from moa_jax.text_tables import TextTable, open_text_table, refuse_repeats
+from moa_jax.text_dialects import open_text_table
+from moa_jax.text_tables import TextTable, refuse_repeats
 
 # How many genes some namings of the same rows or columns name, by the best of them.
 CountGenes = Callable[[Mapping[str, Sequence[str]]], int]

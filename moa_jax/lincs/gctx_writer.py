@@ -6,16 +6,30 @@ import os
 import pathlib
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
+from cmapPy.pandasGEXpress import write_gctx as layout
 
 from moa_jax.files import atomic_path
-from moa_jax.lincs.cmappy import write_gctx as layout
 from moa_jax.schemas import InputError
 
 _GZIP_LEVEL = 6
+
+
+class _NumpyWithOldNames:
+    """For cmapPy 4.0.1, which writes with `numpy.string_`; numpy 2 removed that."""
+
+    string_ = np.bytes_
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+
+# The real numpy stays as it is.
+layout.numpy = _NumpyWithOldNames()
 
 
 def write_gctx(

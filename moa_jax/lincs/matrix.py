@@ -1,8 +1,4 @@
-"""Expression matrices of GCTX, GCT and h5ad files and of tables, whole or the part asked for.
-
-`open_matrix` is the one way in for matrices that people bring: it finds the format and the axis
-that the genes lie along. `read_matrix` takes a file as its format lays it out.
-"""
+"""Expression matrices of GCTX, GCT and h5ad files and of tables, whole or the part asked for."""
 
 from __future__ import annotations
 
@@ -103,7 +99,21 @@ class OpenedMatrix:
         Raises:
           InputError: an id is asked for twice, or is not there.
         """
-        return _positions(self.profile_table.index, profile_ids, "profile", self.path)
+        index = self.profile_table.index
+        _refuse_repeats(index, "profile", self.path)
+        if profile_ids is None:
+            return np.arange(len(index))
+        asked = pd.Index(profile_ids, dtype=object)
+        if asked.has_duplicates:
+            raise InputError(f"the profile id {asked[asked.duplicated()][0]} was asked for twice.")
+        places = index.get_indexer(asked)
+        absent = asked[places < 0]
+        if len(absent):
+            raise InputError(
+                f"{self.path} lacks the profile id {absent[0]}, "
+                f"one of {len(absent)} missing of the {len(asked)} asked for."
+            )
+        return places
 
     def turned(self) -> OpenedMatrix:
         """The matrix with what is called profiles and genes exchanged."""
@@ -169,46 +179,6 @@ def namings(table: pd.DataFrame) -> dict[str, list[str]]:
     return found
 
 
-def read_matrix(
-    path: str | os.PathLike[str],
-    *,
-    profile_ids: Sequence[str] | None = None,
-    gene_ids: Sequence[str] | None = None,
-) -> ExpressionMatrix:
-    """Reads a GCTX or h5ad file, or a GCT file of version 1.2 or 1.3 (gzipped or not).
-
-    Args:
-      path: the file; its content tells which of the formats it is.
-      profile_ids: which profiles to read, in this order; None for all, in the file's order.
-      gene_ids: which genes to read, in this order; None for all, in the file's order.
-
-    Raises:
-      InputError: the file is missing, truncated, corrupt or of another layout, it repeats an
-        id, or an id that was asked for is not in it.
-    """
-    reader = _find_reader(path)
-    if reader is None:
-        raise InputError(
-            f"{path} is neither a GCTX (HDF5) file nor a GCT file of version 1.2 or 1.3, nor h5ad."
-        )
-    opened = _open(path, reader)
-    profiles = _positions(opened.profile_table.index, profile_ids, "profile", path)
-    genes = _positions(opened.gene_table.index, gene_ids, "gene", path)
-    # An id beside the ids would be taken for them.
-    tables = [
-        table.drop(columns=MATRIX_ID, errors="ignore")
-        for table in (opened.profile_table, opened.gene_table)
-    ]
-    profile_table, gene_table = tables[0].iloc[profiles], tables[1].iloc[genes]
-    return ExpressionMatrix(
-        values=opened.values(profiles, genes),
-        profile_ids=tuple(profile_table.index),
-        gene_ids=tuple(gene_table.index),
-        profile_table=profile_table,
-        gene_table=gene_table,
-    )
-
-
 def check_finite(matrix: ExpressionMatrix, source: str) -> None:
     """Refuses a matrix with NaN or infinite values.
 
@@ -227,15 +197,6 @@ def check_finite(matrix: ExpressionMatrix, source: str) -> None:
             f"{source} has {matrix.values[first]} for profile {matrix.profile_ids[first[0]]} and "
             f"gene {matrix.gene_ids[first[1]]}, one of {count} values that are not finite numbers."
         )
-
-
-def is_matrix_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins like one that `read_matrix` reads.
-
-    Raises:
-      InputError: the file is missing or unreadable.
-    """
-    return _find_reader(path) is not None
 
 
 def _find_reader(path: str | os.PathLike[str]) -> types.ModuleType | None:
@@ -266,22 +227,3 @@ def _of_array(values: Float32[np.ndarray, "profile gene"]) -> _ReadValues:
 def _refuse_repeats(index: pd.Index, kind: str, path: str | os.PathLike[str]) -> None:
     if index.has_duplicates:
         raise InputError(f"{path} repeats the {kind} id {index[index.duplicated()][0]}.")
-
-
-def _positions(
-    index: pd.Index, wanted: Sequence[str] | None, kind: str, path: str | os.PathLike[str]
-) -> Int[np.ndarray, " id"]:
-    _refuse_repeats(index, kind, path)
-    if wanted is None:
-        return np.arange(len(index))
-    asked = pd.Index(wanted, dtype=object)
-    if asked.has_duplicates:
-        raise InputError(f"the {kind} id {asked[asked.duplicated()][0]} was asked for twice.")
-    positions = index.get_indexer(asked)
-    absent = asked[positions < 0]
-    if len(absent):
-        raise InputError(
-            f"{path} lacks the {kind} id {absent[0]}, "
-            f"one of {len(absent)} missing of the {len(asked)} asked for."
-        )
-    return positions

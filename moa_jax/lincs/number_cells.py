@@ -38,7 +38,6 @@ def _pattern(decimal: str, thousands: str) -> re.Pattern[str]:
 
 
 _NUMBER = {POINT: _pattern(POINT, COMMA), COMMA: _pattern(COMMA, POINT)}
-_PLAIN = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def is_missing_value(cell: str) -> bool:

@@ -16,7 +16,8 @@ from moa_jax.lincs.field_names import ALIASES, MATRIX_ID, is_field_name, is_miss
 from moa_jax.lincs.fields import AMOUNT_TEXTS, CONSENSUS_CELL_LINE, Fields, clean
 from moa_jax.lincs.pert_types import VEHICLE_PERT_TYPE
 from moa_jax.lincs.profile_ids import PLATE_AND_WELL, is_well_id
-from moa_jax.text_tables import open_text_table, read_cells
+from moa_jax.text_dialects import open_text_table
+from moa_jax.text_tables import read_cells
 
 __all__ = [
     "ALIASES",

@@ -42,72 +42,6 @@ _TEXTS = {"dose_um": "dose_text", "time_h": "time_text"}
 _INSTANCE_COLUMNS = ("inst_id", *_CONDITION, "compound", "pert_type", "plate")
 
 
-def replicate_correlation(
-    z: Float[np.ndarray, "replicate gene"],
-    *,
-    landmark: Bool[np.ndarray, " gene"] | None = None,
-    clip: float = CLIP,
-) -> Float64[np.ndarray, "replicate replicate"]:
-    """Spearman correlation between replicates over the landmarks, after clipping.
-
-    A replicate whose landmarks are all equal agrees with nothing: its correlations are 0.
-    """
-    return _correlation(_landmarks(_clipped(z, clip), landmark)[None])[0]
-
-
-def modz(
-    z: Float[np.ndarray, "replicate gene"],
-    *,
-    landmark: Bool[np.ndarray, " gene"] | None = None,
-    clip: float = CLIP,
-) -> tuple[Float64[np.ndarray, " gene"], Float64[np.ndarray, " replicate"]]:
-    """Moderated z-score and the weight of each replicate, which sum to 1.
-
-    With rho the Spearman correlation over landmarks, its diagonal zeroed and clipped at 0 from
-    below, w_i = max(0.01, sum_j rho_ij / 2) (Subramanian 2017; cmapM `modzs`). One replicate
-    passes through, clipped.
-
-    Args:
-      z: level 4 profiles of one perturbation.
-      landmark: which genes the correlation is taken over; None for all.
-      clip: z-scores are clipped to +- this.
-    """
-    clipped = _clipped(z, clip)
-    weights = _weights(_correlation(_landmarks(clipped, landmark)[None]))[0]
-    return weights @ clipped, weights
-
-
-def cc_q75(
-    z: Float[np.ndarray, "replicate gene"],
-    *,
-    landmark: Bool[np.ndarray, " gene"] | None = None,
-    clip: float = CLIP,
-) -> float:
-    """75th percentile (Hazen's rule, as MATLAB's `quantile`) of the replicates' correlations.
-
-    Negative correlations count as 0. NaN for one replicate.
-    """
-    return float(_quantile75(replicate_correlation(z, landmark=landmark, clip=clip)[None])[0])
-
-
-def tas(
-    signature: Float[np.ndarray, " landmark"],
-    cc_q75: float,  # the name of the field
-    n_replicates: int,
-) -> float:
-    """Transcriptional activity score: sqrt(SS * max(cc_q75, 0.001)) / sqrt(landmarks).
-
-    SS is the number of landmarks with |MODZ * sqrt(n_replicates)| >= 2 (Subramanian 2017). NaN
-    for one replicate. At least 0.2 is the usual mark of an active compound.
-
-    Args:
-      signature: MODZ over the landmarks alone.
-      cc_q75: of the same replicates.
-      n_replicates: how many there were.
-    """
-    return float(_activity(signature[None], np.array([cc_q75]), n_replicates)[0])
-
-
 def collapse_replicates(
     values: Float[np.ndarray, "profile gene"],
     instances: pd.DataFrame,
@@ -152,19 +86,15 @@ def collapse_replicates(
     for rows in track(chunks, "collapsing replicates") if len(chunks) > 1 else chunks:
         size = int(sizes[rows[0]])
         members = order[starts[rows][:, None] + np.arange(size)]
-        z = _clipped(values[members], CLIP)
-        rho = _correlation(_landmarks(z, landmark))
-        collapsed = np.einsum("sr,srg->sg", _weights(rho), z)
+        z = np.clip(values[members].astype(np.float64), -CLIP, CLIP)
+        rho = replicate_correlation(_landmarks(z, landmark))
+        collapsed = np.einsum("sr,srg->sg", modz_weights(rho), z)
         signatures[rows] = collapsed
-        quality[rows, 0] = _quantile75(rho)
-        quality[rows, 1] = _activity(_landmarks(collapsed, landmark), quality[rows, 0], size)
+        quality[rows, 0] = cc_q75(rho)
+        quality[rows, 1] = tas(_landmarks(collapsed, landmark), quality[rows, 0], size)
     table["cc_q75"], table["tas"] = quality[:, 0], quality[:, 1]
     texts = [name for name in _TEXTS.values() if name in table.columns]
     return signatures, table[[*SIGNATURE_COLUMNS, "pert_type", *texts]]
-
-
-def _clipped(z: Float[np.ndarray, "..."], clip: float) -> Float64[np.ndarray, "..."]:
-    return np.clip(z.astype(np.float64), -clip, clip)
 
 
 def _landmarks(
@@ -173,9 +103,13 @@ def _landmarks(
     return z if landmark is None else z[..., landmark]
 
 
-def _correlation(
+def replicate_correlation(
     z: Float64[np.ndarray, "signature replicate landmark"],
 ) -> Float64[np.ndarray, "signature replicate replicate"]:
+    """Spearman correlation between the replicates of each signature.
+
+    A replicate whose landmarks are all equal agrees with nothing: its correlations are 0.
+    """
     if z.shape[1] == 1:
         return np.ones((len(z), 1, 1))
     ranks = rankdata(z, axis=-1)
@@ -185,17 +119,26 @@ def _correlation(
     return ranks @ ranks.swapaxes(-1, -2)
 
 
-def _weights(
+def modz_weights(
     rho: Float64[np.ndarray, "signature replicate replicate"],
 ) -> Float64[np.ndarray, "signature replicate"]:
+    """Weight of each replicate in the moderated z-score; those of a signature sum to 1.
+
+    With the diagonal of rho zeroed and rho clipped at 0 from below,
+    w_i = max(0.01, sum_j rho_ij / 2) (Subramanian 2017; cmapM `modzs`).
+    """
     others = np.clip(rho, 0, None) * (1 - np.eye(rho.shape[-1]))
     weights = np.maximum(others.sum(axis=-1) / 2, MIN_WEIGHT)
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def _quantile75(
+def cc_q75(
     rho: Float64[np.ndarray, "signature replicate replicate"],
 ) -> Float64[np.ndarray, " signature"]:
+    """75th percentile (Hazen's rule, as MATLAB's `quantile`) of the replicates' correlations.
+
+    Negative correlations count as 0. NaN for one replicate.
+    """
     size = rho.shape[-1]
     if size == 1:
         return np.full(len(rho), np.nan)
@@ -203,11 +146,21 @@ def _quantile75(
     return np.quantile(pairs, 0.75, axis=-1, method="hazen")
 
 
-def _activity(
+def tas(
     signatures: Float[np.ndarray, "signature landmark"],
     correlation: Float64[np.ndarray, " signature"],
     n_replicates: int,
 ) -> Float64[np.ndarray, " signature"]:
+    """Transcriptional activity score: sqrt(SS * max(cc_q75, 0.001)) / sqrt(landmarks).
+
+    SS is the number of landmarks with |MODZ * sqrt(n_replicates)| >= 2 (Subramanian 2017). NaN
+    for one replicate. At least 0.2 is the usual mark of an active compound.
+
+    Args:
+      signatures: MODZ over the landmarks alone.
+      correlation: `cc_q75` of the same signatures.
+      n_replicates: of each signature.
+    """
     if n_replicates == 1:
         return np.full(len(signatures), np.nan)
     strong = np.abs(signatures * np.sqrt(n_replicates)) >= STRENGTH_CUTOFF

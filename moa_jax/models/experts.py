@@ -48,11 +48,13 @@ class Expert:
         return self.reads_expression and self.reads_structure
 
 
+# The expert whose parameters hold the training signatures and the means of the cell lines.
+SIGNATURE_KERNEL = "signature_kernel"
 EXPERTS = {
     "signature": Expert(True, False, "signature network", reads_nodes=True),
     "molecule": Expert(False, True, "molecule network"),
     "joint": Expert(True, True, "joint network", reads_nodes=True),
-    "signature_kernel": Expert(
+    SIGNATURE_KERNEL: Expert(
         True,
         False,
         "signature",

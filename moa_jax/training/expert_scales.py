@@ -16,11 +16,11 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Float32
 
 from moa_jax.data.batches import evaluation_batches
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.kernels.leave_one_out import LeftOut
-from moa_jax.models.experts import SHOWN_IN, VIEWS
-from moa_jax.schemas import Batch, GraphArrays
+from moa_jax.models.experts import SHOWN_IN
+from moa_jax.models.fusion import VIEWS
+from moa_jax.schemas import Batch, Examples, GraphArrays
 from moa_jax.training.predictor import Predictor
 from moa_jax.training.sharding import shard
 

@@ -13,12 +13,11 @@ import ml_collections
 import pandas as pd
 
 from moa_jax.data.batches import make_batch, training_rows
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples, encode, fit_features
 from moa_jax.evaluation.metrics import score
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.progress import say, track
-from moa_jax.schemas import Batch, GraphArrays
+from moa_jax.schemas import Batch, Examples, GraphArrays
 from moa_jax.training.checkpoints import Checkpoints
 from moa_jax.training.metric_writer import METRICS_FILE, MetricWriter, read_metrics
 from moa_jax.training.optimiser import make_schedule

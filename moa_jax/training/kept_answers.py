@@ -15,11 +15,10 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from moa_jax.data.contract_tables import read_table, write_table
-from moa_jax.data.examples import Examples
 from moa_jax.data.labels import label_matrix
 from moa_jax.evaluation.pooling import median_by_compound, pool_by_compound, signature_strength
 from moa_jax.files import atomic_path
-from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
+from moa_jax.schemas import SIGNATURE_COLUMNS, Examples, InputError
 from moa_jax.training.recipe import UnseenAnswers
 
 UNSEEN_FILE = "unseen_answers.parquet"
@@ -145,15 +144,13 @@ def read_held_out(workdir: pathlib.Path, moas: tuple[str, ...]) -> Examples:
         )
     table = read_table(path, _HELD_OUT_COLUMNS)
     expression = np.array(table["expression"].tolist(), np.float32)
-    return Examples(
-        expression=expression,
-        has_expression=np.ones(len(table), bool),
-        gene_mask=np.ones(expression.shape[1], bool),
-        table=table[list(SIGNATURE_COLUMNS)],
-        smiles=tuple(None if pd.isna(smiles) else smiles for smiles in table["smiles"]),
-        groups=tuple(table["compound_group"]),
-        targets=tuple(table["targets"]),
+    return Examples.of_signatures(
+        expression,
+        table[list(SIGNATURE_COLUMNS)],
+        groups=table["compound_group"],
         moas=moas,
+        smiles=table["smiles"],
+        targets=table["targets"],
         labels=label_matrix(list(table["moas"]), moas),
         other_moas=tuple(table["other_moas"]),
     )

@@ -15,7 +15,6 @@ import ml_collections
 import numpy as np
 
 import moa_jax
-from moa_jax.data.examples import Examples
 from moa_jax.data.splits import judged_part
 from moa_jax.evaluation.answer_trust import ERROR_RATE, LEAST_ACCURACY, fit_trust
 from moa_jax.evaluation.bootstrap import CONFIDENCE, bootstrap_scores, interval
@@ -26,7 +25,7 @@ from moa_jax.evaluation.moa_failures import Failure, failures
 from moa_jax.evaluation.tables import Results, markdown_table
 from moa_jax.files import read_json, write_text
 from moa_jax.kernels.references import REFERENCES_FILE, read_references
-from moa_jax.schemas import Split
+from moa_jax.schemas import Examples, Split
 from moa_jax.training.kept_answers import HELD_OUT_FILE, UNSEEN_FILE, read_kept_answers
 
 CARD_FILE = "model_card.md"

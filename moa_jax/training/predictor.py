@@ -12,9 +12,8 @@ import ml_collections
 import numpy as np
 
 from moa_jax.data.batches import evaluation_batches
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples, FeatureSpec, encode
-from moa_jax.schemas import CHECKPOINT_FORMAT_VERSION, Batch, GraphArrays, InputError
+from moa_jax.schemas import CHECKPOINT_FORMAT_VERSION, Batch, Examples, GraphArrays, InputError
 from moa_jax.training.checkpoints import Checkpoints
 from moa_jax.training.sharding import make_mesh, replicate, shard
 from moa_jax.training.step import make_predict_step

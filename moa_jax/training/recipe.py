@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from moa_jax.data.examples import Examples, concatenate
 from moa_jax.data.features import FeatureSpec, fit_features
 from moa_jax.kernels.closed_form import ClosedForm
 from moa_jax.kernels.references import reference_table, write_references
 from moa_jax.kernels.shared_labels import References, references_of
 from moa_jax.models.experts import NETWORKS, VIEWS, has_all_shown
 from moa_jax.progress import say
-from moa_jax.schemas import GraphArrays, KnowledgeGraph
+from moa_jax.schemas import Examples, GraphArrays, KnowledgeGraph, concatenate
 from moa_jax.training.checkpoints import Checkpoints
 from moa_jax.training.expert_scales import (
     Scales,
@@ -31,10 +30,7 @@ from moa_jax.training.expert_scales import (
     scale_array,
 )
 from moa_jax.training.fit import Run, validation_curve
-from moa_jax.training.fusion_task import (
-    make_fusion_task,
-    make_graph_arrays,
-)
+from moa_jax.training.fusion_task import make_fusion_task, make_graph_arrays
 from moa_jax.training.predictor import (
     CHECKPOINTS,
     Predictor,

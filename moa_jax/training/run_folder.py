@@ -30,8 +30,7 @@ import numpy as np
 import pandas as pd
 
 from moa_jax.data.contract_tables import read_table, write_table
-from moa_jax.data.gene_set_table import write_gene_sets
-from moa_jax.data.graph_folder import read_graph, write_graph
+from moa_jax.data.graph_folder import read_graph, write_gene_sets, write_graph
 from moa_jax.data.prepared import PreparedDataset
 from moa_jax.data.splits import write_split
 from moa_jax.files import atomic_path, read_json, sha256_of, write_json

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 
 import jax
@@ -11,23 +10,23 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from moa_jax.data.examples import Examples
+from moa_jax.data.features import EncodedExamples
 from moa_jax.evaluation.answer_trust import Trust, fit_trust
 from moa_jax.evaluation.nearest import nearest_cosine
 from moa_jax.evaluation.signature_gates import SignatureQuality, judge_signatures, run_limits
 from moa_jax.kernels.references import REFERENCES_FILE, read_references
-from moa_jax.models.experts import EXPERTS
+from moa_jax.models.experts import EXPERTS, SIGNATURE_KERNEL
 from moa_jax.models.kernel_experts import KernelInputs
+from moa_jax.schemas import Examples
 from moa_jax.training.kept_answers import UNSEEN_FILE, read_kept_answers
 from moa_jax.training.predictor import Predictor
 
-_EXPERT = "signature_kernel"
 # Training signatures that the reference distribution is computed from, at most.
 _MOST_PROBES = 1_000
 
 
 def judge_by_run(
-    workdir: pathlib.Path, predictor: Predictor, examples: Examples
+    workdir: pathlib.Path, predictor: Predictor, examples: Examples, encoded: EncodedExamples
 ) -> tuple[SignatureQuality, dict[str, Trust]]:
     """Judges new signatures, and calibrates the predictions of a run.
 
@@ -35,6 +34,7 @@ def judge_by_run(
       workdir: folder of the run.
       predictor: its model.
       examples: new signatures, or structures without one.
+      encoded: the same as the model's inputs.
 
     Returns:
       The quality of each signature; and view -> calibration, empty where the run kept no
@@ -59,34 +59,30 @@ def judge_by_run(
         examples,
         predictor.features,
         run_limits(strength, within),
-        similarity_to_training(predictor, examples),
+        similarity_to_training(predictor, encoded),
     )
     return quality, trusts
 
 
 def similarity_to_training(
-    predictor: Predictor, examples: Examples
+    predictor: Predictor, examples: EncodedExamples
 ) -> Float[np.ndarray, " example"]:
     """Largest cosine of each signature with a training signature, as the signature kernel has it.
 
     Signatures are centred within their cell line; the cosine is over the measured genes. NaN where
     the model has no signature kernel and so keeps no training signatures.
     """
-    if _EXPERT not in predictor.task.model.experts:
+    if SIGNATURE_KERNEL not in predictor.task.model.experts:
         return np.full(examples.num_examples, np.nan)
-    params = jax.device_get(predictor.params)[_EXPERT]
-    # Structures take no part here and are slow to encode.
-    encoded = predictor.encode(
-        dataclasses.replace(examples, smiles=(None,) * examples.num_examples)
-    )
+    params = jax.device_get(predictor.params)[SIGNATURE_KERNEL]
     measured = examples.gene_mask
     inputs = KernelInputs(
-        expression=jnp.asarray(encoded.expression),
-        gene_mask=jnp.broadcast_to(measured, encoded.expression.shape),
-        cell_line=jnp.asarray(encoded.cell_line),
-        substructures=jnp.asarray(encoded.substructures[encoded.structure]),
+        expression=jnp.asarray(examples.expression),
+        gene_mask=jnp.broadcast_to(measured, examples.expression.shape),
+        cell_line=jnp.asarray(examples.cell_line),
+        substructures=jnp.asarray(examples.substructures[examples.structure]),
     )
-    comparison = EXPERTS[_EXPERT].comparison(predictor.task.model)
+    comparison = EXPERTS[SIGNATURE_KERNEL].comparison(predictor.task.model)
     signatures = comparison.represent(jax.tree.map(jnp.asarray, params), inputs, predictor.graph)
     references = np.asarray(params["references"])
     return nearest_cosine(np.asarray(signatures)[:, measured], references[:, measured])
@@ -106,11 +102,13 @@ def similarity_within_training(
       One value for each of at most 1,000 training signatures, evenly spaced; empty where the model
       keeps none or all are of one compound.
     """
-    own = references[references["expert"] == _EXPERT]
+    own = references[references["expert"] == SIGNATURE_KERNEL]
     groups = own["group"].to_numpy(str)
-    if _EXPERT not in predictor.task.model.experts or len(set(groups)) < 2:
+    if SIGNATURE_KERNEL not in predictor.task.model.experts or len(set(groups)) < 2:
         return np.empty(0)
-    signatures = np.asarray(jax.device_get(predictor.params)[_EXPERT]["references"])[:, gene_mask]
+    signatures = np.asarray(jax.device_get(predictor.params)[SIGNATURE_KERNEL]["references"])[
+        :, gene_mask
+    ]
     length = np.linalg.norm(signatures, axis=1, keepdims=True)
     unit = signatures / np.where(length > 0, length, 1.0)
     probes = np.unique(np.linspace(0, len(own) - 1, min(len(own), _MOST_PROBES)).astype(int))

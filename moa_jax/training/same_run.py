@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from moa_jax.data.examples import Examples
-from moa_jax.schemas import InputError
+from moa_jax.schemas import Examples, InputError
 
 
 def refuse_other_config(

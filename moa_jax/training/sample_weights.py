@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float32, Int
 
-from moa_jax.data.examples import Examples, strata
+from moa_jax.data.labels import strata
 from moa_jax.evaluation.pooling import signature_strength
+from moa_jax.schemas import Examples
 
 # No signature counts for nothing, however little its replicates agree.
 LEAST_RELIABILITY = 0.01

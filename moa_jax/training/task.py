@@ -12,9 +12,8 @@ import ml_collections
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec
-from moa_jax.schemas import Batch, GraphArrays
+from moa_jax.schemas import Batch, Examples, GraphArrays
 
 # What a network says of some examples: view -> one row per example.
 Views = dict[str, Float[np.ndarray, "example _"]]

@@ -27,7 +27,10 @@ def expected_average_precision(num_positive, num_compounds):
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    return embedded_dataset(tmp_path_factory.mktemp("simulated"))
+    folder = tmp_path_factory.mktemp("simulated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("moa_jax.data.embedded.SIMULATED_FOLDER", folder)
+        return embedded_dataset()
 
 
 @pytest.fixture(scope="module")

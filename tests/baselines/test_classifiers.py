@@ -15,7 +15,7 @@ from moa_jax.baselines.logistic import MORGAN_LOGISTIC, morgan_logistic
 from moa_jax.baselines.structure_neighbours import tanimoto_votes
 from moa_jax.baselines.support_vectors import kernel_machine
 from moa_jax.baselines.trees import lightgbm_trees, random_forest, xgboost_trees
-from moa_jax.data.examples import concatenate
+from moa_jax.schemas import concatenate
 from tests.small_sets import knowledge_graph, planted_examples
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ from moa_jax.baselines.controls import (
 )
 from moa_jax.baselines.late_fusion import LateFusion
 from moa_jax.baselines.registry import make_method
-from moa_jax.data.examples import strata
+from moa_jax.data.labels import strata
 from moa_jax.knowledge.viability_genes import PROLIFERATION_GENES, STRESS_GENES
 from tests.small_sets import examples, knowledge_graph, planted_examples
 

@@ -19,8 +19,8 @@ from moa_jax.baselines.registry import (
 )
 from moa_jax.baselines.similarity import CosineKnn, neighbour_votes
 from moa_jax.compounds.fingerprints import morgan_fingerprints
-from moa_jax.data.examples import concatenate, strata
-from moa_jax.schemas import InputError
+from moa_jax.data.labels import strata
+from moa_jax.schemas import InputError, concatenate
 from tests.small_sets import ALCOHOLS, examples, knowledge_graph, planted_examples
 
 pytestmark = pytest.mark.slow

@@ -12,10 +12,10 @@ from moa_jax.baselines.neural_config import landmark_interactions
 from moa_jax.baselines.neural_embeddings import LogisticOnSpace, NeighbourVotes
 from moa_jax.baselines.registry import METHODS, make_method, trains_in_folder
 from moa_jax.baselines.similarity import neighbour_votes
-from moa_jax.data.examples import concatenate, strata
+from moa_jax.data.labels import strata
 from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.schemas import InputError
+from moa_jax.schemas import InputError, concatenate
 from moa_jax.training.metric_writer import read_metrics
 from tests.small_sets import edge_set, knowledge_graph, planted_examples
 

@@ -23,7 +23,7 @@ from moa_jax.baselines.similarity_measures import (
     Spearman,
 )
 from moa_jax.baselines.tuning import BUDGET
-from moa_jax.data.examples import strata
+from moa_jax.data.labels import strata
 from moa_jax.lincs.connectivity import extreme_sets
 from moa_jax.lincs.extreme_scores import extreme_only, sscmap, xcos, xsum
 from tests.small_sets import examples, knowledge_graph

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from moa_jax.baselines.visible import VisibleTask, levelled_graph, visible_network
-from moa_jax.data.examples import strata
+from moa_jax.data.labels import strata
 from moa_jax.models.visible_network import VisibleNetwork, VisibleOutput
 from moa_jax.schemas import InputError
 from moa_jax.training.losses.softmax import label_distribution_cross_entropy

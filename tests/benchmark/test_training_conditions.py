@@ -10,10 +10,9 @@ from moa_jax.benchmark.training_conditions import (
     alter,
     training_conditions,
 )
-from moa_jax.data.examples import concatenate
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
-from moa_jax.schemas import InputError
+from moa_jax.schemas import InputError, concatenate
 from tests.small_sets import ALCOHOLS, edge_set, examples, knowledge_graph
 
 NUM_MOAS = 5

@@ -12,11 +12,11 @@ from moa_jax.baselines.late_fusion import LateFusion
 from moa_jax.baselines.logistic import EXPRESSION_LOGISTIC, MORGAN_LOGISTIC
 from moa_jax.baselines.similarity import CosineKnn
 from moa_jax.data.compound_sources import read_further_compounds, read_own_compounds
-from moa_jax.data.examples import build_examples, concatenate, further_structures
+from moa_jax.data.examples import build_examples, further_structures
 from moa_jax.data.features import encode, fit_features
 from moa_jax.data.preparation import prepare
 from moa_jax.data.simulated import SimulationSettings, write_simulated_release
-from moa_jax.schemas import InputError
+from moa_jax.schemas import InputError, concatenate
 from tests.tiny_release import config_of, read_tsv
 
 HEADER = "pert_id\tcmap_name\ttarget\tmoa\tcanonical_smiles\tinchi_key\n"

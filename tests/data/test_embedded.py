@@ -11,19 +11,20 @@ TINY = dataclasses.asdict(SimulationSettings.tiny())
 
 
 def test_the_embedded_dataset_is_made_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("moa_jax.data.embedded.SIMULATED_FOLDER", tmp_path)
     tiny = simulated_config()
     tiny.simulation.update(TINY)
     monkeypatch.setattr("moa_jax.data.embedded.simulated_config", tiny.copy_and_resolve_references)
-    first = embedded_dataset(tmp_path)
+    first = embedded_dataset()
     assert first.manifest["release"] == "simulated"
     made = sorted(path.name for path in tmp_path.iterdir())
     assert [name.split("-")[0] for name in made] == ["prepared", "release"]
     times = [path.stat().st_ctime_ns for path in sorted(tmp_path.rglob("*"))]
-    second = embedded_dataset(tmp_path)
+    second = embedded_dataset()
     assert times == [path.stat().st_ctime_ns for path in sorted(tmp_path.rglob("*"))]
     np.testing.assert_array_equal(first.signatures.expression, second.signatures.expression)
     tiny.simulation.seed = 1
-    embedded_dataset(tmp_path)
+    embedded_dataset()
     assert len(list(tmp_path.iterdir())) == 4
 
 

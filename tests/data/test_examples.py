@@ -3,9 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from moa_jax.data.examples import build_examples, concatenate, further_structures, strata
+from moa_jax.data.examples import build_examples, further_structures
+from moa_jax.data.labels import strata
 from moa_jax.data.unlabelled import unlabelled_examples
-from moa_jax.schemas import InputError
+from moa_jax.schemas import Examples, InputError, concatenate
 from tests.small_sets import dataset, examples
 
 COMPOUNDS = [
@@ -56,7 +57,7 @@ def test_the_open_vocabulary_has_what_can_be_learned_by_signature_or_structure()
     further = further_structures(small, built)
     assert further.table["pert_id"].tolist() == ["P7", "P8"]
     np.testing.assert_array_equal(further.labels, [[1, 0, 0, 0, 0], [0, 0, 1, 0, 0]])
-    with pytest.raises(InputError, match="the vocabulary is 'wide'; it must be one of open, freq"):
+    with pytest.raises(InputError, match="the vocabulary is 'wide', expected open or frequent"):
         build_examples(small, vocabulary="wide")
 
 
@@ -77,15 +78,6 @@ def test_mechanisms_outside_the_vocabulary_are_remembered():
     assert known == {"P4": ("z",), "P5": (), "P6": ("w",)}
     with pytest.raises(InputError, match="other_moas has size 1, expected 2"):
         dataclasses.replace(taken, other_moas=((),))
-
-
-def test_structure_may_be_absent_when_it_is_not_required():
-    built = build_examples(dataset(COMPOUNDS, PERT_IDS), min_compounds=2, require_structure=False)
-    assert built.moas == ("x", "z")
-    assert built.table["pert_id"].tolist() == ["P3", "P1", "P4", "P2", "P1"]
-    assert built.smiles == ("CCO", "CO", None, "CCO", "CO")
-    np.testing.assert_array_equal(built.has_structure, [True, True, False, True, True])
-    np.testing.assert_array_equal(built.labels, [[1, 1], [1, 0], [0, 1], [1, 0], [1, 0]])
 
 
 def test_too_rare_moas_are_refused():
@@ -130,7 +122,7 @@ def test_take_and_concatenate_are_inverse():
 
 def test_other_vocabularies_are_not_joined():
     first = examples([[1.0]], ["A"], moas=["x"])
-    with pytest.raises(InputError, match="other MoAs or genes"):
+    with pytest.raises(InputError, match="different MoAs or genes"):
         concatenate(first, examples([[1.0]], ["A"], moas=["y"]))
 
 
@@ -204,3 +196,34 @@ def test_no_further_structures():
     joined = concatenate(built, none)
     np.testing.assert_array_equal(joined.labels, built.labels)
     assert joined.table["sig_id"].tolist() == built.table["sig_id"].tolist()
+
+
+def test_signatures_that_tell_nothing_else_are_unlabelled_and_without_structure():
+    table = examples(np.eye(2), ["A", "B"]).table
+    made = Examples.of_signatures(
+        np.ones((2, 3), np.float32), table, groups=["A", "B"], moas=("x",), smiles=["CO", np.nan]
+    )
+    assert made.has_expression.all()
+    assert made.gene_mask.tolist() == [True] * 3
+    assert made.smiles == ("CO", None)
+    assert made.targets == ((), ())
+    np.testing.assert_array_equal(made.labels, [[0], [0]])
+
+
+def test_structures_alone_have_zero_expression_that_is_masked():
+    table = examples(np.eye(2), ["A", "B"]).table
+    made = Examples.of_structures(
+        ["CO", None],
+        table,
+        groups=["A", "B"],
+        moas=("x",),
+        gene_mask=np.array([True, False]),
+        targets=[["T1"], []],
+        labels=np.array([[1], [0]], np.float32),
+    )
+    assert not made.has_expression.any()
+    np.testing.assert_array_equal(made.expression, np.zeros((2, 2)))
+    assert made.gene_mask.tolist() == [True, False]
+    assert made.targets == (("T1",), ())
+    assert made.has_structure.tolist() == [True, False]
+    np.testing.assert_array_equal(made.labels, [[1], [0]])

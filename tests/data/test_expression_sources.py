@@ -2,12 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from moa_jax.data import expression_sources
+from moa_jax.data import well_signatures
 from moa_jax.data.preparation import prepare
 from moa_jax.data.selection import Sieve
-from moa_jax.lincs.matrix import read_matrix
 from moa_jax.lincs.plates import robust_zscore
 from moa_jax.schemas import InputError
+from tests.matrices import read_matrix
 from tests.tiny_release import compounds_of, config_of, edit_gctx, edit_tsv, read_tsv
 
 
@@ -27,7 +27,7 @@ def test_levels_3_and_4_make_the_published_level_5(release, level5, level):
 @pytest.mark.parametrize("level", [3, 4])
 def test_memory_bounds_change_nothing(release, monkeypatch, level):
     whole = prepare(config_of(release, level)).signatures
-    monkeypatch.setattr(expression_sources, "_VALUES_IN_MEMORY", 60 * 7)
+    monkeypatch.setattr(well_signatures, "_VALUES_IN_MEMORY", 60 * 7)
     parts = prepare(config_of(release, level)).signatures
     np.testing.assert_array_equal(parts.expression, whole.expression)
     pd.testing.assert_frame_equal(parts.table, whole.table)

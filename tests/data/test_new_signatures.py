@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from moa_jax.data.features import fit_features
-from moa_jax.data.new_signatures import SignatureFiles, level_lines, read_new_signatures
+from moa_jax.data.new_signatures import level_lines, read_new_signatures
 from moa_jax.data.plate_signatures import PlateSettings
+from moa_jax.data.signature_files import SignatureFiles
 from moa_jax.lincs.gctx_writer import write_gctx
 from moa_jax.schemas import InputError
 from tests.synthetic import make_gene_table, make_raw_examples

@@ -6,8 +6,9 @@ import pytest
 from scipy import stats
 
 from moa_jax.data.features import fit_features
-from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.data.new_signatures import read_new_signatures
 from moa_jax.data.plate_signatures import PlateSettings
+from moa_jax.data.signature_files import SignatureFiles
 from moa_jax.schemas import InputError
 from tests.synthetic import make_gene_table, make_raw_examples
 

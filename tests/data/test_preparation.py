@@ -10,8 +10,8 @@ from moa_jax.data.landmarks import LandmarkFinder
 from moa_jax.data.preparation import describe_sources, prepare
 from moa_jax.data.preparation_settings import settings_from_config
 from moa_jax.knowledge.gene_identifiers import GeneIdentifiers
-from moa_jax.lincs.matrix import read_matrix
 from moa_jax.schemas import InputError
+from tests.matrices import read_matrix
 from tests.tiny_release import compounds_of, config_of, edit_gctx, edit_tsv, read_tsv
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs" / "data"

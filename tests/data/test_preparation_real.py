@@ -12,8 +12,8 @@ from moa_jax.data import preparation
 from moa_jax.data.examples import build_examples, further_structures
 from moa_jax.data.preparation import prepare
 from moa_jax.data.release_alignment import align_examples
-from moa_jax.lincs.matrix import read_matrix
 from moa_jax.schemas import SIGNATURE_COLUMNS
+from tests.matrices import read_matrix
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs" / "data"
 

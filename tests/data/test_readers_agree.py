@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from moa_jax.data.features import fit_features
-from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.data.new_signatures import read_new_signatures
 from moa_jax.data.preparation import prepare
-from moa_jax.lincs.matrix import read_matrix
+from moa_jax.data.signature_files import SignatureFiles
 from moa_jax.schemas import InputError
 from tests import dialects
 from tests.dialects import Cells, Matrix, Text
+from tests.matrices import read_matrix
 from tests.synthetic import make_gene_table, make_raw_examples
 from tests.tiny_release import SIGINFO, config_of, read_tsv
 

@@ -60,13 +60,6 @@ def test_genes_are_matched_by_entrez_id_and_missing_ones_masked(capsys):
     )
 
 
-def test_a_signature_without_structure_may_stay():
-    values = np.ones((6, 4))
-    aligned = align_examples(other_release(values), LIKE, GENES, require_structure=False)
-    assert aligned.table["pert_id"].tolist() == ["P1", "P2", "P4"]
-    assert aligned.smiles == ("CO", "CCO", None)
-
-
 def test_the_scale_is_taken_row_by_row():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(6, 4))

@@ -19,8 +19,8 @@ from moa_jax.files import sha256_of
 from moa_jax.knowledge import gene_identifiers, gene_ontology, string_db
 from moa_jax.lincs import releases
 from moa_jax.lincs.plates import robust_zscore
-from moa_jax.lincs.replicates import cc_q75, modz, tas
 from moa_jax.schemas import InputError
+from tests.lincs.test_replicates import moderated
 
 PUBLIC_FILES = {
     "README.txt",
@@ -42,6 +42,9 @@ PUBLIC_FILES = {
 }
 
 
+OTHER_SEED = dataclasses.replace(SimulationSettings.tiny(), seed=1)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("simulated") / "release"
@@ -60,7 +63,7 @@ def fingerprints(folder):
 
 def test_equal_settings_give_equal_bytes_and_another_seed_does_not(folder, tmp_path):
     write_simulated_release(tmp_path / "again", SimulationSettings.tiny())
-    write_simulated_release(tmp_path / "other", SimulationSettings.tiny(seed=1))
+    write_simulated_release(tmp_path / "other", OTHER_SEED)
     first, again, other = map(fingerprints, (folder, tmp_path / "again", tmp_path / "other"))
     assert first == again
     same = {name for name in first if first[name] == other[name]}
@@ -101,11 +104,9 @@ def test_levels_are_made_from_each_other(folder):
     for place in range(0, len(sig), 17):
         ids = sig["distil_ids"][place].split("|")
         z = matrices["level4"][[row_of[name] for name in ids]]
-        signature, _ = modz(z, landmark=landmark)
+        signature, _, correlation, activity = moderated(z, landmark)
         np.testing.assert_allclose(matrices["level5"][place], signature, rtol=0, atol=1e-6)
-        correlation = cc_q75(z, landmark=landmark)
         assert float(sig["cc_q75"][place]) == pytest.approx(correlation, rel=1e-4, abs=1e-9)
-        activity = tas(signature[landmark], correlation, len(ids))
         assert float(sig["tas"][place]) == pytest.approx(activity, rel=1e-4)
 
 
@@ -162,9 +163,11 @@ def test_string_and_ontology_parse_with_others_and_with_the_knowledge_room(folde
 
     names = gene_identifiers.read_gene_ids(folder / "Homo_sapiens.gene_info.gz")
     identifiers = gene_identifiers.GeneIdentifiers.from_table(names)
-    assert None not in identifiers.resolve(list(info["symbol"]))
-    assert None not in identifiers.resolve(list(annotations.table["symbol"]))
-    assert None not in identifiers.resolve(list(table(folder / "geneinfo.txt")["gene_id"]))
+    assert None not in [identifiers.explain(name).entrez_id for name in info["symbol"]]
+    assert None not in [identifiers.explain(n).entrez_id for n in annotations.table["symbol"]]
+    assert None not in [
+        identifiers.explain(name).entrez_id for name in table(folder / "geneinfo.txt")["gene_id"]
+    ]
 
 
 def test_every_drug_contains_its_pharmacophore():
@@ -282,6 +285,6 @@ def test_a_failure_half_way_leaves_the_earlier_release_as_it_was(folder, tmp_pat
 
     monkeypatch.setattr(release, "robust_zscore", fail)
     with pytest.raises(InputError, match="cannot write"):
-        write_simulated_release(tmp_path / "release", SimulationSettings.tiny(seed=1))
+        write_simulated_release(tmp_path / "release", OTHER_SEED)
     assert fingerprints(tmp_path / "release") == before == fingerprints(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["release"]

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold
 
-from moa_jax.data.examples import concatenate, strata
+from moa_jax.data.labels import strata
 from moa_jax.data.leaks import check_no_leaks
 from moa_jax.data.split_rules import SPLIT_RULES, make_split, phase_split
 from moa_jax.data.splits import judged_part, split_rows
-from moa_jax.schemas import InputError
+from moa_jax.schemas import InputError, concatenate
 from tests.data.split_sets import LINES, MOLECULES, screen_examples
 from tests.small_sets import examples, planted_examples
 

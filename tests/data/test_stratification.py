@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold
 
-from moa_jax.data.examples import strata
+from moa_jax.data.labels import strata
 from moa_jax.data.stratification import (
     grouped_folds,
     iterative_stratification,

@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moa_jax.data.features import fit_features
-from moa_jax.data.new_signatures import SignatureFiles, read_new_signatures
+from moa_jax.data.new_signatures import read_new_signatures
 from moa_jax.data.plate_signatures import PlateSettings
+from moa_jax.data.signature_files import SignatureFiles
 from moa_jax.lincs.gctx_writer import write_gctx
 from moa_jax.lincs.plates import robust_zscore
 from moa_jax.schemas import InputError

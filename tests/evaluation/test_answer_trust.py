@@ -45,7 +45,8 @@ def test_the_lowest_threshold_with_enough_right_answers(correct, expected):
 def test_answers_of_equal_confidence_stand_or_fall_together():
     confidence = np.array([0.9, 0.5, 0.5])
     assert least_confidence(confidence, np.array([True, True, False])) == 0.9
-    assert least_confidence(confidence, np.array([True, True, False]), least_accuracy=0.6) == 0.5
+    many = np.repeat([0.9, 0.5], [7, 3])
+    assert least_confidence(many, np.arange(10) < 8) == 0.5
 
 
 def test_what_is_promised_holds_on_validation():

@@ -85,7 +85,7 @@ def test_low_confidence_is_no_answer_and_no_set_of_one(trust):
     assert answers.is_answered.tolist() == [False, True, True]
     assert table["moa_1"][0] == MOAS[0]
     assert table["confidence"][0] < trust.threshold
-    assert f"below the {trust.threshold:.2f} from which" in table["reasons"][0]
+    assert f"below the threshold of {trust.threshold:.2f} that gives" in table["reasons"][0]
     assert table["reasons"][0].endswith(", so measure more replicates, cell lines or doses")
     without = answered(trust, probs, examples=NO_STRUCTURE).table
     assert ", so give the structure with --compoundinfo or measure more" in without["reasons"][0]
@@ -120,7 +120,8 @@ def test_poor_signatures_do_not_count(trust):
     assert table["reasons"].tolist() == [
         "",
         "weak (2 of 2 signatures), so try a higher dose; replicates disagree (1 of 2 signatures), "
-        "so measure more replicates; give the structure with --compoundinfo to be answered from it",
+        "so measure more replicates; give its structure with --compoundinfo to get an answer from "
+        "that",
         "",
     ]
     # What cannot be told looks like it.
@@ -194,7 +195,7 @@ def test_new_compounds_are_explained_first(trust):
     unseen = answered(trust, probs, known=known, examples=NO_STRUCTURE).table["notes"]
     assert unseen.tolist() == [
         "",
-        "without a structure, a known compound of another name is taken for new",
+        "without a structure, a training compound under another name is taken for new",
         "",
     ]
 
@@ -239,10 +240,7 @@ def test_none_of_these_has_a_probability_of_its_own(trust, share, answer):
     assert table["none_of_these"].tolist() == [share] * 3
     assert table["answer"].tolist() == [answer] * 3
     assert not answers.is_answered.any()
-    assert (
-        f"with a probability of {share:.2f} the mechanism is one of which nothing was"
-        in (table["reasons"][0])
-    )
+    assert f"with a probability of {share:.2f} the mechanism is not among" in (table["reasons"][0])
 
 
 def test_a_large_set_names_the_most_probable_and_says_how_many_there_are():
@@ -260,5 +258,5 @@ def test_without_validation_nothing_is_answered():
     views = {"fusion": sure_of(0, 0, 1, 1, 2, 2)}
     answers = answer_compounds(RAW, views, quality_of(((),) * 6), {})
     assert not answers.is_answered.any()
-    assert answers.table["reasons"].str.startswith("the run keeps no answers").all()
+    assert answers.table["reasons"].str.startswith("the run stored no predictions").all()
     assert answers.table[["confidence", "label_set"]].isna().all(axis=None)

@@ -10,7 +10,6 @@ from moa_jax.evaluation import calibration
 from moa_jax.evaluation.calibration import (
     BetaCalibration,
     Temperature,
-    all_pairs_ece,
     expected_calibration_error,
     fit_beta_calibration,
     fit_temperature,
@@ -93,7 +92,11 @@ def test_a_known_beta_map_is_found():
     distorted = np.interp(probs, planted(grid[:, None]).ravel(), grid)
     found = fit_beta_calibration(distorted, labels)
     assert (found.a, found.b, found.c) == pytest.approx((0.5, 2.0, -0.7), abs=0.1)
-    assert all_pairs_ece(found(distorted), labels) < 0.01 < all_pairs_ece(distorted, labels)
+    errors = [
+        expected_calibration_error(pairs.ravel(), labels.ravel())
+        for pairs in (found(distorted), distorted)
+    ]
+    assert errors[0] < 0.01 < errors[1]
 
 
 def test_log_terms_by_hand():
@@ -142,17 +145,14 @@ def test_zeros_of_votes_stand_below_half_a_vote():
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_masked_and_unlabelled_rows_change_nothing(fit):
+def test_unlabelled_rows_change_nothing(fit):
     probs, labels = softmax_sample(4, num_compounds=50)
     expected = fit(probs, labels)
-    padded_probs, padded_labels = np.full((60, 5), np.nan), np.ones((60, 5))
+    padded_probs, padded_labels = np.full((60, 5), np.nan), np.zeros((60, 5))
     padded_probs[5:55], padded_labels[5:55] = probs, labels
-    mask = (np.arange(60) >= 5) & (np.arange(60) < 55)
-    assert fit(padded_probs, padded_labels, mask) == expected
-    padded_labels[~mask] = 0
     assert fit(padded_probs, padded_labels) == expected
     with pytest.raises(InputError, match="no labelled compound among 60"):
-        fit(padded_probs, padded_labels, ~mask)
+        fit(padded_probs, np.zeros((60, 5)))
 
 
 def test_reliability_by_hand():
@@ -183,7 +183,7 @@ def test_reliability_is_scikit_learns(num_bins):
     np.testing.assert_allclose(curve["confidence"], stated)
 
 
-def test_calibration_errors_of_answers_and_pairs():
+def test_calibration_error_of_answers():
     probs = np.array([[0.7, 0.3], [0.2, 0.6], [0.9, 0.1], [0.5, 0.5]])
     labels = np.array([[1, 0], [1, 0], [1, 1], [0, 0]])
     confidence, correct = top_answers(probs, labels)
@@ -192,10 +192,4 @@ def test_calibration_errors_of_answers_and_pairs():
     np.testing.assert_array_equal(correct, [True, False, True])
     # Each in a bin of its own.
     assert top_label_ece(probs, labels) == pytest.approx((0.3 + 0.6 + 0.1) / 3)
-    assert all_pairs_ece(probs, labels, num_bins=1) == pytest.approx(abs(probs.sum() - 4) / 8)
-    padded = np.concatenate([np.full((2, 2), np.nan), probs])
-    more_labels = np.concatenate([np.ones((2, 2)), labels])
-    mask = np.arange(6) >= 2
-    for error in (top_label_ece, all_pairs_ece):
-        assert error(padded, more_labels, mask) == error(probs, labels)
     assert calibration.NUM_BINS == 15

@@ -25,7 +25,8 @@ CAFFEINE = "Cn1cnc2c1c(=O)n(C)c(=O)n2C"
 
 
 def reference(expert, group, pert_id, compound, smiles, *moas):
-    values = (expert, group, pert_id, compound, None, None, smiles, moas)
+    sig_id = None if expert == "structure_kernel" else f"{pert_id}:1"
+    values = (expert, group, pert_id, compound, sig_id, None, smiles, moas)
     names = ("expert", "group", "pert_id", "compound", "sig_id", "cell_line", "smiles", "moas")
     return dict(zip(names, values, strict=True))
 
@@ -79,7 +80,7 @@ def test_a_compound_that_was_learned_from_is_known(compound, nearest):
     row = known(**compound)
     assert row["known"] == "yes"
     assert row["nearest_known"].split(": ")[1] == nearest.split(": ")[1]
-    assert known_sentence(row.to_dict()) == f"Known: learned from ({row['nearest_known']})."
+    assert known_sentence(row.to_dict()) == f"Known: in the training data ({row['nearest_known']})."
 
 
 def test_an_analogue_names_its_neighbour():
@@ -102,7 +103,7 @@ def test_the_rest_is_new():
     assert row["known"] == "no"
     assert np.isnan(row["nearest_tanimoto"])
     assert row["nearest_known"] == ""
-    assert "without a structure to compare" in known_sentence(row.to_dict())
+    assert "no structure to compare" in known_sentence(row.to_dict())
 
 
 def test_a_drug_of_several_ids_is_known_by_any_of_them():
@@ -122,7 +123,7 @@ def test_a_run_that_kept_nothing_tells_nothing():
     for nothing in (None, REFERENCES.iloc[:0]):
         row = known_compounds(asked(name="thalidomide"), nothing).iloc[0]
         assert row.isna().all()
-        assert known_sentence(row.to_dict()) == "Known or new: the run does not tell."
+        assert known_sentence(row.to_dict()) == "Known or new: the run does not say."
         assert mechanism_table(nothing, ["moa 0"])["training_compounds"].isna().all()
 
 

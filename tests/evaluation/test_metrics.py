@@ -103,28 +103,6 @@ def test_average_precision_closed_form():
 
 
 @pytest.mark.parametrize("kind", ["random", "tied"])
-def test_masked_rows_change_nothing(kind):
-    probs, labels = draw(2, kind)
-    rng = np.random.default_rng(9)
-    mask = np.ones(SHAPE[0] + 15, bool)
-    mask[rng.choice(len(mask), 15, replace=False)] = False
-    padded_probs = rng.random((len(mask), SHAPE[1]))
-    padded_labels = rng.integers(0, 2, (len(mask), SHAPE[1])).astype(np.float32)
-    padded_probs[mask], padded_labels[mask] = probs, labels
-    padded_probs[~mask] = np.nan
-    assert metrics.score(padded_probs, padded_labels, mask) == metrics.score(probs, labels)
-    moas = list("abcdefg")
-    padded_table = metrics.per_moa_table(padded_probs, padded_labels, moas, mask)
-    assert padded_table.equals(metrics.per_moa_table(probs, labels, moas))
-    for name in ("macro_auprc", "micro_auprc", "macro_auroc", "log_loss", "brier"):
-        metric = getattr(metrics, name)
-        assert metric(padded_probs, padded_labels, mask) == metric(probs, labels)
-    np.testing.assert_array_equal(
-        metrics.prevalence(padded_labels, mask), metrics.prevalence(labels)
-    )
-
-
-@pytest.mark.parametrize("kind", ["random", "tied"])
 def test_order_of_rows_does_not_matter(kind):
     probs, labels = draw(3, kind)
     order = np.random.default_rng(0).permutation(SHAPE[0])
@@ -135,7 +113,7 @@ def test_order_of_rows_does_not_matter(kind):
 def test_nothing_to_score_is_nan_without_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        values = metrics.score(np.ones((3, 2)), np.ones((3, 2)), np.zeros(3, bool))
+        values = metrics.score(np.ones((0, 2)), np.ones((0, 2)))
         negatives = metrics.score(np.full((3, 2), 0.5), np.zeros((3, 2)))
         table = metrics.per_moa_table(np.ones((0, 2)), np.ones((0, 2)), ["a", "b"])
     assert values.pop("num_compounds") == 0
@@ -159,25 +137,13 @@ def test_brier_is_scikit_learns(kind):
     assert np.isnan(metrics.brier(np.ones((0, 2)), np.ones((0, 2))))
 
 
-def test_recall_at_k_by_hand():
-    probs = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.6, 0.3, 0.1], [0.9, 0.05, 0.05]])
-    labels = np.array([[0, 1, 1], [0, 0, 1], [1, 0, 1], [0, 0, 0]])
-    # The last row has no label and does not count.
-    assert metrics.recall_at_k(probs, labels, 1) == pytest.approx((0 + 1 + 1 / 2) / 3)
-    assert metrics.recall_at_k(probs, labels, 2) == pytest.approx((1 / 2 + 1 + 1 / 2) / 3)
-    assert metrics.recall_at_k(probs, labels, 5) == 1.0
-    assert np.isnan(metrics.recall_at_k(probs, np.zeros((4, 3)), 1))
-    # Of compounds with one MoA, recall at k is hit at k.
-    single = np.eye(3)[[0, 2, 1, 0]]
-    for k in (1, 2):
-        recall = metrics.recall_at_k(probs, single, k)
-        assert recall == metrics.top_k_accuracy(probs, single, k)
-
-
 def test_score_has_every_metric():
     probs, labels = draw(1, "random")
     values = metrics.score(probs, labels)
-    assert tuple(values) == metrics.HEADLINE
+    assert list(values) == [
+        *("macro_auprc", "micro_auprc", "macro_auroc", "top1", "top5", "log_loss"),
+        *("num_compounds", "num_moas"),
+    ]
     assert values["num_compounds"] == 60
     assert values["num_moas"] == 6
     assert values["top5"] == metrics.top_k_accuracy(probs, labels, 5)

@@ -5,7 +5,6 @@ import sklearn.metrics
 from moa_jax.evaluation.risk_coverage import (
     accuracy_at_coverage,
     aurc,
-    excess_aurc,
     rejection_auroc,
     risk_coverage_curve,
 )
@@ -26,8 +25,6 @@ def test_curve_by_hand():
     np.testing.assert_allclose(risk, [0, 1 / 2, 1 / 3, 2 / 4])
     confidence, correct = np.array([0.9, 0.7, 0.5, 0.2]), np.array([True, False, True, False])
     assert aurc(confidence, correct) == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
-    # The best order has the two right answers first.
-    assert excess_aurc(confidence, correct) == pytest.approx((4 / 3 - (1 / 3 + 1 / 2)) / 4)
     assert accuracy_at_coverage(confidence, correct, 0.5) == pytest.approx(1 / 2)
     assert accuracy_at_coverage(confidence, correct, 0.1) == 1
     assert accuracy_at_coverage(confidence, correct, 1.0) == pytest.approx(1 / 2)
@@ -52,11 +49,10 @@ def test_order_of_rows_does_not_matter(levels):
     assert aurc(confidence[order], correct[order]) == pytest.approx(aurc(confidence, correct))
 
 
-def test_a_constant_confidence_gains_nothing_and_the_best_has_no_excess():
+def test_a_constant_confidence_gains_nothing():
     _, correct = draw(3)
     _, risk = risk_coverage_curve(np.full(40, 0.5), correct)
     np.testing.assert_allclose(risk, 1 - correct.mean())
-    assert excess_aurc(correct.astype(float), correct) == 0
     # For many answers the best area tends to r + (1 - r) ln(1 - r) (Geifman 2019, eq. 3).
     many = np.arange(100_000) % 4 > 0
     expected = 0.25 + 0.75 * np.log(0.75)
@@ -71,7 +67,7 @@ def test_coverage_is_not_rounded_past_its_share():
 
 def test_no_answers_are_nan():
     nothing = np.zeros(0), np.zeros(0, bool)
-    assert np.isnan([aurc(*nothing), excess_aurc(*nothing)]).all()
+    assert np.isnan(aurc(*nothing))
     assert np.isnan(accuracy_at_coverage(*nothing, 0.5))
 
 

@@ -9,7 +9,6 @@ import pytest
 from moa_jax.data.features import fit_features
 from moa_jax.evaluation.signature_gates import (
     RunLimits,
-    SignatureQuality,
     advice,
     judge_signatures,
     run_limits,
@@ -112,13 +111,6 @@ def test_what_is_worth_knowing_is_a_note():
         ("cell line not given", "agreement of replicates not given"),
         ("one replicate, so nothing says whether it can be repeated",),
     )
-
-
-def test_what_nobody_doubts_is_good():
-    quality = SignatureQuality.all_good(2)
-    assert quality.passes.tolist() == [True, True]
-    assert quality.reasons == quality.notes == ((), ())
-    assert advice("nothing known: no signature") == ""
 
 
 def test_limits_are_kept_by_all_but_one_in_a_hundred():

@@ -6,7 +6,7 @@ import pytest
 from moa_jax.data.batches import make_batch
 from moa_jax.data.features import encode
 from moa_jax.explanation.affine_paths import gradients_along_path, split_linear
-from moa_jax.explanation.paths import quadrature
+from moa_jax.explanation.gradients import gauss_legendre
 from moa_jax.explanation.scores import Question
 from moa_jax.models.kernel_experts import signature_kernel
 from tests.explanation.linear_models import every_moa, tiny_predictor
@@ -20,7 +20,7 @@ COEFFICIENTS = jnp.float32(RNG.normal(size=(NUM_REFERENCES, NUM_MOAS)))
 MASK = jnp.arange(NUM_GENES) != 4
 PATH = tuple(jnp.float32(RNG.normal(size=(2, NUM_ROWS, NUM_GENES))))
 DIRECTIONS = jnp.float32(RNG.normal(size=(2, NUM_ROWS, NUM_MOAS)))
-PLACES, QUADRATURE = map(jnp.float32, quadrature("gauss_legendre", 7))
+PLACES, QUADRATURE = map(jnp.float32, gauss_legendre(7))
 
 
 def kernel(x):
@@ -134,9 +134,9 @@ def test_a_model_with_all_experts():
 
     def explain(way):
         def explained(params, batch, graph):
-            outputs = Question(predictor.task, output="log_prob").outputs(params, batch, graph)
+            outputs = Question(predictor.task).outputs(params, batch, graph)
             path = jnp.full_like(batch.expression, 0.1), batch.expression - 0.1
-            return way(outputs, path, directions)
+            return way(lambda point: jax.nn.log_softmax(outputs(point)), path, directions)
 
         return jax.jit(explained)(predictor.params, batch, predictor.graph)
 

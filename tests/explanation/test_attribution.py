@@ -1,6 +1,5 @@
 import dataclasses
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,10 +10,7 @@ from moa_jax.explanation.baseline_signatures import (
     cell_line_offsets,
     no_change,
     reference_draws,
-    training_draws,
-    vehicle_draws,
 )
-from moa_jax.explanation.chunks import take
 from moa_jax.explanation.gradients import (
     ExpectedGradients,
     InputXGradient,
@@ -24,7 +20,6 @@ from moa_jax.explanation.gradients import (
 from moa_jax.explanation.scores import (
     Question,
     contrast_directions,
-    moa_columns,
     moa_directions,
     predicted_directions,
 )
@@ -64,31 +59,30 @@ def with_examples(predictor):
     return predictor, dataclasses.replace(examples, gene_mask=mask, expression=expression)
 
 
-def test_two_logistics_are_explained_in_closed_form(encoded):
+def test_a_linear_model_is_explained_in_closed_form(encoded):
     predictor = linear_predictor(num_moas=2)
-    question = Question(predictor.task, output="log_prob")
+    question = Question(predictor.task)
     baselines = no_change(encoded, predictor.features)
     found = attribute(
         predictor,
         encoded,
         question,
         every_moa(8, 2),
-        IntegratedGradients(64),
+        IntegratedGradients(4),
         baselines=baselines,
     )
     weights = np.asarray(predictor.params["genes"]["kernel"])
-    slope = np.stack([weights[:, 0] - weights[:, 1], weights[:, 1] - weights[:, 0]])
-    part = slope * (encoded.expression - baselines[:, 0])[:, None] * encoded.gene_mask
-    change = (found.score - found.baseline_score)[..., None]
-    expected = part / part.sum(axis=-1, keepdims=True) * change
-    np.testing.assert_allclose(found.values, expected, rtol=2e-3, atol=1e-5)
+    change = (encoded.expression - baselines[:, 0])[:, None] * encoded.gene_mask
+    np.testing.assert_allclose(found.values, weights.T * change, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        found.score - found.baseline_score, found.values.sum(axis=-1), rtol=1e-3, atol=1e-4
+    )
     # Structure is no part of the question, but of the score.
     structure = encoded.substructures[encoded.structure] * encoded.has_structure[:, None]
     logits = np.where(encoded.gene_mask, encoded.expression, 0) @ weights
     logits = logits + structure @ np.asarray(predictor.params["structure"]["kernel"])
     logits = logits + encoded.dose_mask[:, None] * np.asarray(predictor.params["context"]["kernel"])
-    log_prob = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-    np.testing.assert_allclose(found.score, log_prob, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.score, logits, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +113,7 @@ def test_absent_genes_contribute_exactly_nothing(model, method, request):
 def test_chunks_and_a_loop_give_the_same(method, shipped):
     predictor, examples = shipped
     baselines = no_change(examples, predictor.features)
-    question, directions = Question(predictor.task, output="log_prob"), every_moa(12)
+    question, directions = Question(predictor.task), every_moa(12)
     whole, cut = (
         attribute(
             predictor,
@@ -138,7 +132,7 @@ def test_chunks_and_a_loop_give_the_same(method, shipped):
         for row in (0, 7):
             alone = attribute(
                 predictor,
-                take(examples, np.array([row])),
+                examples.take(np.array([row])),
                 question,
                 directions[[row]],
                 method,
@@ -147,8 +141,7 @@ def test_chunks_and_a_loop_give_the_same(method, shipped):
             np.testing.assert_allclose(alone.values[0], whole.values[row], rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("output", ["logit", "log_prob"])
-def test_the_shipped_model_is_complete_at_default_steps(output, shipped):
+def test_the_shipped_model_is_complete_at_default_steps(shipped):
     predictor, examples = shipped
     directions = predicted_directions(predictor.predict(make_raw_examples(12, seed=1))["fusion"])
     for baselines in (
@@ -158,7 +151,7 @@ def test_the_shipped_model_is_complete_at_default_steps(output, shipped):
         found = attribute(
             predictor,
             examples,
-            Question(predictor.task, output=output),
+            Question(predictor.task),
             directions,
             IntegratedGradients(),
             baselines=baselines,
@@ -169,7 +162,7 @@ def test_the_shipped_model_is_complete_at_default_steps(output, shipped):
     found = attribute(
         predictor,
         examples,
-        Question(predictor.task, output=output),
+        Question(predictor.task),
         directions,
         IntegratedGradients(),
         baselines=means,
@@ -181,7 +174,7 @@ def test_steps_are_doubled_where_needed(shipped):
     predictor, examples = shipped
     baselines = no_change(examples, predictor.features)
     arguments = (predictor, examples, Question(predictor.task), every_moa(12))
-    method = IntegratedGradients(8, "midpoint")
+    method = IntegratedGradients(4)
     found, steps = attribute_to_tolerance(
         *arguments, method, baselines=baselines, tolerance=0.01, max_steps=32
     )
@@ -192,28 +185,6 @@ def test_steps_are_doubled_where_needed(shipped):
         *arguments, dataclasses.replace(method, num_steps=int(steps[row])), baselines=baselines
     )
     np.testing.assert_allclose(found.values[row], again.values[row], rtol=1e-3, atol=1e-5)
-
-
-@pytest.mark.parametrize("part", ["atom_features", "bond_features"])
-def test_other_parts_are_complete(part, networks):
-    predictor, examples = networks
-    found = attribute(
-        predictor,
-        examples,
-        Question(predictor.task, part=part),
-        every_moa(12),
-        IntegratedGradients(32),
-        max_rows=512,
-    )
-    change = np.abs(found.score - found.baseline_score)
-    # Normalised layers are steep at the baseline of zeros, so not every example gets there.
-    assert np.median(found.completeness_gap[change > 1e-3]) < 0.02
-    if part == "atom_features":
-        sizes = [examples.molecules[row].num_atoms for row in examples.structure]
-        assert found.values.shape[2] == max(sizes)
-        for values, size in zip(found.values, sizes, strict=True):
-            assert (values[:, size:] == 0).all()
-            assert values[:, :size].any()
 
 
 def test_activity_of_nodes_carries_what_it_carries(encoded):
@@ -292,76 +263,35 @@ def test_a_model_without_nodes_is_refused(shipped):
 
 def test_baselines(encoded):
     features = feature_spec()
-    draws = training_draws(encoded, encoded, num_baselines=3, seed=1)
-    for row in range(8):
-        same = encoded.expression[encoded.cell_line == encoded.cell_line[row]]
-        for draw in draws[row]:
-            assert any(np.array_equal(draw, np.where(encoded.gene_mask, one, 0)) for one in same)
-    wells = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
-    standard = np.where(encoded.gene_mask, (wells - features.mean) / features.scale, 0)
-    drawn = vehicle_draws(encoded, features, wells, num_baselines=2)
-    assert drawn.shape == (8, 2, 5)
-    assert all(np.isclose(standard, one).all(axis=1).any() for one in drawn.reshape(-1, 5))
     change = no_change(encoded, features)[:, 0] * features.scale + features.mean
     np.testing.assert_allclose(change[:, encoded.gene_mask], 0, atol=1e-7)
-    with pytest.raises(InputError, match="0 with 5 genes"):
-        vehicle_draws(encoded, features, wells[:0], num_baselines=2)
-    with pytest.raises(InputError, match="carries no means"):
-        cell_line_offsets(linear_predictor())
     with pytest.raises(InputError, match="no signature kernel"):
         reference_draws(encoded, linear_predictor(), num_baselines=2)
-
-
-def test_offsets_of_training_examples_are_those_of_the_kernel(shipped):
-    predictor, _ = shipped
-    train = encode(make_raw_examples(24), predictor.features)
-    carried = cell_line_offsets(predictor)
-    without = dataclasses.replace(predictor, params={})
-    np.testing.assert_allclose(cell_line_offsets(without, train), carried, atol=1e-5)
 
 
 def test_directions():
     probs = np.array([[0.2, 0.5, 0.3], [0.4, 0.4, 0.2]])
     np.testing.assert_array_equal(
-        predicted_directions(probs, num_targets=2),
-        [[[0, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 0]]],
+        predicted_directions(probs),
+        [[[0, 1, 0]], [[1, 0, 0]]],
     )
     one, other = np.array([[0]]), np.array([[2]])
     np.testing.assert_array_equal(contrast_directions(one, other, 3), [[[1, 0, -1]]])
     np.testing.assert_array_equal(moa_directions(one, 3), [[[1, 0, 0]]])
-    predictor = linear_predictor()
-    np.testing.assert_array_equal(moa_columns(predictor, ["moa 2", "moa 0"]), [2, 0])
-    with pytest.raises(InputError, match="no MoA 'moa 9'"):
-        moa_columns(predictor, ["moa 9"])
 
 
 def test_wrong_questions_are_refused(encoded):
     predictor = linear_predictor()
     question = Question(predictor.task)
+    with pytest.raises(InputError, match="part to explain is 'fingerprint'"):
+        Question(predictor.task, part="fingerprint")
     with pytest.raises(InputError, match="directions are of 3 examples"):
         attribute(predictor, encoded, question, every_moa(3), InputXGradient())
     with pytest.raises(InputError, match="no example"):
         attribute(
             predictor,
-            take(encoded, np.zeros(0, np.int64)),
+            encoded.take(np.zeros(0, np.int64)),
             question,
             every_moa(0),
             InputXGradient(),
         )
-
-
-def test_probabilities_are_softmax(encoded):
-    predictor = linear_predictor()
-    found = {
-        output: attribute(
-            predictor,
-            encoded,
-            Question(predictor.task, output=output),
-            every_moa(8),
-            InputXGradient(),
-        ).score
-        for output in ("logit", "log_prob", "prob")
-    }
-    expected = np.exp(found["logit"]) / np.exp(found["logit"]).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(found["prob"], expected, rtol=1e-4)
-    np.testing.assert_allclose(jnp.exp(found["log_prob"]), expected, rtol=1e-4)

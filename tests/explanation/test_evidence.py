@@ -29,7 +29,11 @@ def explained(tiny_run):
     predictor = open_run(tiny_run, num_devices=1).predictor
     examples = make_raw_examples(6, seed=5)
     examples = dataclasses.replace(examples, smiles=(None, *examples.smiles[1:]))
-    return predictor, examples, kernel_evidence(predictor, examples, read_references(tiny_run))
+    return (
+        predictor,
+        examples,
+        kernel_evidence(predictor, predictor.encode(examples), read_references(tiny_run)),
+    )
 
 
 def test_contributions_sum_to_the_experts_logits(explained):
@@ -127,4 +131,4 @@ def test_another_runs_table_is_refused(tiny_run, explained):
     predictor, examples, _ = explained
     table = read_references(tiny_run).iloc[1:]
     with pytest.raises(InputError, match="rows for signature_kernel, but its checkpoint has"):
-        kernel_evidence(predictor, examples, table)
+        kernel_evidence(predictor, predictor.encode(examples), table)

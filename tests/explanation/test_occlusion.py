@@ -10,15 +10,14 @@ from moa_jax.compounds.substructures import (
 )
 from moa_jax.data.features import encode
 from moa_jax.explanation.occlusion import (
-    occlude,
     occlude_atoms,
+    occlude_genes,
     occlude_neighbourhoods,
-    term_genes,
 )
 from moa_jax.explanation.scores import Question
 from moa_jax.schemas import InputError
 from tests.explanation.linear_models import every_moa, linear_predictor, tiny_predictor
-from tests.synthetic import make_examples, make_knowledge_graph, make_raw_examples
+from tests.synthetic import make_examples, make_raw_examples
 
 pytestmark = pytest.mark.slow
 
@@ -32,31 +31,9 @@ def test_occluding_genes_of_a_linear_model_takes_their_contributions():
     weights = np.asarray(predictor.params["genes"]["kernel"])
     change = np.where(examples.gene_mask, examples.expression - replacement, 0)
     expected = change[:, None] * weights.T
-    found = occlude(*arguments, replacement=replacement)
+    found = occlude_genes(*arguments, replacement=replacement)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
     assert (found[..., 3] == 0).all()
-    groups = np.array([[True, True, False, True, False], [False] * 5])
-    of_groups = occlude(*arguments, groups=groups, replacement=replacement, max_rows=8)
-    np.testing.assert_allclose(of_groups[..., 0], expected[..., [0, 1, 3]].sum(-1), rtol=1e-3)
-    np.testing.assert_allclose(of_groups[..., 1], 0, atol=1e-5)
-
-
-def test_occluding_nodes_silences_them():
-    predictor, examples = linear_predictor(nodes=1.0), make_examples(8)
-    question = Question(predictor.task, part="activity")
-    found = occlude(predictor, examples, question, every_moa(8))
-    genes = np.where(examples.gene_mask, examples.expression, 0)
-    activity = np.tanh(genes @ np.asarray(predictor.graph.propagation))
-    expected = activity[:, None] * np.asarray(predictor.params["nodes"]["kernel"]).T
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
-
-
-def test_genes_of_a_term_are_those_of_the_terms_below():
-    # Gene 0 and 1 in term 0, gene 2 in term 1; terms 0 and 1 below 2, 2 part of 3.
-    members = term_genes(make_knowledge_graph())
-    expected = np.zeros((4, 5), bool)
-    expected[0, :2], expected[1, 2], expected[2:, :3] = True, True, True
-    np.testing.assert_array_equal(members, expected)
 
 
 @pytest.mark.parametrize("smiles", [PARACETAMOL, "C", "OCC1CC1", "c1ccc2ccccc2c1.[Na+]", "[2H]C"])
@@ -105,7 +82,7 @@ def test_occluding_atoms_equals_the_model_without_their_substructures():
     examples = encode(raw, predictor.features)
     question = Question(predictor.task)
     smiles = [None if row == 5 else text for row, text in enumerate(raw.smiles)]
-    found = occlude_atoms(predictor, examples, smiles, question, every_moa(6), max_rows=16)
+    found = occlude_atoms(predictor, examples, smiles, question, every_moa(6))
     assert [one.shape for one in found[-1:]] == [(3, 0)]
     weights = {
         name: np.asarray(value) for name, value in predictor.params["structure_kernel"].items()
@@ -160,7 +137,7 @@ def test_neighbourhoods_are_averaged_over_radii_in_any_order_of_atoms():
     raw = make_raw_examples(6, seed=2)
     examples, rest = encode(raw, predictor.features), (Question(predictor.task), every_moa(6))
     smiles = [None if row == 5 else text for row, text in enumerate(raw.smiles)]
-    found = occlude_neighbourhoods(predictor, examples, smiles, *rest, max_radius=2)
+    found = occlude_neighbourhoods(predictor, examples, smiles, *rest)
     assert found[5].shape == (3, 0)
     of_radii = [
         occlude_atoms(
@@ -170,13 +147,11 @@ def test_neighbourhoods_are_averaged_over_radii_in_any_order_of_atoms():
                 for bonds in map(Chem.GetAdjacencyMatrix, map(Chem.MolFromSmiles, raw.smiles))
             ],
         )
-        for radius in range(3)
+        for radius in range(4)
     ]
     for row in range(5):
         expected = np.mean([of_radius[row] for of_radius in of_radii], axis=0)
         np.testing.assert_allclose(found[row], expected, rtol=1e-5, atol=1e-6)
-    alone = occlude_neighbourhoods(predictor, examples, raw.smiles, *rest, max_radius=0)
-    np.testing.assert_array_equal(alone[2], of_radii[0][2])
     # The same molecules, written from their last atom to their first.
     turned = [
         Chem.MolToSmiles(
@@ -184,7 +159,7 @@ def test_neighbourhoods_are_averaged_over_radii_in_any_order_of_atoms():
         )
         for mol in map(Chem.MolFromSmiles, raw.smiles)
     ]
-    again = occlude_neighbourhoods(predictor, examples, turned, *rest, max_radius=2)
+    again = occlude_neighbourhoods(predictor, examples, turned, *rest)
     for text, other, own, theirs in zip(smiles[:5], turned, found, again, strict=False):
         match = Chem.MolFromSmiles(other).GetSubstructMatch(Chem.MolFromSmiles(text))
         assert len(match) == own.shape[1]

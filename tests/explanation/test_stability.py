@@ -2,11 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from moa_jax.explanation.stability import (
-    agreement_of_pairs,
-    agreement_of_runs,
-    agreement_within,
-)
+from moa_jax.explanation.stability import agreement_of_pairs, overlap_of_all_pairs
 from moa_jax.schemas import InputError
 
 pytestmark = pytest.mark.slow
@@ -35,23 +31,12 @@ def test_shared_entries_by_hand():
     assert agreement_of_pairs(first, first, k=2).jaccard == 1
     constant = agreement_of_pairs(first, np.ones((1, 4)), k=2)
     assert np.isnan(constant.spearman).all()
+    with pytest.raises(InputError, match="first 5 of 4 entries"):
+        agreement_of_pairs(first, second, k=5)
 
 
-def test_runs_are_compared_in_all_pairs(values):
-    found = agreement_of_runs(values, k=10)
-    pairs = [agreement_of_pairs(values[a], values[b], k=10) for a, b in ((0, 1), (0, 2), (1, 2))]
-    np.testing.assert_allclose(found.jaccard, np.mean([pair.jaccard for pair in pairs], axis=0))
-    np.testing.assert_allclose(found.spearman, np.mean([pair.spearman for pair in pairs], axis=0))
-    same = agreement_of_runs(np.stack([values[0]] * 3), k=10)
-    np.testing.assert_allclose([same.jaccard, same.spearman], 1)
-    with pytest.raises(InputError, match="first 31 of 30"):
-        agreement_of_runs(values, k=31)
-    with pytest.raises(InputError, match="1 runs"):
-        agreement_of_runs(values[:1])
-
-
-def test_groups_are_compared_within(values):
-    found = agreement_within(values[0], ["b", "a", "b", "b"], k=10)
-    assert list(found) == ["b"]
-    expected = agreement_of_pairs(values[0, [0, 0, 2]], values[0, [2, 3, 3]], k=10)
-    np.testing.assert_allclose(found["b"].jaccard, expected.jaccard)
+def test_all_pairs_of_rows_are_compared(values):
+    rows = values[0][:3]
+    expected = agreement_of_pairs(rows[[0, 0, 1]], rows[[1, 2, 2]], k=10).jaccard
+    np.testing.assert_allclose(overlap_of_all_pairs(rows, k=10), expected)
+    assert len(overlap_of_all_pairs(rows[:1], k=10)) == 0

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from moa_jax.explanation import subnetwork
 from moa_jax.explanation.subnetwork import choose_subnetwork
 from moa_jax.schemas import EdgeSet, InputError
 from tests.synthetic import make_knowledge_graph
@@ -44,8 +45,9 @@ def links_of(chosen):
     return {tuple(sorted(pair)) for pair in chosen.nodes[chosen.edges].tolist()}
 
 
-def test_the_cheapest_path_joins_a_target_and_a_gene(graph):
-    chosen = choose_subnetwork(graph, scores_of(g0=-2.0), ["G2", "unknown"], edges_per_node=0)
+def test_the_cheapest_path_joins_a_target_and_a_gene(graph, monkeypatch):
+    monkeypatch.setattr(subnetwork, "EDGES_PER_NODE", 0)
+    chosen = choose_subnetwork(graph, scores_of(g0=-2.0), ["G2", "unknown"])
     # G0 - G1 - G7 - G2 would cost 0.01 + 0.105 + 2 * 0.01, the straight way 2 * (0.01 + 0.105).
     assert chosen.symbols == ("G2", "G0", "G7", "G1")
     assert links_of(chosen) == {(0, 1), (1, 7), (2, 7)}
@@ -55,28 +57,35 @@ def test_the_cheapest_path_joins_a_target_and_a_gene(graph):
     np.testing.assert_allclose(sorted(chosen.weight), [0.9, 1.0, 1.0])
 
 
-def test_each_gene_keeps_its_strongest_interactions(graph):
+def test_each_gene_keeps_its_strongest_interactions(graph, monkeypatch):
     everything = scores_of(**{f"g{row}": 8.0 - row for row in range(8)})
     assert links_of(choose_subnetwork(graph, everything)) == set(LINKS)
     # Every gene's best, and the paths between neighbours that these are.
-    few = choose_subnetwork(graph, everything, edges_per_node=1)
+    monkeypatch.setattr(subnetwork, "EDGES_PER_NODE", 1)
+    few = choose_subnetwork(graph, everything)
     assert (0, 3) not in links_of(few)
 
 
-def test_there_is_a_limit_to_nodes_and_to_paths(graph):
+def test_there_is_a_limit_to_nodes_and_to_paths(graph, monkeypatch):
     ends = scores_of(g0=2.0, g2=1.0)
-    assert choose_subnetwork(graph, ends, max_nodes=3).symbols == ("G0", "G2")
-    assert choose_subnetwork(graph, ends, max_links=2).symbols == ("G0", "G2")
-    assert choose_subnetwork(graph, ends, max_links=3).symbols == ("G0", "G2", "G7", "G1")
+    assert choose_subnetwork(graph, ends).symbols == ("G0", "G2", "G7", "G1")
+    with monkeypatch.context() as patch:
+        patch.setattr(subnetwork, "MAX_NODES", 3)
+        assert choose_subnetwork(graph, ends).symbols == ("G0", "G2")
+    with monkeypatch.context() as patch:
+        patch.setattr(subnetwork, "MAX_LINKS", 2)
+        assert choose_subnetwork(graph, ends).symbols == ("G0", "G2")
     apart = choose_subnetwork(graph, scores_of(g0=2.0, g6=1.0))
     assert apart.symbols == ("G0", "G6")
     assert apart.edges.shape == (0, 2)
 
 
-def test_pairs_with_a_target_come_first(graph):
+def test_pairs_with_a_target_come_first(graph, monkeypatch):
+    monkeypatch.setattr(subnetwork, "EDGES_PER_NODE", 0)
+    monkeypatch.setattr(subnetwork, "MAX_NODES", 5)
     # There is room for one more gene: between G1 and the target G3, not between G1 and G2.
     scores = scores_of(g1=2.0, g4=1.0)
-    chosen = choose_subnetwork(graph, scores, ["G3"], max_nodes=5, edges_per_node=0)
+    chosen = choose_subnetwork(graph, scores, ["G3"])
     assert chosen.symbols[:3] == ("G3", "G1", "G4")
     assert links_of(chosen) == {(1, 7), (2, 3), (2, 7)}
 

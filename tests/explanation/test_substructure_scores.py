@@ -4,6 +4,7 @@ from rdkit import Chem
 from rdkit.Chem import BRICS
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
+from moa_jax.explanation import substructure_scores as pieces
 from moa_jax.explanation.functional_groups import FUNCTIONAL_GROUPS, functional_groups
 from moa_jax.explanation.substructure_scores import substructure_scores, substructures
 from moa_jax.schemas import InputError
@@ -89,10 +90,11 @@ def test_sums_means_and_the_place_among_random_pieces():
     assert everything["sum"][everything["kind"] == "fragment"].sum() == 8.0
 
 
-def test_random_pieces_are_connected_and_of_the_same_size():
+def test_random_pieces_are_connected_and_of_the_same_size(monkeypatch):
+    monkeypatch.setattr(pieces, "NUM_RANDOM", 4000)
     # On a chain whose scores are 1, 2, 4, ... a connected pair sums to 3 * 2 ** k.
     scores = 2.0 ** np.arange(12)
-    table = substructure_scores("CCCCCCCCCCCO", scores, num_random=4000)
+    table = substructure_scores("CCCCCCCCCCCO", scores)
     alcohol = table[table["name"] == "alcohol"].iloc[0]
     assert alcohol["sum"] == 3 * 2.0**10
     # Nothing is larger; an end is found from either of its atoms: by 1/12 + 1/2 * 1/12 of pieces.
@@ -103,10 +105,11 @@ def test_random_pieces_are_connected_and_of_the_same_size():
     assert alcohol["random_mean"] == pytest.approx(pairs @ chances, rel=0.1)
 
 
-def test_p_values_are_not_small_for_scores_without_a_piece():
+def test_p_values_are_not_small_for_scores_without_a_piece(monkeypatch):
+    monkeypatch.setattr(pieces, "NUM_RANDOM", 60)
     rng = np.random.default_rng(0)
     p_values = [
-        substructure_scores(MOLECULES[1], rng.normal(size=28), num_random=60, seed=seed)["p_value"]
+        substructure_scores(MOLECULES[1], rng.normal(size=28), seed=seed)["p_value"]
         for seed in range(12)
     ]
     assert np.mean(np.concatenate(p_values) <= 0.05) < 0.12

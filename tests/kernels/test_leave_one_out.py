@@ -7,15 +7,11 @@ import numpy as np
 import pytest
 
 from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS
-from moa_jax.data.examples import concatenate
 from moa_jax.data.features import encode, fit_features
-from moa_jax.kernels.leave_one_out import (
-    LeftOut,
-    leave_out,
-    left_out_logits,
-)
+from moa_jax.kernels.leave_one_out import LeftOut, leave_out, left_out_logits
 from moa_jax.kernels.ridge import KernelSystem, kernel_systems, structure_labels
 from moa_jax.kernels.shared_labels import LabelSharing, References, references_of
+from moa_jax.schemas import concatenate
 from moa_jax.training.expert_scales import combined_probs, fit_expert_scales, learnable_evidence
 from tests.small_sets import ALCOHOLS
 from tests.small_sets import examples as small_examples

@@ -8,6 +8,10 @@ from moa_jax.schemas import InputError
 from tests.knowledge.tiny_files import write
 
 
+def resolved(identifiers, names):
+    return [identifiers.explain(name).entrez_id for name in names]
+
+
 @pytest.fixture
 def identifiers():
     current = pd.DataFrame(
@@ -59,7 +63,7 @@ def identifiers():
 def test_names_are_found_the_safest_way_first(identifiers, name, entrez_id, how):
     result = identifiers.explain(name)
     assert (result.entrez_id, result.how) == (entrez_id, how)
-    assert identifiers.resolve([name]) == [entrez_id]
+    assert resolved(identifiers, [name]) == [entrez_id]
 
 
 def test_ambiguous_names_tell_their_candidates_in_numeric_order(identifiers):
@@ -87,7 +91,7 @@ def test_safe_aliases_mean_the_same_without_the_other_genes(identifiers):
     assert aliases == ["AARS|CMT2N", "WRB", "", "", ""]
     table = pd.DataFrame({"entrez_id": ["7485"], "symbol": ["GET1"], "aliases": [aliases[1]]})
     alone = GeneIdentifiers.from_table(table)
-    assert alone.resolve(["WRB", "get1", "CHD5", "DUAL"]) == ["7485", "7485", None, None]
+    assert resolved(alone, ["WRB", "get1", "CHD5", "DUAL"]) == ["7485", "7485", None, None]
 
 
 def test_a_name_that_differs_from_another_genes_in_case_alone_is_not_safe():
@@ -125,7 +129,7 @@ def test_three_layouts_of_gene_tables_are_read(tmp_path, text, suffix):
     assert list(table.columns) == ["entrez_id", "symbol", "former_symbols", "aliases"]
     assert list(table["entrez_id"]) == ["2", "3045"]
     identifiers = GeneIdentifiers.from_table(table)
-    assert identifiers.resolve(["HBD", "HBD2", "DELTA", "A2M"]) == ["3045", "3045", "3045", "2"]
+    assert resolved(identifiers, ["HBD", "HBD2", "DELTA", "A2M"]) == ["3045", "3045", "3045", "2"]
 
 
 def test_unusable_gene_tables_are_refused(tmp_path):
@@ -152,7 +156,7 @@ def test_a_former_symbol_outranks_another_genes_alias(tmp_path):
     assert identifiers.explain("HN1L") == Resolution("90861", "older symbol", ("90861",))
     assert identifiers.safe_aliases(["90861"]) == ["ENSG00000206053|HN1L|L11"]
     names = ["ENSG00000206053.12", "ensg00000007545", "90861.0", " 90861.00 ", "ENSG00000206053.x"]
-    assert identifiers.resolve(names) == ["90861", "57585", "90861", "90861", None]
+    assert resolved(identifiers, names) == ["90861", "57585", "90861", "90861", None]
 
 
 def test_ensembl_ids_are_found_among_ncbis_references(tmp_path):
@@ -160,4 +164,4 @@ def test_ensembl_ids_are_found_among_ncbis_references(tmp_path):
         "GeneID\tSymbol\tSynonyms\tdbXrefs\n16\tAARS1\t-\tMIM:601065|Ensembl:ENSG00000090861|X:1\n"
     )
     table = read_gene_ids(write(tmp_path / "gene_info", text))
-    assert GeneIdentifiers.from_table(table).resolve(["ENSG00000090861"]) == ["16"]
+    assert resolved(GeneIdentifiers.from_table(table), ["ENSG00000090861"]) == ["16"]

@@ -197,11 +197,6 @@ def test_unusable_annotations_are_refused(tmp_path, ontology, text, message):
     assert str(path) in str(error.value)
 
 
-def test_another_species_can_be_asked_for(tmp_path, ontology):
-    path = write(tmp_path / "mouse.gaf", GAF_HEADER + gaf_row("Tp53", B, taxon="10090"))
-    assert len(read_gaf(path, ontology=ontology, taxon="10090").table) == 1
-
-
 def test_replacements_are_followed_and_loops_end(tmp_path):
     text = obo(
         stanza(A),

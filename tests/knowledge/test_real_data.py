@@ -13,6 +13,10 @@ from moa_jax.knowledge.graph import GraphSettings, assemble_graph
 from moa_jax.knowledge.string_db import genes_of_proteins, read_string_info, read_string_links
 
 
+def resolved(identifiers, names):
+    return [identifiers.explain(name).entrez_id for name in names]
+
+
 @pytest.fixture(scope="module")
 def real(real_data):
     current = read_gene_ids(real_data / "genes/human_gene_ids_org.Hs.eg.db_3.16.0.tsv.gz")
@@ -58,10 +62,10 @@ def test_landmarks_alone_are_found_by_the_symbols_of_2017(real):
     alone = GeneIdentifiers.from_table(landmarks)
     old = real.landmarks["symbol"]
     assert (old != landmarks["symbol"]).sum() == 32
-    assert alone.resolve(list(old)) == list(real.landmarks["entrez_id"])
+    assert resolved(alone, list(old)) == list(real.landmarks["entrez_id"])
     # No name of another gene is taken for a landmark's.
     others = sorted({name for index in real.identifiers.indexes[1:4] for name in index})
-    pairs = zip(others, alone.resolve(others), real.identifiers.resolve(others), strict=True)
+    pairs = zip(others, resolved(alone, others), resolved(real.identifiers, others), strict=True)
     wrong = [name for name, ours, right in pairs if ours not in (None, right)]
     # Aliases of other genes that differ from a landmark's symbol in case alone.
     assert wrong == ["cblB", "hK1"]

@@ -9,10 +9,10 @@ import pytest
 from cmapPy.pandasGEXpress.GCToo import GCToo
 from cmapPy.pandasGEXpress.parse import parse
 
-from moa_jax.lincs.cmappy import write_gctx as cmappy_writer
+from moa_jax.lincs.gctx_writer import layout as cmappy_writer
 from moa_jax.lincs.gctx_writer import write_gctx
-from moa_jax.lincs.matrix import read_matrix
 from moa_jax.schemas import InputError
+from tests.matrices import read_matrix
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from moa_jax.lincs import gctx
 from moa_jax.lincs.gctx_writer import write_gctx
-from moa_jax.lincs.matrix import ExpressionMatrix, check_finite, read_matrix
+from moa_jax.lincs.matrix import ExpressionMatrix, check_finite
 from moa_jax.lincs.releases import harmonise_siginfo
 from moa_jax.schemas import InputError
+from tests.matrices import read_matrix
 
 GCT_1_3 = """#1.3
 3\t2\t1\t2
@@ -77,14 +78,13 @@ def test_a_part_of_a_gct_in_the_order_asked_for(tmp_path):
     ("old", "new", "message"),
     [
         ("#1.3", "#1.9", "starts with '#1.9'"),
-        ("#1.3", "id\ta", "is neither a GCTX"),
+        ("#1.3", "id\ta", "has 4 fields; the header names 2"),
         ("3\t2\t1\t2\n", "3\t2\n", "line 2 of .* does not give the sizes of a #1.3 file"),
         ("3\t2\t1\t2", "4\t2\t1\t2", "truncated: it has 3 of the 4 genes"),
         ("3\t2\t1\t2", "2\t2\t1\t2", "more lines than the 2 genes"),
         ("\t4\t5\n", "\t4", "the line of gene 16 of .* has 3 fields instead of 4"),
         ("-666\t10", "-666", "'pert_dose' of .* has 3 fields instead of 4"),
         ("s1\ts2", "s1\ts1", "repeats the profile id s1"),
-        ("7849", "780", "repeats the gene id 780"),
         ("pert_dose", "pert_id", "repeats the profile field pert_id"),
         ("3e-1", "high", "line 7 of .*m.gct has 'high' in the column s2"),
     ],
@@ -145,10 +145,8 @@ def test_a_part_of_a_gctx_in_the_order_asked_for(gctx_file, monkeypatch, block_r
 def test_ids_that_are_absent_or_asked_for_twice_are_refused(gctx_file):
     with pytest.raises(InputError, match="lacks the profile id x1, one of 2 missing of the 3"):
         read_matrix(gctx_file, profile_ids=["s1", "x1", "x2"])
-    with pytest.raises(InputError, match="lacks the gene id 99"):
-        read_matrix(gctx_file, gene_ids=["99"])
-    with pytest.raises(InputError, match="gene id 16 was asked for twice"):
-        read_matrix(gctx_file, gene_ids=["16", "16"])
+    with pytest.raises(InputError, match="profile id s1 was asked for twice"):
+        read_matrix(gctx_file, profile_ids=["s1", "s1"])
 
 
 def test_integer_and_float_ids_are_strings(gctx_file):
@@ -221,7 +219,9 @@ def test_another_layout_is_refused(gctx_file, damage, message):
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x1f\x8bbroken"])
 def test_other_files_are_refused(tmp_path, content):
-    with pytest.raises(InputError, match=r"is neither a GCTX|is cut short or damaged"):
+    with pytest.raises(
+        InputError, match=r"is empty; a table|is no GCTX, GCT or h5ad|is cut short or damaged"
+    ):
         read_matrix(write(tmp_path, content))
     with pytest.raises(InputError, match="there is no file"):
         read_matrix(tmp_path / "none.gctx")

@@ -3,21 +3,31 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from moa_jax.lincs.matrix import read_matrix
 from moa_jax.lincs.releases import harmonise_instinfo, harmonise_siginfo, signature_instances
 from moa_jax.lincs.replicates import (
+    CLIP,
     cc_q75,
     collapse_replicates,
-    modz,
+    modz_weights,
     replicate_correlation,
     tas,
 )
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
+from tests.matrices import read_matrix
 
 
 def replicates(size, num_genes=50, seed=0):
     rng = np.random.default_rng(seed)
     return rng.normal(0, 2, num_genes) + rng.normal(0, 2, (size, num_genes))
+
+
+def moderated(z, landmark=slice(None)):
+    """MODZ, weights, cc_q75 and TAS of the replicates of one signature."""
+    clipped = np.clip(z.astype(np.float64), -CLIP, CLIP)
+    rho = replicate_correlation(clipped[None, :, landmark])
+    weights, quality = modz_weights(rho)[0], cc_q75(rho)
+    signature = weights @ clipped
+    return signature, weights, quality[0], tas(signature[None, landmark], quality, len(z))[0]
 
 
 def instances(conditions, **columns):
@@ -63,18 +73,16 @@ def test_golden_signatures(golden):
 def test_golden_weights(golden):
     level4 = read_matrix(golden / "distil_gct_n6x978.gctx")
     rows = level4.profile_table["pert_id"].to_numpy() == "BRD-K88925363"
-    signature, weights = modz(level4.values[rows])
+    _, weights, quality, activity = moderated(level4.values[rows])
     np.testing.assert_allclose(weights, [0.33, 0.45, 0.22], atol=5e-3)
-    assert cc_q75(level4.values[rows]) == pytest.approx(0.3377, abs=5e-5)
-    assert tas(signature, cc_q75(level4.values[rows]), 3) == pytest.approx(0.3235, abs=1e-4)
+    assert quality == pytest.approx(0.3377, abs=5e-5)
+    assert activity == pytest.approx(0.3235, abs=1e-4)
 
 
-def test_correlation_is_spearman_over_clipped_landmarks():
-    z = replicates(4) * 5
-    landmark = np.arange(50) < 30
-    rho = replicate_correlation(z, landmark=landmark)
-    expected = spearmanr(np.clip(z, -10, 10)[:, landmark], axis=1).statistic
-    np.testing.assert_allclose(rho, expected, atol=1e-12)
+def test_correlation_is_spearman():
+    z = replicates(4)
+    expected = spearmanr(z, axis=1).statistic
+    np.testing.assert_allclose(replicate_correlation(z[None])[0], expected, atol=1e-12)
 
 
 def test_modz_follows_its_formula():
@@ -82,39 +90,39 @@ def test_modz_follows_its_formula():
     rho = np.clip(spearmanr(z, axis=1).statistic, 0, None)
     np.fill_diagonal(rho, 0)
     expected = np.maximum(rho.sum(axis=1) / 2, 0.01)
-    signature, weights = modz(z)
+    signature, weights, _, _ = moderated(z)
     np.testing.assert_allclose(weights, expected / expected.sum())
     np.testing.assert_allclose(signature, (expected / expected.sum()) @ np.clip(z, -10, 10))
 
 
 def test_opposite_and_constant_replicates_keep_the_least_weight():
     profile = np.linspace(-3, 3, 20)
-    _, weights = modz(np.stack([profile, profile, -profile, np.zeros(20)]))
+    _, weights, _, _ = moderated(np.stack([profile, profile, -profile, np.zeros(20)]))
     np.testing.assert_allclose(weights, np.array([0.5, 0.5, 0.01, 0.01]) / 1.02)
 
 
 def test_one_replicate_passes_through_clipped():
-    signature, weights = modz(np.array([[1.0, -33.0, 12.0]]))
+    signature, weights, quality, activity = moderated(np.array([[1.0, -33.0, 12.0]]))
     np.testing.assert_array_equal(signature, [1, -10, 10])
     np.testing.assert_array_equal(weights, [1])
-    assert np.isnan(cc_q75(np.ones((1, 3))))
-    assert np.isnan(tas(signature, np.nan, 1))
+    assert np.isnan([quality, activity]).all()
 
 
 def test_cc_q75_uses_hazens_rule():
     z = replicates(3, seed=4)
     pairs = np.sort(np.clip(spearmanr(z, axis=1).statistic, 0, None)[np.triu_indices(3, 1)])
     # With three pairs, Hazen's 75th percentile lies a quarter below the largest.
-    assert cc_q75(z) == pytest.approx(pairs[2] * 0.75 + pairs[1] * 0.25)
+    quality = cc_q75(replicate_correlation(z[None]))
+    assert quality[0] == pytest.approx(pairs[2] * 0.75 + pairs[1] * 0.25)
 
 
 def test_tas_closed_form():
-    signature = np.array([1.0, -1.0, 0.9, 0.0])
-    assert tas(signature, 0.5, 4) == pytest.approx(np.sqrt(2 * 0.5) / np.sqrt(4))
-    assert tas(signature, -0.3, 4) == pytest.approx(np.sqrt(2 * 0.001) / np.sqrt(4))
+    signatures = np.array([[1.0, -1.0, 0.9, 0.0]] * 2)
+    expected = np.sqrt([2 * 0.5, 2 * 0.001]) / np.sqrt(4)
+    np.testing.assert_allclose(tas(signatures, np.array([0.5, -0.3]), 4), expected)
 
 
-def test_collapse_equals_modz_of_each_group_in_any_order():
+def test_collapse_moderates_each_group_in_any_order():
     z = np.vstack([replicates(3, seed=1), replicates(2, seed=2), replicates(1, seed=3)])
     z = z.astype(np.float32)
     landmark = np.arange(50) % 3 > 0
@@ -126,13 +134,10 @@ def test_collapse_equals_modz_of_each_group_in_any_order():
     assert made["sig_id"].tolist() == ["PC3_24H:BRD-2:10", "PC3_6H:BRD-1:0.5", "PC3_6H:BRD-1:10"]
     assert made["n_replicates"].tolist() == [3, 2, 1]
     for row, group in enumerate((z[:3], z[3:5], z[5:])):
-        signature, _ = modz(group, landmark=landmark)
-        correlation = cc_q75(group, landmark=landmark)
+        signature, _, quality, activity = moderated(group, landmark)
         np.testing.assert_allclose(values[row], signature, atol=1e-6)
-        np.testing.assert_allclose(made["cc_q75"][row], correlation)
-        np.testing.assert_allclose(
-            made["tas"][row], tas(signature[landmark], correlation, len(group))
-        )
+        np.testing.assert_allclose(made["cc_q75"][row], quality)
+        np.testing.assert_allclose(made["tas"][row], activity)
     order = np.random.default_rng(0).permutation(6)
     again, made_again = collapse_replicates(z[order], table.iloc[order], landmark=landmark)
     np.testing.assert_array_equal(again, values)

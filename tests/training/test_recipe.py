@@ -5,9 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from moa_jax.data.examples import concatenate
 from moa_jax.models.fusion import VIEWS
-from moa_jax.schemas import InputError
+from moa_jax.schemas import InputError, concatenate
 from moa_jax.training.recipe import fit_fusion
 from tests.small_sets import ALCOHOLS
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config

@@ -4,7 +4,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from moa_jax.data.gene_set_table import read_gene_sets
+from moa_jax.data.graph_folder import read_gene_sets
 from moa_jax.files import read_json, write_json
 from moa_jax.schemas import (
     CHECKPOINT_FORMAT_VERSION,

@@ -33,7 +33,7 @@ def test_the_nearest_training_signature_of_new_ones(model, mask):
     ours = (standardised - np.asarray(params["offsets"])[lines]) * np.asarray(params["gene_scale"])
     theirs = np.asarray(params["references"])
     expected = cosines(ours[:, mask], theirs[:, mask]).max(axis=1)
-    found = similarity_to_training(model, dataclasses.replace(RAW, gene_mask=mask))
+    found = similarity_to_training(model, model.encode(dataclasses.replace(RAW, gene_mask=mask)))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
@@ -54,6 +54,6 @@ def test_training_signatures_are_compared_with_other_compounds(model, tiny_run):
 def test_a_model_without_signatures_knows_nothing(model, tiny_run):
     bare = dataclasses.replace(model.task.model, experts=("structure_kernel",))
     without = dataclasses.replace(model, task=dataclasses.replace(model.task, model=bare))
-    assert np.isnan(similarity_to_training(without, RAW)).all()
+    assert np.isnan(similarity_to_training(without, model.encode(RAW))).all()
     references = read_references(tiny_run)
     assert not len(similarity_within_training(without, references, np.ones(5, bool)))

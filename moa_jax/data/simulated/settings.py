@@ -207,10 +207,9 @@ class SimulationSettings:
         )
 
     @classmethod
-    def tiny(cls, seed: int = 0) -> SimulationSettings:
+    def tiny(cls) -> SimulationSettings:
         """A release small enough for tests: about 45 drugs, 120 genes, 2 lines, 1 dose."""
         return cls(
-            seed=seed,
             num_moas=6,
             drugs_per_moa=8,
             num_landmarks=60,

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from moa_jax.data.examples import Examples
 from moa_jax.evaluation.profile_correlation import pearson_by_signature
+from moa_jax.schemas import Examples
 
 
 def is_reliable(examples: Examples, *, least_cc_q75: float) -> Bool[np.ndarray, " example"]:

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Int, Int32
 
 from moa_jax.data.batches import make_batch
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import EncodedExamples, FeatureSpec, encode
+from moa_jax.schemas import Examples
 from moa_jax.training.pretraining.molecules import Properties, standardised_descriptors
 
 

@@ -15,10 +15,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from moa_jax.data.examples import Examples, concatenate, of_other_groups
+from moa_jax.data.examples import of_other_groups
 from moa_jax.data.features import FeatureSpec
 from moa_jax.progress import track
-from moa_jax.schemas import Batch, GraphArrays
+from moa_jax.schemas import Batch, Examples, GraphArrays, concatenate
 from moa_jax.training.metric_writer import MetricWriter
 from moa_jax.training.optimiser import make_optimiser
 from moa_jax.training.pretraining.batches import PretrainingBatch, PretrainingSet, pretraining_set

@@ -13,9 +13,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from moa_jax.data.batches import evaluation_batches
-from moa_jax.data.examples import Examples
 from moa_jax.data.features import FeatureSpec, encode
-from moa_jax.schemas import GraphArrays
+from moa_jax.schemas import Examples, GraphArrays
 from moa_jax.training.pretraining.objectives import PretrainingTask
 
 

@@ -1,0 +1,68 @@
+"""The contracts between the rooms: frozen, typed, and checked when they are made.
+
+Every table has the columns named here and no others are relied on. A missing column or a
+wrong length raises `InputError` with one sentence that names it. Array axes are named with
+jaxtyping; the tests check them at run time.
+"""
+
+from moa_jax.schemas.batch import (
+    Batch,
+    EdgeArrays,
+    GraphArrays,
+    MoleculeBatch,
+    OntologyArrays,
+    TermLevel,
+)
+from moa_jax.schemas.compounds import COMPOUND_COLUMNS, Compounds
+from moa_jax.schemas.errors import InputError, require_columns
+from moa_jax.schemas.examples import Examples, concatenate
+from moa_jax.schemas.knowledge_graph import (
+    GENE_NODE_COLUMNS,
+    GENE_SET_COLUMNS,
+    TERM_COLUMNS,
+    EdgeSet,
+    KnowledgeGraph,
+)
+from moa_jax.schemas.signatures import (
+    GENE_COLUMNS,
+    GENE_NAME_COLUMNS,
+    SIGNATURE_COLUMNS,
+    Signatures,
+)
+from moa_jax.schemas.splits import PARTS, SPLIT_UNITS, UNUSED, Split
+
+# Version of the prepared folder's layout. A folder of another version is refused.
+PREPARED_FORMAT_VERSION = 2
+# Version of the checkpoints: raised whenever its parameters or the settings
+# that they are read with change.
+CHECKPOINT_FORMAT_VERSION = 7
+
+__all__ = (
+    "CHECKPOINT_FORMAT_VERSION",
+    "COMPOUND_COLUMNS",
+    "GENE_COLUMNS",
+    "GENE_NAME_COLUMNS",
+    "GENE_NODE_COLUMNS",
+    "GENE_SET_COLUMNS",
+    "PARTS",
+    "PREPARED_FORMAT_VERSION",
+    "SIGNATURE_COLUMNS",
+    "SPLIT_UNITS",
+    "TERM_COLUMNS",
+    "UNUSED",
+    "Batch",
+    "Compounds",
+    "EdgeArrays",
+    "EdgeSet",
+    "Examples",
+    "GraphArrays",
+    "InputError",
+    "KnowledgeGraph",
+    "MoleculeBatch",
+    "OntologyArrays",
+    "Signatures",
+    "Split",
+    "TermLevel",
+    "concatenate",
+    "require_columns",
+)

@@ -1,0 +1,158 @@
+"""What a jitted step receives: the graph and one batch, as pytrees of arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int32, UInt8
+
+
+def _pytree(cls: type) -> type:
+    """Makes a frozen dataclass of arrays that JAX can take apart and put together.
+
+    JAX also rebuilds it around tracers, shapes and shardings, so that path does not go
+    through the constructor, whose arguments are checked.
+    """
+    cls = dataclasses.dataclass(frozen=True)(cls)
+    names = tuple(field.name for field in dataclasses.fields(cls))
+
+    def flatten_with_keys(value: Any) -> tuple[tuple[tuple[Any, Any], ...], None]:
+        return tuple((jax.tree_util.GetAttrKey(name), getattr(value, name)) for name in names), None
+
+    def unflatten(_: None, children: Iterable[Any]) -> Any:
+        value = object.__new__(cls)
+        for name, child in zip(names, children, strict=True):
+            object.__setattr__(value, name, child)
+        return value
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten)
+    return cls
+
+
+@_pytree
+class EdgeArrays:
+    """An `EdgeSet` on the device: what the jitted step receives."""
+
+    senders: Int32[Array | np.ndarray, " edge"]
+    receivers: Int32[Array | np.ndarray, " edge"]
+    weight: Float[Array | np.ndarray, " edge"]
+
+
+@_pytree
+class TermLevel:
+    """The terms of one level of the ontology, by row, and the links that enter there.
+
+    `children` are sorted by receiver; senders are rows of terms of lower levels, receivers count
+    within the level. The weights are the standard deviations of the links' first parameters.
+    """
+
+    terms: Int32[Array | np.ndarray, " term"]
+    children: EdgeArrays
+
+
+@_pytree
+class OntologyArrays:
+    """The ontology laid out by level; a jitted step is compiled for the sizes of its levels.
+
+    Attributes:
+      annotated_to: measured gene -> term, sorted by receiver; the weights are the standard
+        deviations of the edges' first parameters.
+      levels: the terms from the bottom up; see `data.term_levels`.
+      roots: rows of the terms without parents.
+    """
+
+    annotated_to: EdgeArrays
+    levels: tuple[TermLevel, ...]
+    roots: Int32[Array | np.ndarray, " root"]
+
+
+@_pytree
+class GraphArrays:
+    """A `KnowledgeGraph` on the device, always an argument of the jitted step.
+
+    Gene nodes come first, term nodes after them. Node counts are not stored: the model's
+    configuration holds them.
+
+    Attributes:
+      interacts: gene - gene edges, both directions.
+      annotated_to: gene -> term edges; receivers count from the first term.
+      is_a: term -> term edges, child to parent, counted from the first term.
+      part_of: the same for `part_of`.
+      propagation: what one unit of a measured gene contributes to the activity of each node.
+      ontology: the terms by level, where a network needs them.
+    """
+
+    interacts: EdgeArrays
+    annotated_to: EdgeArrays
+    is_a: EdgeArrays
+    part_of: EdgeArrays
+    propagation: Float[Array | np.ndarray, "gene node"]
+    ontology: OntologyArrays | None = None
+
+
+@_pytree
+class MoleculeBatch:
+    """Molecular graphs of one batch, flattened within each shard and padded.
+
+    A shard holds the molecules of `batch / num_shards` consecutive examples. Bonds are stored
+    in both directions. `owner` is the example's row within the shard; padding atoms belong to
+    row 0 and are told apart by `atom_mask` alone.
+    """
+
+    atom_features: Float[Array | np.ndarray, "shard atom atom_feature"]
+    bond_features: Float[Array | np.ndarray, "shard bond bond_feature"]
+    senders: Int32[Array | np.ndarray, "shard bond"]
+    receivers: Int32[Array | np.ndarray, "shard bond"]
+    owner: Int32[Array | np.ndarray, "shard atom"]
+    atom_mask: Bool[Array | np.ndarray, "shard atom"]
+    bond_mask: Bool[Array | np.ndarray, "shard bond"]
+
+
+@_pytree
+class Batch:
+    """What one training step sees. Every padded or absent thing has its own boolean mask.
+
+    Attributes:
+      expression: standardised signature; 0 where `gene_mask` is false.
+      gene_mask: the gene was measured.
+      cell_line: row of the cell-line vocabulary; 0 means unknown.
+      log_dose: log10 of the dose in micromolar, read where `dose_mask`.
+      log_time: log10 of the time in hours, read where `time_mask`.
+      molecules: molecular graphs of the examples.
+      fingerprint: Morgan bits.
+      substructures: counts of substructures (`compounds.substructures`).
+      labels: 0 or 1.
+      label_mask: the label is known.
+      targets: gene nodes that are known targets of the compound, read where `target_mask`.
+      target_mask: there is a target in this place.
+      weight: weight of the example in the loss.
+      expression_mask: the expression modality may be used.
+      structure_mask: the structure modality may be used.
+      example_mask: the row is a real example.
+      row: row of the example among those that the batch was drawn from; read where
+        `example_mask`.
+    """
+
+    expression: Float[Array | np.ndarray, "batch gene"]
+    gene_mask: Bool[Array | np.ndarray, "batch gene"]
+    cell_line: Int32[Array | np.ndarray, " batch"]
+    log_dose: Float[Array | np.ndarray, " batch"]
+    dose_mask: Bool[Array | np.ndarray, " batch"]
+    log_time: Float[Array | np.ndarray, " batch"]
+    time_mask: Bool[Array | np.ndarray, " batch"]
+    molecules: MoleculeBatch
+    fingerprint: Float[Array | np.ndarray, "batch bit"]
+    substructures: UInt8[Array | np.ndarray, "batch substructure"]
+    labels: Float[Array | np.ndarray, "batch moa"]
+    label_mask: Bool[Array | np.ndarray, "batch moa"]
+    targets: Int32[Array | np.ndarray, "batch target"]
+    target_mask: Bool[Array | np.ndarray, "batch target"]
+    weight: Float[Array | np.ndarray, " batch"]
+    expression_mask: Bool[Array | np.ndarray, " batch"]
+    structure_mask: Bool[Array | np.ndarray, " batch"]
+    example_mask: Bool[Array | np.ndarray, " batch"]
+    row: Int32[Array | np.ndarray, " batch"]
