@@ -74,7 +74,9 @@ def test_a_new_expert_is_a_comparison_an_entry_and_settings(tmp_path, monkeypatc
     references = read_references(tmp_path)
     assert references["expert"].unique().tolist() == ["length_kernel"]
     assert references["smiles"].nunique() == len(references) == 6
-    evidence = kernel_evidence(fit.predictor, examples, references)["length_kernel"]
+    evidence = kernel_evidence(fit.predictor, fit.predictor.encode(examples), references)[
+        "length_kernel"
+    ]
     own = [references["smiles"].tolist().index(smiles) for smiles in examples.smiles]
     np.testing.assert_allclose(evidence.kernel[np.arange(24), own], 1.0, rtol=1e-6)
     params = fit.predictor.params["length_kernel"]
