@@ -136,7 +136,7 @@ def main(
     check_output_folder(folder, (*_FILES, EXPLANATIONS), "prediction", overwrite=overwrite)
     settings = PlateSettings.of_options(level, zscore_reference, scale)
     if not explain.isdecimal():
-        raise InputError(f"--explain={explain} is not a whole number.")
+        raise InputError(f"--explain={explain} is no whole number.")
     files = SignatureFiles.of_options(
         signatures, siginfo, compoundinfo, level=level, scale=scale, gene_ids=gene_ids
     )

@@ -355,7 +355,7 @@ def test_a_run_without_validation_answers_cannot_tell(inputs, tiny_run, capsys):
 @pytest.mark.parametrize(("option", "value"), [("level", "five"), ("explain", "-1")])
 def test_an_option_that_is_no_number_is_refused(inputs, tiny_run, capsys, option, value):
     message = refused(capsys, arguments(inputs, tiny_run, **{option: value}))
-    assert f"--{option}={value} is not a whole number" in message
+    assert f"--{option}={value} is no whole number" in message
 
 
 def refused(capsys, argv):
