@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from moa_jax.models.context_encoder import ContextEncoder
 from moa_jax.models.knowledge_encoder import KnowledgeEncoder
