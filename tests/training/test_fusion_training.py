@@ -123,10 +123,10 @@ def early_run(tmp_path_factory):
 
 def test_early_learning_keeps_its_memory_over_a_restart(tmp_path, early_run):
     folder, _, whole = early_run
-    make_run(tmp_path, training=EARLY).train(num_steps=3)
+    stopped = make_run(tmp_path, training=EARLY).train(num_steps=3)
     again = make_run(tmp_path, training=EARLY)
     # Up to the second update the networks say 1/2.
-    targets = again.predictor().params[TARGETS]["molecule"]
+    targets = stopped.params[TARGETS]["molecule"]
     assert (np.array(targets) != 0.5).any(axis=1).sum() == 8
     assert_equal_trees(again.train().params, whole.params)
     assert read_metrics(tmp_path / "metrics.jsonl") == read_metrics(folder / "metrics.jsonl")
