@@ -17,7 +17,7 @@ from moa_jax.schemas import Compounds, InputError, Signatures, Split, concatenat
 from moa_jax.training.pretraining.augmentation import is_reliable, well_predicted
 from moa_jax.training.pretraining.batches import compound_rows, pretraining_set
 from moa_jax.training.pretraining.objectives import OBJECTIVES, make_pretraining_task
-from moa_jax.training.pretraining.pretrain import train_heads, warm_start
+from moa_jax.training.pretraining.pretrain import train_heads
 from moa_jax.training.pretraining.signature_prediction import predict_signatures
 from moa_jax.training.recipe import Recipe
 from moa_jax.training.sharding import make_mesh, replicate
@@ -89,16 +89,6 @@ def test_only_the_encoders_of_the_objectives_are_handed_over(tmp_path):
     drawn = make_run(tmp_path / "drawn", networks_config()).initial_state()
     warm = make_run(tmp_path / "warm", config_of(objectives=objectives)).initial_state()
     assert differing(warm.params, drawn.params) == {"molecule"}
-
-
-def test_members_all_start_from_the_pretrained_encoders(tmp_path):
-    state = make_run(tmp_path, networks_config()).initial_state()
-    ones = {"signature": jax.tree.map(np.ones_like, state.params["signature"])}
-    members = {f"member_{place}": state.params for place in range(2)}
-    warm = warm_start(state.replace(params=members, ema_params=members), ones)
-    for params in (*warm.params.values(), *warm.ema_params.values()):
-        assert differing(params, state.params) == {"signature"}
-        np.testing.assert_array_equal(params["signature"]["state"]["bias"], 1.0)
 
 
 def test_labels_do_not_change_pretraining():
