@@ -130,8 +130,6 @@ def make_examples(num_examples=8, seed=0) -> EncodedExamples:
         molecules=(*map(molecular_graph, SMILES), None),
         labels=np.eye(NUM_MOAS, dtype=np.float32)[np.arange(num_examples) % NUM_MOAS],
         label_mask=np.ones((num_examples, NUM_MOAS), bool),
-        targets=(np.arange(2 * num_examples, dtype=np.int32) % NUM_GENES).reshape(-1, 2),
-        target_mask=np.arange(2 * num_examples).reshape(-1, 2) % 3 != 0,
         weight=np.ones(num_examples, np.float32),
         has_expression=np.ones(num_examples, bool),
         has_structure=structure < len(SMILES),

@@ -87,8 +87,6 @@ def make_batch(
         substructures=examples.substructures[structure],
         labels=examples.labels[rows],
         label_mask=examples.label_mask[rows] & real[:, None],
-        targets=examples.targets[rows],
-        target_mask=examples.target_mask[rows] & real[:, None],
         weight=examples.weight[rows],
         expression_mask=examples.has_expression[rows],
         structure_mask=examples.has_structure[rows],

@@ -25,8 +25,6 @@ from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS, substructure_cou
 from moa_jax.schemas import Examples, InputError
 
 UNKNOWN_CELL_LINE = "unknown"
-# The targets of a compound are padded to a multiple of this, so that most sets have one shape.
-TARGET_BUCKET = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +40,6 @@ class FeatureSpec:
       scale: standard deviation of each gene over training signatures, 1 where it is 0.
       num_bits: length of the Morgan fingerprint.
       radius: radius of the Morgan fingerprint.
-      node_symbols: symbols of the graph's gene nodes; empty where no target is read.
       bead_partners: see `bead_pairs.bead_partners`.
     """
 
@@ -54,7 +51,6 @@ class FeatureSpec:
     scale: Float32[np.ndarray, " gene"]
     num_bits: int = 2048
     radius: int = 2
-    node_symbols: tuple[str, ...] = ()
     bead_partners: tuple[int, ...] = ()
 
     def distances(self, examples: Examples) -> Float[np.ndarray, "example measured_gene"]:
@@ -109,7 +105,6 @@ class FeatureSpec:
             "genes",
             "gene_symbols",
             "cell_lines",
-            "node_symbols",
             "bead_partners",
         ):
             values[name] = tuple(values[name])
@@ -138,8 +133,6 @@ class EncodedExamples:
     molecules: tuple[MolecularGraph | None, ...]
     labels: Float32[np.ndarray, "example moa"]
     label_mask: Bool[np.ndarray, "example moa"]
-    targets: Int32[np.ndarray, "example target"]
-    target_mask: Bool[np.ndarray, "example target"]
     weight: Float32[np.ndarray, " example"]
     has_expression: Bool[np.ndarray, " example"]
     has_structure: Bool[np.ndarray, " example"]
@@ -156,15 +149,12 @@ class EncodedExamples:
         return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
-def fit_features(
-    train: Examples, genes: pd.DataFrame, *, node_symbols: tuple[str, ...] = ()
-) -> FeatureSpec:
+def fit_features(train: Examples, genes: pd.DataFrame) -> FeatureSpec:
     """Fits vocabularies and gene statistics on training examples.
 
     Args:
       train: training examples.
       genes: `GENE_COLUMNS`, one row per expression column.
-      node_symbols: symbols of the graph's gene nodes, where targets shall be found among them.
 
     Without a signature among them genes are left as they are.
     """
@@ -181,23 +171,16 @@ def fit_features(
         cell_lines=(UNKNOWN_CELL_LINE, *cell_lines),
         mean=expression.mean(axis=0).astype(np.float32),
         scale=np.where(scale > 0, scale, 1.0).astype(np.float32),
-        node_symbols=node_symbols,
         bead_partners=tuple(partners.tolist()),
     )
 
 
-def encode(
-    examples: Examples,
-    spec: FeatureSpec,
-    *,
-    weight: Float32[np.ndarray, " example"] | None = None,
-) -> EncodedExamples:
+def encode(examples: Examples, spec: FeatureSpec) -> EncodedExamples:
     """Encodes examples; unknown cell lines, doses, times and structures are masked.
 
     Args:
       examples: what to encode.
       spec: fitted vocabularies and statistics.
-      weight: weight of each example in the loss; 1 where it is not given.
     """
     rows = {cell_line: row for row, cell_line in enumerate(spec.cell_lines)}
     log_dose, dose_mask = _log10(examples.table["dose_um"])
@@ -208,8 +191,6 @@ def encode(
     structure = [place.get(smiles, len(distinct)) for smiles in examples.smiles]
     expression = (examples.expression - spec.mean) / spec.scale
     usable = examples.gene_mask & examples.has_expression[:, None]
-    count = len(examples.smiles)
-    targets, target_mask = _target_nodes(examples.targets, spec.node_symbols)
     return EncodedExamples(
         expression=np.where(usable, expression, 0.0).astype(np.float32),
         gene_mask=examples.gene_mask,
@@ -228,9 +209,7 @@ def encode(
         molecules=(*map(molecular_graph, distinct), None),
         labels=examples.labels,
         label_mask=np.ones(examples.labels.shape, bool),
-        targets=targets,
-        target_mask=target_mask,
-        weight=np.ones(count, np.float32) if weight is None else weight,
+        weight=np.ones(len(examples.smiles), np.float32),
         has_expression=examples.has_expression,
         has_structure=np.array([smiles is not None for smiles in examples.smiles], bool),
     )
@@ -242,21 +221,6 @@ def _log10(
     values = column.to_numpy(np.float64, na_value=np.nan)
     known = np.isfinite(values) & (values > 0)
     return np.log10(np.where(known, values, 1.0)).astype(np.float32), known
-
-
-def _target_nodes(
-    targets: tuple[tuple[str, ...], ...], symbols: tuple[str, ...]
-) -> tuple[Int32[np.ndarray, "example target"], Bool[np.ndarray, "example target"]]:
-    """Rows of the targets among the gene nodes, padded; targets that are no node are left out."""
-    row_of = {symbol: row for row, symbol in enumerate(symbols)}
-    found = [sorted({row_of[name] for name in names if name in row_of}) for names in targets]
-    most = max(map(len, found), default=0)
-    rows = np.zeros((len(found), -(-most // TARGET_BUCKET) * TARGET_BUCKET), np.int32)
-    mask = np.zeros(rows.shape, bool)
-    for example, nodes in enumerate(found):
-        rows[example, : len(nodes)] = nodes
-        mask[example, : len(nodes)] = True
-    return rows, mask
 
 
 def _described_views() -> list[str]:

@@ -24,12 +24,10 @@ class VisibleOutput:
       logits: MoA logits: the sum of what the terms that are read say, over the square root of
         their number, and a bias.
       term_logits: what every term says by itself.
-      activations: state of every term, in (-1, 1).
     """
 
     logits: Float[Array, "batch moa"]
     term_logits: Float[Array, "term batch moa"]
-    activations: Float[Array, "term batch state"]
 
 
 class TermStates(nn.Module):
@@ -133,5 +131,4 @@ class VisibleNetwork(nn.Module):
         return VisibleOutput(
             logits=total * len(heads[read]) ** -0.5 + bias,
             term_logits=jnp.einsum("tbs,tsm->tbm", seen, heads),
-            activations=states,
         )

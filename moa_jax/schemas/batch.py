@@ -127,8 +127,6 @@ class Batch:
       substructures: counts of substructures (`compounds.substructures`).
       labels: 0 or 1.
       label_mask: the label is known.
-      targets: gene nodes that are known targets of the compound, read where `target_mask`.
-      target_mask: there is a target in this place.
       weight: weight of the example in the loss.
       expression_mask: the expression modality may be used.
       structure_mask: the structure modality may be used.
@@ -149,8 +147,6 @@ class Batch:
     substructures: UInt8[Array | np.ndarray, "batch substructure"]
     labels: Float[Array | np.ndarray, "batch moa"]
     label_mask: Bool[Array | np.ndarray, "batch moa"]
-    targets: Int32[Array | np.ndarray, "batch target"]
-    target_mask: Bool[Array | np.ndarray, "batch target"]
     weight: Float[Array | np.ndarray, " batch"]
     expression_mask: Bool[Array | np.ndarray, " batch"]
     structure_mask: Bool[Array | np.ndarray, " batch"]

@@ -65,7 +65,6 @@ def test_the_terms_losses_are_their_mean_beside_the_answers():
     output = VisibleOutput(
         logits=jnp.asarray(rng.normal(size=(8, NUM_MOAS)), jnp.float32),
         term_logits=jnp.asarray(rng.normal(size=(4, 8, NUM_MOAS)), jnp.float32),
-        activations=jnp.zeros((4, 8, 2)),
     )
     network = VisibleNetwork(
         num_moas=NUM_MOAS,
@@ -86,7 +85,7 @@ def test_the_terms_losses_are_their_mean_beside_the_answers():
     np.testing.assert_allclose([told["answer"], told["terms"]], [answer, terms], rtol=1e-6)
 
 
-def test_the_activations_of_a_trained_network_can_be_read(parts, tmp_path):
+def test_the_terms_of_a_trained_network_can_be_read(parts, tmp_path):
     train = parts[0]
     method = tiny(tmp_path, "all terms", num_steps=40, eval_every=40)
     fitted = method.fit(train, train.take(np.array([], int)), graph(), seed=0)
@@ -97,8 +96,8 @@ def test_the_activations_of_a_trained_network_can_be_read(parts, tmp_path):
     batch = replace(batch, expression=standing, gene_mask=np.ones((8, 5), bool))
     batch = jax.tree.map(jnp.asarray, batch)
     output = network.apply(params, batch, levelled_graph(graph()), train=False)
-    rest = output.activations[:, -1]
-    moved = np.abs(output.activations - rest[:, None]).max(axis=-1) > 1e-3
+    rest = output.term_logits[:, -1]
+    moved = np.abs(output.term_logits - rest[:, None]).max(axis=-1) > 1e-3
     # A gene moves its own term and the root; those that nothing annotates move nothing.
     expected = np.zeros((3, 8), bool)
     expected[0, :3] = expected[1, 0] = expected[2, 1] = True
