@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from experiments.case_studies.contrast import moa_summary
 from experiments.explanation_audit.faithful import integrated
 from experiments.explanation_audit.folds import Asked, compound_means, first_rows
 from moa_jax.evaluation.conformal import calibrate_label_sets
 from moa_jax.evaluation.metrics import average_precision
 from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.explanation.contrast import moa_summary
 from moa_jax.explanation.deletion import control_importance, deletion_curves
 from moa_jax.explanation.enrichment import enrichment, residuals
 from moa_jax.explanation.evidence import compound_evidence, kernel_evidence

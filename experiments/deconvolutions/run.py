@@ -15,8 +15,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from moa_jax.baselines.registry import make_method
-from moa_jax.benchmark.deconvolutions import (
+from experiments.deconvolutions.deconvolutions import (
     REFERENCE,
     compare_deconvolutions,
     deconvolution_files,
@@ -24,6 +23,7 @@ from moa_jax.benchmark.deconvolutions import (
     match_scale,
     read_deconvolutions,
 )
+from moa_jax.baselines.registry import make_method
 from moa_jax.data.examples import build_examples
 from moa_jax.data.prepared import read_prepared
 from moa_jax.evaluation.pooling import signature_strength

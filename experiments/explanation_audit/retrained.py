@@ -26,6 +26,7 @@ from scipy import stats
 
 from experiments.explanation_audit.faithful import INTEGRATED, ROUGH_STEPS, integrated
 from experiments.explanation_audit.folds import asked_for_answers, trained_run
+from experiments.explanation_audit.roar import roar_curves
 from moa_jax.command_line import load_config
 from moa_jax.data.division import examples_of, learned_examples, partition_examples
 from moa_jax.data.prepared import read_prepared
@@ -33,7 +34,6 @@ from moa_jax.data.splits import read_split
 from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.tables import markdown_table, write_csv
-from moa_jax.explanation.roar import roar_curves
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.training.recipe import fit_fusion

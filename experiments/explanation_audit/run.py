@@ -29,12 +29,12 @@ from jaxtyping import Float
 from configs.data import simulated_network
 from experiments.explanation_audit import faithful, real, simulated, stable
 from experiments.explanation_audit.folds import Asked, asked_of_run, first_rows, trained_run
+from experiments.explanation_audit.ground_truth import PlantedTruth, read_truth
 from moa_jax.command_line import load_config
 from moa_jax.data.embedded import ensure_release, simulated_config
 from moa_jax.data.preparation import prepare
 from moa_jax.data.prepared import read_prepared, write_prepared
 from moa_jax.evaluation.tables import file_name, markdown_table, write_csv
-from moa_jax.explanation.ground_truth import PlantedTruth, read_truth
 from moa_jax.knowledge.controls import rewire_interactions
 from moa_jax.progress import say
 from moa_jax.training.fusion_task import make_graph_arrays

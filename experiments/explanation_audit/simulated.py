@@ -12,13 +12,13 @@ from jaxtyping import Bool, Float
 
 from experiments.explanation_audit.faithful import INTEGRATED, ROUGH_STEPS, integrated
 from experiments.explanation_audit.folds import Asked, compound_means, first_rows
+from experiments.explanation_audit.ground_truth import PlantedTruth, recovery
 from moa_jax.compounds.substructures import atoms_within
 from moa_jax.evaluation.bootstrap import interval, resample_counts
 from moa_jax.explanation.attribution import attribute
 from moa_jax.explanation.deletion import string_degree
 from moa_jax.explanation.gene_sets import term_sets
 from moa_jax.explanation.gradients import IntegratedGradients
-from moa_jax.explanation.ground_truth import PlantedTruth, recovery
 from moa_jax.explanation.network_evidence import (
     adjoint_node_attribution,
     smoothed_node_attribution,

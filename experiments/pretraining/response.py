@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.linear_model import Ridge
 
+from experiments.pretraining.augmentation import is_reliable, well_predicted
+from experiments.pretraining.signature_prediction import predict_signatures
 from moa_jax.compounds.fingerprints import morgan_fingerprints, tanimoto
 from moa_jax.data.division import partition_examples
 from moa_jax.data.examples import build_examples
@@ -21,11 +23,9 @@ from moa_jax.data.split_rules import make_split
 from moa_jax.data.unlabelled import unlabelled_part
 from moa_jax.evaluation.profile_correlation import pearson_by_signature, spearman_by_signature
 from moa_jax.schemas import Examples, concatenate
-from moa_jax.training.pretraining.augmentation import is_reliable, well_predicted
 from moa_jax.training.pretraining.batches import pretraining_set
 from moa_jax.training.pretraining.objectives import make_pretraining_task
 from moa_jax.training.pretraining.pretrain import train_heads
-from moa_jax.training.pretraining.signature_prediction import predict_signatures
 from moa_jax.training.sharding import make_mesh, replicate
 
 Profiles = Float[np.ndarray, "example gene"]

@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from experiments.explanation_audit.roar import roar_curves, without_top_genes
 from moa_jax.explanation.attribution import attribute
 from moa_jax.explanation.gradients import IntegratedGradients
-from moa_jax.explanation.roar import roar_curves, without_top_genes
 from moa_jax.explanation.scores import Question
 from moa_jax.explanation.weight_randomisation import randomisation_cascade, randomised
 from moa_jax.schemas import InputError

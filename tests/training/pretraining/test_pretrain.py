@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 
 from configs import pretraining
+from experiments.pretraining.augmentation import is_reliable, well_predicted
+from experiments.pretraining.signature_prediction import predict_signatures
 from moa_jax.data.examples import build_examples
 from moa_jax.data.features import fit_features
 from moa_jax.data.graph_arrays import graph_arrays
 from moa_jax.data.unlabelled import structures_alone, unlabelled_examples, unlabelled_part
 from moa_jax.schemas import Compounds, InputError, Signatures, Split, concatenate
-from moa_jax.training.pretraining.augmentation import is_reliable, well_predicted
 from moa_jax.training.pretraining.batches import compound_rows, pretraining_set
 from moa_jax.training.pretraining.objectives import OBJECTIVES, make_pretraining_task
 from moa_jax.training.pretraining.pretrain import train_heads
-from moa_jax.training.pretraining.signature_prediction import predict_signatures
 from moa_jax.training.recipe import Recipe
 from moa_jax.training.sharding import make_mesh, replicate
 from tests.synthetic import make_dataset, make_knowledge_graph, make_raw_examples, tiny_config

@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import spearmanr
 
-from moa_jax.benchmark.deconvolutions import (
+from experiments.deconvolutions.deconvolutions import (
     REFERENCE,
     compare_deconvolutions,
     deconvolution_files,

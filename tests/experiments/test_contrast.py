@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from moa_jax.explanation.contrast import moa_summary
+from experiments.case_studies.contrast import moa_summary
 from moa_jax.schemas import InputError
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ import pytest
 from rdkit import Chem
 from scipy import stats
 
+from experiments.explanation_audit.ground_truth import read_truth, recovery
 from moa_jax.explanation import target_proximity
-from moa_jax.explanation.ground_truth import read_truth, recovery
 from moa_jax.explanation.target_proximity import (
     proximity,
     proximity_table,

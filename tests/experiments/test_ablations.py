@@ -20,7 +20,7 @@ from tests.synthetic import make_dataset, make_raw_examples
 
 pytestmark = pytest.mark.slow
 
-ABLATIONS = pathlib.Path(__file__).parents[1] / "configs" / "ablations"
+ABLATIONS = pathlib.Path(__file__).parents[2] / "configs" / "ablations"
 ARMS = {
     "prevalence": arm(method="prevalence"),
     "fusion": arm(),
