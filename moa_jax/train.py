@@ -29,7 +29,7 @@ from moa_jax.data.division import Division, divide, examples_of
 from moa_jax.data.embedded import open_dataset
 from moa_jax.data.examples import of_other_groups
 from moa_jax.data.features import fit_features
-from moa_jax.data.splits import judged_part
+from moa_jax.data.splits import scored_part
 from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
 from moa_jax.models.experts import VIEWS
 from moa_jax.progress import say
@@ -72,7 +72,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     # Partition.
     division = divide(config, dataset, examples)
     _say_division(config, division)
-    parts, judged = division.parts, judged_part(division.parts)
+    parts, scored = division.parts, scored_part(division.parts)
 
     # Model. What can be refused is refused before the folder of the run is made.
     make_training_mesh(
@@ -100,20 +100,20 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     if is_first_process():
         if fit.unseen:
             write_kept_answers(workdir, fit.unseen)
-        if judged == "test":
+        if scored == "test":
             write_held_out(workdir, parts["test"])
 
     # Scores.
-    views = fit.predictor.predict(parts["test"]) if judged == "test" else fit.validation_probs
+    views = fit.predictor.predict(parts["test"]) if scored == "test" else fit.validation_probs
     probs = {method_name(view): views[view] for view in VIEWS}
     # Kernels alone predict each validation compound from all other compounds, so methods that learn
     # from the training part alone would be no fair comparison.
-    for method in () if judged == "validation" and is_solved(config) else baselines:
+    for method in () if scored == "validation" and is_solved(config) else baselines:
         # Where the validation part is scored, no settings are chosen.
-        choosing = parts["validation"] if judged == "test" else parts["test"]
+        choosing = parts["validation"] if scored == "test" else parts["test"]
         fitted = method.fit(parts["train"], choosing, graph, seed=config.seed)
-        probs[method.name] = fitted.predict(parts[judged])
-    results = pool_results(probs, parts[judged], dataset.manifest["release"])
+        probs[method.name] = fitted.predict(parts[scored])
+    results = pool_results(probs, parts[scored], dataset.manifest["release"])
 
     # Model card.
     if is_first_process():

@@ -30,8 +30,8 @@ def split_rows(split: Split, examples: Examples) -> dict[str, Int[np.ndarray, " 
     return {name: np.flatnonzero(part == name) for name in PARTS}
 
 
-def judged_part(parts: Mapping[str, Examples]) -> str:
-    """The part by which a model is judged: the test part, or validation where nothing is tested.
+def scored_part(parts: Mapping[str, Examples]) -> str:
+    """The part that a model is scored on: the test part, or validation where there is none.
 
     Raises:
       InputError: neither has an example.
@@ -40,7 +40,7 @@ def judged_part(parts: Mapping[str, Examples]) -> str:
         if parts[name].num_examples:
             return name
     raise InputError(
-        "the split leaves nothing to judge the model by: no test part, and "
+        "the split leaves nothing to score the model on: no test part, and "
         "split.validation_fraction is 0."
     )
 

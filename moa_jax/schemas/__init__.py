@@ -32,7 +32,7 @@ from moa_jax.schemas.signatures import (
 from moa_jax.schemas.splits import PARTS, SPLIT_UNITS, UNUSED, Split
 
 # Version of the prepared folder's layout. A folder of another version is refused.
-PREPARED_FORMAT_VERSION = 2
+PREPARED_FORMAT_VERSION = 3
 # Version of the checkpoints: raised whenever its parameters or the settings
 # that they are read with change.
 CHECKPOINT_FORMAT_VERSION = 7

@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 
 import moa_jax
-from moa_jax.data.splits import judged_part
+from moa_jax.data.splits import scored_part
 from moa_jax.evaluation.answer_trust import ERROR_RATE, LEAST_ACCURACY, fit_trust
 from moa_jax.evaluation.bootstrap import CONFIDENCE, bootstrap_scores, interval
 from moa_jax.evaluation.calibration import top_label_ece
@@ -97,21 +97,21 @@ def write_model_card(
       config: the run's configuration.
       split: how compounds were divided.
       parts: part -> its examples; those of `train` with further structures, if any.
-      results: pooled predictions for the part that the model is judged by (`judged_part`).
+      results: pooled predictions for the part that the model is scored on (`scored_part`).
 
     Raises:
       InputError: a file of the run is missing or damaged, or the card cannot be written.
     """
     manifest = read_json(workdir / "data_manifest.json")
-    judged = judged_part(parts)
+    scored = scored_part(parts)
     sections = [
         f"# Model card: {results.release}",
         _summary(config, results),
         _data(manifest, parts),
         _split(config, split, parts),
-        _metrics(judged, results),
+        _metrics(scored, results),
         _trust(workdir, parts["test"], results),
-        _failures(judged, parts, results),
+        _failures(scored, parts, results),
         _USES,
         _contents(workdir),
         _versions(manifest),
@@ -188,7 +188,7 @@ def _split(config: ml_collections.ConfigDict, split: Split, parts: Mapping[str, 
     return "## Split\n\n" + " ".join(lines)
 
 
-def _metrics(judged: str, results: Results) -> str:
+def _metrics(scored: str, results: Results) -> str:
     # The model, and what it says from one modality alone.
     own = {name: probs for name, probs in results.probs.items() if name.startswith(_METHOD)}
     scores = bootstrap_scores(own, results.labels, num_resamples=_NUM_RESAMPLES)
@@ -200,13 +200,13 @@ def _metrics(judged: str, results: Results) -> str:
             row[title] = f"{score.estimate[metric]:.3f} ({low:.3f} to {high:.3f})"
         rows.append(row)
     told = "One fold of one split: other folds differ."
-    if judged == "validation":
+    if scored == "validation":
         told += (
             " By the model before it learned from these compounds; its scales were fitted to them, "
             "so that the figures flatter it a little."
         )
     return (
-        f"## Performance on the {judged} part\n\n{len(results.compounds)} compounds, one "
+        f"## Performance on the {scored} part\n\n{len(results.compounds)} compounds, one "
         f"prediction each; {CONFIDENCE:.0%} intervals over resampled compounds. {told}\n\n"
         f"{markdown_table(rows)}"
     )
@@ -256,12 +256,12 @@ def _ordered(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"": row[""], "left out": row.get("left out"), "test": row["test"]}
 
 
-def _failures(judged: str, parts: Mapping[str, Examples], results: Results) -> str:
+def _failures(scored: str, parts: Mapping[str, Examples], results: Results) -> str:
     found = failures(
-        results.probs[_METHOD], results.labels, results.moas, parts["train"], parts[judged]
+        results.probs[_METHOD], results.labels, results.moas, parts["train"], parts[scored]
     )
     intro = (
-        f"## Known failures\n\nMechanisms whose compounds in the {judged} part the model ranks no "
+        f"## Known failures\n\nMechanisms whose compounds in the {scored} part the model ranks no "
         "better than chance would (permutation p above 0.05, not corrected): how many compounds it "
         "was tested on and trained on, how many of these have signatures, and what may be why. "
         "With few tested compounds that is no proof of failure, but no proof of success either.\n\n"

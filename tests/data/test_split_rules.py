@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from moa_jax.data.labels import strata
 from moa_jax.data.leaks import check_no_leaks
 from moa_jax.data.split_rules import SPLIT_RULES, make_split, phase_split
-from moa_jax.data.splits import judged_part, split_rows
+from moa_jax.data.splits import scored_part, split_rows
 from moa_jax.schemas import InputError, concatenate
 from tests.data.split_sets import LINES, MOLECULES, screen_examples
 from tests.small_sets import examples, planted_examples
@@ -60,7 +60,7 @@ def test_everything_is_learned_from_and_compounds_validate():
     none = make_split("everything", SCREEN, fold=0, validation_fraction=0.0)
     parts = {part: SCREEN.take(rows) for part, rows in split_rows(none, SCREEN).items()}
     with pytest.raises(InputError, match="nothing to judge the model by"):
-        judged_part(parts)
+        scored_part(parts)
 
 
 @pytest.mark.parametrize(
