@@ -95,7 +95,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.statistics.seed = 0
     # Method that all others are compared with; empty means the plain method that is best on the
     # validation parts.
-    config.statistics.reference = ""
+    config.statistics.comparator = ""
 
     config.blocks = ml_collections.ConfigDict()
     blocks = config.blocks
@@ -109,7 +109,7 @@ def get_config() -> ml_collections.ConfigDict:
     blocks.structures = block(
         (*STRUCTURE, *FUSIONS[1:], "molecule_gnn", "fusion", "fusion_structure"),
         splits=("compound", "scaffold"),
-        further_structures=True,
+        structure_only_compounds=True,
     )
     blocks.damaged = block(
         (*FOLLOWED, "early_logistic", "intermediate_fusion", "fusion"),

@@ -39,7 +39,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.statistics.seed = 0
     # Method that all others are compared with; empty means the plain method that is best on the
     # validation parts.
-    config.statistics.reference = ""
+    config.statistics.comparator = ""
 
     config.blocks = ml_collections.ConfigDict()
     blocks = config.blocks
@@ -47,7 +47,9 @@ def get_config() -> ml_collections.ConfigDict:
     blocks.plain = block(plain, splits=("compound", "scaffold", "cell_line", "random_signature"))
     blocks.network = block(("fusion", "fusion_expression"))
     blocks.seeded = block(("morgan_random_forest",), seeds=range(2))
-    blocks.structures = block(("morgan_logistic", "product_of_logistics"), further_structures=True)
+    blocks.structures = block(
+        ("morgan_logistic", "product_of_logistics"), structure_only_compounds=True
+    )
     blocks.noise = block(
         ("cosine_knn", "product_of_logistics"),
         test={"gaussian": (1.0, 2.0), "peak_swap": (0.5, 1.0), "structure_shuffled": ()},

@@ -26,6 +26,6 @@ def get_config() -> ml_collections.ConfigDict:
     )
     config.blocks = ml_collections.ConfigDict({"main": block(methods)})
     config.blocks.structures = block(
-        ("fusion", "mean", "product_of_logistics", "morgan_knn"), further_structures=True
+        ("fusion", "mean", "product_of_logistics", "morgan_knn"), structure_only_compounds=True
     )
     return config

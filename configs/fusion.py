@@ -26,12 +26,12 @@ def get_config() -> ml_collections.ConfigDict:
     config.min_compounds = 5
     # Learn from structures without signature, too, whose MoA or targets are known. (A benchmark's
     # blocks decide for themselves.)
-    config.further_structures = True
+    config.structure_only_compounds = True
     # Draws references where there are more than max_references, and networks' parameters.
     config.seed = 0
 
     config.split = ml_collections.ConfigDict()
-    # What is held out: one of the rules of moa_jax/data/split_rules.py.
+    # What is held out: one of the rules of moa_jax/data/splits/rules.py.
     config.split.rule = "compound"
     # Which fold is held out, of how many.
     config.split.fold = 0
@@ -63,12 +63,13 @@ def get_config() -> ml_collections.ConfigDict:
 
     # Labels for the kernel experts: how much of a label is that of compounds with the same targets,
     # how much of the rest it becomes where these contradict the label, how many votes there are for
-    # no MoA, and from which lent label on a compound without any known mechanism is learned from.
-    config.label_sharing = ml_collections.ConfigDict(
+    # no MoA, and from which propagated label on a compound without any known mechanism is learned
+    # from.
+    config.target_propagation = ml_collections.ConfigDict(
         {"share": 0.5, "doubt": 1.0, "prior": 1.0, "least": 0.1}
     )
 
-    # Scales of the experts in each view until compounds that were not learned from set them.
+    # Scales of the experts in each view until held-out compounds set them.
     config.expert_scales = ml_collections.ConfigDict(
         {
             "fusion": {"signature_kernel": 12.0, "structure_kernel": 16.0},

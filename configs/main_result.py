@@ -49,7 +49,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.statistics.seed = 0
     # Method that all others are compared with; empty means the plain method that is best on the
     # validation parts.
-    config.statistics.reference = ""
+    config.statistics.comparator = ""
 
     config.blocks = ml_collections.ConfigDict()
     blocks = config.blocks
@@ -61,7 +61,7 @@ def get_config() -> ml_collections.ConfigDict:
     blocks.structures = block(
         ("fusion", "fusion_structure", *STRUCTURE, *FUSIONS),
         splits=("compound", "scaffold"),
-        further_structures=True,
+        structure_only_compounds=True,
     )
     blocks.noise = block(
         ROBUST, test={"gaussian": (2.0, 4.0), "peak_swap": (0.1, 0.2, 0.4), "gene_dropout": (0.5,)}

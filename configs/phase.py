@@ -60,7 +60,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.statistics.seed = 0
     # Method that all others are compared with; empty means the plain method that is best on the
     # validation parts.
-    config.statistics.reference = "product_of_logistics"
+    config.statistics.comparator = "product_of_logistics"
 
     config.blocks = ml_collections.ConfigDict()
     config.blocks.phase1 = block(METHODS, splits=("phase",), test_data="data/phase1_consensus")

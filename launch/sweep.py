@@ -36,16 +36,16 @@ from launch.sweep_report import FOLD_SCORES, best_trials, write_report
 from launch.sweep_space import Parameter, read_space, values_in, with_values
 from launch.sweep_study import num_finished, open_study
 from moa_jax import command_line
-from moa_jax.data.division import (
+from moa_jax.data.examples.pooling import pool_by_compound
+from moa_jax.data.preparation.embedded_release import open_dataset
+from moa_jax.data.splits.partition import (
     examples_of,
     partition_by_rule,
     partition_examples,
     split_by_config,
 )
-from moa_jax.data.embedded import open_dataset
-from moa_jax.data.split_request import num_validation_folds
+from moa_jax.data.splits.request import num_validation_folds
 from moa_jax.evaluation.metrics import macro_auprc
-from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, InputError, KnowledgeGraph, Split
 from moa_jax.training.recipe import fit_fusion

@@ -14,8 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from launch.sweep_space import Parameter, with_values
 from launch.sweep_study import ABOUT, FINISHED
-from moa_jax.evaluation.tables import file_name, markdown_table, write_csv
 from moa_jax.files import write_text
+from moa_jax.predictions.result_tables import file_name, markdown_table, write_csv
 
 # Attribute of a trial: its score on each fold so far.
 FOLD_SCORES = "fold_scores"

@@ -22,17 +22,17 @@ from collections.abc import Sequence
 import ml_collections
 
 from moa_jax import command_line
+from moa_jax.benchmark.benchmark_data import BenchmarkData
 from moa_jax.benchmark.collect import SplitResults, collect
-from moa_jax.benchmark.grid import run_grid
-from moa_jax.benchmark.material import Material
-from moa_jax.benchmark.outputs import write_outputs
-from moa_jax.benchmark.outside_predictions import (
-    outside_results,
+from moa_jax.benchmark.external_predictions import (
+    external_results,
     read_manifests,
     read_predictions,
 )
+from moa_jax.benchmark.grid import run_grid
+from moa_jax.benchmark.outputs import write_outputs
 from moa_jax.benchmark.plan import plan
-from moa_jax.benchmark.scored import score_split
+from moa_jax.benchmark.scored_split import score_split
 from moa_jax.schemas import InputError
 
 OPTIONS = (
@@ -46,7 +46,7 @@ OPTIONS = (
 
 def evaluate(
     config: ml_collections.ConfigDict, workdir: pathlib.Path
-) -> tuple[Material, tuple[SplitResults, ...]]:
+) -> tuple[BenchmarkData, tuple[SplitResults, ...]]:
     """Runs a benchmark and collects its predictions.
 
     Args:
@@ -57,13 +57,13 @@ def evaluate(
       InputError: the configuration or the data cannot be used, or a split leaks.
     """
     cells = plan(config)
-    material = run_grid(config, command_line.load_config(config.fusion), cells, workdir)
-    return material, collect(cells, material, workdir)
+    benchmark_data = run_grid(config, command_line.load_config(config.fusion), cells, workdir)
+    return benchmark_data, collect(cells, benchmark_data, workdir)
 
 
 def score_predictions(
     config: ml_collections.ConfigDict, workdir: pathlib.Path, predictions: str, splits: str
-) -> tuple[Material, tuple[SplitResults, ...]]:
+) -> tuple[BenchmarkData, tuple[SplitResults, ...]]:
     """Scores a file of predictions, with the prevalence in the training parts as a baseline.
 
     Raises:
@@ -73,11 +73,11 @@ def score_predictions(
         raise InputError(
             "--predictions needs --splits=MANIFEST, the split of the predictions, or a folder."
         )
-    material = Material(config, workdir)
-    examples = material.examples
+    benchmark_data = BenchmarkData(config, workdir)
+    examples = benchmark_data.examples
     manifests = read_manifests(pathlib.Path(splits), examples)
     found = read_predictions(pathlib.Path(predictions), examples.moas)
-    return material, (outside_results(found, manifests, examples),)
+    return benchmark_data, (external_results(found, manifests, examples),)
 
 
 def main(config: ml_collections.ConfigDict, workdir: str, predictions: str, splits: str) -> None:
@@ -89,13 +89,13 @@ def main(config: ml_collections.ConfigDict, workdir: str, predictions: str, spli
     folder = pathlib.Path(workdir)
     if splits and not predictions:
         raise InputError("--splits goes with --predictions; give both or neither.")
-    material, results = (
+    benchmark_data, results = (
         score_predictions(config, folder, predictions, splits)
         if predictions
         else evaluate(config, folder)
     )
     scored = [score_split(some, config.statistics) for some in results]
-    table = write_outputs(folder, scored, material)
+    table = write_outputs(folder, scored, benchmark_data)
     print(f"\n{table}\n\nevaluation written to {folder}  (report, tables, predictions, splits)")
 
 

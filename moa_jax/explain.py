@@ -32,27 +32,27 @@ import pandas as pd
 
 import moa_jax
 from moa_jax import command_line
+from moa_jax.calibration.calibration_store import read_held_out
+from moa_jax.calibration.calibrator import CANNOT_TELL
 from moa_jax.compounds.identity import normalise_name
-from moa_jax.data.landmarks import gene_lines
-from moa_jax.data.new_signatures import level_lines, read_new_signatures
-from moa_jax.data.new_structures import structure_lines
-from moa_jax.data.plate_signatures import PlateSettings
-from moa_jax.data.plate_zscores import VEHICLE
-from moa_jax.data.signature_files import SignatureFiles, require_signatures
-from moa_jax.data.user_compounds import one_group_per_drug
-from moa_jax.evaluation.answer_trust import CANNOT_TELL
-from moa_jax.explanation.audit import overall
-from moa_jax.explanation.compound_explanation import (
+from moa_jax.data.expression.landmark_columns import gene_lines
+from moa_jax.data.expression.plate_zscores import VEHICLE
+from moa_jax.data.user_input.compound_groups import one_group_per_drug
+from moa_jax.data.user_input.plate_signatures import PlateSettings
+from moa_jax.data.user_input.signature_files import SignatureFiles, require_signatures
+from moa_jax.data.user_input.signatures import level_lines, read_new_signatures
+from moa_jax.data.user_input.structures import structure_lines
+from moa_jax.explanation.audit.checks import overall
+from moa_jax.explanation.compound_page.explanation import (
     CompoundExplanation,
     explain_compounds,
     read_explained_run,
 )
-from moa_jax.explanation.writing import INDEX_FILE, NAMES, write_explanations
+from moa_jax.explanation.compound_page.files import INDEX_FILE, NAMES, write_explanations
 from moa_jax.files import check_output_folder
+from moa_jax.predictions.answered_examples import answer_examples
 from moa_jax.schemas import Examples, InputError
-from moa_jax.training.answered_examples import answer_examples
-from moa_jax.training.kept_answers import read_held_out
-from moa_jax.training.run_folder import FinishedRun, open_run, run_identity
+from moa_jax.training.runs.run_folder import FinishedRun, open_run, run_identity
 
 # More than these are a benchmark, not a reading.
 MAX_COMPOUNDS = 200

@@ -45,30 +45,30 @@ import pandas as pd
 
 import moa_jax
 from moa_jax import command_line
-from moa_jax.data.landmarks import gene_lines
-from moa_jax.data.new_signatures import level_lines, read_new_signatures
-from moa_jax.data.new_structures import structure_lines
-from moa_jax.data.plate_signatures import PlateSettings
-from moa_jax.data.plate_zscores import VEHICLE
-from moa_jax.data.signature_files import SignatureFiles
-from moa_jax.data.user_compounds import ID_SEPARATOR, one_group_per_drug
-from moa_jax.evaluation.answers import Answers
-from moa_jax.evaluation.known_compounds import ANALOGUE, KNOWN, NEW
-from moa_jax.evaluation.prediction_tables import (
+from moa_jax.calibration.quality_gates import MAX_MAGNITUDE, MIN_GENES
+from moa_jax.data.expression.landmark_columns import gene_lines
+from moa_jax.data.expression.plate_zscores import VEHICLE
+from moa_jax.data.user_input.compound_groups import ID_SEPARATOR, one_group_per_drug
+from moa_jax.data.user_input.plate_signatures import PlateSettings
+from moa_jax.data.user_input.signature_files import SignatureFiles
+from moa_jax.data.user_input.signatures import level_lines, read_new_signatures
+from moa_jax.data.user_input.structures import structure_lines
+from moa_jax.explanation.compound_page.explanation import explain_compounds, read_explained_run
+from moa_jax.explanation.compound_page.files import write_explanations
+from moa_jax.files import atomic_path, check_output_folder, write_json
+from moa_jax.predictions.answered_examples import AnsweredExamples, answer_examples
+from moa_jax.predictions.compound_answers import Answers
+from moa_jax.predictions.known_compounds import ANALOGUE, KNOWN, NEW
+from moa_jax.predictions.prediction_tables import (
     DIGITS,
     compound_table,
     quality_table,
     signature_table,
 )
-from moa_jax.evaluation.signature_gates import LEAST_GENES, MOST_MAGNITUDE
-from moa_jax.evaluation.tables import write_csv
-from moa_jax.explanation.compound_explanation import explain_compounds, read_explained_run
-from moa_jax.explanation.writing import write_explanations
-from moa_jax.files import atomic_path, check_output_folder, write_json
+from moa_jax.predictions.result_tables import write_csv
 from moa_jax.progress import say
 from moa_jax.schemas import InputError
-from moa_jax.training.answered_examples import AnsweredExamples, answer_examples
-from moa_jax.training.run_folder import open_run, run_identity
+from moa_jax.training.runs.run_folder import open_run, run_identity
 
 ANSWER_FILE = "answers.csv"
 QUALITY_FILE = "signature_quality.csv"
@@ -200,12 +200,12 @@ def _counts(answered: AnsweredExamples) -> dict[str, Any]:
         "signatures_used": int((quality.passes & examples.has_expression).sum()),
         "validation": {
             view: {
-                "compounds": trust.num_compounds,
-                "threshold": trust.threshold if trust.coverage else None,
-                "share_answered": trust.coverage,
-                "share_right_of_answered": trust.accuracy if trust.coverage else None,
+                "compounds": calibrator.num_compounds,
+                "threshold": calibrator.threshold if calibrator.coverage else None,
+                "share_answered": calibrator.coverage,
+                "share_right_of_answered": calibrator.accuracy if calibrator.coverage else None,
             }
-            for view, trust in sorted(answered.trusts.items())
+            for view, calibrator in sorted(answered.calibrators.items())
         },
     }
 
@@ -288,13 +288,13 @@ def _warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
     magnitude, genes = manifest["median_standardised_magnitude"], manifest["genes"]
     if magnitude is None:
         return
-    if magnitude > MOST_MAGNITUDE:
+    if magnitude > MAX_MAGNITUDE:
         yield (
             f"warning: the values lie {magnitude:.1f} training standard deviations from the "
             "training mean in the median (0.7 is usual); the model expects z-scores like those "
             "it was trained on, so these predictions are unreliable"
         )
-    if genes["measured"] < LEAST_GENES * genes["expected"]:
+    if genes["measured"] < MIN_GENES * genes["expected"]:
         yield "warning: less than half of the model's genes are measured"
 
 

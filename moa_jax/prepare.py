@@ -25,11 +25,11 @@ import ml_collections
 
 from moa_jax import command_line
 from moa_jax.compounds.tables import contradictions
-from moa_jax.data.embedded import ensure_release
-from moa_jax.data.landmarks import gene_lines
-from moa_jax.data.new_signatures import level_lines
-from moa_jax.data.preparation import describe_sources, prepare
-from moa_jax.data.prepared import read_prepared, write_prepared
+from moa_jax.data.expression.landmark_columns import gene_lines
+from moa_jax.data.preparation.embedded_release import ensure_release
+from moa_jax.data.preparation.pipeline import describe_sources, prepare
+from moa_jax.data.storage.prepared_folder import read_prepared, write_prepared
+from moa_jax.data.user_input.signatures import level_lines
 from moa_jax.files import read_json
 from moa_jax.schemas import InputError
 
@@ -101,7 +101,7 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     # Folders of earlier versions do not tell it.
     if "level" in manifest:
         yield from level_lines(manifest["level"])
-    for stage in ("profiles", "signatures", "compounds", "further_compounds"):
+    for stage in ("profiles", "signatures", "compounds", "structure_only_compounds"):
         if manifest.get(stage, {}).get("found"):
             counts = manifest[stage]
             yield f"{stage.replace('_', ' ')}: {counts['kept']:,} of {counts['found']:,} kept"

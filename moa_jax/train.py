@@ -25,21 +25,21 @@ import ml_collections
 from moa_jax import command_line
 from moa_jax.baselines.fusion import method_name
 from moa_jax.baselines.registry import make_method
-from moa_jax.data.division import Division, divide, examples_of
-from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import of_other_groups
-from moa_jax.data.features import fit_features
-from moa_jax.data.splits import scored_part
-from moa_jax.evaluation.tables import Results, pool_results, results_markdown, write_results
+from moa_jax.calibration.calibration_store import write_calibration_store, write_held_out
+from moa_jax.data.examples.build import of_other_groups
+from moa_jax.data.examples.features import fit_features
+from moa_jax.data.preparation.embedded_release import open_dataset
+from moa_jax.data.splits.manifest import scored_part
+from moa_jax.data.splits.partition import Partition, examples_of, make_partition
+from moa_jax.model_card.card import write_model_card
+from moa_jax.model_card.plots import plot_curves, plot_per_moa
 from moa_jax.models.experts import VIEWS
+from moa_jax.predictions.result_tables import Results, pool_results, results_markdown, write_results
 from moa_jax.progress import say
-from moa_jax.training.fusion_task import make_fusion_task
-from moa_jax.training.kept_answers import write_held_out, write_kept_answers
-from moa_jax.training.metric_writer import METRICS_FILE, read_metrics
-from moa_jax.training.model_card import write_model_card
-from moa_jax.training.plots import plot_curves, plot_per_moa
+from moa_jax.training.fusion.task import make_fusion_task
 from moa_jax.training.recipe import SELECTION, fit_fusion, is_solved
-from moa_jax.training.run_folder import start_run
+from moa_jax.training.runs.metric_writer import METRICS_FILE, read_metrics
+from moa_jax.training.runs.run_folder import start_run
 from moa_jax.training.sharding import (
     is_first_process,
     join_processes,
@@ -70,9 +70,9 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     say(f"{len(examples.moas)} mechanisms ({config.vocabulary} vocabulary)")
 
     # Partition.
-    division = divide(config, dataset, examples)
-    _say_division(config, division)
-    parts, scored = division.parts, scored_part(division.parts)
+    partition = make_partition(config, dataset, examples)
+    _say_division(config, partition)
+    parts, scored = partition.parts, scored_part(partition.parts)
 
     # Model. What can be refused is refused before the folder of the run is made.
     make_training_mesh(
@@ -84,7 +84,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     make_fusion_task(config, features, (graph.num_genes, graph.num_terms))
     baselines = [make_method(name) for name in config.baselines]
     with one_process_first():
-        start_run(workdir, config, division.split, dataset)
+        start_run(workdir, config, partition.split, dataset)
 
     # Fit: kernels in closed form, then networks in steps where there are any.
     fit = fit_fusion(
@@ -93,13 +93,13 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
         parts["validation"],
         graph,
         workdir,
-        unlabelled=division.unlabelled,
+        unlabelled=partition.unlabelled,
     )
 
     # Calibration: the out-of-sample answers that predictions will be calibrated on are kept.
     if is_first_process():
         if fit.unseen:
-            write_kept_answers(workdir, fit.unseen)
+            write_calibration_store(workdir, fit.unseen)
         if scored == "test":
             write_held_out(workdir, parts["test"])
 
@@ -117,19 +117,19 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
 
     # Model card.
     if is_first_process():
-        write_model_card(workdir, config, division.split, parts, results)
+        write_model_card(workdir, config, partition.split, parts, results)
     return results
 
 
-def _say_division(config: ml_collections.ConfigDict, division: Division) -> None:
+def _say_division(config: ml_collections.ConfigDict, partition: Partition) -> None:
     """Prints how many examples each part has, and which identities parts share."""
-    parts, unlabelled = division.parts, division.unlabelled
-    if division.crossing:
-        counts = ", ".join(f"{count} {identity}" for identity, count in division.crossing.items())
-        say(f"shared between parts, as the {division.split.rule} split allows: {counts}")
+    parts, unlabelled = partition.parts, partition.unlabelled
+    if partition.crossing:
+        counts = ", ".join(f"{count} {identity}" for identity, count in partition.crossing.items())
+        say(f"shared between parts, as the {partition.split.rule} split allows: {counts}")
     measured = {name: int(part.has_expression.sum()) for name, part in parts.items()}
     say(", ".join(f"{name} {count} signatures" for name, count in measured.items()))
-    if config.further_structures:
+    if config.structure_only_compounds:
         without = parts["train"].num_examples - measured["train"]
         say(f"train {without} labelled structures without signature, too")
     if unlabelled is not None:

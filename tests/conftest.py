@@ -94,8 +94,8 @@ def lincs2020(real_data, made_once) -> pathlib.Path:
 @pytest.fixture(scope="session")
 def tiny_folder(made_once) -> pathlib.Path:
     """The tiny simulated release: its files in `raw`, and `prepared`."""
-    from moa_jax.data.preparation import prepare
-    from moa_jax.data.prepared import write_prepared
+    from moa_jax.data.preparation.pipeline import prepare
+    from moa_jax.data.storage.prepared_folder import write_prepared
     from tests import tiny_release
 
     def make(folder: pathlib.Path) -> None:

@@ -326,7 +326,9 @@ class Reader(ast.NodeVisitor):
 
 
 def module_of(path):
-    """`moa_jax/data/splits.py` -> `moa_jax.data.splits`; a package's `__init__` is the package."""
+    """`moa_jax/data/splits/manifest.py` -> `moa_jax.data.splits.manifest`; a package's `__init__`
+    is the package.
+    """
     parts = pathlib.PurePosixPath(path).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

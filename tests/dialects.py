@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from moa_jax.lincs.gctx_writer import write_gctx
+from moa_jax.lincs.files.gctx_writer import write_gctx
 
 CONTAINERS = ("gctx", "h5ad", "gct 1.2", "gct 1.3", "table")
 # What the rows or columns of genes are called, and what may stand beside it.

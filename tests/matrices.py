@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from moa_jax.lincs.matrix import ExpressionMatrix, open_matrix
+from moa_jax.lincs.files.matrix import ExpressionMatrix, open_matrix
 
 
 def read_matrix(path, *, profile_ids=None, gene_ids=None) -> ExpressionMatrix:

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pandas as pd
 
-from moa_jax.lincs.gctx_writer import write_gctx
+from moa_jax.lincs.files.gctx_writer import write_gctx
 from tests.synthetic import make_gene_table, make_raw_examples
 
 GENES = make_gene_table()

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from moa_jax.data.prepared import PreparedDataset
+from moa_jax.data.storage.prepared_folder import PreparedDataset
 from moa_jax.schemas import (
     COMPOUND_COLUMNS,
     Compounds,

@@ -9,7 +9,7 @@ import optuna
 
 from launch import sweep
 from launch.sweep_report import FOLD_SCORES
-from moa_jax.data.prepared import write_prepared
+from moa_jax.data.storage.prepared_folder import write_prepared
 from tests import small_sets, synthetic
 
 KERNELS = ("signature_kernel", "structure_kernel")

@@ -11,12 +11,13 @@ import pandas as pd
 from configs import fusion
 from configs.network_kernel import network_kernel
 from configs.networks import networks
+from moa_jax.calibration.calibration_store import write_calibration_store, write_held_out
 from moa_jax.compounds.molecular_graph import molecular_graph
-from moa_jax.data.batches import make_batch
-from moa_jax.data.features import EncodedExamples
-from moa_jax.data.prepared import PreparedDataset
-from moa_jax.data.split_rules import make_split
-from moa_jax.data.splits import split_rows
+from moa_jax.data.examples.batches import make_batch
+from moa_jax.data.examples.features import EncodedExamples
+from moa_jax.data.splits.manifest import split_rows
+from moa_jax.data.splits.rules import make_split
+from moa_jax.data.storage.prepared_folder import PreparedDataset
 from moa_jax.models.fusion import EXPERTS, VIEWS, FusionModel
 from moa_jax.schemas import (
     Batch,
@@ -28,12 +29,11 @@ from moa_jax.schemas import (
     KnowledgeGraph,
     Signatures,
 )
-from moa_jax.training.kept_answers import write_held_out, write_kept_answers
 from moa_jax.training.recipe import fit_fusion
-from moa_jax.training.run_folder import start_run
+from moa_jax.training.runs.run_folder import start_run
 
 NUM_GENES, NUM_LANDMARKS, NUM_TERMS, NUM_MOAS, NUM_BITS = 7, 5, 4, 3, 16
-SUBSTRUCTURE_VIEWS = (6, 10)
+SUBSTRUCTURE_FAMILIES = (6, 10)
 SMILES = ("CCO", "c1ccccc1C(=O)O", "C", "CC(C)N[C@H](C)C(=O)O", "C/C=C/C", "OCC1CC1")
 
 
@@ -43,7 +43,7 @@ def make_model(**overrides) -> FusionModel:
         "num_genes": NUM_GENES,
         "num_terms": NUM_TERMS,
         "num_cell_lines": 3,
-        "substructure_views": SUBSTRUCTURE_VIEWS,
+        "substructure_families": SUBSTRUCTURE_FAMILIES,
         "experts": tuple(EXPERTS),
         "signature_kernel_width": 1.0,
         "network_kernel_width": 1.0,
@@ -85,7 +85,7 @@ def make_given(seed=3) -> dict[str, Any]:
             "coefficients": normal(6, NUM_MOAS),
         },
         "structure_kernel": {
-            "references": rng.integers(0, 6, (4, sum(SUBSTRUCTURE_VIEWS)), np.uint8),
+            "references": rng.integers(0, 6, (4, sum(SUBSTRUCTURE_FAMILIES)), np.uint8),
             "coefficients": normal(4, NUM_MOAS),
         },
     }
@@ -126,7 +126,7 @@ def make_examples(num_examples=8, seed=0) -> EncodedExamples:
         time_mask=np.arange(num_examples) % 3 != 0,
         structure=structure,
         fingerprints=(rng.random((len(SMILES) + 1, NUM_BITS)) < 0.3).astype(np.float32),
-        substructures=rng.integers(0, 6, (len(SMILES) + 1, sum(SUBSTRUCTURE_VIEWS)), np.uint8),
+        substructures=rng.integers(0, 6, (len(SMILES) + 1, sum(SUBSTRUCTURE_FAMILIES)), np.uint8),
         molecules=(*map(molecular_graph, SMILES), None),
         labels=np.eye(NUM_MOAS, dtype=np.float32)[np.arange(num_examples) % NUM_MOAS],
         label_mask=np.ones((num_examples, NUM_MOAS), bool),
@@ -291,5 +291,5 @@ def train_tiny_run(folder: pathlib.Path) -> None:
     parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
     start_run(folder, config, split, dataset)
     fit = fit_fusion(config, parts["train"], parts["validation"], dataset.graph, folder)
-    write_kept_answers(folder, fit.unseen)
+    write_calibration_store(folder, fit.unseen)
     write_held_out(folder, parts["test"])

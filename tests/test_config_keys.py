@@ -23,12 +23,12 @@ from experiments.ablations import run as ablations
 from moa_jax import evaluate, train
 from moa_jax.benchmark.blocks import ablation, arm, block
 from moa_jax.command_line import load_config
-from moa_jax.data.preparation import prepare
-from moa_jax.data.preparation_settings import PreparationSettings, SignatureFilters
+from moa_jax.data.preparation.pipeline import prepare
+from moa_jax.data.preparation.settings import PreparationSettings, SignatureFilters
 from moa_jax.data.simulated import SimulationSettings
 from moa_jax.knowledge.graph import GraphSettings
-from moa_jax.models.fused_networks import JOINT_FUSIONS
 from moa_jax.models.fusion import FusionModel
+from moa_jax.models.networks import JOINT_FUSIONS
 from moa_jax.schemas import InputError
 from moa_jax.training.losses.factory import LOSSES
 from tests import synthetic, tiny_release
@@ -76,7 +76,7 @@ def read_by_training(prepared, folder):
     train.main(tiny(pretraining, prepared, **networks), str(folder / "networks"))
     for name in LOSSES:
         settle(tiny(cross_attention, prepared, **{"training.loss.name": name}), folder / name)
-    together = {"training.co_teaching.enabled": True}
+    together = {"training.losses.co_teaching.enabled": True}
     settle(tiny(cross_attention, prepared, **together), folder / "co_teaching")
 
 
@@ -145,5 +145,5 @@ def test_every_setting_of_a_release_is_read(tmp_path):
         raw = tiny_release.make_release(tmp_path / "raw")
         for level in (3, 5):
             prepare(tiny_release.config_of(raw, level))
-    # Asked for where profiles are missing: tests/data/test_expression_sources.py.
+    # Asked for where profiles are missing: tests/data/preparation/test_expression_sources.py.
     assert reads.fields - reads.attributes == {"allow_missing_signatures"}

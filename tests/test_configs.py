@@ -20,13 +20,13 @@ from configs import (
     smoke,
 )
 from moa_jax.command_line import load_config
-from moa_jax.data.features import encode, fit_features
-from moa_jax.data.graph_arrays import graph_arrays
-from moa_jax.data.preparation_settings import settings_from_config
+from moa_jax.data.examples.features import encode, fit_features
+from moa_jax.data.examples.graph_arrays import graph_arrays
+from moa_jax.data.preparation.settings import settings_from_config
 from moa_jax.kernels.ridge import kernel_systems, solve
 from moa_jax.models.experts import EXPERTS
 from moa_jax.schemas import InputError
-from moa_jax.training.fusion_task import make_fusion_task
+from moa_jax.training.fusion.task import make_fusion_task
 from moa_jax.training.recipe import is_solved
 from moa_jax.training.sharding import make_mesh
 from moa_jax.training.step import initial_state, make_train_step

@@ -11,9 +11,9 @@ import pytest
 
 from configs import fusion
 from experiments.main_result.direction import cases_of, is_preferred, opposites
-from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS, substructure_counts
-from moa_jax.data.labels import label_matrix
-from moa_jax.kernels.leave_one_out import left_out_logits
+from moa_jax.compounds.substructures import SUBSTRUCTURE_FAMILIES, substructure_counts
+from moa_jax.data.examples.labels import label_matrix
+from moa_jax.kernels.leave_one_out import leave_one_out_logits
 from moa_jax.kernels.ridge import KernelSystem
 from moa_jax.models.kernel_experts import structure_kernel
 
@@ -39,10 +39,12 @@ def paired(real_data):
 def test_structure_tells_the_direction_of_compounds_not_learned_from(paired):
     smiles, groups, moas, labels = paired
     counts = jnp.asarray(substructure_counts(smiles))
-    kernel = np.asarray(structure_kernel(counts, counts, views=tuple(SUBSTRUCTURE_VIEWS.values())))
+    kernel = np.asarray(
+        structure_kernel(counts, counts, views=tuple(SUBSTRUCTURE_FAMILIES.values()))
+    )
     ridge = fusion.get_config().kernels.structure.ridge
     system = KernelSystem(np.arange(len(smiles)), {}, kernel, ridge)
-    said = left_out_logits(system, labels, groups)
+    said = leave_one_out_logits(system, labels, groups)
 
     cases = cases_of(labels > 0, opposites(moas))
     preference = said[cases.row, cases.own] - said[cases.row, cases.other]

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from moa_jax import evaluate
-from moa_jax.data.examples import build_examples
-from moa_jax.data.leaks import check_no_leaks
-from moa_jax.data.prepared import read_prepared
-from moa_jax.data.splits import read_split
+from moa_jax.data.examples.build import build_examples
+from moa_jax.data.splits.leaks import check_no_leaks
+from moa_jax.data.splits.manifest import read_split
+from moa_jax.data.storage.prepared_folder import read_prepared
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def get_config():
     config.split.num_folds = 2
     config.split.validation_fraction = 0.34
     config.statistics.num_resamples = 50
-    config.statistics.reference = ""
+    config.statistics.comparator = ""
     config.blocks = ml_collections.ConfigDict()
     {changes}
     return config

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 
 from moa_jax import explain, predict
+from moa_jax.calibration.calibration_store import CALIBRATION_FILE, HELD_OUT_FILE, read_held_out
+from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.evaluation.label_audit import DOUBTED
-from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.explanation.compound_explanation import CompoundExplanation
-from moa_jax.explanation.writing import file_stem, index_page
-from moa_jax.lincs.gctx_writer import write_gctx
+from moa_jax.explanation.compound_page.explanation import CompoundExplanation
+from moa_jax.explanation.compound_page.files import file_stem, index_page
+from moa_jax.lincs.files.gctx_writer import write_gctx
 from moa_jax.report.html import render_page
-from moa_jax.training.kept_answers import HELD_OUT_FILE, UNSEEN_FILE, read_held_out
-from moa_jax.training.run_folder import open_run
+from moa_jax.training.runs.run_folder import open_run
 from tests.browser import browser  # noqa: F401 (a fixture)
 from tests.prediction_files import PROBS, arguments, formulas, write_plate
 from tests.report.pages import cells_of, parse
@@ -151,7 +151,7 @@ def test_the_index_lists_labels_that_model_and_evidence_contradict(written):
         "name": HOSTILE,
         "group": "G",
         "moa": "moa 0",
-        "rival": "moa 1",
+        "runner_up": "moa 1",
         "confidence": 0.75,
         "is_answered": True,
         "known": "no",
@@ -159,7 +159,7 @@ def test_the_index_lists_labels_that_model_and_evidence_contradict(written):
         "reasons": "",
         "notes": "",
         "answered_from": "expression",
-        "trust": types.SimpleNamespace(threshold=0.5),
+        "calibrator": types.SimpleNamespace(threshold=0.5),
         "smiles": None,
         "targets": (),
         "checks": (),
@@ -326,7 +326,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(run, held_out, tmp_path, c
     assert "out holds thesis.txt, which is no explanation" in message
 
 
-@pytest.mark.parametrize("name", [UNSEEN_FILE, HELD_OUT_FILE])
+@pytest.mark.parametrize("name", [CALIBRATION_FILE, HELD_OUT_FILE])
 def test_a_run_that_kept_too_little_is_refused(run, held_out, tmp_path, capsys, name):
     poor = shutil.copytree(run, tmp_path / "poor")
     (poor / name).unlink()

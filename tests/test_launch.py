@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from configs import smoke
-from moa_jax.data.prepared import write_prepared
+from moa_jax.data.storage.prepared_folder import write_prepared
 from moa_jax.schemas import InputError
 from moa_jax.train import train
-from moa_jax.training.metric_writer import read_metrics
+from moa_jax.training.runs.metric_writer import read_metrics
 from moa_jax.training.sharding import join_processes
 from tests import small_sets
 

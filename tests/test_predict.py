@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from moa_jax import predict
-from moa_jax.evaluation.answer_trust import fit_trust
-from moa_jax.evaluation.answers import label_set
-from moa_jax.evaluation.tables import read_csv
+from moa_jax.calibration.calibration_store import read_calibration_store
+from moa_jax.calibration.calibrator import fit_calibrator
+from moa_jax.predictions.compound_answers import label_set
+from moa_jax.predictions.result_tables import read_csv
 from moa_jax.schemas import Examples
-from moa_jax.training.kept_answers import read_kept_answers
-from moa_jax.training.run_folder import open_run
+from moa_jax.training.runs.run_folder import open_run
 from tests.prediction_files import (
     COMPOUNDS,
     ENTREZ,
@@ -230,22 +230,22 @@ def test_answers_are_those_of_the_runs_validation(reference, tiny_run, model):
     quality = pd.read_csv(folder / "out" / "signature_quality.csv", keep_default_na=False)
     assert quality["sig_id"].tolist() == RAW.table["sig_id"].tolist()
     assert (quality["passes"] == (quality["reasons"] == "")).all()
-    answers_of = read_kept_answers(tiny_run, model.features.moas)
+    answers_of = read_calibration_store(tiny_run, model.features.moas)
     for row, answer in answers.iterrows():
         own = np.flatnonzero(RAW.table["pert_id"] == answer["pert_id"])
         good = own[quality["passes"][own]]
         assert len(good)
         view = "fusion" if answer["pert_id"] in COMPOUNDS else "expression"
         kept = answers_of[view]
-        trust = fit_trust(kept.probs, kept.labels, kept.is_learnable)
+        calibrator = fit_calibrator(kept.probs, kept.labels, kept.is_learnable)
         probs = model.predict(examples_of(model))["fusion"][good].mean(axis=0, keepdims=True)
-        judged = trust.judge(probs.astype(np.float64))
-        assert answer["confidence"] == pytest.approx(judged.confidence[0], rel=ROUNDED), row
-        assert answer["moa_1"] == PROBS[judged.probs[0].argmax()]
-        assert answer["probability_1"] == pytest.approx(judged.probs[0].max(), rel=ROUNDED)
-        in_set = [moa for moa, inside in zip(PROBS, label_set(judged), strict=True) if inside]
+        calibrated = calibrator.calibrate(probs.astype(np.float64))
+        assert answer["confidence"] == pytest.approx(calibrated.confidence[0], rel=ROUNDED), row
+        assert answer["moa_1"] == PROBS[calibrated.probs[0].argmax()]
+        assert answer["probability_1"] == pytest.approx(calibrated.probs[0].max(), rel=ROUNDED)
+        in_set = [moa for moa, inside in zip(PROBS, label_set(calibrated), strict=True) if inside]
         assert answer["label_set"] == "|".join(in_set)
-        can_tell = judged.is_answered[0]
+        can_tell = calibrated.is_answered[0]
         assert answer["answer"] == (answer["moa_1"] if can_tell else "cannot tell")
         assert bool(answer["reasons"]) != can_tell
 
@@ -343,7 +343,7 @@ def test_names_do_not_run_as_formulas_in_a_spreadsheet(inputs, tiny_run, referen
 def test_a_run_without_validation_answers_cannot_tell(inputs, tiny_run, capsys):
     run = inputs / "run"
     shutil.copytree(tiny_run, run)
-    (run / "unseen_answers.parquet").unlink()
+    (run / "calibration_answers.parquet").unlink()
     assert predict.run(arguments(inputs, run)) == 0
     answers = pd.read_csv(inputs / "out" / "answers.csv")
     assert (answers["answer"] == "cannot tell").all()

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from moa_jax import predict
-from moa_jax.lincs.gctx_writer import write_gctx
+from moa_jax.lincs.files.gctx_writer import write_gctx
 from tests.prediction_files import (
     ENTREZ,
     PROBS,
@@ -68,9 +68,9 @@ def sure_run(tiny_run, tmp_path):
     """A copy of the run whose validation answers were all right, so that its answers are sure."""
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
-    kept = pd.read_parquet(run / "unseen_answers.parquet")
+    kept = pd.read_parquet(run / "calibration_answers.parquet")
     kept["probs"] = [[0.9 if moa in own else 0.05 for moa in PROBS] for own in kept["moas"]]
-    kept.to_parquet(run / "unseen_answers.parquet", index=False)
+    kept.to_parquet(run / "calibration_answers.parquet", index=False)
     return run
 
 

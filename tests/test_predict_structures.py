@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from moa_jax import explain, predict
-from moa_jax.evaluation.answer_trust import fit_trust
-from moa_jax.training.kept_answers import read_kept_answers
-from moa_jax.training.run_folder import open_run
+from moa_jax.calibration.calibration_store import read_calibration_store
+from moa_jax.calibration.calibrator import fit_calibrator
+from moa_jax.training.runs.run_folder import open_run
 from tests.prediction_files import COMPOUNDS, ENTREZ, PROBS, RAW, arguments, write_inputs
 from tests.test_predict import FILES, examples_of, predicted, refused
 
@@ -144,12 +144,12 @@ def test_structures_alone_are_answered(inputs, tiny_run, capsys):
 
     answers = pd.read_csv(inputs / "out" / "answers.csv", keep_default_na=False)
     assert answers["n_signatures"].tolist() == answers["n_signatures_used"].tolist() == [0] * 4
-    kept = read_kept_answers(tiny_run, model.features.moas)["structure"]
-    judged = fit_trust(kept.probs, kept.labels, kept.is_learnable).judge(
+    kept = read_calibration_store(tiny_run, model.features.moas)["structure"]
+    calibrated = fit_calibrator(kept.probs, kept.labels, kept.is_learnable).calibrate(
         compounds[PROBS].to_numpy(np.float64)[:3]
     )
     # The tables hold five digits, and a confidence near zero hangs on all of them.
-    np.testing.assert_allclose(answers["confidence"][:3].astype(float), judged.confidence, 0.05)
+    np.testing.assert_allclose(answers["confidence"][:3].astype(float), calibrated.confidence, 0.05)
     assert answers["answer"][3] == "cannot tell"
     assert answers["confidence"][3] == answers["label_set"][3] == answers["moa_1"][3] == ""
     assert "no signature and no structure that can be read" in answers["reasons"][3]

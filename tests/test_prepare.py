@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from moa_jax import command_line, prepare
-from moa_jax.data.prepared import read_prepared
+from moa_jax.data.storage.prepared_folder import read_prepared
 from moa_jax.files import read_json, write_json
 from moa_jax.schemas import PREPARED_FORMAT_VERSION
 from tests import tiny_release

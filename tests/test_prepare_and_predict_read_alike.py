@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from moa_jax.data.features import fit_features
-from moa_jax.data.new_signatures import read_new_signatures
-from moa_jax.data.preparation import prepare
-from moa_jax.data.signature_files import SignatureFiles
-from moa_jax.lincs.gctx_writer import write_gctx
+from moa_jax.data.examples.features import fit_features
+from moa_jax.data.preparation.pipeline import prepare
+from moa_jax.data.user_input.signature_files import SignatureFiles
+from moa_jax.data.user_input.signatures import read_new_signatures
+from moa_jax.lincs.files.gctx_writer import write_gctx
 from moa_jax.lincs.plates import robust_zscore
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
 from tests import dialects
@@ -233,7 +233,7 @@ def prepared_of(raw, fixture, path, siginfo, compounds):
     files = {
         "files_expression": str(path),
         "files_compounds": str(compounds),
-        "files_further_compounds": "",
+        "files_structure_only_compounds": "",
         "files_siginfo": str(siginfo) if siginfo and is_siginfo else "",
         "files_instinfo": str(siginfo) if siginfo and not is_siginfo else "",
     }

@@ -9,8 +9,8 @@ import shutil
 import pandas as pd
 import pytest
 
+from moa_jax.calibration.calibration_store import HELD_OUT_FILE
 from moa_jax.command_line import load_config
-from moa_jax.training.kept_answers import HELD_OUT_FILE
 from tests import tiny_release
 
 ROOT = pathlib.Path(__file__).parent.parent

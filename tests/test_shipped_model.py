@@ -47,7 +47,7 @@ def arguments(name, prepared, workdir):
         f"--config={ROOT}/configs/{config}.py",
         f"--config.data={prepared}",
         f"--config.split.fold={fold}",
-        f"--config.further_structures={with_structures}",
+        f"--config.structure_only_compounds={with_structures}",
         "--config.baselines=()",
         f"--workdir={workdir}",
     ]

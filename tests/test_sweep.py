@@ -17,13 +17,13 @@ from launch.sweep_report import best_config, best_trials
 from launch.sweep_space import read_space, values_in
 from moa_jax import train
 from moa_jax.command_line import load_config
-from moa_jax.data.division import split_by_config
-from moa_jax.data.examples import build_examples
-from moa_jax.data.prepared import read_prepared, write_prepared
-from moa_jax.data.split_rules import make_split
-from moa_jax.data.splits import split_rows
+from moa_jax.data.examples.build import build_examples
+from moa_jax.data.examples.pooling import pool_by_compound
+from moa_jax.data.splits.manifest import split_rows
+from moa_jax.data.splits.partition import split_by_config
+from moa_jax.data.splits.rules import make_split
+from moa_jax.data.storage.prepared_folder import read_prepared, write_prepared
 from moa_jax.evaluation.metrics import macro_auprc
-from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.schemas import InputError
 from moa_jax.training.recipe import fit_fusion
 from tests.sweep_place import RIDGE, fake_score, make_dataset, make_place, refusal, tiny_config

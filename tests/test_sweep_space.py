@@ -11,7 +11,7 @@ import pytest
 from configs import cross_attention, fusion
 from launch import sweep, sweep_study
 from launch.sweep_space import Parameter, read_space, values_in, with_values
-from moa_jax.data.prepared import write_prepared
+from moa_jax.data.storage.prepared_folder import write_prepared
 from tests.sweep_place import (
     KERNELS,
     RIDGE,

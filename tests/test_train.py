@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 
 from configs import smoke
 from moa_jax import command_line
+from moa_jax.calibration.calibration_store import HELD_OUT_FILE, read_calibration_store
 from moa_jax.files import read_json, write_json
 from moa_jax.kernels.references import read_references
 from moa_jax.models.fusion import VIEWS
 from moa_jax.train import OPTIONS, main
-from moa_jax.training.kept_answers import HELD_OUT_FILE, read_kept_answers
-from moa_jax.training.metric_writer import read_metrics
-from moa_jax.training.run_folder import open_run
+from moa_jax.training.runs.metric_writer import read_metrics
+from moa_jax.training.runs.run_folder import open_run
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +102,7 @@ def test_every_method_is_scored_on_the_same_compounds(run):
 def test_trust_rests_on_the_validation_part_of_networks(run):
     parts = pd.Series(read_json(run / "split.json")["parts"])
     moas = open_run(run, num_devices=1).predictor.features.moas
-    kept = read_kept_answers(run, moas)
+    kept = read_calibration_store(run, moas)
     assert set(kept) == set(VIEWS)
     assert len(kept["fusion"].groups) == (parts == "validation").sum()
     for own in kept.values():
@@ -171,7 +171,7 @@ def test_a_model_of_everything_is_judged_by_answers_without_the_compound(prepare
     assert not (folder / HELD_OUT_FILE).exists()
     table = pd.read_csv(folder / "simulated_compound_predictions.csv")
     moas = open_run(folder, num_devices=1).predictor.features.moas
-    kept = read_kept_answers(folder, moas)["fusion"]
+    kept = read_calibration_store(folder, moas)["fusion"]
     # The validation compounds are scored, each answered after learning from all others.
     assert set(table["method"]) == {"fusion", "fusion_expression", "fusion_structure"}
     fusion = table[table["method"] == "fusion"]
@@ -182,7 +182,7 @@ def test_a_model_of_everything_is_judged_by_answers_without_the_compound(prepare
     # In the end it learned from all compounds.
     assert set(read_references(folder)["pert_id"]) >= set(parts.index)
     card = (folder / "simulated_model_card.md").read_text()
-    assert "Nothing was held out for a test: the model learned from every compound." in card
+    assert "Nothing was held out for a test: the model was trained on every compound." in card
     assert "## Performance on the validation part" in card
     assert HELD_OUT_FILE not in card
 
@@ -191,7 +191,7 @@ def test_nothing_to_judge_by_is_refused(capfd, prepared, tmp_path):
     flags = ("--config.split.rule=everything", "--config.split.validation_fraction=0.0")
     workdir = tmp_path / "run"
     sentence = refusal(capfd, f"--config.data={prepared}", f"--workdir={workdir}", *flags)
-    assert "leaves nothing to judge the model by" in sentence
+    assert "leaves nothing to evaluate the model on" in sentence
     assert not workdir.exists()
 
 

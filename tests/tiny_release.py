@@ -6,9 +6,9 @@ import shutil
 
 import pandas as pd
 
-from moa_jax.data.embedded import simulated_config
+from moa_jax.data.preparation.embedded_release import simulated_config
 from moa_jax.data.simulated import SimulationSettings, write_simulated_release
-from moa_jax.lincs.gctx_writer import write_gctx
+from moa_jax.lincs.files.gctx_writer import write_gctx
 from tests.matrices import read_matrix
 
 SIGINFO = "siginfo.txt"

@@ -20,8 +20,14 @@ def get_config() -> ml_collections.ConfigDict:
             "expression and structure": arm(),
             "expression alone": arm(view="expression"),
             "structure alone": arm(view="structure"),
-            "expression alone, further structures": arm(view="expression", further_structures=True),
-            "expression and structure, further structures": arm(further_structures=True),
-            "structure alone, further structures": arm(view="structure", further_structures=True),
+            "expression alone, structure-only compounds": arm(
+                view="expression", structure_only_compounds=True
+            ),
+            "expression and structure, structure-only compounds": arm(
+                structure_only_compounds=True
+            ),
+            "structure alone, structure-only compounds": arm(
+                view="structure", structure_only_compounds=True
+            ),
         },
     )

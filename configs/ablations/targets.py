@@ -14,11 +14,11 @@ from moa_jax.benchmark.blocks import ablation, arm
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     own_labels = {
-        "label_sharing.share": 0.0,
-        "label_sharing.doubt": 0.0,
+        "target_propagation.share": 0.0,
+        "target_propagation.doubt": 0.0,
         # More than any label: compounds without label are not learned from.
-        "label_sharing.least": 2.0,
-        # Where their scales lie; shared labels are smaller.
+        "target_propagation.least": 2.0,
+        # Where their scales lie; target-propagated labels are smaller.
         "expert_scales.fusion.signature_kernel": 8.0,
         "expert_scales.fusion.structure_kernel": 12.0,
         "expert_scales.expression.signature_kernel": 13.0,
@@ -29,8 +29,10 @@ def get_config() -> ml_collections.ConfigDict:
         "configs/fusion.py",
         {
             "own labels": arm(own_labels),
-            "shared labels": arm(),
-            "own labels, further structures": arm(own_labels, further_structures=True),
-            "shared labels, further structures": arm(further_structures=True),
+            "target-propagated labels": arm(),
+            "own labels, structure-only compounds": arm(own_labels, structure_only_compounds=True),
+            "target-propagated labels, structure-only compounds": arm(
+                structure_only_compounds=True
+            ),
         },
     )

@@ -6,13 +6,13 @@
 About a minute on one core. Reached: 3,366 signatures of 978 landmarks; with at least five
 compounds per mechanism, 1,707 labelled signatures of 414 compounds over 53 mechanisms.
 
-For a release of your own copy this file and change the paths; `moa_jax/data/release_config.py`
-explains the other keys.
+For a release of your own copy this file and change the paths;
+`moa_jax/data/preparation/release_config.py` explains the other keys.
 """
 
 import ml_collections
 
-from moa_jax.data.release_config import release_config
+from moa_jax.data.preparation.release_config import release_config
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -29,9 +29,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.files.compounds = "compounds/compounds.tsv"
     # Labelled structures without signature, for methods that can use them. The Repurposing Hub is
     # for non-commercial use only; leave both empty to do without it.
-    config.files.further_compounds = "compounds/repurposing_drugs_20200324.txt"
-    config.files.further_compound_samples = "compounds/repurposing_samples_20200324.txt"
-    config.files.kept_aside = "compounds/kept_aside_compounds.tsv"
+    config.files.structure_only_compounds = "compounds/repurposing_drugs_20200324.txt"
+    config.files.structure_only_compound_samples = "compounds/repurposing_samples_20200324.txt"
+    config.files.excluded_compounds = "compounds/kept_aside_compounds.tsv"
     config.files.string_links = "string/9606.protein.links.v12.0.notextmining.txt.gz"
     config.files.string_info = "string/9606.protein.info.v12.0.txt.gz"
     config.files.ontology = "go/go-basic.obo"

@@ -6,13 +6,13 @@ About ten seconds on one core; the release is made on first use. `configs/fusion
 same settings without this command. Larger or noisier releases:
 `--config.simulation.repeats=10 --config.simulation.noise_log2=0.9 --config.raw_dir=data/larger`.
 
-The settings are in `moa_jax/data/embedded.py`, because the embedded default must work wherever the
-package is installed.
+The settings are in `moa_jax/data/preparation/embedded_release.py`, because the embedded default
+must work wherever the package is installed.
 """
 
 import ml_collections
 
-from moa_jax.data.embedded import simulated_config
+from moa_jax.data.preparation.embedded_release import simulated_config
 
 
 def get_config() -> ml_collections.ConfigDict:

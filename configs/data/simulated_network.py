@@ -10,7 +10,7 @@ import dataclasses
 
 import ml_collections
 
-from moa_jax.data.embedded import simulated_config
+from moa_jax.data.preparation.embedded_release import simulated_config
 from moa_jax.data.simulated import SimulationSettings
 
 

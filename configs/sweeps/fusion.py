@@ -12,7 +12,7 @@ def get_space() -> dict[str, tuple]:
     return {
         "kernels.signature.ridge": ("log_uniform", 0.01, 3.0),
         "kernels.structure.ridge": ("log_uniform", 0.03, 3.0),
-        "label_sharing.share": ("uniform", 0.0, 1.0),
+        "target_propagation.share": ("uniform", 0.0, 1.0),
         "model.signature_kernel_width": ("log_uniform", 0.2, 10.0),
         "scale_prior": ("log_uniform", 0.5, 20.0),
     }

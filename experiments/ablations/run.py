@@ -23,18 +23,18 @@ from jaxtyping import Float
 from moa_jax import command_line
 from moa_jax.baselines.fusion import FittedFusion, Fusion
 from moa_jax.baselines.registry import make_method
+from moa_jax.benchmark.benchmark_data import BenchmarkData
 from moa_jax.benchmark.cell_files import Answers, read_answers, write_answers
-from moa_jax.benchmark.material import Material
+from moa_jax.benchmark.perturbations.training_perturbations import TrainingPerturbation, alter
 from moa_jax.benchmark.plan import CLEAN_TRAINING, SplitKey
-from moa_jax.benchmark.training_conditions import TrainingCondition, alter
 from moa_jax.command_line import Option, load_config
+from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.evaluation.bootstrap import bootstrap_scores, interval, paired_difference
 from moa_jax.evaluation.metrics import top_k_hits
-from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.evaluation.risk_coverage import accuracy_at_coverage
-from moa_jax.evaluation.tables import markdown_table
 from moa_jax.files import write_text
 from moa_jax.models.fusion import VIEWS
+from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.progress import say
 from moa_jax.schemas import InputError
 
@@ -62,23 +62,23 @@ def model_config(config: ml_collections.ConfigDict, arm: str) -> ml_collections.
     return model
 
 
-def train_arms(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Material:
+def train_arms(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> BenchmarkData:
     """Trains what the workdir does not hold yet."""
-    material = Material(config, workdir)
+    benchmark_data = BenchmarkData(config, workdir)
     keys = [
         SplitKey(config.split.rule, seed, fold)
         for seed in config.split.seeds
         for fold in range(config.split.num_folds)
     ]
-    material.make_splits(keys)
+    benchmark_data.make_splits(keys)
     for key in keys:
         for arm in dict.fromkeys(trained_as(config, arm) for arm in config.order):
             path = answers_path(workdir, arm, key)
             if not path.exists():
                 start = time.monotonic()
-                write_answers(path, answer(config, arm, key, material, workdir / "model"))
+                write_answers(path, answer(config, arm, key, benchmark_data, workdir / "model"))
                 say(f"seed {key.seed}, fold {key.fold}, {arm}: {time.monotonic() - start:.0f} s")
-    return material
+    return benchmark_data
 
 
 def trained_as(config: ml_collections.ConfigDict, arm: str) -> str:
@@ -99,18 +99,18 @@ def answer(
     config: ml_collections.ConfigDict,
     arm: str,
     key: SplitKey,
-    material: Material,
+    benchmark_data: BenchmarkData,
     folder: pathlib.Path,
 ) -> Answers:
     """Trains one arm on one division and answers its test part in every view."""
     settings = config.arms[arm]
-    parts = material.parts(key, further_structures=settings.further_structures)
-    unlabelled = material.unlabelled(key) if settings.further_structures else None
+    parts = benchmark_data.parts(key, structure_only_compounds=settings.structure_only_compounds)
+    unlabelled = benchmark_data.unlabelled(key) if settings.structure_only_compounds else None
     condition = CLEAN_TRAINING
     if settings.training:
-        condition = TrainingCondition(settings.training)
+        condition = TrainingPerturbation(settings.training)
     train, validation, graph = alter(
-        condition, parts.train, parts.validation, material.dataset.graph, seed=key.seed
+        condition, parts.train, parts.validation, benchmark_data.dataset.graph, seed=key.seed
     )
     shutil.rmtree(folder, ignore_errors=True)
     method = (
@@ -137,10 +137,10 @@ def answer(
 
 
 def pooled(
-    config: ml_collections.ConfigDict, workdir: pathlib.Path, material: Material
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, benchmark_data: BenchmarkData
 ) -> tuple[dict[str, Probs], Float[np.ndarray, "compound moa"]]:
     """Out-of-fold probabilities of every arm, pooled per compound, and the labels."""
-    examples = material.examples
+    examples = benchmark_data.examples
     place = {name: row for row, name in enumerate(examples.table["sig_id"])}
     probs, labels = {}, np.zeros(0)
     for arm in config.order:
@@ -166,7 +166,7 @@ def rows_of(
 ) -> list[dict[str, Any]]:
     """One row per arm: its metrics, and their differences from the first arm.
 
-    The share of right answers among the surer half of the compounds is a mean over the seeds.
+    The share of right answers at 50 % coverage is a mean over the seeds.
     """
     scores = bootstrap_scores(
         probs, labels, num_resamples=config.statistics.num_resamples, seed=config.statistics.seed
@@ -189,16 +189,16 @@ def rows_of(
             accuracy_at_coverage(of_seed.max(axis=1), top_k_hits(of_seed, labels, 1) > 0, 0.5)
             for of_seed in probs[arm]
         ]
-        row["right of the surer half"] = float(np.mean(halves))
+        row["accuracy at 50 % coverage"] = float(np.mean(halves))
         rows.append(row)
     return rows
 
 
 def run_ablation(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> str:
     """Trains, scores and writes the table of a question; returns it."""
-    material = train_arms(config, workdir)
-    probs, labels = pooled(config, workdir, material)
-    release = material.dataset.manifest["release"]
+    benchmark_data = train_arms(config, workdir)
+    probs, labels = pooled(config, workdir, benchmark_data)
+    release = benchmark_data.dataset.manifest["release"]
     table = markdown_table(rows_of(config, probs, labels))
     seeds = ", ".join(str(seed) for seed in config.split.seeds)
     text = (

@@ -13,21 +13,21 @@ from jaxtyping import Float
 from experiments.case_studies.contrast import moa_summary
 from experiments.explanation_audit.faithful import integrated
 from experiments.explanation_audit.folds import Asked, compound_means, first_rows
-from moa_jax.evaluation.conformal import calibrate_label_sets
+from moa_jax.calibration.calibration_store import read_calibration_store
+from moa_jax.calibration.conformal_sets import calibrate_label_sets
+from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.evaluation.metrics import average_precision
-from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.explanation.deletion import control_importance, deletion_curves
-from moa_jax.explanation.enrichment import enrichment, residuals
-from moa_jax.explanation.evidence import compound_evidence, kernel_evidence
-from moa_jax.explanation.faithfulness import compound_difference
-from moa_jax.explanation.gene_sets import GeneSets
-from moa_jax.explanation.modality_shares import modality_shares
-from moa_jax.explanation.network_evidence import adjoint_node_attribution
-from moa_jax.explanation.occlusion import occlude_neighbourhoods
-from moa_jax.explanation.substructure_scores import substructure_scores
+from moa_jax.explanation.attribution.modality_shares import modality_shares
+from moa_jax.explanation.attribution.network_attribution import adjoint_node_attribution
+from moa_jax.explanation.attribution.occlusion import occlude_neighbourhoods
+from moa_jax.explanation.audit.deletion import control_importance, deletion_curves
+from moa_jax.explanation.audit.faithfulness import compound_difference
+from moa_jax.explanation.evidence.enrichment import enrichment, residuals
+from moa_jax.explanation.evidence.gene_sets import GeneSets
+from moa_jax.explanation.evidence.similar_compounds import compound_evidence, kernel_evidence
+from moa_jax.explanation.evidence.substructure_scores import substructure_scores
 from moa_jax.kernels.references import read_references
 from moa_jax.schemas import KnowledgeGraph
-from moa_jax.training.kept_answers import read_kept_answers
 
 ERROR_RATE = 0.1
 CONTROLS = ("absolute_z", "random")
@@ -102,7 +102,7 @@ def read_answers(folds: Sequence[Asked], runs: Sequence[pathlib.Path]) -> Answer
             for view, probs in fold.predictor.predict(examples).items()
         }
         probs, labels, groups = pooled["fusion"]
-        kept = read_kept_answers(folder, moas)["fusion"]
+        kept = read_calibration_store(folder, moas)["fusion"]
         sets = calibrate_label_sets(kept.probs, kept.labels)
         names = examples.table["compound"].iloc[first_rows(examples.groups)].astype(str)
         views = {view: of_view[0] for view, of_view in pooled.items()}
@@ -197,7 +197,7 @@ def explain_fold(
     columns = [names.index(moa) for moa in moas]
     rows, places = np.nonzero(fold.examples.labels[:, columns] > 0)
     asked = dataclasses.replace(fold.take(rows), moas=np.array(columns)[places])
-    given = asked.predictor, asked.encoded, asked.question, asked.directions
+    given = asked.predictor, asked.encoded, asked.attribution_target, asked.directions
     found = integrated(asked)
     change = asked.encoded.expression - asked.zero[:, 0]
     propagation = np.asarray(asked.predictor.graph.propagation)
@@ -234,7 +234,7 @@ def _of_compounds(asked: Asked, folder: pathlib.Path) -> tuple[pd.DataFrame, dic
     """Evidence and atoms for one signature of each compound; see `Explained`."""
     examples, smiles = asked.examples, list(asked.examples.smiles)
     scores = occlude_neighbourhoods(
-        asked.predictor, asked.encoded, smiles, asked.question, asked.directions
+        asked.predictor, asked.encoded, smiles, asked.attribution_target, asked.directions
     )
     evidence = kernel_evidence(asked.predictor, asked.encoded, read_references(folder))
     tables, atoms = [], {}

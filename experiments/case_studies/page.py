@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from experiments.case_studies.cases import ERROR_RATE, Case
-from moa_jax.evaluation.tables import markdown_table
-from moa_jax.explanation.figures import network_picture
-from moa_jax.explanation.modality_shares import MODALITIES
+from moa_jax.explanation.attribution.modality_shares import MODALITIES
+from moa_jax.explanation.compound_page.figures import network_picture
+from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.report.bars import bars
 from moa_jax.report.molecule_drawing import molecule_png
 from moa_jax.report.shapes import to_svg

@@ -21,14 +21,14 @@ from experiments.case_studies.cases import explain_fold, read_answers, study
 from experiments.case_studies.page import draw_case, gene_tables, write_page
 from experiments.explanation_audit.folds import asked_of_run, trained_run
 from moa_jax.command_line import load_config
-from moa_jax.data.graph_folder import read_gene_sets
-from moa_jax.evaluation.tables import write_csv
-from moa_jax.explanation.gene_sets import listed_sets
+from moa_jax.data.storage.graph_folder import read_gene_sets
+from moa_jax.explanation.evidence.gene_sets import listed_sets
+from moa_jax.predictions.result_tables import write_csv
 from moa_jax.progress import say
 
 HERE = pathlib.Path(__file__).parent
 NUM_FOLDS = 5
-SMALLEST_SET, LARGEST_SET = 5, 200
+MIN_SET, MAX_SET = 5, 200
 # The last five are hard: three that expression tells little of, and the two with the lowest average
 # precision of all.
 MOAS = (
@@ -79,7 +79,7 @@ def main() -> None:
         say(f"explained the test compounds of {folder.name}")
     graph = folds[0].graph
     genes = list(graph.genes["entrez_id"].iloc[: graph.num_landmarks])
-    sets = listed_sets(read_gene_sets(runs[0]), genes).of_size(SMALLEST_SET, LARGEST_SET)
+    sets = listed_sets(read_gene_sets(runs[0]), genes).of_size(MIN_SET, MAX_SET)
     cases = [study(moa, answers, explained, graph, sets, seed=settings.seed) for moa in MOAS]
     out = pathlib.Path(settings.out)
     (out / "figures").mkdir(parents=True, exist_ok=True)

@@ -19,13 +19,13 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from moa_jax.baselines.interface import Fitted
-from moa_jax.data.bead_pairs import bead_pairs
-from moa_jax.data.features import fit_features
-from moa_jax.data.level_evidence import ZSCORE
-from moa_jax.data.new_signatures import read_new_signatures
-from moa_jax.data.plate_signatures import PlateSettings
-from moa_jax.data.release_alignment import root_mean_square
-from moa_jax.data.signature_files import SignatureFiles
+from moa_jax.data.examples.bead_pairs import bead_pairs
+from moa_jax.data.examples.features import fit_features
+from moa_jax.data.examples.release_alignment import root_mean_square
+from moa_jax.data.expression.level_and_scale import ZSCORE
+from moa_jax.data.user_input.plate_signatures import PlateSettings
+from moa_jax.data.user_input.signature_files import SignatureFiles
+from moa_jax.data.user_input.signatures import read_new_signatures
 from moa_jax.schemas import Examples, InputError
 
 # The deconvolution with one gene per bead.

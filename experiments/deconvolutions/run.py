@@ -24,10 +24,10 @@ from experiments.deconvolutions.deconvolutions import (
     read_deconvolutions,
 )
 from moa_jax.baselines.registry import make_method
-from moa_jax.data.examples import build_examples
-from moa_jax.data.prepared import read_prepared
-from moa_jax.evaluation.pooling import signature_strength
-from moa_jax.evaluation.tables import markdown_table
+from moa_jax.data.examples.build import build_examples
+from moa_jax.data.examples.pooling import signature_strength
+from moa_jax.data.storage.prepared_folder import read_prepared
+from moa_jax.predictions.result_tables import markdown_table
 
 METHODS = (
     "cosine_knn",

@@ -10,18 +10,18 @@ import pandas as pd
 from jaxtyping import Float
 
 from experiments.explanation_audit.folds import Asked, compound_means
-from moa_jax.explanation.attribution import Attribution, attribute
-from moa_jax.explanation.deletion import Curves, control_importance, deletion_curves
-from moa_jax.explanation.faithfulness import MEASURES, faithfulness_table
-from moa_jax.explanation.gradients import (
+from moa_jax.explanation.attribution.chunked_attribution import Attribution, attribute
+from moa_jax.explanation.attribution.gradients import (
     ExpectedGradients,
     InputXGradient,
     IntegratedGradients,
     SmoothGrad,
 )
-from moa_jax.explanation.occlusion import occlude_genes
-from moa_jax.explanation.stability import agreement_of_pairs
-from moa_jax.explanation.weight_randomisation import randomisation_cascade
+from moa_jax.explanation.attribution.occlusion import occlude_genes
+from moa_jax.explanation.audit.deletion import Curves, control_importance, deletion_curves
+from moa_jax.explanation.audit.faithfulness import MEASURES, faithfulness_table
+from moa_jax.explanation.audit.stability import agreement_of_pairs
+from moa_jax.explanation.audit.weight_randomisation import randomisation_cascade
 
 CONTROLS = ("random", "absolute_z", "degree")
 INTEGRATED = "integrated gradients"
@@ -36,7 +36,7 @@ def integrated(asked: Asked, *, num_steps: int = 64) -> Attribution:
     return attribute(
         asked.predictor,
         asked.encoded,
-        asked.question,
+        asked.attribution_target,
         asked.directions,
         IntegratedGradients(num_steps),
         baselines=asked.zero,
@@ -47,7 +47,7 @@ def gene_rankings(
     asked: Asked, *, seed: int, occlusion: bool
 ) -> dict[str, Float[np.ndarray, "example 1 gene"]]:
     """Contributions of genes by every method."""
-    given = asked.predictor, asked.encoded, asked.question, asked.directions
+    given = asked.predictor, asked.encoded, asked.attribution_target, asked.directions
     methods = {
         "expected gradients": (ExpectedGradients(), asked.draws(seed)),
         "input x gradient": (InputXGradient(), asked.zero),
@@ -73,7 +73,7 @@ def deletion_of_fold(
             name: deletion_curves(
                 asked.predictor,
                 asked.encoded,
-                asked.question,
+                asked.attribution_target,
                 asked.directions,
                 importance=importance,
                 replacement=values,

@@ -11,21 +11,21 @@ import ml_collections
 import numpy as np
 from jaxtyping import Float, Int
 
-from moa_jax.data.features import EncodedExamples
-from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.explanation.baseline_signatures import (
+from moa_jax.calibration.calibration_store import read_held_out
+from moa_jax.data.examples.features import EncodedExamples
+from moa_jax.data.examples.pooling import pool_by_compound
+from moa_jax.explanation.attribution.baseline_signatures import (
     cell_line_means,
     cell_line_offsets,
     no_change,
     reference_draws,
 )
-from moa_jax.explanation.scores import Directions, Question, moa_directions
+from moa_jax.explanation.attribution.target import AttributionTarget, Directions, moa_directions
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.train import train
-from moa_jax.training.kept_answers import read_held_out
-from moa_jax.training.predictor import Predictor
-from moa_jax.training.run_folder import FinishedRun, open_run
+from moa_jax.training.runs.predictor import Predictor
+from moa_jax.training.runs.run_folder import FinishedRun, open_run
 
 # Signatures that expected gradients compare each one with.
 NUM_BASELINES = 16
@@ -53,9 +53,9 @@ class Asked:
         return self.predictor.encode(self.examples)
 
     @property
-    def question(self) -> Question:
+    def attribution_target(self) -> AttributionTarget:
         """Logits by genes."""
-        return Question(self.predictor.task)
+        return AttributionTarget(self.predictor.task)
 
     @property
     def directions(self) -> Directions:
@@ -106,7 +106,7 @@ def trained_run(
     config.baselines = ()
     folder = runs / f"split{seed}_fold{fold}"
     # Written last of all.
-    if not (folder / "unseen_answers.parquet").is_file():
+    if not (folder / "calibration_answers.parquet").is_file():
         train(config, folder)
     return folder
 

@@ -14,18 +14,18 @@ from scipy import stats
 
 from experiments.explanation_audit.faithful import integrated
 from experiments.explanation_audit.folds import Asked, compound_means, first_rows
-from moa_jax.data.graph_folder import read_gene_sets
+from moa_jax.data.storage.graph_folder import read_gene_sets
 from moa_jax.evaluation.multiple_testing import adjusted_p_values
-from moa_jax.explanation.enrichment import enrichment, residuals
-from moa_jax.explanation.gene_sets import listed_sets
-from moa_jax.explanation.network_evidence import (
+from moa_jax.explanation.attribution.network_attribution import (
     adjoint_node_attribution,
     smoothed_node_attribution,
 )
-from moa_jax.explanation.target_proximity import proximity_table
+from moa_jax.explanation.evidence.enrichment import enrichment, residuals
+from moa_jax.explanation.evidence.gene_sets import listed_sets
+from moa_jax.explanation.evidence.target_proximity import proximity_table
 
 MOA_SETS = pathlib.Path(__file__).with_name("moa_sets.tsv")
-SMALLEST_SET, LARGEST_SET = 5, 200
+MIN_SET, MAX_SET = 5, 200
 # Explanation -> what it is compared with; both over the same candidates.
 CONTROL_OF = {
     "genes by integrated gradients": "genes by |z|",
@@ -147,7 +147,7 @@ def own_pathways(
     """
     wanted = pd.read_csv(MOA_SETS, sep="\t", dtype=str)
     genes = list(folds[0].graph.genes["entrez_id"].iloc[: folds[0].graph.num_landmarks])
-    sets = listed_sets(read_gene_sets(runs[0]), genes).of_size(SMALLEST_SET, LARGEST_SET)
+    sets = listed_sets(read_gene_sets(runs[0]), genes).of_size(MIN_SET, MAX_SET)
     place = {name: row for row, name in enumerate(sets.ids)}
     explained = _explained_labels(folds, num_steps)
     rows = []

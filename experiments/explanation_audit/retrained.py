@@ -28,16 +28,16 @@ from experiments.explanation_audit.faithful import INTEGRATED, ROUGH_STEPS, inte
 from experiments.explanation_audit.folds import asked_for_answers, trained_run
 from experiments.explanation_audit.roar import roar_curves
 from moa_jax.command_line import load_config
-from moa_jax.data.division import examples_of, learned_examples, partition_examples
-from moa_jax.data.prepared import read_prepared
-from moa_jax.data.splits import read_split
+from moa_jax.data.examples.pooling import pool_by_compound
+from moa_jax.data.splits.manifest import read_split
+from moa_jax.data.splits.partition import examples_of, learned_examples, partition_examples
+from moa_jax.data.storage.prepared_folder import read_prepared
 from moa_jax.evaluation.metrics import macro_auprc
-from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.evaluation.tables import markdown_table, write_csv
+from moa_jax.predictions.result_tables import markdown_table, write_csv
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.training.recipe import fit_fusion
-from moa_jax.training.run_folder import FinishedRun, open_run
+from moa_jax.training.runs.run_folder import FinishedRun, open_run
 
 FRACTIONS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 RANDOM = "random"

@@ -31,13 +31,13 @@ from experiments.explanation_audit import faithful, real, simulated, stable
 from experiments.explanation_audit.folds import Asked, asked_of_run, first_rows, trained_run
 from experiments.explanation_audit.ground_truth import PlantedTruth, read_truth
 from moa_jax.command_line import load_config
-from moa_jax.data.embedded import ensure_release, simulated_config
-from moa_jax.data.preparation import prepare
-from moa_jax.data.prepared import read_prepared, write_prepared
-from moa_jax.evaluation.tables import file_name, markdown_table, write_csv
+from moa_jax.data.preparation.embedded_release import ensure_release, simulated_config
+from moa_jax.data.preparation.pipeline import prepare
+from moa_jax.data.storage.prepared_folder import read_prepared, write_prepared
 from moa_jax.knowledge.controls import rewire_interactions
+from moa_jax.predictions.result_tables import file_name, markdown_table, write_csv
 from moa_jax.progress import say
-from moa_jax.training.fusion_task import make_graph_arrays
+from moa_jax.training.fusion.task import make_graph_arrays
 
 Rows = list[dict[str, Any]]
 # Method -> contributions of genes.

@@ -15,21 +15,21 @@ from experiments.explanation_audit.folds import Asked, compound_means, first_row
 from experiments.explanation_audit.ground_truth import PlantedTruth, recovery
 from moa_jax.compounds.substructures import atoms_within
 from moa_jax.evaluation.bootstrap import interval, resample_counts
-from moa_jax.explanation.attribution import attribute
-from moa_jax.explanation.deletion import string_degree
-from moa_jax.explanation.gene_sets import term_sets
-from moa_jax.explanation.gradients import IntegratedGradients
-from moa_jax.explanation.network_evidence import (
+from moa_jax.explanation.attribution.chunked_attribution import attribute
+from moa_jax.explanation.attribution.gradients import IntegratedGradients
+from moa_jax.explanation.attribution.network_attribution import (
     adjoint_node_attribution,
     smoothed_node_attribution,
 )
-from moa_jax.explanation.occlusion import occlude_atoms, occlude_neighbourhoods
-from moa_jax.explanation.weight_randomisation import randomised
+from moa_jax.explanation.attribution.occlusion import occlude_atoms, occlude_neighbourhoods
+from moa_jax.explanation.audit.deletion import string_degree
+from moa_jax.explanation.audit.weight_randomisation import randomised
+from moa_jax.explanation.evidence.gene_sets import term_sets
 from moa_jax.models.experts import EXPERTS
 
 HITS = (1, 10, 50)
 # Effects from which a gene counts as affected, as share of the mechanism's strongest gene.
-LEAST_EFFECTS = (0.1, 0.25)
+MIN_EFFECTS = (0.1, 0.25)
 SLOPE = "integrated gradients per unit of change"
 
 # Ranking -> importance, one row per compound.
@@ -81,7 +81,7 @@ def recovered_in_fold(
             right,
         )
     ]
-    for least in LEAST_EFFECTS:
+    for least in MIN_EFFECTS:
         planted = truth.genes_of_drugs(pert_ids, measured, least=least)
         found.append(
             _recovered(f"affected genes, effect > {least:g}", ranked_genes, planted, right)
@@ -157,7 +157,7 @@ def _of_activity(asked: Asked) -> Float[np.ndarray, "compound node"]:
     found = attribute(
         asked.predictor,
         asked.encoded,
-        dataclasses.replace(asked.question, part="activity"),
+        dataclasses.replace(asked.attribution_target, input_name="activity"),
         asked.directions,
         IntegratedGradients(32),
         reference=asked.zero[:, 0],
@@ -224,13 +224,18 @@ def _recovered_atoms(
     ):
         own = model.take(first)
         found = occlude_atoms(
-            own.predictor, own.encoded, smiles, own.question, own.directions, groups=groups
+            own.predictor,
+            own.encoded,
+            smiles,
+            own.attribution_target,
+            own.directions,
+            groups=groups,
         )
         ranked[name] = [values[0] for values in found]
     for name, model in (("occlusion", asked), ("random weights", shuffled)):
         own = model.take(first)
         found = occlude_neighbourhoods(
-            own.predictor, own.encoded, smiles, own.question, own.directions
+            own.predictor, own.encoded, smiles, own.attribution_target, own.directions
         )
         ranked[f"{name}, mean over neighbourhoods"] = [values[0] for values in found]
     rng = np.random.default_rng(0)
@@ -281,7 +286,7 @@ def recovered_of_mechanisms(
     }
     right = np.ones(len(names), bool)
     found = [_recovered("targets", nodes, truth.targets_of_moas(names, symbols), right)]
-    for least in LEAST_EFFECTS:
+    for least in MIN_EFFECTS:
         planted = truth.genes_of_moas(names, symbols[: graph.num_landmarks], least=least)
         found.append(_recovered(f"affected genes, effect > {least:g}", ranked, planted, right))
     return found

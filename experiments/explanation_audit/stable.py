@@ -12,7 +12,7 @@ from jaxtyping import Float
 from experiments.explanation_audit.faithful import integrated
 from experiments.explanation_audit.folds import Asked, compound_means
 from moa_jax.evaluation.bootstrap import interval, resample_counts
-from moa_jax.explanation.stability import Agreement, agreement_of_pairs
+from moa_jax.explanation.audit.stability import Agreement, agreement_of_pairs
 
 TOP = 50
 

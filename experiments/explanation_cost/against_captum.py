@@ -25,8 +25,8 @@ import numpy as np
 from experiments.speed.compare import table, take_turns
 from experiments.speed.jax_step import export, make_run
 from experiments.speed.turns import Worker, serve
-from moa_jax.explanation.gradients import IntegratedGradients, gauss_legendre
-from moa_jax.models.signature_encoder import SignatureEncoder
+from moa_jax.explanation.attribution.gradients import IntegratedGradients, gauss_legendre
+from moa_jax.models.encoders.signature import SignatureEncoder
 
 Explain = Callable[..., jax.Array]
 

@@ -25,19 +25,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import frequent
-from moa_jax.data.batches import make_batch
-from moa_jax.data.division import examples_of
-from moa_jax.data.embedded import open_dataset
-from moa_jax.data.examples import further_structures
-from moa_jax.data.features import EncodedExamples
-from moa_jax.explanation.attribution import attribute
-from moa_jax.explanation.baseline_signatures import no_change
-from moa_jax.explanation.chunks import MAX_ROWS, chunk_size, run_in_chunks
-from moa_jax.explanation.gradients import IntegratedGradients, gauss_legendre
-from moa_jax.explanation.scores import Question, predicted_directions
+from moa_jax.data.examples.batches import make_batch
+from moa_jax.data.examples.build import structure_only_compounds
+from moa_jax.data.examples.features import EncodedExamples
+from moa_jax.data.preparation.embedded_release import open_dataset
+from moa_jax.data.splits.partition import examples_of
+from moa_jax.explanation.attribution.baseline_signatures import no_change
+from moa_jax.explanation.attribution.chunked_attribution import attribute
+from moa_jax.explanation.attribution.chunks import MAX_ROWS, chunk_size, run_in_chunks
+from moa_jax.explanation.attribution.gradients import IntegratedGradients, gauss_legendre
+from moa_jax.explanation.attribution.target import AttributionTarget, predicted_directions
 from moa_jax.schemas import concatenate
-from moa_jax.training.predictor import Predictor
 from moa_jax.training.recipe import fit_fusion
+from moa_jax.training.runs.predictor import Predictor
 
 
 def fit(data: str, folder: pathlib.Path) -> tuple[Predictor, Any]:
@@ -46,7 +46,7 @@ def fit(data: str, folder: pathlib.Path) -> tuple[Predictor, Any]:
     config.num_devices = 1
     dataset = open_dataset(data)
     examples = examples_of(config, dataset)
-    train = concatenate(examples, further_structures(dataset, examples))
+    train = concatenate(examples, structure_only_compounds(dataset, examples))
     nobody = examples.take(np.zeros(0, np.int64))
     return fit_fusion(config, train, nobody, dataset.graph, folder).predictor, examples
 
@@ -58,14 +58,17 @@ class Loops:
         """Prepares what does not depend on the signature."""
         self.predictor = predictor
         places, weights = map(np.float32, gauss_legendre(num_steps))
-        question, method = Question(predictor.task), IntegratedGradients(num_steps)
+        attribution_target, method = (
+            AttributionTarget(predictor.task),
+            IntegratedGradients(num_steps),
+        )
 
         @jax.jit
         def slope(
             params: Any, batch: Any, graph: Any, point: jax.Array, direction: jax.Array
         ) -> jax.Array:
             """Gradient of the score at one point."""
-            outputs = question.outputs(params, batch, graph)
+            outputs = attribution_target.outputs(params, batch, graph)
             return jax.grad(lambda point: jnp.sum(outputs(point[None]) * direction))(point)
 
         @jax.jit
@@ -85,7 +88,7 @@ class Loops:
             params: Any, batch: Any, graph: Any, baseline: jax.Array, direction: jax.Array
         ) -> tuple[jax.Array, jax.Array]:
             """The same, and the scores at both ends."""
-            outputs = question.outputs(params, batch, graph)
+            outputs = attribution_target.outputs(params, batch, graph)
             ends = jnp.stack([outputs(batch.expression), outputs(baseline[None])])
             return path(params, batch, graph, baseline, direction), ends @ direction
 
@@ -95,7 +98,7 @@ class Loops:
         ) -> jax.Array:
             """With the method that `attribute` uses."""
             return method(
-                question.outputs(params, batch, graph),
+                attribution_target.outputs(params, batch, graph),
                 batch.expression,
                 baseline[None, None],
                 direction[None, None],
@@ -209,13 +212,16 @@ def chunked_ways(
     settings: argparse.Namespace,
 ) -> dict[str, Callable[[], np.ndarray]]:
     """What explains many signatures at once."""
-    question, method = Question(predictor.task), IntegratedGradients(settings.num_steps)
+    attribution_target, method = (
+        AttributionTarget(predictor.task),
+        IntegratedGradients(settings.num_steps),
+    )
 
     def with_scores() -> np.ndarray:
         found = attribute(
             predictor,
             encoded,
-            question,
+            attribution_target,
             directions,
             method,
             baselines=baselines,
@@ -228,7 +234,7 @@ def chunked_ways(
     @jax.jit
     def contributions(params: Any, batch: Any, graph: Any, own: Any) -> jax.Array:
         return method(
-            question.outputs(params, batch, graph),
+            attribution_target.outputs(params, batch, graph),
             batch.expression,
             own["baselines"],
             own["directions"],

@@ -23,14 +23,15 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from moa_jax.baselines.registry import make_method
-from moa_jax.benchmark.conditions import CLEAN
-from moa_jax.benchmark.training_conditions import TrainingCondition, alter
-from moa_jax.data.division import partition_examples
-from moa_jax.data.examples import build_examples
-from moa_jax.data.labels import label_matrix
-from moa_jax.data.prepared import PreparedDataset, read_prepared
-from moa_jax.data.split_rules import make_split
-from moa_jax.data.splits import split_rows
+from moa_jax.benchmark.perturbations.conditions import CLEAN
+from moa_jax.benchmark.perturbations.training_perturbations import TrainingPerturbation, alter
+from moa_jax.data.examples.build import build_examples
+from moa_jax.data.examples.labels import label_matrix
+from moa_jax.data.examples.pooling import pool_by_compound
+from moa_jax.data.splits.manifest import split_rows
+from moa_jax.data.splits.partition import partition_examples
+from moa_jax.data.splits.rules import make_split
+from moa_jax.data.storage.prepared_folder import PreparedDataset, read_prepared
 from moa_jax.evaluation.label_audit import (
     DOUBTED,
     MISSING,
@@ -43,16 +44,15 @@ from moa_jax.evaluation.label_audit import (
     suspicious_labels,
 )
 from moa_jax.evaluation.metrics import macro_auprc
-from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.evaluation.tables import markdown_table, read_csv
+from moa_jax.predictions.result_tables import markdown_table, read_csv
 from moa_jax.progress import track
 from moa_jax.schemas import Examples, InputError, KnowledgeGraph
 
 NUM_FOLDS = 5
 PLANTED = [
-    TrainingCondition(CLEAN),
+    TrainingPerturbation(CLEAN),
     *(
-        TrainingCondition(kind, level)
+        TrainingPerturbation(kind, level)
         for kind in ("uniform_labels", "confusable_labels")
         for level in (0.1, 0.2)
     ),
@@ -165,7 +165,11 @@ def report_labels(found: OutOfFold, num_rows: int) -> str:
 
 
 def plant_and_audit(
-    examples: Examples, graph: KnowledgeGraph, condition: TrainingCondition, method: str, seed: int
+    examples: Examples,
+    graph: KnowledgeGraph,
+    condition: TrainingPerturbation,
+    method: str,
+    seed: int,
 ) -> Iterator[dict[str, str | float]]:
     """Numbers of one audit of planted wrong labels, one row per kind of label and score."""
     nothing = examples.take(np.array([], dtype=np.int64))

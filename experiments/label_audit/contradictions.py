@@ -10,19 +10,19 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from moa_jax.data.labels import label_matrix
-from moa_jax.evaluation.answer_trust import fit_trust
+from moa_jax.calibration.calibration_store import read_calibration_store, read_held_out
+from moa_jax.calibration.calibrator import fit_calibrator
+from moa_jax.data.examples.labels import label_matrix
+from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.evaluation.label_audit import DOUBTED, suspicious_labels
-from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.explanation.evidence import kernel_evidence
-from moa_jax.explanation.label_evidence import (
+from moa_jax.explanation.evidence.label_evidence import (
     nearest_labelled,
     similar_compounds,
     with_evidence,
 )
+from moa_jax.explanation.evidence.similar_compounds import kernel_evidence
 from moa_jax.kernels.references import read_references
-from moa_jax.training.kept_answers import read_held_out, read_kept_answers
-from moa_jax.training.run_folder import open_run
+from moa_jax.training.runs.run_folder import open_run
 
 # Whom the known targets side with.
 LABEL, MODEL, NEITHER, UNKNOWN = "the label", "the model", "neither", "not known"
@@ -65,9 +65,9 @@ def held_out_of(folder: pathlib.Path) -> HeldOut:
     encoded = predictor.encode(examples)
     probs = predictor.predict(encoded)["fusion"].astype(np.float64)
     pooled, labels, groups = pool_by_compound(probs, examples.labels, examples.groups)
-    kept = read_kept_answers(folder, moas)["fusion"]
-    trust = fit_trust(kept.probs, kept.labels, kept.is_learnable)
-    judged = trust.judge(pooled)
+    kept = read_calibration_store(folder, moas)["fusion"]
+    calibrator = fit_calibrator(kept.probs, kept.labels, kept.is_learnable)
+    calibrated = calibrator.calibrate(pooled)
     evidence = kernel_evidence(predictor, encoded, read_references(folder))
     rows_of = {name: np.flatnonzero(np.array(examples.groups) == name) for name in groups}
     table = pd.DataFrame(
@@ -83,8 +83,8 @@ def held_out_of(folder: pathlib.Path) -> HeldOut:
                 tuple(sorted({target for row in rows for target in examples.targets[row]}))
                 for rows in rows_of.values()
             ],
-            "confidence": judged.confidence,
-            "is_answered": judged.is_answered,
+            "confidence": calibrated.confidence,
+            "is_answered": calibrated.is_answered,
         }
     )
     nearest = {

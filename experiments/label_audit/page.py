@@ -34,10 +34,10 @@ from experiments.label_audit.contradictions import (
     joined,
 )
 from moa_jax.command_line import load_config
-from moa_jax.data.prepared import read_prepared
+from moa_jax.data.storage.prepared_folder import read_prepared
 from moa_jax.evaluation.label_audit import DOUBTED
-from moa_jax.evaluation.tables import file_name, write_csv
 from moa_jax.models.experts import EXPERTS
+from moa_jax.predictions.result_tables import file_name, write_csv
 from moa_jax.progress import say
 from moa_jax.report.html import write_page
 from moa_jax.report.molecule_drawing import structure_svg

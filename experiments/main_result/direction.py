@@ -18,14 +18,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from experiments.main_result.confidence_tables import Row, mean_with_interval
 from experiments.main_result.held_out_answers import UnseenCompounds, left_out_answers
 from experiments.main_result.open_vocabulary import arguments, print_and_write, runs_of
-from experiments.main_result.trust_tables import Row, mean_with_interval
-from moa_jax.data.labels import OPEN
-from moa_jax.data.prepared import read_prepared
-from moa_jax.evaluation.answer_trust import CANNOT_TELL
-from moa_jax.evaluation.tables import markdown_table
+from moa_jax.calibration.calibrator import CANNOT_TELL
+from moa_jax.data.examples.labels import OPEN
+from moa_jax.data.storage.prepared_folder import read_prepared
 from moa_jax.models.fusion import VIEWS
+from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.schemas import InputError
 
 # Last words of the names of mechanisms that raise what a target does, and of those that lower it.
@@ -148,7 +148,7 @@ def direction_row(answers: UnseenCompounds, *, both_learned: bool = False) -> Ro
         )
     preference = cases.preference(answers.probs)
     right = is_preferred(preference)
-    stated = answers.judged.confidence[cases.row]
+    stated = answers.calibrated.confidence[cases.row]
     surest = np.argsort(-np.abs(preference), kind="stable")[: round(SUREST * len(right))]
     groups = tuple(answers.groups[row] for row in cases.row)
     pairs = {frozenset(pair) for pair in zip(cases.own.tolist(), cases.other.tolist(), strict=True)}
@@ -179,7 +179,7 @@ def flips(answers: UnseenCompounds) -> Bool[np.ndarray, " compound"]:
 
 def flip_rows(answers: UnseenCompounds) -> list[Row]:
     """First answers of the wrong direction, by stated confidence."""
-    flipped, stated = flips(answers), answers.judged.confidence
+    flipped, stated = flips(answers), answers.calibrated.confidence
     rows = []
     for low, high in STATED:
         inside = (stated >= low) & (stated < high if high < 1 else stated <= 1)
@@ -190,7 +190,7 @@ def flip_rows(answers: UnseenCompounds) -> list[Row]:
                 "right": int((answers.is_right & inside).sum()),
                 "wrong": int((~answers.is_right & inside).sum()),
                 "wrong direction": int((flipped & inside).sum()),
-                "of these answered": int((flipped & inside & answers.judged.is_answered).sum()),
+                "of these answered": int((flipped & inside & answers.calibrated.is_answered).sum()),
             }
         )
     return rows
@@ -198,7 +198,7 @@ def flip_rows(answers: UnseenCompounds) -> list[Row]:
 
 def sure_flips(answers: UnseenCompounds) -> list[Row]:
     """Compounds that are sure of the wrong direction, the surest first."""
-    stated = answers.judged.confidence
+    stated = answers.calibrated.confidence
     rows = np.flatnonzero(flips(answers) & (stated >= SURE))
     return [
         {
@@ -263,8 +263,8 @@ def drugs_section(answers: UnseenCompounds, drugs: Sequence[str]) -> str:
             "drug": drug,
             "known": ", ".join(answers.moas[moa] for moa in np.flatnonzero(answers.labels[row])),
             "first answer": answers.moas[answers.first[row]],
-            "stated": float(answers.judged.confidence[row]),
-            "": "answered" if answers.judged.is_answered[row] else CANNOT_TELL,
+            "stated": float(answers.calibrated.confidence[row]),
+            "": "answered" if answers.calibrated.is_answered[row] else CANNOT_TELL,
         }
         for drug in drugs
         if (row := place.get(drug.casefold())) is not None
@@ -285,9 +285,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             direction_section("compounds held out", runs_of(OPEN, settings, out)),
         ]
         if settings.everything:
-            left_out = left_out_answers(pathlib.Path(settings.everything))
-            sections.append(direction_section("compounds left out one by one", left_out))
-            sections.append(drugs_section(left_out["structure"], settings.drugs))
+            out_of_fold = left_out_answers(pathlib.Path(settings.everything))
+            sections.append(direction_section("compounds left out one by one", out_of_fold))
+            sections.append(drugs_section(out_of_fold["structure"], settings.drugs))
         print_and_write(sections, settings, "direction.md")
     except InputError as error:
         parser.error(str(error))

@@ -14,11 +14,15 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from moa_jax.evaluation.answer_trust import Judged, fit_trust
-from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.calibration.calibration_store import (
+    CalibrationAnswers,
+    read_calibration_store,
+    read_held_out,
+)
+from moa_jax.calibration.calibrator import CalibratedAnswers, fit_calibrator
+from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.kernels.references import read_references
-from moa_jax.training.kept_answers import KeptAnswers, read_held_out, read_kept_answers
-from moa_jax.training.run_folder import open_run
+from moa_jax.training.runs.run_folder import open_run
 
 # Parts in which a run's own compounds judge each other.
 NUM_PARTS = 5
@@ -26,7 +30,7 @@ NUM_PARTS = 5
 
 @dataclasses.dataclass(frozen=True)
 class UnseenCompounds:
-    """What a model answers in one view for compounds that it had not learned from.
+    """What a model answers in one view for compounds that it was not trained on.
 
     Attributes:
       moas: the vocabulary.
@@ -35,7 +39,7 @@ class UnseenCompounds:
       labels: the compound has the mechanism.
       support: compounds with the mechanism that the answer was learned from.
       probs: probabilities, as the model gave them.
-      judged: the same as `predict` states them.
+      calibrated: the same as `predict` states them.
     """
 
     moas: tuple[str, ...]
@@ -44,7 +48,7 @@ class UnseenCompounds:
     labels: Bool[np.ndarray, "compound moa"]
     support: Int[np.ndarray, "compound moa"]
     probs: Float[np.ndarray, "compound moa"]
-    judged: Judged
+    calibrated: CalibratedAnswers
 
     @property
     def is_learnable(self) -> Bool[np.ndarray, " compound"]:
@@ -59,7 +63,7 @@ class UnseenCompounds:
     @functools.cached_property
     def first(self) -> Int[np.ndarray, " compound"]:
         """Column of the most probable mechanism."""
-        return self.judged.probs.argmax(axis=1)
+        return self.calibrated.probs.argmax(axis=1)
 
     @property
     def is_right(self) -> Bool[np.ndarray, " compound"]:
@@ -79,7 +83,9 @@ class UnseenCompounds:
             labels=self.labels[rows],
             support=self.support[rows],
             probs=self.probs[rows],
-            judged=Judged(**{name: own[rows] for name, own in vars(self.judged).items()}),
+            calibrated=CalibratedAnswers(
+                **{name: own[rows] for name, own in vars(self.calibrated).items()}
+            ),
         )
 
 
@@ -90,10 +96,10 @@ def joined(parts: Sequence[UnseenCompounds]) -> UnseenCompounds:
         moas=parts[0].moas,
         groups=sum((part.groups for part in parts), ()),
         names=sum((part.names for part in parts), ()),
-        judged=Judged(
+        calibrated=CalibratedAnswers(
             **{
-                field.name: np.concatenate([getattr(part.judged, field.name) for part in parts])
-                for field in dataclasses.fields(Judged)
+                field.name: np.concatenate([getattr(part.calibrated, field.name) for part in parts])
+                for field in dataclasses.fields(CalibratedAnswers)
             }
         ),
         **{name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays},
@@ -115,7 +121,7 @@ def held_out_answers(
     """
     predictor = open_run(folder, num_devices=1).predictor
     moas = predictor.features.moas
-    examples, kept = read_held_out(folder, moas), read_kept_answers(folder, moas)
+    examples, kept = read_held_out(folder, moas), read_calibration_store(folder, moas)
     names = dict(zip(examples.groups, examples.table["compound"], strict=True))
     support = training_compounds(folder, moas)
     found = {}
@@ -132,7 +138,7 @@ def held_out_answers(
             labels=labels > 0,
             support=np.tile(support, (len(groups), 1)),
             probs=pooled,
-            judged=fit_trust(own.probs, own.labels, is_learnable).judge(pooled),
+            calibrated=fit_calibrator(own.probs, own.labels, is_learnable).calibrate(pooled),
         )
     return found
 
@@ -157,13 +163,15 @@ def left_out_answers(folder: pathlib.Path) -> dict[str, UnseenCompounds]:
             labels=kept.labels > 0,
             support=np.maximum(support - (kept.labels > 0), 0),
             probs=kept.probs,
-            judged=judged_by_others(kept),
+            calibrated=calibrated_by_others(kept),
         )
-        for view, kept in read_kept_answers(folder, moas).items()
+        for view, kept in read_calibration_store(folder, moas).items()
     }
 
 
-def judged_by_others(kept: KeptAnswers, *, num_parts: int = NUM_PARTS, seed: int = 0) -> Judged:
+def calibrated_by_others(
+    kept: CalibrationAnswers, *, num_parts: int = NUM_PARTS, seed: int = 0
+) -> CalibratedAnswers:
     """Judges a run's kept answers, each by the compounds of other parts.
 
     Raises:
@@ -174,14 +182,16 @@ def judged_by_others(kept: KeptAnswers, *, num_parts: int = NUM_PARTS, seed: int
     order, found = [], []
     for number in range(num_parts):
         others, own = part != number, np.flatnonzero(part == number)
-        trust = fit_trust(kept.probs[others], kept.labels[others], kept.is_learnable[others])
+        calibrator = fit_calibrator(
+            kept.probs[others], kept.labels[others], kept.is_learnable[others]
+        )
         order.append(own)
-        found.append(trust.judge(kept.probs[own]))
+        found.append(calibrator.calibrate(kept.probs[own]))
     back = np.argsort(np.concatenate(order))
-    return Judged(
+    return CalibratedAnswers(
         **{
             field.name: np.concatenate([getattr(own, field.name) for own in found])[back]
-            for field in dataclasses.fields(Judged)
+            for field in dataclasses.fields(CalibratedAnswers)
         }
     )
 

@@ -18,13 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from experiments.explanation_audit.folds import trained_run
-from experiments.main_result.held_out_answers import (
-    UnseenCompounds,
-    held_out_answers,
-    joined,
-    left_out_answers,
-)
-from experiments.main_result.trust_tables import (
+from experiments.main_result.confidence_tables import (
     NUM_RESAMPLES,
     Row,
     calibration_z,
@@ -35,14 +29,20 @@ from experiments.main_result.trust_tables import (
     risk_row,
     set_row,
 )
+from experiments.main_result.held_out_answers import (
+    UnseenCompounds,
+    held_out_answers,
+    joined,
+    left_out_answers,
+)
 from moa_jax.command_line import load_config
-from moa_jax.data.labels import FREQUENT, OPEN
-from moa_jax.data.prepared import read_prepared
+from moa_jax.data.examples.labels import FREQUENT, OPEN
+from moa_jax.data.storage.prepared_folder import read_prepared
 from moa_jax.evaluation.bootstrap import bootstrap_scores, interval
 from moa_jax.evaluation.metrics import average_precision, top_k_hits
-from moa_jax.evaluation.tables import markdown_table
 from moa_jax.files import atomic_path
 from moa_jax.models.fusion import VIEWS
+from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.schemas import InputError
 
 # Name of a stratum -> least and most training compounds of a compound's best-supported mechanism.
@@ -55,7 +55,7 @@ def ranking_rows(answers: UnseenCompounds, columns: Bool[np.ndarray, " moa"]) ->
 
     Average precision is that of the mechanisms of one compound, averaged over compounds.
     """
-    probs, labels = answers.judged.probs[:, columns], answers.labels[:, columns]
+    probs, labels = answers.calibrated.probs[:, columns], answers.labels[:, columns]
     scores = {
         "mean AP": average_precision(probs.T, labels.T),
         **{f"top-{k}": (top_k_hits(probs, labels, k) > 0).astype(float) for k in (1, 5)},
@@ -96,7 +96,7 @@ def trust_section(by_view: Mapping[str, UnseenCompounds]) -> str:
     tables = [f"### Risk and coverage\n\n{markdown_table(risk)}"]
     for view in VIEWS:
         own = by_view[view]
-        confidence, right = own.judged.confidence, own.is_right
+        confidence, right = own.calibrated.confidence, own.is_right
         z, p_value = calibration_z(confidence, right)
         tables.append(
             f"### Stated and right, {view}\n\n{markdown_table(reliability_rows(confidence, right))}"
@@ -167,7 +167,7 @@ def frequent_section(
         (FREQUENT, "compounds as they come"): frequent,
         (OPEN, "compounds as they come"): open_,
     }
-    trust = [
+    calibrator = [
         {"view": view, "vocabulary": vocabulary, "judged by": by}
         | risk_row(own[view])
         | set_row(own[view])
@@ -178,7 +178,7 @@ def frequent_section(
         {"view": view} | row for view in VIEWS for row in frequent_rows(open_[view], frequent[view])
     ]
     return (
-        f"### Both vocabularies, each on its own compounds\n\n{markdown_table(trust)}\n\n"
+        f"### Both vocabularies, each on its own compounds\n\n{markdown_table(calibrator)}\n\n"
         f"### Both on the compounds and mechanisms of the frequent one\n\n"
         f"{markdown_table(ranking)}"
     )
@@ -199,8 +199,8 @@ def runs_of(
     config = load_config(settings.config)
     config.data, config.vocabulary = settings.data, vocabulary
     config.split.num_folds = settings.folds
-    config.further_structures &= not settings.without_further
-    folder = out / (f"{vocabulary}_alone" if settings.without_further else vocabulary)
+    config.structure_only_compounds &= not settings.without_structure_only
+    folder = out / (f"{vocabulary}_alone" if settings.without_structure_only else vocabulary)
     runs = [
         held_out_answers(trained_run(config, folder, fold=fold, seed=seed), as_it_comes=as_it_comes)
         for seed in settings.seeds
@@ -217,7 +217,9 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--config", default="configs/fusion.py")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="divisions of the data")
     parser.add_argument("--folds", type=int, default=5, help="folds of each division")
-    parser.add_argument("--without-further", action="store_true", help="no further structures")
+    parser.add_argument(
+        "--without-further", action="store_true", help="no structure-only compounds"
+    )
     parser.add_argument("--everything", help="folder of a run with config.split.rule=everything")
     return parser
 
@@ -228,11 +230,13 @@ def print_and_write(sections: Sequence[str], settings: argparse.Namespace, name:
     Args:
       sections: Markdown.
       settings: of `arguments`.
-      name: of the file; without further structures `alone_` stands before it.
+      name: of the file; without structure-only compounds `alone_` stands before it.
     """
     text = "\n\n".join(sections)
     print(text)
-    path = pathlib.Path(settings.out) / (f"alone_{name}" if settings.without_further else name)
+    path = pathlib.Path(settings.out) / (
+        f"alone_{name}" if settings.without_structure_only else name
+    )
     with atomic_path(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
@@ -254,10 +258,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             ]
             sections.append(frequent_section(by_view, *frequent))
         if settings.everything:
-            left_out = left_out_answers(pathlib.Path(settings.everything))
+            out_of_fold = left_out_answers(pathlib.Path(settings.everything))
             sections.append(
                 "## Compounds that a model learned from, left out one by one\n\n"
-                + trust_section(left_out)
+                + trust_section(out_of_fold)
             )
         print_and_write(sections, settings, TABLES_FILE)
     except InputError as error:

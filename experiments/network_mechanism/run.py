@@ -26,15 +26,15 @@ from jaxtyping import Float
 from configs import network_kernel
 from configs.data import simulated_network
 from moa_jax.baselines.registry import make_method, trains_in_folder
-from moa_jax.data.division import partition_by_rule
-from moa_jax.data.embedded import ensure_release
-from moa_jax.data.examples import build_examples
-from moa_jax.data.preparation import prepare
-from moa_jax.data.prepared import PreparedDataset, read_prepared
+from moa_jax.data.examples.build import build_examples
+from moa_jax.data.examples.pooling import pool_by_compound
+from moa_jax.data.preparation.embedded_release import ensure_release
+from moa_jax.data.preparation.pipeline import prepare
+from moa_jax.data.splits.partition import partition_by_rule
+from moa_jax.data.storage.prepared_folder import PreparedDataset, read_prepared
 from moa_jax.evaluation.bootstrap import BootstrapScores, bootstrap_scores, interval
-from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.evaluation.tables import markdown_table
 from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
+from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.training.recipe import fit_fusion

@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 
 from moa_jax import predict
-from moa_jax.data.prepared import PreparedDataset, read_prepared
-from moa_jax.lincs.gctx_writer import write_gctx
+from moa_jax.data.storage.prepared_folder import PreparedDataset, read_prepared
+from moa_jax.lincs.files.gctx_writer import write_gctx
 
 
 def write_inputs(dataset: PreparedDataset, folder: pathlib.Path, count: int) -> list[str]:

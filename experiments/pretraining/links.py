@@ -11,10 +11,10 @@ import jax
 import ml_collections
 import numpy as np
 
-from moa_jax.data.examples import build_examples
-from moa_jax.data.features import fit_features
-from moa_jax.data.graph_arrays import graph_arrays
-from moa_jax.data.prepared import PreparedDataset
+from moa_jax.data.examples.build import build_examples
+from moa_jax.data.examples.features import fit_features
+from moa_jax.data.examples.graph_arrays import graph_arrays
+from moa_jax.data.storage.prepared_folder import PreparedDataset
 from moa_jax.schemas import GraphArrays
 from moa_jax.training.pretraining.batches import pretraining_set
 from moa_jax.training.pretraining.links import (
@@ -61,8 +61,10 @@ def link_rows(
     untrained.pretraining.num_steps = 2
     fast = ml_collections.ConfigDict(config.to_dict())
     fast.pretraining.optimiser.learning_rate *= 10
-    question = Question(graph, held_out, size, seed)
-    scores = {"number of edges of both nodes": question.aurocs(_degree_products(left, size))}
+    attribution_target = AttributionTarget(graph, held_out, size, seed)
+    scores = {
+        "number of edges of both nodes": attribution_target.aurocs(_degree_products(left, size))
+    }
     trained = {
         "untrained": untrained,
         "link prediction": config,
@@ -77,12 +79,12 @@ def link_rows(
             relation: functools.partial(link_scores, nodes, vectors[place])
             for place, relation in enumerate(RELATIONS)
         }
-        scores[method] = question.aurocs(say)
+        scores[method] = attribution_target.aurocs(say)
     return [{"method": name, "seed": seed, **values} for name, values in scores.items()]
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
+class AttributionTarget:
     """Held-out edges against as many pairs of the same senders that are no edges.
 
     Attributes:

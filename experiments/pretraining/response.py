@@ -14,13 +14,13 @@ from sklearn.linear_model import Ridge
 from experiments.pretraining.augmentation import is_reliable, well_predicted
 from experiments.pretraining.signature_prediction import predict_signatures
 from moa_jax.compounds.fingerprints import morgan_fingerprints, tanimoto
-from moa_jax.data.division import partition_examples
-from moa_jax.data.examples import build_examples
-from moa_jax.data.features import FeatureSpec, fit_features
-from moa_jax.data.graph_arrays import graph_arrays
-from moa_jax.data.prepared import PreparedDataset
-from moa_jax.data.split_rules import make_split
-from moa_jax.data.unlabelled import unlabelled_part
+from moa_jax.data.examples.build import build_examples
+from moa_jax.data.examples.features import FeatureSpec, fit_features
+from moa_jax.data.examples.graph_arrays import graph_arrays
+from moa_jax.data.splits.partition import partition_examples
+from moa_jax.data.splits.rules import make_split
+from moa_jax.data.splits.unlabelled import unlabelled_part
+from moa_jax.data.storage.prepared_folder import PreparedDataset
 from moa_jax.evaluation.profile_correlation import pearson_by_signature, spearman_by_signature
 from moa_jax.schemas import Examples, concatenate
 from moa_jax.training.pretraining.batches import pretraining_set
@@ -35,7 +35,7 @@ NUM_STEPS, LEARNING_RATE = 1600, 4e-3
 RIDGES = (10.0, 100.0, 1000.0)
 # Correlation of replicates from which a signature is reliable, and the least Pearson correlation
 # with its prediction that makes another one join.
-LEAST_CC_Q75, LEAST_PEARSON = 0.3, 0.2
+MIN_CC_Q75, MIN_PEARSON = 0.3, 0.2
 
 
 def parts_with_structure(dataset: PreparedDataset) -> dict[str, Examples]:
@@ -160,9 +160,9 @@ def augmentation_rows(
     parts = parts_with_structure(dataset)
     train, validation = parts["train"], parts["validation"]
     config.seed = seed
-    reliable = is_reliable(train, least_cc_q75=LEAST_CC_Q75)
+    reliable = is_reliable(train, min_cc_q75=MIN_CC_Q75)
     first = fit_network(dataset, config, train.take(np.flatnonzero(reliable)))
-    vouched = well_predicted(first(train), train, least_pearson=LEAST_PEARSON)
+    vouched = well_predicted(first(train), train, min_pearson=MIN_PEARSON)
     noisy = np.flatnonzero(~reliable)
     rng = np.random.default_rng(seed)
     num_joined = int((vouched & ~reliable).sum())
@@ -177,7 +177,7 @@ def augmentation_rows(
     for name, rows in kept.items():
         some = train.take(np.flatnonzero(rows))
         methods[name] = (fit_network(dataset, config, some), int(rows.sum()))
-    clean = validation.take(np.flatnonzero(is_reliable(validation, least_cc_q75=LEAST_CC_Q75)))
+    clean = validation.take(np.flatnonzero(is_reliable(validation, min_cc_q75=MIN_CC_Q75)))
     return [
         {"method": name, "seed": seed, "signatures": count, **correlations(predict, clean)}
         for name, (predict, count) in methods.items()

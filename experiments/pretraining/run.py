@@ -27,13 +27,13 @@ import pandas as pd
 from configs import pretraining
 from experiments.pretraining.links import link_rows
 from experiments.pretraining.response import augmentation_rows, response_rows
-from moa_jax.data.division import partition_examples
-from moa_jax.data.examples import build_examples
-from moa_jax.data.prepared import PreparedDataset, read_prepared
-from moa_jax.data.split_rules import make_split
-from moa_jax.data.unlabelled import unlabelled_part
-from moa_jax.evaluation.tables import markdown_table
+from moa_jax.data.examples.build import build_examples
+from moa_jax.data.splits.partition import partition_examples
+from moa_jax.data.splits.rules import make_split
+from moa_jax.data.splits.unlabelled import unlabelled_part
+from moa_jax.data.storage.prepared_folder import PreparedDataset, read_prepared
 from moa_jax.models.fusion import VIEWS
+from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.training.fit import validation_curve

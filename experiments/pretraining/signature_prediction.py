@@ -12,8 +12,8 @@ import jax
 import numpy as np
 from jaxtyping import Float32
 
-from moa_jax.data.batches import evaluation_batches
-from moa_jax.data.features import FeatureSpec, encode
+from moa_jax.data.examples.batches import evaluation_batches
+from moa_jax.data.examples.features import FeatureSpec, encode
 from moa_jax.schemas import Examples, GraphArrays
 from moa_jax.training.pretraining.objectives import PretrainingTask
 

@@ -22,28 +22,28 @@ from jaxtyping import Float
 
 from configs import fusion
 from configs.networks import networks
-from moa_jax.baselines.modalities import Modalities
+from moa_jax.baselines.neural.modalities import Modalities
 from moa_jax.baselines.registry import make_method
-from moa_jax.benchmark.training_conditions import TrainingCondition, alter
-from moa_jax.data.division import partition_by_rule
-from moa_jax.data.examples import build_examples
-from moa_jax.data.prepared import PreparedDataset, read_prepared
+from moa_jax.benchmark.perturbations.training_perturbations import TrainingPerturbation, alter
+from moa_jax.data.examples.build import build_examples
+from moa_jax.data.examples.pooling import pool_by_compound
+from moa_jax.data.splits.partition import partition_by_rule
+from moa_jax.data.storage.prepared_folder import PreparedDataset, read_prepared
 from moa_jax.evaluation.bootstrap import bootstrap_scores, paired_difference
 from moa_jax.evaluation.metrics import score
-from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.evaluation.tables import markdown_table
 from moa_jax.models.fusion import VIEWS
+from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.progress import say
 from moa_jax.schemas import Examples
 from moa_jax.training.fit import Run
-from moa_jax.training.fusion_task import make_fusion_task, make_graph_arrays
+from moa_jax.training.fusion.task import make_fusion_task, make_graph_arrays
 
 CONDITIONS = {
-    "clean": TrainingCondition("clean"),
-    "uniform .2": TrainingCondition("uniform_labels", 0.2),
-    "uniform .4": TrainingCondition("uniform_labels", 0.4),
-    "confusable .2": TrainingCondition("confusable_labels", 0.2),
-    "confusable .4": TrainingCondition("confusable_labels", 0.4),
+    "clean": TrainingPerturbation("clean"),
+    "uniform .2": TrainingPerturbation("uniform_labels", 0.2),
+    "uniform .4": TrainingPerturbation("uniform_labels", 0.4),
+    "confusable .2": TrainingPerturbation("confusable_labels", 0.2),
+    "confusable .4": TrainingPerturbation("confusable_labels", 0.4),
 }
 REFERENCE, LOGISTIC = "binary cross-entropy (BCE)", "logistic regression"
 BCE = {"name": "binary_cross_entropy"}
@@ -101,7 +101,11 @@ def network_config(training: dict[str, Any], seed: int) -> ml_collections.Config
 
 
 def make_fold(
-    dataset: PreparedDataset, examples: Examples, condition: TrainingCondition, fold: int, seed: int
+    dataset: PreparedDataset,
+    examples: Examples,
+    condition: TrainingPerturbation,
+    fold: int,
+    seed: int,
 ) -> tuple[Examples, Examples]:
     """Training part with the condition's labels, and test part, of a fold of the compound split."""
     parts = partition_by_rule(
@@ -141,7 +145,7 @@ def logistic_answers(train: Examples, test: Examples, dataset: PreparedDataset, 
 def pooled_answers(
     dataset: PreparedDataset,
     examples: Examples,
-    condition: TrainingCondition,
+    condition: TrainingPerturbation,
     seed: int,
     *,
     num_folds: int,

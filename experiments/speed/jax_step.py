@@ -21,8 +21,8 @@ import numpy as np
 
 from configs import cross_attention
 from experiments.speed.turns import serve
-from moa_jax.data.division import divide, examples_of
-from moa_jax.data.prepared import read_prepared
+from moa_jax.data.splits.partition import examples_of, make_partition
+from moa_jax.data.storage.prepared_folder import read_prepared
 from moa_jax.schemas import Batch, GraphArrays
 from moa_jax.training.fit import Run
 from moa_jax.training.recipe import Recipe
@@ -36,7 +36,7 @@ def make_run(folder: pathlib.Path) -> Run:
     config = cross_attention.get_config()
     config.num_devices = 1
     dataset = read_prepared(folder)
-    train = divide(config, dataset, examples_of(config, dataset)).parts["train"]
+    train = make_partition(config, dataset, examples_of(config, dataset)).parts["train"]
     return Recipe(config, dataset.graph).run(train, None, pathlib.Path("unused"))
 
 

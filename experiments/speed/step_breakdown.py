@@ -22,11 +22,11 @@ from jaxtyping import Array, Float
 
 from experiments.speed.jax_step import make_run
 from experiments.speed.turns import measure
-from moa_jax.data.batches import make_batch, training_rows
+from moa_jax.data.examples.batches import make_batch, training_rows
 from moa_jax.models.cross_attention import AtomAttention, NodeAttention
-from moa_jax.models.knowledge_encoder import KnowledgeEncoder
-from moa_jax.models.molecule_encoder import MoleculeEncoder
-from moa_jax.models.signature_encoder import SignatureEncoder
+from moa_jax.models.encoders.knowledge import KnowledgeEncoder
+from moa_jax.models.encoders.molecule import MoleculeEncoder
+from moa_jax.models.encoders.signature import SignatureEncoder
 from moa_jax.training.fit import Run
 from moa_jax.training.optimiser import make_optimiser
 from moa_jax.training.sharding import shard

@@ -16,12 +16,12 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from moa_jax.baselines.classifier import Classifier, ClassifierLearner, FittedClassifier
+from moa_jax.baselines.classifiers.classifier import Classifier, ClassifierLearner, FittedClassifier
+from moa_jax.baselines.classifiers.late_fusion import LateFusion
+from moa_jax.baselines.classifiers.logistic import balanced_logistic
 from moa_jax.baselines.interface import Fitted, Learner
-from moa_jax.baselines.late_fusion import LateFusion
-from moa_jax.baselines.logistic import balanced_logistic
 from moa_jax.baselines.prevalence import Prevalence
-from moa_jax.evaluation.pooling import STRONG_Z
+from moa_jax.data.examples.pooling import STRONG_Z
 from moa_jax.knowledge.viability_genes import PROLIFERATION_GENES, STRESS_GENES
 from moa_jax.schemas import Examples, KnowledgeGraph
 

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
+from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.evaluation.metrics import prevalence
-from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.schemas import Examples, KnowledgeGraph
 
 

@@ -9,20 +9,20 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Callable, Mapping
 
+from moa_jax.baselines.candidates import AS_KNOWN, EXPRESSION, FUSION, STRUCTURE
 from moa_jax.baselines.controls import CONTROLS
 from moa_jax.baselines.interface import Learner, Method
-from moa_jax.baselines.neural_classifiers import (
+from moa_jax.baselines.neural.classifiers import (
     expression_mlp,
     intermediate_fusion,
     molecule_gnn,
     string_gcn,
 )
-from moa_jax.baselines.neural_embeddings import contrastive_knn, vae_knn, vae_logistic
-from moa_jax.baselines.settings import AS_KNOWN, EXPRESSION, FUSION, STRUCTURE
-from moa_jax.baselines.similarity import CosineKnn
-from moa_jax.baselines.similarity_candidates import SIMILARITY_CANDIDATES
+from moa_jax.baselines.neural.embeddings import contrastive_knn, vae_knn, vae_logistic
+from moa_jax.baselines.neural.ontology_network import visible_network
+from moa_jax.baselines.similarity.candidates import SIMILARITY_CANDIDATES
+from moa_jax.baselines.similarity.nearest_neighbours import CosineKnn
 from moa_jax.baselines.tuning import Tuned
-from moa_jax.baselines.visible import visible_network
 from moa_jax.schemas import InputError
 
 Candidates = Mapping[str, Learner]

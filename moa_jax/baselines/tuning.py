@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from moa_jax.baselines.interface import Fitted, Learner
+from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.evaluation.metrics import macro_auprc
-from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.schemas import Examples, KnowledgeGraph, concatenate
 
 # Largest number of settings that a method may try on the validation part.

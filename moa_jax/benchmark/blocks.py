@@ -26,7 +26,7 @@ def block(
     seeds: Sequence[int] = (0,),
     training: Mapping[str, Sequence[float]] | None = None,
     test: Mapping[str, Sequence[float]] | None = None,
-    further_structures: bool = False,
+    structure_only_compounds: bool = False,
     test_data: str = "",
 ) -> ml_collections.ConfigDict:
     """Methods that are run on the same splits, under the same conditions.
@@ -37,7 +37,7 @@ def block(
       seeds: seeds of the methods.
       training: training conditions instead of the clean one: kind -> levels.
       test: test conditions in addition to the clean one: kind -> levels.
-      further_structures: also train on labelled structures without a signature.
+      structure_only_compounds: also train on labelled structures without a signature.
       test_data: prepared folder of another release to test on, for the rule `phase`.
     """
     config = ml_collections.ConfigDict()
@@ -46,7 +46,7 @@ def block(
     config.seeds = tuple(seeds)
     config.training = ml_collections.ConfigDict(dict(training or {}))
     config.test = ml_collections.ConfigDict(dict(test or {}))
-    config.further_structures = further_structures
+    config.structure_only_compounds = structure_only_compounds
     config.test_data = test_data
     return config
 
@@ -58,7 +58,7 @@ def arm(
     method: str = "",
     view: str = "fusion",
     training: str = "",
-    further_structures: bool = False,
+    structure_only_compounds: bool = False,
 ) -> ml_collections.ConfigDict:
     """One arm of an ablation.
 
@@ -67,8 +67,9 @@ def arm(
       model: file of the model's configuration; empty means the ablation's.
       method: a baseline that replaces the model.
       view: the view of the model that is scored.
-      training: kind of `training_conditions.TrainingCondition` without levels; empty for none.
-      further_structures: also train on labelled structures without a signature.
+      training: kind of `training_perturbations.TrainingPerturbation` without levels; empty for
+        none.
+      structure_only_compounds: also train on labelled structures without a signature.
     """
     config = ml_collections.ConfigDict()
     # A ConfigDict with a dot in a key cannot be printed, so these are pairs.
@@ -77,7 +78,7 @@ def arm(
     config.method = method
     config.view = view
     config.training = training
-    config.further_structures = further_structures
+    config.structure_only_compounds = structure_only_compounds
     return config
 
 
@@ -94,7 +95,7 @@ def ablation(
     Args:
       question: the question that the ablation answers.
       model: file of the fusion model's configuration.
-      arms: name -> arm; the first is the reference.
+      arms: name -> arm; the first is the comparator.
       common: dotted key of the model's configuration -> its value in all arms.
       num_folds: number of folds for each seed.
     """

@@ -78,6 +78,6 @@ def read_answers(path: pathlib.Path) -> Answers:
         raise InputError(f"{path} is not the file of a benchmark cell: {error}.") from error
 
 
-def conditions_in(path: pathlib.Path) -> frozenset[str]:
+def perturbations_in(path: pathlib.Path) -> frozenset[str]:
     """Names of the test conditions in a cell's file; none if there is no file."""
     return frozenset(read_answers(path).probs) if path.exists() else frozenset()

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from moa_jax.benchmark.benchmark_data import BenchmarkData
 from moa_jax.benchmark.cell_files import read_answers
 from moa_jax.benchmark.grid import cell_path
-from moa_jax.benchmark.material import Material
+from moa_jax.benchmark.perturbations.perturbations import InputPerturbation
+from moa_jax.benchmark.perturbations.training_perturbations import TrainingPerturbation
 from moa_jax.benchmark.plan import CLEAN_TEST, CLEAN_TRAINING, Cell, SplitKey
-from moa_jax.benchmark.test_conditions import TestCondition
-from moa_jax.benchmark.training_conditions import TrainingCondition
-from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.schemas import Examples
 
 
@@ -25,14 +25,14 @@ class Line:
     """A row of the tables: a method under one condition of training and one of testing."""
 
     method: str
-    training: TrainingCondition = CLEAN_TRAINING
-    further_structures: bool = False
-    test: TestCondition = CLEAN_TEST
+    training: TrainingPerturbation = CLEAN_TRAINING
+    structure_only_compounds: bool = False
+    test: InputPerturbation = CLEAN_TEST
 
     @property
     def name(self) -> str:
         """The method and the conditions that are not clean."""
-        special = ["structure-only compounds"] if self.further_structures else []
+        special = ["structure-only compounds"] if self.structure_only_compounds else []
         special += [self.training.name] if self.training != CLEAN_TRAINING else []
         special += [f"tested on {self.test.name}"] if self.test != CLEAN_TEST else []
         return self.method + (f" ({', '.join(special)})" if special else "")
@@ -115,21 +115,21 @@ class SplitResults:
 
 
 def collect(
-    cells: Sequence[Cell], material: Material, workdir: pathlib.Path
+    cells: Sequence[Cell], benchmark_data: BenchmarkData, workdir: pathlib.Path
 ) -> tuple[SplitResults, ...]:
     """Reads the cells, in the order of the plan, one result per rule, release and seed."""
     by_split: dict[str, list[Cell]] = {}
     for cell in cells:
         by_split.setdefault(cell.split.name, []).append(cell)
-    return tuple(_collect_split(some, material, workdir) for some in by_split.values())
+    return tuple(_collect_split(some, benchmark_data, workdir) for some in by_split.values())
 
 
 def _collect_split(
-    cells: Sequence[Cell], material: Material, workdir: pathlib.Path
+    cells: Sequence[Cell], benchmark_data: BenchmarkData, workdir: pathlib.Path
 ) -> SplitResults:
     keys = sorted({cell.split for cell in cells}, key=lambda key: key.fold)
-    tested = material.tested(keys[0].test_data)
-    parts = {key: material.parts(key, further_structures=False) for key in keys}
+    tested = benchmark_data.tested(keys[0].test_data)
+    parts = {key: benchmark_data.parts(key, structure_only_compounds=False) for key in keys}
     groups = sorted({group for part in parts.values() for group in part.test.groups})
     place = {group: row for row, group in enumerate(groups)}
     labels = np.zeros((len(groups), len(tested.moas)))
@@ -142,7 +142,7 @@ def _collect_split(
         validation_rows = _rows_of(answers.validation_ids, validation)
         rows = _rows_of(answers.test_ids, tested)
         for test in cell.tests:
-            line = Line(cell.method, cell.training, cell.further_structures, test)
+            line = Line(cell.method, cell.training, cell.structure_only_compounds, test)
             by_seed = lines.setdefault(line, {})
             by_seed.setdefault(cell.seed, {})[cell.split.fold] = pooled_fold(
                 tested,

@@ -18,14 +18,14 @@ import ml_collections
 from moa_jax.baselines.fusion import Fusion
 from moa_jax.baselines.interface import Method
 from moa_jax.baselines.registry import make_method
-from moa_jax.benchmark.cell_files import Answers, conditions_in, write_answers
-from moa_jax.benchmark.material import Material
+from moa_jax.benchmark.benchmark_data import BenchmarkData
+from moa_jax.benchmark.cell_files import Answers, perturbations_in, write_answers
+from moa_jax.benchmark.perturbations.perturbations import perturb
+from moa_jax.benchmark.perturbations.training_perturbations import alter
 from moa_jax.benchmark.plan import FUSION_VIEWS, Cell
-from moa_jax.benchmark.test_conditions import perturb
-from moa_jax.benchmark.training_conditions import alter
 from moa_jax.files import read_json, write_json
 from moa_jax.progress import say, track
-from moa_jax.training.same_run import refuse_other_config
+from moa_jax.training.runs.run_fingerprint import refuse_other_config
 
 # Cells that share one trained model.
 Job = tuple[Cell, ...]
@@ -44,7 +44,7 @@ def run_grid(
     fusion: ml_collections.ConfigDict,
     cells: Sequence[Cell],
     workdir: pathlib.Path,
-) -> Material:
+) -> BenchmarkData:
     """Runs every cell that is not finished: its file is missing or lacks a test condition.
 
     Args:
@@ -60,9 +60,9 @@ def run_grid(
       InputError: the configuration or the data cannot be used, or the folder holds a benchmark
         with other data or settings.
     """
-    material = Material(config, workdir)
-    _start(config, fusion, cells, material, workdir)
-    material.make_splits(cell.split for cell in cells)
+    benchmark_data = BenchmarkData(config, workdir)
+    _start(config, fusion, cells, benchmark_data, workdir)
+    benchmark_data.make_splits(cell.split for cell in cells)
     by_model: dict[object, list[Cell]] = {}
     for cell in cells:
         if not _is_done(workdir, cell):
@@ -70,21 +70,21 @@ def run_grid(
     jobs = [tuple(job) for job in by_model.values()]
     num_cells = sum(map(len, jobs))
     say(f"{len(cells)} cells, {len(cells) - num_cells} of them already finished")
-    with _workers(config, fusion, workdir, material, num_jobs=len(jobs)) as finished:
+    with _workers(config, fusion, workdir, benchmark_data, num_jobs=len(jobs)) as finished:
         for _ in track(finished(jobs), "cells", total=len(jobs)):
             pass
-    return material
+    return benchmark_data
 
 
 def _is_done(workdir: pathlib.Path, cell: Cell) -> bool:
-    return {test.name for test in cell.tests} <= conditions_in(cell_path(workdir, cell))
+    return {test.name for test in cell.tests} <= perturbations_in(cell_path(workdir, cell))
 
 
 def _start(
     config: ml_collections.ConfigDict,
     fusion: ml_collections.ConfigDict,
     cells: Sequence[Cell],
-    material: Material,
+    benchmark_data: BenchmarkData,
     workdir: pathlib.Path,
 ) -> None:
     """Stores the settings that determine all predictions, or compares them with the stored ones."""
@@ -92,7 +92,7 @@ def _start(
         "vocabulary": config.vocabulary,
         "min_compounds": config.min_compounds,
         "split": config.split.to_dict(),
-        "data": material.dataset.manifest,
+        "data": benchmark_data.dataset.manifest,
     }
     if any(cell.method in FUSION_VIEWS for cell in cells):
         decisive["fusion"] = fusion.to_dict()
@@ -114,17 +114,19 @@ class _Worker:
         config: ml_collections.ConfigDict,
         fusion: ml_collections.ConfigDict,
         workdir: pathlib.Path,
-        material: Material,
+        benchmark_data: BenchmarkData,
     ) -> None:
         self._config = config
         self._fusion = fusion
         self._workdir = workdir
-        self._material = material
+        self._material = benchmark_data
 
     def run(self, job: Job) -> None:
         """Trains the model of a job and writes the predictions of each of its cells."""
         first = job[0]
-        parts = self._material.parts(first.split, further_structures=first.further_structures)
+        parts = self._material.parts(
+            first.split, structure_only_compounds=first.structure_only_compounds
+        )
         train, validation, graph = alter(
             first.training,
             parts.train,
@@ -162,7 +164,9 @@ class _Worker:
         """What is fitted for a cell; for a view of the fusion model, that model."""
         if cell.method not in FUSION_VIEWS:
             return make_method(cell.method, folder)
-        unlabelled = self._material.unlabelled(cell.split) if cell.further_structures else None
+        unlabelled = (
+            self._material.unlabelled(cell.split) if cell.structure_only_compounds else None
+        )
         return Fusion(self._fusion, folder, unlabelled)
 
 
@@ -175,7 +179,7 @@ def _start_worker(
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # One worker per process: a job that is sent to the process has no other way to find it.
     global _worker  # noqa: PLW0603
-    _worker = _Worker(config, fusion, workdir, Material(config, workdir))
+    _worker = _Worker(config, fusion, workdir, BenchmarkData(config, workdir))
 
 
 def _end_with_parent() -> None:
@@ -195,14 +199,14 @@ def _workers(
     config: ml_collections.ConfigDict,
     fusion: ml_collections.ConfigDict,
     workdir: pathlib.Path,
-    material: Material,
+    benchmark_data: BenchmarkData,
     *,
     num_jobs: int,
 ) -> Iterator[Callable[[Sequence[Job]], Iterator[None]]]:
     """Yields a function that runs jobs and yields once for each finished job."""
     num_processes = min(config.num_processes, num_jobs)
     if num_processes <= 1:
-        worker = _Worker(config, fusion, workdir, material)
+        worker = _Worker(config, fusion, workdir, benchmark_data)
         yield lambda jobs: map(worker.run, jobs)
         return
     # A process that is forked after JAX has started can deadlock.

@@ -13,20 +13,20 @@ from typing import Any
 
 import pandas as pd
 
-from moa_jax.benchmark.headline import estimate, main_table
-from moa_jax.benchmark.material import Material
+from moa_jax.benchmark.benchmark_data import BenchmarkData
 from moa_jax.benchmark.pages import across_splits, benchmark_page, is_closed_set, sections_of
-from moa_jax.benchmark.scored import ScoredSplit
+from moa_jax.benchmark.scored_split import ScoredSplit
+from moa_jax.benchmark.sections.main_table import estimate, main_table
 from moa_jax.evaluation.bootstrap import paired_difference
 from moa_jax.evaluation.metrics import per_moa_table
-from moa_jax.evaluation.tables import (
+from moa_jax.files import write_json, write_text
+from moa_jax.predictions.result_tables import (
     file_name,
     json_number,
     markdown_table,
     prediction_table,
     write_csv,
 )
-from moa_jax.files import write_json, write_text
 from moa_jax.progress import track
 from moa_jax.report.html import write_page
 from moa_jax.report.parts import Cell, Estimate, Section, Table
@@ -36,7 +36,7 @@ HEADLINE_COLUMNS = (
     "method",
     "seeds",
     "macro AUPRC",
-    "difference from reference",
+    "difference from comparator",
     "micro AUPRC",
     "macro AUROC",
     "top-1 accuracy",
@@ -45,20 +45,23 @@ HEADLINE_COLUMNS = (
 )
 
 
-def write_outputs(workdir: pathlib.Path, scored: Sequence[ScoredSplit], material: Material) -> str:
+def write_outputs(
+    workdir: pathlib.Path, scored: Sequence[ScoredSplit], benchmark_data: BenchmarkData
+) -> str:
     """Writes all output files of a benchmark; returns its main tables as Markdown.
 
     Raises:
       InputError: the disk is full or the folder cannot be written.
     """
-    release = material.dataset.manifest["release"]
+    release = benchmark_data.dataset.manifest["release"]
     by_split = {
-        some.results.name: sections_of(some, material) for some in track(scored, "sections")
+        some.results.name: sections_of(some, benchmark_data) for some in track(scored, "sections")
     }
     across = across_splits(scored)
     sections = [*([across] if across else []), *(s for some in by_split.values() for s in some)]
     write_page(
-        workdir / file_name("report.html", release), benchmark_page(scored, material, sections)
+        workdir / file_name("report.html", release),
+        benchmark_page(scored, benchmark_data, sections),
     )
     for some in scored:
         folder = workdir / "tables" / some.results.name
@@ -138,7 +141,7 @@ def _metrics(scored: ScoredSplit) -> Mapping[str, Any]:
             "difference_in_macro_auprc": {
                 name: json_number(value)
                 for name, value in vars(
-                    paired_difference(scores, scored.scores[scored.reference], "macro_auprc")
+                    paired_difference(scores, scored.scores[scored.comparator], "macro_auprc")
                 ).items()
             },
             **{

@@ -6,18 +6,18 @@ import importlib.metadata
 from collections.abc import Sequence
 
 import moa_jax
-from moa_jax.benchmark.abstaining import abstention_section, rejection_section
-from moa_jax.benchmark.breakdown import breakdown_section
-from moa_jax.benchmark.confidence import confidence_section
-from moa_jax.benchmark.headline import estimate, headline_section, moa_section
-from moa_jax.benchmark.material import Material
-from moa_jax.benchmark.robustness import (
+from moa_jax.benchmark.benchmark_data import BenchmarkData
+from moa_jax.benchmark.scored_split import ScoredSplit
+from moa_jax.benchmark.sections.abstention import abstention_section, rejection_section
+from moa_jax.benchmark.sections.breakdown import breakdown_section
+from moa_jax.benchmark.sections.calibration import confidence_section
+from moa_jax.benchmark.sections.main_table import estimate, headline_section, moa_section
+from moa_jax.benchmark.sections.robustness import (
     contribution_section,
     degradation_section,
     learning_section,
 )
-from moa_jax.benchmark.scored import ScoredSplit
-from moa_jax.benchmark.tuning_section import tuning_section
+from moa_jax.benchmark.sections.tuning import tuning_section
 from moa_jax.report.parts import Cell, Page, Section, Table
 
 UNSEEN_MOA = "unseen_moa"
@@ -32,16 +32,16 @@ def is_closed_set(scored: ScoredSplit) -> bool:
     return not scored.results.name.startswith(UNSEEN_MOA)
 
 
-def sections_of(scored: ScoredSplit, material: Material) -> tuple[Section, ...]:
+def sections_of(scored: ScoredSplit, benchmark_data: BenchmarkData) -> tuple[Section, ...]:
     """The sections of one split."""
     if not is_closed_set(scored):
-        return (rejection_section(scored, material),)
+        return (rejection_section(scored, benchmark_data),)
     sections = (
         headline_section(scored),
         moa_section(scored),
         confidence_section(scored),
-        abstention_section(scored, material),
-        breakdown_section(scored, material),
+        abstention_section(scored, benchmark_data),
+        breakdown_section(scored, benchmark_data),
         contribution_section(scored),
         degradation_section(scored),
         learning_section(scored),
@@ -82,17 +82,17 @@ def across_splits(scored: Sequence[ScoredSplit]) -> Section | None:
 
 
 def benchmark_page(
-    scored: Sequence[ScoredSplit], material: Material, sections: Sequence[Section]
+    scored: Sequence[ScoredSplit], benchmark_data: BenchmarkData, sections: Sequence[Section]
 ) -> Page:
     """The page of a benchmark.
 
     Args:
       scored: the splits, in order.
-      material: the data.
+      benchmark_data: the data.
       sections: the sections of the page.
     """
-    release = material.dataset.manifest["release"]
-    examples = material.examples
+    release = benchmark_data.dataset.manifest["release"]
+    examples = benchmark_data.examples
     facts = {
         "release": release,
         "labelled signatures": str(examples.num_examples),

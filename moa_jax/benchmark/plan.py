@@ -10,15 +10,18 @@ import ml_collections
 
 from moa_jax.baselines.fusion import method_name
 from moa_jax.baselines.registry import FAMILY_OF, METHODS, trains_in_folder
-from moa_jax.benchmark.conditions import CLEAN
-from moa_jax.benchmark.test_conditions import TestCondition, test_conditions
-from moa_jax.benchmark.training_conditions import TrainingCondition, training_conditions
-from moa_jax.data.split_rules import SPLIT_RULES
+from moa_jax.benchmark.perturbations.conditions import CLEAN
+from moa_jax.benchmark.perturbations.perturbations import InputPerturbation, input_perturbations
+from moa_jax.benchmark.perturbations.training_perturbations import (
+    TrainingPerturbation,
+    training_perturbations,
+)
+from moa_jax.data.splits.rules import SPLIT_RULES
 from moa_jax.models.fusion import VIEWS
 from moa_jax.schemas import InputError
 
-CLEAN_TRAINING = TrainingCondition(CLEAN)
-CLEAN_TEST = TestCondition(CLEAN)
+CLEAN_TRAINING = TrainingPerturbation(CLEAN)
+CLEAN_TEST = InputPerturbation(CLEAN)
 # Method -> view of the fusion model.
 FUSION_VIEWS = {method_name(view): view for view in VIEWS}
 # The rule that trains on the release of `config.data` and tests on another release.
@@ -55,23 +58,23 @@ class Cell:
     Attributes:
       split: partition of the data.
       training: training condition.
-      further_structures: also train on labelled structures without a signature.
+      structure_only_compounds: also train on labelled structures without a signature.
       method: name of the method.
       seed: seed of the method.
       tests: test conditions; the first is the clean one.
     """
 
     split: SplitKey
-    training: TrainingCondition
-    further_structures: bool
+    training: TrainingPerturbation
+    structure_only_compounds: bool
     method: str
     seed: int
-    tests: tuple[TestCondition, ...]
+    tests: tuple[InputPerturbation, ...]
 
     @property
     def folder(self) -> pathlib.PurePath:
         """Folder of this training, relative to the folder of cells or of models."""
-        training = self.training.name + "_with_structures" * self.further_structures
+        training = self.training.name + "_with_structures" * self.structure_only_compounds
         return pathlib.PurePath(self.split.name, f"fold{self.split.fold}", training)
 
     @property
@@ -85,9 +88,15 @@ class Cell:
         return "fusion" if self.method in FUSION_VIEWS else self.method
 
     @property
-    def model(self) -> tuple[SplitKey, TrainingCondition, bool, str, int]:
+    def model(self) -> tuple[SplitKey, TrainingPerturbation, bool, str, int]:
         """Key that is equal for cells that share one trained model."""
-        return (self.split, self.training, self.further_structures, self.trained_as, self.seed)
+        return (
+            self.split,
+            self.training,
+            self.structure_only_compounds,
+            self.trained_as,
+            self.seed,
+        )
 
 
 def plan(config: ml_collections.ConfigDict) -> tuple[Cell, ...]:
@@ -141,8 +150,8 @@ def _cells_of(
             f"test_data={block.test_data!r}; {PHASE} needs a prepared folder as test_data, and "
             "no other rule takes one."
         )
-    trainings = training_conditions(block.training.to_dict()) or (CLEAN_TRAINING,)
-    tests = (CLEAN_TEST, *test_conditions(block.test.to_dict()))
+    trainings = training_perturbations(block.training.to_dict()) or (CLEAN_TRAINING,)
+    tests = (CLEAN_TEST, *input_perturbations(block.test.to_dict()))
     for rule in block.splits:
         for seed in split.seeds:
             for fold in range(1 if rule == PHASE else split.num_folds):
@@ -152,7 +161,7 @@ def _cells_of(
                             yield Cell(
                                 split=SplitKey(rule, seed, fold, block.test_data),
                                 training=training,
-                                further_structures=block.further_structures,
+                                structure_only_compounds=block.structure_only_compounds,
                                 method=method,
                                 seed=method_seed,
                                 tests=tests,

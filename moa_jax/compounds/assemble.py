@@ -9,33 +9,33 @@ import pandas as pd
 from moa_jax.compounds.identity import compound_groups
 from moa_jax.compounds.moa_labels import harmonise_moas
 from moa_jax.compounds.structures import Rejection, Structure, standardise
-from moa_jax.compounds.tables import RAW_COLUMNS, KeptAside
+from moa_jax.compounds.tables import RAW_COLUMNS, ExclusionList
 from moa_jax.progress import track
 from moa_jax.schemas import COMPOUND_COLUMNS, Compounds, InputError, require_columns
 
-KEPT_ASIDE_REASON = "compound is kept aside"
+EXCLUDED_REASON = "compound is excluded"
 
 
 def assemble_compounds(
-    raw: pd.DataFrame, kept_aside: KeptAside | None
+    raw: pd.DataFrame, excluded_compounds: ExclusionList | None
 ) -> tuple[Compounds, dict[str, int]]:
-    """Standardises structures, finds identities and leaves out what is kept aside.
+    """Standardises structures, finds identities and leaves out what is excluded.
 
     A table with a `compound_group` column was curated: its groups and the spelling of its MoAs
     are taken as they are. Otherwise groups come from `compound_groups` and MoAs that differ in
     case alone are spelled one way. Where a structure is known, its InChIKey is the standardised
     molecule's, so that salts of one drug are one compound; else it is the source's.
 
-    A compound is kept aside with its whole group: by the source's InChIKey, the standardised
+    A compound is excluded with its whole group: by the source's InChIKey, the standardised
     one, the name or the group.
 
     Args:
       raw: `RAW_COLUMNS`, as the readers of `compounds/tables.py` return it.
-      kept_aside: compounds to leave out, if any.
+      excluded_compounds: compounds to leave out, if any.
 
     Returns:
       The compounds, sorted by `pert_id`, and counts by reason: rows left out under
-      `compound is kept aside`, and rows that stay without a structure under
+      `compound is excluded`, and rows that stay without a structure under
       `structure missing: <reason>`.
 
     Raises:
@@ -68,13 +68,13 @@ def assemble_compounds(
         columns=list(COMPOUND_COLUMNS),
         dtype=object,
     )
-    stays = ~_is_kept_aside(table, raw["inchi_key"], kept_aside)
+    stays = ~_is_excluded(table, raw["inchi_key"], excluded_compounds)
     reasons = collections.Counter(
         f"structure missing: {found.reason}"
         for found, stay in zip(structures, stays, strict=True)
         if stay and isinstance(found, Rejection)
     )
-    reasons[KEPT_ASIDE_REASON] = int((~stays).sum())
+    reasons[EXCLUDED_REASON] = int((~stays).sum())
     compounds = Compounds(table[stays].reset_index(drop=True))
     return compounds, {reason: reasons[reason] for reason in sorted(reasons)}
 
@@ -89,16 +89,16 @@ def _given_groups(raw: pd.DataFrame) -> list[str]:
     return list(raw["compound_group"])
 
 
-def _is_kept_aside(
-    table: pd.DataFrame, source_keys: pd.Series, kept_aside: KeptAside | None
+def _is_excluded(
+    table: pd.DataFrame, source_keys: pd.Series, excluded_compounds: ExclusionList | None
 ) -> pd.Series:
-    """Per row, whether any row of its compound group is kept aside."""
-    if kept_aside is None:
+    """Per row, whether any row of its compound group is excluded."""
+    if excluded_compounds is None:
         return pd.Series(False, index=table.index)
     named = [
-        kept_aside.excludes(inchi_key, name)
-        or kept_aside.excludes(source_key, None)
-        or group in kept_aside.groups
+        excluded_compounds.excludes(inchi_key, name)
+        or excluded_compounds.excludes(source_key, None)
+        or group in excluded_compounds.groups
         for inchi_key, source_key, name, group in zip(
             table["inchi_key"],
             source_keys,

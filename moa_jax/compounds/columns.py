@@ -87,7 +87,7 @@ _ANY_STRUCTURE = ("structure", "compound_structure", "molecule", "mol")
 # Cells that tell what a column holds.
 _NUM_PROBED = 200
 # Share of them that must be SMILES, where no name says so.
-_LEAST_SMILES = 0.9
+_MIN_SMILES = 0.9
 _LONGEST_PROBED = 2000
 
 _IMIDIC_ACID = Chem.MolFromSmarts("[OX2;H1]-[CX3]=[NX2]")
@@ -266,7 +266,7 @@ def holds_smiles(column: pd.Series, *, among_words: bool = False) -> bool:
     found = [cell for cell in probed if cell.startswith("InChI=") or is_smiles(cell)]
     certain = [cell for cell in found if any(sign in cell for sign in "()=#[]123")]
     enough = 3 * len(certain) >= len(found) or not among_words
-    return bool(found) and enough and len(found) >= _LEAST_SMILES * len(probed)
+    return bool(found) and enough and len(found) >= _MIN_SMILES * len(probed)
 
 
 def _first_known(column: pd.Series, count: int) -> Iterator[str]:

@@ -22,7 +22,7 @@ NUM_HASHED = 1024
 NUM_KEYS = 167
 # View -> its number of columns, in the order of the columns. Environments of radius 2 and 3,
 # environments of pharmacophore classes, atom pairs, torsions, paths of up to 6 bonds, MACCS keys.
-SUBSTRUCTURE_VIEWS = {
+SUBSTRUCTURE_FAMILIES = {
     "morgan2": NUM_HASHED,
     "morgan3": NUM_HASHED,
     "feature_morgan2": NUM_HASHED,
@@ -44,7 +44,7 @@ def substructure_counts(smiles: Sequence[str | None]) -> UInt8[np.ndarray, "comp
     Raises:
       InputError: RDKit cannot read a SMILES.
     """
-    counts = np.zeros((len(smiles), sum(SUBSTRUCTURE_VIEWS.values())), np.uint8)
+    counts = np.zeros((len(smiles), sum(SUBSTRUCTURE_FAMILIES.values())), np.uint8)
     for row, text in enumerate(smiles):
         if text is not None:
             counts[row] = _counts(text)
@@ -79,7 +79,7 @@ def counts_without_atoms(
     kept = holds @ removed.T.astype(np.float32) == 0
     counts = np.stack(
         [
-            np.bincount(columns[of_group], minlength=sum(SUBSTRUCTURE_VIEWS.values()))
+            np.bincount(columns[of_group], minlength=sum(SUBSTRUCTURE_FAMILIES.values()))
             for of_group in kept.T
         ]
     )
@@ -180,7 +180,7 @@ def _counts(smiles: str) -> UInt8[np.ndarray, " substructure"]:
 
 @functools.cache
 def _generators() -> tuple[rdFingerprintGenerator.FingerprintGenerator64, ...]:
-    """RDKit's generators of the hashed views, in the order of `SUBSTRUCTURE_VIEWS`."""
+    """RDKit's generators of the hashed views, in the order of `SUBSTRUCTURE_FAMILIES`."""
     make = rdFingerprintGenerator
     return (
         make.GetMorganGenerator(radius=2, fpSize=NUM_HASHED),

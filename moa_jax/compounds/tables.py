@@ -29,15 +29,15 @@ from moa_jax.compounds.identity import inchi_block, normalise_inchi_key, normali
 from moa_jax.compounds.moa_labels import normalise_moa
 from moa_jax.compounds.structures import Structure, standardise
 from moa_jax.schemas import InputError, require_columns
-from moa_jax.text_dialects import open_text_table
-from moa_jax.text_tables import TextTable, read_cells
+from moa_jax.text.dialects import open_text_table
+from moa_jax.text.tables import TextTable, read_cells
 
 Path = str | os.PathLike[str]
 
 RAW_COLUMNS = ("pert_id", "compound", "smiles", "inchi_key", "moas", "targets")
 HUB_DRUG_COLUMNS = ("pert_iname", "moa", "target")
 HUB_SAMPLE_COLUMNS = ("broad_id", "pert_iname", "smiles", "InChIKey")
-KEPT_ASIDE_COLUMNS = ("compound_group", "cmap_name")
+EXCLUSION_LIST_COLUMNS = ("compound_group", "cmap_name")
 # Key of a raw table's `attrs`.
 READING = "reading"
 
@@ -50,7 +50,7 @@ _NUM_NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class KeptAside:
+class ExclusionList:
     """Compounds that nothing may be trained or tested on.
 
     Attributes:
@@ -62,7 +62,7 @@ class KeptAside:
     names: frozenset[str]
 
     def excludes(self, inchi_key: str | None, name: str | None) -> bool:
-        """Whether a compound is kept aside, by the first block of its InChIKey or by its name."""
+        """Whether a compound is excluded, by the first block of its InChIKey or by its name."""
         return inchi_block(inchi_key) in self.groups or normalise_name(name) in self.names
 
 
@@ -122,16 +122,16 @@ def read_repurposing_hub(drugs_path: Path, samples_path: Path) -> pd.DataFrame:
     return _one_row_per_compound(joined[columns], samples_path, reading)
 
 
-def read_kept_aside(path: Path) -> KeptAside:
-    """Reads the list of compounds that are kept aside.
+def read_exclusion_list(path: Path) -> ExclusionList:
+    """Reads the list of compounds that are excluded.
 
     Raises:
-      InputError: the file cannot be read or lacks a column of `KEPT_ASIDE_COLUMNS`.
+      InputError: the file cannot be read or lacks a column of `EXCLUSION_LIST_COLUMNS`.
     """
-    table = _named_table(path, KEPT_ASIDE_COLUMNS)
+    table = _named_table(path, EXCLUSION_LIST_COLUMNS)
     groups = (known(text) for text in table["compound_group"])
     names = (normalise_name(known(text)) for text in table["cmap_name"])
-    return KeptAside(
+    return ExclusionList(
         groups=frozenset(inchi_block(group) or group for group in groups if group),
         names=frozenset(name for name in names if name),
     )

@@ -7,10 +7,10 @@ from typing import Any
 
 import ml_collections
 
-from moa_jax.data.features import EncodedExamples, FeatureSpec
-from moa_jax.kernels.leave_one_out import LeftOut, leave_out
+from moa_jax.data.examples.features import EncodedExamples, FeatureSpec
+from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers, leave_one_out
 from moa_jax.kernels.ridge import KernelSystem, kernel_systems, solve
-from moa_jax.kernels.shared_labels import References
+from moa_jax.kernels.target_propagation import References
 from moa_jax.models.fusion import FusionModel
 from moa_jax.progress import say
 from moa_jax.schemas import GraphArrays
@@ -58,10 +58,10 @@ class ClosedForm:
             say(f"solving {expert}: {len(system.rows)} references")
         return solve(self.systems, self.encoded)
 
-    def leave_out(self, num_labelled: int) -> LeftOut:
+    def leave_one_out(self, num_labelled: int) -> LeaveOneOutAnswers:
         """The experts' answers for the training examples, each without its own compound.
 
         Args:
           num_labelled: number of training examples.
         """
-        return leave_out(self.systems, self.references, self.encoded, num_labelled)
+        return leave_one_out(self.systems, self.references, self.encoded, num_labelled)

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
-from moa_jax.data.features import EncodedExamples
+from moa_jax.data.examples.features import EncodedExamples
 from moa_jax.kernels.ridge import KernelSystem, reference_labels
-from moa_jax.kernels.shared_labels import LabelSharing, References
+from moa_jax.kernels.target_propagation import References, TargetPropagation
 from moa_jax.models.experts import EXPERTS, has_all_shown, heard_in
 from moa_jax.progress import track
 from moa_jax.schemas import Examples
@@ -33,7 +33,7 @@ Relabelled = Callable[
 ]
 
 
-def left_out_logits(
+def leave_one_out_logits(
     system: KernelSystem,
     labels: Float32[np.ndarray, "reference moa"],
     groups: list[str],
@@ -76,7 +76,7 @@ def left_out_logits(
 
 
 @dataclasses.dataclass(frozen=True)
-class LeftOut:
+class LeaveOneOutAnswers:
     """Logits of each kernel expert for the training examples, their compounds left out.
 
     Attributes:
@@ -112,8 +112,8 @@ class LeftOut:
         """Logits of the experts in a view; zeros where an expert does not answer."""
         return np.stack(
             [
-                np.where((self.told[expert] & heard_in(expert, view))[:, None], said, 0.0)
-                for expert, said in self.logits.items()
+                np.where((self.told[expert] & heard_in(expert, view))[:, None], expert_logits, 0.0)
+                for expert, expert_logits in self.logits.items()
             ]
         )
 
@@ -127,12 +127,12 @@ def _first_of_structure(examples: Examples) -> Bool[np.ndarray, " example"]:
     return first
 
 
-def leave_out(
+def leave_one_out(
     systems: Mapping[str, KernelSystem],
     references: References,
     encoded: EncodedExamples,
     num_labelled: int,
-) -> LeftOut:
+) -> LeaveOneOutAnswers:
     """Logits of the kernel experts for the training examples, their compounds left out.
 
     Args:
@@ -149,31 +149,33 @@ def leave_out(
         if EXPERTS[expert].reads_expression:
             groups = [references.examples.groups[row] for row in system.rows]
             place[system.rows] = np.arange(len(system.rows))
-            changes = _of_signatures(references.sharing, system)
+            changes = _of_signatures(references.propagated_labels, system)
         else:
             of_structure = np.full(len(encoded.substructures), -1)
             of_structure[system.rows] = np.arange(len(system.rows))
             place = np.where(encoded.has_structure, of_structure[encoded.structure], -1)
             first = {int(ref): row for row, ref in reversed(list(enumerate(place))) if ref >= 0}
             groups = [references.examples.groups[first[ref]] for ref in range(len(system.rows))]
-            changes = _of_structures(references.sharing, place, len(system.rows))
-        said = left_out_logits(system, labels, groups, changes)
+            changes = _of_structures(references.propagated_labels, place, len(system.rows))
+        expert_logits = leave_one_out_logits(system, labels, groups, changes)
         asked = place[:num_labelled]
         told[expert] = asked >= 0
         logits[expert] = (
-            np.where(told[expert][:, None], said[np.maximum(asked, 0)], 0.0).astype(np.float32)
-            if len(said)
+            np.where(told[expert][:, None], expert_logits[np.maximum(asked, 0)], 0.0).astype(
+                np.float32
+            )
+            if len(expert_logits)
             else np.zeros((num_labelled, labels.shape[1]), np.float32)
         )
-    return LeftOut(references.examples.take(np.arange(num_labelled)), logits, told)
+    return LeaveOneOutAnswers(references.examples.take(np.arange(num_labelled)), logits, told)
 
 
-def _of_signatures(sharing: LabelSharing, system: KernelSystem) -> Relabelled:
+def _of_signatures(propagated_labels: TargetPropagation, system: KernelSystem) -> Relabelled:
     """Changes of labels where each reference is one example."""
-    places = _places(sharing.unit[system.rows], len(sharing.own))
+    places = _places(propagated_labels.unit[system.rows], len(propagated_labels.own))
 
     def relabelled(group: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        units, moas, labels = sharing.without(group)
+        units, moas, labels = propagated_labels.without(group)
         sizes = [len(places[unit]) for unit in units]
         rows = np.concatenate([places[unit] for unit in units]) if sum(sizes) else np.zeros(0, int)
         return rows, moas, np.repeat(labels, sizes, axis=0)
@@ -182,15 +184,15 @@ def _of_signatures(sharing: LabelSharing, system: KernelSystem) -> Relabelled:
 
 
 def _of_structures(
-    sharing: LabelSharing, place: Int[np.ndarray, " example"], count: int
+    propagated_labels: TargetPropagation, place: Int[np.ndarray, " example"], count: int
 ) -> Relabelled:
     """Changes of labels where a reference has the most of its examples' labels."""
-    pairs = np.unique(np.stack([place, sharing.unit], axis=1)[place >= 0], axis=0)
+    pairs = np.unique(np.stack([place, propagated_labels.unit], axis=1)[place >= 0], axis=0)
     units_of = _places(pairs[:, 0], count, values=pairs[:, 1])
-    references_of = _places(pairs[:, 1], len(sharing.own), values=pairs[:, 0])
+    references_of = _places(pairs[:, 1], len(propagated_labels.own), values=pairs[:, 0])
 
     def relabelled(group: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        units, moas, labels = sharing.without(group)
+        units, moas, labels = propagated_labels.without(group)
         changed = {int(unit): row for row, unit in enumerate(units)}
         rows = np.unique(np.concatenate([references_of[unit] for unit in units] or [[]])).astype(
             int
@@ -198,7 +200,11 @@ def _of_structures(
         now = np.zeros((len(rows), len(moas)))
         for row, reference in enumerate(rows):
             for unit in units_of[reference]:
-                own = labels[changed[unit]] if unit in changed else sharing.labels[unit][moas]
+                own = (
+                    labels[changed[unit]]
+                    if unit in changed
+                    else propagated_labels.labels[unit][moas]
+                )
                 now[row] = np.maximum(now[row], own)
         return rows, moas, now
 

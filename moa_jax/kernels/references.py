@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 import pandas as pd
 
-from moa_jax.data.contract_tables import read_table, write_table
+from moa_jax.data.storage.parquet_tables import read_table, write_table
 from moa_jax.files import atomic_path
 from moa_jax.kernels.ridge import kernel_settings, signature_references, structure_references
 from moa_jax.models.experts import EXPERTS
@@ -55,8 +55,10 @@ def reference_table(config: ml_collections.ConfigDict, train: Examples) -> pd.Da
             parts.append(_described(train, expert, [[row] for row in rows.tolist()]))
         else:
             rows = structure_references(structure, train.has_structure, most, config.seed)
-            sharing = [np.flatnonzero(structure == structure[row]).tolist() for row in rows]
-            table = _described(train, expert, sharing)
+            propagated_labels = [
+                np.flatnonzero(structure == structure[row]).tolist() for row in rows
+            ]
+            table = _described(train, expert, propagated_labels)
             parts.append(table.assign(cell_line=None, sig_id=None))
     # A model of networks alone compares with nothing.
     return pd.concat(parts or [pd.DataFrame(columns=REFERENCE_COLUMNS)], ignore_index=True)

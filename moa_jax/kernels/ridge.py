@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Array, Bool, Float, Float32, Int
 
-from moa_jax.data.features import EncodedExamples, FeatureSpec
+from moa_jax.data.examples.features import EncodedExamples, FeatureSpec
 from moa_jax.models.experts import EXPERTS
 from moa_jax.models.fusion import FusionModel
 from moa_jax.models.kernel_experts import KernelInputs

@@ -1,4 +1,4 @@
-"""Gene names of every age to Entrez ids.
+"""Current and previous gene names to Entrez ids.
 
 L1000 names genes by Entrez id, compound tables by symbol (often an old one), STRING by its own
 preferred symbol and Gene Ontology by whatever database annotated. Entrez ids are the one key

@@ -15,7 +15,7 @@ import obonet
 import pandas as pd
 
 from moa_jax.schemas import TERM_COLUMNS, InputError
-from moa_jax.text_files import open_text
+from moa_jax.text.files import open_text
 
 IS_A = "is_a"
 PART_OF = "part_of"

@@ -17,7 +17,7 @@ from moa_jax.knowledge.gene_identifiers import (
     entrez_order,
 )
 from moa_jax.schemas import GENE_SET_COLUMNS, InputError
-from moa_jax.text_files import open_text
+from moa_jax.text.files import open_text
 
 # Ways to understand a name that change its case. These files write symbols as published, so
 # another case means a gene of another species: Reactome's `tat` is HIV's, not the human TAT.

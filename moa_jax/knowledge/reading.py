@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterator, Mapping
 import pandas as pd
 
 from moa_jax.schemas import InputError, require_columns
-from moa_jax.text_dialects import open_text_table
-from moa_jax.text_files import Path, open_text, unquote
-from moa_jax.text_tables import TextTable, skip_lines
+from moa_jax.text.dialects import open_text_table
+from moa_jax.text.files import Path, open_text, unquote
+from moa_jax.text.tables import TextTable, skip_lines
 
 # Rows held as text at a time; STRING's human links have 14 million.
 CHUNK_ROWS = 1_000_000

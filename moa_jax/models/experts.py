@@ -73,7 +73,7 @@ EXPERTS = {
         False,
         True,
         "structure",
-        comparison=lambda model: StructureComparison(model.substructure_views),
+        comparison=lambda model: StructureComparison(model.substructure_families),
     ),
 }
 # The experts that are trained in steps; the others are solved in closed form.
@@ -85,7 +85,7 @@ SHOWN_IN = {"fusion": (True, True), "expression": (True, False), "structure": (F
 VIEWS = tuple(SHOWN_IN)
 
 
-def heard(expert: str, batch: Batch) -> Bool[Array, " batch"]:
+def has_modality(expert: str, batch: Batch) -> Bool[Array, " batch"]:
     """Examples that an expert answers for: those with the modality that it reads."""
     own = EXPERTS[expert]
     if own.reads_both:

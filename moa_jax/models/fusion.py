@@ -9,9 +9,9 @@ import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from moa_jax.models.experts import EXPERTS, VIEWS, heard, view_of
-from moa_jax.models.fused_networks import FusedNetworks, FusedState
+from moa_jax.models.experts import EXPERTS, VIEWS, has_modality, view_of
 from moa_jax.models.kernel_experts import KernelExpert
+from moa_jax.models.networks import FusedNetworks, FusedState
 from moa_jax.schemas import Batch, GraphArrays
 
 
@@ -47,7 +47,7 @@ def product_of_experts(
     total = jnp.zeros_like(next(iter(logits.values())))
     for expert, own in logits.items():
         scaled = scales[expert][view][:, None] * own
-        total += jnp.where(heard(expert, batch)[:, None], scaled, 0.0)
+        total += jnp.where(has_modality(expert, batch)[:, None], scaled, 0.0)
     return total
 
 
@@ -63,14 +63,14 @@ class FusionModel(FusedNetworks, kw_only=True):
     The attributes of the networks are those of `FusedNetworks`.
 
     Attributes:
-      substructure_views: columns of each view of the substructure counts.
+      substructure_families: columns of each view of the substructure counts.
       signature_kernel_width: see `kernel_experts.signature_kernel`.
       network_kernel_width: the same, for the activity of the graph's nodes; None without the
         expert `network_kernel`.
       network_term_share: see `kernel_experts.node_activity`; None without that expert.
     """
 
-    substructure_views: tuple[int, ...]
+    substructure_families: tuple[int, ...]
     signature_kernel_width: float
     network_kernel_width: float | None = None
     network_term_share: float | None = None
@@ -81,15 +81,21 @@ class FusionModel(FusedNetworks, kw_only=True):
 
         In training the kernel experts are silent: no step changes them.
         """
-        said, state = self.networks(batch, graph, train=train)
+        expert_logits, state = self.networks(batch, graph, train=train)
         for name in () if train else self.experts:
             if make_comparison := EXPERTS[name].comparison:
                 comparison = make_comparison(self)
-                said[name] = KernelExpert(self.num_moas, comparison, name=name)(batch, graph)
-        said = {expert: said[expert] for expert in self.experts if expert in said}
+                expert_logits[name] = KernelExpert(self.num_moas, comparison, name=name)(
+                    batch, graph
+                )
+        expert_logits = {
+            expert: expert_logits[expert] for expert in self.experts if expert in expert_logits
+        }
         scales = self.param(
             "expert_scales", nn.initializers.ones_init(), (len(VIEWS), len(self.experts))
         )
         of_expert = dict(zip(self.experts, scales.T, strict=True))
-        logits = product_of_experts({name: of_expert[name] for name in said}, said, batch)
-        return FusionOutput(logits=logits, experts=said, state=state)
+        logits = product_of_experts(
+            {name: of_expert[name] for name in expert_logits}, expert_logits, batch
+        )
+        return FusionOutput(logits=logits, experts=expert_logits, state=state)

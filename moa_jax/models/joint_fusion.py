@@ -13,8 +13,8 @@ from jaxtyping import Array, Bool, Float
 
 from moa_jax.models.absence import or_absent
 from moa_jax.models.cross_attention import AtomAttention, NodeAttention
-from moa_jax.models.molecule_encoder import MoleculeEncoding
-from moa_jax.models.signature_encoder import SignatureEncoding
+from moa_jax.models.encoders.molecule import MoleculeEncoding
+from moa_jax.models.encoders.signature import SignatureEncoding
 from moa_jax.schemas import Batch
 
 

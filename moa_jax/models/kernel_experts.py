@@ -96,7 +96,7 @@ def centred(
     return (expression - offsets[cell_line]) * gene_scale
 
 
-def with_damped_differences(
+def with_shrunk_bead_differences(
     signatures: Float[Array, "m gene"],
     gene_mask: Bool[Array, "m gene"],
     bead_partners: Int[Array, " gene"],
@@ -127,7 +127,7 @@ def reference_signatures(given: Mapping[str, Array]) -> Float[Array, "n gene"]:
     """
     left = given["bead_difference"]
     references = given["references"]
-    return with_damped_differences(
+    return with_shrunk_bead_differences(
         references,
         jnp.ones(references.shape, bool),
         given["bead_partners"],
@@ -242,7 +242,7 @@ class SignatureComparison(Comparison):
     ) -> Float[Array, "example gene"]:
         """Centred signatures with shrunk differences within a bead; 0 where not measured."""
         del graph
-        signatures = with_damped_differences(
+        signatures = with_shrunk_bead_differences(
             _centred_inputs(params, inputs),
             inputs.gene_mask,
             params["bead_partners"],

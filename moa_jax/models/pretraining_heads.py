@@ -9,7 +9,7 @@ import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from moa_jax.models.fused_networks import FusedNetworks
+from moa_jax.models.networks import FusedNetworks
 from moa_jax.schemas import Batch, GraphArrays
 
 

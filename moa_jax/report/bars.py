@@ -29,7 +29,7 @@ WIDTH = 560
 _ROW, _BAR = 24, 15
 _TOP, _BOTTOM, _RIGHT = 12, 46, 24
 _NAME_SIZE, _TICK_SIZE = 13, 12
-_LONGEST_NAME = 38
+_MAX_NAME_LENGTH = 38
 
 
 def bars(
@@ -56,7 +56,7 @@ def bars(
     """
     if low is None or high is None:
         low = high = np.full(len(values), np.nan)
-    shown = [shortened(name, _LONGEST_NAME) for name in names]
+    shown = [shortened(name, _MAX_NAME_LENGTH) for name in names]
     left = 16 + max((text_width(name, _NAME_SIZE) for name in shown), default=0.0)
     bottom = _TOP + _ROW * len(values)
     start, end, step = axis_range(np.concatenate([values, low, high, [0.0]]), None)

@@ -25,9 +25,9 @@ PLAIN_HEIGHT = 220
 # Red, green and blue of the discs of positive and negative scores, and of the dashed rim.
 FOR, AGAINST, RIM = (0.58, 0.75, 0.90), (0.95, 0.78, 0.64), (0.55, 0.25, 0.05)
 # Radius of the largest disc in units of the drawing, in which bonds are 1.5 long.
-_LARGEST_RADIUS = 0.7
+_MAX_RADIUS = 0.7
 # Scores below this share of the largest are not drawn.
-_LEAST_SHARE = 0.02
+_MIN_SHARE = 0.02
 _NUM_DASHES = 10
 
 
@@ -105,8 +105,8 @@ def _paint(
     mol = _scored(smiles, atom_scores)
     top = float(np.abs(atom_scores).max())
     share = np.abs(atom_scores) / top if top > 0 else np.zeros(len(atom_scores))
-    marked = [int(atom) for atom in np.flatnonzero(share >= _LEAST_SHARE)]
-    radii = {atom: _LARGEST_RADIUS * math.sqrt(share[atom]) for atom in marked}
+    marked = [int(atom) for atom in np.flatnonzero(share >= _MIN_SHARE)]
+    radii = {atom: _MAX_RADIUS * math.sqrt(share[atom]) for atom in marked}
     _set_options(drawer, scale)
     drawer.DrawMolecule(
         mol,

@@ -32,7 +32,7 @@ WIDTH, HEIGHT = 540, 490
 _LEGEND = 62
 _MARGIN = 16
 _NODE_HEIGHT, _NODE_SIZE = 24, 12
-_LONGEST_NAME = 14
+_MAX_NAME_LENGTH = 14
 # Free space around a node.
 _GAP = 7
 _NUM_SHADES = 9
@@ -65,7 +65,7 @@ def draw_subnetwork(
       is_measured: measured genes are round, others are boxes.
       title: what the picture shows, for those who cannot see it.
     """
-    names = [shortened(symbol, _LONGEST_NAME) for symbol in symbols]
+    names = [shortened(symbol, _MAX_NAME_LENGTH) for symbol in symbols]
     widths = np.array([text_width(name, _NODE_SIZE) + 18 for name in names])
     places = _layout(edges, widths)
     top = float(np.abs(scores).max()) if len(scores) else 0.0

@@ -28,7 +28,7 @@ ROWS_TO_SCROLL = 24
 # Format of the numbers in a heat map.
 HEAT_FORMAT = ".2f"
 # Column names longer than this are written vertically over the narrow columns of a heat map.
-LONGEST_FLAT_NAME = 6
+MAX_FLAT_NAME_LENGTH = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,7 +230,7 @@ def heat_map_view(heat_map: HeatMap) -> RowsView:
         ),
         rows=tuple(rows),
         is_heat_map=True,
-        upright=max(map(len, heat_map.column_names), default=0) > LONGEST_FLAT_NAME,
+        upright=max(map(len, heat_map.column_names), default=0) > MAX_FLAT_NAME_LENGTH,
         legend=tuple(f"{scale.ramp}-{step}" for step in range(NUM_STEPS)),
         legend_ends=tuple(ends),
     )

@@ -61,7 +61,7 @@ class OntologyArrays:
     Attributes:
       annotated_to: measured gene -> term, sorted by receiver; the weights are the standard
         deviations of the edges' first parameters.
-      levels: the terms from the bottom up; see `data.term_levels`.
+      levels: the terms from the bottom up; see `data.examples.ontology_levels`.
       roots: rows of the terms without parents.
     """
 

@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from moa_jax.schemas import Batch
 
-# (trained parameters, batch, key) -> the loss and its parts; see `Task.loss`.
+# (trained parameters, batch, key) -> the loss and its parts; see `TrainingTask.loss`.
 Loss = Callable[[Any, Batch, Array], tuple[Array, dict[str, Array]]]
 
 

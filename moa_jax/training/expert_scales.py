@@ -15,19 +15,19 @@ import scipy.special
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Float32
 
-from moa_jax.data.batches import evaluation_batches
-from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.kernels.leave_one_out import LeftOut
+from moa_jax.data.examples.batches import evaluation_batches
+from moa_jax.data.examples.pooling import pool_by_compound
+from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers
 from moa_jax.models.experts import SHOWN_IN
 from moa_jax.models.fusion import VIEWS
 from moa_jax.schemas import Batch, Examples, GraphArrays
-from moa_jax.training.predictor import Predictor
+from moa_jax.training.runs.predictor import Predictor
 from moa_jax.training.sharding import shard
 
 # Range of a scale; an expert at the lower end hardly counts.
 SCALE_BOUNDS = (0.01, 100.0)
 # Below it a probability counts as this one.
-LEAST_PROB = 1e-12
+MIN_PROB = 1e-12
 
 # Logits of the experts for every example; zeros where an expert does not answer.
 Evidence = Float[np.ndarray, "expert example moa"]
@@ -106,11 +106,11 @@ def fit_view_scales(
     """
     if not validation.num_examples:
         return start
-    heard_here = np.flatnonzero(np.abs(evidence).max(axis=(1, 2)) > 0)
-    if not len(heard_here):
+    has_modality_here = np.flatnonzero(np.abs(evidence).max(axis=(1, 2)) > 0)
+    if not len(has_modality_here):
         return start
-    center = np.log(start[heard_here])
-    likelihood = _Likelihood.of(evidence[heard_here], validation)
+    center = np.log(start[has_modality_here])
+    likelihood = _Likelihood.of(evidence[has_modality_here], validation)
     precision = prior_strength / len(likelihood.share)
 
     def objective(
@@ -129,7 +129,7 @@ def fit_view_scales(
         options={"ftol": 1e-12, "gtol": 1e-8},
     )
     scales = start.copy()
-    scales[heard_here] = np.exp(found.x)
+    scales[has_modality_here] = np.exp(found.x)
     return scales
 
 
@@ -167,9 +167,9 @@ class _Likelihood:
         """The value and its gradient."""
         probs = scipy.special.softmax(np.tensordot(scales, self.evidence, axes=1), axis=-1)
         pooled = self.pooling @ probs
-        likely = np.maximum(pooled, LEAST_PROB)
+        likely = np.maximum(pooled, MIN_PROB)
         value = -float((self.share * np.log(likely)).sum(axis=1).mean())
-        slope = np.where(pooled > LEAST_PROB, -self.share / likely, 0.0) / len(self.share)
+        slope = np.where(pooled > MIN_PROB, -self.share / likely, 0.0) / len(self.share)
         of_probs = self.pooling.T @ slope
         of_logits = probs * (of_probs - (probs * of_probs).sum(axis=1, keepdims=True))
         return value, np.tensordot(self.evidence, of_logits, axes=([1, 2], [0, 1]))
@@ -198,11 +198,11 @@ def expert_evidence(predictor: Predictor, examples: Examples) -> dict[str, Evide
     }
 
 
-def learnable_evidence(left_out: LeftOut) -> dict[str, tuple[Evidence, Examples]]:
+def learnable_evidence(out_of_fold: LeaveOneOutAnswers) -> dict[str, tuple[Evidence, Examples]]:
     """View -> logits for the examples whose mechanism another compound shares, and these."""
-    learnable, found = left_out.learnable(), {}
+    learnable, found = out_of_fold.learnable(), {}
     for view in VIEWS:
-        rows = np.flatnonzero(left_out.answered(view) & learnable.any(axis=1))
-        asked = dataclasses.replace(left_out.examples.take(rows), labels=learnable[rows])
-        found[view] = left_out.evidence(view)[:, rows].astype(np.float64), asked
+        rows = np.flatnonzero(out_of_fold.answered(view) & learnable.any(axis=1))
+        asked = dataclasses.replace(out_of_fold.examples.take(rows), labels=learnable[rows])
+        found[view] = out_of_fold.evidence(view)[:, rows].astype(np.float64), asked
     return found

@@ -12,16 +12,17 @@ import jax
 import ml_collections
 import pandas as pd
 
-from moa_jax.data.batches import make_batch, training_rows
-from moa_jax.data.features import EncodedExamples, encode, fit_features
+from moa_jax.data.examples.batches import make_batch, training_rows
+from moa_jax.data.examples.features import EncodedExamples, encode, fit_features
+from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.evaluation.metrics import score
-from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.progress import say, track
 from moa_jax.schemas import Batch, Examples, GraphArrays
-from moa_jax.training.checkpoints import Checkpoints
-from moa_jax.training.metric_writer import METRICS_FILE, MetricWriter, read_metrics
 from moa_jax.training.optimiser import make_schedule
-from moa_jax.training.predictor import (
+from moa_jax.training.pretraining.pretrain import pretrain, warm_start
+from moa_jax.training.runs.checkpoints import Checkpoints
+from moa_jax.training.runs.metric_writer import METRICS_FILE, MetricWriter, read_metrics
+from moa_jax.training.runs.predictor import (
     CHECKPOINTS,
     Predictor,
     Progress,
@@ -30,8 +31,7 @@ from moa_jax.training.predictor import (
     predict_encoded,
     read_description,
 )
-from moa_jax.training.pretraining.pretrain import pretrain, warm_start
-from moa_jax.training.same_run import digest, refuse_other_run
+from moa_jax.training.runs.run_fingerprint import digest, refuse_other_run
 from moa_jax.training.sample_weights import SampleWeights
 from moa_jax.training.sharding import make_training_mesh, replicate, shard
 from moa_jax.training.step import (
@@ -40,7 +40,7 @@ from moa_jax.training.step import (
     make_predict_step,
     make_train_step,
 )
-from moa_jax.training.task import MakeTask, Views
+from moa_jax.training.task import MakeTrainingTask, Views
 
 
 class Run:
@@ -56,7 +56,7 @@ class Run:
         train: Examples,
         validation: Examples | None,
         *,
-        make_task: MakeTask,
+        make_task: MakeTrainingTask,
         genes: pd.DataFrame,
         graph: GraphArrays,
         graph_size: tuple[int, int],

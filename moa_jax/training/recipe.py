@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from moa_jax.data.features import FeatureSpec, fit_features
+from moa_jax.data.examples.features import FeatureSpec, fit_features
 from moa_jax.kernels.closed_form import ClosedForm
 from moa_jax.kernels.references import reference_table, write_references
-from moa_jax.kernels.shared_labels import References, references_of
+from moa_jax.kernels.target_propagation import References, references_of
 from moa_jax.models.experts import NETWORKS, VIEWS, has_all_shown
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, GraphArrays, KnowledgeGraph, concatenate
-from moa_jax.training.checkpoints import Checkpoints
 from moa_jax.training.expert_scales import (
     Scales,
     combined_probs,
@@ -30,8 +29,9 @@ from moa_jax.training.expert_scales import (
     scale_array,
 )
 from moa_jax.training.fit import Run, validation_curve
-from moa_jax.training.fusion_task import make_fusion_task, make_graph_arrays
-from moa_jax.training.predictor import (
+from moa_jax.training.fusion.task import make_fusion_task, make_graph_arrays
+from moa_jax.training.runs.checkpoints import Checkpoints
+from moa_jax.training.runs.predictor import (
     CHECKPOINTS,
     Predictor,
     Progress,
@@ -39,7 +39,7 @@ from moa_jax.training.predictor import (
     load_predictor,
     read_description,
 )
-from moa_jax.training.same_run import digest, refuse_other_run
+from moa_jax.training.runs.run_fingerprint import digest, refuse_other_run
 from moa_jax.training.sharding import is_first_process, make_mesh, replicate
 from moa_jax.training.task import Views
 
@@ -48,7 +48,7 @@ SELECTION = "selection"
 
 
 @dataclasses.dataclass(frozen=True)
-class UnseenAnswers:
+class OutOfFoldAnswers:
     """Out-of-sample answers of a model in one view.
 
     Attributes:
@@ -79,7 +79,7 @@ class FusionFit:
 
     predictor: Predictor
     validation_probs: Views
-    unseen: dict[str, UnseenAnswers]
+    unseen: dict[str, OutOfFoldAnswers]
     choices: dict[str, Any]
     curves: dict[str, list[list[int | float]]]
 
@@ -144,7 +144,7 @@ def fit_fusion(
 
     probs = {view: combined_probs(view, scales, own, validation) for view, own in evidence.items()}
     learnable = validation.labels * train.labels.any(axis=0)
-    unseen = {view: UnseenAnswers(validation, own, learnable) for view, own in probs.items()}
+    unseen = {view: OutOfFoldAnswers(validation, own, learnable) for view, own in probs.items()}
     return FusionFit(
         predictor=predictor,
         validation_probs=probs,
@@ -165,12 +165,12 @@ def _solve(
     everything = concatenate(train, validation)
     closed_form = recipe.closed_form(everything)
     params = closed_form.params()
-    left_out = closed_form.leave_out(everything.num_examples)
+    out_of_fold = closed_form.leave_one_out(everything.num_examples)
     # Its inverses are large.
     del closed_form
     scales = fit_expert_scales(
         recipe.first_scales,
-        learnable_evidence(left_out),
+        learnable_evidence(out_of_fold),
         prior_strength=recipe.config.scale_prior,
     )
     _say_scales(scales)
@@ -180,12 +180,12 @@ def _solve(
     )
 
     probs = {
-        view: combined_probs(view, scales, left_out.evidence(view), everything) for view in VIEWS
+        view: combined_probs(view, scales, out_of_fold.evidence(view), everything) for view in VIEWS
     }
-    learnable, unseen = left_out.learnable(), {}
+    learnable, unseen = out_of_fold.learnable(), {}
     for view in VIEWS:
-        rows = np.flatnonzero(left_out.answered(view))
-        unseen[view] = UnseenAnswers(everything.take(rows), probs[view][rows], learnable[rows])
+        rows = np.flatnonzero(out_of_fold.answered(view))
+        unseen[view] = OutOfFoldAnswers(everything.take(rows), probs[view][rows], learnable[rows])
     return FusionFit(
         predictor=predictor,
         validation_probs={view: own[train.num_examples :] for view, own in probs.items()},
@@ -287,7 +287,7 @@ class Recipe:
         )
 
     def _references(self, train: Examples) -> References:
-        return references_of(self.config.label_sharing, train, self.unlabelled)
+        return references_of(self.config.target_propagation, train, self.unlabelled)
 
     def write_references(self, train: Examples, workdir: pathlib.Path) -> None:
         """Writes what the kernel experts compare with into the folder of a run."""
@@ -323,8 +323,8 @@ class Recipe:
 
 
 def _with_others(
-    unseen: dict[str, UnseenAnswers], predictor: Predictor, unlabelled: Examples | None
-) -> dict[str, UnseenAnswers]:
+    unseen: dict[str, OutOfFoldAnswers], predictor: Predictor, unlabelled: Examples | None
+) -> dict[str, OutOfFoldAnswers]:
     """Adds answers for compounds whose mechanisms are outside the vocabulary."""
     if unlabelled is None or not unlabelled.has_other_moas.any():
         return unseen
@@ -334,7 +334,7 @@ def _with_others(
     for view, own in unseen.items():
         rows = np.flatnonzero(has_all_shown(view, others.has_expression, others.has_structure))
         more = others.take(rows)
-        joined[view] = UnseenAnswers(
+        joined[view] = OutOfFoldAnswers(
             concatenate(own.examples, more),
             np.concatenate([own.probs, probs[view][rows]]),
             np.concatenate([own.learnable, np.zeros(more.labels.shape, np.float32)]),

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float32, Int
 
-from moa_jax.data.labels import strata
-from moa_jax.evaluation.pooling import signature_strength
+from moa_jax.data.examples.labels import strata
+from moa_jax.data.examples.pooling import signature_strength
 from moa_jax.schemas import Examples
 
 # No signature counts for nothing, however little its replicates agree.
-LEAST_RELIABILITY = 0.01
+MIN_RELIABILITY = 0.01
 
 
 class SampleWeights:
@@ -75,7 +75,7 @@ def reliability(table: pd.DataFrame) -> Float32[np.ndarray, " example"]:
     known = np.isfinite(values)
     if not known.any():
         return np.ones(len(table), np.float32)
-    values = np.maximum(values, LEAST_RELIABILITY)
+    values = np.maximum(values, MIN_RELIABILITY)
     return np.where(known, values / values[known].mean(), 1.0).astype(np.float32)
 
 

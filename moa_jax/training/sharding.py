@@ -140,18 +140,18 @@ def one_process_first() -> Iterator[None]:
         yield
         return
     if not is_first_process():
-        _hear_from_first(True)
+        _receive_from_first(True)
         yield
         return
     try:
         yield
     except Exception:
-        _hear_from_first(False)
+        _receive_from_first(False)
         raise
-    _hear_from_first(True)
+    _receive_from_first(True)
 
 
-def _hear_from_first(well: bool) -> None:
+def _receive_from_first(well: bool) -> None:
     """Waits for all processes and hands on how it went in the first one."""
     if not multihost_utils.broadcast_one_to_all(np.asarray(well)) and not is_first_process():
         raise InputError("the first process failed; its own message says why.")

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from moa_jax.schemas import Batch, GraphArrays
 from moa_jax.training.accumulation import summed_gradients
 from moa_jax.training.optimiser import make_optimiser
-from moa_jax.training.task import Task
+from moa_jax.training.task import TrainingTask
 
 
 @flax.struct.dataclass
@@ -29,7 +29,7 @@ class TrainState:
       params: parameters that are trained.
       ema_params: their exponential average over the steps, used to predict.
       given: parameters that no gradient changes: those solved in closed form, the scales of the
-        experts, and what a loss remembers; see `Task.first_state`.
+        experts, and what a loss remembers; see `TrainingTask.first_state`.
       opt_state: state of the optimiser.
       rng: key of the run; a step uses `fold_in(rng, step)`.
     """
@@ -48,7 +48,7 @@ class TrainState:
 
 
 def initial_state(
-    task: Task,
+    task: TrainingTask,
     config: ml_collections.FrozenConfigDict,
     batch: Batch,
     graph: GraphArrays,
@@ -66,7 +66,7 @@ def initial_state(
 
 @functools.lru_cache(maxsize=32)
 def _make_init(
-    task: Task,
+    task: TrainingTask,
     config: ml_collections.FrozenConfigDict,
     num_steps: int,
     mesh: jax.sharding.Mesh,
@@ -92,7 +92,7 @@ def _make_init(
 
 @functools.lru_cache(maxsize=32)
 def make_train_step(
-    task: Task, config: ml_collections.FrozenConfigDict
+    task: TrainingTask, config: ml_collections.FrozenConfigDict
 ) -> Callable[[TrainState, Batch, GraphArrays], tuple[TrainState, dict[str, Array]]]:
     """Builds the jitted update; the state is donated.
 
@@ -140,7 +140,7 @@ def make_train_step(
 
 @functools.lru_cache(maxsize=32)
 def make_predict_step(
-    task: Task, mesh: jax.sharding.Mesh
+    task: TrainingTask, mesh: jax.sharding.Mesh
 ) -> Callable[[Any, Batch, GraphArrays], dict[str, Float[Array, "batch column"]]]:
     """Builds the jitted views of a task.
 

@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from moa_jax.data.features import FeatureSpec
+from moa_jax.data.examples.features import FeatureSpec
 from moa_jax.schemas import Batch, Examples, GraphArrays
 
 # What a network says of some examples: view -> one row per example.
@@ -22,7 +22,7 @@ ReadOut = Callable[[Views], Views]
 
 
 @dataclasses.dataclass(frozen=True)
-class Task(abc.ABC):
+class TrainingTask(abc.ABC):
     """Hashable, so that runs of equal tasks share their compiled steps.
 
     Attributes:
@@ -96,4 +96,4 @@ class Task(abc.ABC):
 
 
 # (configuration, features, number of gene and of term nodes) -> task
-MakeTask = Callable[[ml_collections.ConfigDict, FeatureSpec, tuple[int, int]], Task]
+MakeTrainingTask = Callable[[ml_collections.ConfigDict, FeatureSpec, tuple[int, int]], TrainingTask]

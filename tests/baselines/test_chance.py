@@ -5,10 +5,10 @@ import pytest
 
 from moa_jax.baselines.controls import permute_labels
 from moa_jax.baselines.registry import METHODS, make_method, trains_in_folder
-from moa_jax.data.embedded import embedded_dataset
-from moa_jax.data.examples import build_examples
+from moa_jax.data.examples.build import build_examples
+from moa_jax.data.examples.pooling import pool_by_compound
+from moa_jax.data.preparation.embedded_release import embedded_dataset
 from moa_jax.evaluation.metrics import macro_auprc, prevalence
-from moa_jax.evaluation.pooling import pool_by_compound
 
 # Chance is the expectation of a random ranking, or the prevalence where all compounds tie. Macro
 # AUPRC may leave the two by this much: about three of its standard deviations over random
@@ -29,7 +29,7 @@ def expected_average_precision(num_positive, num_compounds):
 def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("simulated")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("moa_jax.data.embedded.SIMULATED_FOLDER", folder)
+        patch.setattr("moa_jax.data.preparation.embedded_release.SIMULATED_FOLDER", folder)
         return embedded_dataset()
 
 

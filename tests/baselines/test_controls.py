@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from moa_jax.baselines.classifiers.late_fusion import LateFusion
 from moa_jax.baselines.controls import (
     Context,
     ShuffledLabels,
@@ -12,9 +13,8 @@ from moa_jax.baselines.controls import (
     permute_labels,
     signature_strength,
 )
-from moa_jax.baselines.late_fusion import LateFusion
 from moa_jax.baselines.registry import make_method
-from moa_jax.data.labels import strata
+from moa_jax.data.examples.labels import strata
 from moa_jax.knowledge.viability_genes import PROLIFERATION_GENES, STRESS_GENES
 from tests.small_sets import examples, knowledge_graph, planted_examples
 

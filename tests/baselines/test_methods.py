@@ -5,10 +5,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from moa_jax.baselines.classifiers.late_fusion import LateFusion, fuse
+from moa_jax.baselines.classifiers.logistic import EXPRESSION_LOGISTIC, MORGAN_LOGISTIC
 from moa_jax.baselines.inputs import MorganBits, StandardisedExpression
 from moa_jax.baselines.interface import FittedMethod, Method
-from moa_jax.baselines.late_fusion import LateFusion, fuse
-from moa_jax.baselines.logistic import EXPRESSION_LOGISTIC, MORGAN_LOGISTIC
 from moa_jax.baselines.prevalence import Prevalence
 from moa_jax.baselines.registry import (
     FAMILIES,
@@ -17,9 +17,9 @@ from moa_jax.baselines.registry import (
     make_method,
     trains_in_folder,
 )
-from moa_jax.baselines.similarity import CosineKnn, neighbour_votes
+from moa_jax.baselines.similarity.nearest_neighbours import CosineKnn, neighbour_votes
 from moa_jax.compounds.fingerprints import morgan_fingerprints
-from moa_jax.data.labels import strata
+from moa_jax.data.examples.labels import strata
 from moa_jax.schemas import InputError, concatenate
 from tests.small_sets import ALCOHOLS, examples, knowledge_graph, planted_examples
 
@@ -98,9 +98,9 @@ def test_every_method_repeats_itself(name, known, parts):
     "name", [name for name in HERE if FAMILY_OF[name] in ("similarity", "expression")]
 )
 def test_planted_mechanisms_are_found_in_expression(name, regulated):
-    taught = np.arange(60) < 45
-    fitted = fit_untuned(name, regulated.take(np.flatnonzero(taught)), knowledge_graph(300))
-    asked = regulated.take(np.flatnonzero(~taught))
+    trained_on = np.arange(60) < 45
+    fitted = fit_untuned(name, regulated.take(np.flatnonzero(trained_on)), knowledge_graph(300))
+    asked = regulated.take(np.flatnonzero(~trained_on))
     # Most find all; scores relative to the few references of a cell line err more often.
     assert (fitted.predict(asked).argmax(axis=1) == strata(asked)).mean() > 0.8
 

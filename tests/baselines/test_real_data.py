@@ -5,16 +5,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from moa_jax.baselines.late_fusion import fuse
-from moa_jax.baselines.logistic import EXPRESSION_LOGISTIC, MORGAN_LOGISTIC
+from moa_jax.baselines.classifiers.late_fusion import fuse
+from moa_jax.baselines.classifiers.logistic import EXPRESSION_LOGISTIC, MORGAN_LOGISTIC
 from moa_jax.baselines.prevalence import Prevalence
-from moa_jax.baselines.similarity import CosineKnn
-from moa_jax.data.examples import build_examples
-from moa_jax.data.prepared import PreparedDataset
-from moa_jax.data.split_rules import make_split
-from moa_jax.data.splits import split_rows
+from moa_jax.baselines.similarity.nearest_neighbours import CosineKnn
+from moa_jax.data.examples.build import build_examples
+from moa_jax.data.examples.pooling import pool_by_compound
+from moa_jax.data.splits.manifest import split_rows
+from moa_jax.data.splits.rules import make_split
+from moa_jax.data.storage.prepared_folder import PreparedDataset
 from moa_jax.evaluation.metrics import score
-from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.schemas import Compounds, KnowledgeGraph, Signatures
 from tests.small_sets import edge_set
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from moa_jax.benchmark.cell_files import Answers, conditions_in, read_answers, write_answers
+from moa_jax.benchmark.cell_files import Answers, perturbations_in, read_answers, write_answers
 from moa_jax.schemas import InputError
 
 
@@ -31,7 +31,7 @@ def test_answers_survive_the_round_trip(tmp_path):
     for name, probs in answers.probs.items():
         np.testing.assert_array_equal(found.probs[name], probs)
     np.testing.assert_array_equal(found.validation_probs, answers.validation_probs)
-    assert conditions_in(path) == {"clean", "peak_swap_0.1"}
+    assert perturbations_in(path) == {"clean", "peak_swap_0.1"}
 
 
 def test_equal_answers_give_equal_bytes(tmp_path):
@@ -41,7 +41,7 @@ def test_equal_answers_give_equal_bytes(tmp_path):
 
 
 def test_a_cell_that_was_not_run_answers_nothing(tmp_path):
-    assert conditions_in(tmp_path / "none.npz") == frozenset()
+    assert perturbations_in(tmp_path / "none.npz") == frozenset()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nothing", b"text"])

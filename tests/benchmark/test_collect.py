@@ -6,9 +6,9 @@ import pytest
 from moa_jax.benchmark.cell_files import Answers, write_answers
 from moa_jax.benchmark.collect import Line, collect
 from moa_jax.benchmark.grid import cell_path
+from moa_jax.benchmark.perturbations.perturbations import InputPerturbation as Perturbation
+from moa_jax.benchmark.perturbations.training_perturbations import TrainingPerturbation
 from moa_jax.benchmark.plan import CLEAN_TEST, CLEAN_TRAINING, Cell, SplitKey
-from moa_jax.benchmark.test_conditions import TestCondition as Condition
-from moa_jax.benchmark.training_conditions import TrainingCondition
 from tests.benchmark.tiny_results import MOAS, HandMadeMaterial
 from tests.small_sets import examples
 
@@ -18,11 +18,11 @@ LABELS = np.eye(3)[[0, 1, 1, 2, 1]]
 EXAMPLES = examples(LABELS, GROUPS, moas=MOAS)
 # Rows of training, validation and test. m2 is A's alone, which fold 0 has for validation.
 ROWS = {0: ([0], [3], [4, 1, 2]), 1: ([4, 1, 2], [], [0, 3])}
-NOISE = Condition("gaussian", 2.0)
+NOISE = Perturbation("gaussian", 2.0)
 
 
 def cell(fold, seed, tests=(CLEAN_TEST,), **changes):
-    fields = {"training": CLEAN_TRAINING, "further_structures": False, "method": "cosine_knn"}
+    fields = {"training": CLEAN_TRAINING, "structure_only_compounds": False, "method": "cosine_knn"}
     key = SplitKey("compound", 0, fold)
     return Cell(split=key, seed=seed, tests=tests, **{**fields, **changes})
 
@@ -101,10 +101,10 @@ def test_a_fold_holds_what_its_file_says(results):
     ("changes", "name"),
     [
         ({}, "stacked"),
-        ({"further_structures": True}, "stacked (structure-only compounds)"),
-        ({"training": TrainingCondition("uniform_labels", 0.2)}, "stacked (uniform_labels_0.2)"),
+        ({"structure_only_compounds": True}, "stacked (structure-only compounds)"),
+        ({"training": TrainingPerturbation("uniform_labels", 0.2)}, "stacked (uniform_labels_0.2)"),
         (
-            {"training": TrainingCondition("without_structure"), "test": NOISE},
+            {"training": TrainingPerturbation("without_structure"), "test": NOISE},
             "stacked (without_structure, tested on gaussian_2)",
         ),
     ],

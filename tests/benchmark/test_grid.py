@@ -11,8 +11,8 @@ from moa_jax.benchmark.blocks import block
 from moa_jax.benchmark.cell_files import read_answers
 from moa_jax.benchmark.grid import cell_path, run_grid
 from moa_jax.benchmark.plan import plan
-from moa_jax.data.prepared import write_prepared
-from moa_jax.data.splits import read_split
+from moa_jax.data.splits.manifest import read_split
+from moa_jax.data.storage.prepared_folder import write_prepared
 from moa_jax.files import read_json
 from moa_jax.schemas import InputError
 from tests.small_sets import ALCOHOLS, dataset
@@ -50,8 +50,8 @@ def config_of(prepared, *, keep_models=False, num_folds=2, **blocks):
 def run(config, workdir):
     """Runs the grid of a configuration; returns its cells by fold and method."""
     cells = plan(config)
-    material = run_grid(config, FUSION, cells, workdir)
-    return material, {(cell.split.fold, cell.method): cell for cell in cells}
+    benchmark_data = run_grid(config, FUSION, cells, workdir)
+    return benchmark_data, {(cell.split.fold, cell.method): cell for cell in cells}
 
 
 def parts_of(workdir, fold, examples):
@@ -66,11 +66,11 @@ def times(workdir):
 
 
 def test_the_file_of_a_cell(prepared, tmp_path):
-    material, cells = run(config_of(prepared, only=block(("prevalence",))), tmp_path)
-    labels, ids = material.examples.labels, material.examples.table["sig_id"]
+    benchmark_data, cells = run(config_of(prepared, only=block(("prevalence",))), tmp_path)
+    labels, ids = benchmark_data.examples.labels, benchmark_data.examples.table["sig_id"]
     tested = []
     for fold in range(2):
-        rows = parts_of(tmp_path, fold, material.examples)
+        rows = parts_of(tmp_path, fold, benchmark_data.examples)
         found = read_answers(cell_path(tmp_path, cells[fold, "prevalence"]))
         assert found.test_ids == tuple(ids.iloc[rows["test"]])
         assert found.validation_ids == tuple(ids.iloc[rows["validation"]])
@@ -176,15 +176,15 @@ def made(monkeypatch):
 
 def test_views_of_the_fusion_model_share_one_model(prepared, tmp_path, made):
     names = ("fusion", "fusion_expression", "fusion_structure")
-    material, cells = run(config_of(prepared, only=block(names, seeds=(5,))), tmp_path)
+    benchmark_data, cells = run(config_of(prepared, only=block(names, seeds=(5,))), tmp_path)
     assert len(made) == 2
     for fold, model in enumerate(made):
         assert model.views == list(VIEWS)
         assert model.folder == tmp_path / "models/compound_seed0" / f"fold{fold}/clean/fusion_seed5"
         assert model.config.to_dict() == {"size": 1}
         assert model.unlabelled is None
-        rows = parts_of(tmp_path, fold, material.examples)["train"]
-        groups = tuple(material.examples.groups[row] for row in rows)
+        rows = parts_of(tmp_path, fold, benchmark_data.examples)["train"]
+        groups = tuple(benchmark_data.examples.groups[row] for row in rows)
         assert [train.groups for train in model.trained] == [groups]
         for number, name in enumerate(names, start=1):
             found = read_answers(cell_path(tmp_path, cells[fold, name]))
@@ -219,7 +219,7 @@ def test_structures_without_signature_are_learned_from_where_a_block_says_so(
     rows.append(("P19", "G19", ALCOHOLS[19], ()))
     measured = [row[0] for row in rows if row[0] != "P18"]
     write_prepared(folder, dataset(rows, measured, manifest={"release": "hand-made"}))
-    run(config_of(folder, only=block(("fusion",), further_structures=True)), tmp_path)
+    run(config_of(folder, only=block(("fusion",), structure_only_compounds=True)), tmp_path)
     for model in made:
         assert "G18" in model.trained[0].groups
         assert "G19" in model.unlabelled.groups

@@ -57,16 +57,16 @@ def scored():
             LOGISTIC: scores((0.75, [0.75] * 3), (NAN, [NAN] * 3)),
         },
         validation={KNN: 0.45, LOGISTIC: NAN},
-        reference=KNN,
+        comparator=KNN,
     )
 
 
 def written(folder, scored, release):
-    material = HandMadeMaterial(
+    benchmark_data = HandMadeMaterial(
         dataset=types.SimpleNamespace(manifest={"release": release}),
         examples=examples(LABELS, COMPOUNDS, moas=MOAS),
     )
-    return write_outputs(folder, [scored], material)
+    return write_outputs(folder, [scored], benchmark_data)
 
 
 def test_the_files_and_their_names(scored, tmp_path):
@@ -154,11 +154,11 @@ def test_markdown_of_the_main_table(scored):
     ]
     assert cells == [
         [
-            *("method", "seeds", "macro AUPRC", "difference from reference", "micro AUPRC"),
+            *("method", "seeds", "macro AUPRC", "difference from comparator", "micro AUPRC"),
             *("macro AUROC", "top-1 accuracy", "top-5 accuracy", "log loss"),
         ],
         [
-            *("cosine_knn", "2", "0.500 [0.405, 0.595]", "reference", "0.250", "0.250"),
+            *("cosine_knn", "2", "0.500 [0.405, 0.595]", "comparator", "0.250", "0.250"),
             *("0.700 [0.605, 0.795]", "0.250", "0.250"),
         ],
         [

@@ -93,12 +93,12 @@ def test_sections_of_a_split_with_nothing_but_predictions():
 @pytest.mark.parametrize("release", ["simulated", "LINCS 2020"])
 def test_the_page_names_data_splits_and_versions(release):
     splits = [split_of("compound_seed0", cosine_knn=0.4), split_of("scaffold_seed0", stacked=0.5)]
-    material = HandMadeMaterial(
+    benchmark_data = HandMadeMaterial(
         dataset=types.SimpleNamespace(manifest={"release": release}),
         examples=examples(LABELS[[0, 0, 2, 4]], ("A", "A", "C", "E"), moas=MOAS),
     )
     sections = [Section("one")]
-    page = benchmark_page(splits, material, sections)
+    page = benchmark_page(splits, benchmark_data, sections)
     assert page.title == f"Benchmark on {release}"
     assert page.sections == tuple(sections)
     facts = dict(page.facts)

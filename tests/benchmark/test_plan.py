@@ -55,11 +55,11 @@ def test_views_of_the_fusion_model_share_one_model():
     assert fold[0].model == fold[1].model != fold[2].model
 
 
-def test_further_structures_are_another_cell():
+def test_structure_only_compounds_are_another_cell():
     cells = plan(
         config_of(
             first=block(("morgan_logistic",)),
-            second=block(("morgan_logistic",), further_structures=True),
+            second=block(("morgan_logistic",), structure_only_compounds=True),
         )
     )
     assert len({cell.path for cell in cells}) == 4

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from moa_jax.benchmark.benchmark_data import BenchmarkData, Parts
 from moa_jax.benchmark.collect import Fold, SplitResults
-from moa_jax.benchmark.material import Material, Parts
-from moa_jax.benchmark.scored import ScoredSplit
+from moa_jax.benchmark.scored_split import ScoredSplit
 from moa_jax.evaluation.bootstrap import BootstrapScores
 from moa_jax.report.parts import Estimate
 from tests.small_sets import examples
@@ -68,20 +68,20 @@ def bootstrap_scores(**metrics):
     )
 
 
-def make_scored(results, *, scores=None, validation=None, reference=None, num_resamples=100):
+def make_scored(results, *, scores=None, validation=None, comparator=None, num_resamples=100):
     """A scored split with what a table needs, and nothing else."""
     lines = list(results.lines)
     return ScoredSplit(
         results=results,
         scores=scores or {line: bootstrap_scores() for line in lines},
         validation=validation or dict.fromkeys(lines, 0.5),
-        reference=reference or lines[0],
+        comparator=comparator or lines[0],
         num_resamples=num_resamples,
         seed=0,
     )
 
 
-class HandMadeMaterial(Material):
+class HandMadeMaterial(BenchmarkData):
     """Data whose parts are given, one per fold."""
 
     def __init__(self, parts=(), *, dataset=None, examples=None):
@@ -93,8 +93,8 @@ class HandMadeMaterial(Material):
         assert not test_data
         return self.examples
 
-    def parts(self, key, *, further_structures):
-        assert not further_structures
+    def parts(self, key, *, structure_only_compounds):
+        assert not structure_only_compounds
         return self._parts[key.fold]
 
 

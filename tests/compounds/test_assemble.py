@@ -7,9 +7,9 @@ import pytest
 from moa_jax.compounds.assemble import assemble_compounds
 from moa_jax.compounds.tables import (
     RAW_COLUMNS,
-    KeptAside,
+    ExclusionList,
     read_compound_table,
-    read_kept_aside,
+    read_exclusion_list,
 )
 from moa_jax.schemas import COMPOUND_COLUMNS, InputError
 
@@ -48,7 +48,7 @@ def test_salts_and_names_are_one_compound():
     assert table.loc["P1", "targets"] == ("PTGS1", "PTGS2")
     assert table.loc["P3", "moas"] == ("COX inhibitor",)
     assert counts == {
-        "compound is kept aside": 0,
+        "compound is excluded": 0,
         "structure missing: invalid SMILES": 1,
         "structure missing: no structure": 1,
         "structure missing: only salt or solvent": 1,
@@ -69,22 +69,22 @@ def test_what_is_missing_is_none_and_an_acyclic_scaffold_is_empty():
 @pytest.mark.parametrize(
     "aside",
     [
-        KeptAside(groups=frozenset({"BSYNRYMUTXBXSQ"}), names=frozenset()),
-        KeptAside(groups=frozenset(), names=frozenset({"aspirin"})),
-        KeptAside(groups=frozenset(), names=frozenset({"aspirinsodium"})),
+        ExclusionList(groups=frozenset({"BSYNRYMUTXBXSQ"}), names=frozenset()),
+        ExclusionList(groups=frozenset(), names=frozenset({"aspirin"})),
+        ExclusionList(groups=frozenset(), names=frozenset({"aspirinsodium"})),
     ],
 )
 def test_a_kept_aside_compound_leaves_with_its_group(aside):
     compounds, counts = assemble_compounds(rows_of_raw(), aside)
     assert list(compounds.table["pert_id"]) == ["P4", "P5", "P6"]
     assert list(compounds.table.index) == [0, 1, 2]
-    assert counts["compound is kept aside"] == 3
+    assert counts["compound is excluded"] == 3
     assert "structure missing: no structure" not in counts
 
 
 def test_the_sources_key_excludes_where_the_structure_has_another():
     raw = raw_table(("P1", "salt of x", "CCCN.OC(=O)C(O)=O", ASPIRIN_KEY, (), ()))
-    aside = KeptAside(groups=frozenset({"BSYNRYMUTXBXSQ"}), names=frozenset())
+    aside = ExclusionList(groups=frozenset({"BSYNRYMUTXBXSQ"}), names=frozenset())
     compounds, _ = assemble_compounds(raw, aside)
     assert len(compounds.table) == 0
 
@@ -100,7 +100,7 @@ def test_curated_groups_and_labels_are_taken_word_for_word():
     compounds, _ = assemble_compounds(raw, None)
     assert list(compounds.table["compound_group"]) == ["one", "two", "three"]
     assert list(compounds.table["moas"])[:2] == [("Akt inhibitor",), ("AKT inhibitor",)]
-    aside = KeptAside(groups=frozenset({"three"}), names=frozenset())
+    aside = ExclusionList(groups=frozenset({"three"}), names=frozenset())
     assert list(assemble_compounds(raw, aside)[0].table["pert_id"]) == ["P1", "P2"]
     raw.loc[1, "compound_group"] = None
     with pytest.raises(InputError, match="has no compound_group for P2"):
@@ -127,7 +127,7 @@ def test_no_rows():
     compounds, counts = assemble_compounds(raw_table(), None)
     assert tuple(compounds.table.columns) == COMPOUND_COLUMNS
     assert len(compounds.table) == 0
-    assert counts == {"compound is kept aside": 0}
+    assert counts == {"compound is excluded": 0}
 
 
 def test_real_label_set(real_data):
@@ -136,10 +136,10 @@ def test_real_label_set(real_data):
     start = time.monotonic()
     compounds, counts = assemble_compounds(
         read_compound_table(folder / "compounds.tsv"),
-        read_kept_aside(folder / "kept_aside_compounds.tsv"),
+        read_exclusion_list(folder / "kept_aside_compounds.tsv"),
     )
     assert time.monotonic() - start < 60
-    assert counts == {"compound is kept aside": 265, "structure missing: no structure": 255}
+    assert counts == {"compound is excluded": 265, "structure missing: no structure": 255}
     siginfo = pd.read_csv(
         real_data / "expression" / "LINCS2020_level5_gold_24h_10uM_siginfo.txt", sep="\t"
     )

@@ -3,7 +3,7 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import MACCSkeys, rdFingerprintGenerator
 
-from moa_jax.compounds.substructures import NUM_KEYS, SUBSTRUCTURE_VIEWS, substructure_counts
+from moa_jax.compounds.substructures import NUM_KEYS, SUBSTRUCTURE_FAMILIES, substructure_counts
 from moa_jax.schemas import InputError
 
 SMILES = ["CC(=O)Oc1ccccc1C(=O)O", "CN1CCC[C@H]1c1cccnc1", "C"]
@@ -11,7 +11,7 @@ SMILES = ["CC(=O)Oc1ccccc1C(=O)O", "CN1CCC[C@H]1c1cccnc1", "C"]
 
 def view(counts, name):
     start = 0
-    for other, size in SUBSTRUCTURE_VIEWS.items():
+    for other, size in SUBSTRUCTURE_FAMILIES.items():
         if other == name:
             return counts[:, start : start + size]
         start += size

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from moa_jax.compounds.tables import (
     RAW_COLUMNS,
-    KeptAside,
+    ExclusionList,
     read_compound_table,
-    read_kept_aside,
+    read_exclusion_list,
     read_repurposing_hub,
 )
 from moa_jax.schemas import InputError
@@ -126,8 +126,8 @@ def test_gzip_and_byte_order_mark(tmp_path):
 
 def test_kept_aside_by_block_and_by_name(tmp_path):
     text = "compound_group\tcmap_name\nBSYNRYMUTXBXSQ\taspirin\nNAME:JQ-1\tJQ-1\n"
-    aside = read_kept_aside(write(tmp_path / "kept_aside.tsv", text))
-    assert aside == KeptAside(
+    aside = read_exclusion_list(write(tmp_path / "excluded_compounds.tsv", text))
+    assert aside == ExclusionList(
         groups=frozenset({"BSYNRYMUTXBXSQ", "NAME:JQ-1"}), names=frozenset({"aspirin", "jq1"})
     )
     assert aside.excludes(ASPIRIN_KEY, None)
@@ -175,9 +175,9 @@ def test_bad_hub_and_kept_aside_tables_are_refused(tmp_path):
     with pytest.raises(InputError, match="lacks the columns pert_iname, moa; it has pert_id"):
         read_repurposing_hub(write(tmp_path / "d.txt", COMPOUNDS.replace("moa", "m")), bad)
     with pytest.raises(InputError, match=r"lacks the column cmap_name"):
-        read_kept_aside(write(tmp_path / "k.tsv", "compound_group\tname\n"))
+        read_exclusion_list(write(tmp_path / "k.tsv", "compound_group\tname\n"))
     with pytest.raises(InputError, match=r"there is no file .*absent"):
-        read_kept_aside(tmp_path / "absent")
+        read_exclusion_list(tmp_path / "absent")
     with pytest.raises(InputError, match="cannot read"):
         read_compound_table(tmp_path)
 
@@ -214,5 +214,5 @@ def test_real_tables(real_data):
     )
     assert len(hub) == 6806
     assert hub["pert_id"].str.fullmatch(r"BRD-[A-Z]\d{8}").all()
-    aside = read_kept_aside(folder / "kept_aside_compounds.tsv")
+    aside = read_exclusion_list(folder / "kept_aside_compounds.tsv")
     assert (len(aside.groups), len(aside.names)) == (229, 233)

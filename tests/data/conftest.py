@@ -2,7 +2,7 @@
 
 import pytest
 
-from moa_jax.data.preparation import prepare
+from moa_jax.data.preparation.pipeline import prepare
 from tests import tiny_release
 
 

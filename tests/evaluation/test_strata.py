@@ -3,8 +3,9 @@ import pytest
 from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 
-from moa_jax.evaluation import metrics, nearest
-from moa_jax.evaluation.nearest import nearest_cosine, nearest_tanimoto
+from moa_jax.calibration import nearest_neighbours
+from moa_jax.calibration.nearest_neighbours import nearest_cosine, nearest_tanimoto
+from moa_jax.evaluation import metrics
 from moa_jax.evaluation.strata import (
     binned,
     frequency_strata,
@@ -66,7 +67,7 @@ def test_strata_of_moas_average_their_rows():
 
 @pytest.mark.parametrize("block", [1, 1024])
 def test_nearest_structure_is_rdkits(block, monkeypatch):
-    monkeypatch.setattr(nearest, "_BLOCK_ROWS", block)
+    monkeypatch.setattr(nearest_neighbours, "_BLOCK_ROWS", block)
     smiles = ["CCO", None, "c1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O"]
     train = ["CCCO", "c1ccccc1C", None, "CCO", "CCCO"]
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
@@ -90,7 +91,7 @@ def test_nearest_structure_is_rdkits(block, monkeypatch):
 
 @pytest.mark.parametrize("block", [2, 1024])
 def test_nearest_signature_by_hand(block, monkeypatch):
-    monkeypatch.setattr(nearest, "_BLOCK_ROWS", block)
+    monkeypatch.setattr(nearest_neighbours, "_BLOCK_ROWS", block)
     train = np.array([[1.0, 0.0], [0.0, 2.0]])
     queries = np.array([[3.0, 0.0], [1.0, 1.0], [-1.0, 0.0], [0.0, 0.0], [-1.0, -1.0]])
     half = np.sqrt(0.5)

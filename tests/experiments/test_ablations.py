@@ -8,13 +8,13 @@ import pytest
 
 from experiments.ablations.run import answers_path, model_config, pooled, run_ablation
 from moa_jax.baselines.registry import METHODS
-from moa_jax.benchmark import material
+from moa_jax.benchmark import benchmark_data
 from moa_jax.benchmark.blocks import ablation, arm
 from moa_jax.benchmark.cell_files import read_answers
 from moa_jax.benchmark.plan import SplitKey
 from moa_jax.command_line import load_config
+from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.evaluation.metrics import macro_auprc
-from moa_jax.evaluation.pooling import pool_by_compound
 from moa_jax.schemas import InputError
 from tests.synthetic import make_dataset, make_raw_examples
 
@@ -46,8 +46,8 @@ def answered(config, tmp_path_factory):
     dataset = make_dataset(dataclasses.replace(examples, smiles=chains))
     folder = tmp_path_factory.mktemp("ablation")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(material, "open_dataset", lambda _: dataset)
-        return folder, run_ablation(config, folder), material.Material(config, folder)
+        patch.setattr(benchmark_data, "open_dataset", lambda _: dataset)
+        return folder, run_ablation(config, folder), benchmark_data.BenchmarkData(config, folder)
 
 
 def test_views_of_one_model_share_its_training(answered):
@@ -81,7 +81,7 @@ def test_every_compound_is_scored_once_for_each_seed(config, answered):
 
 def test_a_second_start_trains_nothing(config, answered, monkeypatch):
     folder, table, data = answered
-    monkeypatch.setattr(material, "open_dataset", lambda _: data.dataset)
+    monkeypatch.setattr(benchmark_data, "open_dataset", lambda _: data.dataset)
     monkeypatch.setattr("experiments.ablations.run.answer", None)
     assert run_ablation(config, folder) == table
 

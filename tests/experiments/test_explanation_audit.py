@@ -11,7 +11,7 @@ from experiments.explanation_audit.real import MOA_SETS, proximity_summary
 from experiments.explanation_audit.retrained import summary
 from experiments.explanation_audit.simulated import Recovered, recovery_rows
 from experiments.explanation_audit.stable import agreement_row, pairs_within
-from moa_jax.explanation.stability import Agreement
+from moa_jax.explanation.audit.stability import Agreement
 
 pytestmark = pytest.mark.long
 

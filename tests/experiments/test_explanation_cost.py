@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.explanation_cost.against_captum import ways
-from moa_jax.models.signature_encoder import SignatureEncoder
+from moa_jax.models.encoders.signature import SignatureEncoder
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,8 @@ from rdkit import Chem
 from scipy import stats
 
 from experiments.explanation_audit.ground_truth import read_truth, recovery
-from moa_jax.explanation import target_proximity
-from moa_jax.explanation.target_proximity import (
+from moa_jax.explanation.evidence import target_proximity
+from moa_jax.explanation.evidence.target_proximity import (
     proximity,
     proximity_table,
     target_distances,

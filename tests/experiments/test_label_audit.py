@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 
 from experiments.label_audit import audit
-from moa_jax.benchmark.training_conditions import TrainingCondition
-from moa_jax.data.prepared import write_prepared
-from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.evaluation.tables import prediction_table, write_csv
+from moa_jax.benchmark.perturbations.training_perturbations import TrainingPerturbation
+from moa_jax.data.examples.pooling import pool_by_compound
+from moa_jax.data.storage.prepared_folder import write_prepared
+from moa_jax.predictions.result_tables import prediction_table, write_csv
 from moa_jax.schemas import InputError
 from tests.small_sets import ALCOHOLS, dataset, knowledge_graph, planted_examples
 
@@ -98,7 +98,10 @@ def test_planted_labels_of_an_easy_set_are_found():
     examples, graph = planted_examples(num_compounds=40), knowledge_graph(5)
     clean, noisy = (
         list(audit.plant_and_audit(examples, graph, condition, "expression_logistic", 0))
-        for condition in (TrainingCondition("clean"), TrainingCondition("uniform_labels", 0.1))
+        for condition in (
+            TrainingPerturbation("clean"),
+            TrainingPerturbation("uniform_labels", 0.1),
+        )
     )
     assert [(row["kind"], row["score"]) for row in noisy] == [
         (kind, score)

@@ -14,13 +14,13 @@ from experiments.label_audit.contradictions import (
     held_out_of,
     joined,
 )
-from moa_jax.data.prepared import write_prepared
-from moa_jax.evaluation.pooling import pool_by_compound
-from moa_jax.evaluation.tables import read_csv
+from moa_jax.calibration.calibration_store import read_held_out
+from moa_jax.data.examples.pooling import pool_by_compound
+from moa_jax.data.storage.prepared_folder import write_prepared
+from moa_jax.predictions.result_tables import read_csv
 from moa_jax.report.html import write_page
 from moa_jax.schemas import InputError
-from moa_jax.training.kept_answers import read_held_out
-from moa_jax.training.run_folder import open_run
+from moa_jax.training.runs.run_folder import open_run
 from tests.browser import browser  # noqa: F401 (a fixture)
 from tests.prediction_files import formulas
 from tests.report.pages import cells_of, parse
@@ -229,5 +229,5 @@ def test_the_command_asks_each_fold_about_what_it_has_not_seen(tiny_run, tmp_pat
 def without_answers(run, folder):
     """A copy of a run that kept no validation answers."""
     copy = shutil.copytree(run, folder / "poor")
-    (copy / "unseen_answers.parquet").unlink()
+    (copy / "calibration_answers.parquet").unlink()
     return copy

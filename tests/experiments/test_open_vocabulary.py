@@ -7,6 +7,15 @@ import pandas as pd
 import pytest
 
 from experiments.main_result import direction, open_vocabulary
+from experiments.main_result.confidence_tables import (
+    calibration_z,
+    mean_with_interval,
+    none_row,
+    none_rows,
+    reliability_rows,
+    risk_row,
+    set_row,
+)
 from experiments.main_result.direction import (
     cases_of,
     direction_row,
@@ -19,9 +28,9 @@ from experiments.main_result.direction import (
 )
 from experiments.main_result.held_out_answers import (
     UnseenCompounds,
+    calibrated_by_others,
     held_out_answers,
     joined,
-    judged_by_others,
     left_out_answers,
     training_compounds,
 )
@@ -30,21 +39,12 @@ from experiments.main_result.open_vocabulary import (
     frequent_rows,
     ranking_rows,
 )
-from experiments.main_result.trust_tables import (
-    calibration_z,
-    mean_with_interval,
-    none_row,
-    none_rows,
-    reliability_rows,
-    risk_row,
-    set_row,
-)
-from moa_jax.data.prepared import write_prepared
-from moa_jax.evaluation.answer_trust import Judged, fit_trust
+from moa_jax.calibration.calibration_store import read_calibration_store
+from moa_jax.calibration.calibrator import CalibratedAnswers, fit_calibrator
+from moa_jax.data.storage.prepared_folder import write_prepared
 from moa_jax.kernels.references import REFERENCE_COLUMNS, write_references
 from moa_jax.models.fusion import VIEWS
-from moa_jax.training.kept_answers import read_kept_answers
-from moa_jax.training.run_folder import open_run
+from moa_jax.training.runs.run_folder import open_run
 from tests.synthetic import make_dataset, make_raw_examples
 
 pytestmark = pytest.mark.slow
@@ -64,7 +64,7 @@ def compounds(probs, labels, *, support=None, confidence=None, none=None, moas=M
         labels=labels,
         support=np.full(labels.shape, 5) if support is None else np.array(support),
         probs=probs,
-        judged=Judged(
+        calibrated=CalibratedAnswers(
             probs=probs * (1 - none)[:, None],
             none_of_these=none,
             confidence=confidence,
@@ -246,23 +246,25 @@ def test_training_compounds_count_once_whatever_their_modalities(tmp_path):
 
 def test_a_runs_answers_are_read_and_judged_by_others(tiny_run):
     moas = open_run(tiny_run, num_devices=1).predictor.features.moas
-    kept = read_kept_answers(tiny_run, moas)["structure"]
-    held_out, left_out = held_out_answers(tiny_run), left_out_answers(tiny_run)
-    assert set(held_out) == set(left_out) == set(VIEWS)
+    kept = read_calibration_store(tiny_run, moas)["structure"]
+    held_out, out_of_fold = held_out_answers(tiny_run), left_out_answers(tiny_run)
+    assert set(held_out) == set(out_of_fold) == set(VIEWS)
     own = held_out["structure"]
-    trust = fit_trust(kept.probs, kept.labels, kept.is_learnable)
-    np.testing.assert_array_equal(own.judged.confidence, trust.judge(own.probs).confidence)
+    calibrator = fit_calibrator(kept.probs, kept.labels, kept.is_learnable)
+    np.testing.assert_array_equal(
+        own.calibrated.confidence, calibrator.calibrate(own.probs).confidence
+    )
     both = joined([own, own])
     assert both.groups == own.groups * 2
-    assert both.judged.in_set.shape == both.labels.shape == both.support.shape
+    assert both.calibrated.in_set.shape == both.labels.shape == both.support.shape
     np.testing.assert_array_equal(both.take(both.best_support >= 0).first, both.first)
 
     part = np.random.default_rng(0).permutation(len(kept.groups)) % 2
-    judged = judged_by_others(kept, num_parts=2)
+    calibrated = calibrated_by_others(kept, num_parts=2)
     rows = part != 1
-    others = fit_trust(kept.probs[rows], kept.labels[rows], kept.is_learnable[rows])
-    expected = others.judge(kept.probs[~rows]).confidence
-    np.testing.assert_array_equal(judged.confidence[~rows], expected)
+    others = fit_calibrator(kept.probs[rows], kept.labels[rows], kept.is_learnable[rows])
+    expected = others.calibrate(kept.probs[~rows]).confidence
+    np.testing.assert_array_equal(calibrated.confidence[~rows], expected)
 
 
 def test_the_commands_pool_the_folds_and_write_their_tables(
@@ -274,7 +276,7 @@ def test_the_commands_pool_the_folds_and_write_their_tables(
         open_vocabulary,
         "trained_run",
         lambda config, out, *, fold, seed: (
-            asked.append((config.vocabulary, out.name, config.further_structures, fold, seed))
+            asked.append((config.vocabulary, out.name, config.structure_only_compounds, fold, seed))
             or tiny_run
         ),
     )

@@ -13,8 +13,8 @@ from experiments.robust_losses.run import (
     tables,
     ways_to_train,
 )
-from moa_jax.benchmark.training_conditions import TrainingCondition
-from moa_jax.data.examples import build_examples
+from moa_jax.benchmark.perturbations.training_perturbations import TrainingPerturbation
+from moa_jax.data.examples.build import build_examples
 from moa_jax.training.losses.factory import LOSSES, make_objective
 from moa_jax.training.losses.noise_correction import FlipCorrection
 from tests.small_sets import dataset, planted_examples
@@ -58,7 +58,7 @@ def test_planted_mechanisms_are_learned(name, data):
 def test_wrong_labels_never_reach_the_test_part(data):
     clean = build_examples(data)
     right = dict(zip(clean.groups, clean.labels.argmax(axis=1), strict=True))
-    train, test = make_fold(data, clean, TrainingCondition("uniform_labels", 0.5), 0, 0)
+    train, test = make_fold(data, clean, TrainingPerturbation("uniform_labels", 0.5), 0, 0)
 
     def wrong(part):
         return part.labels.argmax(axis=1) != [right[group] for group in part.groups]

@@ -6,18 +6,18 @@ import ml_collections
 import numpy as np
 import pytest
 
-from moa_jax.compounds.substructures import SUBSTRUCTURE_VIEWS
-from moa_jax.data.features import encode, fit_features
-from moa_jax.kernels.leave_one_out import LeftOut, leave_out, left_out_logits
+from moa_jax.compounds.substructures import SUBSTRUCTURE_FAMILIES
+from moa_jax.data.examples.features import encode, fit_features
+from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers, leave_one_out, leave_one_out_logits
 from moa_jax.kernels.ridge import KernelSystem, kernel_systems, structure_labels
-from moa_jax.kernels.shared_labels import LabelSharing, References, references_of
+from moa_jax.kernels.target_propagation import References, TargetPropagation, references_of
 from moa_jax.schemas import concatenate
 from moa_jax.training.expert_scales import combined_probs, fit_expert_scales, learnable_evidence
 from tests.small_sets import ALCOHOLS
 from tests.small_sets import examples as small_examples
 from tests.synthetic import make_gene_table, make_graph, make_model, make_raw_examples, tiny_config
 
-VIEWS = tuple(SUBSTRUCTURE_VIEWS.values())
+VIEWS = tuple(SUBSTRUCTURE_FAMILIES.values())
 SHARING = ml_collections.ConfigDict({"share": 0.5, "doubt": 1.0, "prior": 1.0, "least": 0.1})
 
 
@@ -38,7 +38,7 @@ def test_blocks_are_answered_as_by_a_model_without_them():
     system = a_system(9)
     labels = np.random.default_rng(1).random((9, 4)).astype(np.float32)
     groups = list("AABCCCDEF")
-    found = left_out_logits(system, labels, groups)
+    found = leave_one_out_logits(system, labels, groups)
     for group in set(groups):
         left = np.flatnonzero(np.array(groups) == group)
         expected = refitted(system.kernel.astype(np.float64), system.ridge, labels, left)
@@ -47,7 +47,7 @@ def test_blocks_are_answered_as_by_a_model_without_them():
 
 def test_nothing_is_said_of_the_only_compound():
     np.testing.assert_array_equal(
-        left_out_logits(a_system(3), np.eye(3, 2, dtype=np.float32), ["A"] * 3), 0
+        leave_one_out_logits(a_system(3), np.eye(3, 2, dtype=np.float32), ["A"] * 3), 0
     )
 
 
@@ -56,9 +56,9 @@ def test_an_answer_does_not_depend_on_the_compounds_own_labels():
     groups = list("AABCDE")
     changed = labels.copy()
     changed[:2] = 1 - changed[:2]
-    found = left_out_logits(a_system(6), labels, groups)[:2]
+    found = leave_one_out_logits(a_system(6), labels, groups)[:2]
     np.testing.assert_allclose(
-        found, left_out_logits(a_system(6), changed, groups)[:2], rtol=1e-4, atol=1e-6
+        found, leave_one_out_logits(a_system(6), changed, groups)[:2], rtol=1e-4, atol=1e-6
     )
 
 
@@ -80,16 +80,18 @@ def shared(count=40, seed=3):
 
 def test_labels_without_a_compound_are_those_shared_without_it():
     train = shared()
-    sharing = LabelSharing.of(train, share=0.5, doubt=1.0, prior=1.0)
+    propagated_labels = TargetPropagation.of(train, share=0.5, doubt=1.0, prior=1.0)
     num_changed = 0
     for group in sorted(set(train.groups)):
         rest = np.flatnonzero(np.array(train.groups) != group)
         expected = references_of(SHARING, train.take(rest), None).labels
-        labels = sharing.labels.copy()
-        units, moas, now = sharing.without(group)
+        labels = propagated_labels.labels.copy()
+        units, moas, now = propagated_labels.without(group)
         labels[np.ix_(units, moas)] = now
         num_changed += len(units)
-        np.testing.assert_allclose(labels[sharing.unit][rest], expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(
+            labels[propagated_labels.unit][rest], expected, rtol=1e-4, atol=1e-6
+        )
     assert num_changed > 20
 
 
@@ -100,9 +102,12 @@ def test_kernel_experts_are_answered_as_by_refitting_with_other_shared_labels(ex
     references = references_of(SHARING, train, None)
     encoded = references.encode(features)
     config = tiny_config(kernels={"signature": {"ridge": 0.2}, "structure": {"ridge": 0.2}})
-    model = make_model(experts=(expert,), substructure_views=VIEWS)
+    model = make_model(experts=(expert,), substructure_families=VIEWS)
     systems = kernel_systems(config, model, encoded, features, make_graph())
-    left_out, system = leave_out(systems, references, encoded, train.num_examples), systems[expert]
+    out_of_fold, system = (
+        leave_one_out(systems, references, encoded, train.num_examples),
+        systems[expert],
+    )
     kernel = system.kernel.astype(np.float64)
     for group in sorted(set(train.groups)):
         outside = np.array(train.groups) != group
@@ -120,7 +125,9 @@ def test_kernel_experts_are_answered_as_by_refitting_with_other_shared_labels(ex
             first = {row: place for place, row in enumerate(encoded.structure.tolist())}
             asked = [first[system.rows[place]] for place in left]
         expected = refitted(kernel, system.ridge, of_reference, left)
-        np.testing.assert_allclose(left_out.logits[expert][asked], expected, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            out_of_fold.logits[expert][asked], expected, rtol=1e-3, atol=1e-4
+        )
 
 
 def test_views_show_what_they_have_and_structures_count_once():
@@ -135,18 +142,18 @@ def test_views_show_what_they_have_and_structures_count_once():
         "structure_kernel": np.ones((5, 2), np.float32),
     }
     told = {"signature_kernel": train.has_expression, "structure_kernel": train.has_structure}
-    left_out = LeftOut(train, logits, told)
-    assert left_out.answered("fusion").tolist() == [True, True, True, False, False]
-    assert left_out.answered("expression").tolist() == [True, True, True, True, False]
-    assert left_out.answered("structure").tolist() == [True, False, True, False, True]
-    np.testing.assert_array_equal(left_out.evidence("expression")[1], 0)
+    out_of_fold = LeaveOneOutAnswers(train, logits, told)
+    assert out_of_fold.answered("fusion").tolist() == [True, True, True, False, False]
+    assert out_of_fold.answered("expression").tolist() == [True, True, True, True, False]
+    assert out_of_fold.answered("structure").tolist() == [True, False, True, False, True]
+    np.testing.assert_array_equal(out_of_fold.evidence("expression")[1], 0)
     # A mechanism of A and D is learnable of either, and that of B and C.
-    np.testing.assert_array_equal(left_out.learnable(), train.labels)
+    np.testing.assert_array_equal(out_of_fold.learnable(), train.labels)
     scales = {
         view: {"signature_kernel": 1.0, "structure_kernel": 0.0}
         for view in ("fusion", "expression", "structure")
     }
-    probs = combined_probs("fusion", scales, left_out.evidence("fusion"), train)
+    probs = combined_probs("fusion", scales, out_of_fold.evidence("fusion"), train)
     np.testing.assert_allclose(probs[:, 1] / probs[:, 0], [np.e] * 4 + [1.0], rtol=1e-5)
 
 
@@ -164,12 +171,12 @@ def test_scales_are_fitted_to_what_can_be_known():
     start = {view: {"structure_kernel": 1.0} for view in ("fusion", "expression", "structure")}
 
     def fitted(examples, said):
-        left_out = LeftOut(
+        out_of_fold = LeaveOneOutAnswers(
             examples,
             {"structure_kernel": said},
             {"structure_kernel": np.ones(examples.num_examples, bool)},
         )
-        return fit_expert_scales(start, learnable_evidence(left_out), prior_strength=0.0)[
+        return fit_expert_scales(start, learnable_evidence(out_of_fold), prior_strength=0.0)[
             "structure"
         ]
 
@@ -182,7 +189,7 @@ def test_scales_are_fitted_to_what_can_be_known():
 
 def test_references_of_a_network_of_labels_keep_their_examples():
     train = shared()
-    references = References(train, LabelSharing.of(train, share=0.0, doubt=0.0, prior=1.0))
+    references = References(train, TargetPropagation.of(train, share=0.0, doubt=0.0, prior=1.0))
     np.testing.assert_array_equal(references.labels, train.labels)
     encoded = encode(train, fit_features(train, make_gene_table()))
     np.testing.assert_array_equal(encoded.labels, train.labels)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from moa_jax.data.features import encode, fit_features
+from moa_jax.data.examples.features import encode, fit_features
 from moa_jax.kernels.references import read_references, reference_table, write_references
 from moa_jax.kernels.ridge import kernel_systems
 from moa_jax.schemas import InputError
@@ -30,7 +30,7 @@ def test_rows_are_the_references_in_their_order(max_references):
     table = reference_table(config, train)
     signatures = table[table["expert"] == "signature_kernel"]
     systems = kernel_systems(
-        config, make_model(experts=KERNELS, substructure_views=VIEWS), encoded, spec, GRAPH
+        config, make_model(experts=KERNELS, substructure_families=VIEWS), encoded, spec, GRAPH
     )
     fitted = systems["signature_kernel"].params
     place = {sig_id: row for row, sig_id in enumerate(train.table["sig_id"])}

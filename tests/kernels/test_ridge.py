@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.kernel_ridge import KernelRidge
 
-from moa_jax.data.features import encode, fit_features
-from moa_jax.data.graph_arrays import graph_arrays
+from moa_jax.data.examples.features import encode, fit_features
+from moa_jax.data.examples.graph_arrays import graph_arrays
 from moa_jax.kernels.ridge import kernel_system, solve
 from moa_jax.models.kernel_experts import signature_kernel, structure_kernel
 from tests.synthetic import (
@@ -31,7 +31,7 @@ def coefficients(expert, encoded, spec, *, graph=None, model=None, **settings):
     config = tiny_config(seed=settings.pop("seed", 0))
     values = {"ridge": 0.2, "max_references": 1000, "bead_difference": 0.4} | settings
     config.kernels = {name: values for name in ("signature", "network", "structure")}
-    model = model or make_model(signature_kernel_width=1.3, substructure_views=VIEWS)
+    model = model or make_model(signature_kernel_width=1.3, substructure_families=VIEWS)
     system = kernel_system(
         expert, config, model, encoded, features=spec, graph=graph or make_graph()
     )

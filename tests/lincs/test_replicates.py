@@ -3,7 +3,11 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from moa_jax.lincs.releases import harmonise_instinfo, harmonise_siginfo, signature_instances
+from moa_jax.lincs.metadata.releases import (
+    harmonise_instinfo,
+    harmonise_siginfo,
+    signature_instances,
+)
 from moa_jax.lincs.replicates import (
     CLIP,
     cc_q75,

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from moa_jax.models.fused_networks import NETWORKS
 from moa_jax.models.fusion import EXPERTS, VIEWS
+from moa_jax.models.networks import NETWORKS
 from moa_jax.schemas import GraphArrays
 from tests import synthetic
 from tests.models.random_params import randomised

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from moa_jax.models.fused_networks import JOINT_FUSIONS
+from moa_jax.models.networks import JOINT_FUSIONS
 from tests.models.random_params import drawn
 from tests.synthetic import batch_of, make_graph, make_model, replace
 
@@ -69,8 +69,8 @@ def test_the_content_of_masked_expression_changes_no_bit(name):
     noise = np.random.default_rng(0).normal(size=batch.expression.shape).astype(np.float32)
     changed = replace(batch, expression=np.where(HEARD[:, None], batch.expression, 100 * noise))
     assert_same_bits(name, batch, changed)
-    heard = replace(changed, expression_mask=np.ones(8, bool))
-    difference = np.abs(run(name, heard).logits - run(name, changed).logits).max(axis=1)
+    has_modality = replace(changed, expression_mask=np.ones(8, bool))
+    difference = np.abs(run(name, has_modality).logits - run(name, changed).logits).max(axis=1)
     np.testing.assert_array_equal(difference > 0, ~HEARD)
 
 
@@ -88,8 +88,8 @@ def test_the_content_of_masked_structure_changes_no_bit(name):
         fingerprint=np.where(HEARD[:, None], batch.fingerprint, 1 - batch.fingerprint),
     )
     assert_same_bits(name, batch, changed)
-    heard = replace(changed, structure_mask=batch_of().structure_mask)
-    difference = np.abs(run(name, heard).logits - run(name, changed).logits).max(axis=1)
+    has_modality = replace(changed, structure_mask=batch_of().structure_mask)
+    difference = np.abs(run(name, has_modality).logits - run(name, changed).logits).max(axis=1)
     np.testing.assert_array_equal(difference > 0, ~HEARD & batch_of().structure_mask)
 
 
@@ -162,5 +162,5 @@ def test_a_model_without_context_does_not_hear_it():
         time_mask=~batch.time_mask,
     )
     assert_same_bits("without context", batch, changed)
-    heard = np.abs(run("gated", changed).logits - run("gated", batch).logits).max()
-    assert heard > 1e-3
+    has_modality = np.abs(run("gated", changed).logits - run("gated", batch).logits).max()
+    assert has_modality > 1e-3

@@ -17,7 +17,7 @@ from moa_jax.models.kernel_experts import (
     reference_signatures,
     signature_kernel,
     structure_kernel,
-    with_damped_differences,
+    with_shrunk_bead_differences,
 )
 from tests.synthetic import make_graph
 
@@ -66,11 +66,11 @@ def test_differences_within_a_bead_are_damped_and_sums_stay():
     signatures = jnp.asarray([[3.0, -1.0, 5.0, 7.0]] * 2)
     mask = jnp.asarray([[True] * 4, [True, False, True, True]])
     partners = jnp.asarray([1, 0, 2, 3])
-    found = with_damped_differences(signatures, mask, partners, jnp.float32(0.25))
+    found = with_shrunk_bead_differences(signatures, mask, partners, jnp.float32(0.25))
     # 1 +- .25 * 2; alone on its bead, or beside a gene that was not measured, nothing changes.
     np.testing.assert_allclose(found[0], [1.5, 0.5, 5.0, 7.0])
     np.testing.assert_allclose(found[1, jnp.array([0, 2, 3])], [3.0, 5.0, 7.0])
-    as_they_are = with_damped_differences(signatures, mask, partners, jnp.float32(1.0))
+    as_they_are = with_shrunk_bead_differences(signatures, mask, partners, jnp.float32(1.0))
     np.testing.assert_allclose(as_they_are, signatures)
 
 
@@ -78,7 +78,7 @@ def test_differences_within_a_bead_are_damped_and_sums_stay():
 def test_references_come_back_as_they_were(left):
     references = jnp.asarray(RNG.normal(size=(3, 4)), jnp.float32)
     given = {"bead_partners": jnp.asarray([2, 1, 0, 3]), "bead_difference": jnp.float32(left)}
-    kept = with_damped_differences(references, jnp.ones((3, 4), bool), **given)
+    kept = with_shrunk_bead_differences(references, jnp.ones((3, 4), bool), **given)
     back = reference_signatures({**given, "references": kept})
     same = slice(None) if left else jnp.array([1, 3])
     np.testing.assert_allclose(back[:, same], references[:, same], rtol=1e-5, atol=1e-6)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
-from moa_jax.models.molecule_encoder import atom_states, mean_over_atoms
+from moa_jax.models.encoders.molecule import atom_states, mean_over_atoms
 from moa_jax.schemas import MoleculeBatch
 from tests.synthetic import batch_of
 

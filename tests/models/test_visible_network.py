@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from moa_jax.baselines.visible import levelled_graph
-from moa_jax.data.term_levels import term_levels
+from moa_jax.baselines.neural.ontology_network import levelled_graph
+from moa_jax.data.examples.ontology_levels import term_levels
 from moa_jax.models.visible_network import TermStates, VisibleNetwork
 from moa_jax.schemas import InputError
 from tests.small_sets import edge_set, knowledge_graph

@@ -17,16 +17,16 @@ from sklearn.metrics import log_loss
 
 from moa_jax.baselines.fusion import Fusion
 from moa_jax.baselines.interface import FittedMethod
-from moa_jax.data.graph_arrays import graph_arrays
-from moa_jax.evaluation.pooling import pool_by_compound
+from moa_jax.data.examples.graph_arrays import graph_arrays
+from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.models.fusion import VIEWS
 from moa_jax.schemas import InputError
-from moa_jax.training.checkpoints import Checkpoints
 from moa_jax.training.expert_scales import SCALE_BOUNDS, expert_evidence, fit_expert_scales
-from moa_jax.training.fusion_task import make_fusion_task
-from moa_jax.training.metric_writer import read_metrics
-from moa_jax.training.predictor import load_predictor
+from moa_jax.training.fusion.task import make_fusion_task
 from moa_jax.training.recipe import Recipe
+from moa_jax.training.runs.checkpoints import Checkpoints
+from moa_jax.training.runs.metric_writer import read_metrics
+from moa_jax.training.runs.predictor import load_predictor
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
 
 pytestmark = pytest.mark.slow

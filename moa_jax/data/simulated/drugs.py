@@ -57,7 +57,7 @@ def load_drugs(num_moas: int, drugs_per_moa: int) -> tuple[Drug, ...]:
     return _chosen_drugs(num_moas, drugs_per_moa)[0]
 
 
-def load_further_drugs(num_moas: int, drugs_per_moa: int) -> tuple[Drug, ...]:
+def load_structure_only_drugs(num_moas: int, drugs_per_moa: int) -> tuple[Drug, ...]:
     """The drugs of the same mechanisms that `load_drugs` leaves out.
 
     Raises:

@@ -14,7 +14,7 @@ from moa_jax.data.simulated.settings import SimulationSettings
 from moa_jax.schemas import InputError
 
 
-def deal_network_mechanisms(
+def assign_network_mechanisms(
     settings: SimulationSettings, table: tuple[Drug, ...], biology: Biology, *, stream: str
 ) -> tuple[Drug, ...]:
     """Gives every drug a mechanism by chance, and proteins of that mechanism's module to hit.

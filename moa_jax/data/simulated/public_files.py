@@ -46,7 +46,7 @@ Results on these files say nothing about the drugs; never put them in one table 
 level3.gctx level4.gctx level5.gctx    expression, robust z per plate, MODZ signatures
 instinfo.txt siginfo.txt geneinfo.txt cellinfo.txt compoundinfo.txt    LINCS 2020 column names
 Homo_sapiens.gene_info.gz              NCBI Gene: symbols, Entrez ids, aliases
-further_compounds.txt                  drugs of the same mechanisms that were not tested
+structure_only_compounds.txt                  drugs of the same mechanisms that were not tested
 barcode_to_gene_map.txt                CMap's map of bead colours to pairs of genes
 9606.protein.links/info.v12.0.txt.gz   STRING;  go-basic.obo goa_human.gaf.gz   Gene Ontology
 truth/                                 what was planted, and what was made wrong on purpose
@@ -191,13 +191,13 @@ def write_compoundinfo(folder: pathlib.Path, published: tuple[PublishedDrug, ...
     write_tsv(folder / "compoundinfo.txt", pd.DataFrame(rows, columns=_COMPOUND_COLUMNS))
 
 
-def write_further_compounds(folder: pathlib.Path, drugs: tuple[Drug, ...]) -> None:
-    """`further_compounds.txt`: drugs that were not tested, described without error."""
+def write_structure_only_compounds(folder: pathlib.Path, drugs: tuple[Drug, ...]) -> None:
+    """`structure_only_compounds.txt`: drugs that were not tested, described without error."""
     rows = _compound_rows(
         PublishedDrug(drug, drug.moas, drug.targets, drug.smiles) for drug in drugs
     )
     table = pd.DataFrame(rows, columns=_COMPOUND_COLUMNS)
-    write_tsv(folder / "further_compounds.txt", table)
+    write_tsv(folder / "structure_only_compounds.txt", table)
 
 
 def _compound_rows(published: Iterable[PublishedDrug]) -> Iterator[tuple[str, ...]]:

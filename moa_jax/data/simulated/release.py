@@ -15,18 +15,18 @@ from jaxtyping import Bool, Float32
 from moa_jax.data.simulated import public_files, truth
 from moa_jax.data.simulated.assay import CLEAN, Assay, Plate, make_assay, run_plate
 from moa_jax.data.simulated.biology import Biology, make_biology
-from moa_jax.data.simulated.drugs import Drug, load_drugs, load_further_drugs
+from moa_jax.data.simulated.drugs import Drug, load_drugs, load_structure_only_drugs
 from moa_jax.data.simulated.mechanisms import Mechanisms, make_mechanisms
-from moa_jax.data.simulated.network_mechanism import deal_network_mechanisms
+from moa_jax.data.simulated.network_mechanism import assign_network_mechanisms
 from moa_jax.data.simulated.ontology import make_ontology
 from moa_jax.data.simulated.records import SignatureRecord, publish_drugs, signature_records
 from moa_jax.data.simulated.screen import PlateGroup, PlateMap, plate_groups, plate_maps
 from moa_jax.data.simulated.settings import SimulationSettings
 from moa_jax.files import atomic_path
-from moa_jax.lincs.gctx import MATRIX
-from moa_jax.lincs.gctx_writer import write_gctx
+from moa_jax.lincs.files.gctx import MATRIX
+from moa_jax.lincs.files.gctx_writer import write_gctx
+from moa_jax.lincs.metadata.releases import harmonise_instinfo
 from moa_jax.lincs.plates import robust_zscore
-from moa_jax.lincs.releases import harmonise_instinfo
 from moa_jax.lincs.replicates import STRENGTH_CUTOFF, collapse_replicates
 from moa_jax.progress import track
 
@@ -74,8 +74,8 @@ def write_simulated_release(folder: str | os.PathLike[str], settings: Simulation
     In the formats of the public files: `level3.gctx` (log2 intensities), `level4.gctx` (robust z
     per plate) and `level5.gctx` (MODZ), each made from the one before, plate by plate;
     `instinfo.txt`, `siginfo.txt`, `geneinfo.txt`, `cellinfo.txt` and `compoundinfo.txt` of LINCS
-    2020; `further_compounds.txt`, drugs that were not tested, in the form of compoundinfo; CMap's
-    `barcode_to_gene_map.txt`; STRING's links and info; NCBI's gene_info; `go-basic.obo`,
+    2020; `structure_only_compounds.txt`, drugs that were not tested, in the form of compoundinfo;
+    CMap's `barcode_to_gene_map.txt`; STRING's links and info; NCBI's gene_info; `go-basic.obo`,
     `goa_human.gaf.gz`; a `README.txt`; and `truth/`, whose tables are described where they are
     written.
 
@@ -87,11 +87,11 @@ def write_simulated_release(folder: str | os.PathLike[str], settings: Simulation
       InputError: the settings contradict each other, or the disk is full.
     """
     table = load_drugs(settings.num_moas, settings.drugs_per_moa)
-    untested = load_further_drugs(settings.num_moas, settings.drugs_per_moa)
+    untested = load_structure_only_drugs(settings.num_moas, settings.drugs_per_moa)
     biology = make_biology(settings, table)
     if settings.mechanism == "network":
         table, untested = (
-            deal_network_mechanisms(settings, drugs, biology, stream=stream)
+            assign_network_mechanisms(settings, drugs, biology, stream=stream)
             for drugs, stream in ((table, "tested drugs"), (untested, "untested drugs"))
         )
     ontology = make_ontology(settings, biology)
@@ -113,7 +113,7 @@ def write_simulated_release(folder: str | os.PathLike[str], settings: Simulation
         public_files.write_bead_map(temporary, biology, screen.assay.bead_pairs)
         public_files.write_cellinfo(temporary, settings)
         public_files.write_compoundinfo(temporary, published)
-        public_files.write_further_compounds(temporary, untested)
+        public_files.write_structure_only_compounds(temporary, untested)
         public_files.write_string(temporary, biology)
         public_files.write_obo(temporary, ontology)
         public_files.write_gaf(temporary, biology, ontology)

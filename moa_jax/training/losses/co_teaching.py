@@ -93,7 +93,7 @@ class CoTeachingObjective(Objective):
         answer: Answer,
         params: Any,
         rng: Array,
-        heard: Heard,
+        has_modality: Heard,
         batch: Batch,
         *,
         step: Int[Array, ""],
@@ -101,18 +101,24 @@ class CoTeachingObjective(Objective):
         """The loss of either set. See `Objective.sums`."""
         logits, losses = [], []
         for member, key in zip(MEMBERS, jax.random.split(rng), strict=True):
-            said = answer(_of_member(params, member), key)
+            expert_logits = answer(_of_member(params, member), key)
             logits.append(
-                sum(jnp.where(heard[name][:, None], own, 0.0) for name, own in said.items())
+                sum(
+                    jnp.where(has_modality[name][:, None], own, 0.0)
+                    for name, own in expert_logits.items()
+                )
             )
             losses.append(
-                {name: self.loss(own, batch.labels, batch.label_mask) for name, own in said.items()}
+                {
+                    name: self.loss(own, batch.labels, batch.label_mask)
+                    for name, own in expert_logits.items()
+                }
             )
-        ranks = jnp.stack([mean_over_networks(own, heard) for own in losses])
+        ranks = jnp.stack([mean_over_networks(own, has_modality) for own in losses])
         kept = self.teaching.kept(jnp.stack(logits), ranks, batch, step)
         return {
             member: sum(
-                sum_as_of_all(loss, batch.weight, given & heard[name], heard[name])
+                sum_as_of_all(loss, batch.weight, given & has_modality[name], has_modality[name])
                 for name, loss in own.items()
             )
             # Each learns from what the other keeps.

@@ -42,7 +42,7 @@ class EarlyLearning(Ranged):
     NAME: ClassVar[str] = "early_learning"
     FIRST_TARGET: ClassVar[float] = 0.5
     # Liu's bounds of the probabilities; without them the regularisation has no minimum.
-    LEAST_PROBABILITY: ClassVar[float] = 1e-4
+    MIN_PROBABILITY: ClassVar[float] = 1e-4
 
     def towards(self, targets: Numbers) -> Loss:
         """The loss of examples with these targets: `loss + weight log(1 - <p, t>)`.
@@ -66,7 +66,7 @@ class EarlyLearning(Ranged):
         return self.momentum * targets + (1 - self.momentum) * probs
 
     def _bounded(self, logits: Numbers) -> Numbers:
-        least = self.LEAST_PROBABILITY
+        least = self.MIN_PROBABILITY
         return jnp.clip(jax.nn.sigmoid(logits), least, 1 - least)
 
 
@@ -85,7 +85,7 @@ class EarlyLearningObjective(Objective):
         answer: Answer,
         params: Any,
         rng: Array,
-        heard: Heard,
+        has_modality: Heard,
         batch: Batch,
         *,
         step: Int[Array, ""],
@@ -98,7 +98,7 @@ class EarlyLearningObjective(Objective):
                     logits, batch.labels, batch.label_mask
                 ),
                 batch.weight,
-                heard[network],
+                has_modality[network],
             )
             for network, logits in answer(params, rng).items()
         }
@@ -111,7 +111,7 @@ class EarlyLearningObjective(Objective):
         return {TARGETS: dict.fromkeys(networks, first)}
 
     def next_state(
-        self, answer: Answer, params: Any, rng: Array, heard: Heard, batch: Batch
+        self, answer: Answer, params: Any, rng: Array, has_modality: Heard, batch: Batch
     ) -> dict[str, Any]:
         """Liu's order: before a step pulls to them, the targets move towards what it will say.
 
@@ -121,7 +121,7 @@ class EarlyLearningObjective(Objective):
         for network, logits in answer(params, rng).items():
             old = params[TARGETS][network]
             own = self.loss.updated(old[batch.row], logits)
-            moved[network] = with_rows(old, batch.row, own, heard[network])
+            moved[network] = with_rows(old, batch.row, own, has_modality[network])
         return {TARGETS: moved}
 
 

@@ -39,7 +39,7 @@ class Objective(abc.ABC):
         answer: Answer,
         params: Any,
         rng: Array,
-        heard: Heard,
+        has_modality: Heard,
         batch: Batch,
         *,
         step: Int[Array, ""],
@@ -50,7 +50,7 @@ class Objective(abc.ABC):
           answer: what the networks say of the batch.
           params: their parameters, and those that are not trained.
           rng: key of the step.
-          heard: the examples that each network is trained on.
+          has_modality: the examples that each network is trained on.
           batch: labels and weights.
           step: number of updates done.
         """
@@ -74,10 +74,10 @@ class Objective(abc.ABC):
         return {}
 
     def next_state(
-        self, answer: Answer, params: Any, rng: Array, heard: Heard, batch: Batch
+        self, answer: Answer, params: Any, rng: Array, has_modality: Heard, batch: Batch
     ) -> dict[str, Any]:
         """What the objective remembers when a step begins; see `sums` for the arguments."""
-        del answer, params, rng, heard, batch
+        del answer, params, rng, has_modality, batch
         return {}
 
 
@@ -121,7 +121,7 @@ class PlainObjective(Objective):
         answer: Answer,
         params: Any,
         rng: Array,
-        heard: Heard,
+        has_modality: Heard,
         batch: Batch,
         *,
         step: Int[Array, ""],
@@ -133,25 +133,27 @@ class PlainObjective(Objective):
         }
         if self.pace is None:
             return {
-                network: masked_sum(loss, batch.weight, heard[network])
+                network: masked_sum(loss, batch.weight, has_modality[network])
                 for network, loss in losses.items()
             }
-        kept = self.pace.kept(mean_over_networks(losses, heard), batch.example_mask, step)
+        kept = self.pace.kept(mean_over_networks(losses, has_modality), batch.example_mask, step)
         return {
-            network: sum_as_of_all(loss, batch.weight, kept & heard[network], heard[network])
+            network: sum_as_of_all(
+                loss, batch.weight, kept & has_modality[network], has_modality[network]
+            )
             for network, loss in losses.items()
         }
 
 
 def mean_over_networks(
-    losses: Mapping[str, Float[Array, " batch"]], heard: Heard
+    losses: Mapping[str, Float[Array, " batch"]], has_modality: Heard
 ) -> Float[Array, " batch"]:
     """Each example's mean loss over the networks that are trained on it, by which it is ranked.
 
     A sum would call examples easy that lack a modality. Examples of no network come last.
     """
-    number = sum(heard[network].astype(jnp.int32) for network in losses)
-    total = sum(jnp.where(heard[network], loss, 0.0) for network, loss in losses.items())
+    number = sum(has_modality[network].astype(jnp.int32) for network in losses)
+    total = sum(jnp.where(has_modality[network], loss, 0.0) for network, loss in losses.items())
     return jnp.where(number > 0, total / jnp.maximum(number, 1), jnp.inf)
 
 

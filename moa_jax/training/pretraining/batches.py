@@ -10,8 +10,8 @@ import flax.struct
 import numpy as np
 from jaxtyping import Int, Int32
 
-from moa_jax.data.batches import make_batch
-from moa_jax.data.features import EncodedExamples, FeatureSpec, encode
+from moa_jax.data.examples.batches import make_batch
+from moa_jax.data.examples.features import EncodedExamples, FeatureSpec, encode
 from moa_jax.schemas import Examples
 from moa_jax.training.pretraining.molecules import Properties, standardised_descriptors
 

@@ -15,11 +15,11 @@ import ml_collections
 from jaxtyping import Array, Float
 
 from moa_jax.compounds.descriptors import DESCRIPTORS
-from moa_jax.data.features import FeatureSpec
-from moa_jax.models.fused_networks import FusedNetworks
+from moa_jax.data.examples.features import FeatureSpec
+from moa_jax.models.networks import FusedNetworks
 from moa_jax.models.pretraining_heads import PretrainingModel
 from moa_jax.schemas import GraphArrays, InputError
-from moa_jax.training.fusion_task import make_fusion_task
+from moa_jax.training.fusion.task import make_fusion_task
 from moa_jax.training.pretraining.batches import PretrainingBatch
 from moa_jax.training.pretraining.contrast import alignment_loss, compound_contrast
 from moa_jax.training.pretraining.links import (

@@ -15,15 +15,15 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from moa_jax.data.examples import of_other_groups
-from moa_jax.data.features import FeatureSpec
+from moa_jax.data.examples.build import of_other_groups
+from moa_jax.data.examples.features import FeatureSpec
 from moa_jax.progress import track
 from moa_jax.schemas import Batch, Examples, GraphArrays, concatenate
-from moa_jax.training.metric_writer import MetricWriter
 from moa_jax.training.optimiser import make_optimiser
 from moa_jax.training.pretraining.batches import PretrainingBatch, PretrainingSet, pretraining_set
 from moa_jax.training.pretraining.links import LinkNumbers, link_numbers
 from moa_jax.training.pretraining.objectives import PretrainingTask, make_pretraining_task
+from moa_jax.training.runs.metric_writer import MetricWriter
 from moa_jax.training.sharding import replicate, shard
 from moa_jax.training.step import TrainState
 
@@ -56,8 +56,8 @@ def pretrain(
     Args:
       config: a complete configuration with `pretraining`; see `configs/pretraining.py`.
       train: training examples.
-      unlabelled: further examples (`data.unlabelled.unlabelled_part`). Those whose compound is
-        among the training examples are left out: it has its signatures and structures there.
+      unlabelled: further examples (`data.splits.unlabelled.unlabelled_part`). Those whose compound
+        is among the training examples are left out: it has its signatures and structures there.
       features: vocabularies and scales of the run.
       graph: the knowledge graph, replicated.
       graph_size: number of gene nodes and of term nodes.

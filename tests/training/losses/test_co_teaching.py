@@ -8,10 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from moa_jax.baselines.neural_config import no_graph
-from moa_jax.data.batches import make_batch
-from moa_jax.data.features import encode, fit_features
-from moa_jax.models.expression_network import ExpressionMlp
+from moa_jax.baselines.neural.config import no_graph
+from moa_jax.data.examples.batches import make_batch
+from moa_jax.data.examples.features import encode, fit_features
+from moa_jax.models.baseline_networks.expression import ExpressionMlp
 from moa_jax.training.losses.co_teaching import CoTeaching, CoTeachingObjective
 from moa_jax.training.losses.objectives import small_losses
 from moa_jax.training.losses.sigmoid import BinaryCrossEntropy
@@ -39,8 +39,8 @@ def loss(some, params, batch, rng, step):
         del rng
         return {"network": logits_of(params, batch)}
 
-    heard = {"network": batch.example_mask}
-    return sum(some.sums(answer, params, rng, heard, batch, step=step).values())
+    has_modality = {"network": batch.example_mask}
+    return sum(some.sums(answer, params, rng, has_modality, batch, step=step).values())
 
 
 def first_params(some, batch, seed):

@@ -11,10 +11,14 @@ import pytest
 from configs import pretraining
 from experiments.pretraining.augmentation import is_reliable, well_predicted
 from experiments.pretraining.signature_prediction import predict_signatures
-from moa_jax.data.examples import build_examples
-from moa_jax.data.features import fit_features
-from moa_jax.data.graph_arrays import graph_arrays
-from moa_jax.data.unlabelled import structures_alone, unlabelled_examples, unlabelled_part
+from moa_jax.data.examples.build import build_examples
+from moa_jax.data.examples.features import fit_features
+from moa_jax.data.examples.graph_arrays import graph_arrays
+from moa_jax.data.splits.unlabelled import (
+    structure_only_examples,
+    unlabelled_examples,
+    unlabelled_part,
+)
 from moa_jax.schemas import Compounds, InputError, Signatures, Split, concatenate
 from moa_jax.training.pretraining.batches import compound_rows, pretraining_set
 from moa_jax.training.pretraining.objectives import OBJECTIVES, make_pretraining_task
@@ -148,12 +152,12 @@ def test_noisy_signatures_that_are_predicted_well_are_told_from_others():
     examples = make_raw_examples(4)
     table = examples.table.assign(cc_q75=[0.5, 0.1, np.nan, 0.1])
     examples = dataclasses.replace(examples, table=table)
-    reliable = is_reliable(examples, least_cc_q75=0.3)
+    reliable = is_reliable(examples, min_cc_q75=0.3)
     np.testing.assert_array_equal(reliable, [True, False, True, False])
     predicted = 2 * examples.expression + 1
     predicted[1] = 0.0
     predicted[2] *= -1
-    vouched = well_predicted(predicted, examples, least_pearson=0.9)
+    vouched = well_predicted(predicted, examples, min_pearson=0.9)
     np.testing.assert_array_equal(vouched, [True, False, False, True])
 
 
@@ -229,7 +233,7 @@ def test_held_out_compounds_give_their_structures_alone_and_only_when_asked():
     assert not transductive.has_expression[added].any()
     assert not transductive.expression[added].any()
     assert not transductive.labels.any()
-    assert structures_alone(examples).table["cell_line"].isna().all()
+    assert structure_only_examples(examples).table["cell_line"].isna().all()
 
 
 def test_a_structure_of_a_test_compound_under_another_name_is_left_out():

@@ -1,0 +1,1 @@
+"""Nearest neighbours under similarities of signatures and structures."""

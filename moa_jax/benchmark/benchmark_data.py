@@ -1,0 +1,140 @@
+"""What all cells of a benchmark share: the data, its divisions, and the examples of a cell."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Iterable
+
+import ml_collections
+
+from moa_jax.benchmark.plan import PHASE, SplitKey
+from moa_jax.data.examples.build import structure_only_compounds
+from moa_jax.data.examples.release_alignment import align_examples
+from moa_jax.data.preparation.embedded_release import open_dataset
+from moa_jax.data.splits.leaks import check_no_leaks, without_leaks
+from moa_jax.data.splits.manifest import read_split, write_split
+from moa_jax.data.splits.partition import both_releases, examples_of, partition_examples
+from moa_jax.data.splits.rules import make_split, phase_split
+from moa_jax.data.splits.unlabelled import unlabelled_examples
+from moa_jax.data.storage.prepared_folder import PreparedDataset, read_prepared
+from moa_jax.progress import say, track
+from moa_jax.schemas import Examples, InputError, Split
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """The examples of one division of the data."""
+
+    train: Examples
+    validation: Examples
+    test: Examples
+
+
+class BenchmarkData:
+    """The data of a benchmark; every process that works on it has one.
+
+    Attributes:
+      dataset: the prepared release.
+      examples: its labelled signatures.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+        """Opens the data.
+
+        Args:
+          config: see `configs/benchmark.py`.
+          workdir: folder of the benchmark; manifests of the splits are kept there.
+
+        Raises:
+          InputError: the data cannot be used.
+        """
+        self._config = config
+        self._workdir = workdir
+        self.dataset: PreparedDataset = open_dataset(config.data)
+        self.examples = examples_of(config, self.dataset)
+
+    @functools.cached_property
+    def _further(self) -> Examples:
+        return structure_only_compounds(self.dataset, self.examples)
+
+    @functools.cached_property
+    def _unlabelled(self) -> Examples:
+        return unlabelled_examples(self.dataset, self.examples)
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019 (one object per process, alive until its end)
+    def tested(self, test_data: str) -> Examples:
+        """Examples of which test parts are made: those of the release, or of another one."""
+        if not test_data:
+            return self.examples
+        genes = self.dataset.signatures.genes
+        return align_examples(read_prepared(test_data), self.examples, genes)
+
+    def manifest_path(self, key: SplitKey) -> pathlib.Path:
+        """Where the manifest of a division is kept."""
+        return self._workdir / "splits" / key.name / f"fold{key.fold}.json"
+
+    def make_splits(self, keys: Iterable[SplitKey]) -> None:
+        """Divides the data, looks for leaks and publishes the manifests.
+
+        Raises:
+          InputError: a rule does not fit the data, something crosses, or the folder holds a
+            manifest that divides them differently.
+        """
+        for key in track(list(dict.fromkeys(keys)), "splits"):
+            split = self._make(key)
+            crossing = check_no_leaks(split, self._partitions(key))
+            path = self.manifest_path(key)
+            if path.exists() and read_split(path) != split:
+                raise InputError(
+                    f"{path} is another division of the data; choose another --workdir."
+                )
+            write_split(path, split)
+            if crossing and key.fold == 0:
+                counts = ", ".join(f"{count} {kind}" for kind, count in crossing.items())
+                say(f"{key.name}: shared between parts, as this rule allows: {counts}")
+
+    def _test_release(self, key: SplitKey) -> Examples | None:
+        return self.tested(key.test_data) if key.test_data else None
+
+    def _partitions(self, key: SplitKey) -> Examples:
+        """All examples that a division gives a part, for the search for leaks."""
+        return both_releases(self.examples, self._test_release(key))
+
+    def _make(self, key: SplitKey) -> Split:
+        settings = {
+            "seed": key.seed,
+            "validation_fraction": self._config.split.validation_fraction,
+        }
+        if key.rule == PHASE:
+            return phase_split(self.examples, self.tested(key.test_data), **settings)
+        return make_split(
+            key.rule,
+            self.examples,
+            fold=key.fold,
+            num_folds=self._config.split.num_folds,
+            **settings,
+        )
+
+    def unlabelled(self, key: SplitKey) -> Examples:
+        """Signatures and structures without label that a division allows to learn from."""
+        split = read_split(self.manifest_path(key))
+        return without_leaks(split, self._partitions(key), self._unlabelled)
+
+    def parts(self, key: SplitKey, *, structure_only_compounds: bool) -> Parts:
+        """The examples of a division, by its manifest.
+
+        Args:
+          key: which division.
+          structure_only_compounds: add to the training part what labelled structures without
+            signature the division allows.
+        """
+        return Parts(
+            **partition_examples(
+                read_split(self.manifest_path(key)),
+                self.examples,
+                structures=self._further if structure_only_compounds else None,
+                test_release=self._test_release(key),
+            )
+        )

@@ -1,0 +1,1 @@
+"""Perturbed inputs and training data: noise, wrong labels, missing modalities."""

@@ -1,0 +1,1 @@
+"""Calibrated confidence: probabilities, label sets, abstention, known and new."""

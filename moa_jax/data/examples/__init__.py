@@ -1,0 +1,1 @@
+"""Examples, their features and the batches made of them."""

@@ -1,0 +1,185 @@
+"""From signatures to compounds, the unit of every metric: plain, weighted and balanced means.
+
+Weights are per example and matter within a compound only. A weight that a release does not tell
+is the mean of those that the compound's other examples have; a compound of which nothing is
+known, or whose weights are all zero, is pooled by the plain mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Num
+
+from moa_jax.data.examples.measured_conditions import with_written
+from moa_jax.schemas import Examples, InputError
+
+# Landmarks whose |z| reaches this count as changed, as in the signature strength of L1000
+# (Subramanian 2017).
+STRONG_Z = 2.0
+
+# Kind of weight -> column of the signature table that holds it.
+_COLUMNS = {"tas": "tas", "cc_q75": "cc_q75", "replicates": "n_replicates"}
+# Kind of weight -> column whose values count alike, however many signatures each of them has.
+_BALANCED = {
+    "balanced_cell_line": "cell_line",
+    "balanced_dose": "dose_um",
+    "balanced_time": "time_h",
+}
+WEIGHT_KINDS = ("mean", *_COLUMNS, "strength", "num_strong", *_BALANCED)
+
+
+def pool_by_compound(
+    probs: Float[np.ndarray, "example moa"],
+    labels: Num[np.ndarray, "example moa"] | Bool[np.ndarray, "example moa"],
+    groups: Sequence[str],
+    weights: Float[np.ndarray, " example"] | None = None,
+) -> tuple[Float[np.ndarray, "compound moa"], Float[np.ndarray, "compound moa"], tuple[str, ...]]:
+    """One row per compound: weighted mean of its probabilities, union of its labels.
+
+    Args:
+      probs: probabilities of each example.
+      labels: labels of each example.
+      groups: compound group of each example.
+      weights: weight of each example, not negative, NaN where unknown (see the module's text);
+        all equal where None.
+
+    Returns:
+      Pooled probabilities, pooled labels and the groups they belong to, sorted.
+
+    Raises:
+      InputError: a weight is negative or infinite.
+    """
+    names, unit = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    weights = np.ones(len(unit)) if weights is None else _known_weights(weights, groups)
+    pooled = np.zeros((len(names), probs.shape[1]))
+    np.add.at(pooled, unit, probs * weights[:, None])
+    pooled /= np.bincount(unit, weights, minlength=len(names))[:, None]
+    union = np.zeros(pooled.shape)
+    np.maximum.at(union, unit, labels)
+    return pooled, union, tuple(names.tolist())
+
+
+def _known_weights(
+    weights: Float[np.ndarray, " example"], groups: Sequence[str]
+) -> Float[np.ndarray, " example"]:
+    """Weights without gaps, and not all zero in any compound."""
+    wrong = np.flatnonzero((weights < 0) | np.isinf(weights))
+    if len(wrong):
+        raise InputError(
+            f"example {wrong[0]} of compound {groups[wrong[0]]} has the weight "
+            f"{weights[wrong[0]]}; expected a finite number that is not negative."
+        )
+    compound = pd.Series(weights).groupby(np.asarray(groups, dtype=str))
+    filled = np.where(np.isnan(weights), compound.transform("mean"), weights)
+    useless = compound.transform("sum").to_numpy() == 0
+    return np.where(useless, 1.0, filled)
+
+
+def signature_weights(examples: Examples, kind: str) -> Float[np.ndarray, " example"]:
+    """Weight of each example for `pool_by_compound`, NaN where the release does not tell it.
+
+    Args:
+      examples: the examples to be pooled.
+      kind: one of `WEIGHT_KINDS`: `mean` (all equal); `tas`, `cc_q75` and `replicates` from the
+        signature table (a negative correlation counts as 0); `strength` and `num_strong`, see
+        `signature_strength` and `num_strong_genes`; `balanced_cell_line`, `balanced_dose` and
+        `balanced_time`, under which the pooled row is the mean over a compound's cell lines
+        (doses, times) of the mean within each; examples that lack the value form one of them.
+
+    Raises:
+      InputError: there is no such kind.
+    """
+    if kind not in WEIGHT_KINDS:
+        raise InputError(f"there is no weight {kind!r}; the weights are {', '.join(WEIGHT_KINDS)}.")
+    if kind in _COLUMNS:
+        return examples.table[_COLUMNS[kind]].to_numpy(dtype=float, na_value=np.nan).clip(min=0)
+    if kind in _BALANCED:
+        keys = {"group": list(examples.groups), "level": examples.table[_BALANCED[kind]]}
+        cells = pd.DataFrame(keys).groupby(["group", "level"], dropna=False)
+        return 1 / cells["group"].transform("size").to_numpy(dtype=float)
+    if kind == "strength":
+        return signature_strength(examples)
+    if kind == "num_strong":
+        return num_strong_genes(examples)
+    return np.ones(examples.num_examples)
+
+
+def signature_strength(examples: Examples) -> Float[np.ndarray, " example"]:
+    """Root mean square z-score of the measured genes; NaN without expression.
+
+    It is the L2 norm, but comparable between sets that measure other numbers of genes.
+    """
+    squares = examples.expression[:, examples.gene_mask].astype(np.float64) ** 2
+    return np.where(examples.has_expression, np.sqrt(squares.mean(axis=1)), np.nan)
+
+
+def series_weights(examples: Examples) -> Float[np.ndarray, " example"]:
+    """Weight of each example in its compound's answer: doses are a series, not as many votes.
+
+    The signatures of a compound in one cell line at one time are a series. Most doses of a series
+    do little: if they were equal votes, they would outvote the ones that work. So a dose weighs as
+    the mean energy of its signatures does, their mean square z-score. Signal adds to the energy of
+    the noise, which is the same at all doses: a dose without effect keeps a small weight, and none
+    decides alone unless it is much stronger. The square asks for no threshold that would have to
+    be chosen, and the model sees the direction of a signature only, so that the strength of a dose
+    is not counted twice.
+
+    Signatures of one dose are replicates and share its weight; a series weighs as many votes as it
+    has signatures per dose. So every series of single signatures weighs the same, and where every
+    series has one dose, each weight is exactly 1: the plain mean, which calibration rests on.
+
+    Args:
+      examples: those that are pooled; doses count as one where they agree in two digits, doses and
+        times of unknown unit where they are written alike, and what is not known of dose, time or
+        cell line is a value of its own.
+
+    Returns:
+      Weights for `pool_by_compound`; 0 for examples without expression.
+    """
+    weights = np.zeros(examples.num_examples)
+    rows = np.flatnonzero(examples.has_expression)
+    if not len(rows):
+        return weights
+    table = examples.table.iloc[rows].reset_index(drop=True)
+    doses = [
+        f"{dose:.1e}" if isinstance(dose, float) else str(dose)
+        for dose in with_written(table, "dose_um")
+    ]
+    series = pd.DataFrame(
+        {
+            "group": np.asarray(examples.groups, dtype=object)[rows],
+            "cell_line": table["cell_line"],
+            "time_h": with_written(table, "time_h").astype(str),
+        }
+    ).groupby(["group", "cell_line", "time_h"], dropna=False)
+    signatures = pd.DataFrame({"series": series.ngroup(), "dose": doses})
+    signatures["energy"] = signature_strength(examples)[rows] ** 2
+    of_dose = signatures.groupby(["series", "dose"])["energy"]
+    signatures["share"] = of_dose.transform("mean") / of_dose.transform("size")
+    of_series = signatures.groupby("series")
+    count = of_series["share"].transform("size")
+    num_doses = of_series["dose"].transform("nunique")
+    total = of_series["share"].transform("sum")
+    # Of a series without any energy, all signatures count alike.
+    share = np.where(total > 0, signatures["share"] / total.where(total > 0, 1.0), 1 / count)
+    weights[rows] = np.where(num_doses == 1, 1.0, share * count / num_doses)
+    return weights
+
+
+def num_strong_genes(examples: Examples) -> Float[np.ndarray, " example"]:
+    """Number of measured genes with |z| >= `STRONG_Z`; NaN without expression."""
+    strong = np.abs(examples.expression[:, examples.gene_mask]) >= STRONG_Z
+    return np.where(examples.has_expression, strong.sum(axis=1), np.nan)
+
+
+def median_by_compound(
+    values: Float[np.ndarray, " example"], groups: Sequence[str]
+) -> Float[np.ndarray, " compound"]:
+    """Median of the known values of each compound, in the sorted order of `pool_by_compound`.
+
+    NaN where none of a compound's values is known.
+    """
+    return pd.Series(values).groupby(np.asarray(groups, dtype=str)).median().to_numpy(dtype=float)

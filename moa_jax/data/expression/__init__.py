@@ -1,0 +1,1 @@
+"""Expression matrices of any origin: their landmark genes, data level, scale and plates."""

@@ -1,0 +1,1 @@
+"""Public files in, one prepared dataset out."""

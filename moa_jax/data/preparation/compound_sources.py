@@ -1,0 +1,196 @@
+"""The compound tables of a release: its own, what is excluded of it, and structure-only compounds.
+
+Structure-only compounds are labelled compounds that were never measured in the release. A model of
+structures may be trained on them. What the release or the list of compounds that are excluded
+knows under any id, InChIKey or name does not join.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+
+from moa_jax.compounds.assemble import EXCLUDED_REASON, assemble_compounds
+from moa_jax.compounds.identity import inchi_block, normalise_name
+from moa_jax.compounds.moa_labels import dominant_spellings, harmonise_moas
+from moa_jax.compounds.structures import Structure, standardise
+from moa_jax.compounds.tables import (
+    READING,
+    ExclusionList,
+    read_compound_table,
+    read_exclusion_list,
+)
+from moa_jax.data.preparation.expression_sources import Paths
+from moa_jax.data.preparation.row_filter import RowFilter
+from moa_jax.schemas import COMPOUND_COLUMNS, Compounds, InputError
+
+_NO_STRUCTURE = "structure missing: "
+
+
+@dataclasses.dataclass(frozen=True)
+class Identities:
+    """Under what some compounds are known.
+
+    Attributes:
+      pert_ids: their ids.
+      blocks: first blocks of their InChIKeys, the source's and the standardised structure's.
+      names: their names in the form of `normalise_name`.
+    """
+
+    pert_ids: frozenset[str]
+    blocks: frozenset[str]
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, raw: pd.DataFrame) -> Identities:
+        """The identities of a raw compound table."""
+        blocks = (block for blocks in _blocks(raw) for block in blocks)
+        return cls(frozenset(raw["pert_id"]), frozenset(blocks), _names(raw["compound"]))
+
+    def known(self, raw: pd.DataFrame) -> Bool[np.ndarray, " row"]:
+        """Whether each row of a raw compound table is one of these compounds."""
+        rows = zip(raw["pert_id"], _blocks(raw), raw["compound"], strict=True)
+        return np.array(
+            [
+                pert_id in self.pert_ids
+                or not self.blocks.isdisjoint(blocks)
+                or normalise_name(name) in self.names
+                for pert_id, blocks, name in rows
+            ],
+            dtype=bool,
+        )
+
+
+def _blocks(raw: pd.DataFrame) -> list[set[str]]:
+    """First InChIKey blocks of each row: of the source's key, the structure, a curated group."""
+    structures = [standardise(smiles) for smiles in raw["smiles"]]
+    groups = raw["compound_group"] if "compound_group" in raw.columns else [None] * len(raw)
+    return [
+        {
+            block
+            for block in (
+                inchi_block(key),
+                structure.inchi_block if isinstance(structure, Structure) else None,
+                inchi_block(group),
+            )
+            if block
+        }
+        for key, structure, group in zip(raw["inchi_key"], structures, groups, strict=True)
+    ]
+
+
+def _names(names: Iterable[str | None]) -> frozenset[str]:
+    return frozenset(normalise_name(name) for name in names if isinstance(name, str)) - {""}
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnCompounds:
+    """The compounds of a release's own table.
+
+    Attributes:
+      compounds: those that may be used.
+      known: the identities of all of them, also of those that are excluded.
+      aside: the identities of those that are excluded.
+      listed: the list of compounds that are excluded, if there is one.
+      report: counts as JSON values.
+    """
+
+    compounds: Compounds
+    known: Identities
+    aside: Identities
+    listed: ExclusionList | None
+    report: dict[str, Any]
+
+    def is_excluded(self, pert_id: str | None, name: str | None) -> bool:
+        """Whether a signature's compound is excluded: by its id, or by a name of those."""
+        if self.listed is None:
+            return False
+        if pert_id in self.aside.pert_ids or normalise_name(name) in self.aside.names:
+            return True
+        return self.listed.excludes(None, name)
+
+
+def read_own_compounds(paths: Paths) -> OwnCompounds:
+    """Reads the release's own compound table and the list of compounds that are excluded.
+
+    Raises:
+      InputError: a file cannot be used, or the compounds have no ids.
+    """
+    raw = read_compound_table(paths["compounds"], paths.get("compound_samples"))
+    if raw.attrs[READING]["ids"] is None:
+        raise InputError(
+            f"{paths['compounds']} has no column of ids such as pert_id, by which signatures name "
+            "their compounds."
+        )
+    listed = (
+        read_exclusion_list(paths["excluded_compounds"]) if "excluded_compounds" in paths else None
+    )
+    compounds, reasons = assemble_compounds(raw, listed)
+    num_aside = reasons.pop(EXCLUDED_REASON)
+    report = {
+        "found": len(raw),
+        "kept": len(compounds.table),
+        "dropped": {EXCLUDED_REASON: num_aside} if num_aside else {},
+        "without_structure": {
+            reason.removeprefix(_NO_STRUCTURE): count for reason, count in reasons.items()
+        },
+        "labelled": sum(len(moas) > 0 for moas in compounds.table["moas"]),
+        "table": raw.attrs[READING],
+    }
+    aside = raw[~raw["pert_id"].isin(compounds.table["pert_id"])]
+    return OwnCompounds(compounds, Identities.of(raw), Identities.of(aside), listed, report)
+
+
+def read_structure_only_compounds(
+    paths: Paths, own: OwnCompounds, signatures: pd.DataFrame
+) -> tuple[Compounds, dict[str, Any]]:
+    """Reads labelled structures that the release does not know.
+
+    Rows that share an InChIKey block or a name are one compound here too, and a compound is left
+    out whole: where the release knows one of its salts or isomers, it knows all of them. MoAs take
+    the spelling of the release's own table.
+
+    Args:
+      paths: of the files; no `structure_only_compounds` among them gives no compound.
+      own: the release's own compounds.
+      signatures: `SIGNATURE_COLUMNS`; a compound with a signature is known also where the
+        release's own table lacks it, so that no signature gains a label here.
+
+    Returns:
+      The compounds that join, and counts by reason as JSON values.
+
+    Raises:
+      InputError: a file cannot be used.
+    """
+    if "structure_only_compounds" not in paths:
+        return Compounds(own.compounds.table.iloc[:0]), {"found": 0, "kept": 0, "dropped": {}}
+    raw = read_compound_table(
+        paths["structure_only_compounds"], paths.get("structure_only_compound_samples")
+    )
+    reading = raw.attrs[READING]
+    # Sorted as `assemble_compounds` sorts; its groups are made from keys and names alone.
+    raw = raw.drop(columns="compound_group", errors="ignore")
+    raw = raw.sort_values("pert_id", ignore_index=True)
+    row_filter = RowFilter(assemble_compounds(raw, None)[0].table)
+    measured = Identities(
+        frozenset(signatures["pert_id"].dropna()), frozenset(), _names(signatures["compound"])
+    )
+    aside = own.aside.known(raw)
+    if own.listed is not None:
+        listed = Identities(frozenset(), own.listed.groups, own.listed.names)
+        aside |= listed.known(raw)
+    known = own.known.known(raw) | measured.known(raw)
+    groups = row_filter.table["compound_group"]
+    for found, reason in ((aside, EXCLUDED_REASON), (known, "the release knows the compound")):
+        stays = ~row_filter.table["compound_group"].isin(set(groups[found]))
+        row_filter.keep(stays.to_numpy(bool), reason)
+    row_filter.keep([len(moas) > 0 for moas in row_filter.table["moas"]], "no MoA")
+    row_filter.keep(row_filter.table["smiles"].notna().to_numpy(bool), "no structure")
+    spellings = dominant_spellings(list(own.compounds.table["moas"]))
+    table = row_filter.table.assign(moas=harmonise_moas(list(row_filter.table["moas"]), spellings))
+    return Compounds(table[list(COMPOUND_COLUMNS)]), {**row_filter.report(), "table": reading}

@@ -1,0 +1,1 @@
+"""Splits: their rules, the partition of the data, and the search for leaks."""

@@ -1,0 +1,159 @@
+"""The one place where examples are partitioned into training, validation and test part."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import ml_collections
+
+from moa_jax.data.examples.build import build_examples, structure_only_compounds
+from moa_jax.data.splits.leaks import check_no_leaks, without_leaks
+from moa_jax.data.splits.manifest import split_rows
+from moa_jax.data.splits.rules import make_split
+from moa_jax.data.splits.unlabelled import unlabelled_part
+from moa_jax.data.storage.prepared_folder import PreparedDataset
+from moa_jax.schemas import Examples, Split, concatenate
+
+
+@dataclasses.dataclass(frozen=True)
+class Partition:
+    """What one run learns from, chooses by and is tested on.
+
+    Attributes:
+      split: the parts.
+      crossing: identities that parts share as the rule allows, and how many.
+      parts: examples of each part; structures without signature are in `train`.
+      unlabelled: what may be learned from without label, where the configuration asks for it.
+    """
+
+    split: Split
+    crossing: Mapping[str, int]
+    parts: dict[str, Examples]
+    unlabelled: Examples | None
+
+
+def examples_of(config: ml_collections.ConfigDict, dataset: PreparedDataset) -> Examples:
+    """All examples that a configuration partitions, over its vocabulary of MoAs.
+
+    Raises:
+      InputError: see `build_examples`.
+    """
+    return build_examples(dataset, vocabulary=config.vocabulary, min_compounds=config.min_compounds)
+
+
+def make_partition(
+    config: ml_collections.ConfigDict, dataset: PreparedDataset, examples: Examples
+) -> Partition:
+    """Partitions the data as a configuration says.
+
+    Args:
+      config: a complete configuration; see `configs/fusion.py`.
+      dataset: where the examples come from.
+      examples: all examples that are partitioned.
+
+    Raises:
+      InputError: the split cannot be made, or parts share what its rule keeps apart.
+    """
+    split = split_by_config(config, examples, validation_fraction=config.split.validation_fraction)
+    crossing = check_no_leaks(split, examples)
+    structures = (
+        structure_only_compounds(dataset, examples) if config.structure_only_compounds else None
+    )
+    parts = partition_examples(split, examples, structures=structures)
+    unlabelled = None
+    pretraining = config.get("pretraining")
+    if config.structure_only_compounds or pretraining:
+        transductive = bool(pretraining and pretraining.transductive)
+        unlabelled = unlabelled_part(dataset, split, examples, transductive=transductive)
+    return Partition(split, crossing, parts, unlabelled)
+
+
+def split_by_config(
+    config: ml_collections.ConfigDict, examples: Examples, *, validation_fraction: float
+) -> Split:
+    """The split that `config.split` names, with a validation part of another size.
+
+    Raises:
+      InputError: see `make_split`.
+    """
+    return make_split(
+        config.split.rule,
+        examples,
+        fold=config.split.fold,
+        num_folds=config.split.num_folds,
+        seed=config.split.seed,
+        validation_fraction=validation_fraction,
+    )
+
+
+def partition_by_rule(
+    rule: str,
+    examples: Examples,
+    *,
+    fold: int,
+    num_folds: int,
+    seed: int,
+    validation_fraction: float,
+) -> dict[str, Examples]:
+    """Training, validation and test part of one fold of a rule; see `make_split`.
+
+    Raises:
+      InputError: the split cannot be made.
+    """
+    split = make_split(
+        rule,
+        examples,
+        fold=fold,
+        num_folds=num_folds,
+        seed=seed,
+        validation_fraction=validation_fraction,
+    )
+    return partition_examples(split, examples)
+
+
+def partition_examples(
+    split: Split,
+    examples: Examples,
+    *,
+    structures: Examples | None = None,
+    test_release: Examples | None = None,
+) -> dict[str, Examples]:
+    """Training, validation and test part of a split.
+
+    Args:
+      split: the parts.
+      examples: what was split.
+      structures: labelled structures without signature; those that share nothing that the split
+        keeps apart with another part join the training part.
+      test_release: for `phase`, the examples of the other release, which are the test part.
+
+    Raises:
+      InputError: the split does not fit the examples.
+    """
+    parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
+    if structures is not None:
+        allowed = without_leaks(split, both_releases(examples, test_release), structures)
+        parts["train"] = concatenate(parts["train"], allowed)
+    if test_release is not None:
+        parts["test"] = test_release
+    return parts
+
+
+def both_releases(examples: Examples, test_release: Examples | None) -> Examples:
+    """All examples that a split gives a part, for the search for leaks.
+
+    Args:
+      examples: those of the release that is learned from.
+      test_release: those of another release that is tested on, if there is one.
+    """
+    if test_release is None:
+        return examples
+    # Which genes were measured says nothing about leaks.
+    other = dataclasses.replace(test_release, gene_mask=examples.gene_mask)
+    return concatenate(examples, other)
+
+
+def learned_examples(parts: Mapping[str, Examples]) -> Examples:
+    """The training part, then the validation part."""
+    return concatenate(parts["train"], parts["validation"])

@@ -1,0 +1,1 @@
+"""The prepared folder on disk: its tables, graph and gene sets."""

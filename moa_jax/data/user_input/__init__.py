@@ -1,0 +1,1 @@
+"""A user's own signatures, wells and structures as examples."""

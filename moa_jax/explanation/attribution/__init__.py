@@ -1,0 +1,1 @@
+"""Attributions: which genes, nodes and atoms carry a score."""

@@ -1,0 +1,1 @@
+"""Whether an attribution is faithful, stable and about the model."""

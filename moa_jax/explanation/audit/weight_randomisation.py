@@ -1,0 +1,68 @@
+"""Sanity check by randomised weights: an explanation of the model must change with the model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from moa_jax.models.experts import EXPERTS, NETWORKS
+from moa_jax.training.runs.predictor import Predictor
+from moa_jax.training.sharding import replicate
+
+# Parts of the fusion model from the output to the input; a model's other parts come last.
+FROM_OUTPUT = (
+    *(expert for expert in EXPERTS if expert not in NETWORKS),
+    "joint_logits",
+    "fuse",
+    "fuse_norm",
+    "node_attention",
+    "atom_attention",
+    "context",
+    "signature",
+    "molecule",
+    "knowledge",
+)
+# Scales of whole experts say nothing of what an expert looks at.
+NOT_RANDOMISED = ("expert_scales",)
+
+
+def randomisation_cascade(
+    predictor: Predictor, *, seed: int = 0
+) -> Iterator[tuple[str, Predictor]]:
+    """The model with ever more of its parts randomised (Adebayo 2018, section 3.1).
+
+    The values of each array of a part are shuffled, which keeps their distribution. Parts are
+    randomised one after the other, from the output to the input, and stay so.
+
+    Args:
+      predictor: the model.
+      seed: seed of the shuffles.
+
+    Yields:
+      Name of the part that was randomised last, and the model.
+    """
+    known = [name for name in predictor.params if name not in NOT_RANDOMISED]
+    first = [name for name in FROM_OUTPUT if name in known]
+    params = dict(predictor.params)
+    for place, name in enumerate([*first, *sorted(set(known) - set(first))]):
+        shuffled = _shuffled(params[name], np.random.default_rng([seed, place]))
+        params[name] = replicate(shuffled, predictor.mesh)
+        yield name, dataclasses.replace(predictor, params=dict(params))
+
+
+def randomised(predictor: Predictor, *, seed: int = 0) -> Predictor:
+    """The model with all its parts randomised."""
+    *_, (_, last) = randomisation_cascade(predictor, seed=seed)
+    return last
+
+
+def _shuffled(part: Mapping[str, Any] | Any, rng: np.random.Generator) -> Any:
+    def shuffle(values: Any) -> np.ndarray:
+        values = np.asarray(values)
+        return rng.permutation(values.ravel()).reshape(values.shape)
+
+    return jax.tree.map(shuffle, part)

@@ -1,0 +1,1 @@
+"""Everything that is said of one compound, as tables and as a page."""

@@ -1,0 +1,319 @@
+"""The explanation of one compound: answer, evidence, attributions and their audit, as tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from moa_jax.calibration.calibration_store import CalibrationAnswers, read_calibration_store
+from moa_jax.calibration.calibrator import CANNOT_TELL, Calibrator
+from moa_jax.data.storage.graph_folder import read_gene_sets
+from moa_jax.explanation.audit.checks import (
+    Check,
+)
+from moa_jax.explanation.audit.deletion import Curves
+from moa_jax.explanation.compound_page.answers import CompoundAnswer, compound_answers
+from moa_jax.explanation.compound_page.compound_audit import compound_checks
+from moa_jax.explanation.compound_page.signature_attributions import (
+    SEED,
+    SignatureAttributions,
+    attribute_signatures,
+)
+from moa_jax.explanation.compound_page.tables import (
+    evidence_table,
+    gene_table,
+    label_notes,
+    moa_table,
+    modality_table,
+    node_table,
+    pathway_table,
+    proximity_table,
+    reference_residuals,
+    signature_table,
+)
+from moa_jax.explanation.evidence.gene_sets import GeneSets, joined, listed_sets, term_sets
+from moa_jax.explanation.evidence.similar_compounds import KernelEvidence, kernel_evidence
+from moa_jax.explanation.evidence.substructure_scores import substructure_scores
+from moa_jax.kernels.references import read_references
+from moa_jax.models.experts import EXPERTS
+from moa_jax.predictions.answered_examples import AnsweredExamples
+from moa_jax.predictions.known_compounds import known_sentence
+from moa_jax.progress import track
+from moa_jax.schemas import Examples, InputError
+from moa_jax.training.runs.run_folder import FinishedRun
+
+# Sets of genes outside these sizes are too small to test or too large to say something.
+MIN_SET, MAX_SET = 5, 200
+# Tables that say something of signatures and of the genes in them.
+_OF_SIGNATURES = ("genes", "pathways", "nodes", "proximity", "signatures")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplainedRun:
+    """A finished run with what explanations need beside the model.
+
+    Attributes:
+      run: the run.
+      kept: view -> its predictions for held-out compounds.
+      references: what its kernel experts compare with (`kernels.references`).
+      residuals: see `compound_tables.reference_residuals`.
+      sets: sets over the measured genes.
+    """
+
+    run: FinishedRun
+    kept: Mapping[str, CalibrationAnswers]
+    references: pd.DataFrame
+    residuals: Float[np.ndarray, "residual gene"] | None
+    sets: GeneSets
+
+
+def read_explained_run(workdir: pathlib.Path, run: FinishedRun) -> ExplainedRun:
+    """Reads what a run's folder holds for explanations.
+
+    Raises:
+      InputError: a file is missing or damaged.
+    """
+    features = run.predictor.features
+    sets = joined(
+        term_sets(run.graph), listed_sets(read_gene_sets(workdir), list(run.genes["entrez_id"]))
+    )
+    references = read_references(workdir)
+    return ExplainedRun(
+        run=run,
+        kept=read_calibration_store(workdir, features.moas),
+        references=references,
+        residuals=reference_residuals(run.predictor.params, references),
+        sets=sets.of_size(MIN_SET, MAX_SET),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class CompoundExplanation:
+    """The explanation of one compound.
+
+    Attributes:
+      name: what the compound is called.
+      group: its compound group.
+      smiles: its structure, None where unknown.
+      targets: its known targets.
+      moa: the MoA that is explained: the most probable one.
+      runner_up: the next one; None where the model knows no other.
+      confidence: probability that `moa` is right; NaN without calibration.
+      none_of_these: probability that its mechanism was not trained on; NaN without calibration.
+      is_answered: whether that is enough; otherwise the answer is "cannot tell".
+      reasons: why it is that, and what to do.
+      answered_from: `answer_basis.MODALITIES_OF`; empty where there is nothing to answer from.
+      notes: what else to know about the answer.
+      known: `KNOWN`, `ANALOGUE` or `NEW`: whether the compound is in the training data.
+      known_sentence: that in words.
+      calibrator: the calibration of its view.
+      nodes_are_read: see `SignatureAttributions`.
+      tables: `moas`, `modalities`, `genes`, `pathways`, `substructures`, `nodes`, `evidence`,
+        `proximity`, `labels`, `signatures`; those about genes and signatures have no rows where
+        the compound has no signature.
+      node_scores: of all gene nodes.
+      atom_scores: of all atoms, for `moa`; None without structure.
+      curves: replacement -> ranking -> deletion curves.
+      checks: the audit.
+    """
+
+    name: str
+    group: str
+    smiles: str | None
+    targets: tuple[str, ...]
+    moa: str
+    runner_up: str | None
+    confidence: float
+    none_of_these: float
+    is_answered: bool
+    reasons: str
+    answered_from: str
+    notes: str
+    known: str
+    known_sentence: str
+    calibrator: Calibrator
+    nodes_are_read: bool
+    tables: Mapping[str, pd.DataFrame]
+    node_scores: Float[np.ndarray, " gene_node"]
+    atom_scores: Float[np.ndarray, " atom"] | None
+    curves: Mapping[str, Mapping[str, Curves]]
+    checks: Sequence[Check]
+
+    @property
+    def has_signatures(self) -> bool:
+        """Whether the answer rests on signatures; else it is from the structure alone."""
+        return len(self.tables["signatures"]) > 0
+
+
+def explain_compounds(
+    explained: ExplainedRun, answered: AnsweredExamples
+) -> list[CompoundExplanation]:
+    """Explains answers for compounds, each by the signatures that its answer rests on.
+
+    One that is answered from its structure alone is explained by that. Where there is neither a
+    structure nor a good signature, what the poor ones say is shown.
+
+    Args:
+      explained: the run.
+      answered: signatures, or rows of compounds with a structure alone, and the run's answers.
+        Labels and targets are used to comment on the answer, never to find it.
+
+    Returns:
+      One explanation per compound group, in the order of the groups.
+
+    Raises:
+      InputError: there is nothing to explain.
+    """
+    examples = answered.examples
+    is_known = examples.has_expression | examples.has_structure
+    if not examples.num_examples or not is_known.all():
+        raise InputError(
+            f"{int(is_known.sum())} signatures or structures were given for "
+            f"{examples.num_examples} rows; expected one for each and a row at least."
+        )
+    run = explained.run
+    examples, encoded, answers = compound_answers(answered)
+    place = np.zeros(examples.num_examples, int)
+    for number, answer in enumerate(answers):
+        place[answer.rows] = number
+    moas = np.array([answer.moa for answer in answers])
+    runners_up = np.array([answer.runner_up for answer in answers])
+    attributions = attribute_signatures(
+        run.predictor,
+        encoded,
+        examples.smiles,
+        run.graph,
+        moas=moas[place],
+        runners_up=runners_up[place],
+    )
+    evidence = kernel_evidence(run.predictor, encoded, explained.references)
+    return [
+        _explanation(explained, answer, examples.take(answer.rows), attributions, evidence)
+        for answer in track(answers, "compounds")
+    ]
+
+
+def _explanation(
+    explained: ExplainedRun,
+    answer: CompoundAnswer,
+    own: Examples,
+    found: SignatureAttributions,
+    evidence: Mapping[str, KernelEvidence],
+) -> CompoundExplanation:
+    """The explanation of one compound, whose signatures or structure are `own`."""
+    moas, graph, rows = explained.run.predictor.features.moas, explained.run.graph, answer.rows
+    # Structures, and with them targets, are the compound's, not the signature's.
+    smiles = own.smiles[0]
+    targets = tuple(sorted({target for targets in own.targets for target in targets}))
+    has_signatures = bool(own.has_expression.any())
+    nodes = found.nodes[rows].mean(axis=0)
+    atoms = None if smiles is None else np.mean([found.atoms[row][0] for row in rows], axis=0)
+    tables = {
+        **_answer_tables(explained, answer, found, evidence),
+        **_signature_tables(explained, answer, own, found, nodes=nodes, targets=targets),
+    }
+    if atoms is not None:
+        tables["substructures"] = _substructures(smiles, atoms)
+    if not has_signatures:
+        tables |= {name: tables[name].iloc[:0] for name in _OF_SIGNATURES}
+        of_structure = [not EXPERTS[name].reads_expression for name in tables["evidence"]["expert"]]
+        tables["evidence"] = tables["evidence"][of_structure]
+    calibrated = answer.calibrated
+    row = {name: "" if pd.isna(value) else value for name, value in answer.row.items()}
+    return CompoundExplanation(
+        name=_name(own, answer.group),
+        group=answer.group,
+        smiles=smiles,
+        targets=targets,
+        moa=moas[answer.moa],
+        runner_up=moas[answer.runner_up] if answer.has_runner_up else None,
+        confidence=math.nan if calibrated is None else float(calibrated.confidence[0]),
+        none_of_these=math.nan if calibrated is None else float(calibrated.none_of_these[0]),
+        is_answered=row["answer"] != CANNOT_TELL,
+        reasons=row["reasons"],
+        answered_from=row["answered_from"],
+        notes=row["notes"],
+        known=row["known"],
+        known_sentence=known_sentence(answer.row.to_dict()),
+        calibrator=answer.calibrator,
+        nodes_are_read=found.nodes_are_read,
+        tables=tables,
+        node_scores=nodes[: graph.num_genes].astype(np.float64),
+        atom_scores=None if atoms is None else atoms.astype(np.float64),
+        curves={
+            name: {ranking: curves.take(rows) for ranking, curves in of_one.items()}
+            for name, of_one in found.curves.items()
+            if has_signatures
+        },
+        checks=compound_checks(found, own, rows),
+    )
+
+
+def _answer_tables(
+    explained: ExplainedRun,
+    answer: CompoundAnswer,
+    found: SignatureAttributions,
+    evidence: Mapping[str, KernelEvidence],
+) -> dict[str, pd.DataFrame]:
+    """Tables that every answer has, whatever it was given from."""
+    moas = explained.run.predictor.features.moas
+    runner_up = answer.runner_up if answer.has_runner_up else None
+    compared = evidence_table(evidence, answer.rows, answer.moa, runner_up)
+    return {
+        "moas": moa_table(moas, answer.probs, answer.calibrated, answer.labels),
+        "modalities": modality_table(
+            found.modalities[answer.rows], has_runner_up=answer.has_runner_up
+        ),
+        "evidence": compared,
+        "labels": label_notes(
+            explained.kept[answer.view], answer.probs, answer.labels, moas=moas, neighbours=compared
+        ),
+    }
+
+
+def _signature_tables(
+    explained: ExplainedRun,
+    answer: CompoundAnswer,
+    own: Examples,
+    found: SignatureAttributions,
+    *,
+    nodes: Float[np.ndarray, " node"],
+    targets: Sequence[str],
+) -> dict[str, pd.DataFrame]:
+    """Tables about signatures and the genes in them (`_OF_SIGNATURES`)."""
+    features, graph = explained.run.predictor.features, explained.run.graph
+    contributions = found.genes[answer.rows]
+    first = contributions[:, 0]
+    return {
+        "genes": gene_table(features, own, contributions, has_runner_up=answer.has_runner_up),
+        "pathways": pathway_table(
+            explained.sets,
+            first,
+            found.slope[answer.rows],
+            explained.residuals,
+            features.gene_symbols,
+        ),
+        "nodes": node_table(graph, nodes, targets),
+        "proximity": proximity_table(graph, first.mean(axis=0), own, targets, seed=SEED),
+        "signatures": signature_table(
+            own, answer.of_signatures, answer.weights, features.moas, answer.moa
+        ),
+    }
+
+
+def _substructures(smiles: str, atoms: Float[np.ndarray, " atom"]) -> pd.DataFrame:
+    table = substructure_scores(smiles, atoms.astype(np.float64), seed=SEED)
+    largest = np.argsort(-table["sum"].abs().to_numpy(), kind="stable")
+    return table.iloc[largest].reset_index(drop=True)
+
+
+def _name(own: Examples, group: str) -> str:
+    """The compound's first name, or else its id."""
+    names = sorted({str(name) for name in own.table["compound"].dropna() if str(name).strip()})
+    return names[0] if names else str(own.table["pert_id"].iloc[0] or group)

@@ -1,0 +1,1 @@
+"""Evidence outside the model: similar compounds, gene sets, targets, substructures."""

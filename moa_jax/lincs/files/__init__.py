@@ -1,0 +1,1 @@
+"""File formats of expression matrices: GCT, GCTX, h5ad, delimited text."""

@@ -1,0 +1,1 @@
+"""Metadata of the releases: field names, units, perturbation types, profile ids."""

@@ -1,0 +1,1 @@
+"""The card of a run: data, scores, failures, intended use."""

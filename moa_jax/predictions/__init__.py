@@ -1,0 +1,1 @@
+"""What `predict` writes: one answer per compound and the tables beside it."""

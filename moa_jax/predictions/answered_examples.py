@@ -1,0 +1,99 @@
+"""Examples and what a finished run answers: encoded once, predicted once, for every command."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from moa_jax.calibration.calibrator import Calibrator
+from moa_jax.calibration.confidence import quality_and_calibrators
+from moa_jax.calibration.quality_gates import SignatureQuality
+from moa_jax.data.examples.features import EncodedExamples
+from moa_jax.kernels.references import REFERENCES_FILE, read_references
+from moa_jax.predictions.compound_answers import Answers, answer_compounds
+from moa_jax.predictions.known_compounds import known_compounds, mechanism_table
+from moa_jax.schemas import Examples, InputError
+from moa_jax.training.runs.predictor import Predictor
+from moa_jax.training.task import Views
+
+
+@dataclasses.dataclass(frozen=True)
+class AnsweredExamples:
+    """Examples and everything that a run computed from them.
+
+    Attributes:
+      examples: signatures, or structures without expression; the groups are the compounds.
+      encoded: the same as the model's inputs.
+      views: view -> the model's probabilities.
+      quality: which signatures passed the quality gates.
+      calibrators: view -> how far its answers can be trusted; empty where the run kept no answers
+        for compounds that it was not trained on.
+      answers: one per compound.
+      mechanisms: see `known_compounds.mechanism_table`.
+    """
+
+    examples: Examples
+    encoded: EncodedExamples
+    views: Views
+    quality: SignatureQuality
+    calibrators: Mapping[str, Calibrator]
+    answers: Answers
+    mechanisms: pd.DataFrame
+
+    def of_compounds(self, groups: Collection[str]) -> AnsweredExamples:
+        """The examples and answers of the given compound groups, in their order."""
+        rows = np.flatnonzero(np.isin(self.examples.groups, list(groups)))
+        return dataclasses.replace(
+            self,
+            examples=self.examples.take(rows),
+            encoded=self.encoded.take(rows),
+            views={view: probs[rows] for view, probs in self.views.items()},
+            quality=self.quality.take(rows),
+            answers=self.answers.of_compounds(groups, rows),
+        )
+
+
+def answer_examples(
+    workdir: pathlib.Path, predictor: Predictor, examples: Examples
+) -> AnsweredExamples:
+    """Answers every compound of the examples with a finished run.
+
+    Args:
+      workdir: folder of the run.
+      predictor: its model.
+      examples: signatures, or structures without expression.
+
+    Raises:
+      InputError: a file of the run is damaged, or an example has values so large that the model's
+        arithmetic overflows.
+    """
+    encoded = predictor.encode(examples)
+    views = predictor.predict(encoded)
+    _require_finite(examples, views["fusion"])
+    quality, calibrators = quality_and_calibrators(workdir, predictor, examples, encoded)
+    references = read_references(workdir) if (workdir / REFERENCES_FILE).exists() else None
+    mechanisms = mechanism_table(references, examples.moas)
+    answers = answer_compounds(
+        examples,
+        views,
+        quality,
+        calibrators,
+        known=known_compounds(examples, references),
+        num_compounds=mechanisms.set_index("mechanism")["training_compounds"].dropna().to_dict(),
+    )
+    return AnsweredExamples(examples, encoded, views, quality, calibrators, answers, mechanisms)
+
+
+def _require_finite(examples: Examples, probs: Float[np.ndarray, "example moa"]) -> None:
+    wrong = np.flatnonzero(~np.isfinite(probs).all(axis=1))
+    if len(wrong):
+        raise InputError(
+            f"the model has no finite answer for the signature "
+            f"{examples.table['sig_id'].iloc[wrong[0]]}, one of {len(wrong)}; its values reach "
+            f"{np.abs(examples.expression[wrong[0]]).max():.3g} where z-scores are expected."
+        )

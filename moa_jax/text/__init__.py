@@ -1,0 +1,1 @@
+"""Text files that people bring: decoding, records, tables in any dialect."""

@@ -1,0 +1,1 @@
+"""How the fusion model is made and trained."""

@@ -1,0 +1,246 @@
+"""The fusion model's task: experts that must answer alone, and views of what they know."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+from jaxtyping import Array, Float, Int
+
+from moa_jax.compounds.substructures import SUBSTRUCTURE_FAMILIES
+from moa_jax.data.examples.features import FeatureSpec
+from moa_jax.data.examples.graph_arrays import graph_arrays
+from moa_jax.models.experts import EXPERTS, NETWORKS, SHOWN_IN, has_modality
+from moa_jax.models.fusion import FusionModel, FusionOutput, product_of_experts
+from moa_jax.models.networks import JOINT_FUSIONS, NETWORK_SETTINGS
+from moa_jax.schemas import Batch, GraphArrays, InputError, KnowledgeGraph
+from moa_jax.training.fusion.mix_up import mix_up
+from moa_jax.training.fusion.modality_dropout import keep_only, modality_dropout
+from moa_jax.training.losses.factory import make_objective
+from moa_jax.training.losses.objectives import Answer, Heard, Objective, PlainObjective
+from moa_jax.training.losses.softmax import label_distribution_cross_entropy
+from moa_jax.training.precision import PRECISIONS, cast_floats, refuse_unknown_precision
+from moa_jax.training.task import TrainingTask
+
+# Cross-entropy of a softmax on all examples.
+SOFTMAX = PlainObjective(label_distribution_cross_entropy)
+
+
+@dataclasses.dataclass(frozen=True)
+class FusionTask(TrainingTask):
+    """Losses of the networks among the experts under modality dropout.
+
+    The product itself is not trained: its scales are fitted to validation compounds later.
+    Networks answer by the softmax of their logits, also when a loss with a sigmoid per MoA has
+    trained them: that is the distribution over MoAs given that exactly one is right.
+
+    Attributes:
+      model: the network.
+      drop_expression: share of examples with both modalities that lose expression in a step.
+      drop_structure: share of them that lose structure.
+      objective: what the networks minimise.
+      precision: one of `PRECISIONS`: in which type the networks compute in a training step.
+        Parameters, their gradients and what a loss makes of logits are float32 in any case, and
+        so are answers.
+      mix_up_alpha: see `mix_up`; 0 mixes nothing.
+    """
+
+    model: FusionModel
+    drop_expression: float = 0.0
+    drop_structure: float = 0.0
+    objective: Objective = SOFTMAX
+    precision: str = "float32"
+    mix_up_alpha: float = 0.0
+
+    selection_view: ClassVar[str] = "fusion"
+
+    def init(self, rng: Array, batch: Batch, graph: GraphArrays) -> Mapping[str, Any]:
+        """First parameters of the networks, as many sets of them as the objective trains."""
+        draw = functools.partial(super().init, batch=batch, graph=graph)
+
+        def networks(rng: Array) -> dict[str, Any]:
+            return {name: own for name, own in draw(rng).items() if name != "expert_scales"}
+
+        return self.objective.first_params(networks, rng)
+
+    def loss(
+        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array, step: Int[Array, ""]
+    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+        """The sum of the objective's losses, and each of them; see `TrainingTask.loss`."""
+        if self.mix_up_alpha:
+            mix_rng, rng = jax.random.split(rng)
+            batch = mix_up(mix_rng, batch, alpha=self.mix_up_alpha)
+        answer, rng = self._answer(batch, graph, rng)
+        parts = self.objective.sums(answer, params, rng, self._heard(batch), batch, step=step)
+        return sum(parts.values(), jnp.zeros(())), parts
+
+    def first_state(self, num_examples: int) -> dict[str, Any]:
+        """What the objective remembers; see `TrainingTask.first_state`."""
+        return self.objective.first_state(self._networks, num_examples, self.model.num_moas)
+
+    def next_state(
+        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array
+    ) -> dict[str, Any]:
+        """What the objective remembers when a step begins; see `TrainingTask.next_state`."""
+        answer, rng = self._answer(batch, graph, rng)
+        return self.objective.next_state(answer, params, rng, self._heard(batch), batch)
+
+    def answering(self, params: Any) -> Any:
+        """Parameters of the one set of networks that answers; see `TrainingTask.answering`."""
+        return self.objective.answering(params)
+
+    def _answer(self, batch: Batch, graph: GraphArrays, rng: Array) -> tuple[Answer, Array]:
+        """What the networks say of a batch that has lost some of its modalities, and a key."""
+        modality_rng, rng = jax.random.split(rng)
+        seen = modality_dropout(
+            modality_rng,
+            batch,
+            drop_expression=self.drop_expression,
+            drop_structure=self.drop_structure,
+        )
+
+        def answer(params: Any, rng: Array) -> dict[str, Float[Array, "batch moa"]]:
+            expert_logits = self.apply_in_training(params, seen, graph, rng).experts
+            return {network: expert_logits[network] for network in self._networks}
+
+        return answer, rng
+
+    def apply_in_training(
+        self, params: Any, seen: Batch, graph: GraphArrays, rng: Array
+    ) -> FusionOutput:
+        """The model's output in float32, computed in `precision`."""
+        params, seen, graph = cast_floats((params, seen, graph), PRECISIONS[self.precision])
+        output = self.model.apply(
+            {"params": params}, seen, graph, train=True, rngs={"dropout": rng}
+        )
+        return cast_floats(output, jnp.float32)
+
+    def _heard(self, batch: Batch) -> Heard:
+        return {
+            network: has_modality(network, batch) & batch.example_mask for network in self._networks
+        }
+
+    @property
+    def _networks(self) -> tuple[str, ...]:
+        return tuple(expert for expert in NETWORKS if expert in self.model.experts)
+
+    def views(
+        self, params: Any, batch: Batch, graph: GraphArrays
+    ) -> dict[str, Float[Array, "batch column"]]:
+        """Probabilities from both modalities and from each alone."""
+        of_expert = dict(zip(self.model.experts, params["expert_scales"].T, strict=True))
+        return {
+            view: jax.nn.softmax(product_of_experts(of_expert, logits, seen), axis=-1)
+            for view, (seen, logits) in self._seen_in_views(params, batch, graph).items()
+        }
+
+    def evidence(
+        self, params: Any, batch: Batch, graph: GraphArrays
+    ) -> dict[str, Float[Array, "expert batch moa"]]:
+        """Logits of the experts in each view; zeros where one has no say."""
+        return {
+            view: jnp.stack(
+                [
+                    jnp.where(has_modality(name, seen)[:, None], own, 0.0)
+                    for name, own in logits.items()
+                ]
+            )
+            for view, (seen, logits) in self._seen_in_views(params, batch, graph).items()
+        }
+
+    def _seen_in_views(
+        self, params: Any, batch: Batch, graph: GraphArrays
+    ) -> dict[str, tuple[Batch, dict[str, Float[Array, "batch moa"]]]]:
+        """View -> the batch with what it shows, and the experts' logits for that.
+
+        The model is applied once, unless an expert reads both modalities: the logits of the others
+        do not depend on what else may be seen.
+        """
+
+        def logits(seen: Batch) -> dict[str, Float[Array, "batch moa"]]:
+            return self.model.apply({"params": params}, seen, graph, train=False).experts
+
+        whole, again = logits(batch), any(EXPERTS[name].reads_both for name in self.model.experts)
+        views = {}
+        for view, (expression, structure) in SHOWN_IN.items():
+            seen = keep_only(batch, expression=expression, structure=structure)
+            views[view] = seen, logits(seen) if again and view != "fusion" else whole
+        return views
+
+
+def make_graph_arrays(config: ml_collections.ConfigDict, graph: KnowledgeGraph) -> GraphArrays:
+    """The knowledge graph as the model of a configuration takes it."""
+    return graph_arrays(graph, restart=config.graph.restart, num_steps=config.graph.num_steps)
+
+
+def make_fusion_task(
+    config: ml_collections.ConfigDict, features: FeatureSpec, graph_size: tuple[int, int]
+) -> FusionTask:
+    """The task of a configuration (see `configs/fusion.py`) for given vocabularies and graph.
+
+    Raises:
+      InputError: the configuration names an expert that does not exist, none, or one twice; it
+        has networks among them (see `configs/networks.py`) without their settings, or joins them
+        in a way that does not exist; attention heads cannot share the features among them; or its
+        training cannot be done; see `make_objective` and `refuse_unknown_precision`.
+    """
+    settings = config.model.to_dict()
+    experts = tuple(settings.pop("experts"))
+    if unknown := sorted(set(experts) - set(EXPERTS)):
+        raise InputError(f"model.experts names {unknown[0]}; the experts are {', '.join(EXPERTS)}.")
+    if not experts or len(set(experts)) < len(experts):
+        raise InputError(f"model.experts is {experts}, expected one or more, each once.")
+    model = FusionModel(
+        num_moas=len(features.moas),
+        num_genes=graph_size[0],
+        num_terms=graph_size[1],
+        num_cell_lines=len(features.cell_lines),
+        substructure_families=tuple(SUBSTRUCTURE_FAMILIES.values()),
+        experts=experts,
+        **settings,
+    )
+    if not set(experts) & set(NETWORKS):
+        return FusionTask(model)
+    _refuse_networks(model)
+    training = ml_collections.FrozenConfigDict(config.training)
+    refuse_unknown_precision(training.precision)
+    objective = make_objective(training)
+    if training.co_teaching.enabled and "pretraining" in config:
+        raise InputError(
+            "the configuration has pretraining and training.losses.co_teaching.enabled, whose "
+            "networks must start apart; expected one of them."
+        )
+    return FusionTask(
+        model=model,
+        drop_expression=training.drop_expression,
+        drop_structure=training.drop_structure,
+        objective=objective,
+        precision=training.precision,
+        mix_up_alpha=training.mix_up_alpha,
+    )
+
+
+def _refuse_networks(model: FusionModel) -> None:
+    """Raises InputError where the networks' settings are not there or do not fit together."""
+    for name in NETWORK_SETTINGS:
+        if getattr(model, name) is None:
+            raise InputError(
+                f"model.experts names networks, but the configuration has no model.{name}; "
+                "take the settings of configs/networks.py."
+            )
+    if model.joint_fusion not in JOINT_FUSIONS:
+        raise InputError(
+            f"model.joint_fusion is {model.joint_fusion!r}, expected one of "
+            f"{', '.join(JOINT_FUSIONS)}."
+        )
+    attends = "joint" in model.experts and model.joint_fusion == "cross_attention"
+    if attends and (model.num_heads < 1 or model.features % model.num_heads):
+        raise InputError(
+            f"model.num_heads is {model.num_heads}, expected a divisor of model.features, which is "
+            f"{model.features}."
+        )

@@ -1,0 +1,127 @@
+"""The folder of a run: everything that is needed to use its model.
+
+Layout::
+
+    config.json        the complete configuration
+    data_manifest.json where the data came from
+    split.json         which compound was in which part
+    genes.parquet      the measured genes
+    graph/             the knowledge graph
+    gene_sets.parquet  sets of genes that explanations are summed over, where there are any
+    references.parquet the training examples that the kernel experts compare with
+    calibration_answers.parquet  out-of-sample answers that predictions are calibrated on
+    held_out.parquet   signatures of the test part, to be explained
+    checkpoints/       Orbax checkpoints of the result
+    selection/         the run that chose the number of steps, where there was one
+    model_card.md      what the model is, how good, where it fails, what it is for
+    metrics.jsonl, tensorboard/, plots/, metrics.json, per_moa.csv, compound_predictions.csv
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import pathlib
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+import pandas as pd
+
+from moa_jax.data.splits.manifest import write_split
+from moa_jax.data.storage.graph_folder import read_graph, write_gene_sets, write_graph
+from moa_jax.data.storage.parquet_tables import read_table, write_table
+from moa_jax.data.storage.prepared_folder import PreparedDataset
+from moa_jax.files import atomic_path, read_json, sha256_of, write_json
+from moa_jax.schemas import GENE_COLUMNS, InputError, KnowledgeGraph, Split
+from moa_jax.training.fusion.task import make_fusion_task, make_graph_arrays
+from moa_jax.training.runs.checkpoints import Checkpoints
+from moa_jax.training.runs.predictor import CHECKPOINTS, Predictor, load_predictor, read_description
+from moa_jax.training.runs.run_fingerprint import refuse_other_config
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishedRun:
+    """A run, restored from its folder alone.
+
+    Attributes:
+      predictor: the trained model.
+      genes: `GENE_COLUMNS` of the model's expression columns.
+      graph: the knowledge graph that it was trained with.
+      manifest: where the training data came from.
+    """
+
+    predictor: Predictor
+    genes: pd.DataFrame
+    graph: KnowledgeGraph
+    manifest: dict[str, Any]
+
+
+def start_run(
+    workdir: pathlib.Path,
+    config: ml_collections.ConfigDict,
+    split: Split,
+    dataset: PreparedDataset,
+) -> None:
+    """Writes what does not change during a run; a folder of the same run is left as it is.
+
+    Raises:
+      InputError: the folder holds a run of another configuration or other data.
+    """
+    path = workdir / "config.json"
+    if path.exists():
+        refuse_other_config(read_json(path), config.to_dict(), workdir)
+        if read_json(workdir / "data_manifest.json") != dataset.manifest:
+            raise InputError(f"{workdir} holds a run on other data; choose another --workdir.")
+        return
+    workdir.mkdir(parents=True, exist_ok=True)
+    write_json(workdir / "data_manifest.json", dataset.manifest)
+    write_split(workdir / "split.json", split)
+    with atomic_path(workdir / "genes.parquet") as temporary:
+        write_table(temporary, dataset.signatures.genes, GENE_COLUMNS)
+    with atomic_path(workdir / "graph") as temporary:
+        write_graph(temporary, dataset.graph)
+    write_gene_sets(workdir, dataset.gene_sets)
+    # Last, so that a folder with a config has everything else.
+    write_json(path, config.to_dict())
+
+
+def open_run(workdir: pathlib.Path, *, num_devices: int = 0) -> FinishedRun:
+    """Restores a run.
+
+    Args:
+      workdir: folder of the run.
+      num_devices: devices to use; 0 means all.
+
+    Raises:
+      InputError: the folder is not that of a run, or is of another version.
+    """
+    if not (workdir / "config.json").is_file():
+        raise InputError(f"{workdir} is not the folder of a run: it has no config.json.")
+    # Before anything reads settings that another version may not have had.
+    checkpoints = Checkpoints(workdir / CHECKPOINTS, create=False)
+    read_description(checkpoints, checkpoints.step_to_use(), workdir)
+    checkpoints.close()
+    config = ml_collections.ConfigDict(read_json(workdir / "config.json"))
+    graph = read_graph(workdir / "graph")
+    arrays = make_graph_arrays(config, graph)
+    return FinishedRun(
+        predictor=load_predictor(workdir, arrays, make_fusion_task, num_devices=num_devices),
+        genes=read_table(workdir / "genes.parquet", GENE_COLUMNS),
+        graph=graph,
+        manifest=read_json(workdir / "data_manifest.json"),
+    )
+
+
+def run_identity(workdir: pathlib.Path, run: FinishedRun) -> dict[str, Any]:
+    """Identifies a run's model, as JSON values."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(jax.device_get(run.predictor.params)):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return {
+        "release": run.manifest.get("release"),
+        "num_moas": len(run.predictor.features.moas),
+        "config_sha256": sha256_of(workdir / "config.json"),
+        "params_sha256": digest.hexdigest(),
+    }
