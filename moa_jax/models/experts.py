@@ -33,7 +33,8 @@ class Expert:
       title: what pages call it, or what it compares by.
       reads_nodes: it reads the activity of the graph's nodes.
       comparison: fusion model -> how the expert compares examples with references, for one that
-        is solved in closed form; None for a network, which is trained in steps.
+        is solved in closed form; None for a network, which is trained in steps. What it reads of
+        the model's `kernel_settings` are keys of `config.model`.
     """
 
     reads_expression: bool
@@ -58,7 +59,9 @@ EXPERTS = {
         True,
         False,
         "signature",
-        comparison=lambda model: SignatureComparison(model.signature_kernel_width),
+        comparison=lambda model: SignatureComparison(
+            model.kernel_settings["signature_kernel_width"]
+        ),
     ),
     "network_kernel": Expert(
         True,
@@ -66,7 +69,9 @@ EXPERTS = {
         "network activity",
         reads_nodes=True,
         comparison=lambda model: NetworkComparison(
-            model.network_kernel_width, model.num_genes, model.network_term_share
+            model.kernel_settings["network_kernel_width"],
+            model.num_genes,
+            model.kernel_settings["network_term_share"],
         ),
     ),
     "structure_kernel": Expert(

@@ -27,9 +27,9 @@ def test_experts_are_networks_or_kernels():
         ("structure", {"joint", "molecule", "structure_kernel"}),
     ],
 )
-def test_a_view_hears_the_experts_whose_modality_it_shows(view, has_modality):
+def test_a_view_hears_the_experts_whose_modality_it_shows(view, heard):
     experts = ("joint", "signature", "molecule", "signature_kernel", "structure_kernel")
-    assert {name for name in experts if heard_in(name, view)} == has_modality
+    assert {name for name in experts if heard_in(name, view)} == heard
 
 
 def test_an_example_is_answered_in_a_view_if_it_has_all_that_the_view_shows():

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import ml_collections
+from flax.core import FrozenDict
 from jaxtyping import Array, Float, Int
 
 from moa_jax.compounds.substructures import SUBSTRUCTURE_FAMILIES
@@ -202,8 +203,12 @@ def make_fusion_task(
         num_cell_lines=len(features.cell_lines),
         substructure_families=tuple(SUBSTRUCTURE_FAMILIES.values()),
         experts=experts,
+        kernel_settings=FrozenDict(
+            {name: settings.pop(name) for name in tuple(settings) if name not in NETWORK_SETTINGS}
+        ),
         **settings,
     )
+    _refuse_missing_kernel_settings(model)
     if not set(experts) & set(NETWORKS):
         return FusionTask(model)
     _refuse_networks(model)
@@ -212,7 +217,7 @@ def make_fusion_task(
     objective = make_objective(training)
     if training.co_teaching.enabled and "pretraining" in config:
         raise InputError(
-            "the configuration has pretraining and training.losses.co_teaching.enabled, whose "
+            "the configuration has pretraining and training.co_teaching.enabled, whose "
             "networks must start apart; expected one of them."
         )
     return FusionTask(
@@ -223,6 +228,19 @@ def make_fusion_task(
         precision=training.precision,
         mix_up_alpha=training.mix_up_alpha,
     )
+
+
+def _refuse_missing_kernel_settings(model: FusionModel) -> None:
+    """Raises InputError where a kernel expert lacks one of its settings."""
+    for name in model.experts:
+        make_comparison = EXPERTS[name].comparison
+        try:
+            if make_comparison:
+                make_comparison(model)
+        except KeyError as error:
+            raise InputError(
+                f"model.experts names {name}, but the configuration has no model.{error.args[0]}."
+            ) from error
 
 
 def _refuse_networks(model: FusionModel) -> None:
