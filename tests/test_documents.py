@@ -105,10 +105,10 @@ def unknown_keys(text):
 
 
 @functools.cache
-def words_of_code():
+def words_of_code(*rooms):
     """Names and words of texts in the code, without docstrings and comments; names of files."""
     words = set()
-    for path in itertools.chain(*((ROOT / room).rglob("*") for room in ROOMS[:-1])):
+    for path in itertools.chain(*((ROOT / room).rglob("*") for room in rooms)):
         words |= {path.name, path.stem}
         if path.suffix != ".py":
             continue
@@ -125,7 +125,7 @@ def words_of_code():
     return words | {"Makefile", *re.findall(r"[\w-]+", read("Makefile"))}
 
 
-def unknown_names(text):
+def unknown_names(text, *others):
     """Identifiers between backticks, or with an underscore, that the code does not have."""
     found = [span for span in spans(text) if re.fullmatch(r"[A-Za-z_][\w.]*", span)]
     found += re.findall(r"(?<![\w./*-])[a-z]+_[a-z_]+\b(?![./*])", re.sub(r"`[^`]*`", "", text))
@@ -133,7 +133,7 @@ def unknown_names(text):
         {
             name
             for name in found
-            if not set(name.removesuffix(".py").split(".")) <= words_of_code()
+            if not set(name.removesuffix(".py").split(".")) <= words_of_code(*ROOMS[:-1], *others)
             and not PLACEHOLDERS.search(name)
         }
     )
@@ -149,9 +149,26 @@ def test_what_a_document_names_exists(document):
     assert unknown_keys(text) == []
 
 
-@pytest.mark.parametrize("document", ["docs/glossary.md", "docs/architecture.md"])
-def test_identifiers_exist(document):
-    assert unknown_names(read(document)) == []
+@pytest.mark.parametrize(
+    ("document", "others"),
+    [
+        ("docs/glossary.md", ()),
+        ("docs/architecture.md", ()),
+        ("docs/configuration.md", ()),
+        ("CONTRIBUTING.md", ("tests",)),
+        ("tests/README.md", ("tests",)),
+    ],
+)
+def test_identifiers_exist(document, others):
+    assert unknown_names(read(document), *others) == []
+
+
+def test_the_modules_of_the_guide_to_the_tests_exist():
+    named = re.findall(r"`([\w/]+\.(?:py|json))`", read("tests/README.md"))
+    assert len(named) > 15
+    assert [
+        name for name in named if not any((ROOT / at / name).exists() for at in (".", "tests"))
+    ] == []
 
 
 def test_every_split_rule_has_a_row():

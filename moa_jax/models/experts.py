@@ -33,8 +33,8 @@ class Expert:
       title: what pages call it, or what it compares by.
       reads_nodes: it reads the activity of the graph's nodes.
       comparison: fusion model -> how the expert compares examples with references, for one that
-        is solved in closed form; None for a network, which is trained in steps. What it reads of
-        the model's `kernel_settings` are keys of `config.model`.
+        is solved in closed form; None for a network, which is trained in steps.
+      settings: keys of `config.model` that the comparison finds in the model's `kernel_settings`.
     """
 
     reads_expression: bool
@@ -42,6 +42,7 @@ class Expert:
     title: str
     reads_nodes: bool = False
     comparison: Callable[[Any], Comparison] | None = None
+    settings: tuple[str, ...] = ()
 
     @property
     def reads_both(self) -> bool:
@@ -62,6 +63,7 @@ EXPERTS = {
         comparison=lambda model: SignatureComparison(
             model.kernel_settings["signature_kernel_width"]
         ),
+        settings=("signature_kernel_width",),
     ),
     "network_kernel": Expert(
         True,
@@ -73,6 +75,7 @@ EXPERTS = {
             model.num_genes,
             model.kernel_settings["network_term_share"],
         ),
+        settings=("network_kernel_width", "network_term_share"),
     ),
     "structure_kernel": Expert(
         False,

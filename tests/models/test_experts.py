@@ -1,6 +1,7 @@
 """The registry of experts: who answers in which view, and what a new expert takes."""
 
 import dataclasses
+import types
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +18,24 @@ from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
 def test_experts_are_networks_or_kernels():
     kernels = ("signature_kernel", "network_kernel", "structure_kernel")
     assert (*NETWORKS, *kernels) == tuple(EXPERTS)
+
+
+@pytest.mark.parametrize("name", EXPERTS)
+def test_a_comparison_reads_the_settings_that_its_entry_names(name):
+    expert, read = EXPERTS[name], []
+
+    class Recorder(dict):
+        def __getitem__(self, key):
+            read.append(key)
+            return 0.5
+
+    if expert.comparison:
+        expert.comparison(
+            types.SimpleNamespace(
+                kernel_settings=Recorder(), num_genes=3, substructure_families=(2,)
+            )
+        )
+    assert tuple(read) == expert.settings
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ ENTRY = """
         True,
         "size",
         comparison=lambda model: LengthComparison(model.kernel_settings["length_kernel_width"]),
+        settings=("length_kernel_width",),
     ),
 """
 CONFIG = '''"""The shipped model with a third kernel expert, on the size of structures."""

@@ -186,6 +186,7 @@ def make_fusion_task(
 
     Raises:
       InputError: the configuration names an expert that does not exist, none, or one twice; it
+        lacks a setting of one of them, or has one of none of them; it
         has networks among them (see `configs/networks.py`) without their settings, or joins them
         in a way that does not exist; attention heads cannot share the features among them; or its
         training cannot be done; see `make_objective` and `refuse_unknown_precision`.
@@ -208,7 +209,7 @@ def make_fusion_task(
         ),
         **settings,
     )
-    _refuse_missing_kernel_settings(model)
+    _refuse_kernel_settings(model)
     if not set(experts) & set(NETWORKS):
         return FusionTask(model)
     _refuse_networks(model)
@@ -230,17 +231,20 @@ def make_fusion_task(
     )
 
 
-def _refuse_missing_kernel_settings(model: FusionModel) -> None:
-    """Raises InputError where a kernel expert lacks one of its settings."""
+def _refuse_kernel_settings(model: FusionModel) -> None:
+    """Raises InputError where a kernel expert lacks a setting, or one belongs to no expert."""
     for name in model.experts:
-        make_comparison = EXPERTS[name].comparison
-        try:
-            if make_comparison:
-                make_comparison(model)
-        except KeyError as error:
-            raise InputError(
-                f"model.experts names {name}, but the configuration has no model.{error.args[0]}."
-            ) from error
+        for setting in EXPERTS[name].settings:
+            if setting not in model.kernel_settings:
+                raise InputError(
+                    f"model.experts names {name}, but the configuration has no model.{setting}."
+                )
+    known = {setting for expert in EXPERTS.values() for setting in expert.settings}
+    if unknown := sorted(set(model.kernel_settings) - known):
+        raise InputError(
+            f"the configuration has model.{unknown[0]}; the settings of the model are "
+            f"{', '.join(('experts', *NETWORK_SETTINGS, *sorted(known)))}."
+        )
 
 
 def _refuse_networks(model: FusionModel) -> None:
