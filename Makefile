@@ -21,7 +21,7 @@ train: export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 train: $(VENV)/.installed ## train the fusion model and score it beside the plain methods
 	$(BIN)/python -m moa_jax.train --config=$(CONFIG) --workdir=$(WORKDIR)
 
-# One thread a process: the tests fill the cores already. 
+# One thread a process: the tests fill the cores already.
 test-fast test: export OPENBLAS_NUM_THREADS := 1
 test-fast test: export OMP_NUM_THREADS := 1
 test-fast: $(VENV)/.installed-dev ## run the quick tests, before a commit: three minutes on two cores
