@@ -11,7 +11,7 @@ CONFIG ?= configs/fusion.py
 WORKDIR ?= runs/fusion
 
 .DEFAULT_GOAL := help
-.PHONY: help train test-fast test lint format clean
+.PHONY: help train test-fast test test-all lint format clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s  %s\n", $$1, $$2 }' Makefile

@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="folder of the runs; one per setting below")
     parser.add_argument("--config", default="configs/fusion.py")
     parser.add_argument(
-        "--without-structure-only", action="store_true", help="no structure-only compounds"
+        "--without-further", action="store_true", help="no structure-only compounds"
     )
     settings = parser.parse_args(argv)
     config = load_config(settings.config)

@@ -218,7 +218,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="divisions of the data")
     parser.add_argument("--folds", type=int, default=5, help="folds of each division")
     parser.add_argument(
-        "--without-structure-only", action="store_true", help="no structure-only compounds"
+        "--without-further", action="store_true", help="no structure-only compounds"
     )
     parser.add_argument("--everything", help="folder of a run with config.split.rule=everything")
     return parser

@@ -70,7 +70,7 @@ def test_the_command_judges_each_fold_by_its_own_answers(tiny_run, tmp_path, mon
             asked.append((config.structure_only_compounds, fold)) or tiny_run
         ),
     )
-    experiment.main([f"--data={tmp_path / 'data'}", "--out=runs", "--without-structure-only"])
+    experiment.main([f"--data={tmp_path / 'data'}", "--out=runs", "--without-further"])
     assert asked == [(False, fold) for fold in range(5)]
     lines = capsys.readouterr().out.splitlines()
     firsts = [line.split("|")[1].strip() for line in lines if line.startswith("| ")]

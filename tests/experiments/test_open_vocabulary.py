@@ -281,12 +281,7 @@ def test_the_commands_pool_the_folds_and_write_their_tables(
         ),
     )
     out = tmp_path / "out"
-    options = [
-        f"--data={tmp_path / 'data'}",
-        f"--out={out}",
-        "--folds=2",
-        "--without-structure-only",
-    ]
+    options = [f"--data={tmp_path / 'data'}", f"--out={out}", "--folds=2", "--without-further"]
     everything = f"--everything={tiny_run}"
     open_vocabulary.main([*options, "--frequent", everything, "--seeds", "0", "1"])
     assert asked[:4] == [
