@@ -58,7 +58,7 @@ def test_values_of_no_scale_are_refused_and_may_be_named(values):
     values = values.astype(np.float32)
     with pytest.raises(InputError, match=r"m.gct has values of no scale .* --scale=log2, linear"):
         find_scale(values, "m.gct")
-    assert find_scale(values, "m.gct", asked=ZSCORE) == Scale(ZSCORE, "it was asked for")
+    assert find_scale(values, "m.gct", requested=ZSCORE) == Scale(ZSCORE, "it was requested")
 
 
 def test_the_logarithm_of_fluorescence():

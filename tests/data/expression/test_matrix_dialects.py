@@ -231,8 +231,8 @@ def test_symbols_that_a_spreadsheet_made_dates(tmp_path):
         path = text_file(tmp_path, f"gene,s1\n{rows}AARS1,9\n1-Mar,8\n")
         columns = open_gene_matrix(path, own, identifiers).columns
         assert columns.genes["symbol"].tolist() == ["AARS1", "SEPTIN2", "MARCHF3"]
-        assert columns.dates_read == {names[0]: "4735", names[1]: "115123"}
-        assert columns.dates_unread == 2
+        assert columns.resolved_dates == {names[0]: "4735", names[1]: "115123"}
+        assert columns.num_ambiguous_dates == 2
         said = "\n".join(gene_lines(columns.report()))
         assert f"{names[0]} as 4735" in said
         assert "2 named by dates" in said
