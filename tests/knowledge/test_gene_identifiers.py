@@ -134,7 +134,9 @@ def test_three_layouts_of_gene_tables_are_read(tmp_path, text, suffix):
 
 def test_unusable_gene_tables_are_refused(tmp_path):
     path = write(tmp_path / "genes.tsv", "id,name\n1,A\n")
-    with pytest.raises(InputError, match=re.escape(f"{path} is no gene table: it has the columns")):
+    with pytest.raises(
+        InputError, match=re.escape(f"{path} is not a gene table: it has the columns")
+    ):
         read_gene_ids(path)
     path = write(tmp_path / "twice.tsv", "gene_id\tsymbol\taliases\n1\tA\t\n2\tB\t\n1\tC\t\n")
     with pytest.raises(InputError, match=re.escape(f"{path}, line 4: the id 1 stands")):

@@ -117,7 +117,7 @@ def test_a_table_of_signatures_is_level_5(tmp_path):
     signatures.to_csv(files.siginfo, sep="\t", index=False)
     new = read(files)
     assert new.level["level"] == 5
-    assert new.level["because"] == "the metadata are those of signatures (n_replicates is told)"
+    assert new.level["because"] == "the metadata are those of signatures (n_replicates is given)"
     assert new.level["controls_left_out"] == 9
     assert new.examples.groups == ("A", "B", "A", "B", "A")
 
@@ -161,5 +161,5 @@ def test_what_cannot_be_made_into_signatures_is_refused(tmp_path, change, settin
 
 def test_zscores_are_no_level_3(tmp_path):
     files = write_wells(tmp_path, np.nan_to_num(zscores()).astype(np.float32))
-    with pytest.raises(InputError, match=r"--level is 3.* the values lie around 0; give --level=4"):
+    with pytest.raises(InputError, match=r"--level is 3.* the values are around 0; give --level=4"):
         read(files, level=3)
