@@ -39,11 +39,20 @@ def fast(monkeypatch):
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ({"training.lr": ("uniform", 0.0, 1.0)}, 'the config has no "lr" there: it has only balance_power, '),
-        ({"modl.features": ("int", 1, 2)}, 'the config has no "modl" there: it has only baselines, '),
+        (
+            {"training.lr": ("uniform", 0.0, 1.0)},
+            'the config has no "lr" there: it has only balance_power, ',
+        ),
+        (
+            {"modl.features": ("int", 1, 2)},
+            'the config has no "modl" there: it has only baselines, ',
+        ),
         ({"seed.of.it": ("int", 1, 2)}, 'the config has no "of" there: it has no settings.'),
         ({"model": ("int", 1, 2)}, 'varies "model", which is a group of settings: atom_features'),
-        ({"model.features": ("uniform", 1, 2)}, "with the value 1.0, but the config's 8 is of type int"),
+        (
+            {"model.features": ("uniform", 1, 2)},
+            "with the value 1.0, but the config's 8 is of type int",
+        ),
         ({"model.experts": ("choice", ("joint", 3))}, "of type tuple."),
         ({"scale_prior": ("log_uniform", 0.0, 1.0)}, "as ('log_uniform', 0.0, 1.0); expected (\""),
         ({"scale_prior": ("uniform", 2.0, 1.0)}, "as ('uniform', 2.0, 1.0); expected"),

@@ -151,7 +151,7 @@ def tas(
     for one replicate. Compounds are usually called active from 0.2.
 
     Args:
-      signatures: MODZ over the landmarks alone.
+      signatures: MODZ over the landmarks.
       correlation: `cc_q75` of the same signatures.
       n_replicates: of each signature.
     """

@@ -95,7 +95,10 @@ def test_a_plate_that_names_its_line_keeps_a_well_that_tells_another():
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["a", "a", "b", None], r"plate P has wells of several cell lines \(a, b\) and 1 of unknown line"),
+        (
+            ["a", "a", "b", None],
+            r"plate P has wells of several cell lines \(a, b\) and 1 of unknown line",
+        ),
         (["a", "a", "a", "b"], "plate P and cell line b has 1 wells"),
     ],
 )

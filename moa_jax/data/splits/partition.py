@@ -153,6 +153,6 @@ def both_releases(examples: Examples, test_release: Examples | None) -> Examples
     return concatenate(examples, other)
 
 
-def learned_examples(parts: Mapping[str, Examples]) -> Examples:
+def train_and_validation(parts: Mapping[str, Examples]) -> Examples:
     """The training part, then the validation part."""
     return concatenate(parts["train"], parts["validation"])

@@ -6,7 +6,7 @@ random_signature          signatures; compounds are on both sides, so it LEAKS: 
 compound                  compounds: the main result
 scaffold                  Murcko scaffolds (acyclic molecules: Butina clusters)
 cell_line                 cell lines and compounds
-cell_line_same_compounds  cell lines alone: known compounds in a new context
+cell_line_same_compounds  cell lines only: known compounds in a new context
 dose, time                a range of doses or times, and compounds
 plate                     plates with all compounds that were on them
 unseen_moa                MoAs; and a fold of the other compounds, so that rejecting the

@@ -70,9 +70,9 @@ def unlabelled_examples(dataset: PreparedDataset, examples: Examples) -> Example
         other_moas=names_outside(joined["moas"], examples.moas),
     )
     unmeasured = ~compounds["compound_group"].isin(set(joined["compound_group"]))
-    alone = compounds[unmeasured & compounds["smiles"].notna()]
-    alone = alone.drop_duplicates(["compound_group", "smiles"]).reset_index(drop=True)
-    return concatenate(signatures, _without_expression(alone, examples))
+    structures = compounds[unmeasured & compounds["smiles"].notna()]
+    structures = structures.drop_duplicates(["compound_group", "smiles"]).reset_index(drop=True)
+    return concatenate(signatures, _without_expression(structures, examples))
 
 
 def structure_only_examples(examples: Examples) -> Examples:
