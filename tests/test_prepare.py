@@ -241,7 +241,7 @@ BAD_INPUT = {
     ),
     "compound table without pert_id": (
         lambda raw: edit_tsv(raw / "compoundinfo.txt", lambda t: t.drop(columns="pert_id")),
-        "compoundinfo.txt has no column of ids such as pert_id",
+        "compoundinfo.txt has no column of compound ids, such as pert_id",
     ),
 }
 

@@ -139,10 +139,10 @@ def test_unusable_gene_tables_are_refused(tmp_path):
     ):
         read_gene_ids(path)
     path = write(tmp_path / "twice.tsv", "gene_id\tsymbol\taliases\n1\tA\t\n2\tB\t\n1\tC\t\n")
-    with pytest.raises(InputError, match=re.escape(f"{path}, line 4: the id 1 stands")):
+    with pytest.raises(InputError, match=re.escape(f"{path}, line 4: the id 1 is already")):
         read_gene_ids(path)
     path = write(tmp_path / "none.tsv", "gene_id\tsymbol\taliases\n")
-    with pytest.raises(InputError, match="has no row with a gene's id"):
+    with pytest.raises(InputError, match="has no row with a gene id"):
         read_gene_ids(path)
     with pytest.raises(InputError, match="there is no file"):
         read_gene_ids(tmp_path / "absent.tsv")

@@ -286,6 +286,6 @@ def test_statistics_of_genes_are_no_profile(tmp_path, name):
 def test_symbols_asked_for_of_a_file_of_ids(tmp_path):
     path = tmp_path / "m.csv"
     path.write_text("gene,s1\n16,1\n25,2\n")
-    message = "start with s1 and 16, 25, but symbols (--gene_ids=symbol) were expected"
+    message = r"start with s1 and 16, 25, but symbols \(--gene_ids=symbol\) were expected"
     with pytest.raises(InputError, match=message):
         open_gene_matrix(path, LANDMARKS, IDENTIFIERS, "symbol")

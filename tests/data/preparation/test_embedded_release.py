@@ -42,7 +42,7 @@ def test_a_simulated_release_is_never_written_over_something_else(tmp_path):
     assert ensure_release(config) == tmp_path / "raw"
     assert ensure_release(config) == tmp_path / "raw"
     config.simulation.seed = 5
-    with pytest.raises(InputError, match="raw exists and is no simulated release of these"):
+    with pytest.raises(InputError, match="raw exists and is not a simulated release with these"):
         ensure_release(config)
     config.raw_dir = str(tmp_path)
     with pytest.raises(

@@ -137,7 +137,7 @@ def test_a_well_without_pert_id_is_a_compound_of_its_own(tmp_path):
             {"level": 3},
             "marks no vehicle well .* --zscore_reference=pop",
         ),
-        ({"det_plate": "-666"}, {"level": 3}, r"no plate .* of the well P1_v0; level 3"),
+        ({"det_plate": "-666"}, {"level": 3}, r"no plate .* for the well P1_v0; level 3"),
         (
             {"pert_type": "ctl_vehicle"},
             {"level": 3},
@@ -146,7 +146,7 @@ def test_a_well_without_pert_id_is_a_compound_of_its_own(tmp_path):
         (
             {"inst_id": [f"x{row}" for row in range(14)]},
             {"level": 4},
-            "names none of the profiles .* such as x0",
+            "has none of the profiles .* like x0",
         ),
         ({}, {"level": 2}, "the level is 2; it must be one of 3, 4 and 5"),
         ({}, {"level": 3, "zscore_reference": "plate"}, "it must be vehicle or population"),

@@ -376,7 +376,7 @@ def test_a_gene_under_two_names_is_refused(tmp_path):
         (
             SIGINFO.assign(sig_id=["T1", "T2", "T3", "T4"]),
             r"siginfo.txt has none of the profiles of .*m.gctx: its sig_id are like T1, T2, "
-            r"T3, the ids of the matrix such as S1, S2, S3",
+            r"T3, the ids of the matrix like S1, S2, S3",
         ),
         (SIGINFO.iloc[:0], r"siginfo.txt has no row"),
     ],

@@ -143,7 +143,7 @@ def test_a_part_of_a_gctx_in_the_order_asked_for(gctx_file, monkeypatch, block_r
 
 
 def test_ids_that_are_absent_or_asked_for_twice_are_refused(gctx_file):
-    with pytest.raises(InputError, match="lacks the profile id x1, one of 2 missing of the 3"):
+    with pytest.raises(InputError, match="lacks the profile id x1, one of 2 missing among 3"):
         read_matrix(gctx_file, profile_ids=["s1", "x1", "x2"])
     with pytest.raises(InputError, match="profile id s1 was requested twice"):
         read_matrix(gctx_file, profile_ids=["s1", "s1"])
