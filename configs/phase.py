@@ -1,11 +1,11 @@
-r"""Across releases: trained on LINCS 2020, tested on the consensus signatures of the two phases.
+r"""Across releases: training on LINCS 2020, testing on the consensus signatures of phases I and II.
 
     python -m moa_jax.prepare --config=configs/data/lincs2020.py
     python -m moa_jax.prepare --config=configs/data/phase1_consensus.py
     python -m moa_jax.prepare --config=configs/data/phase2_consensus.py
     python -m moa_jax.evaluate --config=configs/phase.py --workdir=runs/phase
 
-Compounds of both releases are left out of the training. Figures and times:
+Compounds of the test release are left out of training. Results and times:
 experiments/benchmark/README.md.
 """
 
@@ -35,30 +35,30 @@ def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     # Prepared folder of the release that is trained on.
     config.data = "data/lincs2020"
-    # frequent: MoAs of min_compounds measured compounds or more; open: all that are known.
+    # frequent: MoAs with at least min_compounds measured compounds; open: all known MoAs.
     config.vocabulary = "frequent"
     config.min_compounds = 5
     # Configuration of the fusion model.
     config.fusion = "configs/fusion.py"
     # False leaves out the methods that train networks.
     config.neural = True
-    # Processes that share the cells, each with one core; networks use all cores by themselves.
+    # Processes that share the cells, with one core each; a network uses all cores.
     config.num_processes = 1
-    # False removes the checkpoints of a model once its answers are written.
+    # False removes the checkpoints of a model once its predictions are written.
     config.keep_models = False
 
     config.split = ml_collections.ConfigDict()
-    # Not used: all compounds of the other release are the one test part.
+    # Not used: the other release is the only test part.
     config.split.num_folds = 5
-    # Every seed chooses other validation compounds.
+    # Seeds of the choice of validation compounds.
     config.split.seeds = (0,)
-    # Share of the training compounds that chooses settings.
+    # Share of the training compounds used to choose settings.
     config.split.validation_fraction = 0.2
 
     config.statistics = ml_collections.ConfigDict()
     config.statistics.num_resamples = 2000
     config.statistics.seed = 0
-    # Method that all others are compared with; empty means the plain method that is best on the
+    # Method that all others are compared with; empty: the plain method that is best on the
     # validation parts.
     config.statistics.comparator = "product_of_logistics"
 

@@ -4,9 +4,9 @@
 #   launch/local.sh N CONFIG [FLAG...]
 #   launch/local.sh 2 configs/fusion.py --workdir=runs/fusion
 #
-# Each process takes one GPU where there are GPUs. The first process writes to the terminal, the
-# others to files that are shown when one fails. When one process fails the others are ended, and
-# its exit status is the status of the whole.
+# Each process uses one GPU if there are any. The first process writes to the terminal, the others
+# to files that are shown if one fails. If a process fails, the others are ended, and its exit
+# status is returned.
 set -euo pipefail
 
 if [[ $# -lt 2 || ! $1 =~ ^[1-9][0-9]*$ ]]; then

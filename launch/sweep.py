@@ -3,16 +3,15 @@ r"""Searches for settings of the fusion model: Optuna, validation compounds only
     python -m launch.sweep --config=configs/fusion.py --space=configs/sweeps/fusion.py \
       --study=fusion --trials=50 --workdir=runs/sweep
 
-The test part of the config's split is dropped before anything else happens. The rest is divided
-into 1 / config.split.validation_fraction folds by the same rule. A trial trains on all of them but
-one and is scored on that one: macro AUPRC over compounds, the mean over folds; it is given up early
-where half of the finished trials were better at that point. The first trial is the config as it is.
+The test part of the config's split is dropped first. The rest is split by the same rule into
+1 / config.split.validation_fraction folds. A trial trains on all folds but one and is scored on
+that one by macro AUPRC over compounds, averaged over folds; it is pruned if half of the finished
+trials were better at that point. The first trial is the unchanged config.
 
-Processes that name the same study share it: start as many as there are devices, one command each,
-on several machines with a server database (--storage=postgresql://...). The study goes on where it
-was when it is started again; what a killed process had not finished is the one trial it was at.
-At its end, or at once with --report, each process writes trials.csv, trials.md and
-best_config.py, with which `moa_jax.train` can be started, into the folder.
+Processes with the same study share it: start one per device, on several machines with a server
+database (--storage=postgresql://...). A restarted study continues; a killed process loses only its
+current trial. At the end, or at once with --report, each process writes trials.csv, trials.md and
+best_config.py (a config for `moa_jax.train`) into the folder.
 """
 
 from __future__ import annotations
@@ -52,34 +51,32 @@ from moa_jax.training.recipe import fit_fusion
 from moa_jax.training.sharding import make_training_mesh
 
 OPTIONS = (
-    command_line.Option("space", "the search space; see launch/sweep_space.py", required=True),
+    command_line.Option("space", "search space; see launch/sweep_space.py", required=True),
     command_line.Option("study", "name of the study", required=True),
-    command_line.Option(
-        "storage", "database of the study, as Optuna writes it", "sqlite:///runs/sweep/study.db"
-    ),
-    command_line.Option("trials", "finished trials at which the study ends", "20"),
-    command_line.Option("folds", "folds that score a trial; all where empty"),
+    command_line.Option("storage", "URL of Optuna's database", "sqlite:///runs/sweep/study.db"),
+    command_line.Option("trials", "number of finished trials at which the study ends", "20"),
+    command_line.Option("folds", "number of folds that score a trial (default: all)"),
     command_line.Option("seed", "seed of the sampler", "0"),
     command_line.Option("workdir", "folder of the report", "runs/sweep"),
-    command_line.Option("report", "write the report and train nothing; needs no value"),
+    command_line.Option("report", "only write the report; takes no value"),
 )
-# Rule of a split -> rule of the folds within its training part, where they differ: what chooses
-# settings for unseen MoAs must have labels to be scored by.
+# Rule of a split -> rule of the folds within its training part, if different: validation MoAs must
+# have been trained on.
 _RULE_WITHIN = {"unseen_moa": "compound"}
-# Settings that may differ between the machines that share a study; the data themselves may not.
-_OF_THE_MACHINE = ("data", "num_devices")
+# Config keys that may differ between machines that share a study (the data themselves must not).
+_MACHINE_KEYS = ("data", "num_devices")
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """What every trial of a study needs.
+    """Inputs of all trials of a study.
 
     Attributes:
-      config: the configuration whose settings are varied.
-      parameters: what is varied.
-      folds: training and validation examples of each fold; none of the test part.
+      config: the base configuration.
+      parameters: the settings that are varied.
+      folds: training and validation examples of each fold, without the test part.
       graph: the knowledge graph.
-      workdir: where the runs of a trial lie while it lasts.
+      workdir: folder for the temporary runs of a trial.
     """
 
     config: ml_collections.ConfigDict
@@ -89,13 +86,13 @@ class Search:
     workdir: pathlib.Path
 
     def run_trial(self, trial: optuna.Trial) -> float:
-        """Trains and scores the settings that a trial suggests.
+        """Trains and scores the settings of a trial.
 
         Returns:
           Validation macro AUPRC, the mean over the folds.
 
         Raises:
-          optuna.TrialPruned: other trials were better, or the loss was not finite.
+          optuna.TrialPruned: other trials are better, or the loss is not finite.
         """
         values = {parameter.path: parameter.suggest(trial) for parameter in self.parameters}
         config = with_values(self.config, values)
@@ -105,13 +102,13 @@ class Search:
                 try:
                     scores.append(self._score(config, fold, pathlib.Path(runs) / f"fold-{fold}"))
                 except FloatingPointError as error:
-                    # As if the fold's score were 0, so that the sampler keeps away from here.
+                    # Counts as a score of 0, so that the sampler avoids such settings.
                     trial.report(sum(scores), fold)
                     say(f"trial {trial.number}, fold {fold}: {error}")
                     raise optuna.TrialPruned from error
                 trial.set_user_attr(FOLD_SCORES, scores)
-                # The pruner compares the best value that a trial has reported. A sum of scores
-                # never falls, so that this is the latest, also where a later fold is harder.
+                # The pruner compares the best value reported by a trial. Sums of scores never
+                # decrease, so that this is the latest value, even if a later fold is harder.
                 trial.report(sum(scores), fold)
                 say(
                     f"trial {trial.number}, fold {fold + 1} of {len(self.folds)}: validation "
@@ -136,10 +133,10 @@ def folds_without_test(
     """Training and validation examples of the folds within the training part of a split.
 
     Args:
-      examples: what is partitioned.
-      split: without validation part; its test part is dropped first.
-      config: its `split` says how the folds are made.
-      num_used: how many of the folds; None means all.
+      examples: all examples.
+      split: a split without validation part; its test part is dropped.
+      config: its `split` determines the folds.
+      num_used: number of folds to use; None for all.
 
     Raises:
       InputError: the config has no validation part, there are fewer folds, or the training part
@@ -185,10 +182,10 @@ def main(
     workdir: str,
     report: str,
 ) -> None:
-    """Takes part in a study until it has enough trials, then writes the report.
+    """Runs trials until the study has enough of them, then writes the report.
 
     Raises:
-      InputError: something the user gave cannot be used.
+      InputError: an option, the config or the data cannot be used.
     """
     num_trials, sampler_seed = _whole_number("trials", trials), _whole_number("seed", seed)
     if not re.fullmatch(r"[\w.-]+", study):
@@ -205,7 +202,7 @@ def main(
         micro_batches=config.training.get("micro_batches", 1),
     )
     about = {
-        "config": {k: v for k, v in config.to_dict().items() if k not in _OF_THE_MACHINE},
+        "config": {k: v for k, v in config.to_dict().items() if k not in _MACHINE_KEYS},
         "space": {parameter.path: [parameter.kind, *parameter.values] for parameter in parameters},
         "folds": len(parts),
         "data": {
@@ -227,12 +224,12 @@ def main(
     if not report:
         folder.mkdir(parents=True, exist_ok=True)
         search = Search(config, parameters, parts, dataset.graph, folder)
-        _take_part(shared, search, num_trials)
+        _run_trials(shared, search, num_trials)
     print(write_report(folder, shared, config, parameters, dataset.manifest["release"]))
 
 
-def _take_part(study: optuna.Study, search: Search, num_trials: int) -> None:
-    """Runs trials until the study has `num_trials` that finished, those of others included."""
+def _run_trials(study: optuna.Study, search: Search, num_trials: int) -> None:
+    """Runs trials until `num_trials` are finished, including those of other processes."""
     before = num_finished(study)
     say(f"the study {study.study_name} has {before} of {num_trials} trials")
     if before >= num_trials:
@@ -248,11 +245,11 @@ def _take_part(study: optuna.Study, search: Search, num_trials: int) -> None:
         say(
             f"trial {trial.number} {trial.state.name.lower()}; {finished}/{num_trials}, best "
             + (f"{best[0].value:.3f} of trial {best[0].number}" if best else "none")
-            + f", {seconds / 60:.0f} min left with this process alone"
+            + f", {seconds / 60:.0f} min left with this process only"
         )
         if finished >= num_trials:
             study.stop()
-        # The programs of one trial are of no use to the next.
+        # Compiled programs are not reused by the next trial.
         jax.clear_caches()
 
     study.optimize(search.run_trial, callbacks=[after_trial])
@@ -268,7 +265,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Runs the program; returns its exit status."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     argv = sys.argv[1:] if argv is None else argv
-    # The one option that may stand alone.
+    # The only option without value.
     argv = ["--report=only" if argument == "--report" else argument for argument in argv]
     return command_line.run(main, description=__doc__, options=OPTIONS, argv=argv)
 

@@ -1,4 +1,4 @@
-"""What a study leaves: its trials as a table, and the config of the best one."""
+"""Output of a study: a table of its trials, and the config of the best one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from launch.sweep_study import ABOUT, FINISHED
 from moa_jax.files import write_text
 from moa_jax.predictions.result_tables import file_name, markdown_table, write_csv
 
-# Attribute of a trial: its score on each fold so far.
+# Attribute of a trial: its scores on the folds so far.
 FOLD_SCORES = "fold_scores"
-# Trials that the Markdown table shows; the CSV file has all.
+# Trials in the Markdown table; the CSV file has all.
 NUM_SHOWN = 10
 
 _CONFIG_FILE = '''"""Trial {number} of the study {study}: {scores}.
@@ -39,7 +39,7 @@ def get_config() -> ml_collections.ConfigDict:
 
 
 def best_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that were scored on every fold, the best first; of equal ones the earlier."""
+    """The trials that were scored on every fold, the best first, ties by number."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return sorted(complete, key=lambda trial: (-trial.value, trial.number))
 
@@ -51,20 +51,19 @@ def write_report(
     parameters: Sequence[Parameter],
     release: str,
 ) -> str:
-    """Writes `trials.csv`, `trials.md` and, where a trial is complete, `best_config.py`.
+    """Writes `trials.csv`, `trials.md` and, if a trial is complete, `best_config.py`.
 
-    Names of files about a simulated release begin with `simulated_`. Equal studies give equal
-    bytes.
+    Files about a simulated release have the prefix `simulated_`. Equal studies give equal bytes.
 
     Args:
-      folder: where the files go.
-      study: the study; more trials may be under way.
-      config: the configuration whose settings are varied.
-      parameters: what is varied.
-      release: name of the release that was trained on.
+      folder: the output folder.
+      study: the study; trials may still be running.
+      config: the base configuration.
+      parameters: the settings that are varied.
+      release: name of the training release.
 
     Returns:
-      What `trials.md` says and where the files are.
+      The text of `trials.md`, and a command for the best config.
 
     Raises:
       InputError: the disk is full or the folder cannot be written.
@@ -78,7 +77,7 @@ def write_report(
     shown = [_for_readers(rows[trial.number], parameters) for trial in best[:NUM_SHOWN]]
     text = (
         f"{release}: study {study.study_name}, {len(finished)} trials, "
-        f"{len(finished) - len(best)} of them given up early; validation macro AUPRC\n\n"
+        f"{len(finished) - len(best)} of them pruned; validation macro AUPRC\n\n"
         f"{markdown_table(shown) if shown else 'No trial is complete.'}\n"
     )
     write_text(folder / file_name("trials.md", release), text)
@@ -86,7 +85,7 @@ def write_report(
         return text
     path = folder / file_name("best_config.py", release)
     write_text(path, _config_text(best[0], study.study_name, config, parameters))
-    return f"{text}\nthe best: python -m moa_jax.train --config={path}"
+    return f"{text}\nto train the best: python -m moa_jax.train --config={path}"
 
 
 def best_config(
@@ -102,7 +101,7 @@ def best_config(
 def _row(
     trial: FrozenTrial, num_folds: int, parameters: Sequence[Parameter]
 ) -> dict[str, float | int | str | None]:
-    """A trial as a row of the table; the mean is over the folds that it was scored on."""
+    """A trial as a row of the table; the mean is over the folds scored so far."""
     scores = trial.user_attrs.get(FOLD_SCORES, [])
     duration = trial.duration
     return {
@@ -121,7 +120,7 @@ def _row(
 def _for_readers(
     row: dict[str, float | int | str | None], parameters: Sequence[Parameter]
 ) -> dict[str, float | int | str | None]:
-    """A row with three significant digits in its settings, which may be far below 1."""
+    """A row with settings rounded to three significant digits."""
     shown = {name: value for name, value in row.items() if name != "state"}
     for name in [parameter.path for parameter in parameters]:
         if isinstance(row[name], float):

@@ -1,4 +1,4 @@
-"""Search spaces: which settings of a configuration a study varies, and between which values.
+"""Search spaces: the settings of a configuration that a study varies, and their values.
 
 A search space is a Python file with a function `get_space()` that returns plain data: the dotted
 path of a setting -> one of ::
@@ -36,7 +36,7 @@ class Parameter:
     Attributes:
       path: dotted path in the configuration.
       kind: one of `RANGES`, or `CHOICE`.
-      values: lowest and highest value of a range; what is chosen from.
+      values: lowest and highest value of a range, or the choices.
     """
 
     path: str
@@ -44,7 +44,7 @@ class Parameter:
     values: tuple[Any, ...]
 
     def suggest(self, trial: optuna.Trial) -> Any:
-        """The value that a trial tries."""
+        """The value suggested for a trial."""
         if self.kind == CHOICE:
             return self.value_of(trial.suggest_categorical(self.path, list(self._by_label())))
         low, high = self.values
@@ -53,15 +53,15 @@ class Parameter:
         return trial.suggest_float(self.path, low, high, log=self.kind == "log_uniform")
 
     def value_of(self, stored: Any) -> Any:
-        """The configuration's value for what a study's database holds."""
+        """The configuration's value for a value in a study's database."""
         return self._by_label()[stored] if self.kind == CHOICE else stored
 
     def label_of(self, value: Any) -> Any:
-        """What a study's database holds for a value of the configuration."""
+        """The value in a study's database for a value of the configuration."""
         return _label(value) if self.kind == CHOICE else value
 
     def contains(self, value: Any) -> bool:
-        """Whether a trial can try this value."""
+        """Whether this value is in the search space."""
         if self.kind == CHOICE:
             return _label(value) in self._by_label()
         low, high = self.values
@@ -72,7 +72,7 @@ class Parameter:
 
 
 def _label(value: Any) -> Any:
-    # A database gives tuples back as lists, so that they would differ from what was chosen.
+    # A database returns tuples as lists.
     return repr(value) if isinstance(value, tuple) else value
 
 
@@ -81,14 +81,14 @@ def read_space(path: str, config: ml_collections.ConfigDict) -> tuple[Parameter,
 
     Args:
       path: the file.
-      config: the configuration whose settings are varied.
+      config: the base configuration.
 
     Returns:
       The parameters, in the file's order.
 
     Raises:
-      InputError: there is no such file, it fails, a parameter is not of one of the forms, or the
-        configuration lacks its path or cannot take its values.
+      InputError: there is no such file, it fails, a parameter has an invalid form, or the
+        configuration lacks its path or does not accept its values.
     """
     if not pathlib.Path(path).is_file():
         raise InputError(f"there is no search space {path}.")
@@ -99,7 +99,7 @@ def read_space(path: str, config: ml_collections.ConfigDict) -> tuple[Parameter,
         space = functions["get_space"]()
     except InputError:
         raise
-    # The file is a program: it may fail in any way.
+    # The file is a program: it may raise anything.
     except Exception as error:
         reason = " ".join(str(error).split()) or "no reason given"
         raise InputError(
@@ -107,8 +107,8 @@ def read_space(path: str, config: ml_collections.ConfigDict) -> tuple[Parameter,
         ) from None
     if not isinstance(space, Mapping) or not space:
         raise InputError(
-            f"the search space {path} returns {space!r}; get_space() must return a dict of "
-            "settings, at least one."
+            f"the search space {path} returns {space!r}; get_space() must return a dict with at "
+            "least one setting."
         )
     parameters = tuple(_parameter(name, form, path) for name, form in space.items())
     for parameter in parameters:
@@ -141,14 +141,14 @@ def _parameter(name: Any, form: Any, path: str) -> Parameter:
 
 
 def _check_fits(parameter: Parameter, config: ml_collections.ConfigDict, path: str) -> None:
-    """Refuses a parameter that the configuration has no place for."""
+    """Refuses a parameter that does not fit the configuration."""
     about = f'the search space {path} varies "{parameter.path}"'
     value = config
     for name in parameter.path.split("."):
         known = list(value) if isinstance(value, ml_collections.ConfigDict) else []
         if name not in known:
-            instead = f"only {', '.join(known)}" if known else "no settings at all"
-            raise InputError(f'{about}, but where the config would have "{name}" it has {instead}.')
+            instead = f"only {', '.join(known)}" if known else "no settings"
+            raise InputError(f'{about}, but the config has no "{name}" there: it has {instead}.')
         value = value[name]
     if isinstance(value, ml_collections.ConfigDict):
         raise InputError(f"{about}, which is a group of settings: {', '.join(value)}.")
@@ -157,8 +157,8 @@ def _check_fits(parameter: Parameter, config: ml_collections.ConfigDict, path: s
             with_values(config, {parameter.path: wanted})
         except TypeError:
             raise InputError(
-                f"{about} and gives it the value {wanted!r}, but the config has {value!r} there, "
-                f"of type {type(value).__name__}."
+                f"{about} with the value {wanted!r}, but the config's {value!r} is of type "
+                f"{type(value).__name__}."
             ) from None
 
 
@@ -168,7 +168,7 @@ def with_values(
     """A copy of a configuration with other values at some dotted paths.
 
     Raises:
-      TypeError: a value is not of the setting's type.
+      TypeError: a value does not have the setting's type.
     """
     changed = ml_collections.ConfigDict(config.to_dict())
     changed.update_from_flattened_dict(values)
@@ -178,7 +178,7 @@ def with_values(
 def values_in(
     config: ml_collections.ConfigDict, parameters: Sequence[Parameter]
 ) -> dict[str, Any] | None:
-    """What a database holds for the configuration's own values; None where one is outside."""
+    """The configuration's own values as in a database; None if one is outside the space."""
     values = {}
     for parameter in parameters:
         value = config

@@ -1,4 +1,4 @@
-"""A study of Optuna that several processes share and that can be gone on with."""
+"""An Optuna study that several processes can share and that can be continued."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from optuna.trial import FrozenTrial, TrialState
 from moa_jax.progress import say
 from moa_jax.schemas import InputError
 
-# What counts towards the number of trials; those that failed or were killed do not.
+# States that count towards the number of trials; failed and killed trials do not.
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-# Trials drawn at random before the sampler, and trials finished before the pruner, has an opinion.
+# Random trials before the sampler starts, and finished trials before the pruner starts.
 NUM_RANDOM_TRIALS = 10
 NUM_UNPRUNED_TRIALS = 5
-# A process that gave no sign of life for so long is dead, and the trial it ran has failed.
+# A trial fails if its process sends no heartbeat for so long.
 HEARTBEAT_S = 60
 DEAD_AFTER_S = 600
-# SQLite has one writer at a time: the others wait that long.
+# Time to wait for SQLite's single writer.
 SQLITE_WAIT_S = 120.0
-# Attribute of a study: what its trials have in common.
+# Attribute of a study: the common inputs of its trials.
 ABOUT = "about"
-# How often, and after how long, to look again for what another process is about to write.
+# Retries for values that another process is about to write.
 NUM_TRIES = 5
 WAIT_S = 1.0
 
 
 class SeededSampler(optuna.samplers.BaseSampler):
-    """TPE (Bergstra 2011) whose random numbers are a function of a seed and the trial's number.
+    """TPE (Bergstra 2011) whose random numbers depend on a seed and the trial's number.
 
-    So a study that was stopped goes on as if it had not been, and processes that share a study
-    do not draw the same settings.
+    So a continued study is the same as an uninterrupted one, and processes that share a study do
+    not draw the same settings.
     """
 
     def __init__(self, seed: int) -> None:
@@ -51,7 +51,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
         return optuna.samplers.TPESampler(seed=int(seed[0]), n_startup_trials=NUM_RANDOM_TRIALS)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Starts the random numbers of a trial."""
+        """Seeds the random numbers of a trial."""
         self._sampler = self._of_trial(trial.number)
         self._sampler.before_trial(study, trial)
 
@@ -67,7 +67,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
-        """Settings that are drawn together."""
+        """Settings that are sampled jointly."""
         return self._sampler.sample_relative(study, trial, search_space)
 
     def sample_independent(
@@ -77,7 +77,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """A setting that is drawn alone."""
+        """A setting that is sampled independently."""
         return self._sampler.sample_independent(study, trial, param_name, param_distribution)
 
 
@@ -90,19 +90,19 @@ def open_study(
     seed: int,
     create: bool,
 ) -> optuna.Study:
-    """Joins a study, or makes it where there is none.
+    """Joins a study, or creates it if there is none.
 
     Args:
-      storage: database, as SQLAlchemy writes it, such as `sqlite:///runs/sweep/study.db`.
+      storage: URL of the database for SQLAlchemy, such as `sqlite:///runs/sweep/study.db`.
       name: name of the study.
-      about: JSON values that decide what a score means; equal for all who join.
-      first: settings of the first trial of a study that is made, None for none.
+      about: JSON values that determine the meaning of scores; must be equal in all processes.
+      first: settings of the first trial of a new study, None for none.
       seed: seed of the sampler.
-      create: make the study where there is none.
+      create: create the study if there is none.
 
     Raises:
-      InputError: the database cannot be opened, there is no study and none is to be made, or it
-        is about something else.
+      InputError: the database cannot be opened, there is no study and `create` is false, or the
+        study has another `about`.
     """
     database = _open_database(storage, create=create)
     about = json.loads(json.dumps(about))
@@ -119,7 +119,7 @@ def open_study(
             pass
         else:
             if first is None:
-                say("the config itself lies outside the search space, so it is no trial")
+                say("the config itself is outside the search space, so it is not a trial")
             else:
                 study.enqueue_trial(dict(first))
             study.set_user_attr(ABOUT, about)
@@ -135,15 +135,15 @@ def open_study(
 
 
 def num_finished(study: optuna.Study) -> int:
-    """Number of trials that came to an end, those that were pruned included."""
+    """Number of finished trials, including pruned ones."""
     return len(study.get_trials(deepcopy=False, states=FINISHED))
 
 
 def _open_database(url: str, *, create: bool) -> optuna.storages.RDBStorage:
-    """Opens a database, and makes its tables where it has none.
+    """Opens a database, and creates its tables if needed.
 
     Raises:
-      InputError: it cannot be opened, or is a file that is not there and not to be made.
+      InputError: it cannot be opened, or the file does not exist and `create` is false.
     """
     settings: dict[str, Any] = {"pool_pre_ping": True}
     try:
@@ -158,7 +158,7 @@ def _open_database(url: str, *, create: bool) -> optuna.storages.RDBStorage:
             try:
                 return _storage(url, settings)
             except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.OperationalError):
-                # Another process may be making the same tables.
+                # Another process may be creating the same tables.
                 time.sleep(WAIT_S)
         return _storage(url, settings)
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, OSError) as error:
@@ -168,7 +168,7 @@ def _open_database(url: str, *, create: bool) -> optuna.storages.RDBStorage:
 
 def _storage(url: str, settings: dict[str, Any]) -> optuna.storages.RDBStorage:
     with warnings.catch_warnings():
-        # Optuna calls its heartbeat an experiment.
+        # Optuna's heartbeat is experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.storages.RDBStorage(
             url, settings, heartbeat_interval=HEARTBEAT_S, grace_period=DEAD_AFTER_S
@@ -184,7 +184,7 @@ def _shown(url: str) -> str:
 
 
 def _about(study: optuna.Study) -> Any:
-    """What the trials of a study have in common; its maker may be just about to write it."""
+    """The `about` of a study, waiting for the process that created it to write it."""
     for _ in range(NUM_TRIES):
         if ABOUT in study.user_attrs:
             return study.user_attrs[ABOUT]
@@ -193,7 +193,7 @@ def _about(study: optuna.Study) -> Any:
 
 
 def _first_difference(stored: Any, current: Any, path: str = "") -> str:
-    """`path=this, not that` for the first value in which two JSON values differ, or nothing."""
+    """`path=stored, not current` for the first difference of two JSON values, or nothing."""
     if not isinstance(stored, dict) or not isinstance(current, dict):
         return "" if stored == current else f"{path}={stored}, not {current}"
     for key in sorted(stored.keys() | current.keys()):

@@ -1,8 +1,8 @@
-"""How every program of the house starts: its flags, its config, its errors.
+"""Command lines of all programs: options, config, errors.
 
-A program says what it is, which options it has and whether it takes a config, and gets them as
-keyword arguments. What a user can get wrong ends in one sentence on stderr and exit status 2;
-a traceback is left for faults of the program itself.
+A program declares its options and whether it takes a config; `main` receives them as keyword
+arguments. User errors end with one sentence on stderr and exit status 2; only faults of the
+program itself show a traceback.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Option:
 
     Attributes:
       name: on the command line and as keyword argument; words joined by `_`.
-      meaning: half a sentence for `--help`.
-      default: its value where it is not given.
+      meaning: phrase for `--help`.
+      default: its value if it is not given.
       required: refuse to start without it.
-      is_switch: the value is true where it is given and false else.
+      is_switch: takes no value; true if given, else false.
     """
 
     name: str
@@ -60,12 +60,12 @@ def run(
     """Runs a program and returns its exit status.
 
     Args:
-      main: called with `config` (a locked ConfigDict) where the program takes one, and with
-        each option by name.
-      description: what `--help` prints above the options; the module's docstring.
-      options: what else can be given.
+      main: called with each option by name, and with `config` (a locked ConfigDict) if
+        `takes_config`.
+      description: printed by `--help` above the options; usually the module's docstring.
+      options: the program's own options.
       takes_config: whether `--config=FILE` is needed and `--config.KEY=VALUE` is legal.
-      argv: the command line, without the program's name; by default the process's own.
+      argv: arguments without the program's name; by default those of the process.
 
     Returns:
       0; 2 after bad input, with one sentence on stderr; 130 after Ctrl-C.
@@ -89,12 +89,12 @@ def run(
 def _arguments(
     options: Sequence[Option], takes_config: bool, argv: Sequence[str]
 ) -> dict[str, Any]:
-    """What `main` is called with.
+    """Keyword arguments of `main`.
 
     Raises:
       InputError: a flag is unknown, lacks its value or is missing; the config cannot be read.
     """
-    # A registry of its own, so that several programs can run in one process.
+    # Not the global registry, so that several programs can run in one process.
     registry = flags.FlagValues()
     for option in options:
         if option.is_switch:
@@ -120,7 +120,7 @@ def _arguments(
 
 
 def _config_path(argv: Sequence[str]) -> str:
-    """The config file that the command line names."""
+    """The path given by `--config`."""
     path = ""
     for number, argument in enumerate(argv):
         name, equals, value = argument.lstrip("-").partition("=")
@@ -137,7 +137,7 @@ def load_config(path: str) -> ml_collections.ConfigDict:
     Raises:
       InputError: there is no such file, it fails, or it returns no ConfigDict.
     """
-    # Whatever follows a colon is handed to get_config.
+    # Text after a colon is passed to get_config.
     file, colon, argument = path.partition(":")
     if not pathlib.Path(file).is_file():
         raise InputError(f"there is no config file {file}.")
@@ -148,7 +148,7 @@ def load_config(path: str) -> ml_collections.ConfigDict:
         config = functions["get_config"](*([argument] if colon else []))
     except InputError:
         raise
-    # A config is a program: it may fail in any way.
+    # A config is a program: it may raise anything.
     except Exception as error:
         reason = str(error).strip() or "no reason given"
         raise InputError(
@@ -215,7 +215,7 @@ def _config_help(argv: Sequence[str]) -> Iterator[str]:
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted key and value of everything that is no dict itself."""
+    """Dotted keys and values of a nested dict."""
     for key, value in values.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and their fingerprints."""
+"""Atomic writes of files and folders, and their checksums."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from moa_jax.schemas import InputError
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     """Yields a temporary path beside `path`; renames it to `path` on success.
 
-    The temporary path does not exist yet: the body makes a file or a folder there. On any
-    error it is removed and `path` is left as it was. An existing folder at `path` is replaced.
+    The temporary path does not exist yet: the body creates a file or a folder there. On any
+    error it is removed and `path` stays unchanged. An existing folder at `path` is replaced.
 
     Raises:
       InputError: the disk is full or `path` cannot be written.
@@ -39,7 +39,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         else:
             os.replace(temporary, path)
     except InputError as error:
-        # What is written inside a folder names its temporary place, which means nothing to users.
+        # Messages about files inside a folder contain its temporary path, unknown to users.
         raise InputError(str(error).replace(str(temporary), str(path))) from error
     except OSError as error:
         if error.errno is None:
@@ -52,7 +52,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
 
 def _replace_folder(new: pathlib.Path, folder: pathlib.Path, aside: pathlib.Path) -> None:
-    """Puts a folder in another one's place, or leaves that where it was."""
+    """Replaces a folder, or restores it if that fails."""
     os.rename(folder, aside)
     try:
         os.rename(new, folder)
@@ -64,27 +64,30 @@ def _replace_folder(new: pathlib.Path, folder: pathlib.Path, aside: pathlib.Path
 def check_output_folder(
     folder: pathlib.Path, names: Collection[str], kind: str, *, overwrite: bool
 ) -> None:
-    """Refuses a place where writing a folder anew would delete what was put there.
+    """Refuses an output folder whose contents would be lost.
 
     Args:
-      folder: where a folder shall be written.
-      names: what lies in such a folder.
-      kind: what is written there, such as "prediction".
-      overwrite: whether an earlier one of the kind may be replaced.
+      folder: the output folder.
+      names: names of the files and folders in an output folder of this kind.
+      kind: what is written, such as "prediction".
+      overwrite: whether an earlier output of the same kind may be replaced.
 
     Raises:
-      InputError: the folder holds something else, is a file, or holds an earlier one of the kind
-        that may not be replaced.
+      InputError: the folder is a file, holds other files, or holds an earlier output and
+        `overwrite` is false.
     """
     if folder.is_dir():
         found = {path.name for path in folder.iterdir()}
         others = sorted(found - set(names))
         if others:
-            raise InputError(f"{folder} holds {others[0]}, which is no {kind}; name another --out.")
+            raise InputError(
+                f"{folder} contains {others[0]}, which is not part of a {kind}; choose another "
+                "--out."
+            )
         if found and not overwrite:
             raise InputError(
-                f"{folder} holds an earlier {kind}; name another --out, or give --overwrite to "
-                "replace it."
+                f"{folder} contains an earlier {kind}; choose another --out, or give --overwrite "
+                "to replace it."
             )
     elif folder.exists():
         raise InputError(f"{folder} is a file; --out must name a folder.")
@@ -97,13 +100,13 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes `text`, whole or not at all."""
+    """Writes `text` atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Writes `value` as indented JSON with sorted keys, whole or not at all."""
+    """Writes `value` atomically as indented JSON with sorted keys."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 

@@ -100,15 +100,15 @@ OPTIONS = (
     command_line.Option("siginfo", "table of the signatures or wells"),
     command_line.Option("compoundinfo", "table with the compounds' structures"),
     command_line.Option("out", "folder to write", required=True),
-    command_line.Option("level", "3, 4 or 5; taken from the file where it is not given"),
+    command_line.Option("level", "3, 4 or 5 (default: recognised from the file)"),
+    command_line.Option("scale", "log2, linear or zscore (default: recognised from the values)"),
     command_line.Option(
-        "scale", "log2, linear or zscore; taken from the values where it is not given"
+        "zscore_reference", "reference wells for level 3: vehicle or population", VEHICLE
     ),
-    command_line.Option("zscore_reference", "wells that level 3 is compared with", VEHICLE),
     command_line.Option(
-        "gene_ids", "how genes are named: entrez, symbol or a column; found out if not given"
+        "gene_ids", "names of genes: entrez, symbol or a column (default: recognised)"
     ),
-    command_line.Option("explain", "how many answers to explain: new compounds first", "0"),
+    command_line.Option("explain", "number of answers to explain, new compounds first", "0"),
     command_line.Option("overwrite", "replace an earlier prediction", is_switch=True),
 )
 

@@ -1,16 +1,16 @@
-r"""Prepares a release: public files in, one prepared folder out.
+r"""Prepares a release: reads public files and writes one prepared folder.
 
     python -m moa_jax.prepare --config=configs/data/lincs2020.py \
         --config.raw_dir=DIR --config.out=OUT
 
-reads expression, metadata, compounds, STRING and Gene Ontology as the config names them, keeps
-the signatures that pass its filters, and writes what `moa_jax.train --config.data=OUT` reads.
-`manifest.json` in it holds the SHA-256 of every input, the versions, what was kept and dropped
-by reason, and how many landmarks STRING and Gene Ontology cover.
+reads the expression, metadata, compound, STRING and Gene Ontology files named in the config, keeps
+the signatures that pass its filters, and writes the folder for `moa_jax.train --config.data=OUT`.
+Its `manifest.json` records the SHA-256 of every input, versions, counts of rows kept and dropped
+(by reason), and how many landmarks STRING and Gene Ontology cover.
 
-Files lie in config.raw_dir, or in the folder that the environment variable MOA_JAX_REAL_DATA
-names. A folder that was prepared before from the same files, config and versions is left as it
-is; one that was prepared from others is replaced; any other folder is refused.
+Paths are relative to config.raw_dir, or to the folder in the environment variable
+MOA_JAX_REAL_DATA. A folder already prepared from the same files, config and versions is kept; one
+prepared from others is replaced; any other folder is refused.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ RAW_DIR_VARIABLE = "MOA_JAX_REAL_DATA"
 
 
 def main(config: ml_collections.ConfigDict) -> None:
-    """Prepares the release that the config describes, unless it was prepared already.
+    """Prepares the release described by the config, unless that is done already.
 
     Raises:
       InputError: the config, a file or the output folder cannot be used.
@@ -49,7 +49,7 @@ def main(config: ml_collections.ConfigDict) -> None:
     config.raw_dir = _raw_dir(config)
     description = describe_sources(config)
     if before is not None and _is_current(out, before, description):
-        print(f"{out} was prepared from the same files, config and versions; it is left as it is.")
+        print(f"{out} is up to date: same files, config and versions.")
     else:
         write_prepared(out, prepare(config, description))
     print("\n".join(_summary(read_json(out / "manifest.json"))))
@@ -62,23 +62,23 @@ def _raw_dir(config: ml_collections.ConfigDict) -> str:
     raw_dir = config.get("raw_dir") or os.environ.get(RAW_DIR_VARIABLE, "")
     if not raw_dir:
         raise InputError(
-            "the folder of the public files is not known; give --config.raw_dir=FOLDER or set "
-            f"the environment variable {RAW_DIR_VARIABLE}."
+            "the folder of the public files is not given; use --config.raw_dir=FOLDER or set the "
+            f"environment variable {RAW_DIR_VARIABLE}."
         )
     return raw_dir
 
 
 def _manifest_of(out: pathlib.Path) -> dict[str, Any] | None:
-    """The manifest of a prepared folder; None where nothing is there yet.
+    """The manifest of a prepared folder; None if there is no folder or it is empty.
 
     Raises:
-      InputError: something else is there, which writing would delete.
+      InputError: the path is something else, which writing would delete.
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     manifest = read_json(out / "manifest.json") if (out / "manifest.json").is_file() else {}
     if not isinstance(manifest, dict) or "format_version" not in manifest:
-        raise InputError(f"{out} exists and is no prepared folder; name another config.out.")
+        raise InputError(f"{out} exists and is not a prepared folder; choose another config.out.")
     return manifest
 
 
@@ -96,9 +96,9 @@ def _is_current(
 
 
 def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """What was kept and dropped, and how well the sources meet, in a few lines."""
+    """Counts of what was kept and dropped, and coverage of the sources."""
     yield f"release: {manifest['release']}"
-    # Folders of earlier versions do not tell it.
+    # Folders of earlier versions lack it.
     if "level" in manifest:
         yield from level_lines(manifest["level"])
     for stage in ("profiles", "signatures", "compounds", "structure_only_compounds"):
@@ -136,10 +136,10 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _reading_lines(counts: Mapping[str, Any]) -> Iterator[str]:
-    """How a compound table was understood; nothing of other files."""
+    """Which columns of a compound table were read; nothing for other files."""
     if (table := counts.get("table")) is None:
         return
-    how = f", known by {table['told_by']}" if "told_by" in table else ""
+    how = f", recognised by {table['told_by']}" if "told_by" in table else ""
     yield f"  structures from {table['structures']}{how}, ids from {table['ids'] or 'names'}"
     if counts.get("labelled") == 0:
         yield "  none of them has a mechanism of action"

@@ -16,18 +16,18 @@ LOG_INTERVAL_S = 20.0
 
 
 def say(message: str) -> None:
-    """Prints one line on stderr without tearing a running bar."""
+    """Prints one line on stderr without breaking a running progress bar."""
     tqdm.write(message, file=sys.stderr)
     sys.stderr.flush()
 
 
 def track(items: Iterable[Item], label: str, total: int | None = None) -> Iterator[Item]:
-    """Yields `items`, showing how far the work has come, its rate and the time left.
+    """Yields `items`, showing progress, rate and time left.
 
     Args:
-      items: what is worked through.
-      label: what the bar is called.
-      total: number of items, where `len(items)` does not tell.
+      items: the items of work.
+      label: name of the bar.
+      total: number of items, if `items` has no length.
     """
     if total is None:
         total = len(items) if hasattr(items, "__len__") else None

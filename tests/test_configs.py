@@ -21,9 +21,9 @@ from configs import (
 )
 from moa_jax.command_line import load_config
 from moa_jax.data.examples.features import encode, fit_features
-from moa_jax.data.examples.graph_arrays import graph_arrays
 from moa_jax.data.preparation.settings import settings_from_config
 from moa_jax.kernels.ridge import kernel_systems, solve
+from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.models.experts import EXPERTS
 from moa_jax.schemas import InputError
 from moa_jax.training.fusion.task import make_fusion_task

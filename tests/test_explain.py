@@ -307,9 +307,9 @@ def test_bad_input_is_one_sentence_and_writes_nothing(run, held_out, tmp_path, c
     message = refused(capsys, run, out)
     assert "--compounds, --signatures or --compoundinfo is needed" in message
     message = refused(capsys, run, out, compounds="drug", siginfo="x.txt")
-    assert "--siginfo tells about --signatures, which is not given" in message
+    assert "--siginfo cannot be used without --signatures" in message
     message = refused(capsys, run, out, compounds="drug", level=3, gene_ids="entrez")
-    assert "--level and --gene_ids tell about --signatures, which is not given" in message
+    assert "--level and --gene_ids cannot be used without --signatures" in message
     message = refused(capsys, run, out, signatures="x.gctx", level=6)
     assert "the level is 6; it must be one of 3, 4 and 5" in message
     known = held_out.table["compound"].iloc[-1]
@@ -323,7 +323,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(run, held_out, tmp_path, c
     out.mkdir()
     (out / "thesis.txt").write_text("years of work")
     message = refused(capsys, run, out, compounds=known)
-    assert "out holds thesis.txt, which is no explanation" in message
+    assert "out holds thesis.txt, which is not part of an explanation" in message
 
 
 @pytest.mark.parametrize("name", [CALIBRATION_FILE, HELD_OUT_FILE])

@@ -193,8 +193,8 @@ def test_the_summary_and_the_manifest_say_what_was_used(inputs, tiny_run, refere
     printed = capsys.readouterr().out
     assert printed.splitlines() == [
         "model: 3 mechanisms, trained on made up for tests",
-        "level: 5, because the metadata are those of signatures (n_replicates is told)",
-        "scale: zscore, because the values lie around 0",
+        "level: 5, because the metadata are those of signatures (n_replicates is given)",
+        "scale: zscore, because the values are around 0",
         "signatures: 6 of 3 compounds",
         "genes: 5 of 5 measured (0 found by name), 0 others not used; read from row ids",
         "structures: 2 of 3 compounds",
@@ -355,7 +355,7 @@ def test_a_run_without_validation_answers_cannot_tell(inputs, tiny_run, capsys):
 @pytest.mark.parametrize(("option", "value"), [("level", "five"), ("explain", "-1")])
 def test_an_option_that_is_no_number_is_refused(inputs, tiny_run, capsys, option, value):
     message = refused(capsys, arguments(inputs, tiny_run, **{option: value}))
-    assert f"--{option}={value} is no whole number" in message
+    assert f"--{option}={value} is not a whole number" in message
 
 
 def refused(capsys, argv):
@@ -378,7 +378,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(inputs, tiny_run, capsys):
     assert "signatures.gctx is a truncated or corrupt GCTX file" in refused(capsys, argv)
     # Beyond what the model's arithmetic can hold.
     write_matrix(inputs, RAW.expression * np.float32(2e37))
-    assert "has values of no scale that is known" in refused(capsys, argv)
+    assert "the scale of" in refused(capsys, argv)
     assert "no finite answer for the signature sig0" in refused(capsys, [*argv, "--scale=zscore"])
     assert not (inputs / "out").exists()
 
@@ -397,7 +397,7 @@ def test_what_is_no_prediction_is_never_deleted(inputs, tiny_run, capsys):
     (inputs / "out").mkdir()
     (inputs / "out" / "thesis.txt").write_text("years of work")
     message = refused(capsys, arguments(inputs, tiny_run))
-    assert "out holds thesis.txt, which is no prediction" in message
+    assert "out holds thesis.txt, which is not part of a prediction" in message
     assert (inputs / "out" / "thesis.txt").read_text() == "years of work"
     file = inputs / "siginfo.txt"
     assert "is a file" in refused(capsys, arguments(inputs, tiny_run, out=file))
@@ -426,13 +426,13 @@ def test_an_earlier_answer_is_replaced_only_where_that_is_asked_for(inputs, tiny
     before = {name: (inputs / "out" / name).read_bytes() for name in FILES}
     fewer = arguments(inputs, tiny_run, compoundinfo=None)
     message = refused(capsys, fewer)
-    assert "out holds an earlier prediction" in message
+    assert "out contains an earlier prediction" in message
     assert "--overwrite" in message
     assert {name: (inputs / "out" / name).read_bytes() for name in FILES} == before
     assert predict.run([*fewer, "--overwrite"]) == 0
     assert sorted(path.name for path in (inputs / "out").iterdir()) == FILES
     assert predicted(inputs / "out")[1]["modalities_used"].tolist() == ["expression"] * 3
-    # What is no prediction is not replaced even so.
+    # Other files are not replaced even so.
     (inputs / "out" / "thesis.txt").write_text("years of work")
     assert "thesis.txt" in refused(capsys, [*fewer, "--overwrite"])
     assert len(list(inputs.iterdir())) == 4

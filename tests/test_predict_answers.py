@@ -34,7 +34,7 @@ def test_a_plate_gives_the_answers_of_its_signatures(inputs, tiny_run, capsys):
     argv = arguments(inputs, tiny_run, **plate, level=3, out=inputs / "of_wells")
     assert predict.run(argv) == 0
     printed = capsys.readouterr().out
-    assert "level: 3, because it was asked for" in printed
+    assert "level: 3, because it was requested" in printed
     assert "made of 4 of 7 wells on 1 plate, 3 of them vehicle wells" in printed
 
     vehicle = values[:3].astype(float)

@@ -130,7 +130,7 @@ def test_structures_alone_are_answered(inputs, tiny_run, capsys):
     path.write_text(TABLES["csv"] + "not a molecule,BRD-A0\n")
     assert predict.run(alone(inputs, tiny_run)) == 0
     printed = capsys.readouterr().out
-    assert "no signatures: answers from structure alone" in printed
+    assert "no signatures: answers from structure only" in printed
     assert "structures: 3 of 4 compounds" in printed
     assert "  1 without: invalid SMILES" in printed
     assert sorted(found.name for found in (inputs / "out").iterdir()) == FILES
@@ -191,7 +191,7 @@ def test_structures_alone_are_explained(inputs, tiny_run, capsys):
     assert all("Molecule" in page and "nan" not in page.split("</style>")[1] for page in pages)
     # As one more step of a prediction, and none overwritten unasked.
     assert explain.run([*argv, f"--out={inputs / 'out'}"]) == 2
-    assert "out holds an earlier explanation" in capsys.readouterr().err
+    assert "out contains an earlier explanation" in capsys.readouterr().err
     assert (
         explain.run([*argv, f"--out={inputs / 'out'}", "--compounds=brd-000", "--overwrite"]) == 0
     )
@@ -210,11 +210,11 @@ def test_predict_explains_structures_alone(inputs, tiny_run, capsys):
     ("others", "message"),
     [
         ({"compoundinfo": None}, "--signatures or --compoundinfo is needed"),
-        ({"siginfo": "siginfo.txt"}, "--siginfo tells about --signatures, which is not given"),
-        ({"level": 5}, "--level tells about --signatures, which is not given"),
+        ({"siginfo": "siginfo.txt"}, "--siginfo cannot be used without --signatures"),
+        ({"level": 5}, "--level cannot be used without --signatures"),
         (
             {"siginfo": "x.txt", "scale": "log2", "gene_ids": "entrez"},
-            "--siginfo, --scale and --gene_ids tell about --signatures, which is not given",
+            "--siginfo, --scale and --gene_ids cannot be used without --signatures",
         ),
     ],
 )
@@ -226,5 +226,5 @@ def test_what_is_missing_without_signatures_is_named(inputs, tiny_run, capsys, o
 def test_a_table_without_any_readable_structure_is_refused(inputs, tiny_run, capsys):
     (inputs / "compoundinfo.txt").write_text("pert_id,smiles\nA,restricted\nB,nonsense\n")
     message = refused(capsys, alone(inputs, tiny_run))
-    assert "has no structure that can be read among 2 compounds" in message
+    assert "has no valid structure among 2 compounds" in message
     assert "1: invalid SMILES; 1: no structure" in message

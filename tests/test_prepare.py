@@ -92,7 +92,7 @@ def test_what_was_prepared_before_is_left_alone(raw, start, capsys, tmp_path):
     capsys.readouterr()
     assert start() == 0
     text = capsys.readouterr().out
-    assert "was prepared from the same files, config and versions; it is left as it is." in text
+    assert "is up to date: same files, config and versions." in text
     assert "landmarks: 60 of 60 measured" in text
     assert os.stat(out / "expression.npy").st_ino == before.st_ino
 
@@ -123,14 +123,17 @@ def test_a_folder_that_is_no_prepared_one_is_never_replaced(raw, start, capsys, 
     out.mkdir()
     (out / "chapter1.txt").write_text("years of work")
     assert start(out=out) == 2
-    assert last_error(capsys) == f"{out} exists and is no prepared folder; name another config.out."
+    assert (
+        last_error(capsys)
+        == f"{out} exists and is not a prepared folder; choose another config.out."
+    )
     assert (out / "chapter1.txt").read_text() == "years of work"
 
 
 def test_the_folder_of_the_files_comes_from_the_environment(raw, start, capsys, monkeypatch):
     assert start(raw_dir=None) == 2
     assert last_error(capsys) == (
-        "the folder of the public files is not known; give --config.raw_dir=FOLDER or set the "
+        "the folder of the public files is not given; use --config.raw_dir=FOLDER or set the "
         "environment variable MOA_JAX_REAL_DATA."
     )
     monkeypatch.setenv(prepare.RAW_DIR_VARIABLE, str(raw))
@@ -182,7 +185,7 @@ BAD_INPUT = {
     "truncated matrix": (truncate, "level5.gctx is a truncated or corrupt GCTX file"),
     "not a matrix": (
         lambda raw: (raw / "level5.gctx").write_text("no matrix"),
-        "level5.gctx is no GCTX, GCT or h5ad file",
+        "level5.gctx is not a GCTX, GCT or h5ad file",
     ),
     "siginfo without pert_id": (
         lambda raw: edit_tsv(raw / "siginfo.txt", lambda t: t.drop(columns="pert_id")),
@@ -198,7 +201,7 @@ BAD_INPUT = {
     ),
     "siginfo names unknown signatures": (
         unknown_signatures,
-        "siginfo.txt names none of the profiles of",
+        "siginfo.txt has none of the profiles of",
     ),
     "NaN": (
         lambda raw: edit_gctx(raw / "level5.gctx", values=with_value(np.nan)),
@@ -234,11 +237,11 @@ BAD_INPUT = {
     ),
     "absent file": (
         lambda raw: (raw / "compoundinfo.txt").unlink(),
-        "compoundinfo.txt, which is no file.",
+        "compoundinfo.txt, which is not a file.",
     ),
     "compound table without pert_id": (
         lambda raw: edit_tsv(raw / "compoundinfo.txt", lambda t: t.drop(columns="pert_id")),
-        "compoundinfo.txt has no column of ids such as pert_id",
+        "compoundinfo.txt has no column of compound ids, such as pert_id",
     ),
 }
 

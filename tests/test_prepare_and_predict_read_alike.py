@@ -357,7 +357,7 @@ FIXTURES = {
         3,
         treated=True,
         refusal="marks no vehicle well (ctl_vehicle as pert_type, or a name such as DMSO); "
-        "--zscore_reference=population compares with all wells of the plate instead",
+        "--zscore_reference=population uses all wells of the plate instead",
     ),
     "genes that are numbered": Fixture(
         layout=Matrix("h5ad", "numbers beside symbols", "approved name"),
@@ -368,12 +368,12 @@ FIXTURES = {
         treated=True,
         id_column="id",
         refusal="could be about wells or signatures: 2 profiles of BRD-A at 0.1 uM, and no plate, "
-        "well or count of replicates is told; give --level=4",
+        "well or number of replicates is given; use --level=4",
     ),
     "genes that nothing names": Fixture(
         layout=Matrix("gctx", "numbers beside symbols", "symbol"),
         symbols=False,
-        refusal="and nothing beside the numbers names them; give --gene_ids=entrez",
+        refusal="and have no other names; give --gene_ids=entrez",
     ),
     "values of no scale": Fixture(shift=25, refusal="give --scale=log2, linear or zscore"),
     "a vehicle that was not measured": Fixture(lost=VEHICLE),

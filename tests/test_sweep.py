@@ -114,7 +114,7 @@ def test_the_report_has_the_trials_and_the_best_config(finished):
     np.testing.assert_allclose(table["macro_auprc"], table[["fold_0", "fold_1"]].mean(axis=1))
     np.testing.assert_allclose(table[RIDGE], [params[RIDGE] for _, params, _ in told], rtol=1e-8)
     lines = (out / "trials.md").read_text().splitlines()
-    assert lines[0].startswith("made up: study s, 2 trials, 0 of them given up early")
+    assert lines[0].startswith("made up: study s, 2 trials, 0 of them pruned")
     best = table["macro_auprc"].max()
     assert f"{best:.3f}" in lines[4]
     assert f"macro AUPRC {best:.3f}" in (out / "best_config.py").read_text()

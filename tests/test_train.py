@@ -191,7 +191,7 @@ def test_nothing_to_judge_by_is_refused(capfd, prepared, tmp_path):
     flags = ("--config.split.rule=everything", "--config.split.validation_fraction=0.0")
     workdir = tmp_path / "run"
     sentence = refusal(capfd, f"--config.data={prepared}", f"--workdir={workdir}", *flags)
-    assert "leaves nothing to evaluate the model on" in sentence
+    assert "no part to score the model on" in sentence
     assert not workdir.exists()
 
 

@@ -3,9 +3,9 @@
     python -m moa_jax.prepare --config=configs/data/phase2_consensus.py \
         --config.raw_dir=FOLDER --config.out=data/phase2_consensus
 
-About half a minute on one core. Reached: 1,518 signatures of 1,505 compounds over 960 of the 978
-landmarks (the manifest names the others), 1,378 of them labelled. Values are signed counts
-(Stathias 2018), most of them 0; there is no dose, time or cell line.
+About half a minute on one core. Result: 1,518 signatures of 1,505 compounds over 960 of the 978
+landmarks (the manifest lists the others), 1,378 of them labelled. Values are signed counts
+(Stathias 2018), most of them 0; there are no doses, times or cell lines.
 """
 
 import ml_collections

@@ -2,12 +2,12 @@
 
     python -m moa_jax.prepare --config=configs/data/simulated.py
 
-About ten seconds on one core; the release is made on first use. `configs/fusion.py` uses the
-same settings without this command. Larger or noisier releases:
+About ten seconds on one core; the release is generated on first use. `configs/fusion.py` uses it by
+default, without this command. A larger or noisier release:
 `--config.simulation.repeats=10 --config.simulation.noise_log2=0.9 --config.raw_dir=data/larger`.
 
-The settings are in `moa_jax/data/preparation/embedded_release.py`, because the embedded default
-must work wherever the package is installed.
+The settings are in `moa_jax/data/preparation/embedded_release.py`, because the default must work
+wherever the package is installed.
 """
 
 import ml_collections

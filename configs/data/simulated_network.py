@@ -1,9 +1,10 @@
-"""A simulated release whose mechanisms run through the network: drugs of one share a module alone.
+"""A simulated release in which drugs of one mechanism share only a network module.
 
     python -m moa_jax.prepare --config=configs/data/simulated_network.py
 
-About ten seconds on one core; the release is made on first use. Each drug hits genes of its own in
-its mechanism's module, and its structure says nothing: experiments/network_mechanism/README.md.
+About ten seconds on one core; the release is generated on first use. Each drug has different target
+genes in its mechanism's module, and structures are uninformative; see
+experiments/network_mechanism/README.md.
 """
 
 import dataclasses

@@ -30,7 +30,7 @@ from experiments.explanation_audit.roar import roar_curves
 from moa_jax.command_line import load_config
 from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.data.splits.manifest import read_split
-from moa_jax.data.splits.partition import examples_of, learned_examples, partition_examples
+from moa_jax.data.splits.partition import examples_of, partition_examples, train_and_validation
 from moa_jax.data.storage.prepared_folder import read_prepared
 from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.predictions.result_tables import markdown_table, write_csv
@@ -88,7 +88,7 @@ def roar_of_fold(
 
     The genes that are common to all signatures are those with the largest mean in training.
     """
-    train, test = learned_examples(parts), parts["test"]
+    train, test = train_and_validation(parts), parts["test"]
     of_train, of_test = importance(run, train, seed), importance(run, test, seed + 1)
     common = {
         name: tuple(np.tile(values.mean(axis=0), (part.num_examples, 1)) for part in (train, test))

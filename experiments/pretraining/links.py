@@ -13,8 +13,8 @@ import numpy as np
 
 from moa_jax.data.examples.build import build_examples
 from moa_jax.data.examples.features import fit_features
-from moa_jax.data.examples.graph_arrays import graph_arrays
 from moa_jax.data.storage.prepared_folder import PreparedDataset
+from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.schemas import GraphArrays
 from moa_jax.training.pretraining.batches import pretraining_set
 from moa_jax.training.pretraining.links import (

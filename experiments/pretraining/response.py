@@ -16,12 +16,12 @@ from experiments.pretraining.signature_prediction import predict_signatures
 from moa_jax.compounds.fingerprints import morgan_fingerprints, tanimoto
 from moa_jax.data.examples.build import build_examples
 from moa_jax.data.examples.features import FeatureSpec, fit_features
-from moa_jax.data.examples.graph_arrays import graph_arrays
 from moa_jax.data.splits.partition import partition_examples
 from moa_jax.data.splits.rules import make_split
 from moa_jax.data.splits.unlabelled import unlabelled_part
 from moa_jax.data.storage.prepared_folder import PreparedDataset
 from moa_jax.evaluation.profile_correlation import pearson_by_signature, spearman_by_signature
+from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.schemas import Examples, concatenate
 from moa_jax.training.pretraining.batches import pretraining_set
 from moa_jax.training.pretraining.objectives import make_pretraining_task

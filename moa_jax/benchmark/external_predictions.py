@@ -15,7 +15,7 @@ from moa_jax.benchmark.collect import Line, SplitResults, pooled_fold
 from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.data.splits.leaks import check_no_leaks
 from moa_jax.data.splits.manifest import check_split_fits, read_split, split_rows
-from moa_jax.data.splits.partition import learned_examples, partition_examples
+from moa_jax.data.splits.partition import partition_examples, train_and_validation
 from moa_jax.predictions.result_tables import read_csv
 from moa_jax.schemas import Examples, InputError, Split
 
@@ -123,7 +123,7 @@ def external_results(
     )
     for split, test_rows in zip(splits, rows_of_test, strict=True):
         parts = partition_examples(split, examples)
-        test, learned = parts["test"], learned_examples(parts)
+        test, learned = parts["test"], train_and_validation(parts)
         trained.append(learned.labels.any(axis=0))
         answers = (predictions.of(test), fit_prevalence(learned).predict(test))
         for line_folds, probs in zip(folds.values(), answers, strict=True):

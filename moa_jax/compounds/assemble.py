@@ -1,4 +1,4 @@
-"""A raw compound table -> the `Compounds` that the other rooms use."""
+"""Builds `Compounds` from a raw compound table."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from moa_jax.compounds.tables import RAW_COLUMNS, ExclusionList
 from moa_jax.progress import track
 from moa_jax.schemas import COMPOUND_COLUMNS, Compounds, InputError, require_columns
 
+# Reason under which excluded compounds are counted.
 EXCLUDED_REASON = "compound is excluded"
 
 
 def assemble_compounds(
     raw: pd.DataFrame, excluded_compounds: ExclusionList | None
 ) -> tuple[Compounds, dict[str, int]]:
-    """Standardises structures, finds identities and leaves out what is excluded.
+    """Standardises structures, assigns compound groups and removes excluded compounds.
 
-    A table with a `compound_group` column was curated: its groups and the spelling of its MoAs
-    are taken as they are. Otherwise groups come from `compound_groups` and MoAs that differ in
-    case alone are spelled one way. Where a structure is known, its InChIKey is the standardised
-    molecule's, so that salts of one drug are one compound; else it is the source's.
+    A table with a `compound_group` column is curated: its groups and MoA spellings are kept.
+    Otherwise groups come from `compound_groups`, and MoAs that differ only in case are spelled
+    alike. If a structure is known, the InChIKey is that of the standardised molecule, so that
+    salts of one drug are one compound; else it is the source's.
 
-    A compound is excluded with its whole group: by the source's InChIKey, the standardised
-    one, the name or the group.
+    Excluding a compound removes its whole group. Compounds are excluded by the source's InChIKey,
+    the standardised one, the name or the group.
 
     Args:
-      raw: `RAW_COLUMNS`, as the readers of `compounds/tables.py` return it.
+      raw: `RAW_COLUMNS`, as returned by the readers in `compounds/tables.py`.
       excluded_compounds: compounds to leave out, if any.
 
     Returns:
-      The compounds, sorted by `pert_id`, and counts by reason: rows left out under
-      `compound is excluded`, and rows that stay without a structure under
-      `structure missing: <reason>`.
+      The compounds, sorted by `pert_id`, and counts by reason: `compound is excluded` for rows
+      left out, and `structure missing: <reason>` for rows kept without structure.
 
     Raises:
       InputError: a column is missing, a `pert_id` is repeated, or only some rows have a group.
@@ -92,7 +92,7 @@ def _given_groups(raw: pd.DataFrame) -> list[str]:
 def _is_excluded(
     table: pd.DataFrame, source_keys: pd.Series, excluded_compounds: ExclusionList | None
 ) -> pd.Series:
-    """Per row, whether any row of its compound group is excluded."""
+    """For each row, whether any row of its compound group is excluded."""
     if excluded_compounds is None:
         return pd.Series(False, index=table.index)
     named = [

@@ -1,4 +1,4 @@
-"""Which column of a compound table is which: by its name, else by what stands in it."""
+"""Recognises the columns of a compound table by name, else by content."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from rdkit import Chem, rdBase
 
 from moa_jax.schemas import InputError
 
-# How compound tables write that they do not know, case-folded. `restricted` stands in LINCS tables
-# for structures that may not be published. The releases' signature tables have their own list,
-# kept with the reader of releases, which this package does not import.
+# Missing values in compound tables, case-folded; `restricted` marks structures in LINCS tables
+# that may not be published. Signature tables have another list (`lincs.metadata.field_names`).
 MISSING = frozenset({"", "-666", "-666.0", "nan", "na", "n/a", "#n/a", "null", "restricted"})
-# In a column of structures these say so, too. (A compound of LINCS 2020 is called "none".)
+# Missing values in a column of structures. (LINCS 2020 has a compound called "none".)
 NO_STRUCTURE = MISSING | {"none", "-", ".", "unknown"}
 
-# Meaning -> names of columns, the first one first; case, blanks and signs do not count.
+# Meaning -> names of columns in order of preference, ignoring case, blanks and signs.
 NAMES: dict[str, tuple[str, ...]] = {
     "pert_id": (
         "pert_id",
@@ -82,11 +81,10 @@ NAMES: dict[str, tuple[str, ...]] = {
     "target": ("target", "targets", "gene_target", "gene_targets"),
     "compound_group": ("compound_group",),
 }
-# Names that say nothing of how a structure is written: what stands there decides.
+# Names of columns in any notation; they are used only if their cells are SMILES or InChIs.
 _ANY_STRUCTURE = ("structure", "compound_structure", "molecule", "mol")
-# Cells that tell what a column holds.
+# Cells examined to recognise a column, and the share of them that must be SMILES or InChIs.
 _NUM_PROBED = 200
-# Share of them that must be SMILES, where no name says so.
 _MIN_SMILES = 0.9
 _LONGEST_PROBED = 2000
 
@@ -94,7 +92,7 @@ _IMIDIC_ACID = Chem.MolFromSmarts("[OX2;H1]-[CX3]=[NX2]")
 
 
 def known(text: str, missing: frozenset[str] = MISSING) -> str | None:
-    """`text` without blanks at its ends, None where it says that nothing is known."""
+    """`text` without outer blanks, None if it is a missing value."""
     text = text.strip()
     return None if text.casefold() in missing else text
 
@@ -107,14 +105,14 @@ _MEANING = {_plain(name): meaning for meaning, names in NAMES.items() for name i
 
 
 def is_known_column(name: str) -> bool:
-    """Whether a column's name is one of `NAMES`, or speaks of SMILES."""
+    """Whether a column's name is one of `NAMES`, or contains "smiles"."""
     plain = _plain(name)
     return plain in _MEANING or "smiles" in plain
 
 
 @functools.lru_cache(maxsize=2**14)
 def is_smiles(text: str) -> bool:
-    """Whether a text reads as a molecule; what follows a blank is not read."""
+    """Whether a text up to the first blank is a valid SMILES."""
     words = text.split(maxsplit=1)
     if not words or len(words[0]) > _LONGEST_PROBED or not words[0].isascii():
         return False
@@ -124,10 +122,9 @@ def is_smiles(text: str) -> bool:
 
 
 def smiles_of_inchi(text: str) -> str | None:
-    """SMILES of the molecule that an InChI describes; None where it describes none.
+    """SMILES of an InChI; None if it is invalid.
 
-    An InChI does not tell where mobile hydrogens are, and is drawn with imidic acids in the place
-    of amides; these are put right.
+    InChIs do not fix mobile hydrogens, so RDKit draws amides as imidic acids; this is corrected.
     """
     with rdBase.BlockLogs():
         mol = Chem.MolFromInchi(text)
@@ -157,15 +154,15 @@ class Columns:
     """The columns of a compound table.
 
     Attributes:
-      of: meaning (a key of `NAMES`) -> the columns with that meaning, the first one first.
-      guessed: whether the column of SMILES was found by what stands in it.
+      of: meaning (a key of `NAMES`) -> the columns with that meaning, in order of preference.
+      guessed: whether the column of SMILES was recognised by content.
     """
 
     of: dict[str, tuple[str, ...]]
     guessed: bool
 
     def first_known(self, cells: pd.DataFrame, meaning: str) -> pd.Series:
-        """Of each row the first column of a meaning that is known there, else None."""
+        """The first known value of each row among the columns of a meaning, else None."""
         found = pd.Series([None] * len(cells), index=cells.index, dtype=object)
         missing = NO_STRUCTURE if meaning in ("smiles", "inchi") else MISSING
         for name in self.of.get(meaning, ()):
@@ -174,7 +171,7 @@ class Columns:
         return found.where(found.notna(), None)
 
     def structures(self, cells: pd.DataFrame) -> pd.Series:
-        """Of each row the SMILES; one made of an InChI where no readable SMILES is there."""
+        """SMILES of each row, converted from an InChI if there is no valid SMILES."""
         texts = []
         for text, inchi in zip(
             self.first_known(cells, "smiles"), self.first_known(cells, "inchi"), strict=True
@@ -189,29 +186,29 @@ class Columns:
 
 
 def named_columns(cells: pd.DataFrame) -> Columns:
-    """Columns by their names; one that is called a structure only where molecules stand in it."""
+    """Columns by name; those of `_ANY_STRUCTURE` only if they contain structures."""
     of: dict[str, tuple[str, ...]] = {}
     plain = {str(name): _plain(str(name)) for name in cells.columns}
     for meaning, names in NAMES.items():
         order = {_plain(name): place for place, name in enumerate(names)}
         found = [name for name, form in plain.items() if form in order]
         of[meaning] = tuple(sorted(found, key=lambda name: order[plain[name]]))
-    spoken = [name for name, form in plain.items() if "smiles" in form and form not in _MEANING]
+    similar = [name for name, form in plain.items() if "smiles" in form and form not in _MEANING]
     vague = set(map(_plain, _ANY_STRUCTURE))
-    told = [name for name in of["smiles"] if plain[name] not in vague]
-    holding = [name for name in of["smiles"] if plain[name] in vague and holds_smiles(cells[name])]
-    return Columns(of | {"smiles": (*told, *spoken, *holding)}, guessed=False)
+    exact = [name for name in of["smiles"] if plain[name] not in vague]
+    others = [name for name in of["smiles"] if plain[name] in vague and holds_smiles(cells[name])]
+    return Columns(of | {"smiles": (*exact, *similar, *others)}, guessed=False)
 
 
 def find_columns(cells: pd.DataFrame, source: str) -> Columns:
-    """Columns by their names, and the SMILES by what stands there where no name tells.
+    """Columns by name, and the column of SMILES by content if no name matches.
 
     Args:
       cells: the table as texts.
-      source: what to call it in messages.
+      source: its name in messages.
 
     Raises:
-      InputError: no column holds structures, or several that no name tells apart.
+      InputError: no column contains structures, or several do and none is named.
     """
     columns = named_columns(cells)
     if columns.of["smiles"] or columns.of["inchi"]:
@@ -225,7 +222,7 @@ def find_columns(cells: pd.DataFrame, source: str) -> Columns:
     if len(fitting) > 1:
         raise InputError(
             f"{source} has SMILES in the columns {' and '.join(fitting)}; "
-            "name the one that counts canonical_smiles."
+            "rename the one to use canonical_smiles."
         )
     if not fitting:
         raise InputError(
@@ -236,10 +233,9 @@ def find_columns(cells: pd.DataFrame, source: str) -> Columns:
 
 
 def column_of_ids(cells: pd.DataFrame, columns: Columns) -> str | None:
-    """The column that tells compounds apart, where none is called an id or a name.
+    """A column to identify compounds, if none has the name of an id or a compound name.
 
-    The first one, beside structures and what else is known, whose cells are all told, all
-    different and no numbers.
+    The first unrecognised column whose cells are all known, all different and not numeric.
     """
     taken = {name for names in columns.of.values() for name in names}
     for name in cells.columns:
@@ -251,16 +247,16 @@ def column_of_ids(cells: pd.DataFrame, columns: Columns) -> str | None:
 
 
 def is_structure(text: str) -> bool:
-    """Whether a text is an InChI or a SMILES, and no column is called so."""
+    """Whether a text is an InChI or a SMILES, so that it cannot be a column name."""
     return text.startswith("InChI=") or (len(text) > 1 and is_smiles(text))
 
 
 def holds_smiles(column: pd.Series, *, among_words: bool = False) -> bool:
-    """Whether most of the first cells that are known are SMILES or InChIs.
+    """Whether most of the first known cells are SMILES or InChIs.
 
     Args:
       column: texts.
-      among_words: no name says so; then some must be more than letters, as no word is.
+      among_words: the column may be one of words: a third must contain signs other than letters.
     """
     probed = list(_first_known(column, _NUM_PROBED))
     found = [cell for cell in probed if cell.startswith("InChI=") or is_smiles(cell)]

@@ -1,4 +1,4 @@
-"""Molecular descriptors of RDKit: properties that a structure has whatever it is used for."""
+"""Molecular descriptors of RDKit."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from rdkit.Chem import Crippen, rdMolDescriptors
 
 from moa_jax.schemas import InputError
 
-# Name -> function of a molecule. logP is Crippen's (Wildman and Crippen 1999), the polar surface
-# that of Ertl 2000.
+# Name -> function of a molecule. logP by Wildman and Crippen 1999, polar surface by Ertl 2000.
 DESCRIPTORS: dict[str, Callable[[Chem.Mol], float]] = {
     "log_p": Crippen.MolLogP,
     "polar_surface": rdMolDescriptors.CalcTPSA,
@@ -39,5 +38,5 @@ def molecular_descriptors(smiles: Sequence[str]) -> Float32[np.ndarray, "compoun
             mol = Chem.MolFromSmiles(text)
         if mol is None:
             raise InputError(f"the SMILES {text!r} is invalid, so it has no descriptors.")
-        values[row] = [of(mol) for of in DESCRIPTORS.values()]
+        values[row] = [descriptor(mol) for descriptor in DESCRIPTORS.values()]
     return values

@@ -36,7 +36,7 @@ def morgan_fingerprints(
 
 @functools.lru_cache(maxsize=2**16)
 def _packed_fingerprint(smiles: str, radius: int, num_bits: int) -> UInt8[np.ndarray, " byte"]:
-    """One fingerprint, eight bits a byte, so that many can be kept."""
+    """One fingerprint packed into bytes, so that many can be cached."""
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles)
     if mol is None:
@@ -46,7 +46,7 @@ def _packed_fingerprint(smiles: str, radius: int, num_bits: int) -> UInt8[np.nda
 
 @functools.lru_cache(maxsize=8)
 def _generator(radius: int, num_bits: int) -> rdFingerprintGenerator.FingerprintGenerator64:
-    """RDKit's generator, which costs more to make than one fingerprint."""
+    """RDKit's generator; constructing it is slower than computing one fingerprint."""
     return rdFingerprintGenerator.GetMorganGenerator(radius=radius, fpSize=num_bits)
 
 
@@ -55,7 +55,7 @@ def tanimoto(
 ) -> Float[np.ndarray, "m n"]:
     """Tanimoto similarity of every row of `a` with every row of `b`.
 
-    |a and b| / |a or b| of the set bits; 0 where neither row has one, as RDKit has it.
+    |a and b| / |a or b| of the set bits; 0 if neither row has any, as in RDKit.
 
     Args:
       a: rows of 0 and 1.

@@ -1,8 +1,8 @@
-"""Which rows of compound tables are the same compound: the unit of every split.
+"""Identity of compounds, the unit of every split.
 
-Releases list one drug under several ids: salts, stereoisomers, resynthesised batches. Two rows
-are one compound where the first blocks of their InChIKeys are equal or their names are, and so
-are two rows that a third one links.
+Releases list one drug under several ids: salts, stereoisomers, resynthesised batches. Two rows are
+the same compound if the first blocks of their InChIKeys are equal or their names are, directly or
+through other rows.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from rdkit import Chem, rdBase
 
 _INCHI_KEY = re.compile(r"[A-Z]{14}-[A-Z]{10}-[A-Z]")
 _INCHI_BLOCK = re.compile(r"[A-Z]{14}(-.*)?")
-# Blanks, underscores, hyphens and dashes: what sources disagree on within one name.
+# Blanks, underscores, hyphens and dashes, which differ between sources.
 _SEPARATORS = re.compile(r"[\s_\-\u2010-\u2015\u2212]+")
 
 
 def normalise_name(name: str | None) -> str:
-    """The form in which compound names are compared; empty where there is no name.
+    """The form in which compound names are compared; empty if there is no name.
 
-    Case does not count. Blanks, underscores, hyphens and dashes are left out, so that `AST1306`,
-    `AST-1306` and `ast 1306` are one name; between two digits they stay as one hyphen, since
+    Case is ignored. Blanks, underscores, hyphens and dashes are removed, so that `AST1306`,
+    `AST-1306` and `ast 1306` are equal; between two digits they become one hyphen, since
     `ACM-1-102` is not `ACM-110-2`.
     """
     parts = [part for part in _SEPARATORS.split((name or "").casefold()) if part]
@@ -35,9 +35,9 @@ def normalise_name(name: str | None) -> str:
 
 
 def normalise_inchi_key(text: str | None) -> str | None:
-    """The InChIKey that `text` holds, as a key or as a whole InChI; None where it holds none.
+    """The InChIKey of a text that is an InChIKey or a whole InChI; None otherwise.
 
-    The Repurposing Hub gives `InChI=...` in its InChIKey column for some samples.
+    The Repurposing Hub has `InChI=...` in its InChIKey column for some samples.
     """
     text = (text or "").strip()
     if text.startswith("InChI="):
@@ -47,22 +47,21 @@ def normalise_inchi_key(text: str | None) -> str | None:
 
 
 def inchi_block(inchi_key: str | None) -> str | None:
-    """First block of an InChIKey, or of a text that is such a block; None otherwise."""
+    """First block of an InChIKey, or the text if it is such a block; None otherwise."""
     text = (inchi_key or "").strip()
     return text[:14] if _INCHI_BLOCK.fullmatch(text) else None
 
 
 def compound_groups(inchi_keys: Sequence[str | None], names: Sequence[str | None]) -> list[str]:
-    """Name of the compound that each row belongs to.
+    """Compound group of each row.
 
     Args:
-      inchi_keys: InChIKey (or its first block) of each row, where known.
-      names: name of each row, where known; compared by `normalise_name`.
+      inchi_keys: InChIKey (or its first block) of each row, if known.
+      names: name of each row, if known; compared by `normalise_name`.
 
     Returns:
       One group per row: the smallest InChIKey block of the compound's rows, else the smallest
-      of their names, else `row <index>` for a row of which nothing is known. Neither the
-      partition nor the first two kinds of name depend on the order of the rows.
+      of their names, else `row <index>`. Except for the latter, the order of rows does not matter.
     """
     blocks = [inchi_block(key) for key in inchi_keys]
     parent = list(range(len(blocks)))

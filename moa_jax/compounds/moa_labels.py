@@ -1,9 +1,8 @@
-"""Names of mechanisms of action, spelled one way.
+"""Harmonised spelling of mechanisms of action.
 
-Sources agree on the words and differ in case and blanks: `HDAC inhibitor`, `hdac inhibitor`,
-`HDAC inhibitor `. Only such differences are removed here. Names that mean the same in other words
-(`EGFR inhibitor`, `epidermal growth factor receptor inhibitor`) stay apart: merging them is a
-judgement of pharmacology that belongs to whoever curates the labels.
+Only differences in case and blanks are removed (`HDAC inhibitor`, `hdac inhibitor`). Synonyms
+(`EGFR inhibitor`, `epidermal growth factor receptor inhibitor`) stay different: merging them is
+left to the curators of the labels.
 """
 
 from __future__ import annotations
@@ -13,18 +12,15 @@ from collections.abc import Mapping, Sequence
 
 
 def normalise_moa(name: str) -> str:
-    """`name` without blanks at its ends and with single blanks inside."""
+    """`name` without outer blanks and with single blanks inside."""
     return " ".join(name.split())
 
 
 def dominant_spellings(moas: Sequence[tuple[str, ...]]) -> dict[str, str]:
-    """The spelling that most compounds use, by case-folded name.
+    """The most frequent spelling by case-folded name (the first in character order if equal).
 
     Args:
       moas: MoAs of each compound.
-
-    Returns:
-      Case-folded name -> spelling; of equally frequent ones the first in character order.
     """
     counts = collections.Counter(normalise_moa(name) for names in moas for name in names)
     spellings: dict[str, str] = {}
@@ -36,12 +32,12 @@ def dominant_spellings(moas: Sequence[tuple[str, ...]]) -> dict[str, str]:
 def harmonise_moas(
     moas: Sequence[tuple[str, ...]], spellings: Mapping[str, str] | None = None
 ) -> list[tuple[str, ...]]:
-    """Spells every MoA one way, compound by compound.
+    """Gives every MoA one spelling.
 
     Args:
       moas: MoAs of each compound.
-      spellings: the spellings to use, by case-folded name, such as another table's
-        `dominant_spellings`; names that it lacks take the dominant spelling of `moas`.
+      spellings: preferred spellings by case-folded name, such as another table's
+        `dominant_spellings`; other names take the dominant spelling of `moas`.
 
     Returns:
       Sorted MoAs of each compound, each once.

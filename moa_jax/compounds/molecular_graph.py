@@ -1,9 +1,9 @@
 """The molecule as a graph: heavy atoms with features, bonds in both directions.
 
-Every feature is 0 or 1 and named in `ATOM_FEATURES` and `BOND_FEATURES`, in the order of the
-columns. Stereo is given by CIP labels, which do not depend on the order of the atoms: `R` and `S`
-for centres, `r` and `s` for pseudoasymmetric ones such as cis- and trans-1,4-cyclohexanes, `E`
-and `Z` for double bonds (labels of Hanson et al. 2018, as RDKit's rdCIPLabeler assigns them).
+Features are 0 or 1; `ATOM_FEATURES` and `BOND_FEATURES` name the columns. Stereochemistry is given
+by CIP labels, which do not depend on the order of atoms: `R` and `S` for centres, `r` and `s` for
+pseudoasymmetric ones such as cis- and trans-1,4-cyclohexanes, `E` and `Z` for double bonds (Hanson
+et al. 2018, assigned by RDKit's rdCIPLabeler).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rdkit.Chem import rdCIPLabeler
 
 from moa_jax.schemas import InputError
 
-# A value that a list lacks falls on its last entry.
+# Values that are not listed count as the last entry.
 _ELEMENTS = ("H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Se", "Br", "I", "other")
 _DEGREES = ("0", "1", "2", "3", "4", "more")
 _CHARGES = ("0", "+1", "-1", "+2 or more", "-2 or less")
@@ -52,13 +52,13 @@ BOND_FEATURES: tuple[str, ...] = (
 num_atom_features: int = len(ATOM_FEATURES)
 num_bond_features: int = len(BOND_FEATURES)
 
-# Beyond this the labels of a few highly symmetric cages would take minutes; they stay unlabelled.
+# Limit for a few highly symmetric cages that would take minutes; they stay unlabelled.
 _MAX_CIP_ITERATIONS = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class MolecularGraph:
-    """One molecule. Each chemical bond is two directed ones, next to each other.
+    """One molecule. Each chemical bond is stored as two consecutive directed bonds.
 
     Attributes:
       atom_features: one row per heavy atom, columns `ATOM_FEATURES`.
@@ -87,7 +87,7 @@ class MolecularGraph:
 def molecular_graph(smiles: str) -> MolecularGraph:
     """Featurised graph of a molecule; atoms are in the order of the SMILES.
 
-    A molecule of one atom has no bonds. The arrays are shared by all who ask, so read them only.
+    The arrays are cached and shared, so callers must not modify them.
 
     Raises:
       InputError: RDKit cannot read the SMILES, or it has no atom.
@@ -115,7 +115,7 @@ def molecular_graph(smiles: str) -> MolecularGraph:
 
 
 def _one_hot(value: str, values: tuple[str, ...]) -> list[bool]:
-    """One true entry: `value`'s, or the last where `values` lacks it."""
+    """One-hot encoding of `value`, or of the last entry if `values` lacks it."""
     found = value if value in values else values[-1]
     return [found == candidate for candidate in values]
 

@@ -1,4 +1,4 @@
-"""Structures that a model cannot tell apart although their InChIKeys differ."""
+"""Structures with different InChIKeys that a model cannot distinguish."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ _GENERATOR = rdFingerprintGenerator.GetMorganGenerator(radius=2, includeChiralit
 
 
 def near_duplicates(smiles: Sequence[str | None]) -> list[str | None]:
-    """For each structure the one that stands for all that have Tanimoto similarity 1.0 to it.
+    """A representative for each set of structures with Tanimoto similarity 1.0.
 
-    Compared are the counts of the unfolded Morgan environments of radius 2, without chirality
-    and after standardisation. Similarity 1.0 then means that every environment of two bonds
-    occurs equally often in both, which includes the formula: stereoisomers, and regioisomers
-    whose substituents are too far apart for any Morgan fingerprint to see. Folded or binary
-    fingerprints would also call every longer member of a homologous series (decanol and
-    dodecanol) one compound, since they only say which environments occur.
+    Compares the counts of unfolded Morgan environments of radius 2 after standardisation, without
+    chirality. Similarity 1.0 then means that every environment occurs equally often in both, so
+    that formulas are equal: stereoisomers, and regioisomers with substituents too far apart for
+    Morgan fingerprints. Folded or binary fingerprints would also merge homologues (decanol and
+    dodecanol), since they do not count environments.
 
     Args:
       smiles: SMILES of each compound, None where unknown.
 
     Returns:
-      The smallest standardised SMILES among the near-duplicates of each structure; None where
-      a structure is unknown or cannot be standardised. It does not depend on the order.
+      The smallest standardised SMILES among the near-duplicates of each structure, independent of
+      their order; None if a structure is unknown or cannot be standardised.
     """
     parents = {
         text: parent.smiles

@@ -1,14 +1,14 @@
-"""Acids and bases that make salts of drugs: what is taken off where another molecule remains.
+"""Acids and bases that form salts of drugs, and are removed if another molecule remains.
 
-Most are in neither RDKit's list of salts and solvents nor always smaller than the drug
-(piperazine citrate, trolamine salicylate). The names are those of the WHO's list of INN for
-radicals and groups (INNM), of USAN and USP monographs, and of ChEMBL's list of salts. Several are
-drugs themselves, so where two of these meet the order of the three lists decides which is the
-compound: a medicinal acid before a base (choline salicylate is salicylic acid), a base before any
-other acid (piperazine citrate is piperazine). Fatty acids are in no list: beside a base such as
-ethanolamine (oleate) they are the drug.
+Most are not in RDKit's list of salts and solvents, and some are larger than the drug (piperazine
+citrate, trolamine salicylate). Names are from the WHO's list of INN for radicals and groups (INNM),
+USAN and USP monographs, and ChEMBL's list of salts. Several are drugs themselves, so if two of them
+form a salt, the order of the three lists decides which is the compound: a medicinal acid before a
+base (choline salicylate is salicylic acid), a base before any other acid (piperazine citrate is
+piperazine). Fatty acids are not listed: with a base such as ethanolamine (oleate) they are the
+drug.
 
-Written neutral, without stereo; tautomers that RDKit tells apart are written out.
+SMILES are neutral, without stereochemistry; tautomers that differ in RDKit are listed separately.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ ACIDS = {
     "OC(=O)c1cc2ccccc2c(Cc2c(O)c(cc3ccccc23)C(O)=O)c1O": "pamoic, embonic",
 }
 
-# The further down, the less likely a molecule is the compound: 0 is any other one.
+# Canonical SMILES -> 1 to 3; a molecule of a lower tier is the compound (0: no salt former).
 _TIERS = {
     Chem.CanonSmiles(smiles): tier
     for tier, formers in enumerate((MEDICINAL_ACIDS, BASES, ACIDS), start=1)
@@ -127,9 +127,9 @@ _TIERS = {
 
 
 def tier(flat_smiles: str) -> int:
-    """0 for what is no salt former; else how late it counts as the compound beside others.
+    """Rank by which the compound is chosen among fragments; 0 for one that forms no salts.
 
     Args:
-      flat_smiles: canonical SMILES of a neutral fragment, without stereo.
+      flat_smiles: canonical SMILES of a neutral fragment, without stereochemistry.
     """
     return _TIERS.get(flat_smiles, 0)

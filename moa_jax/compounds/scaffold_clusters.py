@@ -1,8 +1,7 @@
-"""Scaffold units: what the `scaffold` split keeps together.
+"""Scaffold units, which the `scaffold` split keeps together.
 
-A molecule with a ring belongs to its Murcko scaffold (Bemis and Murcko 1996). Acyclic molecules
-have none, and calling that one scaffold would put all of them together: they are clustered by
-Butina's rule (Butina 1999) instead.
+The unit of a molecule with rings is its Murcko scaffold (Bemis and Murcko 1996). Acyclic molecules
+have none; they are clustered by similarity (Butina 1999) instead of being one unit.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from rdkit.ML.Cluster import Butina
 from moa_jax.compounds.fingerprints import morgan_fingerprints, tanimoto
 from moa_jax.compounds.structures import Structure, standardise
 
-# Acyclic molecules at least this similar to a cluster's centre belong to the cluster. Unrelated
-# molecules hardly ever reach it with Morgan fingerprints of radius 2.
+# Smallest similarity of an acyclic molecule to its cluster's centre; unrelated molecules rarely
+# reach it with Morgan fingerprints of radius 2.
 MIN_SIMILARITY = 0.4
 
 
@@ -29,8 +28,8 @@ def scaffold_units(smiles: Sequence[str | None]) -> list[str | None]:
 
     Returns:
       The Murcko scaffold's SMILES; for acyclic molecules `acyclic like <SMILES>` with the
-      cluster's centre; None where a structure is unknown or cannot be standardised. The units
-      depend on the set of structures, not on their order.
+      cluster's centre; None if a structure is unknown or cannot be standardised. Units depend on
+      the set of structures, not on their order.
     """
     parents = _parents(smiles)
     centre_of = _acyclic_clusters(
@@ -46,11 +45,11 @@ def scaffold_units(smiles: Sequence[str | None]) -> list[str | None]:
 def units_reached(
     smiles: Sequence[str | None], reference: Sequence[str | None]
 ) -> list[tuple[str, ...]]:
-    """Scaffold units of `reference` that other structures would belong to.
+    """Scaffold units of `reference` that other structures are similar to.
 
     Args:
       smiles: SMILES of the other structures, None where unknown.
-      reference: structures whose units are asked for.
+      reference: structures that define the units.
 
     Returns:
       For a structure with rings its Murcko scaffold; for an acyclic one every unit of
@@ -63,11 +62,12 @@ def units_reached(
     }
     known = sorted(members)
     parents = _parents(smiles)
-    asked = sorted({parent.smiles for parent in parents.values() if not parent.scaffold})
-    near = _similarity(asked, [_parents([text])[text].smiles for text in known]) >= MIN_SIMILARITY
+    acyclic = sorted({parent.smiles for parent in parents.values() if not parent.scaffold})
+    centres = [_parents([text])[text].smiles for text in known]
+    near = _similarity(acyclic, centres) >= MIN_SIMILARITY
     reached = {
         text: tuple(sorted({members[known[column]] for column in np.flatnonzero(row)}))
-        for text, row in zip(asked, near, strict=True)
+        for text, row in zip(acyclic, near, strict=True)
     }
     unit_of = {
         text: (parent.scaffold,) if parent.scaffold else reached[parent.smiles]
@@ -77,7 +77,7 @@ def units_reached(
 
 
 def _parents(smiles: Sequence[str | None]) -> dict[str, Structure]:
-    """Standard structure of every distinct SMILES that has one."""
+    """Standardised structure of every distinct SMILES that has one."""
     return {
         text: parent
         for text in set(smiles)
@@ -90,7 +90,7 @@ def _acyclic_clusters(smiles: list[str]) -> dict[str, str]:
     if not smiles:
         return {}
     distance = 1 - _similarity(smiles, smiles)
-    # RDKit wants the lower triangle, row by row.
+    # RDKit expects the lower triangle, row by row.
     clusters = Butina.ClusterData(
         distance[np.tril_indices(len(smiles), -1)],
         len(smiles),

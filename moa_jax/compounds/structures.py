@@ -1,8 +1,8 @@
-"""Structures as they are written in compound tables -> one standard parent molecule.
+"""Standardises structures of compound tables to one parent molecule.
 
 Vendors register salts, mixtures with solvent and charged forms of one drug. Models, identities
-and splits need the drug itself: counter-ions and solvents are stripped, the largest organic
-fragment is kept, and charges that protons can remove are removed.
+and splits need the drug itself: counter-ions and solvents are removed, the largest organic
+fragment is kept, and charges are neutralised where possible.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from moa_jax.compounds.salt_formers import tier
 
-# Carbonates are salts although they hold a carbon atom.
+# Carbonates are salts although they contain carbon.
 _CARBONIC_ACID = Chem.CanonSmiles("OC(O)=O")
 
-# Covalently drawn salts, such as [Na]OC(=O)C. Transition metals stay: there the bond is the drug.
+# Covalently drawn salts, such as [Na]OC(=O)C; bonds of transition metals are part of the drug.
 _ALKALI_BOND = Chem.MolFromSmarts("[Li,Na,K,Rb,Cs,Mg,Ca,Sr,Ba]~[!#1]")
-# InChI's own limit. RDKit's recursive steps overflow the stack on far longer chains, and no drug
-# of more atoms is described by its graph; ten characters an atom is more than any of them needs.
+# InChI's own limit; RDKit's recursion overflows the stack on far longer chains. A SMILES needs
+# fewer than ten characters per atom.
 MAX_ATOMS = 1023
 _MAX_SMILES_LENGTH = 10 * MAX_ATOMS
 
@@ -39,9 +39,9 @@ class Structure:
     Attributes:
       smiles: canonical isomeric SMILES, salt stripped and neutralised.
       inchi_key: standard InChIKey of that molecule.
-      inchi_block: first block of the key, which ignores stereo, isotopes and protonation.
-      scaffold: SMILES of the Murcko scaffold without stereo (Bemis and Murcko 1996), empty for
-        acyclic molecules.
+      inchi_block: first block of the key, which ignores stereochemistry, isotopes and protonation.
+      scaffold: SMILES of the Murcko scaffold without stereochemistry (Bemis and Murcko 1996),
+        empty for acyclic molecules.
     """
 
     smiles: str
@@ -52,7 +52,7 @@ class Structure:
 
 @dataclasses.dataclass(frozen=True)
 class Rejection:
-    """Why a text gives no usable structure.
+    """Why a text is not a usable structure.
 
     Attributes:
       reason: `no structure` (missing or without atoms), `invalid SMILES`, `unspecified atom`
@@ -69,10 +69,10 @@ class _NoParentError(Exception):
 
 @functools.lru_cache(maxsize=2**16)
 def standardise(smiles: str | None) -> Structure | Rejection:
-    """Standard parent structure of one SMILES, or the reason why there is none.
+    """Standardised parent structure of a SMILES, or the reason why there is none; never raises.
 
-    What follows the first blank is not read: a name, or a CXSMILES extension, which holds
-    drawing coordinates and stereo groups that no SMILES can express. Never raises.
+    Text after the first blank is ignored: a name, or a CXSMILES extension with coordinates and
+    stereo groups.
     """
     if smiles is None or not smiles.strip():
         return Rejection("no structure")
@@ -84,7 +84,7 @@ def standardise(smiles: str | None) -> Structure | Rejection:
 
 
 def _parse(smiles: str) -> Chem.Mol:
-    """The molecule that a SMILES describes, with covalently drawn alkali salts split."""
+    """The molecule of a SMILES, with covalently drawn alkali salts split."""
     if len(smiles) > _MAX_SMILES_LENGTH:
         raise _NoParentError("too large")
     mol = Chem.MolFromSmiles(smiles) if smiles.isascii() else None
@@ -102,7 +102,7 @@ def _parse(smiles: str) -> Chem.Mol:
 
 
 def _neutral_parent(mol: Chem.Mol) -> Chem.Mol:
-    """The largest organic fragment that forms no salt, neutralised; see `salt_formers`."""
+    """The neutralised parent fragment: the lowest tier of `salt_formers`, then the largest."""
     remaining = _SALT_AND_SOLVENT_REMOVER.remove(mol)
     if not remaining.GetNumAtoms():
         raise _NoParentError("only salt or solvent")
@@ -116,23 +116,23 @@ def _neutral_parent(mol: Chem.Mol) -> Chem.Mol:
     flat = [Chem.MolToSmiles(fragment, isomericSmiles=False) for fragment in organic]
     if set(flat) == {_CARBONIC_ACID}:
         raise _NoParentError("only salt or solvent")
-    told = [
+    ranked = [
         (tier(name), mol) for mol, name in zip(organic, flat, strict=True) if name != _CARBONIC_ACID
     ]
-    first = min(rank for rank, _ in told)
-    return min((mol for rank, mol in told if rank == first), key=_largest_first)
+    first = min(rank for rank, _ in ranked)
+    return min((mol for rank, mol in ranked if rank == first), key=_largest_first)
 
 
 def _largest_first(mol: Chem.Mol) -> tuple[int, float, str]:
-    """Sorts the fragment with most heavy atoms first, then the heaviest, then by SMILES."""
+    """Sort key: most heavy atoms first, then largest weight, then SMILES."""
     return -mol.GetNumHeavyAtoms(), -Descriptors.MolWt(mol), Chem.MolToSmiles(mol)
 
 
 def _describe(mol: Chem.Mol) -> Structure:
-    """Names of a parent molecule, all made from its canonical SMILES read once more.
+    """Identifiers of a parent molecule.
 
-    Neutralising leaves hydrogen counts and stereo marks that only a fresh reading tidies, so
-    that a standardised SMILES standardises to itself.
+    The canonical SMILES is parsed again to update hydrogen counts and stereo marks after
+    neutralising, so that a standardised SMILES standardises to itself.
     """
     mol = Chem.MolFromSmiles(Chem.MolToSmiles(mol))
     if mol is None:

@@ -1,6 +1,6 @@
-"""Substructure counts: how often each piece of a molecule occurs, by several ways of cutting it.
+"""Counts of substructures, by several families of fingerprints.
 
-No single fingerprint is best for all mechanisms; similarities averaged over several are
+No single fingerprint is best for all mechanisms; averaging similarities over several works better
 (Riniker and Landrum 2013, https://doi.org/10.1186/1758-2946-5-26, compare those used here).
 """
 
@@ -16,11 +16,11 @@ from rdkit.Chem import MACCSkeys, rdFingerprintGenerator
 
 from moa_jax.schemas import InputError
 
-# Length of a hashed view.
+# Length of a hashed fingerprint.
 NUM_HASHED = 1024
 # MACCS keys with RDKit's unused key 0.
 NUM_KEYS = 167
-# View -> its number of columns, in the order of the columns. Environments of radius 2 and 3,
+# Family -> number of columns, in the order of the columns. Environments of radius 2 and 3,
 # environments of pharmacophore classes, atom pairs, torsions, paths of up to 6 bonds, MACCS keys.
 SUBSTRUCTURE_FAMILIES = {
     "morgan2": NUM_HASHED,
@@ -31,12 +31,12 @@ SUBSTRUCTURE_FAMILIES = {
     "paths": NUM_HASHED,
     "maccs": NUM_KEYS,
 }
-# MACCS keys without a pattern; the others are of isotopes (1) and of several fragments (166).
+# A MACCS key without a pattern; the others are isotopes (1) and several fragments (166).
 AROMATIC_RINGS_KEY = 125
 
 
 def substructure_counts(smiles: Sequence[str | None]) -> UInt8[np.ndarray, "compound substructure"]:
-    """Counts of all views side by side, at most 255; MACCS keys are 0 or 1.
+    """Concatenated counts of all families, at most 255; MACCS keys are 0 or 1.
 
     Args:
       smiles: SMILES of each compound; None gives a row of zeros.
@@ -54,15 +54,15 @@ def substructure_counts(smiles: Sequence[str | None]) -> UInt8[np.ndarray, "comp
 def counts_without_atoms(
     smiles: str, removed: Bool[np.ndarray, "group atom"]
 ) -> UInt8[np.ndarray, "group substructure"]:
-    """Counts of the occurrences that hold no removed atom, all views side by side.
+    """Counts of the occurrences without removed atoms, for all families.
 
-    What remains is counted as it stood in the whole molecule: its atoms keep their neighbours,
-    hydrogens and rings. A recount on the cut molecule would see other atoms instead, such as an
-    amine where an amide was. MACCS keys 1 and 166, which have no pattern, stay as they are.
+    The remaining occurrences are those of the whole molecule, with their neighbours, hydrogens and
+    rings. Recounting on a cut molecule would create new substructures, such as an amine from an
+    amide. MACCS keys 1 and 166, which have no pattern, are unchanged.
 
     Args:
       smiles: SMILES of the compound.
-      removed: for each group, which atoms to leave out; atoms are in the order of the SMILES.
+      removed: atoms to leave out, for each group; atoms are in the order of the SMILES.
 
     Raises:
       InputError: RDKit cannot read the SMILES, or it has another number of atoms.
@@ -71,7 +71,7 @@ def counts_without_atoms(
     if removed.shape[1] != mol.GetNumAtoms():
         raise InputError(
             f"the SMILES {smiles!r} has {mol.GetNumAtoms()} atoms, but {removed.shape[1]} were "
-            "named."
+            "given."
         )
     columns, atoms, starts = _occurrences(smiles)
     holds = np.zeros((len(columns), removed.shape[1]), np.float32)
@@ -91,11 +91,11 @@ def counts_without_atoms(
 
 
 def atoms_within(smiles: str, radius: int) -> Bool[np.ndarray, "atom atom"]:
-    """For each atom, which are at most `radius` bonds away: itself, then its neighbours, ...
+    """Whether two atoms are at most `radius` bonds apart; never for different fragments.
 
     Args:
       smiles: SMILES of the compound; atoms are in its order.
-      radius: number of bonds. No number reaches another fragment, such as a salt's other ion.
+      radius: number of bonds.
 
     Raises:
       InputError: RDKit cannot read the SMILES.
@@ -109,19 +109,19 @@ def _occurrences(
 ) -> tuple[
     Int[np.ndarray, " occurrence"], Int[np.ndarray, " entry"], Int[np.ndarray, " occurrence_end"]
 ]:
-    """Every occurrence of a substructure: its column, its atoms, and where the atoms start.
+    """Columns of all occurrences, their atoms, and the offsets of each occurrence's atoms.
 
-    Those of a MACCS key are the matches of its pattern.
+    Occurrences of a MACCS key are the matches of its pattern.
     """
     mol, found, start = _read(smiles), [], 0
     for generator in _generators():
-        told = rdFingerprintGenerator.AdditionalOutput()
-        told.AllocateAtomsPerBit()
-        generator.GetCountFingerprint(mol, additionalOutput=told)
+        output = rdFingerprintGenerator.AdditionalOutput()
+        output.AllocateAtomsPerBit()
+        generator.GetCountFingerprint(mol, additionalOutput=output)
         found += [
             (start + bit, atoms)
-            for bit, places in told.GetAtomsPerBit().items()
-            for atoms in places
+            for bit, matches in output.GetAtomsPerBit().items()
+            for atoms in matches
         ]
         start += NUM_HASHED
     for key, pattern in _key_patterns().items():
@@ -149,7 +149,7 @@ def _key_patterns() -> dict[int, Chem.Mol]:
 
 @functools.cache
 def _key_thresholds() -> Int[np.ndarray, " key"]:
-    """Number of matches that a MACCS key has to exceed."""
+    """Number of matches above which a MACCS key is set."""
     thresholds = np.zeros(NUM_KEYS, np.int64)
     for key, (_, count) in MACCSkeys.smartsPatts.items():
         thresholds[key] = count
@@ -173,14 +173,14 @@ def _counts(smiles: str) -> UInt8[np.ndarray, " substructure"]:
     ]
     keys = np.frombuffer(MACCSkeys.GenMACCSKeys(mol).ToBitString().encode(), np.uint8) - ord("0")
     counts = np.concatenate([*hashed, keys]).astype(np.uint8)
-    # The cache hands out the array itself.
+    # The cached array itself is returned.
     counts.flags.writeable = False
     return counts
 
 
 @functools.cache
 def _generators() -> tuple[rdFingerprintGenerator.FingerprintGenerator64, ...]:
-    """RDKit's generators of the hashed views, in the order of `SUBSTRUCTURE_FAMILIES`."""
+    """RDKit's generators of the hashed families, in the order of `SUBSTRUCTURE_FAMILIES`."""
     make = rdFingerprintGenerator
     return (
         make.GetMorganGenerator(radius=2, fpSize=NUM_HASHED),

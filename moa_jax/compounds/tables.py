@@ -1,9 +1,9 @@
-"""Compound tables as they are published or made by hand, read into one raw table.
+"""Reads compound tables, published or made by hand, into one raw table.
 
 The raw table has one row per `pert_id`, sorted by it, and the columns `RAW_COLUMNS`: `compound`
-(the name, else the `pert_id`), `smiles` as the source writes it, `inchi_key`, `moas` and `targets`
-(sorted tuples); a table that names its compound groups keeps them in `compound_group`. What is
-missing is None, or an empty tuple. Its `attrs["reading"]` says how the file was understood.
+(the name, else the `pert_id`), `smiles` as in the source, `inchi_key`, `moas` and `targets` (sorted
+tuples), and `compound_group` if the source has it. Missing values are None or an empty tuple. Its
+`attrs["reading"]` records which columns were read.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ READING = "reading"
 
 # A Broad sample id is the compound's id followed by salt, batch and check digits.
 _BROAD_ID = re.compile(r"(BRD-[A-Z]\d{8})(?:-.*)?")
-# What a CXSMILES says beside the molecule.
+# The extension of a CXSMILES.
 _EXTENSION = re.compile(r"\A\|[^|]*\|\s*")
-# Compounds that are named where something is said of several.
+# Compounds listed in a message about several.
 _NUM_NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class ExclusionList:
-    """Compounds that nothing may be trained or tested on.
+    """Compounds excluded from training and testing.
 
     Attributes:
-      groups: first InChIKey blocks (a group that is not a block never matches a key).
+      groups: first InChIKey blocks (other groups never match a key).
       names: names in the form of `normalise_name`.
     """
 
@@ -67,31 +67,30 @@ class ExclusionList:
 
 
 def read_compound_table(path: Path, samples_path: Path | None = None) -> pd.DataFrame:
-    """Reads a table of compounds: ids and structures, and what else it says of them.
+    """Reads a table of compounds: structures, and ids, names, MoAs, targets if present.
 
-    Names of columns are those of the releases (LINCS 2020's compoundinfo, GEO's pert_info), of the
-    Repurposing Hub and other usual ones, in any case (`columns.NAMES`); a list of molecules
-    without header, SMILES and name, is read too. Where no name tells, the column of SMILES is the
-    one that holds them. Only structures are needed: without ids compounds are called by their
-    names, without those by the column that tells them apart, without one by their SMILES;
-    without MoA and target they have none.
+    Column names are those of the releases (LINCS 2020's compoundinfo, GEO's pert_info), the
+    Repurposing Hub and other common ones, in any case (`columns.NAMES`); otherwise the column of
+    SMILES is recognised by content. A list of molecules without header (SMILES, then name) is
+    read, too. Without ids, compounds are identified by name, else by the first column of unique
+    texts, else by SMILES.
 
     Args:
-      path: the table; MoAs and targets stand in rows of their own or with `|` between them.
-      samples_path: the Repurposing Hub's sample table, where `path` is its drug table.
+      path: the table; several MoAs or targets are in separate rows or joined by `|`.
+      samples_path: the Repurposing Hub's sample table, if `path` is its drug table.
 
     Returns:
       The raw table (see the module's docstring).
 
     Raises:
-      InputError: the file cannot be read, has no structures, or a row has no id; or a compound
-        has no group or two where the table has groups.
+      InputError: the file cannot be read, has no structures, or a row has no id; or a table with
+        groups has none or several for a compound.
     """
     if samples_path is not None:
         return read_repurposing_hub(path, samples_path)
     table = open_text_table(path, is_known=is_known_column, is_value=is_structure)
-    cells, columns = _understood(table, path)
-    return _one_row_per_compound(_by_meaning(cells, columns, path), path, _told(columns))
+    cells, columns = _read_cells_and_columns(table, path)
+    return _one_row_per_compound(_by_meaning(cells, columns, path), path, _reading(columns))
 
 
 def read_repurposing_hub(drugs_path: Path, samples_path: Path) -> pd.DataFrame:
@@ -123,7 +122,7 @@ def read_repurposing_hub(drugs_path: Path, samples_path: Path) -> pd.DataFrame:
 
 
 def read_exclusion_list(path: Path) -> ExclusionList:
-    """Reads the list of compounds that are excluded.
+    """Reads an exclusion list.
 
     Raises:
       InputError: the file cannot be read or lacks a column of `EXCLUSION_LIST_COLUMNS`.
@@ -138,13 +137,13 @@ def read_exclusion_list(path: Path) -> ExclusionList:
 
 
 def compound_of_sample(text: str) -> str:
-    """The compound's id of a Broad sample id; any other text as it is."""
+    """The compound id of a Broad sample id; other texts unchanged."""
     match = _BROAD_ID.fullmatch(text.strip())
     return match[1] if match else text.strip()
 
 
 def _named_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """A table with the given columns, whatever their case; its index counts rows from 1.
+    """A table with the given columns in any case; its index counts rows from 1.
 
     Raises:
       InputError: as for `open_text_table` and `read_cells`, or a column is missing.
@@ -156,8 +155,8 @@ def _named_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return named
 
 
-def _understood(table: TextTable, path: Path) -> tuple[pd.DataFrame, Columns]:
-    """The cells of a table, and which of its columns are which."""
+def _read_cells_and_columns(table: TextTable, path: Path) -> tuple[pd.DataFrame, Columns]:
+    """The cells of a table, and its columns by meaning."""
     cells = _numbered_cells(table)
     if table.has_header:
         _refuse_drug_table(cells, path)
@@ -170,10 +169,10 @@ def _understood(table: TextTable, path: Path) -> tuple[pd.DataFrame, Columns]:
         return cells, dataclasses.replace(columns, of=columns.of | {"pert_id": with_values or ids})
     if not table.separator:
         cells = pd.DataFrame(
-            [_of_list(line) for line in cells["1"]], columns=["1", "2"], index=cells.index
+            [_parse_molecule(line) for line in cells["1"]], columns=["1", "2"], index=cells.index
         )
     if holds_smiles(cells["1"]):
-        # Lists of molecules have the structure first and the name behind it.
+        # Lists of molecules have the structure first, then the name.
         smiles, rest = "1", list(cells.columns[1:])
     else:
         smiles = find_columns(cells, str(path)).of["smiles"][0]
@@ -193,24 +192,24 @@ def _refuse_drug_table(cells: pd.DataFrame, path: Path) -> None:
     names = {name.casefold() for name in cells.columns}
     if set(HUB_DRUG_COLUMNS) <= names and not any("smiles" in name for name in names):
         raise InputError(
-            f"{path} is one of the Repurposing Hub's two tables, the one without structures; both "
-            "the drug table and the sample table are needed."
+            f"{path} is the Repurposing Hub's drug table, which has no structures; its sample "
+            "table is needed, too."
         )
 
 
-def _of_list(line: str) -> tuple[str, str]:
+def _parse_molecule(line: str) -> tuple[str, str]:
     """SMILES and name in a line of a list of molecules."""
     smiles, _, rest = line.partition(" ")
     return smiles, _EXTENSION.sub("", rest.strip())
 
 
-def _told(columns: Columns) -> dict[str, Any]:
-    """Which columns were read, as JSON values."""
+def _reading(columns: Columns) -> dict[str, Any]:
+    """Names of the columns that were read, as JSON values."""
     structures = [*columns.of.get("smiles", ()), *columns.of.get("inchi", ())]
     return {
         "ids": next(iter(columns.of.get("pert_id", ())), None),
         "structures": ", ".join(structures),
-        **({"told_by": "what stands in it"} if columns.guessed else {}),
+        **({"told_by": "its content"} if columns.guessed else {}),
     }
 
 
@@ -238,7 +237,7 @@ def _by_meaning(cells: pd.DataFrame, columns: Columns, path: Path) -> pd.DataFra
 
 
 def _first(texts: pd.Series, parse: Callable[[str], str | None] = str) -> str | None:
-    """What `parse` makes of the first text that is known and that it can read."""
+    """The first result of `parse` that is not empty."""
     parsed = (parse(text) for text in texts if text)
     return next((value for value in parsed if value), None)
 
@@ -250,7 +249,7 @@ def _set_of(texts: pd.Series) -> tuple[str, ...]:
 
 
 def _group_of(texts: pd.Series, pert_id: str, path: Path) -> str:
-    """The one compound group that a compound's rows name, word for word."""
+    """The compound group in a compound's rows, which must be unique."""
     groups = sorted({text.strip() for text in texts} - {""})
     if len(groups) != 1:
         found = "none" if not groups else " and ".join(groups)
@@ -261,8 +260,8 @@ def _group_of(texts: pd.Series, pert_id: str, path: Path) -> str:
 def _one_row_per_compound(table: pd.DataFrame, path: Path, reading: dict[str, Any]) -> pd.DataFrame:
     """Aggregates rows to the raw table.
 
-    Of several names, SMILES or InChIKeys of one compound the first known one is taken, in the
-    order of the file. Compounds whose rows have structures of other skeletons are counted.
+    If a compound has several names, SMILES or InChIKeys, the first in the file is used. Compounds
+    with structures of different skeletons are reported.
     """
     has_groups = "compound_group" in table.columns
     rows, contradicting = [], []
@@ -295,7 +294,7 @@ def _num_skeletons(smiles: pd.Series) -> int:
 
 
 def contradictions(pert_ids: Sequence[str]) -> str:
-    """What is said of compounds whose rows have several structures."""
+    """Message about compounds whose rows have several structures."""
     more = len(pert_ids) - _NUM_NAMED
     named = ", ".join(pert_ids[:_NUM_NAMED]) + (f" and {more} more" if more > 0 else "")
-    return f"{len(pert_ids)} with contradicting structures, of which the first counts: {named}"
+    return f"{len(pert_ids)} with contradicting structures, of which the first is used: {named}"

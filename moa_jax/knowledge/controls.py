@@ -1,8 +1,8 @@
-"""Randomised knowledge graphs that keep every degree.
+"""Randomised knowledge graphs that keep every node's degree.
 
-If a model does as well on them as on the real graph, the graph's size and degrees helped it and
-its biology did not. Both use double-edge swaps (Maslov & Sneppen 2002): two edges a-b and c-d
-become a-d and c-b unless one of these is there already.
+A model that does as well on them as on the real graph uses its size and degrees, not its biology.
+Both use double-edge swaps (Maslov & Sneppen 2002): edges a-b and c-d become a-d and c-b unless one
+of these exists already.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ from jaxtyping import Int
 
 from moa_jax.schemas import EdgeSet, InputError, KnowledgeGraph
 
-# Tries per edge. On human STRING and GO the share of edges that stand where they stood falls to
-# 0.04 and 0.06 within 3 and no further by 30.
+# Attempts per edge. On human STRING and GO, the share of unchanged edges falls to 0.04 and 0.06
+# with 3, and is the same with 30.
 SWAPS_PER_EDGE = 10
 
 
 def rewire_interactions(graph: KnowledgeGraph, *, seed: int) -> KnowledgeGraph:
     """Rewires `interacts`; every gene keeps its number of partners.
 
-    The weights travel with the edges, so their distribution stays too. No gene gets a
-    link to itself, no pair of genes two.
+    Weights move with the edges. There are no self-loops and no duplicate edges.
 
     Args:
       graph: the real graph.
@@ -40,7 +39,7 @@ def rewire_interactions(graph: KnowledgeGraph, *, seed: int) -> KnowledgeGraph:
     if pairs != {(b, a) for a, b in pairs} or 2 * len(first) != edges.num_edges:
         raise InputError(
             "the graph's interactions are not each stored once in both directions; "
-            "rewiring expects an undirected graph without links of a gene to itself."
+            "rewiring expects an undirected graph without self-loops."
         )
     rng = np.random.default_rng(seed)
     first, second = _swap_ends(first, second, rng=rng, turn=True)
@@ -54,14 +53,14 @@ def shuffle_annotations(graph: KnowledgeGraph, *, seed: int) -> KnowledgeGraph:
     """Shuffles `annotated_to` within each namespace of the Gene Ontology.
 
     Every term keeps its number of genes, every gene its number of terms in each namespace. The
-    evidence codes stay with the genes. The edges between terms stay as they are.
+    evidence codes stay with the genes. The edges between terms are unchanged.
 
     Args:
       graph: the real graph.
       seed: of the random numbers.
     """
     edges = graph.annotated_to
-    # Terms are numbered after the genes, so that no term is mistaken for a gene.
+    # Number terms after the genes, so that ids are unique.
     receivers = edges.receivers + np.int32(graph.num_genes)
     namespace = graph.terms["namespace"].to_numpy()[edges.receivers]
     rng = np.random.default_rng(seed)
@@ -88,7 +87,7 @@ def _swap_ends(
       first: one end of each edge.
       second: the other end.
       rng: random numbers.
-      turn: whether the two ends are of one kind, so that a-b may be read as b-a.
+      turn: whether both ends are of the same kind, so that a-b may be read as b-a.
 
     Returns:
       The ends after the swaps, edge by edge.
@@ -97,11 +96,11 @@ def _swap_ends(
     num_tries = SWAPS_PER_EDGE * num_edges
     if num_edges < 2:
         return first, second
-    # Plain integers in lists: this loop is sequential by nature, and numpy scalars are slow.
+    # Lists of plain integers: the loop is sequential, and numpy scalars are slow.
     a_of, b_of = first.tolist(), second.tolist()
     present = {(min(a, b), max(a, b)) for a, b in zip(a_of, b_of, strict=True)}
     picks = rng.integers(num_edges, size=(num_tries, 2)).tolist()
-    # Both edges are turned at random: with one alone, weights would not reach every link.
+    # Both edges are turned at random; turning only one could not move weights to every edge.
     turns = rng.integers(2 if turn else 1, size=(num_tries, 2)).tolist()
     for (i, j), (turn_i, turn_j) in zip(picks, turns, strict=True):
         a, b = (b_of[i], a_of[i]) if turn_i else (a_of[i], b_of[i])

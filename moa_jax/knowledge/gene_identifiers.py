@@ -1,8 +1,8 @@
 """Current and previous gene names to Entrez ids.
 
-L1000 names genes by Entrez id, compound tables by symbol (often an old one), STRING by its own
-preferred symbol and Gene Ontology by whatever database annotated. Entrez ids are the one key
-here; they are strings.
+L1000 names genes by Entrez id, compound tables by symbol (often an old one), STRING by its
+preferred symbol and Gene Ontology by the ids of the annotating database. Here Entrez ids, as
+strings, are the only key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ALIAS_SEPARATOR = "|"
 
 @dataclasses.dataclass(frozen=True)
 class GeneIdLayout:
-    """Columns of a gene-id table; `former` and `ensembl` may be lacking in a table."""
+    """Columns of a gene-id table; `former` and `ensembl` are optional."""
 
     entrez_id: str
     symbol: str
@@ -33,7 +33,7 @@ class GeneIdLayout:
     ensembl: str
 
 
-# The tables people have: org.Hs.eg.db as a table, NCBI's gene_info, HGNC's complete set.
+# org.Hs.eg.db as a table, NCBI's gene_info, HGNC's complete set.
 GENE_ID_LAYOUTS = (
     GeneIdLayout("gene_id", "symbol", "aliases", "gene_type", "", "ensembl_gene"),
     GeneIdLayout("GeneID", "Symbol", "Synonyms", "type_of_gene", "", "dbXrefs"),
@@ -43,8 +43,8 @@ GENE_ID_LAYOUTS = (
 )
 _ENSEMBL_ID = re.compile(r"ENSG[0-9]{11}")
 
-# How a name can be understood, the safest way first. The name is looked up in this order and
-# the first place that knows it decides, also when it knows two genes of that name.
+# Kinds of names, the most reliable first. A name is looked up in this order, and the first kind
+# that has it decides, even if it is ambiguous there.
 WAYS = (
     "entrez_id",
     "symbol",
@@ -58,8 +58,8 @@ AMBIGUOUS = "ambiguous"
 UNKNOWN = "unknown"
 
 _WHOLE = re.compile(r"([0-9]+)\.0*")
-# Numbers as spreadsheets group them, ids with the name of their database, and symbol and id in one,
-# as DepMap (`TP53 (7157)`) and TCGA (`TP53|7157`) write them.
+# Numbers with thousands separators, ids prefixed with the database, and symbol with id, as in
+# DepMap (`TP53 (7157)`) and TCGA (`TP53|7157`).
 _GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 _OF_DATABASE = re.compile(r"(?:entrez(?:gene)?|ncbi_?gene|geneid)[ :_]\s*([0-9]+)", re.IGNORECASE)
 _SYMBOL_AND_ID = re.compile(r"([^|()]+?)\s*(?:\(([0-9]+)\)|\|([0-9]+))")
@@ -71,12 +71,12 @@ Index = Mapping[str, tuple[str, ...]]
 
 @dataclasses.dataclass(frozen=True)
 class Resolution:
-    """What became of one name.
+    """The gene of a name.
 
     Attributes:
       entrez_id: the gene, or None.
       how: one of `WAYS`, `AMBIGUOUS` or `UNKNOWN`.
-      candidates: every gene that the name could mean where it was found, by Entrez id.
+      candidates: Entrez ids of every gene that the name could mean.
     """
 
     entrez_id: str | None
@@ -85,17 +85,17 @@ class Resolution:
 
 
 def entrez_order(entrez_id: str) -> tuple[int, str]:
-    """Sort key that puts Entrez ids in numeric order, and any other id somewhere definite."""
+    """Sort key for Entrez ids in numeric order; deterministic for other ids."""
     return len(entrez_id), entrez_id
 
 
 @dataclasses.dataclass(frozen=True)
 class GeneIdentifiers:
-    """Every name of every gene; made by `from_table`.
+    """Every name of every gene; constructed by `from_table`.
 
     Attributes:
       symbol_of: Entrez id -> current symbol.
-      indexes: one index (name -> Entrez ids) per entry of `WAYS`. Those of another case hold the
+      indexes: one index (name -> Entrez ids) per entry of `WAYS`; those for other case have the
         names in upper case.
     """
 
@@ -108,9 +108,8 @@ class GeneIdentifiers:
 
         Args:
           *tables: columns `entrez_id` and `symbol`, optionally `former_symbols` and `aliases`
-            (separated by `|`). An Entrez id's symbol in the first table that has it is its
-            current symbol; other symbols of it in later tables are older symbols, as its former
-            symbols are.
+            (separated by `|`). The first table with an Entrez id gives its current symbol;
+            symbols in later tables, and former symbols, are older symbols.
 
         Raises:
           InputError: a table lacks a column, or there is none.
@@ -126,7 +125,7 @@ class GeneIdentifiers:
                 table.get(name, nothing).fillna("") for name in ("former_symbols", "aliases")
             )
             known = set(symbol_of)
-            # Sorted, so that a table that repeats an id reads the same in any row order.
+            # Sorted, so that the order of rows does not matter if a table repeats an id.
             for entrez_id, symbol, older, names in sorted(
                 zip(table["entrez_id"], table["symbol"], former, aliases, strict=True)
             ):
@@ -144,19 +143,18 @@ class GeneIdentifiers:
             pairs[f"{way}, other case"] = {(name.upper(), gene) for name, gene in pairs[way]}
         return cls(symbol_of, tuple(_index(pairs[way]) for way in WAYS))
 
-    def explain(self, name: str) -> Resolution:
-        """Finds one name, and tells how, or why not.
+    def resolve(self, name: str) -> Resolution:
+        """Resolves a name to a gene.
 
-        The exact spelling is tried first: as an Entrez id, a current symbol, an older symbol, an
-        alias. Then the same with the case ignored, because compound tables write `Trp53` or
-        `C1ORF112`. A name that means two genes where it is first found is ambiguous; aliases
-        never overrule symbols. An id that became a float (`16.0`) or was grouped (`5,720`) is the
-        id, one of `TP53 (7157)` counts unless the symbol is another gene's, and an Ensembl id may
-        have a version.
+        Tries the exact spelling as Entrez id, current symbol, older symbol and alias, then
+        ignores case, because compound tables write `Trp53` or `C1ORF112`. The first kind that has
+        the name decides; if it means two genes there, it is ambiguous. Ids written as floats
+        (`16.0`), with thousands separators (`5,720`) or with a symbol (`TP53 (7157)`, unless
+        that is another gene's) and Ensembl ids with a version are accepted.
         """
         name = _plain(name)
         if (both := _SYMBOL_AND_ID.fullmatch(name)) is not None:
-            by_id, by_symbol = self.explain(both[2] or both[3]), self.explain(both[1])
+            by_id, by_symbol = self.resolve(both[2] or both[3]), self.resolve(both[1])
             found = {by_id.entrez_id, by_symbol.entrez_id} - {None}
             if len(found) == 2:
                 return Resolution(None, AMBIGUOUS, tuple(sorted(found, key=entrez_order)))
@@ -169,20 +167,19 @@ class GeneIdentifiers:
                 return Resolution(None, AMBIGUOUS, candidates)
         return Resolution(None, UNKNOWN)
 
-    def safe_aliases(self, entrez_ids: Sequence[str]) -> list[str]:
-        """Names of each gene beside its current symbol that are safe without the other genes.
+    def unambiguous_aliases(self, entrez_ids: Sequence[str]) -> list[str]:
+        """Other names of each gene that stay unambiguous in a table of these genes only.
 
-        A name is left out where any spelling of it, the case ignored, means another gene or is
-        ambiguous, so that a table of these genes alone understands no name of a gene that is
-        not in it.
+        A name is omitted if any spelling of it, ignoring case, means another gene or is ambiguous,
+        so that such a table never resolves the name of a gene outside it.
 
         Returns:
-          The sorted names of each gene, joined by `ALIAS_SEPARATOR`; empty where there is none.
+          The sorted names of each gene, joined by `ALIAS_SEPARATOR`; empty if there is none.
         """
         exact = {name for index in self.indexes[:4] for name in index}
         meanings = collections.defaultdict(set)
         for name in exact:
-            meanings[name.upper()].add(self.explain(name).entrez_id)
+            meanings[name.upper()].add(self.resolve(name).entrez_id)
         names_of = collections.defaultdict(list)
         for name in sorted(exact):
             means = meanings[name.upper()]
@@ -197,7 +194,7 @@ class GeneIdentifiers:
 
 
 def _plain(name: str) -> str:
-    """A name without outer blanks, an id without the decimals or the version that it was given."""
+    """A name without outer blanks; an id without decimals, separators, prefix or version."""
     name = name.strip()
     if _GROUPED.fullmatch(name):
         return name.replace(",", "")
@@ -216,9 +213,9 @@ def read_gene_ids(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Reads a table of current symbols and aliases.
 
     Known layouts: org.Hs.eg.db as a table (`gene_id symbol aliases`), NCBI `gene_info` (`GeneID
-    Symbol Synonyms`), HGNC's complete set (`entrez_id symbol prev_symbol alias_symbol`). Some
-    symbols are shared by a gene and a phenotype-only record (such as HBD); the record whose type
-    is unknown gives way. Ensembl ids of genes are aliases, where the table has them.
+    Symbol Synonyms`), HGNC's complete set (`entrez_id symbol prev_symbol alias_symbol`). If a gene
+    and a phenotype-only record share a symbol (such as HBD), the record of unknown type is
+    dropped. Ensembl ids are added to the aliases.
 
     Returns:
       Columns `entrez_id symbol former_symbols aliases`, sorted by Entrez id; the latter two
@@ -237,7 +234,8 @@ def read_gene_ids(path: str | os.PathLike[str]) -> pd.DataFrame:
     if not fitting:
         expected = " or ".join(" ".join(columns) for _, columns in needed)
         raise InputError(
-            f"{path} is no gene table: it has the columns {', '.join(header)}; expected {expected}."
+            f"{path} is not a gene table: it has the columns {', '.join(header)}; expected "
+            f"{expected}."
         )
     layout = fitting[0]
     wanted = [column for column in vars(layout).values() if column in header]
@@ -248,12 +246,12 @@ def read_gene_ids(path: str | os.PathLike[str]) -> pd.DataFrame:
         table = table[~(shared & (table[layout.gene_type] == "unknown"))]
     table = table[table[layout.entrez_id] != ""]
     if not len(table):
-        raise InputError(f"{path} has no row with a gene's id; expected one row per gene.")
+        raise InputError(f"{path} has no row with a gene id; expected one row per gene.")
     repeated = table[table[layout.entrez_id].duplicated()]
     if len(repeated):
         raise InputError(
             f"{path}, line {repeated.index[0]}: the id {repeated[layout.entrez_id].iloc[0]} "
-            "stands in an earlier row too; expected one row per gene."
+            "is already in an earlier row; expected one row per gene."
         )
     nothing = pd.Series("", index=table.index)
     ensembl = table.get(layout.ensembl, nothing).str.findall(_ENSEMBL_ID)

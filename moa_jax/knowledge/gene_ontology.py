@@ -24,7 +24,7 @@ PART_OF = "part_of"
 # with every ancestor over is_a and part_of. It does not hold along `regulates`.
 RELATIONS = (IS_A, PART_OF)
 
-# Clauses of an OBO file that hold ids or single words, and what ends them.
+# OBO clauses with ids or single words, and the signs that end them.
 _ID_TAGS = ("id", "alt_id", "is_a", "relationship", "replaced_by")
 _WORD_TAGS = ("is_obsolete", "namespace", "default-namespace")
 _AFTER_IDS = re.compile(r"(?<!\\)[!{]")
@@ -46,14 +46,14 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclasses.dataclass(frozen=True)
 class Ontology:
-    """The live terms and their order.
+    """The current terms and their hierarchy.
 
     Attributes:
-      terms: `TERM_COLUMNS`, sorted by go_id, obsolete terms left out.
+      terms: `TERM_COLUMNS`, sorted by go_id, without obsolete terms.
       is_a: (child, parent), sorted.
       part_of: (child, parent), sorted.
-      alternatives: alternative id -> id of the live term it was merged into.
-      obsolete: id of an obsolete term -> the term that replaces it, or None.
+      alternatives: alternative id -> id of the current term it was merged into.
+      obsolete: id of an obsolete term -> its replacement, or None.
     """
 
     terms: pd.DataFrame
@@ -72,10 +72,10 @@ class Ontology:
         return {term: tuple(parents) for term, parents in found.items()}
 
     def find(self, go_id: str) -> tuple[str | None, str]:
-        """Follows alternative ids and replacements to a live term.
+        """Follows alternative ids and replacements to a current term.
 
         Returns:
-          (the live term, "") or (None, why there is none).
+          (the current term, "") or (None, why there is none).
         """
         seen: set[str] = set()
         while go_id not in self.parents:
@@ -91,12 +91,12 @@ class Ontology:
 
 @dataclasses.dataclass(frozen=True)
 class Annotations:
-    """Genes annotated with terms, as far as the annotations can be used.
+    """The usable annotations of genes with terms.
 
     Attributes:
-      table: columns `gene` (the database's object id), `symbol`, `go_id` (live terms of the
-        ontology), `evidence_code`; distinct rows, sorted.
-      dropped: rows of the file left out, by reason.
+      table: columns `gene` (the database's object id), `symbol`, `go_id` (current terms),
+        `evidence_code`; distinct rows, sorted.
+      dropped: number of rows left out, by reason.
     """
 
     table: pd.DataFrame
@@ -107,8 +107,8 @@ def read_obo(path: str | os.PathLike[str]) -> Ontology:
     """Reads an ontology in OBO format, plain or gzip.
 
     Raises:
-      InputError: the file is no OBO file; a term has no name or namespace; is_a and part_of
-        form a cycle, lead to a term that is not there, or to or from an obsolete one.
+      InputError: the file is not an OBO file; a term has no name or namespace; is_a and part_of
+        form a cycle, point to a missing term, or involve an obsolete one.
     """
     with open_text(path) as text:
         try:
@@ -146,10 +146,10 @@ def read_obo(path: str | os.PathLike[str]) -> Ontology:
 
 
 def _tidy_clause(line: str) -> str:
-    """A line of an OBO file as obonet understands it.
+    """Normalises a line of an OBO file for obonet.
 
-    A comment (`! ...`) and a qualifier (`{...}`) may follow an id without a blank, and several
-    blanks may stand where one is usual; around a line there may be some, too.
+    Removes comments (`! ...`) and qualifiers (`{...}`), which may follow an id without a blank,
+    and superfluous blanks.
     """
     line = line.strip()
     tag, colon, value = line.partition(":")
@@ -172,7 +172,7 @@ def _require_usable_edges(
 ) -> None:
     for relation in RELATIONS:
         for child, parent in pairs[relation]:
-            # obonet makes a node without content for an id that is only pointed at.
+            # obonet adds an empty node for an id without a definition.
             if not graph.nodes[parent]:
                 raise InputError(
                     f"{path}: the term {child} is {relation} {parent}, "
@@ -195,8 +195,7 @@ def _require_usable_edges(
 def levels(ontology: Ontology) -> dict[str, int]:
     """Topological level of each term over is_a and part_of, parents before children.
 
-    Roots have level 0; any other term one more than its highest-numbered parent, so the level
-    is the length of the longest path to a root.
+    Roots have level 0; the level is the length of the longest path to a root.
     """
     order: nx.DiGraph = nx.DiGraph()
     order.add_nodes_from(ontology.terms["go_id"])
@@ -217,17 +216,17 @@ def ancestors(ontology: Ontology) -> dict[str, frozenset[str]]:
 def read_gaf(path: str | os.PathLike[str], *, ontology: Ontology) -> Annotations:
     """Reads human gene annotations in GAF 2.0, 2.1 or 2.2, plain or gzip.
 
-    Alternative ids become the live term's id, obsolete terms their replacement. Left out and
-    counted: other species, NOT annotations, evidence ND (it says that nothing is known), terms
-    that the ontology does not have or that are obsolete without a replacement, and repetitions
-    of one gene, term and evidence code (other references).
+    Alternative ids become the current term's id, obsolete terms their replacement. Left out and
+    counted: other species, NOT annotations, evidence ND (no data), terms that are missing in the
+    ontology or obsolete without replacement, and repetitions of a gene, term and evidence code
+    with other references.
 
     Args:
       path: the annotations.
-      ontology: the ontology of the same time.
+      ontology: the ontology of the same date.
 
     Raises:
-      InputError: another version of GAF; a row of another number of fields; no human row.
+      InputError: another version of GAF; a row with a wrong number of fields; no human row.
     """
     dropped: collections.Counter[str] = collections.Counter()
     other_taxa: collections.Counter[str] = collections.Counter()
@@ -245,7 +244,7 @@ def read_gaf(path: str | os.PathLike[str], *, ontology: Ontology) -> Annotations
                     f"GAF 2 has {GAF_NUM_FIELDS[0]} to {GAF_NUM_FIELDS[-1]}."
                 )
             gene, symbol, qualifier, go_id, evidence = *fields[1:5], fields[6]
-            # Two taxa are given where an organism acts on another; the first is the gene's own.
+            # If an organism acts on another, there are two taxa; the first is the gene's own.
             own_taxon = _own_taxon(fields[12])
             if own_taxon != HUMAN:
                 other_taxa[own_taxon] += 1

@@ -1,4 +1,4 @@
-"""Which genes become nodes beside the landmarks, and STRING's edges between them."""
+"""Selection of gene nodes beside the landmarks, and STRING's edges between them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def gene_interactions(
     """STRING links between genes, each pair of genes once with its highest score.
 
     Args:
-      string_links: of `string_db.read_string_links`.
+      string_links: output of `string_db.read_string_links`.
       protein_genes: protein -> Entrez id.
       min_score: links with a lower combined_score are left out.
 
     Returns:
-      Columns `gene1 gene2 combined_score`, gene1 before gene2 as text, sorted; and the number of
-      links left out by reason.
+      Columns `gene1 gene2 combined_score`, gene1 < gene2 as text, sorted; and the number of links
+      left out, by reason.
     """
     strong = string_links[string_links["combined_score"] >= min_score]
     ends = pd.DataFrame(
@@ -59,22 +59,21 @@ def select_genes(
 ) -> list[str]:
     """Chooses the gene nodes.
 
-    Landmarks and targets are always kept. Their neighbours come hop by hop, the most strongly
-    connected first. The strength is the sum of a neighbour's scores to the genes already
-    chosen over the square root of the sum of all its scores: by the plain sum, ribosome and
-    proteasome would fill the graph in real data, double its edges and connect no more
+    Landmarks and targets are always kept. Their neighbours are added hop by hop, the most strongly
+    connected first. The strength is the sum of a neighbour's scores to the genes already chosen,
+    divided by the square root of the sum of all its scores: with the plain sum, ribosome and
+    proteasome genes fill the graph in real data and double its edges without connecting more
     landmarks.
 
     Args:
       landmark_ids: Entrez ids, in the order of the signatures' genes.
       target_ids: Entrez ids.
-      interactions: of `gene_interactions`.
-      max_hops: how many links away from a landmark or target a neighbour may be.
-      max_genes: neighbours are added until there are so many genes.
+      interactions: output of `gene_interactions`.
+      max_hops: maximum distance of a neighbour from a landmark or target.
+      max_genes: number of genes at which no more neighbours are added.
 
     Returns:
-      Entrez ids: the landmarks in their order, the other targets, the neighbours; the last two
-      by Entrez id.
+      Entrez ids: the landmarks in their order, then other targets and neighbours, each sorted.
     """
     others = sorted(set(target_ids) - set(landmark_ids), key=entrez_order)
     chosen = {*landmark_ids, *others}

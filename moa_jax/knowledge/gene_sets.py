@@ -19,10 +19,10 @@ from moa_jax.knowledge.gene_identifiers import (
 from moa_jax.schemas import GENE_SET_COLUMNS, InputError
 from moa_jax.text.files import open_text
 
-# Ways to understand a name that change its case. These files write symbols as published, so
-# another case means a gene of another species: Reactome's `tat` is HIV's, not the human TAT.
+# In these files another case means a gene of another species: Reactome's `tat` is HIV's, not the
+# human TAT.
 _OTHER_CASE = tuple(way for way in WAYS if way.endswith("other case"))
-# What stands in the second column where there is nothing to say.
+# Placeholders in the second column.
 _NO_DESCRIPTION = ("", "na", "n/a", ".")
 
 
@@ -36,26 +36,26 @@ def read_gmt(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Reads a GMT file: name, description and genes of one set per line, separated by tabs.
 
-    Genes may be Entrez ids, current or previous symbols, or aliases, spelled exactly. The id of a
-    set is its description where that is one word (Reactome's `R-HSA-...`), else its name.
+    Genes may be Entrez ids, current or previous symbols, or aliases, in exact case. The id of a
+    set is its description if that is one word (Reactome's `R-HSA-...`), else its name.
 
     Args:
       path: text file, plain or gzip.
       identifiers: names of genes.
-      collection: what the sets are called together, such as `reactome`.
+      collection: name of the collection, such as `reactome`.
 
     Returns:
       `GENE_SET_COLUMNS`, in the order of the file; genes are Entrez ids. Sets without a known
-      gene are left out. And a report for a manifest: sets found and kept, distinct names, and how
-      many of them were not understood, by reason.
+      gene are left out. And a report for the manifest: sets found and kept, distinct names, and
+      how many of them could not be resolved, by reason.
 
     Raises:
-      InputError: the file cannot be read, a line has no gene, a set is repeated, or no gene of
-        the whole file is known.
+      InputError: the file cannot be read, a line has no gene, a set is repeated, or no gene in the
+        file is known.
     """
     rows = list(_read_lines(path))
     names = {name for *_, members in rows for name in members}
-    meaning = {name: identifiers.explain(name) for name in sorted(names)}
+    meaning = {name: identifiers.resolve(name) for name in sorted(names)}
     known = {
         name: found.entrez_id
         for name, found in meaning.items()
@@ -63,7 +63,7 @@ def read_gmt(
     }
     if not known:
         raise InputError(
-            f"{path} names {len(names)} genes in {len(rows)} sets and none of them is known; "
+            f"{path} has {len(names)} gene names in {len(rows)} sets, none of which is known; "
             "expected Entrez ids or symbols of human genes."
         )
     table = [
@@ -99,7 +99,7 @@ def _read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str, str, l
             if not fields[0].strip() or not members:
                 raise InputError(
                     f"{path}, line {number}: found {len(fields)} fields and {len(members)} genes; "
-                    "a GMT line has the name of a set, a description and its genes, with tabs."
+                    "a GMT line has a set's name, description and genes, separated by tabs."
                 )
             yield number, fields[0].strip(), fields[1].strip(), members
 
@@ -118,7 +118,7 @@ def _refuse_repeated(path: str | os.PathLike[str], ids: list[tuple[int, str]]) -
     for number, set_id in ids:
         if set_id in first:
             raise InputError(
-                f"{path}, line {number}: the set {set_id} stands in line {first[set_id]} too; "
+                f"{path}, line {number}: the set {set_id} is already in line {first[set_id]}; "
                 "expected each set once."
             )
         first[set_id] = number

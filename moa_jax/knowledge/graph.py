@@ -25,17 +25,17 @@ GeneTerms = Mapping[str, Mapping[str, Sequence[str]]]
 
 @dataclasses.dataclass(frozen=True)
 class GraphSettings:
-    """What becomes part of the graph.
+    """Selection of the graph's nodes and edges.
 
     Attributes:
       min_score: smallest combined_score of a STRING link, 0..1000 (700 is STRING's "high").
-      max_hops: STRING neighbours within so many links of a landmark or target are added.
-      max_genes: neighbours are added until there are so many genes. Landmarks and targets are
+      max_hops: maximum distance of a STRING neighbour from a landmark or target.
+      max_genes: number of genes at which no more neighbours are added. Landmarks and targets are
         always kept.
       min_term_genes: smallest number of the graph's genes annotated with a term or a descendant.
       max_term_genes: largest such number.
-      max_terms: at most so many terms.
-      namespaces: the Gene Ontology's namespaces from which terms are taken.
+      max_terms: largest number of terms.
+      namespaces: namespaces of the Gene Ontology from which terms are taken.
     """
 
     min_score: int = 700
@@ -58,7 +58,7 @@ class GraphSettings:
         if self.min_term_genes > self.max_term_genes:
             raise InputError(
                 f"min_term_genes is {self.min_term_genes} and max_term_genes "
-                f"{self.max_term_genes}; expected the first not to exceed the second."
+                f"{self.max_term_genes}; the first must not exceed the second."
             )
 
 
@@ -81,16 +81,16 @@ def assemble_graph(
     Args:
       landmarks: columns `entrez_id symbol`, in the order of the signatures' genes.
       identifiers: names of genes.
-      string_info: of `read_string_info`.
-      string_links: of `read_string_links`, read with a min_score no higher than the settings'.
-      ontology: of `read_obo`.
-      annotations: of `read_gaf`.
+      string_info: output of `read_string_info`.
+      string_links: output of `read_string_links`, with a min_score not above the settings'.
+      ontology: output of `read_obo`.
+      annotations: output of `read_gaf`.
       targets: gene symbols of the compounds' known targets.
-      settings: what becomes part of the graph.
+      settings: selection of nodes and edges.
 
     Returns:
-      The graph, and its coverage: counts of landmarks, targets, nodes and edges, and what was
-      left out by reason, ready for JSON.
+      The graph, and its coverage as JSON values: counts of landmarks, targets, nodes and edges,
+      and counts of what was left out, by reason.
 
     Raises:
       InputError: a landmark is repeated, or STRING or the annotations have none of them.
@@ -175,7 +175,7 @@ def _gene_nodes(
 def _size_report(
     graph: KnowledgeGraph, landmark_ids: list[str], target_ids: list[str]
 ) -> dict[str, dict[str, int]]:
-    """How many nodes and edges of each kind there are."""
+    """Numbers of nodes and edges by kind."""
     return {
         "nodes": {
             "genes": graph.num_genes,
@@ -196,8 +196,8 @@ def _terms_of_genes(
 ) -> tuple[GeneTerms, dict[str, int]]:
     """Annotations by Entrez id.
 
-    The database's object id is taken where it is a known Entrez id (files of NCBI); otherwise the
-    symbol is looked up (files of UniProt).
+    The database's object id is used if it is a known Entrez id (NCBI's files); otherwise the
+    symbol is looked up (UniProt's files).
     """
     found: dict[tuple[str, str], str | None] = {}
     terms: dict[str, dict[str, list[str]]] = collections.defaultdict(
@@ -207,7 +207,7 @@ def _terms_of_genes(
     for gene, symbol, term, code in table.itertuples(index=False):
         if (gene, symbol) not in found:
             is_entrez = gene in identifiers.symbol_of
-            found[gene, symbol] = gene if is_entrez else identifiers.explain(symbol).entrez_id
+            found[gene, symbol] = gene if is_entrez else identifiers.resolve(symbol).entrez_id
         entrez_id = found[gene, symbol]
         if entrez_id is None:
             dropped["annotation of a gene whose name is unknown or ambiguous"] += 1
@@ -223,7 +223,7 @@ def _ontology_part(
     ontology: Ontology,
     settings: GraphSettings,
 ) -> tuple[pd.DataFrame, EdgeSet, EdgeSet, EdgeSet, int]:
-    """Term nodes and the three edge sets that touch them; and annotations that found no term."""
+    """Term nodes, their three edge sets, and the number of annotations without a kept term."""
     above = ancestors(ontology)
     direct = [gene_terms.get(gene, {}) for gene in gene_ids]
     kept = select_terms(
@@ -269,9 +269,9 @@ def _edges(pairs: Sequence[tuple[int, int]], evidence: tuple[str, ...] = ()) -> 
 def _find_targets(
     targets: Sequence[str], identifiers: GeneIdentifiers, in_string: set[str]
 ) -> tuple[dict[str, Any], list[str]]:
-    """What became of the target symbols, and the Entrez ids that STRING has."""
+    """A report on the target symbols, and the Entrez ids of those in STRING."""
     names = sorted(set(targets))
-    found = {name: identifiers.explain(name) for name in names}
+    found = {name: identifiers.resolve(name) for name in names}
     resolved = {name: result.entrez_id for name, result in found.items() if result.entrez_id}
     report = {
         "given": len(names),

@@ -1,4 +1,4 @@
-"""Network propagation: what the measured genes say about nodes that were not measured."""
+"""Network propagation from measured genes to all nodes, and the graph's device arrays."""
 
 from __future__ import annotations
 
@@ -6,7 +6,28 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Float32
 
-from moa_jax.schemas import EdgeSet, KnowledgeGraph
+from moa_jax.schemas import EdgeArrays, EdgeSet, GraphArrays, KnowledgeGraph
+
+
+def graph_arrays(graph: KnowledgeGraph, *, restart: float, num_steps: int) -> GraphArrays:
+    """The graph's edges and its propagation matrix, as a jitted step takes them.
+
+    Args:
+      graph: the knowledge graph.
+      restart: restart probability of the propagation.
+      num_steps: steps of the propagation.
+    """
+    return GraphArrays(
+        interacts=_edge_arrays(graph.interacts),
+        annotated_to=_edge_arrays(graph.annotated_to),
+        is_a=_edge_arrays(graph.is_a),
+        part_of=_edge_arrays(graph.part_of),
+        propagation=propagation_matrix(graph, restart=restart, num_steps=num_steps),
+    )
+
+
+def _edge_arrays(edges: EdgeSet) -> EdgeArrays:
+    return EdgeArrays(senders=edges.senders, receivers=edges.receivers, weight=edges.weight)
 
 
 def propagation_matrix(
@@ -16,9 +37,9 @@ def propagation_matrix(
 
     For gene nodes `P <- (1 - restart) P W + restart I`, with `W = D^-1/2 A D^-1/2` of the
     weighted interactions (Köhler 2008; Vanunu 2010). A term averages its annotated genes and
-    its child terms, one ontology level a step. Every column is scaled to unit length, so that
-    independent genes of unit variance give every node an activity of unit variance; a node
-    that no measured gene reaches has a zero column.
+    its child terms, one ontology level per step. Columns have unit length, so that independent
+    genes of unit variance give every node an activity of unit variance; the column of a node that
+    no measured gene reaches is zero.
 
     Args:
       graph: the knowledge graph; its first `num_landmarks` genes were measured.

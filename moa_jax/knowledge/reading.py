@@ -1,4 +1,4 @@
-"""Reads public tables of knowledge a part at a time, and refuses damaged ones in one sentence."""
+"""Reads large public tables in chunks."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from moa_jax.text.tables import TextTable, skip_lines
 
 # Rows held as text at a time; STRING's human links have 14 million.
 CHUNK_ROWS = 1_000_000
-# Rows of each such part that tell how its cells are written.
+# Rows of a chunk in which quotes and padding are looked for.
 _PROBED_ROWS = 1_000
 
 
 def open_table(path: Path, names: Collection[str]) -> TextTable:
-    """Finds the dialect of a table with a header, which may be a comment.
+    """Detects the dialect of a table with a header, which may be a comment.
 
     Args:
       path: text file, plain or gzip.
-      names: of columns that the table may have; case does not count.
+      names: names of columns that the table may have, ignoring case.
 
     Raises:
       InputError: the file cannot be read or is empty.
@@ -38,16 +38,15 @@ def _bare(cell: str) -> str:
 
 
 def read_chunks(table: TextTable, columns: Mapping[str, str]) -> Iterator[pd.DataFrame]:
-    """Reads some columns of a table, a part at a time.
+    """Reads some columns of a table, in chunks.
 
     Args:
       table: the opened table.
-      columns: the file's name of each wanted column -> our name of it; case does not count.
+      columns: name of each wanted column in the file, ignoring case -> our name.
 
     Yields:
       Tables of strings without quotes and outer blanks; the index is the line of the file (the
-      first line is 1). A field that its row lacks is the empty string; rows without anything are
-      left out.
+      first line is 1). Missing fields are empty strings; empty rows are left out.
 
     Raises:
       InputError: a column is missing, or the file cannot be read.
@@ -57,7 +56,7 @@ def read_chunks(table: TextTable, columns: Mapping[str, str]) -> Iterator[pd.Dat
     if any(name.casefold() not in place_of for name in columns):
         require_columns(pd.DataFrame(columns=list(header)), tuple(columns), path)
     positions = {place_of[name.casefold()]: ours for name, ours in columns.items()}
-    # A quotation mark between tabs or blanks quotes nothing that divides fields.
+    # With tabs or blanks as separators, quotation marks do not protect separators.
     quotes = csv.QUOTE_MINIMAL if table.separator in (",", ";") else csv.QUOTE_NONE
     with open_text(path) as text:
         skip_lines(text, table.num_skipped)
@@ -79,7 +78,7 @@ def read_chunks(table: TextTable, columns: Mapping[str, str]) -> Iterator[pd.Dat
                 chunk.columns = [positions[position] for position in sorted(positions)]
                 chunk.index += table.num_skipped + 1
                 for name in chunk.columns:
-                    # Whoever writes quotes or pads does it in every row.
+                    # Files with quotes or padding have them in every row.
                     if any(cell != _bare(cell) for cell in chunk[name].head(_PROBED_ROWS)):
                         chunk[name] = chunk[name].map(_bare)
                 yield chunk.loc[(chunk != "").any(axis=1), list(columns.values())]
@@ -88,7 +87,7 @@ def read_chunks(table: TextTable, columns: Mapping[str, str]) -> Iterator[pd.Dat
 
 
 class _Headed(io.TextIOBase):
-    """The rest of an open text under a header of one line, which tells pandas how wide rows are."""
+    """The rest of an open text below a one-line header, from which pandas takes the row width."""
 
     def __init__(self, text: io.TextIOBase, table: TextTable) -> None:
         super().__init__()

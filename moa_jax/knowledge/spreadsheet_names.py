@@ -1,7 +1,7 @@
-"""Gene symbols that a spreadsheet took for dates: `1-Mar` was MARCH1, or MARC1.
+"""Gene symbols converted to dates by a spreadsheet: `1-Mar` was MARCH1, or MARC1.
 
-Excel and its like turn symbols such as MARCH1, SEPT2 and DEC1 into dates, which come out as
-`1-Mar`, `Mar-01`, `2-Sep` or `2023-03-01` (Ziemann 2016, Genome Biology 17:177).
+Excel and others turn symbols such as MARCH1, SEPT2 and DEC1 into dates, saved as `1-Mar`, `Mar-01`,
+`2-Sep` or `2023-03-01` (Ziemann 2016, Genome Biology 17:177).
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _DATES = (
     re.compile(rf"(?P<month>{_MONTH})[-/. ](?P<day>[0-9]{{1,2}})(?:[-/. ][0-9]{{4}})?"),
     re.compile(r"[0-9]{4}-(?P<number>[0-9]{2})-(?P<day>[0-9]{2})(?:[ t]00:00(?::00(?:\.0+)?)?)?"),
 )
-# How symbols spelled the month, beside its three letters, then and now.
+# Other stems of these symbols, previous and current.
 _SPELLINGS = {
     "mar": ("MARCH", "MARCHF", "MARC", "MTARC"),
     "sep": ("SEPT", "SEPTIN"),
     "dec": ("DELEC",),
 }
-# MARCH1 and MARC1, MARCH2 and MARC2 became the same dates.
+# Dates of two genes: MARCH1 and MARC1, MARCH2 and MARC2.
 _TWO_GENES = {("mar", 1), ("mar", 2)}
 
 
 def read_date(name: str) -> tuple[str, int] | None:
-    """The month's three letters and the day of a name that is a date; None of any other name."""
+    """Month (three letters) and day of a name that is a date; None for other names."""
     text = name.strip().lower()
     for pattern in _DATES:
         match = pattern.fullmatch(text)
@@ -46,7 +46,7 @@ def read_date(name: str) -> tuple[str, int] | None:
 
 
 def gene_of_date(name: str, identifiers: GeneIdentifiers) -> str | None:
-    """Entrez id of the one gene whose symbol can have become a date; None where there is none.
+    """Entrez id of the one gene whose symbol may have become this date; None if not unique.
 
     Args:
       name: a gene's name as a file has it.
@@ -57,6 +57,6 @@ def gene_of_date(name: str, identifiers: GeneIdentifiers) -> str | None:
         return None
     month, day = date
     names = [f"{stem}{day}" for stem in (month.upper(), *_SPELLINGS.get(month, ()))]
-    found = [identifiers.explain(symbol) for symbol in names]
+    found = [identifiers.resolve(symbol) for symbol in names]
     genes = {gene for resolution in found for gene in resolution.candidates}
     return genes.pop() if len(genes) == 1 else None

@@ -1,7 +1,6 @@
-"""STRING's protein names and links (human), as STRING publishes them.
+"""Readers of STRING's protein names and links (human).
 
-Scores stay the integers 0..1000 of the files; they become weights in (0, 1] once, when the graph
-is assembled.
+Scores stay integers from 0 to 1000; they become weights in (0, 1] when the graph is assembled.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ MAX_SCORE = 1000
 
 # STRING 11.5 and later, and 11.0 and earlier.
 PROTEIN_COLUMNS = ("string_protein_id", "protein_external_id")
-# Ensembl's ids of human proteins, and so STRING's without the species.
+# Ensembl's ids of human proteins: STRING's without the species.
 _HUMAN = r"ENSP[0-9]+"
 
 
@@ -42,8 +41,8 @@ def read_string_info(path: str | os.PathLike[str]) -> pd.DataFrame:
     repeated = table[table["protein"].duplicated()]
     if len(repeated):
         raise InputError(
-            f"{path}, line {repeated.index[0]}: {repeated['protein'].iloc[0]} stands in an "
-            "earlier row too; expected one row per protein."
+            f"{path}, line {repeated.index[0]}: {repeated['protein'].iloc[0]} is already in an "
+            "earlier row; expected one row per protein."
         )
     return table.sort_values("protein", ignore_index=True)
 
@@ -51,19 +50,19 @@ def read_string_info(path: str | os.PathLike[str]) -> pd.DataFrame:
 def read_string_links(path: str | os.PathLike[str], *, min_score: int) -> pd.DataFrame:
     """Reads `9606.protein.links`, plain, detailed or full; each pair once.
 
-    STRING writes every link in both directions; should the two disagree, the higher score counts.
+    STRING lists every link in both directions; if the two disagree, the higher score is kept.
 
     Args:
       path: the links, with blanks, tabs or commas between fields, plain or gzip.
       min_score: links with a lower combined_score are left out.
 
     Returns:
-      Columns `protein1 protein2 combined_score` with protein1 < protein2, sorted. `attrs`
-      holds `dropped`: rows left out by reason.
+      Columns `protein1 protein2 combined_score` with protein1 < protein2, sorted;
+      `attrs["dropped"]` has the number of rows left out, by reason.
 
     Raises:
-      InputError: a column is missing; a score is no integer from 0 to 1000; a protein is of
-        another species; the file is cut short.
+      InputError: a column is missing; a score is not an integer from 0 to 1000; a protein is of
+        another species; the file is truncated.
     """
     columns = {name: name for name in ("protein1", "protein2", "combined_score")}
     kept = []
@@ -92,15 +91,15 @@ def read_string_links(path: str | os.PathLike[str], *, min_score: int) -> pd.Dat
 def genes_of_proteins(
     string_info: pd.DataFrame, identifiers: GeneIdentifiers
 ) -> tuple[dict[str, str], dict[str, int]]:
-    """Which gene each STRING protein belongs to, by STRING's preferred name.
+    """The gene of each STRING protein, by STRING's preferred name.
 
-    Where two proteins claim one gene, the one whose name is the safer (the order of
-    `gene_identifiers.WAYS`) has it; equally safe ones share it.
+    If several proteins match a gene, those with the most reliable kind of name (in the order of
+    `gene_identifiers.WAYS`) are kept.
 
     Returns:
-      protein -> Entrez id, and the number of proteins left out by reason.
+      protein -> Entrez id, and the number of proteins left out, by reason.
     """
-    found = [identifiers.explain(name) for name in string_info["symbol"]]
+    found = [identifiers.resolve(name) for name in string_info["symbol"]]
     claims = pd.DataFrame(
         {
             "protein": string_info["protein"].to_numpy(),
@@ -121,10 +120,10 @@ def genes_of_proteins(
 
 
 def _human(proteins: pd.Series, path: str | os.PathLike[str]) -> pd.Series:
-    """STRING's ids of human proteins; Ensembl's own, without the species in front, get it.
+    """STRING's ids of human proteins; the species is prefixed to Ensembl's ids.
 
     Raises:
-      InputError: a protein is of another species, or no protein.
+      InputError: an id is of another species, or not a STRING id.
     """
     is_human = proteins.str.startswith(f"{TAXON}.")
     if is_human.all():
@@ -135,7 +134,7 @@ def _human(proteins: pd.Series, path: str | os.PathLike[str]) -> pd.Series:
         line = wrong.index[wrong][0]
         protein = proteins.loc[line]
         species, dot, _ = protein.partition(".")
-        found = f"a protein of species {species}" if dot else "no STRING id"
+        found = f"a protein of species {species}" if dot else "not a STRING id"
         raise InputError(
             f"{path}, line {line}: {protein!r} is {found}; expected species {TAXON} (human), "
             f"such as {TAXON}.ENSP00000000233."

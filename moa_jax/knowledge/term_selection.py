@@ -1,8 +1,8 @@
-"""Which Gene Ontology terms become nodes, and what takes the place of those left out.
+"""Selection of Gene Ontology terms as nodes, and links that bypass terms left out.
 
 A gene annotated with a term is annotated with all its ancestors over is_a and part_of (the
 true-path rule, Ashburner 2000). Terms are counted under that rule, but the graph keeps only the
-most specific annotations, because message passing over the term edges spreads the others.
+most specific annotations, since message passing over the term edges implies the others.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from moa_jax.knowledge.gene_ontology import IS_A, PART_OF, Ontology
 
 Ancestors = Mapping[str, frozenset[str]]
 
-# Evidence codes, the most direct first: experiments, high-throughput experiments, phylogenetic
-# inference, computational analysis, statements of authors and curators, electronic (the groups
-# of the Gene Ontology's guide to evidence codes).
+# Evidence codes, the most direct first, in the groups of the Gene Ontology's guide: experiments,
+# high-throughput experiments, phylogenetic inference, computational analysis, statements of
+# authors and curators, electronic.
 EVIDENCE_ORDER = (
     *("EXP", "IDA", "IPI", "IMP", "IGI", "IEP"),
     *("HTP", "HDA", "HMP", "HGI", "HEP"),
@@ -47,14 +47,14 @@ def select_terms(
     """Chooses terms of a useful size.
 
     Args:
-      direct: the terms each gene is annotated with in the file, landmarks first.
+      direct: annotated terms of each gene, landmarks first.
       ontology: terms and their namespaces.
       above: ancestors of each term.
-      num_landmarks: how many of the genes are landmarks.
+      num_landmarks: number of landmarks among the genes.
       namespaces: terms of other namespaces are left out.
-      min_term_genes: smallest number of genes of a kept term, descendants' genes included.
+      min_term_genes: smallest number of genes of a kept term, including descendants' genes.
       max_term_genes: largest such number.
-      max_terms: at most so many are kept: those with most landmarks, ties by id.
+      max_terms: largest number of kept terms: those with most landmarks, ties by id.
 
     Returns:
       The kept terms, sorted by id.
@@ -77,7 +77,7 @@ def select_terms(
 
 
 def most_specific(terms: Collection[str], above: Ancestors) -> list[str]:
-    """The terms that are no ancestor of another one, sorted."""
+    """The terms that are not ancestors of another one, sorted."""
     implied: frozenset[str] = frozenset().union(*(above[term] for term in terms))
     return sorted(term for term in terms if term not in implied)
 
@@ -87,10 +87,10 @@ def nearest_kept(
 ) -> dict[str, dict[str, str]]:
     """Nearest kept ancestors of every term, and the relation to them.
 
-    A parent that is kept stays a parent. A parent that is left out is replaced by its own nearest
-    kept ancestors, unless they are ancestors of another one found. Relations compose as in
-    the Gene Ontology: is_a along a path of is_a alone, part_of as soon as one step is part_of.
-    Where paths of both kinds reach one ancestor, it is is_a.
+    A kept parent stays a parent. A parent that is left out is replaced by its nearest kept
+    ancestors, unless they are ancestors of other nearest ones. Relations compose as in the Gene
+    Ontology: a path of is_a only is is_a, any other path part_of. If paths of both kinds reach an
+    ancestor, the relation is is_a.
 
     Returns:
       term -> {kept ancestor: is_a or part_of}.
@@ -122,19 +122,19 @@ def specific_annotations(
     Args:
       direct: term -> evidence codes, as in the file.
       kept: the kept terms.
-      nearest: of `nearest_kept`.
+      nearest: output of `nearest_kept`.
       above: ancestors of each term.
 
     Returns:
-      The most specific kept terms with the most direct evidence for each, and how many of the
-      terms in `direct` reach no kept term.
+      The most specific kept terms with the most direct evidence for each, and the number of terms
+      in `direct` without a kept ancestor.
     """
     reached: dict[str, str] = {}
     num_lost = 0
     for term, codes in direct.items():
-        stand_ins = (term,) if term in kept else tuple(nearest[term])
-        num_lost += not stand_ins
-        for stand_in in stand_ins:
-            known = [reached[stand_in]] if stand_in in reached else []
-            reached[stand_in] = min([*codes, *known], key=evidence_rank)
+        targets = (term,) if term in kept else tuple(nearest[term])
+        num_lost += not targets
+        for target in targets:
+            known = [reached[target]] if target in reached else []
+            reached[target] = min([*codes, *known], key=evidence_rank)
     return {term: reached[term] for term in most_specific(reached, above)}, num_lost

@@ -1,1 +1,1 @@
-"""L1000 as the field knows it: releases, GCTX and GCT, plates, replicates, quality."""
+"""L1000: releases, file formats, plates, replicates, quality, connectivity."""

@@ -1,7 +1,7 @@
 """Characteristic direction of differential expression (Clark 2014).
 
-b ~ V (g S + (1 - g) s I)^-1 V^T (mu1 - mu0), of unit length: the difference of the means, turned
-away from directions in which profiles vary anyway. The columns of V are principal components, S
+b ~ V (g S + (1 - g) s I)^-1 V^T (mu1 - mu0), of unit length: the difference of the means, rotated
+away from directions of large variance within groups. The columns of V are principal components, S
 is the covariance within groups in their coordinates, s its mean variance, and g shrinks S
 towards s I.
 """
@@ -16,16 +16,16 @@ from jaxtyping import Float, Float64
 # Clark 2014's shrinkage.
 GAMMA = 0.5
 
-# Of the largest singular value: components below vary by rounding alone.
+# Components with a smaller share of the largest singular value vary by rounding only.
 _RELATIVE_RANK = 1e-10
 
 
 @dataclasses.dataclass(frozen=True)
 class Background:
-    """How signatures vary, against which the direction of each single one is taken.
+    """Mean and covariance of signatures, to which each signature is compared.
 
-    A collapsed (level 5) signature has no replicates left. It stands for its own mean, and
-    the spread of many signatures stands for that within groups.
+    A level 5 signature has no replicates: it is used as its own mean, and the covariance of many
+    signatures replaces that within groups.
 
     Attributes:
       mean: mean signature.
@@ -40,18 +40,19 @@ class Background:
     def directions(
         self, signatures: Float[np.ndarray, "signature gene"]
     ) -> Float64[np.ndarray, "signature gene"]:
-        """Characteristic direction of each signature; zeros for one that is the mean."""
-        return _unit(_turned(signatures - self.mean, self.components, self.covariance))
+        """Characteristic direction of each signature; zeros for one equal to the mean."""
+        differences = (signatures - self.mean) @ self.components
+        return _unit(np.linalg.solve(self.covariance, differences.T).T @ self.components.T)
 
 
 def fit_background(
     signatures: Float[np.ndarray, "signature gene"], *, gamma: float = GAMMA
 ) -> Background:
-    """Learns mean and covariance from at least two signatures.
+    """Estimates mean and covariance from at least two signatures.
 
     Args:
       signatures: the background.
-      gamma: share of the measured covariance, in [0, 1); the rest is shrunk to equal variances.
+      gamma: weight of the sample covariance, in [0, 1), against equal variances.
     """
     mean = signatures.mean(axis=0, dtype=np.float64)
     within = signatures - mean
@@ -64,7 +65,7 @@ def fit_background(
 def _components(
     rows: Float64[np.ndarray, "row gene"],
 ) -> Float64[np.ndarray, "gene component"]:
-    """Orthonormal basis of the rows, by falling variance."""
+    """Orthonormal basis of the rows, in order of decreasing variance."""
     _, singular, basis = np.linalg.svd(rows, full_matrices=False)
     return basis[singular > _RELATIVE_RANK * singular.max(initial=0)].T
 
@@ -75,15 +76,6 @@ def _shrunk(
     size = len(covariance)
     mean_variance = np.trace(covariance) / max(size, 1)
     return gamma * covariance + (1 - gamma) * mean_variance * np.eye(size)
-
-
-def _turned(
-    differences: Float64[np.ndarray, "row gene"],
-    components: Float64[np.ndarray, "gene component"],
-    covariance: Float64[np.ndarray, "component component"],
-) -> Float64[np.ndarray, "row gene"]:
-    solved = np.linalg.solve(covariance, (differences @ components).T)
-    return solved.T @ components.T
 
 
 def _unit(rows: Float64[np.ndarray, "row gene"]) -> Float64[np.ndarray, "row gene"]:

@@ -18,21 +18,18 @@ from jaxtyping import Array, Bool, Float, Float32, Int32
 
 from moa_jax.schemas import InputError
 
-# The running sums in memory at a time: more would not stay in the cache of a core.
+# Running sums per block: they should fit in the cache of a core.
 _SUMS_PER_BLOCK = 2**15
-
-# Signatures ranked at a time.
 _SIGNATURES_PER_BLOCK = 512
-
-# Queries scored at a time. Fewer are padded to a multiple of `_QUERY_PADDING`, so that sets of
-# queries of about one size share a compiled program.
+# Queries are padded to a multiple of `_QUERY_PADDING`, so that query sets of similar sizes share a
+# compiled program.
 _QUERIES_PER_BLOCK = 1024
 _QUERY_PADDING = 128
 
-# Sums closer than this are equally far from 0: single precision cannot tell them apart.
+# Sums that differ by less count as equally far from 0 (single precision).
 _ROUNDING = 1e-6
 
-# The quantiles that sum up a group of signatures, in Subramanian 2017.
+# Quantiles that summarise a group of signatures (Subramanian 2017).
 _HIGH, _LOW = 0.67, 0.33
 
 
@@ -45,9 +42,9 @@ def extreme_sets(
     """The `size` highest and the `size` lowest genes of each signature, as a query.
 
     Args:
-      signatures: what the queries are made of.
-      size: genes in each set; half of the measured genes where there are fewer than twice as many.
-      measured: genes that may enter a set; None for all.
+      signatures: the signatures that become queries.
+      size: genes in each set; at most half of the measured genes.
+      measured: genes that may be in a set; None for all.
 
     Raises:
       InputError: a measured gene has no finite value.
@@ -71,10 +68,10 @@ def wtcs(
     """Weighted connectivity score of every query with every signature (Subramanian 2017).
 
     (ES_up - ES_down) / 2 where the two have opposite signs, else 0. A query with one empty set is
-    scored by the other alone (ES_up, or -ES_down), one with two empty sets 0.
+    scored by the other set (ES_up, or -ES_down), one with two empty sets is scored 0.
 
     Args:
-      signatures: differential expression; its order within a row ranks the genes.
+      signatures: differential expression, by which genes are ranked.
       up: genes of each query that went up.
       down: genes of each query that went down.
 
@@ -105,12 +102,12 @@ def enrichment_scores(
 ) -> Float32[np.ndarray, "set signature"]:
     """Weighted Kolmogorov-Smirnov statistic of every set in every signature (Subramanian 2005).
 
-    Going down a signature from its highest gene, a sum rises at each gene of the set by that
-    gene's share of the set's |value| and falls at each other gene by an equal step; the
-    score is the sum where it is furthest from 0 (below 0 if equally far on both sides).
+    Down the genes from the highest, a running sum rises at each gene of the set by that gene's
+    share of the set's |value| and falls at each other gene by an equal step; the score is the sum
+    where it is furthest from 0 (the negative one of two equally far).
 
-    It is 0 where it is not defined: for a set of no or of all genes, and where the weights of
-    the set's genes are all 0.
+    It is 0 where it is undefined: for a set of no or of all genes, and where the weights of the
+    set's genes are all 0.
 
     Args:
       signatures: values that rank and weigh the genes.
@@ -149,12 +146,12 @@ def _furthest_sums(
     members: Bool[np.ndarray, "gene set"],
     rounding: Float32[np.ndarray, " set"],
 ) -> Float32[np.ndarray, "signature set"]:
-    """The running sums where they are furthest from 0, as many at a time as fit in the cache."""
+    """The running sums where they are furthest from 0, computed block by block."""
     furthest = np.empty_like(gain)
     on_device = jnp.asarray(members)
     size = min(len(order), max(1, _SUMS_PER_BLOCK // members.shape[1]))
     for start in range(0, len(order), size):
-        # The last rows once more where they do not fill a block: one shape, one program.
+        # An incomplete last block repeats earlier rows, so that one program serves all blocks.
         rows = slice(min(start, len(order) - size), min(start + size, len(order)))
         furthest[rows] = _walk(order[rows].T, ranked[rows].T, gain[rows], on_device, rounding)
     return furthest
@@ -168,13 +165,13 @@ def _walk(
     members: Bool[Array, "gene set"],
     rounding: Float32[Array | np.ndarray, " set"],
 ) -> Float32[Array, "signature set"]:
-    """Walks down the ranks once, the sums of all sets in all signatures side by side.
+    """Scans the ranks once, for all sets and signatures together.
 
     Args:
       order: gene at each rank.
       ranked: weight of the gene at each rank.
-      gain: what a unit of weight is worth; the unit of the sums is the cost of a gene that is
-        not in the set.
+      gain: increment per unit of weight; sums are in units of the decrement of a gene outside
+        the set.
       members: the genes of each set.
       rounding: sums that differ by less are equally far from 0.
     """
@@ -184,13 +181,13 @@ def _walk(
     ) -> tuple[tuple[Array, Array], None]:
         gained, furthest = sums
         gene, weight, depth = rank
-        # All genes have cost their unit, `depth` in all; those of the set have it back.
+        # Every gene so far costs one unit (`depth` in total); genes of the set get it back.
         gained += (weight[:, None] * gain + 1) * members[gene]
         running = gained - depth
         return (gained, jnp.where(jnp.abs(running) > jnp.abs(furthest), running, furthest)), None
 
     depths = jnp.arange(1, len(order) + 1, dtype=gain.dtype)
-    # The sums start below 0 by half of what is rounding, which turns equal distances down.
+    # Starting half a rounding error below 0 resolves equal distances downwards.
     start = jnp.broadcast_to(-rounding / 2, gain.shape)
     (_, furthest), _ = lax.scan(step, (start, jnp.zeros_like(gain)), (order, ranked, depths))
     return furthest + rounding / 2
@@ -201,13 +198,13 @@ def ncs(
 ) -> Float[np.ndarray, "query signature"]:
     """Normalised connectivity score (Subramanian 2017).
 
-    Each query's score is divided by |the mean of its scores of that sign| over the signatures
+    Each query's score is divided by |the mean of its scores of the same sign| over the signatures
     of the same context; 0 stays 0.
 
     Args:
       scores: WTCS.
-      contexts: of each signature, its cell line, with the type of perturbagen where there are
-        several. Signatures of unknown context (None) are a context together.
+      contexts: cell line of each signature, with the type of perturbagen if there are several.
+        Signatures of unknown context (None) form one context.
     """
     codes, names = pd.factorize(np.asarray(contexts, dtype=object), use_na_sentinel=False)
     of_context = np.eye(len(names))[codes]
@@ -224,10 +221,10 @@ def tau(
     scores: Float[np.ndarray, "query signature"],
     references: Float[np.ndarray, "reference signature"],
 ) -> Float32[np.ndarray, "query signature"]:
-    """Tau: how rare so strong a connection with that signature is (Subramanian 2017).
+    """Tau: rank of a connection among those of reference queries (Subramanian 2017).
 
     sign(NCS) times the percentage of reference queries whose |NCS| with the same signature is
-    smaller. In [-100, 100]; beyond +-90 is the convention for a connection worth a look.
+    smaller. In [-100, 100]; by convention connections beyond +-90 are of interest.
 
     Args:
       scores: NCS of the queries.
@@ -248,10 +245,10 @@ def _count_smaller(
 def max_quantile(
     scores: Float[np.ndarray, "query signature"], members: Bool[np.ndarray, "group signature"]
 ) -> Float[np.ndarray, "query group"]:
-    """Sums up the signatures of a group: its 67th or its 33rd percentile (Subramanian 2017).
+    """Summary of a group of signatures: 67th or 33rd percentile (Subramanian 2017).
 
-    The one that is further from 0, the 67th of equals; NaN for a group without members.
-    Percentiles between two scores are interpolated.
+    Whichever is further from 0 (the 67th if equal); NaN for an empty group. Percentiles are
+    interpolated.
     """
     summed = np.full((len(scores), len(members)), np.nan, scores.dtype)
     for group, rows in enumerate(members):

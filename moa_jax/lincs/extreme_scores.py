@@ -1,7 +1,7 @@
 """Scores between extreme genes of a query and a reference: XSum, XCos, ssCMap.
 
-Each is computed for all queries against all references as one product of matrices. Of equally
-extreme genes the first column counts as the more extreme one.
+Each is computed for all queries and references as one matrix product. Of equally extreme genes the
+one in the first column counts as more extreme.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 def extreme_only(
     signatures: Float[np.ndarray, "signature gene"], size: int
 ) -> Float64[np.ndarray, "signature gene"]:
-    """The signatures with 0 in place of all but their `size` highest and `size` lowest genes.
+    """The signatures with all but their `size` highest and `size` lowest genes set to 0.
 
     DrSim's benchmark (Wei 2022) keeps 500 on each side of the whole transcriptome.
     """
@@ -30,14 +30,14 @@ def xsum(
     down: Bool[np.ndarray, "query gene"],
     references: Float[np.ndarray, "reference gene"],
 ) -> Float64[np.ndarray, "query reference"]:
-    """The reference's sum over the query's up genes less that over its down genes.
+    """Sum of the reference's values over the query's up genes minus that over its down genes.
 
     The eXtreme sum of Cheng 2014.
 
     Args:
       up: genes of each query that went up.
       down: genes of each query that went down.
-      references: what `extreme_only` returns.
+      references: output of `extreme_only`.
     """
     return (up.astype(np.float64) - down) @ references.T
 
@@ -45,13 +45,13 @@ def xsum(
 def xcos(
     queries: Float[np.ndarray, "query gene"], references: Float[np.ndarray, "reference gene"]
 ) -> Float64[np.ndarray, "query reference"]:
-    """Cosine of a query and a reference of which only the extremes are left.
+    """Cosine similarity of a query and a reference, both reduced to their extremes.
 
-    The eXtreme cosine of Cheng 2014. 0 where one of them has no other value than 0.
+    The eXtreme cosine of Cheng 2014; 0 if either has only zeros.
 
     Args:
-      queries: what `extreme_only` returns.
-      references: the same, of another size.
+      queries: output of `extreme_only`.
+      references: output of `extreme_only`, possibly of another size.
     """
     return _unit(queries) @ _unit(references).T
 
@@ -61,10 +61,10 @@ def sscmap(
 ) -> Float64[np.ndarray, "query reference"]:
     """Connection strength of signed ranks, over its largest possible value (Zhang and Gant 2008).
 
-    A reference's N genes are ranked by |value|, N for the largest, and take their sign; the
-    query's m genes likewise from m to 1. The strength is the sum over the query's genes of the
-    product of both, and at most sum_i (N - i + 1)(m - i + 1). In [-1, 1]; equal |values| share
-    their mean rank, a gene of value 0 has none.
+    A reference's N genes are ranked by |value| (N for the largest), with the sign of the value;
+    the query's m genes likewise from m to 1. The strength is the sum, over the query's genes, of
+    the products of both, at most sum_i (N - i + 1)(m - i + 1). In [-1, 1]; ties share their mean
+    rank, and genes of value 0 have rank 0.
 
     Args:
       queries: genes that are not in the query are 0; a query without genes scores 0.
@@ -72,7 +72,7 @@ def sscmap(
     """
     num_genes = references.shape[1]
     size = (queries != 0).sum(axis=1)
-    # Ranks among the query's own genes: those left out rank below.
+    # Ranks among the query's own genes: genes outside the query rank below.
     query_ranks = _signed_ranks(queries) - np.sign(queries) * (num_genes - size)[:, None]
     # sum_i (N - i + 1)(m - i + 1) for i from 1 to m.
     largest = size * (size + 1) * (3 * num_genes - size + 1) / 6

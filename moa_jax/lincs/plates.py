@@ -11,19 +11,15 @@ from jaxtyping import Bool, Float, Float32, Int
 
 from moa_jax.schemas import InputError
 
-# The median absolute deviation of a normal distribution times this is its standard deviation.
+# Standard deviation of a normal distribution over its median absolute deviation.
 MAD_TO_STD = 1.4826
-
-# A smaller deviation is raised to this, so that a gene at the detection limit cannot explode.
+# Lower bound of the deviation, for genes at the detection limit.
 MIN_MAD = 0.1
-
-# Of the wells of a plate that names its cell line so many are of it.
+# Share of wells of the cell line in a plate's name above which other lines are table errors.
 MIN_SHARE_OF_NAMED_LINE = 0.9
-
-# CMap's plates are called batch_cell_timeH_replicate.
+# CMap's plate names: batch_cell_timeH_replicate.
 _PLATE_OF_LINE = re.compile(r".+_(?P<line>[^_]+)_\d+(?:\.\d+)?H(?:_.*)?")
-
-# Fewer reference wells have no spread to divide by.
+# A deviation needs at least two reference wells.
 MIN_REFERENCE_WELLS = 2
 
 
@@ -39,11 +35,11 @@ def robust_zscore(
     Args:
       values: level 3 expression, log2.
       plate: plate of each profile.
-      cell_line: cell line of each profile, missing where unknown. Where a plate holds several,
-        each is compared with its own wells: CMap's rule holds for plates of one line. None: every
-        plate is of one line.
-      control: which profiles are vehicle wells. Medians and deviations come from these wells of
-        the plate (ZSVC); with None they come from all its wells (ZSPC).
+      cell_line: cell line of each profile, missing where unknown. On a plate with several lines
+        each is normalised on its own, since CMap's rule is for plates of one line. None: every
+        plate has one line.
+      control: which profiles are vehicle wells, from which medians and deviations are taken
+        (ZSVC); None takes all wells of the plate (ZSPC).
 
     Raises:
       InputError: a profile has no plate, or no cell line on a plate of several; or a plate (or a
@@ -64,10 +60,10 @@ def robust_zscore(
         reference = wells if control is None else wells[control[wells]]
         if len(reference) < MIN_REFERENCE_WELLS:
             kind = "wells" if control is None else "vehicle wells"
-            others = "" if control is None else ", or compare with all wells (population)"
+            others = "" if control is None else ", or use all wells as reference (population)"
             raise InputError(
                 f"plate {name} has {len(reference)} {kind}; at least {MIN_REFERENCE_WELLS} are "
-                f"needed for a z-score: leave its wells out of the table{others}."
+                f"needed for a z-score: remove its wells from the table{others}."
             )
         background = values[reference].astype(np.float64)
         median = np.median(background, axis=0)
@@ -79,17 +75,17 @@ def robust_zscore(
 def plates_and_lines(
     plate: np.ndarray, cell_line: Sequence[str | None] | np.ndarray | pd.Series | None
 ) -> tuple[Int[np.ndarray, " profile"], list[str]]:
-    """Which wells are compared with each other: those of one plate and one cell line.
+    """Groups wells that are normalised together: those of one plate and one cell line.
 
-    On a plate that is known to hold one line, wells whose line is not told are of it. CMap names
-    the line in the plate (LJP005_A375_24H_X1); where nearly all wells are of that line, one that
-    tells another is an error of the table and stays with its plate.
+    On a plate with one known line, wells of unknown line belong to it. CMap's plate names contain
+    the line (LJP005_A375_24H_X1); if nearly all wells have that line, wells with another one are
+    errors of the table and stay in the plate's group.
 
     Returns:
       The group of each profile and the groups' names.
 
     Raises:
-      InputError: a plate holds several lines and one of its wells tells none.
+      InputError: a plate has several lines and a well of unknown line.
     """
     codes, plates = pd.factorize(plate)
     names = list(map(str, plates))
@@ -99,8 +95,8 @@ def plates_and_lines(
     by_plate = lines.groupby(codes)
     several = [
         code
-        for code, told in by_plate
-        if told.nunique() > 1 and not _is_of_named_line(names[code], told.dropna())
+        for code, own in by_plate
+        if own.nunique() > 1 and not _is_of_named_line(names[code], own.dropna())
     ]
     mixed = np.isin(codes, several)
     nameless = mixed & lines.isna().to_numpy(bool)
@@ -109,8 +105,8 @@ def plates_and_lines(
         found = ", ".join(sorted(set(lines[codes == codes[first]].dropna())))
         raise InputError(
             f"plate {plate[first]} has wells of several cell lines ({found}) and "
-            f"{int(nameless[codes == codes[first]].sum())} of which the line is not told; such a "
-            "plate is normalised by cell line."
+            f"{int(nameless[codes == codes[first]].sum())} of unknown line; plates with several "
+            "lines are normalised by cell line."
         )
     keys = [
         f"{name} and cell line {line}" if is_mixed else name

@@ -1,8 +1,8 @@
-"""Level 5 from level 4: replicates moderated by their agreement, as CMap's own code does.
+"""Level 5 from level 4: replicates weighted by their agreement, as in CMap's own code.
 
 MODZ, the replicate correlation and the transcriptional activity score are those of Subramanian
-2017 and cmapM; cmapPy and cmapR weight replicates by other rules. Values are golden against
-cmapM's own test assets.
+2017 and cmapM; cmapPy and cmapR weight replicates by other rules. The tests compare with cmapM's
+own test data.
 """
 
 from __future__ import annotations
@@ -18,26 +18,21 @@ from scipy.stats import rankdata
 from moa_jax.progress import track
 from moa_jax.schemas import SIGNATURE_COLUMNS, InputError, require_columns
 
-# Replicate z-scores are clipped to +- this before anything else.
+# Replicate z-scores are clipped to +- this first.
 CLIP = 10.0
-
-# No replicate is silenced altogether.
+# Smallest weight of a replicate, before normalisation.
 MIN_WEIGHT = 0.01
-
-# A landmark counts towards the signature strength from this |MODZ * sqrt(replicates)| on.
+# Smallest |MODZ * sqrt(replicates)| of a landmark that counts towards the signature strength.
 STRENGTH_CUTOFF = 2.0
-
-# The activity score takes a lower correlation for this one.
+# Lower bound of the correlation in the activity score.
 MIN_CC = 0.001
-
 # Values in memory at a time while collapsing.
 _VALUES_PER_CHUNK = 2**22
-
-# CMap's plates are called batch_cell_timeH_replicate..., such as LJP005_A375_24H_X1_B19.
+# CMap's plate names: batch_cell_timeH_replicate..., such as LJP005_A375_24H_X1_B19.
 _PLATE_NAME = re.compile(r"(?P<batch>.+)_[^_]+_\d+(?:\.\d+)?H_X\d+.*")
 
 _CONDITION = ("pert_id", "cell_line", "dose_um", "time_h")
-# Doses and times that have no value in micromolar or hours; not every table tells them.
+# Columns for doses and times that have no value in micromolar or hours; not in every table.
 _TEXTS = {"dose_um": "dose_text", "time_h": "time_text"}
 _INSTANCE_COLUMNS = ("inst_id", *_CONDITION, "compound", "pert_type", "plate")
 
@@ -51,25 +46,24 @@ def collapse_replicates(
     """Collapses level 4 profiles into level 5 signatures.
 
     Profiles with a `sig_id` are grouped by it. The others are grouped by perturbation, cell
-    line, dose and time, and by the batch where the plate's name tells it; their sig_id is
-    `<batch>_<cell>_<time>H:<pert_id>:<dose>`, without batch where unknown, with NA for what
-    is missing and with the text of a dose or time that has no value in micromolar or hours:
-    different texts are different conditions.
+    line, dose, time and, if the plate's name contains it, batch; their sig_id is
+    `<batch>_<cell>_<time>H:<pert_id>:<dose>`, without batch if unknown and with NA for missing
+    values. A dose or time without value in micromolar or hours enters as text; different texts
+    are different conditions.
 
     Args:
       values: z-scores, one row per row of `instances`.
-      instances: what `harmonise_instinfo` returns.
-      landmark: which genes count for correlation and activity; None for all.
+      instances: output of `harmonise_instinfo`.
+      landmark: genes used for correlation and activity; None for all.
 
     Returns:
-      The signatures, and a table with `SIGNATURE_COLUMNS`, `pert_type` and, where `instances`
-      have them, `dose_text` and `time_text`, in the order of their sig_id whatever the order of
-      the profiles. What the replicates of a signature disagree about is missing; `plate` joins
-      their plates by `|`.
+      The signatures, and a table with `SIGNATURE_COLUMNS`, `pert_type` and, if `instances` has
+      them, `dose_text` and `time_text`, both sorted by sig_id. Fields on which the replicates of
+      a signature disagree are missing; `plate` joins their plates by `|`.
 
     Raises:
       InputError: a profile lacks its pert_id, a sig_id covers several pert_ids, or two
-        conditions make the same sig_id.
+        conditions have the same sig_id.
     """
     require_columns(instances, _INSTANCE_COLUMNS, "the instance table")
     if len(instances) != len(values):
@@ -108,7 +102,7 @@ def replicate_correlation(
 ) -> Float64[np.ndarray, "signature replicate replicate"]:
     """Spearman correlation between the replicates of each signature.
 
-    A replicate whose landmarks are all equal agrees with nothing: its correlations are 0.
+    A replicate whose landmarks are all equal has correlations of 0.
     """
     if z.shape[1] == 1:
         return np.ones((len(z), 1, 1))
@@ -154,10 +148,10 @@ def tas(
     """Transcriptional activity score: sqrt(SS * max(cc_q75, 0.001)) / sqrt(landmarks).
 
     SS is the number of landmarks with |MODZ * sqrt(n_replicates)| >= 2 (Subramanian 2017). NaN
-    for one replicate. At least 0.2 is the usual mark of an active compound.
+    for one replicate. Compounds are usually called active from 0.2.
 
     Args:
-      signatures: MODZ over the landmarks alone.
+      signatures: MODZ over the landmarks.
       correlation: `cc_q75` of the same signatures.
       n_replicates: of each signature.
     """
@@ -169,7 +163,7 @@ def tas(
 
 
 def _chunks(sizes: Int[np.ndarray, " signature"], num_genes: int) -> Iterator[np.ndarray]:
-    """Rows of signatures with equally many replicates, as many as fit in memory at a time."""
+    """Rows of signatures with equally many replicates, in chunks that fit in memory."""
     for size in np.unique(sizes):
         rows = np.flatnonzero(sizes == size)
         step = max(1, _VALUES_PER_CHUNK // (int(size) * num_genes))
@@ -177,13 +171,13 @@ def _chunks(sizes: Int[np.ndarray, " signature"], num_genes: int) -> Iterator[np
 
 
 def signature_ids(instances: pd.DataFrame) -> pd.Series:
-    """The signature that `collapse_replicates` makes each profile a part of.
+    """The sig_id under which `collapse_replicates` groups each profile.
 
     Args:
-      instances: what `harmonise_instinfo` returns, index 0..n-1.
+      instances: output of `harmonise_instinfo`, index 0..n-1.
 
     Raises:
-      InputError: a profile lacks its pert_id, or two conditions make the same sig_id.
+      InputError: a profile lacks its pert_id, or two conditions have the same sig_id.
     """
     nameless = instances["pert_id"].isna()
     if nameless.any():
@@ -201,7 +195,7 @@ def signature_ids(instances: pd.DataFrame) -> pd.Series:
     if repeated:
         first = condition.drop_duplicates().index
         clash = made[first][made[first].duplicated()].iloc[0]
-        raise InputError(f"two conditions of the instance table make the same sig_id {clash}.")
+        raise InputError(f"two conditions of the instance table have the same sig_id {clash}.")
     if "sig_id" not in instances.columns:
         return made
     return instances["sig_id"].where(instances["sig_id"].notna(), made)
@@ -223,8 +217,8 @@ def _written(instances: pd.DataFrame, column: str, unit: str = "") -> pd.Series:
     written = _mapped(instances[column], _amount) + unit
     if (text := _TEXTS[column]) not in instances.columns:
         return written
-    told = instances[column].isna() & instances[text].notna()
-    return written.where(~told, instances[text].str.replace(" ", ""))
+    only_text = instances[column].isna() & instances[text].notna()
+    return written.where(~only_text, instances[text].str.replace(" ", ""))
 
 
 def _amount(value: object) -> str:

@@ -1,8 +1,8 @@
-"""The contracts between the rooms: frozen, typed, and checked when they are made.
+"""Contracts between packages: frozen, typed dataclasses that check themselves when constructed.
 
-Every table has the columns named here and no others are relied on. A missing column or a
-wrong length raises `InputError` with one sentence that names it. Array axes are named with
-jaxtyping; the tests check them at run time.
+Code relies only on the table columns named here. A missing column or a wrong length raises
+`InputError` with one sentence that names it. Array axes are named with jaxtyping; the tests check
+them at run time.
 """
 
 from moa_jax.schemas.batch import (
@@ -31,10 +31,9 @@ from moa_jax.schemas.signatures import (
 )
 from moa_jax.schemas.splits import PARTS, SPLIT_UNITS, UNUSED, Split
 
-# Version of the prepared folder's layout. A folder of another version is refused.
+# Version of the prepared folder's layout; other versions are refused.
 PREPARED_FORMAT_VERSION = 3
-# Version of the checkpoints: raised whenever its parameters or the settings
-# that they are read with change.
+# Raised whenever a checkpoint's parameters, or the settings they are read with, change.
 CHECKPOINT_FORMAT_VERSION = 7
 
 __all__ = (

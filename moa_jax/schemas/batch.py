@@ -1,4 +1,4 @@
-"""What a jitted step receives: the graph and one batch, as pytrees of arrays."""
+"""Inputs of a jitted step: the graph and one batch, as pytrees of arrays."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from jaxtyping import Array, Bool, Float, Int32, UInt8
 
 
 def _pytree(cls: type) -> type:
-    """Makes a frozen dataclass of arrays that JAX can take apart and put together.
+    """Makes a frozen dataclass of arrays and registers it as a pytree.
 
-    JAX also rebuilds it around tracers, shapes and shardings, so that path does not go
-    through the constructor, whose arguments are checked.
+    JAX also unflattens it with tracers, shapes and shardings as leaves, so unflattening bypasses
+    the constructor, which checks types.
     """
     cls = dataclasses.dataclass(frozen=True)(cls)
     names = tuple(field.name for field in dataclasses.fields(cls))
@@ -35,7 +35,7 @@ def _pytree(cls: type) -> type:
 
 @_pytree
 class EdgeArrays:
-    """An `EdgeSet` on the device: what the jitted step receives."""
+    """An `EdgeSet` on the device."""
 
     senders: Int32[Array | np.ndarray, " edge"]
     receivers: Int32[Array | np.ndarray, " edge"]
@@ -44,10 +44,10 @@ class EdgeArrays:
 
 @_pytree
 class TermLevel:
-    """The terms of one level of the ontology, by row, and the links that enter there.
+    """Rows of the terms in one level of the ontology, and the links from their children.
 
-    `children` are sorted by receiver; senders are rows of terms of lower levels, receivers count
-    within the level. The weights are the standard deviations of the links' first parameters.
+    `children` are sorted by receiver; senders are rows of terms in lower levels, receivers are
+    positions within this level. Weights are standard deviations for initialising the links.
     """
 
     terms: Int32[Array | np.ndarray, " term"]
@@ -56,12 +56,12 @@ class TermLevel:
 
 @_pytree
 class OntologyArrays:
-    """The ontology laid out by level; a jitted step is compiled for the sizes of its levels.
+    """The ontology by level; a jitted step is compiled for the sizes of the levels.
 
     Attributes:
-      annotated_to: measured gene -> term, sorted by receiver; the weights are the standard
-        deviations of the edges' first parameters.
-      levels: the terms from the bottom up; see `data.examples.ontology_levels`.
+      annotated_to: measured gene -> term, sorted by receiver; weights are standard deviations for
+        initialising the edges.
+      levels: the terms, children before parents; see `data.examples.ontology_levels`.
       roots: rows of the terms without parents.
     """
 
@@ -74,16 +74,15 @@ class OntologyArrays:
 class GraphArrays:
     """A `KnowledgeGraph` on the device, always an argument of the jitted step.
 
-    Gene nodes come first, term nodes after them. Node counts are not stored: the model's
-    configuration holds them.
+    Gene nodes come first, then term nodes. Node counts are in the model's configuration.
 
     Attributes:
       interacts: gene - gene edges, both directions.
       annotated_to: gene -> term edges; receivers count from the first term.
       is_a: term -> term edges, child to parent, counted from the first term.
       part_of: the same for `part_of`.
-      propagation: what one unit of a measured gene contributes to the activity of each node.
-      ontology: the terms by level, where a network needs them.
+      propagation: contribution of one unit of a measured gene to the activity of each node.
+      ontology: the terms by level, if a network needs them.
     """
 
     interacts: EdgeArrays
@@ -99,8 +98,8 @@ class MoleculeBatch:
     """Molecular graphs of one batch, flattened within each shard and padded.
 
     A shard holds the molecules of `batch / num_shards` consecutive examples. Bonds are stored
-    in both directions. `owner` is the example's row within the shard; padding atoms belong to
-    row 0 and are told apart by `atom_mask` alone.
+    in both directions. `owner` is the example's row within the shard; padding atoms have owner 0
+    and a false `atom_mask`.
     """
 
     atom_features: Float[Array | np.ndarray, "shard atom atom_feature"]
@@ -114,7 +113,7 @@ class MoleculeBatch:
 
 @_pytree
 class Batch:
-    """What one training step sees. Every padded or absent thing has its own boolean mask.
+    """Input of one training step; everything padded or absent has a boolean mask.
 
     Attributes:
       expression: standardised signature; 0 where `gene_mask` is false.

@@ -1,4 +1,4 @@
-"""The error of every input that cannot be used, and the check for missing columns."""
+"""The error for unusable input, and the check for missing columns."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import pandas as pd
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used; the message is one sentence that names the culprit.
+    """Input that cannot be used; the message is one sentence that names the culprit.
 
     The programs print it without a traceback and exit with status 2.
     """
 
 
 def require_columns(table: pd.DataFrame, columns: tuple[str, ...], source: str) -> None:
-    """Raises InputError naming `source` and every column of `columns` that `table` lacks."""
+    """Raises InputError, naming `source` and the missing columns, if `table` lacks any."""
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise InputError(

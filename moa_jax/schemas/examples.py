@@ -1,4 +1,4 @@
-"""Examples: signatures with structures and labels, what every method sees."""
+"""Examples: signatures with structures and labels, the input of every method."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Examples:
       targets: gene symbols of the compound's known targets; empty where none is known.
       moas: vocabulary of MoAs, the columns of `labels`.
       labels: 1 where the example's compound has the MoA, else 0.
-      bead_partners: column of the gene on the same bead colour, the gene's own where there is
-        none; None where nothing is known of beads.
-      other_moas: known mechanisms of each example's compound that the vocabulary lacks; None
-        where there are none.
+      bead_partners: column of the gene on the same bead colour, or the gene's own column; None if
+        the bead colours are unknown.
+      other_moas: known mechanisms of each example's compound that are not in the vocabulary; None
+        if there are none.
     """
 
     expression: Float32[np.ndarray, "example gene"]
@@ -80,7 +80,7 @@ class Examples:
         bead_partners: Int32[np.ndarray, " gene"] | None = None,
         other_moas: tuple[tuple[str, ...], ...] | None = None,
     ) -> Examples:
-        """Examples that all have a signature; what is not given is not known.
+        """Examples that all have a signature; arguments left out are unknown.
 
         Args:
           expression: signature of each example.
@@ -89,8 +89,8 @@ class Examples:
           moas: the vocabulary.
           smiles: canonical SMILES, missing (None or NaN) where the structure is unknown.
           targets: gene symbols of each compound's known targets.
-          labels: zeros where not given.
-          gene_mask: all genes were measured where not given.
+          labels: zeros by default.
+          gene_mask: by default all genes were measured.
           bead_partners: see `Examples`.
           other_moas: see `Examples`.
 
@@ -125,17 +125,10 @@ class Examples:
         labels: Float32[np.ndarray, "example moa"] | None = None,
         other_moas: tuple[tuple[str, ...], ...] | None = None,
     ) -> Examples:
-        """Examples that have a structure alone; their expression is zero and masked.
+        """Examples that have only a structure; their expression is zero and masked.
 
-        Args:
-          smiles: canonical SMILES, missing (None or NaN) where it cannot be read.
-          table: see `of_signatures`, as the other arguments.
-          groups: compound group of each example.
-          moas: the vocabulary.
-          gene_mask: genes that the signatures of the same set have measured.
-          targets: gene symbols of each compound's known targets.
-          labels: zeros where not given.
-          other_moas: see `Examples`.
+        Args: see `of_signatures`; `gene_mask` marks the genes measured in the signatures that
+        these examples are used with.
 
         Raises:
           InputError: the sizes differ.
@@ -165,7 +158,7 @@ class Examples:
 
     @property
     def has_other_moas(self) -> Bool[np.ndarray, " example"]:
-        """The example's compound has a known mechanism that the vocabulary lacks."""
+        """The example's compound has a known mechanism outside the vocabulary."""
         if self.other_moas is None:
             return np.zeros(self.num_examples, bool)
         return np.array([len(names) > 0 for names in self.other_moas], bool)
@@ -188,7 +181,7 @@ class Examples:
 
 
 def _known_or_none(values: Iterable[Any]) -> tuple[Any, ...]:
-    """Values as pandas has them, with None for what is missing."""
+    """The values, with None for those that pandas treats as missing."""
     return tuple(None if pd.isna(value) else value for value in values)
 
 
@@ -200,7 +193,7 @@ def concatenate(first: Examples, second: Examples) -> Examples:
     """
     if first.moas != second.moas or not np.array_equal(first.gene_mask, second.gene_mask):
         raise InputError("sets of examples with different MoAs or genes cannot be joined.")
-    # pandas infers another dtype for a column from an empty table, so that is left out.
+    # An empty table is left out, because it would change the columns' dtypes.
     tables = [examples.table for examples in (first, second) if examples.num_examples]
     return dataclasses.replace(
         first,

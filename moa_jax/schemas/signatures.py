@@ -23,8 +23,8 @@ SIGNATURE_COLUMNS = (
     "plate",
 )
 GENE_NAME_COLUMNS = ("entrez_id", "symbol")
-# `aliases`: other names that mean this gene and no other, separated by `|`; empty where none.
-# `bead`: id of the bead colour, which two landmarks share; empty where it is not known.
+# `aliases`: other unambiguous names of the gene, separated by `|`; may be empty.
+# `bead`: id of the bead colour, which two landmarks share; empty if unknown.
 GENE_COLUMNS = (*GENE_NAME_COLUMNS, "aliases", "bead")
 
 
@@ -36,7 +36,7 @@ class Signatures:
       expression: z-scores (or consensus scores), one row per signature.
       genes: `GENE_COLUMNS`, one row per column of `expression`; Entrez ids are strings.
       table: `SIGNATURE_COLUMNS`, one row per row of `expression`. Doses are micromolar, times
-        hours; what a release does not tell is missing (None or NaN), never a sentinel.
+        hours; unknown values are missing (None or NaN), never a sentinel.
     """
 
     expression: Float[np.ndarray, "signature gene"]

@@ -8,26 +8,25 @@ from collections.abc import Mapping
 from moa_jax.schemas.errors import InputError
 
 PARTS = ("train", "validation", "test")
-# The part of what a split's rule leaves out on purpose; no method sees it.
+# The part for rows that a split rule leaves out on purpose; no method sees it.
 UNUSED = "unused"
-# What a split's parts may be keyed by.
+# Columns that a split's parts may be keyed by.
 SPLIT_UNITS = ("pert_id", "sig_id")
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Which part each compound or signature belongs to, with the rule that made it.
+    """The part of each compound or signature, and the rule that assigned it.
 
     Attributes:
       rule: name of the rule, such as `compound`.
       seed: seed of the rule.
       fold: which fold is the test part.
       num_folds: how many folds the rule made.
-      parts: key -> one of `PARTS`, or `UNUSED` for what the rule leaves out on purpose.
-      unit: what the keys of `parts` are: `pert_id` where a compound has one part, `sig_id` where
-        its signatures may have several.
-      held_out: what the rule keeps for the test part beside compounds: cell lines, doses, times
-        or MoAs; empty for other rules.
+      parts: key -> one of `PARTS`, or `UNUSED`.
+      unit: kind of the keys of `parts`: `pert_id`, or `sig_id` if a compound's signatures may be
+        in several parts.
+      held_out: cell lines, doses, times or MoAs kept for the test part; empty for other rules.
     """
 
     rule: str

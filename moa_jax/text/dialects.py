@@ -1,9 +1,9 @@
-"""The dialect of a text table: its separator, its header and what stands above them.
+"""The dialect of a text table: separator, header and the lines above the header.
 
-The separator is the one that divides header and rows into the same number of fields. What stands
-above the rows and starts with `#` or `!` is a comment, which may be the header itself, as STRING
-and NCBI write it; the header may also be absent (a list of molecules) or lack a name above the row
-names, as R writes it. What a spreadsheet pads to the right of a table is left out.
+The separator is the one that splits header and rows into equally many fields. Lines above the rows
+that start with `#` or `!` are comments; one of them may be the header itself (STRING, NCBI). The
+header may also be absent (a list of molecules) or lack a name for the row names (R). Empty columns
+that a spreadsheet adds on the right are ignored.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ def open_text_table(
 
     Args:
       path: the file.
-      is_known: whether a name is that of a column that is looked for; a comment that has one
-        may be the header, as it may be above numbers.
-      is_value: whether a cell can be no name of a column; a first line with one is no header.
-        None: there is a header.
-      row_names: what to call a first column without a name; the others then need one. Empty: any
-        column may lack its name and is called `column 3`.
+      is_known: whether a name is an expected column name; a comment that contains one, or that
+        precedes numbers, may be the header.
+      is_value: whether a cell cannot be a column name; a first line with such a cell is not a
+        header. None: there is a header.
+      row_names: name of a first column that has none; the others then need one. Empty: any
+        column may be nameless and is called `column 3`.
 
     Raises:
-      InputError: the file cannot be read or is empty, a column has no name, or the file cannot be
-        told from a table with decimal commas.
+      InputError: the file cannot be read or is empty, a column has no name, or commas may be
+        separators or decimal signs.
     """
     path = os.fspath(path)
     start = _read_start(path)
@@ -64,15 +64,15 @@ def open_text_table(
     if header_line is None:
         return _without_header(path, start, is_value)
     separator = start.separator
-    is_told = header_line is start.line
+    is_first_line = header_line is start.line
     if separator is None:
-        below = start.following if is_told else [start.line, *start.following]
+        below = start.following if is_first_line else [start.line, *start.following]
         words = header_line.split()
         num_known = sum(map(is_known, words)) if is_known is not None else 0
         separator = _find_separator([header_line, *below], num_known)
     num_above = start.num_above
-    if is_told:
-        # The record may go on over several lines.
+    if is_first_line:
+        # The record may span several lines.
         num_above, names = next(records(path, separator, num_above))
         header = [" ".join(name.splitlines()) for name in names]
     else:
@@ -93,14 +93,14 @@ def open_text_table(
 
 @dataclasses.dataclass(frozen=True)
 class _Start:
-    """How a file begins.
+    """The beginning of a file.
 
     Attributes:
-      comments: lines above the first one that is told.
-      line: the first line that is no comment; empty where all are.
+      comments: comment lines above `line`.
+      line: the first line that is not a comment; empty if there is none.
       following: some lines below it.
-      num_above: how many lines stand above `line`.
-      separator: the one that a line such as `sep=;` names; else None.
+      num_above: number of lines above `line`.
+      separator: declared by a line such as `sep=;`; else None.
     """
 
     comments: list[str]
@@ -126,7 +126,7 @@ def _read_start(path: str) -> _Start:
 
 
 def _find_header(start: _Start, is_known: Test | None, is_value: Test | None) -> str | None:
-    """The line that names the columns, the first one or a comment above it; None without one."""
+    """The line that names the columns: the first one or a comment above it; None if absent."""
     names = _words(start.line)
     if is_known is not None:
         if any(map(is_known, names)):
@@ -135,7 +135,7 @@ def _find_header(start: _Start, is_known: Test | None, is_value: Test | None) ->
             theirs = _words(comment.lstrip(' "').removeprefix("#"))
             if len(theirs) > 1 and any(map(is_known, theirs)) and len(names) in (0, len(theirs)):
                 return comment
-    if is_value is None and start.comments and _heads(start.comments[-1], start.line):
+    if is_value is None and start.comments and _is_header_of(start.comments[-1], start.line):
         return start.comments[-1]
     if not start.line or (is_value is not None and any(map(is_value, names))):
         return None
@@ -148,8 +148,8 @@ def _words(line: str) -> list[str]:
     return [unquote(word.strip()).strip() for word in words]
 
 
-def _heads(comment: str, line: str) -> bool:
-    """Whether a comment names the columns of numbers in the line below it."""
+def _is_header_of(comment: str, line: str) -> bool:
+    """Whether a comment names the columns of the numbers in the line below it."""
     if not comment.startswith("#"):
         return False
     for separator in SEPARATORS[:3]:
@@ -168,12 +168,12 @@ def _is_float(cell: str) -> bool:
 
 
 def _find_separator(lines: list[str], num_known: int) -> str:
-    """What divides the header and the lines below alike; a tab where nothing divides them.
+    """The separator that gives header and rows equally many fields; by default a tab.
 
     Args:
-      lines: the header and what follows.
-      num_known: how many of the words of the header are names that are looked for; with such,
-        and blanks between fields, the last column may hold blanks.
+      lines: the header and the lines below.
+      num_known: number of expected column names in the header; if there are any and blanks
+        separate the fields, the last column may contain blanks.
     """
     found = None
     for separator in SEPARATORS:
@@ -181,7 +181,7 @@ def _find_separator(lines: list[str], num_known: int) -> str:
         header = next(divided, [])
         if len(header) < 2:
             continue
-        # A quoted field may go on beyond the lines at hand, so the last one does not count.
+        # The last line does not count: a quoted field may continue beyond it.
         widths = [
             len(fields)
             for fields in divided
@@ -190,7 +190,7 @@ def _find_separator(lines: list[str], num_known: int) -> str:
         is_even = all(len(header) <= width <= len(header) + 1 for width in widths)
         if separator == " ":
             is_even |= num_known > 0 and all(len(header) <= width for width in widths)
-            # One line of words is no table, unless they are names.
+            # A single line of words is a table only if they are expected names.
             is_named = num_known == len(header) and found is None
             is_even = (is_even and bool(widths)) or (is_named and (not widths or num_known > 2))
         if is_even:
@@ -203,7 +203,7 @@ def _find_separator(lines: list[str], num_known: int) -> str:
 def _without_header(path: str, start: _Start, is_value: Test | None) -> TextTable:
     """A table whose first line is a row."""
     line = start.line
-    # A list of molecules has a blank between structure and name, and names have commas.
+    # A list of molecules has a blank between structure and name, and names contain commas.
     is_list = "\t" not in line and is_value is not None and is_value(line.split()[0])
     separator = start.separator
     if separator is None:
@@ -214,7 +214,7 @@ def _without_header(path: str, start: _Start, is_value: Test | None) -> TextTabl
 
 
 def _without_padding(header: list[str], bodies: list[list[str]]) -> list[str]:
-    """The header without the fields that a spreadsheet padded it with."""
+    """The header without empty fields added by a spreadsheet."""
     width = len(header)
     while (
         width > 1
@@ -226,23 +226,23 @@ def _without_padding(header: list[str], bodies: list[list[str]]) -> list[str]:
 
 
 def _refuse_decimal_commas(path: str, bodies: list[list[str]], separator: str) -> None:
-    """Refuses rows of one field more than the header that whole numbers with commas may be."""
+    """Refuses rows with one extra field whose commas may be decimal signs."""
     cells = [cell for fields in bodies for cell in fields[1:]]
     if separator == "," and all(map(_WHOLE_NUMBER.fullmatch, cells)):
         raise InputError(
-            f"{path} has one field more below the header than in it, and no decimal point: "
-            "its commas may separate columns or decimals; write it with another separator."
+            f"{path} has one field more in its rows than in its header, and no decimal point: "
+            "its commas may be separators or decimal signs; use another separator."
         )
 
 
 def _are_named(
     bodies: list[list[str]], separator: str, is_value: Test | None, *, is_quoted: bool
 ) -> bool:
-    """Whether rows of one field more than the header start with a name, as R writes them."""
+    """Whether rows with one extra field start with a row name, as R writes them."""
     first = [fields[0] for fields in bodies]
     if len(set(first)) < len(first) or (is_value is not None and any(map(is_value, first))):
         return False
-    # Else a comma within a name may have made two fields of it.
+    # Otherwise a comma within a name may have split it.
     cells = (cell for fields in bodies for cell in fields[1:])
     return separator != "," or is_quoted or any(map(_DECIMAL_POINT.fullmatch, cells))
 

@@ -1,8 +1,8 @@
-"""Files that people bring, opened and decoded in one place for every reader of the project.
+"""Opening and decoding of user files, for every reader of the project.
 
-Gzip is told by the first bytes and not by the name. A byte-order mark is no text; without one a
-text is UTF-8, UTF-16 where every other byte is zero, and Latin-1 in what is no UTF-8 (older
-releases and the Repurposing Hub write so). Any end of a line is a line feed.
+Gzip is recognised by the first bytes, not by the name. Byte-order marks are removed; text without
+one is UTF-16 if every other byte is zero, else UTF-8, with bytes that are not valid UTF-8 read as
+Latin-1 (older releases and the Repurposing Hub). All line ends become line feeds.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from moa_jax.schemas import InputError
 Path = str | os.PathLike[str]
 
 _GZIP_MAGIC = b"\x1f\x8b"
-# First bytes of what is no text: zip archives, and so Excel's .xlsx, and its older .xls.
+# First bytes of files that are not text: zip archives (including Excel's .xlsx) and .xls.
 _NO_TEXT = {
     b"PK\x03\x04": "a zip archive or an Excel workbook",
     b"\xd0\xcf\x11\xe0": "Excel's .xls",
 }
 
-# What a file starts with -> its encoding, which takes the mark away.
+# Byte-order mark -> encoding that removes it.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -34,9 +34,9 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Bytes that tell UTF-16 without a mark: every other one is zero.
+# Number of first bytes by which the encoding is recognised.
 _PROBED_BYTES = 64
-# Name of the error handler that reads as latin-1 what is no UTF-8.
+# Name of the error handler that reads invalid UTF-8 as latin-1.
 _OR_LATIN_1 = "moa_jax.latin_1"
 
 
@@ -50,18 +50,18 @@ codecs.register_error(_OR_LATIN_1, _as_latin_1)
 
 
 def is_gzipped(path: Path) -> bool:
-    """Whether an existing file is gzipped, whatever it is called."""
+    """Whether an existing file is gzipped, whatever its name."""
     with open(path, "rb") as file:
         return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
 
 
 @contextlib.contextmanager
 def open_bytes(path: Path) -> Iterator[BufferedIOBase]:
-    """Opens a file for reading, unpacking gzip whatever the file is called.
+    """Opens a file for reading, unpacking gzip whatever its name.
 
     Raises:
-      InputError: the file is missing, unreadable or a broken gzip file; also when this shows only
-        while the body of the `with` statement reads.
+      InputError: the file is missing, unreadable or a broken gzip file; this may be raised only
+        when the body of the `with` statement reads.
     """
     try:
         with open(path, "rb") as file:
@@ -76,7 +76,7 @@ def open_bytes(path: Path) -> Iterator[BufferedIOBase]:
         raise InputError(f"there is no file {path}.") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(
-            f"{path} is cut short or damaged: its gzip stream cannot be read to the end ({error})."
+            f"{path} is truncated or damaged: its gzip stream cannot be read to the end ({error})."
         ) from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}.") from None
@@ -84,11 +84,11 @@ def open_bytes(path: Path) -> Iterator[BufferedIOBase]:
 
 @contextlib.contextmanager
 def open_text(path: Path) -> Iterator[TextIOWrapper]:
-    """Opens a text file, plain or gzipped, decoded and past its byte-order mark.
+    """Opens a text file, plain or gzipped, decoded and without byte-order mark.
 
     Raises:
-      InputError: as for `open_bytes`, or the file is a workbook or an archive, or no text of the
-        encoding that its mark tells.
+      InputError: as for `open_bytes`, or the file is a workbook or an archive, or is not valid in
+        the encoding of its byte-order mark.
     """
     with open_bytes(path) as file:
         start = file.read(_PROBED_BYTES)
@@ -104,10 +104,10 @@ def open_text(path: Path) -> Iterator[TextIOWrapper]:
         except UnicodeDecodeError as error:
             name = encoding.removesuffix("-le").removesuffix("-be").upper()
             raise InputError(
-                f"{path} is damaged: it starts as {name} text and goes on as none ({error.reason})."
+                f"{path} is damaged: it starts as {name} but is not valid {name} ({error.reason})."
             ) from None
         finally:
-            # Else the file would be closed twice.
+            # Otherwise the file would be closed twice.
             text.detach()
 
 
@@ -123,7 +123,7 @@ def _encoding_of(start: bytes) -> str:
 
 
 def decode(line: bytes) -> str:
-    """Text of one line; latin-1, which older releases use for the micro sign, if not UTF-8."""
+    """Decodes UTF-8, else latin-1, which older releases use for the micro sign."""
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:

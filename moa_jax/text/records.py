@@ -1,4 +1,4 @@
-"""Lines of a table divided into fields: quotes, blanks, and fields that go on in the next line."""
+"""Splitting lines of a table into fields: quotes, blanks, and fields that span several lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from moa_jax.text.files import unquote
 
-# Tried in this order: a decimal comma or a comma in a name does not make a separator.
+# In order of preference: commas may also be decimal signs or parts of names.
 SEPARATORS = ("\t", ";", ",", " ")
 COMMENT_SIGNS = ("!", "#")
 
@@ -19,13 +19,13 @@ def divide(
 ) -> Iterator[tuple[int, list[str]]]:
     """Number of the last line of each record, and its fields without quotes and outer blanks.
 
-    With tabs a quotation mark inside a text, such as 5", quotes nothing; a field that starts with
-    one and does not end goes on behind the tab or in the next line.
+    With tabs, a quotation mark inside a text, such as 5", has no effect; a field that starts with
+    an unclosed one continues after the tab or in the next line.
 
     Args:
       lines: the lines of a table.
-      separator: between fields; empty where every line is one.
-      num_skipped: how many lines stand above.
+      separator: between fields; empty if every line is one field.
+      num_skipped: number of lines above.
 
     Raises:
       csv.Error: a quote is not closed.
@@ -36,17 +36,17 @@ def divide(
         for number, line in enumerate(lines, start=num_skipped + 1):
             yield number, [unquote(line.strip())]
     else:
-        asked = _Lines(lines)
-        reader = _reader(asked, separator)
+        source = _Lines(lines)
+        reader = _reader(source, separator)
         for fields in reader:
-            # The csv module takes the end of the file for the end of a quote.
-            if asked.has_ended:
+            # The csv module closes an open quote at the end of the file.
+            if source.has_ended:
                 raise csv.Error("a quote is opened and not closed")
             yield num_skipped + reader.line_num, [field.strip() for field in fields]
 
 
 def fields_of(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
-    """The fields of each record, as far as the lines can be divided."""
+    """The fields of each record, up to the first error."""
     with contextlib.suppress(csv.Error):
         for _, fields in divide(lines, separator):
             yield fields
@@ -63,11 +63,11 @@ def cells_of_line(line: str, separator: str) -> list[str]:
 
 
 def separator_of_line(line: str, *, blanks: bool) -> str:
-    """What stands between the fields of a line; empty where it is one field.
+    """The separator of a line; empty if it is one field.
 
     Args:
       line: the line.
-      blanks: whether blanks may stand there.
+      blanks: whether blanks may separate fields.
     """
     if "\t" in line.strip():
         return "\t"
@@ -78,7 +78,7 @@ def separator_of_line(line: str, *, blanks: bool) -> str:
 
 
 class _Lines:
-    """Lines that the csv module asks for, and whether it asked for one more than there are."""
+    """Iterator over lines that remembers whether its end was reached."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = iter(lines)
@@ -102,10 +102,10 @@ def _divide_by_tabs(lines: Iterable[str], num_skipped: int) -> Iterator[tuple[in
             continue
         record, end = [line], number
         while "".join(record).count('"') % 2:
-            end, further = next(numbered, (0, ""))
+            end, continuation = next(numbered, (0, ""))
             if not end:
                 raise csv.Error("a quote is opened and not closed")
-            record.append(further)
+            record.append(continuation)
         for fields in _reader(record, "\t"):
             yield end, [field.strip() for field in fields]
 

@@ -1,6 +1,6 @@
-"""Tables as text, row by row with the numbers of their lines, or whole.
+"""Text tables, read row by row with line numbers, or whole.
 
-`text_dialects` finds out how a table is written. Blanks and quotes around a cell are taken away.
+`text.dialects` detects separator and header. Blanks and quotes around cells are removed.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class TextTable:
 
     Attributes:
       path: the file.
-      header: names of the columns, which may repeat; `1`, `2` and so on where there is no header.
-      separator: between fields; empty where every line is a single field.
+      header: names of the columns, which may repeat; `1`, `2` and so on without a header.
+      separator: between fields; empty if every line is a single field.
       num_skipped: lines above the first row.
       has_header: whether the file names the columns.
-      is_numbered: the first column is no column of the file but numbers its rows from 1.
+      is_numbered: the first column is not in the file: it numbers the rows from 1.
     """
 
     path: str
@@ -39,11 +39,11 @@ class TextTable:
     is_numbered: bool = False
 
     def numbered(self, name: str) -> TextTable:
-        """The table with the numbers of its rows as first column of that name."""
+        """The table with row numbers as an additional first column of that name."""
         return dataclasses.replace(self, header=(name, *self.header), is_numbered=True)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Number of the line and its fields, without blank lines and comments.
+        """Line numbers and fields of the rows, without blank lines and comments.
 
         Raises:
           InputError: a line has another number of fields than the header, or a quote is not
@@ -58,7 +58,7 @@ class TextTable:
             while len(fields) > width and not fields[-1]:
                 fields.pop()
             if self.separator == " " and len(fields) > width:
-                # The last column is a name, and may hold blanks.
+                # The last column is a name and may contain blanks.
                 fields[width - 1 :] = [" ".join(fields[width - 1 :])]
             if len(fields) != width:
                 raise InputError(self._misfit(line, len(fields), width))
@@ -78,7 +78,7 @@ def read_cells(table: TextTable) -> pd.DataFrame:
     """Reads a whole table as text, one column per name in its header.
 
     Raises:
-      InputError: two columns have one name, or as `TextTable.rows`.
+      InputError: two columns have the same name, or as for `TextTable.rows`.
     """
     refuse_repeats(table.header, table.path)
     if table.separator == "\t" and _is_regular(table):
@@ -100,20 +100,20 @@ def read_cells(table: TextTable) -> pd.DataFrame:
 
 
 def refuse_repeats(names: Sequence[str], path: Path) -> None:
-    """Refuses a table two of whose columns have one name."""
+    """Refuses a table with two columns of the same name."""
     for place, name in enumerate(names):
         if name in names[:place]:
             raise InputError(f"the header of {path} names the column {name} twice.")
 
 
 def skip_lines(lines: Iterator[str], count: int) -> None:
-    """Passes over the first lines of an open text."""
+    """Skips the first lines of an open text."""
     for _ in range(count):
         next(lines, "")
 
 
 def records(path: str, separator: str, num_skipped: int) -> Iterator[tuple[int, list[str]]]:
-    """Number of the line and its fields, from the line after `num_skipped` on, blank lines not."""
+    """Line numbers and fields of all lines after `num_skipped` that are not blank."""
     number = num_skipped
     with open_text(path) as file:
         skip_lines(file, num_skipped)
@@ -126,18 +126,18 @@ def records(path: str, separator: str, num_skipped: int) -> Iterator[tuple[int, 
 
 
 def is_comment(fields: list[str], width: int, separator: str) -> bool:
-    """Whether a row among the others says something of them: it starts so and is no whole row."""
+    """Whether a row is a comment: it starts like one and is not a complete row."""
     if not fields[0].startswith(COMMENT_SIGNS):
         return False
     if separator in ("", " "):
         return True
-    told = max(place for place, field in enumerate(fields, start=1) if field)
-    is_alone = told == 1 < width and fields[0].startswith("!")
-    return is_alone or not told <= width <= len(fields)
+    last = max(number for number, field in enumerate(fields, start=1) if field)
+    is_alone = last == 1 < width and fields[0].startswith("!")
+    return is_alone or not last <= width <= len(fields)
 
 
 def _is_regular(table: TextTable) -> bool:
-    """Whether every line has a field per column and nothing more, so that pandas reads the same."""
+    """Whether every line has exactly one field per column, so that pandas can read it."""
     num_separators = len(table.header) - 1
     with open_text(table.path) as file:
         for line in itertools.islice(file, table.num_skipped, None):
@@ -149,7 +149,7 @@ def _is_regular(table: TextTable) -> bool:
 
 
 def _bare(column: pd.Series) -> pd.Series:
-    """Cells without the quotes and blanks around them; each text is looked at once."""
+    """Cells without the quotes and blanks around them; each distinct text is processed once."""
     codes, texts = pd.factorize(column.to_numpy(dtype=object))
     bare = np.array([unquote(str(text).strip()).strip() for text in texts], dtype=object)
     return pd.Series(bare[codes], index=column.index, dtype=object)

@@ -6,6 +6,8 @@ import pytest
 
 from moa_jax.baselines.classifiers.late_fusion import LateFusion
 from moa_jax.baselines.controls import (
+    PROLIFERATION_GENES,
+    STRESS_GENES,
     Context,
     ShuffledLabels,
     Viability,
@@ -15,7 +17,6 @@ from moa_jax.baselines.controls import (
 )
 from moa_jax.baselines.registry import make_method
 from moa_jax.data.examples.labels import strata
-from moa_jax.knowledge.viability_genes import PROLIFERATION_GENES, STRESS_GENES
 from tests.small_sets import examples, knowledge_graph, planted_examples
 
 GRAPH = knowledge_graph(4)

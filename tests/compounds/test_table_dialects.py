@@ -128,7 +128,7 @@ def test_a_column_of_smiles_is_known_by_what_stands_in_it():
     raw = read(text)
     assert structures(raw) == {"A": ASPIRIN, "B": "c1ccncc1"}
     assert raw.attrs[READING]["structures"] == "drawn as"
-    assert raw.attrs[READING]["told_by"] == "what stands in it"
+    assert raw.attrs[READING]["told_by"] == "its content"
     twice = text.replace("COX inhibitor", ASPIRIN)
     with pytest.raises(InputError, match="SMILES in the columns drawn as and drawn anew"):
         read(twice.replace("moa", "drawn anew"))
@@ -159,8 +159,8 @@ def test_a_column_of_ids_is_known_by_telling_compounds_apart():
         ("", "is empty"),
         (b"PK\x03\x04xlsx", "is a zip archive or an Excel workbook; save the table as text"),
         (b"\xd0\xcf\x11\xe0xls", "is Excel's .xls; save the table as text"),
-        (gzip.compress(b"pert_id,smiles\nA,CCN\n" * 99, mtime=0)[:-9], "is cut short or damaged"),
-        (b"\xff\xfep\x00e\x00r", "is damaged: it starts as UTF-16 text"),
+        (gzip.compress(b"pert_id,smiles\nA,CCN\n" * 99, mtime=0)[:-9], "is truncated or damaged"),
+        (b"\xff\xfep\x00e\x00r", "is damaged: it starts as UTF-16 but"),
     ],
 )
 def test_what_is_no_table_of_structures_is_refused(content, message):
@@ -202,7 +202,7 @@ def test_contradicting_structures_are_counted_and_the_first_is_taken():
     assert structures(raw) == {"A": ASPIRIN, "B": "CCN"}
     assert raw.attrs[READING]["contradicting"] == ["A"]
     assert contradictions(list("ABCDE")) == (
-        "5 with contradicting structures, of which the first counts: A, B, C and 2 more"
+        "5 with contradicting structures, of which the first is used: A, B, C and 2 more"
     )
 
 

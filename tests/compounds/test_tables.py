@@ -103,7 +103,7 @@ def test_kind_is_told_by_the_columns(tmp_path):
     info = read_compound_table(write(tmp_path / "a.txt", COMPOUNDINFO))
     assert "compound_group" not in info.columns
     assert "compound_group" in read_compound_table(write(tmp_path / "b.txt", COMPOUNDS)).columns
-    with pytest.raises(InputError, match=r"drugs\.txt is one of the Repurposing Hub's two tables"):
+    with pytest.raises(InputError, match=r"drugs\.txt is the Repurposing Hub's drug table"):
         read_compound_table(write(tmp_path / "drugs.txt", DRUGS, "latin-1"))
     # The table of samples has structures, so it can do without the other.
     alone = read_compound_table(write(tmp_path / "samples.txt", SAMPLES, "latin-1"))
@@ -120,7 +120,7 @@ def test_gzip_and_byte_order_mark(tmp_path):
     pd.testing.assert_frame_equal(marked, plain)
     pd.testing.assert_frame_equal(read_compound_table(packed), plain)
     packed.write_bytes(packed.read_bytes()[:-20])
-    with pytest.raises(InputError, match=r"c\.txt\.gz is cut short or damaged"):
+    with pytest.raises(InputError, match=r"c\.txt\.gz is truncated or damaged"):
         read_compound_table(packed)
 
 

@@ -11,7 +11,6 @@ from experiments.network_mechanism.run import GRAPHS, KERNEL_METHODS, table
 from moa_jax.data.examples.batches import make_batch
 from moa_jax.data.examples.build import build_examples
 from moa_jax.data.examples.features import encode, fit_features
-from moa_jax.data.examples.graph_arrays import graph_arrays
 from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.data.preparation.embedded_release import simulated_config
 from moa_jax.data.preparation.pipeline import prepare
@@ -21,6 +20,7 @@ from moa_jax.data.splits.rules import make_split
 from moa_jax.evaluation.bootstrap import BootstrapScores
 from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.kernels.ridge import kernel_systems, solve
+from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.models.experts import VIEWS
 from moa_jax.training.fusion.task import make_fusion_task
 

@@ -8,8 +8,8 @@ import pytest
 from sklearn.kernel_ridge import KernelRidge
 
 from moa_jax.data.examples.features import encode, fit_features
-from moa_jax.data.examples.graph_arrays import graph_arrays
 from moa_jax.kernels.ridge import kernel_system, solve
+from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.models.kernel_experts import signature_kernel, structure_kernel
 from tests.synthetic import (
     NUM_GENES,

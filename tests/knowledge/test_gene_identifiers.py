@@ -9,7 +9,7 @@ from tests.knowledge.tiny_files import write
 
 
 def resolved(identifiers, names):
-    return [identifiers.explain(name).entrez_id for name in names]
+    return [identifiers.resolve(name).entrez_id for name in names]
 
 
 @pytest.fixture
@@ -61,13 +61,13 @@ def identifiers():
     ],
 )
 def test_names_are_found_the_safest_way_first(identifiers, name, entrez_id, how):
-    result = identifiers.explain(name)
+    result = identifiers.resolve(name)
     assert (result.entrez_id, result.how) == (entrez_id, how)
     assert resolved(identifiers, [name]) == [entrez_id]
 
 
 def test_ambiguous_names_tell_their_candidates_in_numeric_order(identifiers):
-    assert identifiers.explain("CHD5") == Resolution(None, "ambiguous", ("8", "7485"))
+    assert identifiers.resolve("CHD5") == Resolution(None, "ambiguous", ("8", "7485"))
 
 
 def test_the_first_table_gives_the_current_symbol(identifiers):
@@ -81,13 +81,13 @@ def test_row_order_does_not_matter(identifiers):
     )
     forward = GeneIdentifiers.from_table(table)
     assert forward == GeneIdentifiers.from_table(table[::-1])
-    assert forward.explain("X").how == "ambiguous"
+    assert forward.resolve("X").how == "ambiguous"
 
 
 def test_safe_aliases_mean_the_same_without_the_other_genes(identifiers):
     # CHD5 is ambiguous, WRB the older symbol of one gene, DUAL the symbol of another.
     genes = ["16", "7485", "8", "100", "77"]
-    aliases = identifiers.safe_aliases(genes)
+    aliases = identifiers.unambiguous_aliases(genes)
     assert aliases == ["AARS|CMT2N", "WRB", "", "", ""]
     table = pd.DataFrame({"entrez_id": ["7485"], "symbol": ["GET1"], "aliases": [aliases[1]]})
     alone = GeneIdentifiers.from_table(table)
@@ -98,7 +98,7 @@ def test_a_name_that_differs_from_another_genes_in_case_alone_is_not_safe():
     table = pd.DataFrame(
         {"entrez_id": ["1", "2"], "symbol": ["NOS3", "X"], "aliases": ["eNOS|NOSIII", "ENOS"]}
     )
-    assert GeneIdentifiers.from_table(table).safe_aliases(["1", "2"]) == ["NOSIII", ""]
+    assert GeneIdentifiers.from_table(table).unambiguous_aliases(["1", "2"]) == ["NOSIII", ""]
 
 
 def test_missing_columns_are_named():
@@ -134,13 +134,15 @@ def test_three_layouts_of_gene_tables_are_read(tmp_path, text, suffix):
 
 def test_unusable_gene_tables_are_refused(tmp_path):
     path = write(tmp_path / "genes.tsv", "id,name\n1,A\n")
-    with pytest.raises(InputError, match=re.escape(f"{path} is no gene table: it has the columns")):
+    with pytest.raises(
+        InputError, match=re.escape(f"{path} is not a gene table: it has the columns")
+    ):
         read_gene_ids(path)
     path = write(tmp_path / "twice.tsv", "gene_id\tsymbol\taliases\n1\tA\t\n2\tB\t\n1\tC\t\n")
-    with pytest.raises(InputError, match=re.escape(f"{path}, line 4: the id 1 stands")):
+    with pytest.raises(InputError, match=re.escape(f"{path}, line 4: the id 1 is already")):
         read_gene_ids(path)
     path = write(tmp_path / "none.tsv", "gene_id\tsymbol\taliases\n")
-    with pytest.raises(InputError, match="has no row with a gene's id"):
+    with pytest.raises(InputError, match="has no row with a gene id"):
         read_gene_ids(path)
     with pytest.raises(InputError, match="there is no file"):
         read_gene_ids(tmp_path / "absent.tsv")
@@ -153,8 +155,8 @@ def test_a_former_symbol_outranks_another_genes_alias(tmp_path):
         "JPT2\tL11\tHN1L\t90861\tENSG00000206053\nCRAMP1\tHN1L\t\t57585\tENSG00000007545\n"
     )
     identifiers = GeneIdentifiers.from_table(read_gene_ids(write(tmp_path / "hgnc.tsv", text)))
-    assert identifiers.explain("HN1L") == Resolution("90861", "older symbol", ("90861",))
-    assert identifiers.safe_aliases(["90861"]) == ["ENSG00000206053|HN1L|L11"]
+    assert identifiers.resolve("HN1L") == Resolution("90861", "older symbol", ("90861",))
+    assert identifiers.unambiguous_aliases(["90861"]) == ["ENSG00000206053|HN1L|L11"]
     names = ["ENSG00000206053.12", "ensg00000007545", "90861.0", " 90861.00 ", "ENSG00000206053.x"]
     assert resolved(identifiers, names) == ["90861", "57585", "90861", "90861", None]
 

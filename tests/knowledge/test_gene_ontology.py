@@ -126,7 +126,7 @@ def test_unusable_ontologies_are_refused(tmp_path, text, message):
 def test_truncated_gzip_obo_is_refused(tmp_path):
     path = write(tmp_path / "go.obo.gz", OBO * 50)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InputError, match="cut short or damaged"):
+    with pytest.raises(InputError, match="truncated or damaged"):
         read_obo(path)
 
 

@@ -58,11 +58,14 @@ def test_compressed_files_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (GMT + "Empty\tR-HSA-2\n", "line 6: found 2 fields and 0 genes; a GMT line has the name"),
+        (
+            GMT + "Empty\tR-HSA-2\n",
+            "line 6: found 2 fields and 0 genes; a GMT line has a set's name",
+        ),
         (GMT + "\tR-HSA-2\tTP53\n", "line 6: found 3 fields and 1 genes"),
-        (GMT + "Again\tR-HSA-1\tTP53\n", "line 6: the set R-HSA-1 stands in line 1 too"),
-        ("A\tb\tMTP53\tMH2AX\n", "names 2 genes in 1 sets and none of them is known"),
-        ("", "names 0 genes in 0 sets"),
+        (GMT + "Again\tR-HSA-1\tTP53\n", "line 6: the set R-HSA-1 is already in line 1"),
+        ("A\tb\tMTP53\tMH2AX\n", "has 2 gene names in 1 sets, none of which is known"),
+        ("", "has 0 gene names in 0 sets"),
     ],
 )
 def test_unusable_files_are_refused(tmp_path, text, message):

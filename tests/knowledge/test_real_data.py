@@ -14,7 +14,7 @@ from moa_jax.knowledge.string_db import genes_of_proteins, read_string_info, rea
 
 
 def resolved(identifiers, names):
-    return [identifiers.explain(name).entrez_id for name in names]
+    return [identifiers.resolve(name).entrez_id for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_landmarks_are_found_in_string_by_lincs_or_current_symbol(real):
 def test_landmarks_alone_are_found_by_the_symbols_of_2017(real):
     landmarks = real.landmarks.assign(
         symbol=[real.identifiers.symbol_of[gene] for gene in real.landmarks["entrez_id"]],
-        aliases=real.identifiers.safe_aliases(list(real.landmarks["entrez_id"])),
+        aliases=real.identifiers.unambiguous_aliases(list(real.landmarks["entrez_id"])),
     )
     alone = GeneIdentifiers.from_table(landmarks)
     old = real.landmarks["symbol"]

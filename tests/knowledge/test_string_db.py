@@ -69,10 +69,10 @@ def test_bad_scores_are_refused_with_their_line(tmp_path, monkeypatch, score):
     [
         ("10090.ENSMUSP1 10090.ENSMUSP2 900", "line 2: '10090.ENSMUSP1' is a protein of species"),
         ("9606.P1 10090.ENSMUSP2 900", "species 10090; expected species 9606"),
-        ("TP53 9606.P1 900", "'TP53' is no STRING id"),
-        ("9606.P1", "line 2: '' is no STRING id"),
+        ("TP53 9606.P1 900", "'TP53' is not a STRING id"),
+        ("9606.P1", "line 2: '' is not a STRING id"),
         ("9606.P1 9606.P2", "line 2: the combined_score is ''"),
-        ("9606.P1  9606.P2 900", "line 2: '' is no STRING id"),
+        ("9606.P1  9606.P2 900", "line 2: '' is not a STRING id"),
     ],
 )
 def test_other_species_and_broken_rows_are_refused(tmp_path, row, message):
@@ -98,14 +98,14 @@ def test_truncated_gzip_is_refused(tmp_path, kept):
     content = gzip.compress(f"protein1 protein2 combined_score\n{rows}".encode())
     path = tmp_path / "links.txt.gz"
     path.write_bytes(content[: int(len(content) * kept)])
-    with pytest.raises(InputError, match=re.escape(f"{path} is cut short or damaged")):
+    with pytest.raises(InputError, match=re.escape(f"{path} is truncated or damaged")):
         read_string_links(path, min_score=0)
 
 
 def test_damaged_gzip_is_refused_and_another_encoding_read(tmp_path):
     path = tmp_path / "links.txt.gz"
     path.write_bytes(b"\x1f\x8b" + b"not gzip at all")
-    with pytest.raises(InputError, match="cut short or damaged"):
+    with pytest.raises(InputError, match="truncated or damaged"):
         read_string_links(path, min_score=0)
     path.write_bytes("protein1 protein2 combined_score\n9606.Pä 9606.Q 1\n".encode("latin-1"))
     assert rows_of(read_string_links(path, min_score=0)) == [("9606.P\u00e4", "9606.Q", 1)]
@@ -126,7 +126,7 @@ def test_info_is_read_with_both_headers(tmp_path):
 
 def test_unusable_info_is_refused(tmp_path):
     path = write_info(tmp_path / "info.txt", ("TT", "TT"))
-    with pytest.raises(InputError, match=r"info.txt, line 3: 9606.ENSP00000000007 stands"):
+    with pytest.raises(InputError, match=r"info.txt, line 3: 9606.ENSP00000000007 is already"):
         read_string_info(path)
     path.write_text(path.read_text().replace("9606.", "4932.", 1))
     with pytest.raises(InputError, match=r"line 2: .* is a protein of species 4932"):

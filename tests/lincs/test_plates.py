@@ -54,7 +54,7 @@ def test_the_order_of_wells_does_not_matter(plates):
         (
             ["a", "a", "b", "b"],
             [True, True, False, False],
-            "plate b has 0 vehicle wells; .* leave its wells out of the table, or compare with all",
+            "plate b has 0 vehicle wells; .* remove its wells from the table, or use all",
         ),
         (["a", "a", "a", "b"], None, "plate b has 1 wells"),
         (["a", "a", None, "a"], None, "profile 3 has no plate"),
@@ -95,7 +95,10 @@ def test_a_plate_that_names_its_line_keeps_a_well_that_tells_another():
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["a", "a", "b", None], r"plate P has wells of several cell lines \(a, b\) and 1 of which"),
+        (
+            ["a", "a", "b", None],
+            r"plate P has wells of several cell lines \(a, b\) and 1 of unknown line",
+        ),
         (["a", "a", "a", "b"], "plate P and cell line b has 1 wells"),
     ],
 )

@@ -204,7 +204,7 @@ def test_an_ontology_without_links_is_a_layer():
 
 
 def test_an_ontology_that_no_measured_gene_enters_is_refused():
-    with pytest.raises(InputError, match="no term that a measured gene is annotated to"):
+    with pytest.raises(InputError, match="no measured gene is annotated with a term"):
         levelled_graph(ontology(annotated=((5, "top"),)))
 
 

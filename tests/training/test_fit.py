@@ -17,8 +17,8 @@ from sklearn.metrics import log_loss
 
 from moa_jax.baselines.fusion import Fusion
 from moa_jax.baselines.interface import FittedMethod
-from moa_jax.data.examples.graph_arrays import graph_arrays
 from moa_jax.data.examples.pooling import pool_by_compound
+from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.models.fusion import VIEWS
 from moa_jax.schemas import InputError
 from moa_jax.training.expert_scales import SCALE_BOUNDS, expert_evidence, fit_expert_scales

@@ -1,1 +1,1 @@
-"""Examples, their features and the batches made of them."""
+"""Examples, their features and batches."""

@@ -11,8 +11,8 @@ from moa_jax.compounds.molecular_graph import MolecularGraph, num_atom_features,
 from moa_jax.data.examples.features import EncodedExamples
 from moa_jax.schemas import Batch, MoleculeBatch
 
-# Padded atom and bond counts are multiples of these per shard example, and of the least ones in
-# small batches, so that a run compiles a handful of programs at most.
+# Atom and bond counts are padded to multiples of these per example of a shard (at least the
+# minimum), so that a run compiles only a few programs.
 ATOM_BUCKET, MIN_ATOM_BUCKET = 8, 512
 BOND_BUCKET, MIN_BOND_BUCKET = 16, 1024
 
@@ -20,10 +20,10 @@ BOND_BUCKET, MIN_BOND_BUCKET = 16, 1024
 def training_rows(
     num_examples: int, batch_size: int, *, seed: int, step: int
 ) -> Int[np.ndarray, " batch"]:
-    """Rows of the batch of a step: consecutive pieces of one endless shuffled stream.
+    """Rows of a step's batch: consecutive pieces of an endless shuffled stream.
 
-    The stream is a new permutation every epoch, each a function of `(seed, epoch)` alone, so
-    every example is seen once an epoch and any step can be asked for first.
+    Each epoch is a permutation that depends only on `(seed, epoch)`, so that every example is seen
+    once per epoch and steps can be computed in any order.
     """
     positions = np.arange(step * batch_size, (step + 1) * batch_size)
     epochs = positions // num_examples
@@ -42,7 +42,7 @@ def training_rows(
 def evaluation_batches(
     examples: EncodedExamples, batch_size: int, *, num_shards: int
 ) -> Iterator[Batch]:
-    """All examples in order, the last batch padded with masked rows."""
+    """All examples in order; the last batch is padded with masked rows."""
     for start in range(0, examples.num_examples, batch_size):
         rows = np.arange(start, min(start + batch_size, examples.num_examples))
         yield make_batch(examples, rows, batch_size, num_shards=num_shards)
@@ -61,7 +61,7 @@ def make_batch(
       examples: encoded examples.
       rows: rows to take, at most `batch_size`.
       batch_size: rows of the batch, a multiple of `num_shards`.
-      num_shards: devices that the batch is split over.
+      num_shards: number of devices that the batch is split over.
     """
     if batch_size % num_shards:
         raise ValueError(f"batch size {batch_size} is not a multiple of {num_shards} shards.")
@@ -96,7 +96,7 @@ def make_batch(
 
 
 def _stack(shards: list[list[MolecularGraph | None]]) -> MoleculeBatch:
-    """Flattens each shard's molecules and pads all shards to one size."""
+    """Flattens each shard's molecules and pads all shards to the same size."""
     atoms = max(sum(graph.num_atoms for graph in shard if graph) for shard in shards)
     bonds = max(sum(graph.num_bonds for graph in shard if graph) for shard in shards)
     num_atoms = _bucket(atoms, max(MIN_ATOM_BUCKET, ATOM_BUCKET * len(shards[0])))

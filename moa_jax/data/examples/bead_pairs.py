@@ -1,4 +1,4 @@
-"""The two genes of a bead colour, which are measured together and told apart afterwards."""
+"""The two genes of a bead colour, which are measured together and separated by deconvolution."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moa_jax.schemas import InputError, require_columns
 
 
 def bead_pairs(genes: pd.DataFrame) -> Int[np.ndarray, "pair 2"]:
-    """Expression columns of the two genes of each bead colour, ordered by column; maybe none.
+    """Expression columns of the two genes of each bead colour, sorted; may be empty.
 
     Raises:
       InputError: the gene table has no column `bead`, or more than two genes have one bead.
@@ -25,7 +25,7 @@ def bead_pairs(genes: pd.DataFrame) -> Int[np.ndarray, "pair 2"]:
     crowded = sorted(bead for bead, columns in columns_of.items() if len(columns) > 2)
     if crowded:
         raise InputError(
-            f"the gene table gives the bead {crowded[0]} to {len(columns_of[crowded[0]])} genes, "
+            f"the gene table has {len(columns_of[crowded[0]])} genes with the bead {crowded[0]}; "
             "expected at most two."
         )
     pairs = sorted(columns for columns in columns_of.values() if len(columns) == 2)
@@ -33,7 +33,7 @@ def bead_pairs(genes: pd.DataFrame) -> Int[np.ndarray, "pair 2"]:
 
 
 def bead_partners(genes: pd.DataFrame) -> Int32[np.ndarray, " gene"]:
-    """Column of the gene on the same bead colour; its own where none is known.
+    """Column of the gene on the same bead colour; the gene's own if none is known.
 
     Raises:
       InputError: see `bead_pairs`.

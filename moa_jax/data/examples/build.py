@@ -1,4 +1,4 @@
-"""Examples made from a prepared dataset: labelled signatures, and structures without signature."""
+"""Examples from a prepared dataset: labelled signatures and structure-only compounds."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def build_examples(
 ) -> Examples:
     """Labelled signatures of compounds with structure, over a vocabulary of MoAs.
 
-    In the open vocabulary names of MoAs that differ in case alone are one mechanism.
+    In the open vocabulary, MoAs that differ only in case are the same.
 
     Args:
-      dataset: what was prepared.
-      vocabulary: `open`: every MoA of a compound that can be learned from, by signature or by
-        structure; `frequent`: those that at least `min_compounds` compound groups among the
-        labelled signatures have.
+      dataset: a prepared dataset.
+      vocabulary: `open`: every MoA of a compound with a labelled signature or a structure;
+        `frequent`: those of at least `min_compounds` compound groups among the labelled
+        signatures.
       min_compounds: see `vocabulary`.
 
     Returns:
@@ -45,7 +45,7 @@ def build_examples(
 
     Raises:
       InputError: there is no such vocabulary, no MoA has enough compounds, a compound has no
-        group, or a signature holds a value that is not finite.
+        group, or a signature has a value that is not finite.
     """
     candidates, joined = labelled_signatures(dataset)
     if vocabulary == OPEN:
@@ -76,14 +76,14 @@ def labelled_signatures(
     """Signatures whose compound has an MoA and a structure.
 
     Returns:
-      Their rows among the dataset's signatures, ascending, and as many rows of the compound table.
+      Their rows among the dataset's signatures, ascending, and the matching compound rows.
 
     Raises:
       InputError: a compound has no group.
     """
     compounds = dataset.compounds.table.set_index("pert_id")
     joined = compounds.reindex(dataset.signatures.table["pert_id"].to_numpy())
-    # Signatures of compounds that the table lacks come out of `reindex` as missing.
+    # `reindex` gives missing values for compounds that are not in the table.
     usable = np.array([isinstance(moas, tuple) and len(moas) > 0 for moas in joined["moas"]], bool)
     usable &= joined["smiles"].notna().to_numpy()
     rows = np.flatnonzero(usable)
@@ -95,20 +95,20 @@ def labelled_signatures(
 
 
 def structure_only_compounds(dataset: PreparedDataset, examples: Examples) -> Examples:
-    """Labelled structures without signature, over the vocabulary of `examples`.
+    """Labelled structures without signatures, over the vocabulary of `examples`.
 
-    Whatever shares a compound group, an InChIKey block or a name with a compound of `examples` is
-    that compound, and left out. So `examples` must be all examples that are divided into parts:
-    given the training part alone, the structures of the test part would come back here.
+    Compounds that share a compound group, an InChIKey block or a name with a compound of
+    `examples` are left out. So `examples` must be all examples before splitting: with the training
+    part only, structures of the test part would be returned.
 
     Args:
-      dataset: where the examples come from.
-      examples: what `build_examples` returned.
+      dataset: the dataset of the examples.
+      examples: output of `build_examples`.
 
     Returns:
       One example per compound group and distinct SMILES whose compound has an MoA of the
       vocabulary, in the order of the compound table. Its `sig_id` is `structure:<pert_id>`; its
-      expression is zero and not to be read; cell line, dose and time are missing.
+      expression is zero and masked; cell line, dose and time are missing.
     """
     table = dataset.compounds.table
     usable = ~are_compounds_of(examples, table)
@@ -134,7 +134,7 @@ def structure_only_compounds(dataset: PreparedDataset, examples: Examples) -> Ex
 
 
 def of_other_groups(examples: Examples, known: Examples) -> Bool[np.ndarray, " example"]:
-    """Whether each example is of a compound group that no known example is of."""
+    """Whether each example's compound group is absent from the known examples."""
     groups = set(known.groups)
     return np.array([group not in groups for group in examples.groups], bool)
 
@@ -151,7 +151,7 @@ def are_compounds_of(examples: Examples, compounds: pd.DataFrame) -> pd.Series:
 
 
 def table_of_structures(compounds: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
-    """`SIGNATURE_COLUMNS` of compounds without signature, with the types of `like`."""
+    """`SIGNATURE_COLUMNS` of compounds without signatures, with the types of `like`."""
     known = {
         "sig_id": "structure:" + compounds["pert_id"],
         "pert_id": compounds["pert_id"],

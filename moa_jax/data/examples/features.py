@@ -1,7 +1,7 @@
-"""From examples to numbers: vocabularies, standardised genes, fingerprints, molecular graphs.
+"""Encodes examples: vocabularies, standardised genes, fingerprints, molecular graphs.
 
-What is fitted here (vocabularies, gene means and scales) is fitted on training examples alone
-and travels with the checkpoint.
+Vocabularies, gene means and scales are fitted on training examples only and are stored with the
+checkpoint.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ UNKNOWN_CELL_LINE = "unknown"
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSpec:
-    """How examples become model inputs; stored with every checkpoint.
+    """Specification of the model inputs; stored with every checkpoint.
 
     Attributes:
       moas: names of the outputs.
       genes: Entrez ids of the expression columns.
       gene_symbols: their symbols.
-      cell_lines: vocabulary; the first is the unknown token.
+      cell_lines: vocabulary; the first entry means unknown.
       mean: mean of each gene over training signatures.
       scale: standard deviation of each gene over training signatures, 1 where it is 0.
       num_bits: length of the Morgan fingerprint.
@@ -56,7 +56,7 @@ class FeatureSpec:
     def distances(self, examples: Examples) -> Float[np.ndarray, "example measured_gene"]:
         """Distance of each measured value from the training mean, in training standard deviations.
 
-        The median is about 0.7 for values like those that the model was trained on.
+        For values like those of the training data the median is about 0.7.
         """
         measured = examples.gene_mask
         distance = examples.expression[:, measured].astype(np.float64) - self.mean[measured]
@@ -69,7 +69,7 @@ class FeatureSpec:
         values["scale"] = [float(value) for value in self.scale]
         values["atom_features"] = list(ATOM_FEATURES)
         values["bond_features"] = list(BOND_FEATURES)
-        values["substructure_families"] = _described_views()
+        values["substructure_families"] = _described_families()
         return {
             key: list(value) if isinstance(value, tuple) else value for key, value in values.items()
         }
@@ -79,15 +79,14 @@ class FeatureSpec:
         """Inverse of `to_json`.
 
         Raises:
-          InputError: a field is missing, or the checkpoint's molecular features are not the
-            ones that this version computes.
+          InputError: a field is missing, or the checkpoint's molecular features differ from those
+            of this version.
         """
         values = dict(values)
-        views = _described_views()
         for name, ours in (
             ("atom_features", ATOM_FEATURES),
             ("bond_features", BOND_FEATURES),
-            ("substructure_families", views),
+            ("substructure_families", _described_families()),
         ):
             theirs = tuple(values.pop(name, ()))
             if theirs != tuple(ours):
@@ -100,13 +99,7 @@ class FeatureSpec:
             raise InputError(
                 f"the checkpoint's features should be {sorted(names)}, found {sorted(values)}."
             )
-        for name in (
-            "moas",
-            "genes",
-            "gene_symbols",
-            "cell_lines",
-            "bead_partners",
-        ):
+        for name in ("moas", "genes", "gene_symbols", "cell_lines", "bead_partners"):
             values[name] = tuple(values[name])
         for name in ("mean", "scale"):
             values[name] = np.asarray(values[name], np.float32)
@@ -117,7 +110,7 @@ class FeatureSpec:
 class EncodedExamples:
     """Model inputs of a set of examples, on the host; see `schemas.Batch` for the fields.
 
-    Structures are stored once per distinct SMILES; `structure` points into them.
+    Structures are stored once per distinct SMILES; `structure` has their rows.
     """
 
     expression: Float32[np.ndarray, "example gene"]
@@ -143,7 +136,7 @@ class EncodedExamples:
         return len(self.structure)
 
     def take(self, rows: Int[np.ndarray, " row"]) -> EncodedExamples:
-        """The examples of the given rows; structures stay where they are."""
+        """The examples of the given rows; the stored structures stay the same."""
         shared = ("gene_mask", "fingerprints", "substructures", "molecules")
         names = [field.name for field in dataclasses.fields(self) if field.name not in shared]
         return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in names})
@@ -152,11 +145,11 @@ class EncodedExamples:
 def fit_features(train: Examples, genes: pd.DataFrame) -> FeatureSpec:
     """Fits vocabularies and gene statistics on training examples.
 
+    Without signatures among them, genes are not standardised.
+
     Args:
       train: training examples.
       genes: `GENE_COLUMNS`, one row per expression column.
-
-    Without a signature among them genes are left as they are.
     """
     expression = train.expression[train.has_expression]
     if not len(expression):
@@ -187,7 +180,7 @@ def encode(examples: Examples, spec: FeatureSpec) -> EncodedExamples:
     log_time, time_mask = _log10(examples.table["time_h"])
     distinct = sorted({smiles for smiles in examples.smiles if smiles is not None})
     place = {smiles: row for row, smiles in enumerate(distinct)}
-    # One row past the structures stands for "none", so that every example points somewhere.
+    # The last row, after the structures, means "none".
     structure = [place.get(smiles, len(distinct)) for smiles in examples.smiles]
     expression = (examples.expression - spec.mean) / spec.scale
     usable = examples.gene_mask & examples.has_expression[:, None]
@@ -223,5 +216,5 @@ def _log10(
     return np.log10(np.where(known, values, 1.0)).astype(np.float32), known
 
 
-def _described_views() -> list[str]:
+def _described_families() -> list[str]:
     return [f"{name}: {size}" for name, size in SUBSTRUCTURE_FAMILIES.items()]

@@ -1,8 +1,8 @@
 """The vocabulary of MoAs, and labels over it.
 
-The vocabulary is fixed before any split, so that all folds and methods answer the same question.
-It is `open`, every mechanism that a compound to learn from has, or `frequent`, those that enough
-measured compounds have.
+The vocabulary is fixed before splitting, so that it is the same for all folds and methods. It is
+`open`, every known mechanism of the compounds that can be trained on, or `frequent`, those with
+enough measured compounds.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ OPEN, FREQUENT = "open", "frequent"
 def open_vocabulary(compounds: pd.DataFrame, measured: pd.DataFrame) -> tuple[str, ...]:
     """Sorted MoAs of the labelled signatures' compounds and of all structures.
 
-    Of names that differ in case alone the one that most compounds have is kept, measured ones
-    counting first.
+    Of names that differ only in case, the one of most measured compounds is used (of most
+    structures if equal).
 
     Args:
       compounds: `COMPOUND_COLUMNS` of all compounds.
@@ -44,12 +44,12 @@ def open_vocabulary(compounds: pd.DataFrame, measured: pd.DataFrame) -> tuple[st
     for name, _ in sorted(found.items(), key=lambda item: (-item[1], item[0])):
         by_name.setdefault(name.casefold(), name)
     if not by_name:
-        raise InputError("no compound that could be learned from has an MoA.")
+        raise InputError("no compound with a structure or a signature has an MoA.")
     return tuple(sorted(by_name.values()))
 
 
 def frequent_vocabulary(measured: pd.DataFrame, min_compounds: int) -> tuple[str, ...]:
-    """Sorted MoAs that at least `min_compounds` compound groups have.
+    """Sorted MoAs of at least `min_compounds` compound groups.
 
     Args:
       measured: `compound_group` and `moas` of each labelled signature.
@@ -65,7 +65,7 @@ def frequent_vocabulary(measured: pd.DataFrame, min_compounds: int) -> tuple[str
     moas = tuple(sorted(name for name, has in groups_of.items() if len(has) >= min_compounds))
     if not moas:
         raise InputError(
-            f"no MoA has {min_compounds} compounds or more among the {len(measured)} labelled "
+            f"no MoA has at least {min_compounds} compounds among the {len(measured)} labelled "
             f"signatures; the most frequent has {max(map(len, groups_of.values()), default=0)}."
         )
     return moas
@@ -74,13 +74,13 @@ def frequent_vocabulary(measured: pd.DataFrame, min_compounds: int) -> tuple[str
 def label_matrix(
     names: Sequence[tuple[str, ...]], moas: tuple[str, ...], *, any_case: bool = False
 ) -> Float32[np.ndarray, "row moa"]:
-    """1 where a row's names contain the MoA; names outside the vocabulary count nothing.
+    """1 where a row's names contain the MoA; names outside the vocabulary are ignored.
 
     Args:
       names: MoAs of each row.
       moas: the vocabulary.
-      any_case: a name that the vocabulary lacks means the first MoA that differs in case alone,
-        as names of another source do.
+      any_case: match a name that is not in the vocabulary to the first MoA that differs only in
+        case, for names of another source.
     """
     column = {moa: index for index, moa in enumerate(moas)}
     folded = {moa.casefold(): column[moa] for moa in reversed(moas)} if any_case else {}
@@ -94,16 +94,16 @@ def label_matrix(
 def names_outside(
     names: Iterable[tuple[str, ...]], moas: tuple[str, ...]
 ) -> tuple[tuple[str, ...], ...]:
-    """The MoAs of each row that a vocabulary lacks, whatever their case."""
+    """The MoAs of each row that are not in a vocabulary, ignoring case."""
     known = {moa.casefold() for moa in moas}
     return tuple(tuple(name for name in row if name.casefold() not in known) for row in names)
 
 
 def strata(examples: Examples) -> Int[np.ndarray, " example"]:
-    """One MoA per example for stratification and for one-class learners.
+    """One MoA per example, for stratification and for single-label learners.
 
-    Of an example's MoAs it is the one that most compound groups of `examples` have; of equally
-    frequent ones the first of the vocabulary.
+    The most frequent of the example's MoAs, counted in compound groups of `examples` (the first in
+    the vocabulary if equal).
 
     Raises:
       InputError: an example has no label.

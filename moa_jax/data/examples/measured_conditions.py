@@ -1,4 +1,4 @@
-"""What was measured of a compound, and which of it carried the answer, in words."""
+"""Text summaries of a compound's conditions, and of their contributions to an answer."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from jaxtyping import Float
 
 # Columns of `measured`.
 MEASURED_COLUMNS = ("cell_lines", "doses_um", "times_h")
-# Column of an amount -> where it stands as it was written, if its unit is unknown.
+# Column of an amount -> column of its text, for unknown units.
 WRITTEN = {"dose_um": "dose_text", "time_h": "time_text"}
-# Conditions that are named of a longer list.
+# Conditions shown of a longer list.
 _NUM_NAMED = 6
 _UNITS = {"cell_line": "", "dose_um": " uM", "time_h": " h"}
 
@@ -20,7 +20,7 @@ _UNITS = {"cell_line": "", "dose_um": " uM", "time_h": " h"}
 def measured(table: pd.DataFrame) -> dict[str, str]:
     """Distinct cell lines, doses and times of signatures, each joined by `|`; empty if unknown.
 
-    Amounts of unknown unit stand behind the numbers as they were written.
+    Amounts of unknown unit follow the numbers, as text.
 
     Args:
       table: `SIGNATURE_COLUMNS` of one compound's signatures, and columns of `WRITTEN`, if any.
@@ -33,21 +33,20 @@ def measured(table: pd.DataFrame) -> dict[str, str]:
 
 
 def carried_by(table: pd.DataFrame, shares: Float[np.ndarray, " signature"]) -> str:
-    """The conditions that an answer comes from, the largest share first: `10 uM (0.58), ...`.
+    """Contributions of the conditions to an answer, the largest first: `10 uM (0.58), ...`.
 
-    A condition is named by what differs between the signatures, by all that is known of it where
-    nothing does.
+    Only fields that differ between the signatures are shown, or all if none does.
 
     Args:
-      table: `SIGNATURE_COLUMNS` of the signatures that were pooled.
-      shares: what each contributes to the answer; sums to 1.
+      table: `SIGNATURE_COLUMNS` of the pooled signatures.
+      shares: contribution of each to the answer; sums to 1.
     """
-    told = pd.DataFrame({name: with_written(table, name) for name in _UNITS})
-    differing = [name for name in _UNITS if told[name].nunique(dropna=False) > 1]
+    conditions = pd.DataFrame({name: with_written(table, name) for name in _UNITS})
+    differing = [name for name in _UNITS if conditions[name].nunique(dropna=False) > 1]
     shown = differing or list(_UNITS)
     names = [
         " ".join(text for name in shown if (text := _text(name, getattr(row, name))))
-        for row in told.itertuples(index=False)
+        for row in conditions.itertuples(index=False)
     ]
     named = pd.Series(shares).groupby([name or "not given" for name in names], sort=True).sum()
     ordered = named.sort_values(ascending=False, kind="stable")
@@ -59,7 +58,7 @@ def carried_by(table: pd.DataFrame, shares: Float[np.ndarray, " signature"]) -> 
 
 
 def with_written(table: pd.DataFrame, name: str) -> pd.Series:
-    """A condition of each signature; an amount of unknown unit as it was written.
+    """A condition of each signature; an amount of unknown unit as text.
 
     Args:
       table: `SIGNATURE_COLUMNS`, and columns of `WRITTEN`, if any.
@@ -71,8 +70,8 @@ def with_written(table: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _written(table: pd.DataFrame, name: str) -> list[str]:
-    told = with_written(table, name)[table[name].isna()]
-    return sorted(set(map(str, told.dropna())))
+    texts = with_written(table, name)[table[name].isna()]
+    return sorted(set(map(str, texts.dropna())))
 
 
 def _text(name: str, value: object) -> str:

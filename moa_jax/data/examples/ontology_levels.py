@@ -1,4 +1,4 @@
-"""The ontology from the bottom up: levels in which every term stands above all its children."""
+"""The ontology in levels, with every term above all its children."""
 
 from __future__ import annotations
 
@@ -31,9 +31,8 @@ def sorted_pairs(
 def term_levels(graph: KnowledgeGraph) -> tuple[Int32[np.ndarray, " term"], ...]:
     """Rows of the terms by level, children before parents, each level in ascending order.
 
-    A term without children has level 0, any other one more than its highest child: the level is
-    the length of the longest path up to the term. (Levels of `gene_ontology.levels` count from
-    the roots.)
+    The level is the length of the longest path from a descendant; terms without children have
+    level 0. (Levels of `gene_ontology.levels` count from the roots.)
 
     Args:
       graph: the knowledge graph.
@@ -55,9 +54,9 @@ def term_levels(graph: KnowledgeGraph) -> tuple[Int32[np.ndarray, " term"], ...]
 
 
 def ontology_arrays(graph: KnowledgeGraph) -> OntologyArrays:
-    """The terms by level, with the measured genes that enter there.
+    """The terms by level, with links from children and measured genes.
 
-    The order of the edges in `graph` does not matter, nor whether one is there twice.
+    Neither the order nor the repetition of edges in `graph` matters.
 
     Args:
       graph: the knowledge graph.
@@ -70,8 +69,8 @@ def ontology_arrays(graph: KnowledgeGraph) -> OntologyArrays:
     annotated = annotated[annotated[:, 0] < graph.num_landmarks]
     if not len(annotated):
         raise InputError(
-            "the knowledge graph has no term that a measured gene is annotated to; "
-            "a network of its terms expects at least one."
+            "no measured gene is annotated with a term of the knowledge graph; "
+            "a network of terms needs at least one."
         )
     num_incoming = np.bincount(
         np.concatenate([links[:, 1], annotated[:, 1]]), minlength=graph.num_terms
@@ -79,7 +78,7 @@ def ontology_arrays(graph: KnowledgeGraph) -> OntologyArrays:
 
     def edges(pairs: Int32[np.ndarray, "link 2"], place: Int32[np.ndarray, " term"]) -> EdgeArrays:
         senders, receivers = pairs.T
-        # Fan-in, so that a term's state starts at one scale whatever enters there (LeCun 1998).
+        # Fan-in scaling, so that initial states have the same scale for all terms (LeCun 1998).
         weight = num_incoming[receivers] ** -0.5
         return EdgeArrays(senders, place[receivers], weight.astype(np.float32))
 

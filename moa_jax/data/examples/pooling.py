@@ -1,8 +1,7 @@
-"""From signatures to compounds, the unit of every metric: plain, weighted and balanced means.
+"""Pools signatures to compounds, the unit of every metric: plain, weighted and balanced means.
 
-Weights are per example and matter within a compound only. A weight that a release does not tell
-is the mean of those that the compound's other examples have; a compound of which nothing is
-known, or whose weights are all zero, is pooled by the plain mean.
+Weights matter only within a compound. A missing weight is the mean of those of the compound's other
+examples; a compound without known or non-zero weights is pooled by the plain mean.
 """
 
 from __future__ import annotations
@@ -16,13 +15,12 @@ from jaxtyping import Bool, Float, Num
 from moa_jax.data.examples.measured_conditions import with_written
 from moa_jax.schemas import Examples, InputError
 
-# Landmarks whose |z| reaches this count as changed, as in the signature strength of L1000
-# (Subramanian 2017).
+# Smallest |z| of a changed landmark, as in the signature strength of L1000 (Subramanian 2017).
 STRONG_Z = 2.0
 
-# Kind of weight -> column of the signature table that holds it.
+# Kind of weight -> its column in the signature table.
 _COLUMNS = {"tas": "tas", "cc_q75": "cc_q75", "replicates": "n_replicates"}
-# Kind of weight -> column whose values count alike, however many signatures each of them has.
+# Kind of weight -> column whose values get equal weight, regardless of their signatures' number.
 _BALANCED = {
     "balanced_cell_line": "cell_line",
     "balanced_dose": "dose_um",
@@ -43,11 +41,11 @@ def pool_by_compound(
       probs: probabilities of each example.
       labels: labels of each example.
       groups: compound group of each example.
-      weights: weight of each example, not negative, NaN where unknown (see the module's text);
-        all equal where None.
+      weights: weight of each example, not negative, NaN where unknown (see the module's
+        docstring); None for equal weights.
 
     Returns:
-      Pooled probabilities, pooled labels and the groups they belong to, sorted.
+      Pooled probabilities, pooled labels and their groups, sorted.
 
     Raises:
       InputError: a weight is negative or infinite.
@@ -65,7 +63,7 @@ def pool_by_compound(
 def _known_weights(
     weights: Float[np.ndarray, " example"], groups: Sequence[str]
 ) -> Float[np.ndarray, " example"]:
-    """Weights without gaps, and not all zero in any compound."""
+    """Weights with missing and all-zero ones replaced; see the module's docstring."""
     wrong = np.flatnonzero((weights < 0) | np.isinf(weights))
     if len(wrong):
         raise InputError(
@@ -79,15 +77,15 @@ def _known_weights(
 
 
 def signature_weights(examples: Examples, kind: str) -> Float[np.ndarray, " example"]:
-    """Weight of each example for `pool_by_compound`, NaN where the release does not tell it.
+    """Weight of each example for `pool_by_compound`, NaN where unknown.
 
     Args:
       examples: the examples to be pooled.
       kind: one of `WEIGHT_KINDS`: `mean` (all equal); `tas`, `cc_q75` and `replicates` from the
         signature table (a negative correlation counts as 0); `strength` and `num_strong`, see
         `signature_strength` and `num_strong_genes`; `balanced_cell_line`, `balanced_dose` and
-        `balanced_time`, under which the pooled row is the mean over a compound's cell lines
-        (doses, times) of the mean within each; examples that lack the value form one of them.
+        `balanced_time`, for the mean over a compound's cell lines (doses, times) of the means
+        within each; examples without the value form one of them.
 
     Raises:
       InputError: there is no such kind.
@@ -110,31 +108,29 @@ def signature_weights(examples: Examples, kind: str) -> Float[np.ndarray, " exam
 def signature_strength(examples: Examples) -> Float[np.ndarray, " example"]:
     """Root mean square z-score of the measured genes; NaN without expression.
 
-    It is the L2 norm, but comparable between sets that measure other numbers of genes.
+    Proportional to the L2 norm, but comparable between different numbers of genes.
     """
     squares = examples.expression[:, examples.gene_mask].astype(np.float64) ** 2
     return np.where(examples.has_expression, np.sqrt(squares.mean(axis=1)), np.nan)
 
 
 def series_weights(examples: Examples) -> Float[np.ndarray, " example"]:
-    """Weight of each example in its compound's answer: doses are a series, not as many votes.
+    """Weight of each example in its compound's answer: doses of a series are not equal votes.
 
-    The signatures of a compound in one cell line at one time are a series. Most doses of a series
-    do little: if they were equal votes, they would outvote the ones that work. So a dose weighs as
-    the mean energy of its signatures does, their mean square z-score. Signal adds to the energy of
-    the noise, which is the same at all doses: a dose without effect keeps a small weight, and none
-    decides alone unless it is much stronger. The square asks for no threshold that would have to
-    be chosen, and the model sees the direction of a signature only, so that the strength of a dose
-    is not counted twice.
+    The signatures of a compound in one cell line at one time are a dose series. Most doses have
+    little effect and would outvote the effective ones if weighted equally, so a dose is weighted by
+    the energy (mean square z-score) of its signatures. Noise contributes the same energy at all
+    doses, so that a dose without effect keeps a small weight and one dose dominates only if it is
+    much stronger. This needs no threshold, and strength is not counted twice, because the model
+    uses only the direction of a signature.
 
-    Signatures of one dose are replicates and share its weight; a series weighs as many votes as it
-    has signatures per dose. So every series of single signatures weighs the same, and where every
-    series has one dose, each weight is exactly 1: the plain mean, which calibration rests on.
+    Signatures of one dose are replicates and share its weight; the total weight of a series is its
+    number of signatures per dose. So all series of single signatures have equal weight, and if
+    every series has one dose, all weights are exactly 1: the plain mean, used in calibration.
 
     Args:
-      examples: those that are pooled; doses count as one where they agree in two digits, doses and
-        times of unknown unit where they are written alike, and what is not known of dose, time or
-        cell line is a value of its own.
+      examples: the pooled examples. Doses are equal if they agree in two digits, doses and times
+        of unknown unit if their texts are equal; unknown doses, times or cell lines form one value.
 
     Returns:
       Weights for `pool_by_compound`; 0 for examples without expression.
@@ -163,7 +159,7 @@ def series_weights(examples: Examples) -> Float[np.ndarray, " example"]:
     count = of_series["share"].transform("size")
     num_doses = of_series["dose"].transform("nunique")
     total = of_series["share"].transform("sum")
-    # Of a series without any energy, all signatures count alike.
+    # In a series without energy all signatures have equal weight.
     share = np.where(total > 0, signatures["share"] / total.where(total > 0, 1.0), 1 / count)
     weights[rows] = np.where(num_doses == 1, 1.0, share * count / num_doses)
     return weights

@@ -1,8 +1,8 @@
-"""Signatures of one release made comparable with those of another, for tests across releases.
+"""Aligns signatures of one release with those of another, for tests across releases.
 
-Releases differ in their genes, in how they spell MoAs and in the scale of their values: z-scores,
-signed counts of a consensus, Stouffer's z with heavy tails. Each signature is brought to the other
-release on its own, so that its prediction does not depend on what else is tested.
+Releases differ in genes, spelling of MoAs and scale: z-scores, signed counts of a consensus,
+Stouffer's z with heavy tails. Each signature is aligned separately, so that its prediction does not
+depend on the other test signatures.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from moa_jax.data.storage.prepared_folder import PreparedDataset
 from moa_jax.progress import say
 from moa_jax.schemas import SIGNATURE_COLUMNS, Examples, InputError
 
-# Where the makers of the LINCS 2020 signatures clip them, and cmapM the z-scores of replicates.
+# Clipping of LINCS 2020's signatures, and of cmapM's replicate z-scores.
 MAX_VALUE = 10.0
 
 
@@ -26,15 +26,15 @@ def align_examples(
     like: Examples,
     genes_like: pd.DataFrame,
 ) -> Examples:
-    """Labelled signatures of another release on the genes, MoAs and scale of `like`.
+    """Labelled signatures of another release with the genes, MoAs and scale of `like`.
 
-    MoAs that differ in case alone are the same; others that `like` does not have are dropped, and
-    signatures that are left without MoA with them. How many stay and why others do not is printed.
-    Compounds that both releases have stay: who trains on `like` has to remove them.
+    MoAs are matched ignoring case; MoAs that `like` lacks, and signatures without a matched MoA,
+    are dropped. Counts are printed. Compounds in both releases are kept: training on `like` must
+    exclude them.
 
     Args:
       dataset: the other release.
-      like: examples of the release whose genes, MoAs and scale are taken.
+      like: examples of the release to align with.
       genes_like: `GENE_COLUMNS` of the genes of `like`.
 
     Returns:
@@ -47,13 +47,13 @@ def align_examples(
     """
     if len(genes_like) != len(like.gene_mask):
         raise InputError(
-            f"the gene table has {len(genes_like)} rows, but the examples {len(like.gene_mask)} "
-            "genes; expected as many."
+            f"the gene table has {len(genes_like)} rows, but the examples have "
+            f"{len(like.gene_mask)} genes."
         )
     rows, joined = labelled_signatures(dataset)
     labels = label_matrix(list(joined["moas"]), like.moas, any_case=True)
     labelled = np.flatnonzero(labels.any(axis=1))
-    _say_counts(dataset, joined, joined.iloc[labelled], like)
+    _report_counts(dataset, joined, joined.iloc[labelled], like)
     rows, joined, labels = rows[labelled], joined.iloc[labelled], labels[labelled]
     expression, gene_mask = _on_genes(dataset, finite_expression(dataset, rows), like, genes_like)
     return Examples.of_signatures(
@@ -68,10 +68,10 @@ def align_examples(
     )
 
 
-def _say_counts(
+def _report_counts(
     dataset: PreparedDataset, candidates: pd.DataFrame, kept: pd.DataFrame, like: Examples
 ) -> None:
-    """Says what stays of the other release; refuses it where nothing does."""
+    """Prints how much of the other release is kept; refuses it if that is nothing."""
     name = str(dataset.manifest.get("release", "the other release"))
     if not len(kept):
         raise InputError(
@@ -91,7 +91,7 @@ def _on_genes(
     like: Examples,
     genes_like: pd.DataFrame,
 ) -> tuple[Float32[np.ndarray, "row gene"], Bool[np.ndarray, " gene"]]:
-    """Values in the order of `genes_like`, zero where not measured; and which are measured."""
+    """Values in the order of `genes_like`, zero where not measured, and the mask of genes."""
     theirs = pd.Index(dataset.signatures.genes["entrez_id"])
     places = theirs.get_indexer(genes_like["entrez_id"])
     measured = (places >= 0) & like.gene_mask
@@ -108,9 +108,9 @@ def _scaled(
     like: Examples,
     measured: Bool[np.ndarray, " gene"],
 ) -> Float32[np.ndarray, "row gene"]:
-    """Each row times the factor that gives it the median root mean square of `like`, clipped.
+    """Scales each row to the median root mean square of `like`, then clips it.
 
-    Both are taken over the genes that both releases measured. A row of zeros stays.
+    Uses the genes measured in both releases. A row of zeros is unchanged.
     """
     typical = np.median(root_mean_square(like.expression[like.has_expression][:, measured]))
     size = root_mean_square(expression[:, measured])

@@ -1,1 +1,1 @@
-"""Expression matrices of any origin: their landmark genes, data level, scale and plates."""
+"""Expression matrices of releases and users: landmark genes, level, scale and plates."""

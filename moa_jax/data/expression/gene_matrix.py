@@ -1,4 +1,4 @@
-"""A matrix of any format with the landmark genes found in it: what `prepare` and `predict` open."""
+"""A matrix file of any format and its landmark genes, for `prepare`, `predict` and `explain`."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class GeneMatrix:
         return self.opened.profile_table
 
     def read(self, *, profile_ids: Sequence[str]) -> ExpressionMatrix:
-        """Some profiles, in the order asked for, over the genes of `columns`.
+        """Reads profiles, in the given order, over the genes of `columns`.
 
         Returns:
-          The values; its `gene_ids` are the file's own names.
+          The matrix; its `gene_ids` are the file's own names.
 
         Raises:
           InputError: the file is truncated or corrupt, or lacks an id.
@@ -72,16 +72,16 @@ def open_gene_matrix(
     """Opens a GCTX, GCT or h5ad file, or a table separated by tabs, semicolons or commas.
 
     Args:
-      path: the file; its content tells the format, gzipped or not.
-      landmarks: `GENE_COLUMNS` of the genes that are looked for.
+      path: the file; its format is recognised by content, gzipped or not.
+      landmarks: `GENE_COLUMNS` of the wanted genes.
       identifiers: names of genes.
       gene_ids: how the file names its genes: `entrez`, `symbol`, or the name of a column; empty
-        to find out.
-      options: what to call the option that decides.
+        for automatic.
+      options: option names in messages.
 
     Raises:
       InputError: the file cannot be read, has none of the genes, has one of them twice with
-        different values, or names genes in ways that disagree.
+        different values, or contains contradicting gene names.
     """
     finder = LandmarkFinder(landmarks, identifiers, str(path), gene_ids, options)
     opened = open_matrix(path, finder.count, finder.column)
@@ -91,22 +91,22 @@ def open_gene_matrix(
 
 
 def _refuse_differing_repeats(opened: OpenedMatrix, columns: LandmarkColumns) -> None:
-    """Rows of one gene must hold the same values; then it does not matter which is read."""
+    """Requires that rows of the same gene have the same values, since only one is read."""
     if not columns.repeats:
         return
     first = np.array([rows[0] for rows in columns.repeats.values() for _ in rows[1:]])
-    further = np.array([row for rows in columns.repeats.values() for row in rows[1:]])
+    second = np.array([row for rows in columns.repeats.values() for row in rows[1:]])
     genes = [gene for gene, rows in columns.repeats.items() for _ in rows[1:]]
     for start in range(0, len(opened.profile_table), _COMPARED_PROFILES):
         end = min(start + _COMPARED_PROFILES, len(opened.profile_table))
         profiles = np.arange(start, end)
-        some, others = opened.values(profiles, first), opened.values(profiles, further)
+        some, others = opened.values(profiles, first), opened.values(profiles, second)
         differs = ~((some == others) | (np.isnan(some) & np.isnan(others))).all(axis=0)
         if differs.any():
             place = int(np.argmax(differs))
             ids = opened.gene_table.index
             raise InputError(
                 f"{opened.path} has the landmark {genes[place]} twice with different values, as "
-                f"{ids[first[place]]} (row {first[place] + 1}) and as {ids[further[place]]} "
-                f"(row {further[place] + 1}); expected one row per gene."
+                f"{ids[first[place]]} (row {first[place] + 1}) and as {ids[second[place]]} "
+                f"(row {second[place] + 1}); expected one row per gene."
             )

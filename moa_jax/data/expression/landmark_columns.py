@@ -1,8 +1,7 @@
-"""Which rows of an expression file are the landmark genes, whatever the file calls them.
+"""Finds the landmark genes among the rows of an expression file, whatever their names.
 
-A file may name its genes by row ids and by any column beside them. What names most of the
-landmarks counts; the numbers of the rows count nothing, and two namings that both fit but disagree
-are refused.
+A file may name its genes by row ids and by other columns (candidate "namings"). The one that names
+most landmarks is used; row numbers are ignored, and namings that both fit but disagree are refused.
 """
 
 from __future__ import annotations
@@ -23,20 +22,19 @@ from moa_jax.lincs.files.number_cells import are_row_numbers
 from moa_jax.lincs.metadata.releases import is_missing
 from moa_jax.schemas import GENE_COLUMNS, InputError, require_columns
 
-# Values of the option that do not name a column.
+# Values of --gene_ids that are not column names.
 ENTREZ, SYMBOL = "entrez", "symbol"
 
-# Another naming fits too where it names this share of the genes that the best one does.
+# Another naming also fits if it names this share of the genes that the best one names.
 _ALSO_FITS = 0.2
-# They agree where both name genes in this share of the rows, and the same in that share of these.
+# Two namings agree if both name genes in this share of rows, and the same gene in that share.
 _MIN_SHARED, _MIN_SAME = 0.5, 0.9
-# Symbols of landmarks in the releases of 2017 that tables of genes have for another gene, too: HN1L
-# is an alias of CRAMP1.
+# Symbols of landmarks in the releases of 2017 that are ambiguous in gene tables: HN1L is also an
+# alias of CRAMP1.
 _SYMBOLS_OF_2017 = {"HN1L": "90861"}
-# Names that are landmarks by chance (wells such as A10 are aliases of genes) are fewer than this
-# share of the names and of the landmarks.
+# Fewer matches than this share of names and of landmarks are chance: wells such as A10 are aliases.
 _BY_CHANCE = 0.05
-# So many whole numbers without large gaps, in any order, number rows: Entrez ids have large gaps.
+# At least so many integers without large gaps are row numbers: Entrez ids have large gaps.
 _MIN_NUMBERED, _MAX_SPREAD = 10, 2
 
 
@@ -45,16 +43,16 @@ class LandmarkColumns:
     """The landmark genes of one file, in numeric order of their Entrez ids.
 
     Attributes:
-      genes: `GENE_COLUMNS`, one row per landmark that the file has.
-      places: where each stands among the file's genes; of a repeated one the first place.
+      genes: `GENE_COLUMNS`, one row per landmark in the file.
+      places: position of each among the file's genes (the first if repeated).
       file_ids: the file's own name of each.
-      missing: `GENE_COLUMNS`, the landmarks that the file lacks.
-      num_others: genes of the file that are no landmarks.
-      renamed: the file's name -> Entrez id, where the file does not use Entrez ids.
-      repeats: Entrez id -> all its places, where the file has a landmark more than once.
-      read_from: what names the genes: `row ids`, or a column.
-      dates_read: names that are dates -> Entrez id of the gene that they must mean.
-      dates_unread: number of names that are dates of which no one gene can be told.
+      missing: `GENE_COLUMNS` of the landmarks that the file lacks.
+      num_others: number of genes in the file that are not landmarks.
+      renamed: the file's name -> Entrez id, for names that are not Entrez ids.
+      repeats: Entrez id -> all positions of a landmark that is in the file more than once.
+      read_from: source of the names: `row ids`, or a column.
+      resolved_dates: names that are dates -> Entrez id of the gene they must mean.
+      num_ambiguous_dates: number of names that are dates of no unique gene.
     """
 
     genes: pd.DataFrame
@@ -65,36 +63,36 @@ class LandmarkColumns:
     renamed: dict[str, str]
     repeats: dict[str, tuple[int, ...]]
     read_from: str
-    dates_read: dict[str, str]
-    dates_unread: int
+    resolved_dates: dict[str, str]
+    num_ambiguous_dates: int
 
     def report(self) -> dict[str, Any]:
         """How the genes were read, as JSON values."""
         return {
             "read_from": self.read_from,
             "repeated_alike": len(self.repeats),
-            "dates_taken_for_symbols": self.dates_read,
-            "dates_not_understood": self.dates_unread,
+            "dates_taken_for_symbols": self.resolved_dates,
+            "dates_not_understood": self.num_ambiguous_dates,
         }
 
 
 def gene_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """What `LandmarkColumns.report` says beside the column, where there is something to say."""
+    """Lines about repeated genes and dates in `LandmarkColumns.report`, if there are any."""
     if report["repeated_alike"]:
-        yield f"  {report['repeated_alike']:,} in several rows with the same values, counted once"
+        yield f"  {report['repeated_alike']:,} in several rows with equal values, used once"
     if dates := report["dates_taken_for_symbols"]:
         named = ", ".join(f"{name} as {gene}" for name, gene in list(dates.items())[:5])
-        yield f"  {len(dates):,} whose symbols a spreadsheet made dates: {named}"
+        yield f"  {len(dates):,} whose symbols a spreadsheet converted to dates: {named}"
     if report["dates_not_understood"]:
         yield (
-            f"  {report['dates_not_understood']:,} named by dates, as spreadsheets make of some "
-            "symbols: which genes they were cannot be told, not used"
+            f"  {report['dates_not_understood']:,} named by dates, to which spreadsheets convert "
+            "some symbols: ambiguous, not used"
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Reading:
-    """What the names of one naming mean: a landmark's Entrez id, or None."""
+    """One naming, resolved: `genes` has a landmark's Entrez id, or None, for each name."""
 
     name: str
     names: Sequence[str]
@@ -122,10 +120,10 @@ class LandmarkFinder:
         Args:
           landmarks: `GENE_COLUMNS`, in any order.
           identifiers: names of genes.
-          source: what to call the file in messages.
-          gene_ids: how genes are named: `entrez`, `symbol`, or the name of a column; empty to
-            find out.
-          options: what to call the option that decides.
+          source: name of the file in messages.
+          gene_ids: how genes are named: `entrez`, `symbol`, or the name of a column; empty for
+            automatic.
+          options: option names in messages.
 
         Raises:
           InputError: a column is missing.
@@ -133,19 +131,19 @@ class LandmarkFinder:
         require_columns(landmarks, GENE_COLUMNS, "the landmark table")
         self.landmarks, self.identifiers = landmarks, identifiers
         self.source = source
-        self.asked = gene_ids.strip()
+        self.requested = gene_ids.strip()
         self._option = (options or OptionNames()).gene_ids
         self._wanted = frozenset(landmarks["entrez_id"])
         self._meanings: dict[str, tuple[str | None, str]] = {}
 
     @property
     def column(self) -> str:
-        """The column that was asked for; empty where none was."""
-        return "" if self.asked.lower() in ("", ENTREZ, SYMBOL) else self.asked
+        """The requested column; empty if none was."""
+        return "" if self.requested.lower() in ("", ENTREZ, SYMBOL) else self.requested
 
     def count(self, namings: Mapping[str, Sequence[str]]) -> int:
-        """How many landmarks the best of some namings names; row numbers and chance name none."""
-        readings = [self._read(name, namings[name]) for name in self._asked_of(namings)]
+        """Number of landmarks in the best naming; 0 for row numbers and chance matches."""
+        readings = [self._read(name, namings[name]) for name in self._eligible(namings)]
         named = [x.num_found for x in readings if not x.is_numbered and not self._is_chance(x)]
         return max(named, default=0)
 
@@ -157,53 +155,53 @@ class LandmarkFinder:
         """Finds the landmarks among a file's genes.
 
         Args:
-          namings: what may name the genes, the row ids first.
-          of_profiles: the same of the profiles, for messages.
+          namings: candidate names of the genes, the row ids first.
+          of_profiles: the same for the profiles, for messages.
 
         Raises:
-          InputError: no landmark is in the file, its genes are numbered and nothing names them,
-            or two namings fit and disagree.
+          InputError: no landmark is in the file, its genes are only numbered, or two namings fit
+            and disagree.
         """
         ids = next(iter(namings))
-        asked = self._asked_of(namings)
-        if not asked:
+        eligible = self._eligible(namings)
+        if not eligible:
             raise InputError(
-                f"{self.source} has no column {self.asked} that names genes; it has "
+                f"{self.source} has no column {self.requested} of gene names; it has "
                 f"{', '.join(dict.fromkeys((*namings, *(of_profiles or ()))))}; give another "
                 f"{self._option}."
             )
-        readings = [self._read(name, namings[name]) for name in asked]
+        readings = [self._read(name, namings[name]) for name in eligible]
         best = self._best(readings, of_profiles or {})
         return self._columns(best, "row ids" if best.name == ids else f"column {best.name}")
 
-    def _asked_of(self, namings: Mapping[str, Sequence[str]]) -> list[str]:
+    def _eligible(self, namings: Mapping[str, Sequence[str]]) -> list[str]:
         if not self.column:
             return list(namings)
         return [name for name in namings if name.lower() == self.column.lower()]
 
     def _read(self, name: str, names: Sequence[str]) -> _Reading:
         genes = tuple(self._meaning(text)[0] for text in names)
-        is_numbered = not self.asked and _are_numbers_of_rows(names)
+        is_numbered = not self.requested and _are_numbers_of_rows(names)
         return _Reading(name, names, genes, is_numbered)
 
     def _meaning(self, name: str) -> tuple[str | None, str]:
-        """A landmark's Entrez id, or None, and how the name was understood."""
+        """A landmark's Entrez id, or None, and the kind of name; cached."""
         found = self._meanings.get(name)
         if found is None:
-            found = self._meanings[name] = self._understood(name)
+            found = self._meanings[name] = self._resolve(name)
         return found
 
-    def _understood(self, name: str) -> tuple[str | None, str]:
+    def _resolve(self, name: str) -> tuple[str | None, str]:
         if is_missing(name):
             return None, UNKNOWN
-        resolution = self.identifiers.explain(name)
+        resolution = self.identifiers.resolve(name)
         gene, how = resolution.entrez_id, resolution.how
         if gene is None and name.strip().upper() in _SYMBOLS_OF_2017:
             gene, how = _SYMBOLS_OF_2017[name.strip().upper()], "older symbol"
         if how == UNKNOWN and (gene := gene_of_date(name, self.identifiers)) is not None:
             how = "date"
-        asked = self.asked.lower()
-        is_other = how != WAYS[0] if asked == ENTREZ else how == WAYS[0] and asked == SYMBOL
+        requested = self.requested.lower()
+        is_other = how != WAYS[0] if requested == ENTREZ else how == WAYS[0] and requested == SYMBOL
         if gene not in self._wanted or is_other:
             return None, how
         return gene, how
@@ -216,17 +214,17 @@ class LandmarkFinder:
             if numbered := [x for x in (*readings, *others) if x.is_numbered]:
                 raise InputError(
                     f"the genes of {self.source} are numbered ({', '.join(numbered[0].names[:3])}, "
-                    f"...) and nothing beside the numbers names them; give {self._option}=entrez "
-                    "if these are Entrez ids."
+                    f"...) and have no other names; give {self._option}=entrez if these are Entrez "
+                    "ids."
                 )
             number = f"only {best.num_found}" if best.num_found else "none"
             along = "neither of its axes names them: they start" if others else "they start"
             starts = " and ".join(map(_start, filter(None, (readings, others))))
-            asked = {ENTREZ: "Entrez ids", SYMBOL: "symbols"}.get(self.asked.lower())
-            told = f", as --gene_ids={self.asked} says," if self.asked else ""
+            kind = {ENTREZ: "Entrez ids", SYMBOL: "symbols"}.get(self.requested.lower())
+            reason = f" ({self._option}={self.requested})" if self.requested else ""
             raise InputError(
                 f"{self.source} has {number} of the {len(self._wanted)} landmark genes; {along} "
-                f"with {starts}, but {asked or 'Entrez ids or symbols'}{told} were expected."
+                f"with {starts}, but {kind or 'Entrez ids or symbols'}{reason} were expected."
             )
         for other in named:
             if other is not best and other.num_found >= max(2, _ALSO_FITS * best.num_found):
@@ -245,10 +243,10 @@ class LandmarkFinder:
         if len(shared) >= _MIN_SHARED * fewer and same >= _MIN_SAME * len(shared):
             return
         raise InputError(
-            f"{self.source} names its genes in two ways that disagree: {best.name} names "
-            f"{best.num_found} of the {len(self._wanted)} landmarks and {other.name} "
-            f"{other.num_found}, in {same} of {len(shared)} common rows the same; give "
-            f"{self._option}={best.name} or {self._option}={other.name}."
+            f"{self.source} has contradicting gene names: {best.name} names {best.num_found} of "
+            f"the {len(self._wanted)} landmarks and {other.name} {other.num_found}, but they agree "
+            f"in only {same} of {len(shared)} common rows; give {self._option}={best.name} or "
+            f"{self._option}={other.name}."
         )
 
     def _columns(self, reading: _Reading, read_from: str) -> LandmarkColumns:
@@ -281,13 +279,13 @@ class LandmarkFinder:
             renamed=dict(sorted(renamed.items())),
             repeats={gene: tuple(rows) for gene, rows in places.items() if len(rows) > 1},
             read_from=read_from,
-            dates_read={name: gene for name, gene in renamed.items() if how[name] == "date"},
-            dates_unread=sum(read_date(name) is not None for name in others),
+            resolved_dates={name: gene for name, gene in renamed.items() if how[name] == "date"},
+            num_ambiguous_dates=sum(read_date(name) is not None for name in others),
         )
 
 
 def _start(readings: Sequence[_Reading]) -> str:
-    """How the names of some namings start, the ids first."""
+    """The first names of some namings, the ids first."""
     starts = [", ".join(map(str, x.names[:3])) for x in readings[:3]]
     return starts[0] + "".join(
         f" ({x.name}: {start})" for x, start in zip(readings[1:3], starts[1:], strict=True)

@@ -1,4 +1,4 @@
-"""What the programs call the options that decide how a matrix is read."""
+"""Names of the options for reading a matrix, as they appear in messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class OptionNames:
-    """Names of options, as messages write them; by default those of `predict` and `explain`."""
+    """Names of options; by default those of `predict` and `explain`."""
 
     level: str = "--level"
     scale: str = "--scale"
@@ -15,7 +15,7 @@ class OptionNames:
     zscore_reference: str = "--zscore_reference"
 
 
-# What `prepare` calls them, whose options are keys of a config.
+# Names in `prepare`, where options are config keys.
 CONFIG_OPTIONS = OptionNames(
     level="--config.level",
     scale="--config.scale",

@@ -1,4 +1,4 @@
-"""Level 4 from level 3 with the wells that a plate has: vehicles, or all of its wells."""
+"""Level 4 from level 3, relative to a plate's vehicle wells or all of its wells."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ POPULATION, VEHICLE = REFERENCES = ("population", "vehicle")
 
 
 def check_plates(wells: pd.DataFrame, source: str) -> None:
-    """Refuses wells of which one has no plate.
+    """Refuses wells without plate.
 
     Args:
-      wells: what `harmonise_instinfo` returns.
-      source: what to call their table in messages.
+      wells: output of `harmonise_instinfo`.
+      source: name of their table in messages.
     """
     nameless = wells["plate"].isna()
     if nameless.any():
         raise InputError(
-            f"{source} has no plate ({', '.join(ALIASES['plate'][:3])}) of the well "
+            f"{source} has no plate ({', '.join(ALIASES['plate'][:3])}) for the well "
             f"{wells['inst_id'][nameless].iloc[0]}; level 3 is normalised by plate."
         )
 
@@ -34,11 +34,11 @@ def check_vehicles(wells: pd.DataFrame, source: str, options: OptionNames) -> No
     """Refuses plates, and cell lines on plates, without enough vehicle wells.
 
     Args:
-      wells: what `harmonise_instinfo` returns, of whole plates.
-      source: what to call their table in messages.
-      options: what to call the option that decides.
+      wells: output of `harmonise_instinfo` for whole plates.
+      source: name of their table in messages.
+      options: option names in messages.
     """
-    instead = f"{options.zscore_reference}={POPULATION} compares with all wells of the plate"
+    instead = f"{options.zscore_reference}={POPULATION} uses all wells of the plate"
     vehicle = vehicles(wells["pert_type"])
     if not vehicle.any():
         raise InputError(
@@ -66,7 +66,7 @@ def zscores_of_plates(
 
     Args:
       values: log2 expression.
-      wells: what `harmonise_instinfo` returns, row by row with `values`, of whole plates.
+      wells: output of `harmonise_instinfo`, row by row with `values`, for whole plates.
       reference: one of `REFERENCES`.
 
     Raises:

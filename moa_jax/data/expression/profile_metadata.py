@@ -1,4 +1,4 @@
-"""What is known of the profiles of a user's matrix: the rows of siginfo, or the file's own."""
+"""Metadata of the profiles in a matrix, from siginfo or from the matrix file."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from moa_jax.lincs.metadata.releases import (
 )
 from moa_jax.schemas import InputError, require_columns
 
-# Ids that are shown of a longer list.
+# Ids shown of a longer list.
 _NUM_SHOWN = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class ProfileMetadata:
-    """Metadata of the profiles that are in a matrix and, where it is given, in siginfo.
+    """Metadata of the profiles that are in a matrix and, if given, in siginfo.
 
     Attributes:
-      raw: the rows, in the order of the matrix, as their file has them.
-      ids: id of each row's profile, as the matrix writes it.
-      named_by: the field that holds the ids (`inst_id` or `sig_id`); empty where none does.
-      source: what to call the table in messages.
-      num_unlisted: profiles of the matrix that siginfo does not list.
-      num_absent: rows of siginfo that the matrix has no profile of.
+      raw: the rows as in their file, in the order of the matrix.
+      ids: id of each row's profile, as in the matrix.
+      named_by: the field of the ids (`inst_id` or `sig_id`); empty if unknown.
+      source: name of the table in messages.
+      num_unlisted: number of profiles in the matrix without a row in siginfo.
+      num_absent: number of rows in siginfo without a profile in the matrix.
     """
 
     raw: pd.DataFrame
@@ -53,21 +53,21 @@ class ProfileMetadata:
         profile_table: pd.DataFrame,
         path: pathlib.Path,
         *,
-        names_stand_in: bool = False,
+        allow_missing_pert_id: bool = False,
     ) -> ProfileMetadata:
-        """Reads siginfo, or takes the matrix's own metadata.
+        """Reads siginfo, or uses the matrix's own metadata.
 
         Args:
-          siginfo: table of signatures or wells; None: there is none.
+          siginfo: table of signatures or wells, if any.
           profile_table: the matrix's own metadata, indexed by its profiles' ids.
           path: the matrix.
-          names_stand_in: without a pert_id the compound's name is taken for it, and where the
-            matrix's own metadata have neither each profile is a compound of its own; else both
-            are refused.
+          allow_missing_pert_id: use the compound's name as pert_id if that is missing, and treat
+            each profile as a separate compound if the matrix's own metadata have neither; else
+            refuse such tables.
 
         Raises:
-          InputError: siginfo cannot be read, does not name profiles, lacks an id in a row, or
-            has no row whose profile the matrix has.
+          InputError: siginfo cannot be read, has no column of ids, lacks an id in a row, or has no
+            profile of the matrix.
         """
         profiles = profile_table.index
         if not len(profiles):
@@ -77,7 +77,7 @@ class ProfileMetadata:
             ids = pd.Series(profiles.astype(object))
             named_by = _own_identity(raw)
             raw = _with_kinds(raw, ids)
-            raw = _with_pert_id(raw, str(path), names_stand_in=names_stand_in, ids=ids)
+            raw = _with_pert_id(raw, str(path), allow_missing_pert_id, ids)
             return cls(raw, ids, named_by, str(path), 0, 0)
         raw, source = read_table(siginfo), str(siginfo)
         if not len(raw):
@@ -91,35 +91,35 @@ class ProfileMetadata:
         present = np.flatnonzero(places >= 0)
         if not len(present):
             raise InputError(
-                f"{source} names none of the profiles of {path}: its {column} are such as "
-                f"{_some(named)}, the ids of the matrix such as {_some(profiles)}."
+                f"{source} has none of the profiles of {path}: its {column} are like "
+                f"{_some(named)}, the ids of the matrix like {_some(profiles)}."
             )
         rows = present[np.argsort(places[present], kind="stable")]
         ids = pd.Series(profiles[places[rows]].astype(object))
         if ids.duplicated().any():
             raise InputError(f"{source} repeats the {column} {ids[ids.duplicated()].iloc[0]}.")
         raw = raw.iloc[rows].reset_index(drop=True)
-        raw = _with_pert_id(raw, source, names_stand_in=names_stand_in)
+        raw = _with_pert_id(raw, source, allow_missing_pert_id)
         raw = _with_kinds(raw, ids)
         num_absent = len(named) - len(rows)
         return cls(raw, ids, named_by, source, len(profiles) - len(rows), num_absent)
 
     def level(
-        self, asked: int | None, scale: Scale, options: OptionNames | None = None
+        self, requested: int | None, scale: Scale, options: OptionNames | None = None
     ) -> tuple[int, str]:
-        """Level of the matrix and why it is taken for it.
+        """Level of the matrix, and the reason for it.
 
         Args:
-          asked: the level that the user says it has; it counts.
-          scale: of the matrix's values.
-          options: what to call the options that decide.
+          requested: the level given by the user, which takes precedence.
+          scale: scale of the matrix's values.
+          options: option names in messages.
 
         Raises:
-          InputError: the level does not fit the scale, or two levels fit.
+          InputError: the level does not fit the scale, or is ambiguous.
         """
-        if asked is not None:
-            check_level(asked, scale, self.source, options)
-            return asked, "it was asked for"
+        if requested is not None:
+            check_level(requested, scale, self.source, options)
+            return requested, "it was requested"
         profiles = describe_profiles(self.raw, self.source)
         return find_level(
             profiles,
@@ -133,38 +133,38 @@ class ProfileMetadata:
     def rows(self, level: int) -> pd.DataFrame:
         """Harmonised metadata, one row per profile.
 
-        A profile without pert_id has the name of its compound for one, where that is told.
+        A missing pert_id is replaced by the compound's name, if known.
         """
         if level == 5:
             table = harmonise_siginfo(_identified(self.raw, "sig_id", self.ids), self.source)
         else:
             raw = self.raw
             if self.named_by == "sig_id":
-                # A well is no group of wells.
+                # These sig_ids name single wells, not groups of wells.
                 raw = _without(raw, "sig_id")
             table = harmonise_instinfo(_identified(raw, "inst_id", self.ids), self.source)
         return table.assign(pert_id=table["pert_id"].combine_first(table["compound"]))
 
 
 def amounts_not_converted(table: pd.DataFrame) -> dict[str, list[str]]:
-    """Texts of doses and times without value in micromolar or hours, as JSON values."""
+    """Texts of doses and times that have no value in micromolar or hours, as JSON values."""
     texts = {name: table[f"{name}_text"].dropna().unique().tolist() for name in ("dose", "time")}
     return {name: found for name, found in texts.items() if found}
 
 
 def _own_identity(raw: pd.DataFrame) -> str:
-    """What a matrix's own metadata call the profiles."""
+    """The field of profile ids in a matrix's own metadata; empty if there is none."""
     names = {fold_name(str(column)): column for column in raw.columns}
     for field, aliases in (("inst_id", ("inst_id", "sample_id")), ("sig_id", ("sig_id",))):
         for name in (alias for alias in aliases if alias in names):
-            told = clean(raw[names[name]])
-            if told.notna().all() and not told.duplicated().any():
+            values = clean(raw[names[name]])
+            if values.notna().all() and not values.duplicated().any():
                 return field
     return ""
 
 
 def _identity(raw: pd.DataFrame, profiles: pd.Index, source: str) -> tuple[str, str]:
-    """The column of a table that names most profiles, and the field that it is."""
+    """The column of a table with most profile ids, and its field."""
     columns = identity_columns(raw) or [(column, "") for column in raw.columns]
     found = [int((match_ids(clean(raw[column]), profiles) >= 0).sum()) for column, _ in columns]
     best = int(np.argmax(found))
@@ -174,15 +174,11 @@ def _identity(raw: pd.DataFrame, profiles: pd.Index, source: str) -> tuple[str, 
 
 
 def _with_pert_id(
-    raw: pd.DataFrame,
-    source: str,
-    *,
-    names_stand_in: bool,
-    ids: pd.Series | None = None,
+    raw: pd.DataFrame, source: str, allow_missing: bool, ids: pd.Series | None = None
 ) -> pd.DataFrame:
-    """A table with `pert_id`: where it has none, the compounds' names, or else the ids."""
+    """A table with `pert_id`, by default the compounds' names, or else the ids."""
     fields = Fields(raw, source, None)
-    if names_stand_in and not fields.has("pert_id"):
+    if allow_missing and not fields.has("pert_id"):
         if fields.has("compound"):
             return raw.assign(pert_id=fields.text("compound"))
         if ids is not None:
@@ -192,7 +188,7 @@ def _with_pert_id(
 
 
 def _with_kinds(raw: pd.DataFrame, ids: pd.Series) -> pd.DataFrame:
-    """A table with canonical `pert_type`; the id tells a vehicle of which nothing else is known."""
+    """A table with canonical `pert_type`; without other metadata, vehicles are known by id."""
     fields = Fields(raw, "", None)
     kinds = fields.pert_type()
     nameless = fields.text("pert_id").isna() & fields.text("compound").isna() & kinds.isna()
@@ -201,7 +197,7 @@ def _with_kinds(raw: pd.DataFrame, ids: pd.Series) -> pd.DataFrame:
 
 
 def _without(raw: pd.DataFrame, name: str) -> pd.DataFrame:
-    """A table without the columns that are called like the field."""
+    """A table without the columns of a field."""
     return raw[[column for column in raw.columns if fold_name(str(column)) != name]]
 
 

@@ -1,4 +1,4 @@
-"""Level 5 from level 3 or 4: z-scores by plate, then replicates collapsed, part by part."""
+"""Level 5 from level 3 or 4: z-scores by plate, then collapsed replicates, in chunks."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from moa_jax.lincs.replicates import collapse_replicates
 from moa_jax.progress import track
 from moa_jax.schemas import SIGNATURE_COLUMNS
 
-# Values that are in memory at a time.
+# Values in memory at a time.
 _VALUES_IN_MEMORY = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
 class Wells:
-    """Wells of which signatures are made.
+    """Wells that are collapsed into signatures.
 
     Attributes:
-      table: what `harmonise_instinfo` returns; at level 3 all wells that their plates are
-        normalised by.
+      table: output of `harmonise_instinfo`; at level 3 for all wells of the plates.
       read: inst_ids -> their values over `num_genes` genes, row by row.
       num_genes: number of genes.
-      level: 3, expression, or 4, z-scores.
-      scale: of the values, one of `level_evidence.SCALES`.
-      zscore_reference: what level 3 is compared with, one of `plate_zscores.REFERENCES`.
+      level: 3 (expression) or 4 (z-scores).
+      scale: scale of the values, one of `level_and_scale.SCALES`.
+      zscore_reference: reference wells of level 3, one of `plate_zscores.REFERENCES`.
     """
 
     table: pd.DataFrame
@@ -46,12 +45,11 @@ class Wells:
         """Collapses the replicates of each signature.
 
         Args:
-          members: the wells that signatures are made of, as rows of `table`; a well may be a
-            member of several, told apart by `sig_id`.
+          members: rows of `table` with their `sig_id`; a well may be in several signatures.
 
         Returns:
-          Signatures in the order of their sig_id; the table of `collapse_replicates`; and the
-          inst_ids of wells that were left out because a value is not finite.
+          Signatures sorted by sig_id; the table of `collapse_replicates`; and the inst_ids of
+          wells that were left out because a value is not finite.
 
         Raises:
           InputError: a plate has too few reference wells, or wells cannot be grouped.
@@ -75,10 +73,10 @@ class Wells:
         return np.concatenate(values)[order], joined.iloc[order].reset_index(drop=True), not_finite
 
     def _chunks(self, members: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-        """Whole signatures, as many as fit in memory, and the wells to be read for them.
+        """Complete signatures, as many as fit in memory, and the wells to read for them.
 
-        Plates are read whole at level 3, single wells at level 4. Signatures follow each other as
-        their first wells do in the file, so that a plate is rarely read twice.
+        Reads whole plates at level 3, single wells at level 4. Signatures are in the order of their
+        first wells in the file, so that plates are rarely read twice.
         """
         limit = max(1, _VALUES_IN_MEMORY // self.num_genes)
         unit_of_well = self.table["plate" if self.level == 3 else "inst_id"]
@@ -104,7 +102,7 @@ class Wells:
     def _zscores(
         self, wells: pd.DataFrame
     ) -> tuple[Float32[np.ndarray, "profile gene"], list[str], list[str]]:
-        """Level 4 of some wells, their ids, and the ids of those left out as not finite."""
+        """Z-scores of wells, their ids, and the ids of wells left out as not finite."""
         ids = wells["inst_id"].tolist()
         values = self.read(ids)
         finite = np.isfinite(values).all(axis=1)

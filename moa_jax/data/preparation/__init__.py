@@ -1,1 +1,1 @@
-"""Public files in, one prepared dataset out."""
+"""Preparation of a dataset from public files."""

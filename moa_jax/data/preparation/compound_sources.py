@@ -1,8 +1,8 @@
-"""The compound tables of a release: its own, what is excluded of it, and structure-only compounds.
+"""The compound tables of a release: its own, the exclusion list, and structure-only compounds.
 
-Structure-only compounds are labelled compounds that were never measured in the release. A model of
-structures may be trained on them. What the release or the list of compounds that are excluded
-knows under any id, InChIKey or name does not join.
+Structure-only compounds are labelled compounds without signatures in the release, for training
+models of structures. Compounds that are in the release or the exclusion list, under any id,
+InChIKey or name, are not added.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NO_STRUCTURE = "structure missing: "
 
 @dataclasses.dataclass(frozen=True)
 class Identities:
-    """Under what some compounds are known.
+    """The identities of some compounds.
 
     Attributes:
       pert_ids: their ids.
@@ -67,7 +67,7 @@ class Identities:
 
 
 def _blocks(raw: pd.DataFrame) -> list[set[str]]:
-    """First InChIKey blocks of each row: of the source's key, the structure, a curated group."""
+    """First InChIKey blocks of each row: of the source's key, structure and curated group."""
     structures = [standardise(smiles) for smiles in raw["smiles"]]
     groups = raw["compound_group"] if "compound_group" in raw.columns else [None] * len(raw)
     return [
@@ -93,30 +93,30 @@ class OwnCompounds:
     """The compounds of a release's own table.
 
     Attributes:
-      compounds: those that may be used.
-      known: the identities of all of them, also of those that are excluded.
-      aside: the identities of those that are excluded.
-      listed: the list of compounds that are excluded, if there is one.
+      compounds: the compounds that are not excluded.
+      known: the identities of all compounds, including excluded ones.
+      excluded: the identities of the excluded ones.
+      exclusion_list: the exclusion list, if there is one.
       report: counts as JSON values.
     """
 
     compounds: Compounds
     known: Identities
-    aside: Identities
-    listed: ExclusionList | None
+    excluded: Identities
+    exclusion_list: ExclusionList | None
     report: dict[str, Any]
 
     def is_excluded(self, pert_id: str | None, name: str | None) -> bool:
-        """Whether a signature's compound is excluded: by its id, or by a name of those."""
-        if self.listed is None:
+        """Whether a signature's compound is excluded, by id or name."""
+        if self.exclusion_list is None:
             return False
-        if pert_id in self.aside.pert_ids or normalise_name(name) in self.aside.names:
+        if pert_id in self.excluded.pert_ids or normalise_name(name) in self.excluded.names:
             return True
-        return self.listed.excludes(None, name)
+        return self.exclusion_list.excludes(None, name)
 
 
 def read_own_compounds(paths: Paths) -> OwnCompounds:
-    """Reads the release's own compound table and the list of compounds that are excluded.
+    """Reads the release's own compound table and the exclusion list.
 
     Raises:
       InputError: a file cannot be used, or the compounds have no ids.
@@ -124,45 +124,44 @@ def read_own_compounds(paths: Paths) -> OwnCompounds:
     raw = read_compound_table(paths["compounds"], paths.get("compound_samples"))
     if raw.attrs[READING]["ids"] is None:
         raise InputError(
-            f"{paths['compounds']} has no column of ids such as pert_id, by which signatures name "
-            "their compounds."
+            f"{paths['compounds']} has no column of compound ids, such as pert_id, to match with "
+            "the signatures."
         )
-    listed = (
+    exclusion_list = (
         read_exclusion_list(paths["excluded_compounds"]) if "excluded_compounds" in paths else None
     )
-    compounds, reasons = assemble_compounds(raw, listed)
-    num_aside = reasons.pop(EXCLUDED_REASON)
+    compounds, reasons = assemble_compounds(raw, exclusion_list)
+    num_excluded = reasons.pop(EXCLUDED_REASON)
     report = {
         "found": len(raw),
         "kept": len(compounds.table),
-        "dropped": {EXCLUDED_REASON: num_aside} if num_aside else {},
+        "dropped": {EXCLUDED_REASON: num_excluded} if num_excluded else {},
         "without_structure": {
             reason.removeprefix(_NO_STRUCTURE): count for reason, count in reasons.items()
         },
         "labelled": sum(len(moas) > 0 for moas in compounds.table["moas"]),
         "table": raw.attrs[READING],
     }
-    aside = raw[~raw["pert_id"].isin(compounds.table["pert_id"])]
-    return OwnCompounds(compounds, Identities.of(raw), Identities.of(aside), listed, report)
+    excluded = Identities.of(raw[~raw["pert_id"].isin(compounds.table["pert_id"])])
+    return OwnCompounds(compounds, Identities.of(raw), excluded, exclusion_list, report)
 
 
 def read_structure_only_compounds(
     paths: Paths, own: OwnCompounds, signatures: pd.DataFrame
 ) -> tuple[Compounds, dict[str, Any]]:
-    """Reads labelled structures that the release does not know.
+    """Reads labelled structures of compounds that are not in the release.
 
-    Rows that share an InChIKey block or a name are one compound here too, and a compound is left
-    out whole: where the release knows one of its salts or isomers, it knows all of them. MoAs take
-    the spelling of the release's own table.
+    Rows that share an InChIKey block or a name are one compound, which is left out completely if
+    any of its salts or isomers is in the release. MoAs get the spelling of the release's own table.
 
     Args:
-      paths: of the files; no `structure_only_compounds` among them gives no compound.
+      paths: paths of the files; without `structure_only_compounds` there are none.
       own: the release's own compounds.
-      signatures: `SIGNATURE_COLUMNS`; a compound with a signature is known also where the
-        release's own table lacks it, so that no signature gains a label here.
+      signatures: `SIGNATURE_COLUMNS`; a compound with a signature is in the release even if its
+        own table lacks it, so that no signature gains a label here.
 
     Returns:
-      The compounds that join, and counts by reason as JSON values.
+      The added compounds, and counts by reason as JSON values.
 
     Raises:
       InputError: a file cannot be used.
@@ -173,21 +172,23 @@ def read_structure_only_compounds(
         paths["structure_only_compounds"], paths.get("structure_only_compound_samples")
     )
     reading = raw.attrs[READING]
-    # Sorted as `assemble_compounds` sorts; its groups are made from keys and names alone.
+    # Sorted as in `assemble_compounds`, which then groups by keys and names only.
     raw = raw.drop(columns="compound_group", errors="ignore")
     raw = raw.sort_values("pert_id", ignore_index=True)
     row_filter = RowFilter(assemble_compounds(raw, None)[0].table)
     measured = Identities(
         frozenset(signatures["pert_id"].dropna()), frozenset(), _names(signatures["compound"])
     )
-    aside = own.aside.known(raw)
-    if own.listed is not None:
-        listed = Identities(frozenset(), own.listed.groups, own.listed.names)
-        aside |= listed.known(raw)
+    excluded = own.excluded.known(raw)
+    if (listed := own.exclusion_list) is not None:
+        excluded |= Identities(frozenset(), listed.groups, listed.names).known(raw)
     known = own.known.known(raw) | measured.known(raw)
     groups = row_filter.table["compound_group"]
-    for found, reason in ((aside, EXCLUDED_REASON), (known, "the release knows the compound")):
-        stays = ~row_filter.table["compound_group"].isin(set(groups[found]))
+    for dropped, reason in (
+        (excluded, EXCLUDED_REASON),
+        (known, "the release knows the compound"),
+    ):
+        stays = ~row_filter.table["compound_group"].isin(set(groups[dropped]))
         row_filter.keep(stays.to_numpy(bool), reason)
     row_filter.keep([len(moas) > 0 for moas in row_filter.table["moas"]], "no MoA")
     row_filter.keep(row_filter.table["smiles"].notna().to_numpy(bool), "no structure")

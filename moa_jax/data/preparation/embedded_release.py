@@ -1,7 +1,7 @@
-"""The embedded default: a simulated release, made and prepared on first use.
+"""The embedded default dataset: a simulated release, generated and prepared on first use.
 
-What is on disk is named by a digest of everything that decided it, so that other settings or
-another version of the program make it anew beside the old.
+Folders are named by a digest of settings and versions, so that other settings or another version
+of the program create new folders.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ SIMULATED_FOLDER = pathlib.Path("data/simulated")
 
 
 def simulated_config() -> ml_collections.ConfigDict:
-    """The complete config that prepares the simulated release, from level 3 on."""
-    # The name under which tables and plots show it; results on it never stand beside real ones.
+    """The complete config that prepares the simulated release from level 3."""
+    # The name "simulated" marks all tables and plots about it.
     config = release_config("simulated", out="data/simulated/prepared")
-    # An empty raw_dir means a folder under data/simulated that is named by a digest of the
-    # settings and made on first use. Sizes, effects, noise and errors: see `SimulationSettings`.
+    # An empty raw_dir means a folder under data/simulated, named by a digest of the settings and
+    # generated on first use. Sizes, effects, noise and errors: see `SimulationSettings`.
     config.simulation = ml_collections.ConfigDict(dataclasses.asdict(SimulationSettings()))
     config.files.expression = "level3.gctx"
     config.files.siginfo = "siginfo.txt"
@@ -58,16 +58,16 @@ def simulated_config() -> ml_collections.ConfigDict:
 
 
 def open_dataset(folder: str) -> PreparedDataset:
-    """The prepared dataset in `folder`, or the embedded simulated one where that is empty.
+    """The prepared dataset in `folder`, or the embedded simulated one if that is "".
 
     Raises:
-      InputError: `folder` holds no dataset that this version can read.
+      InputError: `folder` has no dataset that this version can read.
     """
     return read_prepared(folder) if folder else embedded_dataset()
 
 
 def embedded_dataset() -> PreparedDataset:
-    """The prepared simulated release; made in a few seconds where it is not there yet.
+    """The prepared simulated release, generated in a few seconds on first use.
 
     Raises:
       InputError: the folder cannot be written.
@@ -75,21 +75,21 @@ def embedded_dataset() -> PreparedDataset:
     config = simulated_config()
     prepared = SIMULATED_FOLDER / f"prepared-{_digest(config.to_dict())}"
     if not prepared.is_dir():
-        say(f"making the embedded simulated dataset in {SIMULATED_FOLDER}, once")
+        say(f"generating the embedded simulated dataset in {SIMULATED_FOLDER} (first use)")
         config.raw_dir = str(ensure_release(config))
         write_prepared(prepared, prepare(config))
     return read_prepared(prepared)
 
 
 def ensure_release(config: ml_collections.ConfigDict) -> pathlib.Path:
-    """Folder of the release that `config.simulation` describes, made where it is not there yet.
+    """Folder of the release with the settings `config.simulation`, generated if absent.
 
     Args:
-      config: its `raw_dir` is the folder of the release; where it is empty, the release gets a
-        folder of its own under `SIMULATED_FOLDER`.
+      config: its `raw_dir` is the folder of the release; if empty, a folder under
+        `SIMULATED_FOLDER` is used.
 
     Raises:
-      InputError: the settings contradict each other, or `raw_dir` holds something else.
+      InputError: the settings contradict each other, or `raw_dir` contains something else.
     """
     settings = build_settings(SimulationSettings, config.simulation.to_dict(), "config.simulation")
     values = dataclasses.asdict(settings)
@@ -102,12 +102,12 @@ def ensure_release(config: ml_collections.ConfigDict) -> pathlib.Path:
     stored = read_json(found) if found.is_file() else None
     if stored != {"simulated": True, **json.loads(json.dumps(values))}:
         raise InputError(
-            f"{release} exists and is no simulated release of these settings; "
-            "name another config.raw_dir."
+            f"{release} exists and is not a simulated release with these settings; "
+            "choose another config.raw_dir."
         )
     return release
 
 
 def _digest(values: dict[str, Any]) -> str:
-    decisive = [values, PREPARED_FORMAT_VERSION, moa_jax.__version__]
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
+    inputs = [values, PREPARED_FORMAT_VERSION, moa_jax.__version__]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Signatures out of a release's files: level 5 as it is, or made from level 4 or 3."""
+"""Signatures of a release: read from level 5, or computed from level 3 or 4."""
 
 from __future__ import annotations
 
@@ -24,10 +24,7 @@ from moa_jax.data.preparation.row_filter import (
     filter_perturbations,
     filter_quality,
 )
-from moa_jax.data.preparation.settings import (
-    TOLD_BY_FILES,
-    PreparationSettings,
-)
+from moa_jax.data.preparation.settings import LEVEL_FROM_FILES, PreparationSettings
 from moa_jax.lincs.files.matrix import check_finite
 from moa_jax.lincs.metadata.fields import spelled_like
 from moa_jax.lincs.metadata.releases import harmonise_siginfo, read_table, signature_instances
@@ -38,13 +35,13 @@ Paths = Mapping[str, pathlib.Path]
 
 NOT_FINITE = "a value is not finite"
 
-# Profiles, evenly spread, whose values tell the scale of a matrix.
+# Number of evenly spaced profiles by which the scale of a matrix is recognised.
 _PROBED_PROFILES = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-    """What every step of reading one release needs."""
+    """Inputs for reading one release."""
 
     settings: PreparationSettings
     paths: Paths
@@ -54,7 +51,7 @@ class _Source:
     scale: Scale
 
     def metadata(self, name: str) -> ProfileMetadata:
-        """What one of the files, or the matrix itself where there is none, tells of profiles."""
+        """Profile metadata from the named file, or from the matrix if there is none."""
         path = self.paths["expression"]
         if name in self.paths:
             own = pd.DataFrame(index=self.matrix.profile_table.index)
@@ -63,7 +60,7 @@ class _Source:
         return ProfileMetadata.of(self.paths.get(name), own, path)
 
     def read(self, profile_ids: list[str]) -> Float32[np.ndarray, "profile gene"]:
-        """Landmark values of some profiles, refused where one is not finite and must be."""
+        """Landmark values of some profiles; NaN and infinity are refused, depending on settings."""
         matrix = self.matrix.read(profile_ids=profile_ids)
         if not self.settings.drop_nonfinite:
             check_finite(matrix, str(self.matrix.path))
@@ -77,29 +74,29 @@ def read_signatures(
     is_excluded: IsExcluded,
     pert_ids: Collection[str] = (),
 ) -> tuple[Float32[np.ndarray, "signature gene"], pd.DataFrame, dict[str, Any]]:
-    """Reads or makes the signatures that are good enough, over the landmark genes.
+    """Reads or computes the signatures that pass the filters, over the landmark genes.
 
     Args:
-      settings: which level the matrix has, and which signatures are good enough.
-      paths: where the files are, by their names in `SourceFiles`.
+      settings: level of the matrix and filters.
+      paths: paths of the files, by their names in `SourceFiles`.
       matrix: the opened matrix.
       is_excluded: whether a compound is excluded.
-      pert_ids: ids of the compound table; what differs from one by case alone is written so.
+      pert_ids: ids of the compound table, whose case is used for the signatures' ids.
 
     Returns:
       Expression; `SIGNATURE_COLUMNS`, one row per signature, in the order of the matrix at level
-      5 and of the sig_id else; and counts of what was kept and dropped, by reason.
+      5, else sorted by sig_id; and counts of what was kept and dropped, by reason.
 
     Raises:
       InputError: a file cannot be used, or no signature is left.
     """
     scale = _find_scale(settings, matrix)
     source = _Source(settings, paths, matrix, is_excluded, pert_ids, scale)
-    source, said = _with_level(source)
+    source, level_report = _with_level(source)
     read = _read_level5 if source.settings.level == 5 else _from_profiles
     values, table, counts = read(source)
     _refuse_none(source, table, counts)
-    counts["level"] = said | {"amounts_not_converted": amounts_not_converted(table)}
+    counts["level"] = level_report | {"amounts_not_converted": amounts_not_converted(table)}
     num_clipped = 0
     if settings.clip:
         num_clipped = int((np.abs(values) > settings.clip).sum())
@@ -134,22 +131,22 @@ def _read_level5(
 
 
 def _find_scale(settings: PreparationSettings, matrix: GeneMatrix) -> Scale:
-    """What the numbers of a matrix are, by some of its profiles."""
+    """Scale of a matrix, from some of its profiles."""
     profile_ids = matrix.profile_table.index
     places = np.unique(np.linspace(0, len(profile_ids) - 1, _PROBED_PROFILES).astype(int))
     some = [profile_ids[place] for place in places] if len(profile_ids) else []
     values = matrix.read(profile_ids=some).values
-    asked = settings.scale or None
-    return find_scale(values, str(matrix.path), asked=asked, options=CONFIG_OPTIONS)
+    requested = settings.scale or None
+    return find_scale(values, str(matrix.path), requested=requested, options=CONFIG_OPTIONS)
 
 
 def _with_level(source: _Source) -> tuple[_Source, dict[str, Any]]:
-    """The source with its level, and what level and scale are and why, as JSON values."""
+    """The source with its level, and a report on level and scale as JSON values."""
     settings, scale = source.settings, source.scale
-    asked = None if settings.level == TOLD_BY_FILES else settings.level
-    name = _file_of_profiles(source, asked)
-    level, why = source.metadata(name).level(asked, scale, CONFIG_OPTIONS)
-    said = {
+    requested = None if settings.level == LEVEL_FROM_FILES else settings.level
+    name = _file_of_profiles(source, requested)
+    level, why = source.metadata(name).level(requested, scale, CONFIG_OPTIONS)
+    report = {
         "level": level,
         "because": why,
         "scale": scale.name,
@@ -157,20 +154,20 @@ def _with_level(source: _Source) -> tuple[_Source, dict[str, Any]]:
     }
     settings, paths = dataclasses.replace(settings, level=level), dict(source.paths)
     if level != 5 and name == "siginfo" in paths:
-        # What is called siginfo is a table of wells.
+        # The siginfo file is a table of wells.
         paths["instinfo"] = paths.pop("siginfo")
-    return dataclasses.replace(source, settings=settings, paths=paths), said
+    return dataclasses.replace(source, settings=settings, paths=paths), report
 
 
-def _file_of_profiles(source: _Source, asked: int | None) -> str:
-    """The file that tells of the matrix's profiles; where it is not there, the matrix does."""
-    if asked == 5:
+def _file_of_profiles(source: _Source, requested: int | None) -> str:
+    """Name of the file with the profiles' metadata; if it is absent, the matrix has them."""
+    if requested == 5:
         return "siginfo"
     if "instinfo" in source.paths:
         return "instinfo"
-    # Beside wells that tell of themselves siginfo lists what they are made into.
+    # If the matrix has metadata of its wells, siginfo lists signatures.
     has_own = len(source.matrix.profile_table.columns) > 0
-    return "instinfo" if asked is not None and has_own else "siginfo"
+    return "instinfo" if requested is not None and has_own else "siginfo"
 
 
 def _in_file_order(source: _Source, name: str) -> RowFilter:
@@ -187,10 +184,9 @@ def _in_file_order(source: _Source, name: str) -> RowFilter:
 def _from_profiles(
     source: _Source,
 ) -> tuple[Float32[np.ndarray, "signature gene"], pd.DataFrame, dict[str, Any]]:
-    """Levels 3 and 4: z-scores by plate, then replicates collapsed, part by part.
+    """Levels 3 and 4: z-scores by plate, then collapsed replicates, in chunks.
 
-    A plate's z-scores are taken over all its wells that passed quality control, whatever they
-    hold: the filters on perturbations come after.
+    A plate's z-scores use all wells that passed quality control, before perturbations are filtered.
     """
     settings = source.settings
     path = str(source.paths.get("instinfo", source.paths["expression"]))
@@ -204,7 +200,7 @@ def _from_profiles(
     if pairs is not None:
         listed = row_filter.table["inst_id"].isin(pairs["inst_id"]).to_numpy(bool)
         row_filter.keep(listed, "it is in no signature of siginfo")
-        # A profile may belong to several signatures and is then a row of each.
+        # A profile of several signatures gets several rows.
         row_filter.table = row_filter.table.drop(columns="sig_id").merge(
             pairs, on="inst_id", how="left"
         )
@@ -233,7 +229,7 @@ def _from_profiles(
 def _read_siginfo(
     source: _Source, profile_ids: set[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """What siginfo knows of signatures made from profiles.
+    """Quality marks and members of signatures, from siginfo.
 
     Returns:
       `is_hiq` and `qc_pass` by sig_id; and the pairs `sig_id inst_id`, None without siginfo.
@@ -253,9 +249,9 @@ def _read_siginfo(
     absent = pairs[~pairs["inst_id"].isin(profile_ids)]
     if len(absent) and not source.settings.allow_missing_signatures:
         raise InputError(
-            f"{path} makes the signature {absent['sig_id'].iloc[0]} of the profile "
-            f"{absent['inst_id'].iloc[0]}, one of {len(absent)} that "
-            f"{source.paths['expression']} or its metadata lack; "
-            "config.allow_missing_signatures makes signatures of the others."
+            f"the signature {absent['sig_id'].iloc[0]} in {path} has the profile "
+            f"{absent['inst_id'].iloc[0]}, one of {len(absent)} that are not in "
+            f"{source.paths['expression']} or its metadata; "
+            "config.allow_missing_signatures ignores them."
         )
     return siginfo[["is_hiq", "qc_pass"]], pairs

@@ -1,6 +1,6 @@
-"""From public files to one prepared dataset: read, harmonise, filter, join, and say what was done.
+"""Prepares a dataset from public files: reads, harmonises, filters, joins and reports.
 
-The result is a pure function of the config and of the files' bytes.
+The result depends only on the config and on the contents of the files.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ from moa_jax.schemas import (
     Signatures,
 )
 
-# Files of the config that hold gene sets; their names are those of the collections.
+# Gene-set files in the config, which are named by collection.
 GENE_SET_COLLECTIONS = ("hallmark", "reactome")
-# Packages whose versions could change a prepared dataset.
+# Packages whose versions may change a prepared dataset.
 _PACKAGES = ("h5py", "networkx", "numpy", "obonet", "pandas", "pyarrow", "rdkit", "scipy")
 
 
 def describe_sources(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """What decides a prepared dataset: release, config, the files' SHA-256, versions.
+    """Everything that determines a prepared dataset: release, config, files' SHA-256, versions.
 
-    The manifest of a prepared dataset starts with these, so two folders with equal descriptions
-    hold the same. Nothing in it depends on the time or on where the files lie.
+    It is part of the manifest, so that folders with equal descriptions have equal contents. It
+    does not depend on time or on the location of files.
 
     Raises:
       InputError: the config cannot be used, or one of its files does not exist.
@@ -83,11 +83,11 @@ def prepare(
 
     Args:
       config: such as `configs/data/lincs2020.py` returns, with `raw_dir` filled in.
-      description: what `describe_sources` returned for this config, where it is known already.
+      description: output of `describe_sources` for this config, if already known.
 
     Returns:
-      The dataset. Its manifest holds the description, counts of what was kept and dropped by
-      reason at every stage, and the coverage of landmarks and targets in STRING and GO.
+      The dataset. Its manifest has the description, counts of what was kept and dropped (by
+      reason) at every stage, and the coverage of landmarks and targets in STRING and GO.
 
     Raises:
       InputError: the config or a file cannot be used; one sentence names the culprit.
@@ -107,10 +107,10 @@ def prepare(
         settings, paths, matrix, own.is_excluded, own.known.pert_ids
     )
     signatures = Signatures(expression, columns.genes, table)
-    further, structure_only_counts = read_structure_only_compounds(paths, own, table)
-    compounds = _joined(own.compounds, further)
+    structure_only, structure_only_counts = read_structure_only_compounds(paths, own, table)
+    compounds = _joined(own.compounds, structure_only)
     say("reading STRING and Gene Ontology")
-    # What was measured decides the graph; structure-only compounds do not.
+    # Structure-only compounds do not influence the graph.
     graph, coverage = _read_graph(settings, paths, signatures, own.compounds, identifiers)
     gene_sets, set_reports = _read_gene_sets(paths, identifiers)
     manifest = {
@@ -142,20 +142,20 @@ def _read_genes(paths: Paths) -> tuple[pd.DataFrame, GeneIdentifiers]:
     landmarks = geneinfo[geneinfo["is_landmark"].fillna(False).astype(bool)]
     if not len(landmarks):
         raise InputError(
-            f"{paths['geneinfo']} marks none of its {len(geneinfo)} genes as landmark; "
-            "feature_space or pr_is_lm was expected to."
+            f"{paths['geneinfo']} marks none of its {len(geneinfo)} genes as landmark; expected a "
+            "column feature_space or pr_is_lm."
         )
     symbols = [identifiers.symbol_of.get(gene, gene) for gene in landmarks["entrez_id"]]
-    aliases = identifiers.safe_aliases(list(landmarks["entrez_id"]))
+    aliases = identifiers.unambiguous_aliases(list(landmarks["entrez_id"]))
     bead_of = read_bead_map(paths["bead_map"]) if "bead_map" in paths else {}
     beads = [bead_of.get(gene, "") for gene in landmarks["entrez_id"]]
     landmarks = landmarks.assign(symbol=symbols, aliases=aliases, bead=beads)
     return landmarks[list(GENE_COLUMNS)], identifiers
 
 
-def _joined(own: Compounds, further: Compounds) -> Compounds:
+def _joined(own: Compounds, structure_only: Compounds) -> Compounds:
     """The compounds of both tables, sorted by `pert_id`."""
-    table = pd.concat([own.table, further.table], ignore_index=True)
+    table = pd.concat([own.table, structure_only.table], ignore_index=True)
     return Compounds(table.sort_values("pert_id", ignore_index=True))
 
 
@@ -205,7 +205,7 @@ def _gene_report(columns: LandmarkColumns, *, num_landmarks: int) -> dict[str, A
 
 
 def _join_report(signatures: Signatures, compounds: Compounds) -> dict[str, int]:
-    """How far signatures and compounds meet; signatures without compound row stay, unlabelled."""
+    """Counts of matched signatures and compounds; unmatched signatures are kept, unlabelled."""
     rows = compounds.table.set_index("pert_id").reindex(signatures.table["pert_id"])
     known = rows["compound_group"].notna().to_numpy()
     labelled = known & rows["moas"].map(lambda moas: isinstance(moas, tuple) and bool(moas))
@@ -219,7 +219,7 @@ def _join_report(signatures: Signatures, compounds: Compounds) -> dict[str, int]
 
 
 def _cell_line_report(paths: Paths, table: pd.DataFrame) -> dict[str, Any]:
-    """Signatures per cell line, and which lines the release's cell table does not have."""
+    """Signatures per cell line, and the lines that are missing in the release's cell table."""
     lines = collections.Counter(table["cell_line"].dropna())
     report: dict[str, Any] = {
         "signatures": dict(sorted(lines.items())),

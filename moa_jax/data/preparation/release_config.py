@@ -1,4 +1,4 @@
-"""The configuration that every release starts from: all keys, their meaning and defaults."""
+"""The base configuration of all releases: keys, meanings and defaults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moa_jax.knowledge.graph import GraphSettings
 
 
 def release_config(release: str, out: str) -> ml_collections.ConfigDict:
-    """A configuration whose files are still to be named.
+    """A configuration without files.
 
     Args:
       release: name of the release in tables and plots.
@@ -20,28 +20,28 @@ def release_config(release: str, out: str) -> ml_collections.ConfigDict:
     """
     config = ml_collections.ConfigDict()
     config.release = release
-    # Folder of the files; empty means the environment variable MOA_JAX_REAL_DATA.
+    # Folder of the files; empty: from the environment variable MOA_JAX_REAL_DATA.
     config.raw_dir = ""
     config.out = out
-    # Relative to raw_dir, or absolute; empty where a release has none. See `SourceFiles`.
+    # Relative to raw_dir, or absolute; empty if a release has none. See `SourceFiles`.
     config.files = ml_collections.ConfigDict(
         {field.name: "" for field in dataclasses.fields(SourceFiles)}
     )
 
-    # 5: signatures as they are; 4: from z-scores (MODZ); 3: from normalised expression; 0: told
-    # by the files.
+    # Level of the matrix: 5 (signatures), 4 (z-scores, collapsed by MODZ), 3 (normalised
+    # expression); 0: automatic.
     config.level = 5
-    # How the matrix names its genes: entrez, symbol or a column; empty to find out.
+    # How the matrix names its genes: entrez, symbol or a column; empty: automatic.
     config.gene_ids = ""
-    # What the numbers are: log2, linear or zscore; empty takes it from them.
+    # Scale of the values: log2, linear or zscore; empty: automatic.
     config.scale = ""
-    # Wells that level 3 is compared with: population or vehicle.
+    # Reference wells for level 3: population (all wells of the plate) or vehicle.
     config.zscore_reference = POPULATION
-    # Signatures are clipped to +- this; 0 leaves them.
+    # Signatures are clipped to +- this; 0: no clipping.
     config.clip = 0.0
     # Leave out and count profiles with NaN or infinite values; false refuses the file.
     config.drop_nonfinite = False
-    # Make signatures of those of their profiles that the files have; false refuses the file.
+    # Ignore profiles of signatures that are not in the files; false refuses the file.
     config.allow_missing_signatures = False
 
     config.filters = ml_collections.ConfigDict()
@@ -51,7 +51,7 @@ def release_config(release: str, out: str) -> ml_collections.ConfigDict:
     config.filters.min_replicates = 1
     config.filters.require_hiq = False
     config.filters.require_qc_pass = False
-    # Whether to keep signatures for which the release does not tell what a filter asks.
+    # Keep signatures without the values that a filter needs.
     config.filters.keep_missing = True
 
     # See `GraphSettings`.

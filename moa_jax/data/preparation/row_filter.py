@@ -1,4 +1,4 @@
-"""Row filters: what is kept of a release, and what is dropped for which reason."""
+"""Row filters, which count what is dropped, by reason."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
+from moa_jax.compounds.assemble import EXCLUDED_REASON
 from moa_jax.data.preparation.settings import SignatureFilters
 
 # (pert_id, name) -> whether the compound is excluded.
@@ -16,12 +17,12 @@ IsExcluded = Callable[[str | None, str | None], bool]
 
 
 class RowFilter:
-    """Rows of a table that are still kept, and how many were dropped for which reason.
+    """The rows of a table that are kept, and the number dropped by reason.
 
     Attributes:
-      table: the rows that are kept, index 0..n-1.
-      num_found: how many there were.
-      dropped: how many were dropped, by reason.
+      table: the kept rows, index 0..n-1.
+      num_found: number of rows before filtering.
+      dropped: number of dropped rows by reason.
     """
 
     def __init__(self, table: pd.DataFrame) -> None:
@@ -36,14 +37,14 @@ class RowFilter:
         self.table = self.table[kept].reset_index(drop=True)
 
     def count(self, number: int, reason: str) -> None:
-        """Counts rows that `table` does not have."""
+        """Counts dropped rows that are not in `table`."""
         if number:
             self.dropped[reason] = self.dropped.get(reason, 0) + number
 
     def keep_known(
         self, column: str, test: Callable[[pd.Series], Any], reason: str, *, keep_missing: bool
     ) -> None:
-        """Keeps rows whose `column` passes `test`; a missing value is a reason of its own."""
+        """Keeps rows whose `column` passes `test`; missing values are a separate reason."""
         known = self.table[column].notna().to_numpy(bool)
         passes = np.ones(len(self.table), dtype=bool)
         passes[known] = np.asarray(test(self.table[column][known]), dtype=bool)
@@ -60,12 +61,12 @@ class RowFilter:
 def filter_perturbations(
     filters: SignatureFilters, is_excluded: IsExcluded, row_filter: RowFilter
 ) -> None:
-    """Keeps perturbations of the wanted kinds whose compound is not excluded.
+    """Keeps perturbations of the wanted types whose compound is not excluded.
 
     Args:
-      filters: which kinds are wanted.
+      filters: has the wanted types.
       is_excluded: whether a compound is excluded.
-      row_filter: of a table with `pert_type`, `pert_id` and `compound`.
+      row_filter: filter of a table with `pert_type`, `pert_id` and `compound`.
     """
     kinds = row_filter.table["pert_type"].dropna()
     for kind in sorted(set(kinds) - set(filters.pert_types)):
@@ -80,17 +81,16 @@ def filter_perturbations(
         tuple(text if isinstance(text, str) else None for text in pair)
         for pair in zip(row_filter.table["pert_id"], row_filter.table["compound"], strict=True)
     ]
-    aside = {pair for pair in set(pairs) if is_excluded(*pair)}
-    stays = [pair not in aside for pair in pairs]
-    row_filter.keep(stays, "compound is excluded")
+    excluded = {pair for pair in set(pairs) if is_excluded(*pair)}
+    row_filter.keep([pair not in excluded for pair in pairs], EXCLUDED_REASON)
 
 
 def filter_quality(filters: SignatureFilters, row_filter: RowFilter) -> None:
-    """Keeps what is good enough.
+    """Keeps signatures of sufficient quality.
 
     Args:
-      filters: what is asked for.
-      row_filter: of a table with the columns that `filters` ask about.
+      filters: thresholds and required marks.
+      row_filter: filter of a table with the columns that `filters` need.
     """
     smallest = {"tas": filters.min_tas, "cc_q75": filters.min_cc_q75}
     if filters.min_replicates > 1:
@@ -99,7 +99,7 @@ def filter_quality(filters: SignatureFilters, row_filter: RowFilter) -> None:
         if limit > 0:
             row_filter.keep_known(
                 column,
-                # Bound now: the loop's name would be read when it is called.
+                # A default argument, because closures would use the last value of the loop.
                 lambda known, limit=limit: known >= limit,
                 f"{column} is below {limit:g}",
                 keep_missing=filters.keep_missing,
@@ -111,7 +111,7 @@ def filter_quality(filters: SignatureFilters, row_filter: RowFilter) -> None:
 
 
 def filter_mark(filters: SignatureFilters, row_filter: RowFilter, column: str) -> None:
-    """Keeps rows whose mark of quality is true; `column` holds nullable booleans."""
+    """Keeps rows whose quality mark is true; `column` has nullable booleans."""
     row_filter.keep_known(
         column, lambda known: known, f"{column} is false", keep_missing=filters.keep_missing
     )

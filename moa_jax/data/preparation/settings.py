@@ -1,4 +1,4 @@
-"""What `configs/data/*.py` say, typed and checked: files, quality filters, graph."""
+"""The configs of `configs/data/*.py`, typed and checked: files, quality filters, graph."""
 
 from __future__ import annotations
 
@@ -19,38 +19,39 @@ from moa_jax.schemas import InputError
 Settings = TypeVar("Settings")
 
 LEVELS = (3, 4, 5)
-# In place of a level: the files tell it.
-TOLD_BY_FILES = 0
+# Value of `level` for automatic recognition.
+LEVEL_FROM_FILES = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class SourceFiles:
-    """Public files, relative to `raw_dir` or absolute; empty where a release has none.
+    """Public files, relative to `raw_dir` or absolute; empty if a release has none.
 
     Attributes:
-      expression: GCTX, GCT, h5ad, CSV or TSV matrix of the level that the config names.
-      siginfo: signature metadata; at level 5, empty means the matrix's own; at levels 3 and 4 it
-        tells which profiles make a signature (`distil_ids`), empty groups them by condition.
-      instinfo: profile metadata at levels 3 and 4; empty means siginfo where that lists wells,
-        else the matrix's own.
-      geneinfo: which genes are landmarks.
+      expression: GCTX, GCT, h5ad, CSV or TSV matrix of the config's level.
+      siginfo: signature metadata; if empty at level 5, the matrix's own. At levels 3 and 4 it
+        lists the profiles of each signature (`distil_ids`); if empty, they are grouped by
+        condition.
+      instinfo: profile metadata at levels 3 and 4; if empty, siginfo if that lists wells, else
+        the matrix's own.
+      geneinfo: gene table of the release, with landmark marks.
       gene_ids: current symbols and aliases (NCBI gene_info, HGNC or org.Hs.eg.db).
-      bead_map: which genes share a bead colour (CMap's `barcode_to_gene_map.txt`).
+      bead_map: bead colour of each gene (CMap's `barcode_to_gene_map.txt`).
       cellinfo: cell lines.
       compounds: compoundinfo, a table with compound groups, or the Repurposing Hub's drugs.
       compound_samples: the Repurposing Hub's samples.
-      structure_only_compounds: labelled structures beyond the release's own, of any kind that
-        `compounds` may be.
-      structure_only_compound_samples: the Repurposing Hub's samples, where the further compounds
-        are the Hub's drugs.
-      excluded_compounds: compounds that are excluded everywhere.
+      structure_only_compounds: labelled structures outside the release, in any format of
+        `compounds`.
+      structure_only_compound_samples: the Repurposing Hub's samples, if
+        `structure_only_compounds` are the Hub's drugs.
+      excluded_compounds: the exclusion list.
       string_links: STRING's `9606.protein.links`.
       string_info: STRING's `9606.protein.info`.
       ontology: Gene Ontology, OBO.
       annotations: Gene Ontology annotations, GAF.
       hallmark: MSigDB's hallmark gene sets, GMT.
       reactome: Reactome's pathways, GMT.
-      older_geneinfo: gene table of an earlier release; its symbols are older names of the genes.
+      older_geneinfo: gene table of an earlier release, with previous symbols.
     """
 
     expression: str
@@ -81,23 +82,23 @@ class SourceFiles:
         if self.structure_only_compound_samples and not self.structure_only_compounds:
             raise InputError(
                 "config.files.structure_only_compounds is empty; "
-                "config.files.structure_only_compound_samples needs the drug table beside it."
+                "config.files.structure_only_compound_samples needs the drug table."
             )
 
 
 @dataclasses.dataclass(frozen=True)
 class SignatureFilters:
-    """Which signatures are good enough.
+    """Quality filters for signatures.
 
     Attributes:
-      pert_types: kinds of perturbation that are kept, such as `trt_cp`.
-      min_tas: smallest transcriptional activity score; 0 asks for none.
-      min_cc_q75: smallest replicate correlation; 0 asks for none.
-      min_replicates: smallest number of replicates; 1 asks for none.
-      require_hiq: keep what the release marks as of high quality.
-      require_qc_pass: keep what passed the release's quality control; at levels 3 and 4 this
+      pert_types: types of perturbation that are kept, such as `trt_cp`.
+      min_tas: smallest transcriptional activity score; 0 for no limit.
+      min_cc_q75: smallest replicate correlation; 0 for no limit.
+      min_replicates: smallest number of replicates; 1 for no limit.
+      require_hiq: keep only signatures marked as high quality by the release.
+      require_qc_pass: keep only what passed the release's quality control; at levels 3 and 4 this
         holds for wells too, before anything is computed from them.
-      keep_missing: whether a signature stays when the release does not tell what a filter asks.
+      keep_missing: keep signatures without the values that a filter needs.
     """
 
     pert_types: tuple[str, ...]
@@ -111,25 +112,25 @@ class SignatureFilters:
 
 @dataclasses.dataclass(frozen=True)
 class PreparationSettings:
-    """Everything that decides a prepared dataset, beside the bytes of its files.
+    """Everything that determines a prepared dataset, except the contents of its files.
 
     Attributes:
-      release: what the dataset is called in tables and plots.
+      release: name of the dataset in tables and plots.
       raw_dir: folder of the files.
       files: the files.
-      level: 5 takes signatures as they are; 4 makes them from z-scores; 3 makes z-scores from
-        normalised expression before that; 0 takes it from the files.
-      scale: what the matrix's numbers are, `log2`, `linear` or `zscore`; empty takes it from them.
+      level: level of the matrix: 5 (signatures), 4 (z-scores), 3 (normalised expression), or 0 for
+        automatic.
+      scale: scale of the values, `log2`, `linear` or `zscore`; empty for automatic.
       zscore_reference: at level 3, `population` (all wells of the plate) or `vehicle`.
-      filters: which signatures are good enough.
-      clip: signatures are clipped to +- this; 0 leaves them as they are.
-      drop_nonfinite: leave out, and count, what has NaN or infinite values instead of refusing
-        the file.
-      allow_missing_signatures: make a signature, instead of refusing it, of those of its profiles
-        that the files have. Metadata rows of profiles that the matrix lacks are always counted.
-      graph: what becomes part of the knowledge graph.
+      filters: quality filters.
+      clip: signatures are clipped to +- this; 0 for no clipping.
+      drop_nonfinite: leave out and count rows with NaN or infinite values instead of refusing the
+        file.
+      allow_missing_signatures: collapse the available profiles of a signature if others are not in
+        the files, instead of refusing it. Metadata without a profile are always only counted.
+      graph: selection of the knowledge graph.
       gene_ids: how the matrix names its genes: `entrez`, `symbol`, or the name of a column; empty
-        to find out.
+        for automatic.
     """
 
     release: str
@@ -146,10 +147,10 @@ class PreparationSettings:
     gene_ids: str = ""
 
     def __post_init__(self) -> None:
-        if self.level not in (*LEVELS, TOLD_BY_FILES):
+        if self.level not in (*LEVELS, LEVEL_FROM_FILES):
             raise InputError(
-                f"config.level is {self.level}; expected one of {LEVELS}, or {TOLD_BY_FILES} to "
-                "take it from the files."
+                f"config.level is {self.level}; expected one of {LEVELS}, or {LEVEL_FROM_FILES} "
+                "for automatic."
             )
         check_scale_name(self.scale or None, CONFIG_OPTIONS)
         if self.zscore_reference not in REFERENCES:
@@ -162,10 +163,10 @@ class PreparationSettings:
         if not self.raw_dir:
             raise InputError("config.raw_dir is empty; it must name the folder of the files.")
         if not pathlib.Path(self.raw_dir).is_dir():
-            raise InputError(f"config.raw_dir names {self.raw_dir}, which is no folder.")
+            raise InputError(f"config.raw_dir names {self.raw_dir}, which is not a folder.")
 
     def paths(self) -> dict[str, pathlib.Path]:
-        """Where each file lies, by its name in `SourceFiles`; files that are left out are absent.
+        """Path of each file by its name in `SourceFiles`, without empty ones.
 
         Raises:
           InputError: a file does not exist.
@@ -175,11 +176,11 @@ class PreparationSettings:
         found = {name: folder / text for name, text in named.items() if text}
         for name, path in found.items():
             if not path.is_file():
-                raise InputError(f"config.files.{name} names {path}, which is no file.")
+                raise InputError(f"config.files.{name} names {path}, which is not a file.")
         return found
 
     def described(self) -> dict[str, Any]:
-        """The settings as JSON values, without where the files lie on this machine."""
+        """The settings as JSON values, without absolute paths."""
         values = dataclasses.asdict(self)
         del values["raw_dir"]
         values["files"] = {name: portable_name(text) for name, text in values["files"].items()}
@@ -189,13 +190,13 @@ class PreparationSettings:
 
 
 def portable_name(text: str) -> str:
-    """A file's name as the config gives it; of an absolute path the last part alone."""
+    """A file's name as in the config; only the last part of an absolute path."""
     path = pathlib.PurePath(text)
     return path.name if path.is_absolute() else text
 
 
 def settings_from_config(config: ml_collections.ConfigDict) -> PreparationSettings:
-    """Reads the settings out of a config; keys of the program (`out`, `simulation`) are ignored.
+    """Reads the settings from a config, ignoring the program's keys `out` and `simulation`.
 
     Raises:
       InputError: a key is missing, unknown or of another type, or values contradict each other.
@@ -211,11 +212,11 @@ def build_settings(cls: type[Settings], values: dict[str, Any], name: str) -> Se
 
     Args:
       cls: the dataclass; fields without default must be given.
-      values: by field name.
-      name: what to call `values` in messages.
+      values: values by field name.
+      name: name of `values` in messages.
 
     Raises:
-      InputError: a key is missing or unknown, or a value has another type than its field.
+      InputError: a key is missing or unknown, or a value does not have its field's type.
     """
     kinds = typing.get_type_hints(cls)
     for key in values:

@@ -1,4 +1,4 @@
-"""The simulated assay: a plate's level 3 values, with everything that goes wrong in a lab."""
+"""The simulated assay: a plate's level 3 values, with noise and typical laboratory errors."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from moa_jax.data.simulated.settings import SimulationSettings
 CLEAN, FAILED, EMPTY, SWAPPED = "", "failed signal", "no compound", "neighbour's profile"
 _BAD_REASONS = (FAILED, EMPTY, SWAPPED)
 _FLOOR_LOG2, _CEILING_LOG2 = 4.0, 15.0
-# What is left of the spread between genes where the signal failed.
+# Remaining share of the spread between genes in wells with failed signal.
 _FAILED_GAIN = 0.3
-# Standard deviation, relative to `noise_log2`, of one gene's noise over genes.
+# Standard deviation between genes of the log of their noise.
 _NOISE_SPREAD = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
 class Plate:
-    """One plate's values and what was done to its wells.
+    """One plate's values and the errors in its wells.
 
     Attributes:
       level3: log2 expression.
-      reason: why a well is bad, empty where it is clean.
-      swapped_pairs: per well, the bead pairs (rows of `Assay.bead_pairs`) whose two genes were
-        mistaken for each other.
+      reason: why a well is bad, empty if it is clean.
+      swapped_pairs: for each well, the bead pairs (rows of `Assay.bead_pairs`) whose two genes are
+        exchanged.
     """
 
     level3: Float32[np.ndarray, "well matrix_gene"]
@@ -39,12 +39,12 @@ class Plate:
 
 @dataclasses.dataclass(frozen=True)
 class Assay:
-    """What all plates of a release share.
+    """Properties common to all plates of a release.
 
     Attributes:
       noise_log2: replicate noise of each gene.
-      position_loading: how strongly each gene follows the gradient over rows and columns.
-      bead_pairs: columns of the matrices of the two landmarks on each bead colour.
+      position_loading: loading of each gene on the gradient over rows and columns.
+      bead_pairs: matrix columns of the two landmarks of each bead colour.
     """
 
     noise_log2: Float[np.ndarray, " matrix_gene"]
@@ -90,7 +90,7 @@ def run_plate(
     reason = np.where(
         rng.random(num_wells) < settings.bad_well_rate, rng.choice(_BAD_REASONS, num_wells), CLEAN
     )
-    # A vehicle well without compound is as it should be.
+    # A vehicle well without compound is correct.
     reason[(reason == EMPTY) & (plate_map.drug == VEHICLE)] = CLEAN
     shift[reason == EMPTY] = 0.0
     swapped = np.flatnonzero(reason == SWAPPED)
@@ -107,7 +107,7 @@ def run_plate(
     values[failed] += rng.normal(0, 2 * settings.noise_log2, values[failed].shape)
 
     swapped_pairs = _swap_bead_pairs(settings, assay, values, rng)
-    # Rounded, so that the last bits of a processor's exponential do not reach the file.
+    # Rounded, so that files do not depend on the last bits of floating-point functions.
     level3 = np.round(np.clip(values, _FLOOR_LOG2, _CEILING_LOG2), 4).astype(np.float32)
     return Plate(level3, tuple(reason.tolist()), swapped_pairs)
 

@@ -13,14 +13,14 @@ from moa_jax.data.simulated import drugs, random_streams
 from moa_jax.data.simulated.settings import SimulationSettings
 from moa_jax.schemas import InputError
 
-# Edges that a gene gets towards earlier genes of its module.
+# Edges from a gene to earlier genes of its module.
 _EDGES_WITHIN = 3
-# Mean number of edges of a gene towards other modules, and the share within its branch.
+# Mean number of edges from a gene to other modules, and the share within its branch.
 _EDGES_BETWEEN = 0.7
 _SAME_BRANCH_SHARE = 0.7
 _INHIBITING_SHARE = 0.2
 _LANDMARK_TARGET_SHARE = 0.1
-# Below 1 some mechanisms share a module; one that runs through the network has its own.
+# Modules per mechanism: some share a module (except with the mechanism `network`).
 _HOMES_PER_MOA = 0.7
 
 
@@ -33,7 +33,7 @@ class Biology:
         module`; role is `landmark`, `inferred` (in the matrices, not measured) or `network`
         (not in them).
       branch_of_module: the top-level process of each module.
-      home_modules: mechanism -> module that its targets live in.
+      home_modules: mechanism -> module of most of its targets.
       edges: one row per undirected edge: `gene_a gene_b` (rows of `genes`), `score` (0-1000),
         `sign` (+1 activating, -1 inhibiting), `is_real`, `is_published`.
     """
@@ -55,11 +55,11 @@ class Biology:
 
 
 def make_biology(settings: SimulationSettings, table: tuple[drugs.Drug, ...]) -> Biology:
-    """Plants genes, modules and the network.
+    """Generates genes, modules and the network.
 
-    Targets of one mechanism mostly share a module, and some mechanisms share one, so that
-    signatures of neighbours resemble each other. Within a module edges attach preferentially
-    (Barabasi and Albert 1999), which gives hubs.
+    Targets of one mechanism mostly share a module, and some mechanisms share one, so that their
+    signatures are similar. Within a module, edges attach preferentially (Barabasi and Albert
+    1999), which gives hubs.
     """
     rng = random_streams.generator(settings.seed, "biology")
     num_modules = max(4, int(0.4 * settings.num_terms))
@@ -84,7 +84,7 @@ def _make_genes(
     num_modules: int,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """The gene table; real symbols and Entrez ids for targets, made-up ones for the rest."""
+    """The gene table; real symbols and Entrez ids for targets, simulated ones for the rest."""
     first_moa: dict[str, str] = {}
     for drug in table:
         for symbol in drug.targets:
@@ -188,8 +188,8 @@ def spread_over_network(
     """Signed random walk with restart from `seeds` over the real edges.
 
     `r = (1 - c) sum_k c^k S^k seeds` with `c = spread`, `S = D^-1/2 (A o sign) D^-1/2`
-    (Tong 2006, with the symmetric normalisation of Zhou 2004); the series is cut where a term
-    weighs less than 1e-6.
+    (Tong 2006, with the symmetric normalisation of Zhou 2004); the series is truncated at terms of
+    weight below 1e-6.
     """
     edges = biology.edges[biology.edges["is_real"]]
     num_genes = len(biology.genes)

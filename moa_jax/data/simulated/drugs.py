@@ -1,4 +1,4 @@
-"""The real drugs of the simulated release and the part of each molecule that carries its MoA."""
+"""The real drugs of the simulated release, and the substructures that indicate their MoAs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Drug:
     """One row of `drugs.tsv`.
 
     Attributes:
-      pert_id: the release's identifier, made up.
+      pert_id: the release's identifier (simulated).
       name: real name, as in LINCS.
-      moas: real mechanisms; the first is the one that `pharmacophore` carries.
+      moas: real mechanisms; `pharmacophore` indicates the first.
       targets: gene symbols of the real targets.
       pharmacophore: SMARTS of the substructure.
       smiles: canonical SMILES.
@@ -36,7 +36,7 @@ class Drug:
 
 def _read(name: str) -> pd.DataFrame:
     text = (importlib.resources.files(__package__) / name).read_text("utf-8")
-    # Only whole lines are comments: '#' inside a SMILES is a triple bond.
+    # Only whole lines are comments: '#' in a SMILES is a triple bond.
     rows = [line for line in text.splitlines(keepends=True) if not line.startswith("# ")]
     return pd.read_csv(io.StringIO("".join(rows)), sep="\t", dtype=str)
 
@@ -49,25 +49,25 @@ def action_sign(moa: str) -> int:
 def load_drugs(num_moas: int, drugs_per_moa: int) -> tuple[Drug, ...]:
     """The first `drugs_per_moa` drugs of each of the first `num_moas` mechanisms.
 
-    A second mechanism of a drug is kept where it is among those chosen.
+    A second mechanism of a drug is kept if it is among those chosen.
 
     Raises:
-      InputError: more mechanisms are asked for than the table has.
+      InputError: the table has fewer mechanisms.
     """
     return _chosen_drugs(num_moas, drugs_per_moa)[0]
 
 
 def load_structure_only_drugs(num_moas: int, drugs_per_moa: int) -> tuple[Drug, ...]:
-    """The drugs of the same mechanisms that `load_drugs` leaves out.
+    """The other drugs of the same mechanisms.
 
     Raises:
-      InputError: more mechanisms are asked for than the table has.
+      InputError: the table has fewer mechanisms.
     """
     return _chosen_drugs(num_moas, drugs_per_moa)[1]
 
 
 def _chosen_drugs(num_moas: int, drugs_per_moa: int) -> tuple[tuple[Drug, ...], tuple[Drug, ...]]:
-    """The drugs of the first mechanisms: those that are tested, and the others."""
+    """The drugs of the first mechanisms: tested ones and others."""
     table = _read("drugs.tsv")
     first = table["moa"].str.split("|").str[0]
     names = list(dict.fromkeys(first))
@@ -111,7 +111,7 @@ def pharmacophore_atoms(drug: Drug) -> tuple[int, ...]:
 
 
 def decoy_moas(drugs: tuple[Drug, ...]) -> dict[str, tuple[str, ...]]:
-    """`pert_id` -> mechanisms whose pharmacophore the drug contains without having them."""
+    """`pert_id` -> mechanisms that the drug does not have, but whose pharmacophore it contains."""
     patterns = sorted({(drug.moas[0], drug.pharmacophore) for drug in drugs})
     compiled = [(moa, Chem.MolFromSmarts(smarts)) for moa, smarts in patterns]
     decoys = {}

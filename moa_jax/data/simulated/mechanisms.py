@@ -1,4 +1,4 @@
-"""What each mechanism and each drug does to every gene, at every dose, time and cell line."""
+"""Effects of mechanisms and drugs on genes, by dose, time and cell line."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _STRESS_HILL = 2.0
 
 @dataclasses.dataclass(frozen=True)
 class Mechanisms:
-    """Planted effects; shifts are relative to the strongest gene, before `effect_log2`.
+    """Planted effects, relative to the strongest gene (before `effect_log2`).
 
     Attributes:
       moas: names, sorted.
       moa_seeds: the mechanism's weight on each target gene, summing to 1.
       moa_effect: signed effect of each mechanism on every gene of the network; zero outside
         its affected genes.
-      moa_heat: the same before affected genes are cut out.
+      moa_heat: result of the random walk, before affected genes are selected.
       drug_effect: signed effect of each drug on the matrices' genes.
-      off_targets: rows of the gene table that each drug hits beside its targets.
+      off_targets: rows of each drug's off-targets in the gene table.
       stress_effect: signed effect of the stress program on the matrices' genes.
       ec50_um: half-effective dose of each drug.
       toxic_ec50_um: half-toxic dose of each drug.
@@ -70,7 +70,7 @@ def cut_to_affected(
 def make_mechanisms(
     settings: SimulationSettings, table: tuple[drugs.Drug, ...], biology: Biology
 ) -> Mechanisms:
-    """Spreads targets over the network and draws each drug's and each line's own constants."""
+    """Spreads targets over the network and draws the constants of drugs and cell lines."""
     rng = random_streams.generator(settings.seed, "mechanisms")
     num_genes, num_drugs = len(biology.genes), len(table)
     row_of = {symbol: row for row, symbol in enumerate(biology.genes["gene_symbol"])}
@@ -159,7 +159,7 @@ def _sensitivity(
     own: Float[np.ndarray, "gene drug"],
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "cell_line drug"]:
-    """A line responds where it expresses the drug's targets, with a spread of its own."""
+    """A line responds if it expresses the drug's targets, with random variation."""
     target_log2 = expression @ own
     response = 1 / (1 + np.exp(-(target_log2 - _HALF_RESPONSE_LOG2)))
     return np.clip(response * np.exp(rng.normal(0, 0.2, response.shape)), 0.0, 1.0)

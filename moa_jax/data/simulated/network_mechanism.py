@@ -1,4 +1,4 @@
-"""Mechanisms that run through the network: drugs of one mechanism share a module, not a target."""
+"""Network mechanisms: drugs of one mechanism share a module, but no target."""
 
 from __future__ import annotations
 
@@ -17,32 +17,31 @@ from moa_jax.schemas import InputError
 def assign_network_mechanisms(
     settings: SimulationSettings, table: tuple[Drug, ...], biology: Biology, *, stream: str
 ) -> tuple[Drug, ...]:
-    """Gives every drug a mechanism by chance, and proteins of that mechanism's module to hit.
+    """Assigns every drug a random mechanism, and targets in that mechanism's module.
 
-    Mechanisms are dealt anew among the drugs, each as often as before, so that structures say
-    nothing of them and no molecule has a pharmacophore. A drug hits `hits_per_drug` genes of its
-    mechanism's home module that are no landmarks. No two drugs of `table` with one mechanism hit
-    the same gene.
+    Mechanisms are permuted among the drugs, so that structures are uninformative and no molecule
+    has a pharmacophore. The targets of a drug are `hits_per_drug` non-landmark genes of its
+    mechanism's home module; two drugs of one mechanism never share a target.
 
     Args:
       settings: `seed`, `hits_per_drug`.
       table: drugs with their real mechanisms.
       biology: genes in modules.
-      stream: name of the random numbers.
+      stream: name of the stream of random numbers.
 
     Returns:
-      The drugs in their order, each with one mechanism and the genes that it hits as targets.
+      The drugs in their order, each with one mechanism and its targets.
 
     Raises:
-      InputError: there are fewer modules than mechanisms, or one has too few genes for the drugs
-        of its mechanism.
+      InputError: there are fewer modules than mechanisms, or a module has too few genes for the
+        drugs of its mechanism.
     """
     rng = random_streams.generator(settings.seed, stream)
     num_homes = len(set(biology.home_modules.values()))
     if num_homes < len(biology.home_modules):
         raise InputError(
-            f"num_terms is {settings.num_terms}, which makes {num_homes} modules; where mechanism "
-            f"is network each of the {len(biology.home_modules)} mechanisms needs its own."
+            f"num_terms is {settings.num_terms}, which gives {num_homes} modules; if mechanism is "
+            f"network, each of the {len(biology.home_modules)} mechanisms needs its own."
         )
     moas = [drug.moas[0] for drug in table]
     dealt = [moas[place] for place in rng.permutation(len(moas)).tolist()]
@@ -56,7 +55,7 @@ def assign_network_mechanisms(
         if len(genes) < count * settings.hits_per_drug:
             raise InputError(
                 f"hits_per_drug is {settings.hits_per_drug}; the {count} drugs of one mechanism "
-                f"need as many genes each, and its module has {len(genes)} that are no landmarks."
+                f"need as many genes each, but its module has {len(genes)} non-landmark genes."
             )
         left[moa] = symbols[genes].tolist()
     drugs = []

@@ -17,7 +17,7 @@ ROOTS = {
     "cellular_component": "GO:0005575",
 }
 _EVIDENCE_CODES = ("IDA", "IMP", "IPI", "TAS", "IBA", "IEA")
-# Terms of no real ontology: GO has not reached these numbers.
+# Ids beyond those of the real GO.
 _FIRST_ID = 9_900_001
 
 
@@ -69,7 +69,7 @@ class _Builder:
 
 
 def make_ontology(settings: SimulationSettings, biology: Biology) -> Ontology:
-    """Plants the terms: branches and modules are processes, the rest cuts across them.
+    """Generates the terms: branches and modules are processes, other terms are across them.
 
     Processes: root, branches, modules (`is_a` a branch), parts of modules (`is_a` the branch,
     `part_of` the module). Functions: families of genes from two modules, some `part_of` a

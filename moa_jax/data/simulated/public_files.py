@@ -1,4 +1,4 @@
-"""Writes the text files of a release as LINCS 2020, STRING 12 and Gene Ontology publish them."""
+"""Writes the text files of a release in the formats of LINCS 2020, STRING 12 and Gene Ontology."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ _README = """\
 SIMULATED DATA. Nothing in this folder was measured.
 
 A simulated LINCS release in the formats of the public files, with planted mechanisms. {real}
-Results on these files say nothing about the drugs; never put them in one table with real ones.
+Results on these files mean nothing about the drugs; never put them in a table with real ones.
 
 level3.gctx level4.gctx level5.gctx    expression, robust z per plate, MODZ signatures
 instinfo.txt siginfo.txt geneinfo.txt cellinfo.txt compoundinfo.txt    LINCS 2020 column names
 Homo_sapiens.gene_info.gz              NCBI Gene: symbols, Entrez ids, aliases
-structure_only_compounds.txt                  drugs of the same mechanisms that were not tested
+structure_only_compounds.txt           drugs of the same mechanisms that were not tested
 barcode_to_gene_map.txt                CMap's map of bead colours to pairs of genes
 9606.protein.links/info.v12.0.txt.gz   STRING;  go-basic.obo goa_human.gaf.gz   Gene Ontology
-truth/                                 what was planted, and what was made wrong on purpose
+truth/                                 planted effects and deliberate errors
 """
-# Mechanism of the settings -> what is real and what is not.
+# Mechanism of the settings -> description of what is real.
 _REAL = {
     "shared_targets": """\
 Drug names,
 structures, targets, mechanisms and the targets' Entrez ids are real; every expression value,
-cell line, well, interaction and annotation is made up, and so are all genes named SIMG*.""",
+cell line, well, interaction and annotation is simulated, and so are all genes named SIMG*.""",
     "network": """\
 Drug names,
-structures and Entrez ids of genes not named SIMG* are real; everything else is made up. Which drug
-has which mechanism was drawn by lot, and so were its targets: genes of the mechanism's module.""",
+structures and Entrez ids of genes not named SIMG* are real; everything else is simulated. The
+mechanism of each drug is random, and so are its targets: genes of the mechanism's module.""",
 }
 
 
@@ -71,7 +71,7 @@ def write_tsv(path: pathlib.Path, table: pd.DataFrame) -> None:
 
 
 class TsvFile:
-    """A tab-separated file that grows table by table; the first one gives the header.
+    """A tab-separated file to which tables are appended; the first one gives the header.
 
     Booleans are `true` and `false`, floats have six digits, missing values are -666.
     """
@@ -104,7 +104,7 @@ class TsvFile:
 
 @contextlib.contextmanager
 def open_gzip(path: pathlib.Path) -> Iterator[TextIO]:
-    """A text file that is compressed without name and time, so that equal text is equal bytes."""
+    """A gzipped text file without name and time, so that equal texts give equal bytes."""
     with (
         open(path, "wb") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
@@ -114,7 +114,7 @@ def open_gzip(path: pathlib.Path) -> Iterator[TextIO]:
 
 
 def write_readme(folder: pathlib.Path, settings: SimulationSettings) -> None:
-    """Says that everything here is simulated."""
+    """`README.txt`, which marks the folder as simulated."""
     text = _README.format(real=_REAL[settings.mechanism])
     (folder / "README.txt").write_text(text, encoding="utf-8")
 
@@ -192,7 +192,7 @@ def write_compoundinfo(folder: pathlib.Path, published: tuple[PublishedDrug, ...
 
 
 def write_structure_only_compounds(folder: pathlib.Path, drugs: tuple[Drug, ...]) -> None:
-    """`structure_only_compounds.txt`: drugs that were not tested, described without error."""
+    """`structure_only_compounds.txt`: drugs that were not tested, without errors."""
     rows = _compound_rows(
         PublishedDrug(drug, drug.moas, drug.targets, drug.smiles) for drug in drugs
     )
@@ -229,7 +229,7 @@ def write_string(folder: pathlib.Path, biology: Biology) -> None:
 
 
 def write_obo(folder: pathlib.Path, ontology: Ontology) -> None:
-    """`go-basic.obo`, with one obsolete term and one alternative id, as the real one has."""
+    """`go-basic.obo`, with an obsolete term and an alternative id."""
     lines = [
         "format-version: 1.2",
         "data-version: releases/simulated",

@@ -1,4 +1,4 @@
-"""Independent random streams by name, so that one part of a release never shifts another's."""
+"""Named independent random streams, so that parts of a release do not influence each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the release says about drugs and signatures, where that is wrong, and what is true."""
+"""Published metadata of drugs and signatures, with deliberate errors and their true values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from moa_jax.data.simulated.settings import SimulationSettings
 
 MISSING = "-666"
 VEHICLE_ID = "DMSO"
-# A wrong dose is a slip of units or of a dilution step.
+# Factors of wrong doses: errors of units or of a dilution step.
 _DOSE_SLIPS = (0.001, 0.1, 10.0, 1000.0)
 
 
@@ -19,12 +19,12 @@ class Alteration:
     """One published field that differs from the truth.
 
     Attributes:
-      table: file it stands in, without extension.
+      table: its file, without extension.
       key: `sig_id` or `pert_id`.
       field: column name.
       kind: `wrong` or `missing`.
-      true_value: what it should say.
-      stored_value: what it says.
+      true_value: the true value.
+      stored_value: the published value.
     """
 
     table: str
@@ -55,7 +55,7 @@ class PublishedDrug:
 def publish_drugs(
     settings: SimulationSettings, table: tuple[drugs.Drug, ...]
 ) -> tuple[tuple[PublishedDrug, ...], tuple[Alteration, ...]]:
-    """Gives a share of the drugs a wrong mechanism, none, no structure or no targets."""
+    """Publishes some drugs with a wrong or missing mechanism, or without structure or targets."""
     rng = random_streams.generator(settings.seed, "compounds")
     all_moas = sorted({moa for drug in table for moa in drug.moas})
     published, alterations = [], []
@@ -108,10 +108,9 @@ def signature_records(
     plate_map: PlateMap,
     group: PlateGroup,
 ) -> tuple[tuple[SignatureRecord, ...], tuple[Alteration, ...]]:
-    """The published records of a group's wells, and which of their fields are altered.
+    """The published records of a group's wells, and their altered fields.
 
-    A slip is made once per treatment: it stands in `siginfo` and in the `instinfo` rows of all
-    its replicates.
+    Errors are made once per treatment, in `siginfo` and the `instinfo` rows of all its replicates.
     """
     rng = random_streams.generator(settings.seed, "records", group.index)
     records, alterations = [], []
@@ -173,7 +172,7 @@ def _without(record: SignatureRecord, field: str) -> SignatureRecord:
 def _with_wrong(
     settings: SimulationSettings, record: SignatureRecord, field: str, how: float
 ) -> SignatureRecord:
-    """`how` in [0, 1) picks the wrong value; a single cell line can not be mistaken."""
+    """A record with a wrong value, chosen by `how` in [0, 1); a single cell line stays."""
     if field == "cell_iname":
         others = [name for name in settings.cell_lines if name != record.cell_iname]
         name = others[int(how * len(others))] if others else record.cell_iname

@@ -1,4 +1,4 @@
-"""Writes a whole simulated release, plate by plate, so that memory does not grow with it."""
+"""Writes a simulated release plate by plate, with constant memory."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from moa_jax.lincs.plates import robust_zscore
 from moa_jax.lincs.replicates import STRENGTH_CUTOFF, collapse_replicates
 from moa_jax.progress import track
 
-# A well whose interquartile range over genes (log2) is below this fails quality control.
+# Wells with a smaller interquartile range over genes (log2) fail quality control.
 _MIN_IQR_LOG2 = 1.5
-# What LINCS calls a signature of high quality.
+# Thresholds of LINCS for signatures of high quality.
 _HIQ_TAS, _HIQ_CC = 0.2, 0.2
 
 
 @dataclasses.dataclass(frozen=True)
 class _Screen:
-    """What the three levels are made from."""
+    """Inputs of the three levels."""
 
     settings: SimulationSettings
     table: tuple[Drug, ...]
@@ -71,16 +71,15 @@ class _Screen:
 def write_simulated_release(folder: str | os.PathLike[str], settings: SimulationSettings) -> None:
     """Writes a simulated release with planted mechanisms; equal settings give equal bytes.
 
-    In the formats of the public files: `level3.gctx` (log2 intensities), `level4.gctx` (robust z
-    per plate) and `level5.gctx` (MODZ), each made from the one before, plate by plate;
-    `instinfo.txt`, `siginfo.txt`, `geneinfo.txt`, `cellinfo.txt` and `compoundinfo.txt` of LINCS
-    2020; `structure_only_compounds.txt`, drugs that were not tested, in the form of compoundinfo;
-    CMap's `barcode_to_gene_map.txt`; STRING's links and info; NCBI's gene_info; `go-basic.obo`,
-    `goa_human.gaf.gz`; a `README.txt`; and `truth/`, whose tables are described where they are
-    written.
+    Writes `level3.gctx` (log2 intensities), `level4.gctx` (robust z per plate) and `level5.gctx`
+    (MODZ), each computed from the one before; LINCS 2020's `instinfo.txt`, `siginfo.txt`,
+    `geneinfo.txt`, `cellinfo.txt` and `compoundinfo.txt`; `structure_only_compounds.txt`, drugs
+    that were not tested, in the format of compoundinfo; CMap's `barcode_to_gene_map.txt`; STRING's
+    links and info; NCBI's gene_info; `go-basic.obo`; `goa_human.gaf.gz`; a `README.txt`; and
+    `truth/` (see `truth.write_truth`).
 
     Args:
-      folder: the release; an existing one is replaced once the new one is whole.
+      folder: the release; an existing one is replaced once the new one is complete.
       settings: sizes, effects, noise and errors.
 
     Raises:
@@ -135,7 +134,7 @@ def write_simulated_release(folder: str | os.PathLike[str], settings: Simulation
 def _write_level3(
     screen: _Screen, folder: pathlib.Path, altered: public_files.TsvFile
 ) -> Bool[np.ndarray, " profile"]:
-    """Level 3, `instinfo.txt` and what is true of each well; returns which wells pass QC."""
+    """Writes level 3, `instinfo.txt` and the truth about wells; returns which wells pass QC."""
     passed: list[np.ndarray] = []
     with (
         public_files.TsvFile(folder / "instinfo.txt") as instinfo,
@@ -241,7 +240,7 @@ def _write_level4(screen: _Screen, folder: pathlib.Path) -> None:
 def _write_level5(
     screen: _Screen, folder: pathlib.Path, passed: Bool[np.ndarray, " profile"]
 ) -> None:
-    """Level 5 and `siginfo.txt`; signatures of a group are in the order of their ids."""
+    """Writes level 5 and `siginfo.txt`; signatures of a group are sorted by id."""
     sig_ids = [
         f"{group.name}:{well}"
         for group in screen.groups()

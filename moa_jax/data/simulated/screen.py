@@ -1,4 +1,4 @@
-"""The screen's layout: which drug at which dose in which well of which plate."""
+"""Plate layout of the screen: drugs and doses in wells."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ VEHICLE = -1
 
 @dataclasses.dataclass(frozen=True)
 class PlateMap:
-    """One plate map: what each used well holds.
+    """One plate map: the contents of each used well.
 
     Attributes:
       drug: row of the drug table, or `VEHICLE`.
-      dose_um: dose in micromolar; 1 in vehicle wells, where nothing reads it.
+      dose_um: dose in micromolar; 1 in vehicle wells, where it is not used.
       wells: names such as `A01`.
       row: row of the well, 0 first.
       column: column of the well, 0 first.
@@ -59,7 +59,7 @@ class PlateGroup:
 
 
 def plate_maps(settings: SimulationSettings, num_drugs: int) -> tuple[PlateMap, ...]:
-    """Places every drug at every dose, in random order, over as many maps as it takes."""
+    """Places every drug at every dose, in random order, on as many maps as needed."""
     rng = random_streams.generator(settings.seed, "plate maps")
     treatments = [(drug, dose) for drug in range(num_drugs) for dose in settings.doses_um]
     order = rng.permutation(len(treatments))

@@ -1,4 +1,4 @@
-"""What a simulated release consists of: sizes, effects, noise and errors, with their units."""
+"""Settings of a simulated release: sizes, effects, noise and errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _NOT_NEGATIVE = (
 
 @dataclasses.dataclass(frozen=True)
 class SimulationSettings:
-    """Everything that decides the bytes of a simulated release.
+    """Everything that determines a simulated release.
 
     Rates are fractions in [0, 1]; effects and noise are in log2 units of expression (level 3).
 
@@ -58,32 +58,32 @@ class SimulationSettings:
       drugs_per_moa: at most this many drugs of each mechanism.
       mechanism: what drugs of one mechanism have in common: `shared_targets` (their real targets,
         mostly in one module, and a substructure), or `network` (one module, in which each of them
-        hits genes of its own; structures say nothing).
-      hits_per_drug: genes that a drug hits where the mechanism is `network`.
-      num_landmarks: genes that are measured.
-      num_other_genes: further genes of the network, most drug targets among them.
-      num_inferred_genes: how many of the other genes stand in the matrices as `inferred`.
+        has different targets; structures are uninformative).
+      hits_per_drug: number of targets of a drug if the mechanism is `network`.
+      num_landmarks: number of measured genes.
+      num_other_genes: other genes of the network, including most drug targets.
+      num_inferred_genes: number of the other genes that are in the matrices as `inferred`.
       num_terms: Gene Ontology terms, the three roots included.
       cell_lines: names of the cell lines.
       doses_um: doses in micromolar.
       times_h: treatment times in hours.
       replicates: plates that repeat one treatment, collapsed into one signature.
-      repeats: how often the whole screen is run again, each time on new plates; this is what
-        scales a release up (profiles grow linearly, memory does not).
+      repeats: number of runs of the whole screen, each on new plates, to scale a release up (the
+        number of profiles grows linearly, memory does not).
       wells_per_plate: wells of a plate that are used.
       vehicle_wells_per_plate: how many of them hold vehicle (DMSO).
       effect_log2: shift of a mechanism's strongest gene at saturating dose.
-      stress_log2: shift of the stress program's strongest gene where the dose is toxic; every
-        drug induces it at some dose, whatever its mechanism.
+      stress_log2: shift of the stress program's strongest gene at toxic doses; every drug induces
+        it at some dose, whatever its mechanism.
       off_target_weight: total weight of a drug's two private off-targets; its mechanism and own
         targets together weigh 1.
-      own_target_share: weight of the drug's own targets; its mechanism's consensus weighs the
-        rest of 1.
-      affected_share: fraction of the genes that one perturbation moves.
-      compression: exponent that turns heat into effect; smaller means that distant genes move
+      own_target_share: weight of the drug's own targets; the rest of 1 is the weight of its
+        mechanism's consensus.
+      affected_share: fraction of the genes affected by one perturbation.
+      compression: exponent that converts heat to effect; if smaller, distant genes are affected
         almost as much as near ones.
-      spread: probability per step of walking on, of the random walk with restart that carries
-        an effect over the network; greater means farther.
+      spread: probability per step of not restarting, in the random walk that spreads an effect
+        over the network; if greater, effects reach farther.
       hill_coefficient: steepness of the dose response.
       ec50_um: median half-effective dose, in micromolar.
       toxic_ec50_um: median half-toxic dose, in micromolar.
@@ -100,9 +100,9 @@ class SimulationSettings:
         structure or targets.
       wrong_metadata_rate: signatures with a wrong dose, time or cell line.
       false_edge_rate: low-score edges published without being real, per real edge.
-      missing_edge_rate: real edges that the published network lacks.
+      missing_edge_rate: real edges that are not published.
       false_annotation_rate: wrong annotations published, per real annotation.
-      missing_annotation_rate: real annotations that the published file lacks.
+      missing_annotation_rate: real annotations that are not published.
     """
 
     seed: int = 0
@@ -187,9 +187,9 @@ class SimulationSettings:
 
     @classmethod
     def network(cls, seed: int = 0) -> SimulationSettings:
-        """A release whose mechanisms run through the network, in large modules (about 100 genes).
+        """A release with network mechanisms in large modules (about 100 genes).
 
-        One drug moves 2 % of the genes, few of which another drug of its mechanism moves.
+        A drug affects 2 % of the genes, few of which are shared by drugs of the same mechanism.
         """
         return cls(
             seed=seed,

@@ -1,4 +1,4 @@
-"""Writes `truth/`: what was planted, and what was made wrong on purpose."""
+"""Writes `truth/`: planted effects and deliberate errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from moa_jax.data.simulated.records import Alteration, PublishedDrug
 from moa_jax.data.simulated.settings import SimulationSettings
 from moa_jax.files import write_json
 
-# A term counts as moved by a mechanism from this ratio of its genes' mean heat to all genes'.
+# Smallest ratio of the mean heat of a term's genes to that of all genes for an affected term.
 TERM_ENRICHMENT = 2.0
 ALTERATION_COLUMNS = tuple(field.name for field in dataclasses.fields(Alteration))
 

@@ -21,7 +21,7 @@ from moa_jax.schemas import UNUSED, InputError
 
 
 def _cell_lines(request: SplitRequest) -> tuple[list[str], Bool[np.ndarray, " example"]]:
-    """Cell line of each example, empty where it is not told, and where it is told."""
+    """Cell line of each example, empty if unknown, and the mask of known ones."""
     lines = [line[0] if line else "" for line in values_of("cell line", request.rows)]
     return lines, np.array([line != "" for line in lines], bool)
 
@@ -29,7 +29,7 @@ def _cell_lines(request: SplitRequest) -> tuple[list[str], Bool[np.ndarray, " ex
 def _require_lines(lines: Sequence[str], expected: int) -> None:
     if len(set(lines)) < expected:
         raise InputError(
-            f"the signatures to divide tell {len(set(lines))} cell lines, expected {expected} or "
+            f"the signatures to split have {len(set(lines))} cell lines; expected {expected} or "
             "more (with a validation part, also among those left for training)."
         )
 
@@ -44,9 +44,9 @@ def hold_out_cell_lines(request: SplitRequest) -> SplitParts:
 
 
 def hold_out_cell_lines_and_compounds(request: SplitRequest) -> SplitParts:
-    """New cell lines and new compounds; the validation part, too, is of both.
+    """New cell lines and new compounds, also in the validation part.
 
-    Fewer cell lines than folds are tested in turn, each time with other compounds.
+    If there are fewer cell lines than folds, folds repeat cell lines with other compounds.
     """
     lines, known = _cell_lines(request)
     compounds = joined_units(request.rows, COMPOUND_IDENTITIES)
@@ -75,9 +75,9 @@ def hold_out_cell_lines_and_compounds(request: SplitRequest) -> SplitParts:
 
 
 def _ranges(levels: Sequence[int], num_folds: int) -> list[list[int]]:
-    """Runs of neighbouring levels, each with at least half of an even share of the signatures.
+    """Ranges of adjacent levels, each with at least half of an equal share of the signatures.
 
-    A range without signatures to speak of would be an empty test part.
+    Smaller ranges would give nearly empty test parts.
     """
     distinct, counts = np.unique(np.asarray(levels, int), return_counts=True)
     ranges, held = [[]], 0
@@ -96,14 +96,14 @@ def _ranges(levels: Sequence[int], num_folds: int) -> list[list[int]]:
 def _conditions(
     request: SplitRequest, levels: Sequence[int | None], name_of: Callable[[int], str]
 ) -> SplitParts:
-    """A range of levels and a fold of compounds are held out; few ranges are tested in turn.
+    """Holds out a range of levels and a fold of compounds; folds may repeat ranges.
 
-    The validation part holds out compounds alone: a release with two times has none to spare.
+    The validation part holds out only compounds, since a release may have just two times.
     """
     rows = np.flatnonzero([level is not None for level in levels])
     ranges = _ranges([levels[row] for row in rows], request.num_folds)
     if len(ranges) < 2:
-        names = ", ".join(map(name_of, ranges[0])) or "none is told"
+        names = ", ".join(map(name_of, ranges[0])) or "none is known"
         raise InputError(
             f"its values ({names}) make one range, expected 2 or more with at least "
             f"{50 / request.num_folds:.3g} % of the signatures each."

@@ -1,7 +1,7 @@
-"""What makes two examples the same in some respect: the values that may not cross parts.
+"""Identities of examples, whose values must not be shared between parts of a split.
 
-Every identity gives each example a tuple of values: one compound group, several plates, no
-structure. Two examples share an identity where they share a value.
+An identity assigns a tuple of values to each example: one compound group, several plates, no
+structure. Two examples share an identity if they share a value.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from moa_jax.compounds.scaffold_clusters import scaffold_units, units_reached
 from moa_jax.compounds.structures import Structure, standardise
 from moa_jax.schemas import Examples
 
-# What makes two examples one compound.
+# Examples that share any of these are the same compound.
 COMPOUND_IDENTITIES = ("compound group", "InChIKey block", "name", "structure")
 
 Values = list[tuple[str, ...]]
@@ -29,7 +29,7 @@ Values = list[tuple[str, ...]]
 
 @dataclasses.dataclass(frozen=True)
 class IdentityRows:
-    """What identities are read from: examples of one or several sets, without expression.
+    """The fields of examples, of one or several sets, that determine identities.
 
     Attributes:
       table: `SIGNATURE_COLUMNS`, index 0..n-1.
@@ -63,41 +63,41 @@ def _moas_of(examples: Examples) -> Values:
 
 
 def values_of(identity: str, rows: IdentityRows) -> Values:
-    """Values of an identity for every row; `IDENTITIES` names them."""
+    """Values of an identity, a key of `IDENTITIES`, for every row."""
     return IDENTITIES[identity](rows)
 
 
 def dose_level(dose_um: object) -> int | None:
-    """Half-log step of a dose: 0 for 1 uM, 2 for 10 uM; None where no dose is told.
+    """Half-log step of a dose: 0 for 1 uM, 2 for 10 uM; None if unknown.
 
-    Releases give one nominal dose as 9.99 and 10 uM, and their series are threefold: doses of
-    one half-log step are one dose.
+    Doses of one step are equal, since releases give nominal doses as 9.99 and 10 uM, and dose
+    series are threefold.
     """
     known = isinstance(dose_um, (int, float)) and math.isfinite(dose_um) and dose_um > 0
     return round(2 * math.log10(dose_um)) if known else None
 
 
 def time_level(time_h: object) -> int | None:
-    """Time in whole hours (releases give 6 and 6.4 for one plan); None where none is told."""
+    """Time in whole hours (releases give 6 and 6.4 for one nominal time); None if unknown."""
     return round(time_h) if isinstance(time_h, (int, float)) and math.isfinite(time_h) else None
 
 
 def dose_name(level: int) -> str:
-    """A dose level as users read it, such as `3.16 uM`."""
+    """Text of a dose level, such as `3.16 uM`."""
     return f"{10 ** (level / 2):.3g} uM"
 
 
 def time_name(level: int) -> str:
-    """A time level as users read it, such as `24 h`."""
+    """Text of a time level, such as `24 h`."""
     return f"{level} h"
 
 
 def plates_of(plate: object) -> tuple[str, ...]:
-    """The plates of a signature, which its table joins by `|`."""
-    return tuple(sorted({name for name in plate.split("|") if name})) if _is_told(plate) else ()
+    """The plates of a signature, which are joined by `|` in its table."""
+    return tuple(sorted({name for name in plate.split("|") if name})) if _is_known(plate) else ()
 
 
-def _is_told(text: object) -> bool:
+def _is_known(text: object) -> bool:
     return isinstance(text, str) and text != ""
 
 
@@ -120,7 +120,7 @@ def _inchi_blocks(rows: IdentityRows) -> Values:
 
 def _names(rows: IdentityRows) -> Values:
     names = rows.table["compound"]
-    name_of = {name: normalise_name(name) for name in set(names) if _is_told(name)}
+    name_of = {name: normalise_name(name) for name in set(names) if _is_known(name)}
     return _one([name_of.get(name) for name in names])
 
 
@@ -129,12 +129,11 @@ def _structures(rows: IdentityRows) -> Values:
 
 
 def _scaffolds(rows: IdentityRows) -> Values:
-    """Structures without a signature do not shape the clusters: the split did not see them."""
-    measured = [smiles for smiles, has in zip(rows.smiles, rows.has_expression, strict=True) if has]
-    further = [
-        smiles for smiles, has in zip(rows.smiles, rows.has_expression, strict=True) if not has
-    ]
-    own, reached = iter(_one(scaffold_units(measured))), iter(units_reached(further, measured))
+    """Structure-only compounds are assigned to the clusters of measured ones, as in the split."""
+    pairs = list(zip(rows.smiles, rows.has_expression, strict=True))
+    measured = [smiles for smiles, has in pairs if has]
+    others = [smiles for smiles, has in pairs if not has]
+    own, reached = iter(_one(scaffold_units(measured))), iter(units_reached(others, measured))
     return [next(own) if has else next(reached) for has in rows.has_expression]
 
 
@@ -143,7 +142,7 @@ def _moas(rows: IdentityRows) -> Values:
 
 
 def _cell_lines(rows: IdentityRows) -> Values:
-    return [(line,) if _is_told(line) else () for line in rows.table["cell_line"]]
+    return [(line,) if _is_known(line) else () for line in rows.table["cell_line"]]
 
 
 def _doses(rows: IdentityRows) -> Values:
@@ -161,7 +160,7 @@ def _plates(rows: IdentityRows) -> Values:
 
 
 def _replicates(rows: IdentityRows) -> Values:
-    """One compound in one cell line at one dose and time; conditions not told count as equal."""
+    """One compound in one cell line at one dose and time; unknown conditions count as equal."""
     conditions = zip(
         rows.groups,
         *(_cell_lines(rows), _doses(rows), _times(rows)),
@@ -190,11 +189,11 @@ IDENTITIES: dict[str, Callable[[IdentityRows], Values]] = {
 
 
 def joined_units(rows: IdentityRows, identities: Sequence[str]) -> list[str]:
-    """What stays together where no value of any of the identities may be divided.
+    """Units that must stay together so that no value of any identity is split.
 
     Returns:
-      One unit per row: rows that share a value, directly or through others, have one. A unit is
-      named by its smallest compound group.
+      The unit of each row: connected components of rows that share a value. A unit is named by its
+      smallest compound group.
     """
     num_rows = len(rows.groups)
     row_ends, value_ends, num_values = [], [], 0

@@ -1,9 +1,8 @@
-"""The search for leaks: what a split's rule promises not to cross, and what crosses all the same.
+"""Finds leaks: values of identities, such as a compound group or plate, that cross parts.
 
-An identity crosses where one of its values, such as a compound group or a plate, occurs in two
-parts. What a rule promises to keep apart is refused with its rows; the rest is counted, so that
-a result can say what it allows. Labelled structures without expression that are trained on
-count as training compounds.
+A value crosses if it occurs in two parts. Crossings that the split rule forbids are an error that
+lists the rows; others are counted, for reports. Structure-only compounds that are trained on are
+training compounds.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ from moa_jax.data.splits.manifest import (
 )
 from moa_jax.schemas import PARTS, UNUSED, Examples, InputError, Split
 
-# MoAs of `unseen_moa` that the training must not know; others are in all parts on purpose.
+# MoAs of `unseen_moa` that must not be in training; other MoAs are in all parts.
 HELD_OUT_MOA = "held-out MoA"
 _NEW_COMPOUNDS = (*COMPOUND_IDENTITIES, "replicate")
-# Rule -> identities that it promises to keep within one part.
+# Rule -> identities that no two parts may share.
 DISJOINT_IDENTITIES: dict[str, tuple[str, ...]] = {
     "random_signature": (),
     "compound": _NEW_COMPOUNDS,
@@ -47,58 +46,57 @@ DISJOINT_IDENTITIES: dict[str, tuple[str, ...]] = {
     "everything": _NEW_COMPOUNDS,
     "phase": _NEW_COMPOUNDS,
 }
-# Identities that a rule keeps out of the test part alone: its validation part holds out less.
+# Identities that are held out in the test part but not in the validation part.
 _TEST_ALONE = {"dose": ("dose",), "time": ("time",)}
-# Rows that are named for each part of one value that crosses.
+# Rows listed per part and crossing value.
 _MAX_ROWS = 3
 
 
 def check_no_leaks(split: Split, examples: Examples) -> dict[str, int]:
-    """Refuses a split that does not fit the data or breaks a promise of its rule.
+    """Refuses a split that does not fit the data or breaks its rule.
 
     Args:
       split: the parts.
-      examples: what was split; for `phase` both releases, joined.
+      examples: all examples of the split; for `phase` both releases, joined.
 
     Returns:
-      Identities that the rule does not promise and that cross, with how many values of each do.
-      MoAs are not among them where they have to be known.
+      Allowed identities that cross, except MoAs, with the number of crossing values.
 
     Raises:
-      InputError: names what crosses, with the rows and their parts; or what does not fit.
+      InputError: names the crossing values with their rows and parts, or what does not fit.
     """
     check_split_fits(split, examples)
-    scene = _scene(split, examples, None)
-    promised = _disjoint_identities(split)
+    rows = _split_rows(split, examples, None)
+    disjoint = _disjoint_identities(split)
     findings = []
-    for identity in promised:
-        findings += scene.findings(identity)
+    for identity in disjoint:
+        findings += rows.findings(identity)
     if findings:
         raise InputError(f"{describe_split(split)} leaks: {'; '.join(findings)}.")
-    rest = [name for name in IDENTITIES if name not in promised and name != "MoA"]
-    counts = {identity: len(scene.crossing(identity)[1]) for identity in rest}
+    rest = [name for name in IDENTITIES if name not in disjoint and name != "MoA"]
+    counts = {identity: len(rows.crossing(identity)[1]) for identity in rest}
     return {identity: count for identity, count in counts.items() if count}
 
 
-def without_leaks(split: Split, examples: Examples, further: Examples) -> Examples:
-    """Those of `further` that may be trained on: they share nothing promised with other parts.
+def without_leaks(split: Split, examples: Examples, additional: Examples) -> Examples:
+    """The additional examples that may be trained on without breaking the split's rule.
 
     Args:
       split: the parts.
-      examples: what was split; for `phase` both releases, joined.
-      further: labelled structures without expression.
+      examples: all examples of the split; for `phase` both releases, joined.
+      additional: examples outside the split, such as structure-only compounds.
 
     Raises:
       InputError: the split does not fit the examples.
     """
     check_split_fits(split, examples)
-    scene = _scene(split, examples, further)
-    num_measured = len(scene.part) - further.num_examples
-    leaks = np.zeros(len(scene.part), bool)
+    rows = _split_rows(split, examples, additional)
+    num_measured = len(rows.part) - additional.num_examples
+    leaks = np.zeros(len(rows.part), bool)
     for identity in _disjoint_identities(split):
-        found, crossing = scene.crossing(identity)
-        leaks[found["row"][found["value"].isin(crossing)]] = True
-    return further.take(np.flatnonzero(~leaks[num_measured:]))
+        values, crossing = rows.crossing(identity)
+        leaks[values["row"][values["value"].isin(crossing)]] = True
+    return additional.take(np.flatnonzero(~leaks[num_measured:]))
 
 
 def _disjoint_identities(split: Split) -> tuple[str, ...]:
@@ -111,8 +109,8 @@ def _disjoint_identities(split: Split) -> tuple[str, ...]:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Scene:
-    """All rows that take part, measured ones first, with their parts and names."""
+class _SplitRows:
+    """All rows, measured ones first, with their parts and names."""
 
     split: Split
     rows: IdentityRows
@@ -120,7 +118,7 @@ class _Scene:
     names: np.ndarray
 
     def crossing(self, identity: str) -> tuple[pd.DataFrame, list[str]]:
-        """Every (row, value, part) of an identity outside `unused`, and the values that cross."""
+        """All (row, value, part) of an identity outside `unused`, and the values that cross."""
         values = self._values(identity)
         lengths = [len(each) for each in values]
         row = np.repeat(np.arange(len(values)), lengths)
@@ -146,7 +144,7 @@ class _Scene:
         return [tuple(moa for moa in moas if moa in held_out) for moas in self.rows.moas]
 
     def findings(self, identity: str) -> list[str]:
-        """One text per value that crosses, with its rows; the last one counts what was cut."""
+        """One text per crossing value, with its rows; the last one counts omitted values."""
         found, values = self.crossing(identity)
         texts = []
         for value in values[:MAX_NAMED]:
@@ -161,15 +159,16 @@ class _Scene:
         return texts
 
 
-def _scene(split: Split, examples: Examples, further: Examples | None) -> _Scene:
+def _split_rows(split: Split, examples: Examples, additional: Examples | None) -> _SplitRows:
     names = list(examples.table[split.unit])
     part = parts_of(split, examples.table)
-    if further is not None:
-        names += [f"{pert_id} (structure alone)" for pert_id in further.table["pert_id"]]
-        part += ["train"] * further.num_examples
-    return _Scene(
+    if additional is not None:
+        names += [f"{pert_id} (structure only)" for pert_id in additional.table["pert_id"]]
+        part += ["train"] * additional.num_examples
+    sets = (examples,) if additional is None else (examples, additional)
+    return _SplitRows(
         split=split,
-        rows=identity_rows(examples) if further is None else identity_rows(examples, further),
+        rows=identity_rows(*sets),
         part=np.array(part, dtype=object),
         names=np.array(names, dtype=object),
     )

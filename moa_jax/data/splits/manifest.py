@@ -1,7 +1,4 @@
-"""What a split is to everyone who uses one: rows of its parts, its manifest, its fit to the data.
-
-`split_rules` makes splits, and `leaks` searches them.
-"""
+"""Uses of a split: rows of its parts, its manifest file, and checks that it fits the data."""
 
 from __future__ import annotations
 
@@ -16,22 +13,22 @@ from jaxtyping import Int
 from moa_jax.files import read_json, write_json
 from moa_jax.schemas import PARTS, UNUSED, Examples, InputError, Split
 
-# Longer lists of culprits are cut, so that a refusal stays one readable sentence.
+# Longer lists in messages are truncated.
 MAX_NAMED = 5
 
 
 def split_rows(split: Split, examples: Examples) -> dict[str, Int[np.ndarray, " row"]]:
-    """Rows of `examples` in each of `PARTS`, ascending; rows of no part are left out on purpose.
+    """Rows of `examples` in each of `PARTS`, ascending; unused rows are left out.
 
     Raises:
-      InputError: the split gives an example no part.
+      InputError: the split has no part for an example.
     """
     part = np.array(parts_of(split, examples.table), dtype=object)
     return {name: np.flatnonzero(part == name) for name in PARTS}
 
 
 def scored_part(parts: Mapping[str, Examples]) -> str:
-    """The part that a model is scored on: the test part, or validation where there is none.
+    """The part that a model is scored on: the test part, or validation if there is none.
 
     Raises:
       InputError: neither has an example.
@@ -40,7 +37,7 @@ def scored_part(parts: Mapping[str, Examples]) -> str:
         if parts[name].num_examples:
             return name
     raise InputError(
-        "the split leaves nothing to score the model on: no test part, and "
+        "the split has no part to score the model on: no test part, and "
         "split.validation_fraction is 0."
     )
 
@@ -49,7 +46,7 @@ def parts_of(split: Split, table: pd.DataFrame) -> list[str]:
     """Part of every row of a table of signatures.
 
     Raises:
-      InputError: the split gives a row no part.
+      InputError: the split has no part for a row.
     """
     keys = table[split.unit]
     _refuse(split, _without_part(split, keys))
@@ -57,15 +54,15 @@ def parts_of(split: Split, table: pd.DataFrame) -> list[str]:
 
 
 def check_split_fits(split: Split, examples: Examples) -> None:
-    """Refuses a split that was not made for these examples.
+    """Refuses a split of other examples.
 
     Args:
-      split: parts of the examples.
-      examples: what was split; for `phase` both releases, joined.
+      split: the parts.
+      examples: all examples of the split; for `phase` both releases, joined.
 
     Raises:
-      InputError: an example has no part, a part is given to what the examples do not have, or
-        a key of the manifest means several signatures.
+      InputError: an example has no part, a key of the split is not among the examples, or a key
+        means several signatures.
     """
     keys = examples.table[split.unit]
     findings = _without_part(split, keys)
@@ -75,7 +72,7 @@ def check_split_fits(split: Split, examples: Examples) -> None:
     if split.unit == "sig_id":
         repeated = sorted(set(keys[keys.duplicated()]))
         if repeated:
-            findings.append(f"several signatures are called {name_some(repeated)}")
+            findings.append(f"several signatures have the id {name_some(repeated)}")
     _refuse(split, findings)
 
 
@@ -86,7 +83,7 @@ def name_some(names: Sequence[str], limit: int = MAX_NAMED) -> str:
 
 
 def describe_split(split: Split) -> str:
-    """The split as messages name it."""
+    """Name of the split in messages."""
     return f"the {split.rule} split (fold {split.fold} of {split.num_folds})"
 
 
@@ -101,17 +98,16 @@ def _refuse(split: Split, findings: list[str]) -> None:
 
 
 def write_split(path: str | os.PathLike[str], split: Split) -> None:
-    """Writes a split as a JSON manifest, whole or not at all."""
+    """Writes a split atomically as a JSON manifest."""
     value = {**dataclasses.asdict(split), "parts": dict(split.parts)}
     write_json(path, {**value, "held_out": list(split.held_out)})
 
 
 def read_split(path: str | os.PathLike[str]) -> Split:
-    """Reads a manifest that `write_split` wrote.
+    """Reads a manifest written by `write_split`.
 
     Raises:
-      InputError: there is no such file, it is not a split's manifest, or it names a part that
-        does not exist.
+      InputError: there is no such file, it is not a split's manifest, or it has an unknown part.
     """
     kinds = {
         "rule": str,

@@ -1,4 +1,4 @@
-"""The one place where examples are partitioned into training, validation and test part."""
+"""Partitions examples into training, validation and test part; the only place that does."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from moa_jax.schemas import Examples, Split, concatenate
 
 @dataclasses.dataclass(frozen=True)
 class Partition:
-    """What one run learns from, chooses by and is tested on.
+    """The examples of one run.
 
     Attributes:
       split: the parts.
-      crossing: identities that parts share as the rule allows, and how many.
-      parts: examples of each part; structures without signature are in `train`.
-      unlabelled: what may be learned from without label, where the configuration asks for it.
+      crossing: allowed identities that parts share, with the number of values.
+      parts: examples of each part; structure-only compounds are in `train`.
+      unlabelled: unlabelled training examples, if the configuration uses them.
     """
 
     split: Split
@@ -45,15 +45,15 @@ def examples_of(config: ml_collections.ConfigDict, dataset: PreparedDataset) -> 
 def make_partition(
     config: ml_collections.ConfigDict, dataset: PreparedDataset, examples: Examples
 ) -> Partition:
-    """Partitions the data as a configuration says.
+    """Partitions the data according to a configuration.
 
     Args:
       config: a complete configuration; see `configs/fusion.py`.
-      dataset: where the examples come from.
-      examples: all examples that are partitioned.
+      dataset: the dataset of the examples.
+      examples: all examples.
 
     Raises:
-      InputError: the split cannot be made, or parts share what its rule keeps apart.
+      InputError: the split cannot be made, or it leaks.
     """
     split = split_by_config(config, examples, validation_fraction=config.split.validation_fraction)
     crossing = check_no_leaks(split, examples)
@@ -72,7 +72,7 @@ def make_partition(
 def split_by_config(
     config: ml_collections.ConfigDict, examples: Examples, *, validation_fraction: float
 ) -> Split:
-    """The split that `config.split` names, with a validation part of another size.
+    """The split of `config.split`, with a given validation fraction.
 
     Raises:
       InputError: see `make_split`.
@@ -123,9 +123,8 @@ def partition_examples(
 
     Args:
       split: the parts.
-      examples: what was split.
-      structures: labelled structures without signature; those that share nothing that the split
-        keeps apart with another part join the training part.
+      examples: all examples of the split.
+      structures: structure-only compounds; those that do not leak are added to the training part.
       test_release: for `phase`, the examples of the other release, which are the test part.
 
     Raises:
@@ -141,19 +140,19 @@ def partition_examples(
 
 
 def both_releases(examples: Examples, test_release: Examples | None) -> Examples:
-    """All examples that a split gives a part, for the search for leaks.
+    """All examples of a split, for finding leaks.
 
     Args:
-      examples: those of the release that is learned from.
-      test_release: those of another release that is tested on, if there is one.
+      examples: examples of the training release.
+      test_release: examples of another release as test part, if any.
     """
     if test_release is None:
         return examples
-    # Which genes were measured says nothing about leaks.
+    # Leaks do not depend on which genes were measured.
     other = dataclasses.replace(test_release, gene_mask=examples.gene_mask)
     return concatenate(examples, other)
 
 
-def learned_examples(parts: Mapping[str, Examples]) -> Examples:
+def train_and_validation(parts: Mapping[str, Examples]) -> Examples:
     """The training part, then the validation part."""
     return concatenate(parts["train"], parts["validation"])

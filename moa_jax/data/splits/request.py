@@ -1,4 +1,4 @@
-"""What a split rule is asked and what it answers, and the holding out of whole units."""
+"""Input and output of split rules, and the holding out of whole units."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from moa_jax.schemas import UNUSED, Examples
 
 
 def num_validation_folds(validation_fraction: float) -> int:
-    """Folds of what is not tested of which one is the validation part; 0 where there is none."""
+    """Number of folds of the non-test part, one of which validates; 0 for no validation part."""
     return round(1 / validation_fraction) if validation_fraction > 0 else 0
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitRequest:
-    """What a rule is asked for; `rows` are the examples without their expression."""
+    """Input of a rule; `rows` are the examples without their expression."""
 
     examples: Examples
     rows: IdentityRows
@@ -49,7 +49,7 @@ class SplitRequest:
 
 @dataclasses.dataclass(frozen=True)
 class SplitParts:
-    """A rule's answer: the part of every example, what keys it, and what is held out."""
+    """Output of a rule: the part of every example, the key column, and what is held out."""
 
     part: np.ndarray
     unit: str
@@ -59,14 +59,14 @@ class SplitParts:
 def hold_out_units(
     request: SplitRequest, units: Sequence[str], known: Bool[np.ndarray, " example"] | None = None
 ) -> np.ndarray:
-    """Parts where one kind of unit is held out; examples that are not known are unused."""
+    """Parts with one kind of unit held out; examples outside `known` are unused."""
     part = np.full(len(units), UNUSED, dtype=object)
     rows = np.arange(len(units)) if known is None else np.flatnonzero(known)
     folds = request.folds(units, rows, request.num_folds)
     part[rows] = np.where(folds == request.fold, "test", "train")
     if request.num_inner_folds:
         rest = rows[folds != request.fold]
-        # Of a few cell lines one at least validates, however small a share is asked for.
+        # With few units, at least one validates, even if the requested share is smaller.
         num_inner_folds = min(request.num_inner_folds, len({units[row] for row in rest}))
         inner = request.folds(units, rest, num_inner_folds)
         part[rest[inner == 0]] = "validation"

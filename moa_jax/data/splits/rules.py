@@ -1,4 +1,4 @@
-"""The rules that make splits: what each holds out, and what it leaves out to do so.
+"""Split rules, by what they hold out.
 
 ========================  ==============================================================
 random_signature          signatures; compounds are on both sides, so it LEAKS: only to
@@ -6,19 +6,19 @@ random_signature          signatures; compounds are on both sides, so it LEAKS: 
 compound                  compounds: the main result
 scaffold                  Murcko scaffolds (acyclic molecules: Butina clusters)
 cell_line                 cell lines and compounds
-cell_line_same_compounds  cell lines alone: known compounds in a new context
+cell_line_same_compounds  cell lines only: known compounds in a new context
 dose, time                a range of doses or times, and compounds
 plate                     plates with all compounds that were on them
 unseen_moa                MoAs; and a fold of the other compounds, so that rejecting the
                           unseen can be scored
-everything                nothing: for a model that answers for other compounds than these
+everything                nothing: for a final model, to predict other compounds
 ========================  ==============================================================
 
-The test part is fold `fold` of `num_folds`; the validation part is carved from the rest in the
-same way. Rules that hold out two things at once test where both are new and train where both
-are known; what is half known is `unused`, and so is a signature whose cell line, dose, time or
-plate is not told where the rule needs it. For repeats take other seeds. `everything` has no test
-part, whatever the fold, and compounds in its validation part.
+The test part is fold `fold` of `num_folds`; the validation part is taken from the rest in the same
+way. Rules that hold out two things test where both are new and train where both are known;
+signatures where only one is new are `unused`, and so are those whose cell line, dose, time or plate
+is unknown but needed. Use other seeds for repetitions. `everything` has no test part for any fold,
+and holds out compounds for validation.
 """
 
 from __future__ import annotations
@@ -62,16 +62,16 @@ def make_split(
     seed: int = 0,
     validation_fraction: float = 0.2,
 ) -> Split:
-    """Split of a rule whose test part is one of its folds.
+    """The split of a rule with one of its folds as test part.
 
     Args:
-      rule: one of `SPLIT_RULES` or `everything`; the module says what each holds out.
-      examples: what is split.
+      rule: one of `SPLIT_RULES` or `everything`; see the module's docstring.
+      examples: the examples to split.
       fold: which fold is the test part.
       num_folds: number of folds.
       seed: seed of the folds and of the validation part.
-      validation_fraction: share of what is not tested that becomes the validation part, 0 for
-        none; where two things are held out, the share of each of them.
+      validation_fraction: share of the non-test part used for validation, 0 for none; if two
+        things are held out, the share of each.
 
     Raises:
       InputError: there is no such rule, an argument is out of range, or the examples have too
@@ -104,10 +104,10 @@ def make_split(
 def phase_split(
     examples: Examples, other: Examples, *, seed: int = 0, validation_fraction: float = 0.2
 ) -> Split:
-    """Training on one release, testing on all of another, without the compounds of both.
+    """Trains on one release and tests on another, without training on compounds of both.
 
     Compounds of `examples` that share any identity (group, InChIKey block, name, structure)
-    with one of `other` are `unused`; of the rest a stratified share of compounds validates.
+    with one of `other` are `unused`; a stratified share of the rest validates.
 
     Args:
       examples: the release to train on.
@@ -152,7 +152,7 @@ def _random_signature(request: SplitRequest) -> SplitParts:
 
 
 def _compound(request: SplitRequest) -> SplitParts:
-    """One MoA a compound is stratified, as in the published reference lines of this split."""
+    """Stratifies by one MoA per compound, as in the published results for this split."""
     units = joined_units(request.rows, COMPOUND_IDENTITIES)
     stratum = strata(request.examples)
     folds = grouped_folds(stratum, units, num_folds=request.num_folds, seed=request.seed)
@@ -190,22 +190,22 @@ def _scaffold(request: SplitRequest) -> SplitParts:
 def _plate(request: SplitRequest) -> SplitParts:
     known = np.array([bool(plates) for plates in values_of("plate", request.rows)])
     if not known.any():
-        raise InputError("no signature tells its plate.")
+        raise InputError("no signature has a known plate.")
     units = np.array(joined_units(request.rows, (*COMPOUND_IDENTITIES, "plate")), dtype=object)
     num_units = len(set(units[known]))
     if num_units < request.num_folds:
         raise InputError(
-            f"plates that share compounds make {num_units} separate sets, expected "
-            f"{request.num_folds} or more for {request.num_folds} folds."
+            f"plates that share compounds form {num_units} separate sets; expected at least "
+            f"{request.num_folds} for {request.num_folds} folds."
         )
     return SplitParts(hold_out_units(request, list(units), known), "sig_id")
 
 
 def _unseen_moa(request: SplitRequest) -> SplitParts:
-    """Folds of MoAs weigh about as many compounds each.
+    """Folds of MoAs have about equally many compounds.
 
-    The validation part holds out compounds of known MoAs: what chooses settings must not have
-    seen the test's MoAs either.
+    The validation part holds out compounds of known MoAs, so that settings are chosen without the
+    MoAs of the test part.
     """
     labels = request.examples.labels
     units = joined_units(request.rows, COMPOUND_IDENTITIES)

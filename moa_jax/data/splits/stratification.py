@@ -1,6 +1,6 @@
-"""Folds of whole units that resemble each other in their labels.
+"""Stratified folds of whole units.
 
-A unit is what a rule must not divide: a compound, a scaffold, a cell line, a plate.
+A unit is what a rule must not split: a compound, a scaffold, a cell line, a plate.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def grouped_folds(
     num_folds: int,
     seed: int,
 ) -> Int[np.ndarray, " example"]:
-    """Fold of each example: units whole, one class of each spread evenly (scikit-learn's rule).
+    """Fold of each example: whole units, stratified by one class (scikit-learn's algorithm).
 
     Args:
-      stratum: class that is spread over the folds.
-      units: what must not be divided.
+      stratum: class of each example.
+      units: unit of each example.
       num_folds: number of folds.
       seed: seed of the shuffle.
 
@@ -41,8 +41,8 @@ def grouped_folds(
     folder = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
     folds = np.full(len(stratum), -1)
     with warnings.catch_warnings():
-        # A class with fewer examples than folds is legal here: some folds then lack it, and the
-        # metrics are computed over the predictions of all folds together.
+        # Classes may have fewer examples than folds: some folds then lack them, and metrics are
+        # computed over the predictions of all folds together.
         warnings.filterwarnings("ignore", message="The least populated class in y has only")
         parts = folder.split(np.zeros((len(stratum), 1)), stratum, np.asarray(units, dtype=str))
         for fold, (_, rows) in enumerate(parts):
@@ -58,15 +58,15 @@ def multilabel_folds(
     num_folds: int,
     seed: int,
 ) -> Int64[np.ndarray, " example"]:
-    """Fold of each example: units whole, all labels spread evenly over the folds.
+    """Fold of each example: whole units, stratified by all labels.
 
-    What is spread are compounds, since they are what a metric counts: a unit weighs as many of
-    a label as it has compounds that carry it.
+    Labels are counted in compounds, as in the metrics: a unit counts as often for a label as it
+    has compounds with that label.
 
     Args:
       labels: 1 where the example has the MoA.
       compounds: compound of each example.
-      units: what must not be divided.
+      units: unit of each example.
       num_folds: number of folds.
       seed: seed of the order of equal units and of ties between folds.
 
@@ -95,15 +95,14 @@ def iterative_stratification(
 ) -> Int64[np.ndarray, " unit"]:
     """Fold of each unit by iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011).
 
-    Of the labels that remain, the one of fewest units is taken; each of its units goes to the
-    fold that still wants most of it, of equal ones to the fold that wants most units, of equal
-    ones to one by chance (Algorithm 1 there, for folds of equal size). Units without a label
-    come last. Units that weigh more than one come in order of weight, the heaviest first, as
-    long as the folds have room for them.
+    The remaining label with the fewest units is assigned first; each of its units goes to the fold
+    with the largest deficit of that label, ties to the fold with the largest deficit of units,
+    then at random (Algorithm 1 there, for folds of equal size). Units without a label come last.
+    Units of unequal size, which the paper does not have, are assigned in order of decreasing size.
 
     Args:
-      counts: how much of each label a unit brings; 0 and 1 in the paper.
-      sizes: weight of each unit; 1 in the paper.
+      counts: count of each label in each unit; 0 and 1 in the paper.
+      sizes: size of each unit; 1 in the paper.
       num_folds: number of folds; none stays empty.
       seed: seed of the order of equal units and of ties between folds.
 
@@ -113,34 +112,35 @@ def iterative_stratification(
     _require_units(len(sizes), num_folds)
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(sizes))
-    # All folds want the same, so the fold that wants most is the one that got least so far.
-    # Counting what they got keeps whole numbers, among which ties are exact.
-    got = np.zeros((num_folds, counts.shape[1]), np.int64)
-    got_size = np.zeros(num_folds, np.int64)
+    # Folds have equal targets, so the largest deficit is the smallest count so far; integer counts
+    # make ties exact.
+    assigned = np.zeros((num_folds, counts.shape[1]), np.int64)
+    assigned_size = np.zeros(num_folds, np.int64)
     folds = np.full(len(sizes), -1)
 
-    def place(unit: np.int64, least: Int64[np.ndarray, " fold"]) -> None:
-        candidates = least[got_size[least] == got_size[least].min()]
+    def assign(unit: np.int64, least: Int64[np.ndarray, " fold"]) -> None:
+        candidates = least[assigned_size[least] == assigned_size[least].min()]
         fold = candidates[rng.integers(len(candidates))] if len(candidates) > 1 else candidates[0]
         folds[unit] = fold
-        got[fold] += counts[unit]
-        got_size[fold] += sizes[unit]
+        assigned[fold] += counts[unit]
+        assigned_size[fold] += sizes[unit]
 
     remaining = (counts > 0).sum(axis=0)
     while remaining.any():
         label = int(np.where(remaining > 0, remaining, remaining.max() + 1).argmin())
         units = shuffled[(folds[shuffled] < 0) & (counts[shuffled, label] > 0)]
         for unit in units[np.lexsort((-sizes[units], -counts[units, label]))]:
-            place(unit, np.flatnonzero(got[:, label] == got[:, label].min()))
+            assign(unit, np.flatnonzero(assigned[:, label] == assigned[:, label].min()))
         remaining = remaining - (counts[units] > 0).sum(axis=0)
     units = shuffled[folds[shuffled] < 0]
     for unit in units[np.argsort(-sizes[units], kind="stable")]:
-        place(unit, np.arange(num_folds))
+        assign(unit, np.arange(num_folds))
     return folds
 
 
 def _require_units(num_units: int, num_folds: int) -> None:
     if not 2 <= num_folds <= num_units:
         raise InputError(
-            f"{num_units} units cannot make {num_folds} folds; 2 or more, at most one a unit."
+            f"{num_units} units cannot be split into {num_folds} folds; expected 2 or more folds, "
+            "with at least one unit each."
         )

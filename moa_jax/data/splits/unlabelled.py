@@ -1,4 +1,4 @@
-"""Signatures and structures without a label of the vocabulary, which may be learned from, too."""
+"""Signatures and structures without a label of the vocabulary, as additional training data."""
 
 from __future__ import annotations
 
@@ -15,21 +15,19 @@ from moa_jax.schemas import SIGNATURE_COLUMNS, Examples, Split, concatenate
 def unlabelled_part(
     dataset: PreparedDataset, split: Split, examples: Examples, *, transductive: bool
 ) -> Examples:
-    """What may be learned from beside the training part of a split.
+    """Unlabelled training examples of a split.
 
     Args:
-      dataset: where the examples come from.
+      dataset: the dataset of the examples.
       split: the parts.
-      examples: all examples that were split.
-      transductive: add the structures of all examples, those of the validation and test part
-        among them, for pretraining. Results are then transductive: the structures that are
-        predicted for, though neither their expression nor their MoAs, took part in making the
-        model.
+      examples: all examples of the split.
+      transductive: add the structures of all examples, including the validation and test part, for
+        pretraining. Results are then transductive: the model has seen the structures of the test
+        compounds, but neither their expression nor their MoAs.
 
     Returns:
-      Unlabelled signatures and structures that share nothing with other parts than the training
-      part that the split keeps apart; where it is transductive, also structures of held-out
-      compounds, without anything else of them.
+      Unlabelled signatures and structures that do not leak into other parts; if transductive, also
+      the structures of held-out compounds.
     """
     unlabelled = without_leaks(split, examples, unlabelled_examples(dataset, examples))
     return (
@@ -40,21 +38,20 @@ def unlabelled_part(
 def unlabelled_examples(dataset: PreparedDataset, examples: Examples) -> Examples:
     """All signatures and structures of a dataset whose compounds are not among the examples.
 
-    Whatever shares a compound group, an InChIKey block or a name with a compound of `examples` is
-    that compound, and left out. So `examples` must be all examples that are divided into parts:
-    given the training part alone, signatures of the test part's compounds would come back here.
-    `leaks.without_leaks` then leaves out what shares anything else that a split keeps apart, such
-    as the scaffold of a test compound. Signatures whose compound the compound table lacks are
-    left out, too: nobody can tell whether it is a test compound.
+    Compounds that share a compound group, an InChIKey block or a name with a compound of
+    `examples` are left out. So `examples` must be all examples before splitting: with the training
+    part only, signatures of the test part's compounds would be returned. `leaks.without_leaks`
+    then removes other leaks, such as the scaffold of a test compound. Signatures of compounds that
+    are not in the compound table are left out, since they may be test compounds.
 
     Args:
-      dataset: where the examples come from.
-      examples: what `build_examples` returned.
+      dataset: the dataset of the examples.
+      examples: output of `build_examples`.
 
     Returns:
       The signatures in the dataset's order, then one example without expression for each compound
-      group and SMILES that has no signature, in the order of the compound table. Labels are
-      zeros; a mechanism that the vocabulary lacks is among `other_moas`.
+      group and SMILES without signature, in the order of the compound table. Labels are zeros;
+      mechanisms outside the vocabulary are in `other_moas`.
     """
     compounds = dataset.compounds.table
     known = compounds["compound_group"].notna()
@@ -73,16 +70,15 @@ def unlabelled_examples(dataset: PreparedDataset, examples: Examples) -> Example
         other_moas=names_outside(joined["moas"], examples.moas),
     )
     unmeasured = ~compounds["compound_group"].isin(set(joined["compound_group"]))
-    alone = compounds[unmeasured & compounds["smiles"].notna()]
-    alone = alone.drop_duplicates(["compound_group", "smiles"]).reset_index(drop=True)
-    return concatenate(signatures, _without_expression(alone, examples))
+    structures = compounds[unmeasured & compounds["smiles"].notna()]
+    structures = structures.drop_duplicates(["compound_group", "smiles"]).reset_index(drop=True)
+    return concatenate(signatures, _without_expression(structures, examples))
 
 
 def structure_only_examples(examples: Examples) -> Examples:
-    """The structures of examples without their expression, conditions and labels.
+    """The structures of examples without their expression, conditions, targets and labels.
 
-    For transductive pretraining: the structures of held-out compounds are looked at, and nothing
-    else of them.
+    For transductive pretraining, which uses only the structures of held-out compounds.
     """
     known = [row for row, smiles in enumerate(examples.smiles) if smiles is not None]
     compounds = pd.DataFrame(
@@ -100,7 +96,7 @@ def structure_only_examples(examples: Examples) -> Examples:
 
 
 def _without_expression(compounds: pd.DataFrame, like: Examples) -> Examples:
-    """One example per compound, with its structure alone, over the genes and MoAs of `like`."""
+    """One structure-only example per compound, over the genes and MoAs of `like`."""
     return Examples.of_structures(
         compounds["smiles"],
         table_of_structures(compounds, like.table),

@@ -1,4 +1,4 @@
-"""The knowledge graph as a folder of parquet files, and the gene sets as one beside it."""
+"""Storage of the knowledge graph (a folder of parquet files) and of gene sets (one file)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GENE_SETS_FILE = "gene_sets.parquet"
 
 
 def write_graph(folder: pathlib.Path, graph: KnowledgeGraph) -> None:
-    """Writes a graph into a folder, which is made; equal graphs give equal bytes."""
+    """Writes a graph into a new folder; equal graphs give equal bytes."""
     folder.mkdir(parents=True)
     write_table(folder / "genes.parquet", graph.genes, GENE_NODE_COLUMNS)
     write_table(folder / "terms.parquet", graph.terms, TERM_COLUMNS)

@@ -1,4 +1,4 @@
-"""The contracts' tables as parquet files: equal tables give equal bytes."""
+"""Storage of the contracts' tables as parquet files: equal tables give equal bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from moa_jax.schemas import InputError, require_columns
 
-# Columns that do not hold text.
+# Types of columns that are not text.
 _COLUMN_TYPES = {
     "dose_um": pa.float64(),
     "time_h": pa.float64(),
@@ -33,7 +33,7 @@ _COLUMN_TYPES = {
 
 
 def write_table(path: pathlib.Path, table: pd.DataFrame, columns: tuple[str, ...]) -> None:
-    """Writes the contract's columns under their own types, whatever pandas inferred."""
+    """Writes some columns with the types in `_COLUMN_TYPES`, regardless of pandas dtypes."""
     arrays = []
     for name in columns:
         kind = _COLUMN_TYPES.get(name, pa.string())

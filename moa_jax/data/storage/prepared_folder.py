@@ -1,4 +1,4 @@
-"""The prepared folder: one dataset on disk, joined, checked and ready to be mapped into memory.
+"""The prepared folder: one joined and checked dataset on disk, which can be memory-mapped.
 
 Layout::
 
@@ -47,7 +47,7 @@ from moa_jax.schemas import (
     require_columns,
 )
 
-# Rows of the expression matrix that are copied at a time.
+# Rows of the expression matrix that are written at a time.
 _BLOCK_ROWS = 4096
 
 
@@ -56,11 +56,11 @@ class PreparedDataset:
     """Signatures, their compounds and the knowledge graph over the same genes.
 
     Attributes:
-      signatures: expression and metadata; the expression may be mapped from disk.
+      signatures: expression and metadata; the expression may be memory-mapped.
       compounds: one row per `pert_id`.
       graph: STRING and Gene Ontology; its first gene nodes are the signatures' genes.
-      manifest: where the dataset came from, as JSON values.
-      gene_sets: `GENE_SET_COLUMNS`; pathways that explanations are summed over.
+      manifest: provenance of the dataset, as JSON values.
+      gene_sets: `GENE_SET_COLUMNS`; pathways by which explanations are summarised.
     """
 
     signatures: Signatures
@@ -80,7 +80,7 @@ class PreparedDataset:
 
 
 def write_prepared(folder: str | os.PathLike[str], dataset: PreparedDataset) -> None:
-    """Writes a dataset as a prepared folder, whole or not at all; replaces an older one.
+    """Writes a dataset atomically as a prepared folder; replaces an older one.
 
     Raises:
       InputError: the disk is full or the folder cannot be written.
@@ -101,11 +101,11 @@ def write_prepared(folder: str | os.PathLike[str], dataset: PreparedDataset) -> 
 
 
 def read_prepared(folder: str | os.PathLike[str]) -> PreparedDataset:
-    """Reads a prepared folder; the expression stays on disk and is mapped into memory.
+    """Reads a prepared folder; the expression is memory-mapped.
 
     Raises:
-      InputError: the folder or one of its files is missing or damaged, it was written in
-        another format version, or its expression has another size than its tables.
+      InputError: the folder or one of its files is missing or damaged, it has another format
+        version, or its expression does not have the size of its tables.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
@@ -133,9 +133,9 @@ def read_prepared(folder: str | os.PathLike[str]) -> PreparedDataset:
 
 
 def _write_expression(path: pathlib.Path, expression: Float[np.ndarray, "signature gene"]) -> None:
-    """Writes `.npy` block by block, so that a mapped matrix is never held whole.
+    """Writes `.npy` block by block, so that a mapped matrix is never fully in memory.
 
-    `numpy.save` is not used because it reports a full disk without the error's number.
+    `numpy.save` would report a full disk without an error number.
     """
     header = {"descr": "<f4", "fortran_order": False, "shape": expression.shape}
     with open(path, "wb") as file:

@@ -1,4 +1,4 @@
-"""Which of a user's signatures are of one drug: one answer per drug, however many ids it has."""
+"""Groups a user's signatures by drug, so that a drug with several ids gets one answer."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from moa_jax.compounds.structures import Structure, standardise
 from moa_jax.compounds.tables import compound_of_sample
 from moa_jax.schemas import Examples
 
-# Stands between the ids of one drug.
+# Separator of the ids of one drug.
 ID_SEPARATOR = "|"
-# From as many different structures on, what they are called is no name ("drug", "unknown").
+# A name of at least so many different structures is generic ("drug", "unknown") and ignored.
 _STRUCTURES_OF_NO_NAME = 3
 
 
 def one_group_per_drug(examples: Examples) -> Examples:
-    """Examples whose groups are drugs: ids that share a structure or a name are one.
+    """Merges ids that share a structure or a name into one group per drug.
 
-    Structures are compared by the first block of the InChIKey, so that stereoisomers and salts
-    are one drug, and names as `identity.normalise_name` has them; samples of one Broad compound
-    (`BRD-K12343256-001-02-6`) are one, too. A name that three or more
-    different structures bear tells nothing and joins nobody.
+    Structures are compared by the first block of the InChIKey, which ignores stereochemistry and
+    salts, and names by `identity.normalise_name`; samples of one Broad compound
+    (`BRD-K12343256-001-02-6`) are merged, too. Names of three or more different structures are
+    ignored.
 
     Args:
-      examples: their `pert_id` tell compounds apart; one `pert_id` is one compound.
+      examples: examples with one `pert_id` per compound.
 
     Returns:
-      The examples with the ids of each drug, sorted and joined by `ID_SEPARATOR`, as groups, and
-      with the structure of a drug also where one of its ids lacks it.
+      The examples with each drug's ids, sorted and joined by `ID_SEPARATOR`, as groups; a drug's
+      structure is added to those of its ids that lack it.
     """
     pert_ids = [str(pert_id) for pert_id in examples.table["pert_id"]]
     compounds = [compound_of_sample(pert_id.upper()) for pert_id in pert_ids]

@@ -1,4 +1,4 @@
-"""A user's wells made into signatures: level 3 or 4 to level 5, as a release is prepared."""
+"""Signatures from a user's wells: level 5 from level 3 or 4, as in the preparation of releases."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from moa_jax.schemas import SIGNATURE_COLUMNS, InputError
 
 @dataclasses.dataclass(frozen=True)
 class PlateSettings:
-    """How a user's matrix is to be read.
+    """Settings for reading a user's matrix.
 
     Attributes:
-      level: 3 (log2 expression of wells), 4 (z-scores of wells) or 5 (signatures); None to take
-        it from the file.
-      zscore_reference: what level 3 is compared with: `vehicle`, the plate's vehicle wells, or
-        `population`, all its wells.
-      scale: what the numbers are, one of `level_evidence.SCALES`; None to take it from them.
-      keep_controls: at level 5, keep vehicles and other controls, for comparisons of the wells
-        themselves; else they are left out and get no answer.
+      level: 3 (log2 expression of wells), 4 (z-scores of wells) or 5 (signatures); None for
+        automatic.
+      zscore_reference: reference of level 3: `vehicle` (the plate's vehicle wells) or `population`
+        (all its wells).
+      scale: scale of the values, one of `level_and_scale.SCALES`; None for automatic.
+      keep_controls: at level 5, keep vehicles and other controls, to compare wells; by default
+        they are left out.
     """
 
     level: int | None = None
@@ -51,20 +51,20 @@ class PlateSettings:
             raise InputError(f"the level is {self.level}; it must be one of 3, 4 and 5.")
         if self.zscore_reference not in REFERENCES:
             raise InputError(
-                f"the reference of z-scores is {self.zscore_reference!r}; it must be {VEHICLE} or "
+                f"the reference for z-scores is {self.zscore_reference!r}; it must be {VEHICLE} or "
                 f"{POPULATION}."
             )
         check_scale_name(self.scale, OptionNames())
 
     @classmethod
     def of_options(cls, level: str, zscore_reference: str, scale: str = "") -> PlateSettings:
-        """Settings from a program's options; `--level` and `--scale` are empty where not given.
+        """Settings from a program's options; `--level` and `--scale` are empty if not given.
 
         Raises:
-          InputError: one of them is not what it can be.
+          InputError: an option has an invalid value.
         """
         if level and not level.isdecimal():
-            raise InputError(f"--level={level} is no whole number.")
+            raise InputError(f"--level={level} is not a whole number.")
         return cls(int(level) if level else None, zscore_reference, scale or None)
 
 
@@ -74,25 +74,25 @@ def signatures_of_wells(
     settings: PlateSettings,
     source: str,
 ) -> tuple[Float32[np.ndarray, "signature gene"], pd.DataFrame, dict[str, Any]]:
-    """Signatures of a user's wells.
+    """Signatures from a user's wells.
 
-    At level 3 wells become robust z-scores against the reference of their plate and cell line.
-    Replicates, grouped by sig_id or else by perturbation, cell line, dose, time and batch, become
-    one signature (MODZ).
-    Wells of controls, and wells that the metadata mark as failed, make none; failed ones are no
-    reference either. A well without pert_id is a compound of its own.
+    At level 3, values are converted to robust z-scores relative to the reference of their plate and
+    cell line. Replicates, grouped by sig_id or else by perturbation, cell line, dose, time and
+    batch, are collapsed into one signature (MODZ). Controls and wells that failed quality control
+    give no signatures; failed ones are not used as reference either. A well without pert_id is a
+    separate compound.
 
     Args:
-      values: what was measured, over the model's genes.
-      instances: what `harmonise_instinfo` returns, row by row with `values`.
+      values: measured values over the model's genes.
+      instances: output of `harmonise_instinfo`, row by row with `values`.
       settings: `level` 3 or 4, the reference, and the scale of `values`.
-      source: what to call the metadata in messages.
+      source: name of the metadata in messages.
 
     Returns:
       Signatures; `SIGNATURE_COLUMNS` and `AMOUNT_TEXTS`; and counts of wells, as JSON values.
 
     Raises:
-      InputError: level 3 has a well without plate, or a plate or cell line on it without enough
+      InputError: at level 3 a well has no plate, or a plate (or cell line on it) has too few
         vehicle wells; no well is left; or wells cannot be grouped.
     """
     num_wells = len(instances)

@@ -1,4 +1,4 @@
-"""Where the signatures lie that a user wants answers for, and the options that say so."""
+"""Paths of a user's signatures, from the programs' options."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from moa_jax.schemas import InputError
 
 @dataclasses.dataclass(frozen=True)
 class SignatureFiles:
-    """Where a user's signatures lie.
+    """Paths of a user's files.
 
     Attributes:
-      signatures: GCTX, GCT, h5ad, CSV or TSV file of signatures or wells; None: there are
-        structures alone.
-      siginfo: table of the signatures or wells; None: the matrix file's own metadata.
-      compoundinfo: table with the compounds' structures; None: those of the metadata, if any.
+      signatures: GCTX, GCT, h5ad, CSV or TSV file of signatures or wells; None for structures
+        only.
+      siginfo: table of the signatures or wells; None for the matrix file's own metadata.
+      compoundinfo: table with the compounds' structures; None for those of the metadata, if any.
     """
 
     signatures: pathlib.Path | None
@@ -28,22 +28,22 @@ class SignatureFiles:
     def of_options(
         cls, signatures: str, siginfo: str, compoundinfo: str, **reading: str
     ) -> SignatureFiles:
-        """Files from a program's options of the same names; empty where not given.
+        """Files from a program's options, which are empty if not given.
 
         Args:
           signatures: the matrix.
           siginfo: its metadata.
           compoundinfo: structures.
-          reading: options that tell how `signatures` are read; empty where not given.
+          reading: options for reading `signatures`.
 
         Raises:
-          InputError: there are neither signatures nor structures, or what tells about signatures
-            is given without them.
+          InputError: there are neither signatures nor structures, or options about signatures are
+            given without them.
         """
         if not signatures and not compoundinfo:
             raise InputError(
-                "--signatures or --compoundinfo is needed: signatures, or compounds to be answered "
-                "from their structures alone."
+                "--signatures or --compoundinfo is needed: signatures, or compounds to predict "
+                "from structure only."
             )
         require_signatures(signatures, siginfo=siginfo, **reading)
         return cls(
@@ -62,14 +62,13 @@ class SignatureFiles:
 
 
 def require_signatures(signatures: str, **about: str) -> None:
-    """Refuses options that tell about `--signatures` where that is not given.
+    """Refuses options about `--signatures` if that is not given.
 
     Args:
-      signatures: the option; empty where it is not given.
-      about: such options by name; empty where they are not given.
+      signatures: the option; empty if it is not given.
+      about: such options by name; empty if they are not given.
     """
     given = [f"--{name}" for name, value in about.items() if value]
     if not signatures and given:
         named = " and ".join(filter(None, (", ".join(given[:-1]), given[-1])))
-        tell = "tells" if len(given) == 1 else "tell"
-        raise InputError(f"{named} {tell} about --signatures, which is not given.")
+        raise InputError(f"{named} cannot be used without --signatures.")

@@ -1,8 +1,7 @@
-"""A user's own signatures or wells as examples for a trained model, whatever their file lacks.
+"""Reads a user's signatures or wells as examples for a trained model.
 
-Genes are matched by Entrez id, symbol or alias, in any order; genes that the file lacks are
-masked. What is not known of a signature (dose, time, cell line, structure) stays unknown and is
-counted.
+Genes are matched by Entrez id, symbol or alias, in any order; missing genes are masked. Unknown
+doses, times, cell lines and structures are allowed and counted.
 """
 
 from __future__ import annotations
@@ -35,21 +34,21 @@ from moa_jax.lincs.metadata.pert_types import controls
 from moa_jax.lincs.metadata.releases import AMOUNT_TEXTS
 from moa_jax.schemas import SIGNATURE_COLUMNS, Examples, InputError
 
-# Doses and times that are named of a longer list.
+# Doses and times shown of a longer list.
 _NUM_NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class NewSignatures:
-    """Signatures to be predicted.
+    """A user's signatures.
 
     Attributes:
-      examples: one per signature, in the order of the matrix at level 5 and of the sig_id else;
-        without signatures one per compound, in the order of the `pert_id`; the labels are zeros
-        and mean nothing; the groups are the `pert_id`.
-      report: what was found, missing and left out, as JSON values.
-      level: which level and scale the matrix was taken for and why, and what was left out; at
-        levels 3 and 4 counts of wells, too; None without signatures.
+      examples: one per signature, in the order of the matrix at level 5, else sorted by sig_id;
+        without signatures one per compound, sorted by `pert_id`. Labels are zeros (unknown);
+        groups are the `pert_id`.
+      report: counts of what was found, missing and left out, as JSON values.
+      level: level and scale of the matrix, the reasons, and counts of rows left out; at levels 3
+        and 4 also counts of wells; None without signatures.
     """
 
     examples: Examples
@@ -58,13 +57,13 @@ class NewSignatures:
 
 
 def level_lines(level: Mapping[str, Any] | None) -> Iterator[str]:
-    """What `NewSignatures.level` says, in a few lines."""
+    """Summary of `NewSignatures.level` in a few lines."""
     if level is None:
-        yield "no signatures: answers from structure alone"
+        yield "no signatures: answers from structure only"
         return
     yield f"level: {level['level']}, because {level['because']}"
     if level["scale"] == LINEAR:
-        yield f"scale: linear, made log2, because {level['scale_because']}"
+        yield f"scale: linear, converted to log2, because {level['scale_because']}"
     elif level["scale"] not in level["because"] and level["scale_because"] not in level["because"]:
         yield f"scale: {level['scale']}, because {level['scale_because']}"
     if level.get("rows_without_profile"):
@@ -79,7 +78,7 @@ def level_lines(level: Mapping[str, Any] | None) -> Iterator[str]:
         )
     if made_of := level.get("made_of"):
         yield (
-            f"  made of {made_of['wells_used']:,} of {made_of['wells']:,} wells on "
+            f"  from {made_of['wells_used']:,} of {made_of['wells']:,} wells on "
             f"{made_of['plates']:,} plate{'s' * (made_of['plates'] != 1)}, "
             f"{made_of['vehicle_wells']:,} of them vehicle wells"
         )
@@ -92,32 +91,31 @@ def read_new_signatures(
     settings: PlateSettings | None = None,
     gene_ids: str = "",
 ) -> NewSignatures:
-    """Reads signatures for a trained model, or makes them of wells.
+    """Reads signatures, or wells from which it computes signatures, for a trained model.
 
-    A signature without `pert_id` or name is a compound of its own, named by its `sig_id`. A
-    profile of the matrix that siginfo does not list, and a row of siginfo that the matrix has no
-    profile of, is left out and counted; so are vehicles and other controls. The examples' table
-    has, beside `SIGNATURE_COLUMNS`, the texts of doses and times that have no value in micromolar
-    or hours (`dose_text`, `time_text`).
+    A signature without `pert_id` and name is a separate compound, named by its `sig_id`. Profiles
+    without a row in siginfo, rows without a profile, vehicles and other controls are left out and
+    counted. Beside `SIGNATURE_COLUMNS`, the examples' table has the texts of doses and times that
+    have no value in micromolar or hours (`dose_text`, `time_text`).
 
     Args:
-      files: where the signatures lie.
+      files: paths of the files.
       genes: `GENE_COLUMNS` of the model's expression columns.
       features: vocabularies and gene statistics of the model.
-      settings: which level the matrix has; taken from the file where None.
+      settings: level, scale and reference; by default automatic.
       gene_ids: how the matrix names its genes: `entrez`, `symbol`, or the name of a column;
-        empty to find out.
+        empty for automatic.
 
     Raises:
-      InputError: a file cannot be read, siginfo lacks a column, repeats an id or names no
-        profile of the matrix, no gene is the model's, a gene is there twice, a value of such a
-        gene is not finite, level or scale cannot be told, there is no signature, or wells cannot
-        be made into one; without signatures, no compound has a structure.
+      InputError: a file cannot be read, siginfo lacks a column, repeats an id or has no profile of
+        the matrix, no gene is known to the model, a gene is repeated, a value is not finite, level
+        or scale are ambiguous, there is no signature, or wells cannot be collapsed; without
+        signatures, no compound has a structure.
     """
     settings = settings or PlateSettings()
     if files.signatures is None:
-        told = str(settings.level or "")
-        require_signatures("", level=told, scale=settings.scale or "", gene_ids=gene_ids)
+        level = str(settings.level or "")
+        require_signatures("", level=level, scale=settings.scale or "", gene_ids=gene_ids)
         return _without_signatures(files, genes, features)
     identifiers = GeneIdentifiers.from_table(genes)
     matrix = open_gene_matrix(files.signatures, genes, identifiers, gene_ids)
@@ -147,16 +145,16 @@ def read_new_signatures(
 
 @dataclasses.dataclass(frozen=True)
 class _Profiles:
-    """The profiles of a matrix as they were read.
+    """The profiles of a matrix.
 
     Attributes:
       values: one row per profile, over the genes that the matrix and the model share.
       table: harmonised metadata, row by row.
-      metadata: where they come from.
+      metadata: the original metadata.
       structures: `pert_id` -> SMILES in the metadata.
-      settings: how they were read, with level and scale as found.
-      level_because: why they are taken for that level.
-      scale_because: why they are taken for that scale.
+      settings: settings with the recognised level and scale.
+      level_because: reason for the level.
+      scale_because: reason for the scale.
     """
 
     values: Float32[np.ndarray, "profile gene"]
@@ -169,10 +167,7 @@ class _Profiles:
 
     @property
     def used(self) -> Bool[np.ndarray, " profile"]:
-        """Whose values count: all wells that passed at level 3, else profiles of compounds.
-
-        Vehicles and other controls have no mechanism.
-        """
+        """Profiles that are used: at level 3 all wells that passed, else profiles of compounds."""
         level, used = self.settings.level, np.ones(len(self.table), bool)
         if level != 5:
             used &= self.table["qc_pass"].fillna(True).to_numpy(bool)
@@ -182,7 +177,7 @@ class _Profiles:
 
     @property
     def num_nameless(self) -> int:
-        """Number of wells, or at level 5 of used signatures, that name no compound."""
+        """Number of wells, or at level 5 of used signatures, without a compound."""
         nameless = self.table["pert_id"].isna()
         return int((nameless & self.used if self.settings.level == 5 else nameless).sum())
 
@@ -190,10 +185,10 @@ class _Profiles:
 def _read_profiles(files: SignatureFiles, matrix: GeneMatrix, settings: PlateSettings) -> _Profiles:
     path = str(files.signatures)
     metadata = ProfileMetadata.of(
-        files.siginfo, matrix.profile_table, files.signatures, names_stand_in=True
+        files.siginfo, matrix.profile_table, files.signatures, allow_missing_pert_id=True
     )
     part = matrix.read(profile_ids=metadata.ids.tolist())
-    scale = find_scale(part.values, path, asked=settings.scale)
+    scale = find_scale(part.values, path, requested=settings.scale)
     level, level_because = metadata.level(settings.level, scale)
     table = metadata.rows(level)
     structures = structures_in_metadata(
@@ -250,7 +245,7 @@ def _without_signatures(
     genes: pd.DataFrame,
     features: FeatureSpec,
 ) -> NewSignatures:
-    """The compounds of a table, to be predicted from their structures."""
+    """The compounds of a table, to be predicted from structure."""
     if files.compoundinfo is None or files.siginfo is not None:
         raise InputError("without signatures there must be a compound table, and no siginfo.")
     examples, structures = structure_only_examples(files.compoundinfo, genes, features)
@@ -275,7 +270,7 @@ def _examples(
     genes: pd.DataFrame,
     features: FeatureSpec,
 ) -> Examples:
-    """Signatures in the model's order of genes, zero where the file lacks the gene."""
+    """Signatures in the model's order of genes, zero for missing genes."""
     places = pd.Index(genes["entrez_id"]).get_indexer(columns.genes["entrez_id"])
     expression = np.zeros((len(table), len(genes)), np.float32)
     expression[:, places] = measured
@@ -302,7 +297,7 @@ def _gene_report(columns: LandmarkColumns, genes: pd.DataFrame) -> dict[str, Any
 
 
 def _context_report(table: pd.DataFrame, features: FeatureSpec) -> dict[str, Any]:
-    # The vocabulary's first entry stands for whatever is unknown.
+    # The vocabulary's first entry means unknown.
     lines = table["cell_line"]
     unknown = lines[lines.notna() & ~lines.isin(features.cell_lines[1:])]
     return {

@@ -1,8 +1,8 @@
-"""Structures of a user's compounds: from a compound table, or as the signatures' metadata tell.
+"""Structures of a user's compounds, from a compound table or from the signatures' metadata.
 
-A signature's compound is looked up by its `pert_id`; where the table spells that in another case,
-as a Broad sample id, or has names alone, by those. What the table does not give, the metadata of
-the signatures may: SMILES in an h5ad's `obs`, in a matrix file's or siginfo's own columns.
+Compounds are looked up in the table by `pert_id`, ignoring case and the suffix of Broad sample
+ids, or by name. Otherwise SMILES are taken from the metadata: an h5ad's `obs`, or columns of the
+matrix file or siginfo.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from moa_jax.data.examples.features import FeatureSpec
 from moa_jax.schemas import SIGNATURE_COLUMNS, Examples, InputError
 
 _NUMBERS = ("dose_um", "time_h", "n_replicates", "cc_q75", "tas")
-# What is said of how a table was read.
+# Fields of a table's reading report.
 _READ = ("structures", "ids")
 _NO_TABLE = "no compound table"
 _NOT_LISTED = "not in the compound table"
@@ -42,8 +42,8 @@ class NewStructures:
     """Structures of examples.
 
     Attributes:
-      smiles: standardised SMILES of each example's compound; None where there is none.
-      report: counts and what was understood, as JSON values.
+      smiles: standardised SMILES of each example's compound; None if there is none.
+      report: counts and the columns that were read, as JSON values.
     """
 
     smiles: tuple[str | None, ...]
@@ -51,11 +51,11 @@ class NewStructures:
 
 
 def structure_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """What `NewStructures.report` says, in a few lines."""
+    """Summary of `NewStructures.report` in a few lines."""
     yield f"structures: {report['with_structure']:,} of {report['predicted']:,} compounds"
     table = report["table"]
     if table is not None:
-        how = f", known by {table['told_by']}" if "told_by" in table else ""
+        how = f", recognised by {table['told_by']}" if "told_by" in table else ""
         structures, ids = (table[name] and _column_name(table[name]) for name in _READ)
         yield f"  read from {structures}{how}" + (f", ids from {ids}" if ids else "")
     if count := report["told_by_metadata"]:
@@ -68,45 +68,45 @@ def structure_lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _column_name(name: str) -> str:
-    """A column as it is called, or its number where the table has no header."""
+    """A column's name, or its number if the table has no header."""
     return f"column {name}" if name.isdecimal() else name
 
 
 def read_new_structures(
-    path: pathlib.Path | None, told: Mapping[str, str], signatures: pd.DataFrame
+    path: pathlib.Path | None, in_metadata: Mapping[str, str], signatures: pd.DataFrame
 ) -> NewStructures:
     """Structures of signatures' compounds.
 
     Args:
       path: a compound table (`compounds.tables.read_compound_table`), if there is one.
-      told: `pert_id` -> SMILES in the metadata, used where the table gives none.
+      in_metadata: `pert_id` -> SMILES in the metadata, for compounds without one in the table.
       signatures: `pert_id` and `compound` of each signature.
 
     Raises:
       InputError: the table cannot be used.
     """
-    return _matched(None if path is None else read_compound_table(path), told, signatures)
+    return _matched(None if path is None else read_compound_table(path), in_metadata, signatures)
 
 
 def _matched(
-    raw: pd.DataFrame | None, told: Mapping[str, str], signatures: pd.DataFrame
+    raw: pd.DataFrame | None, in_metadata: Mapping[str, str], signatures: pd.DataFrame
 ) -> NewStructures:
-    listed = _Listed.of(raw)
+    lookup = _Lookup.of(raw)
     names = dict(zip(signatures["pert_id"], signatures["compound"], strict=True))
     smiles_of: dict[str, str | None] = {}
     reasons: collections.Counter[str] = collections.Counter()
-    num_otherwise = num_told = 0
+    num_otherwise = num_in_metadata = 0
     for pert_id, name in names.items():
-        written, why = listed.find(pert_id, name)
+        written, why = lookup.find(pert_id, name)
         found = standardise(written)
-        if not isinstance(found, Structure) and pert_id in told:
-            other = standardise(told[pert_id])
-            # What the table says of a compound it lists counts as the reason.
+        if not isinstance(found, Structure) and pert_id in in_metadata:
+            other = standardise(in_metadata[pert_id])
+            # An invalid structure in the table takes precedence as the reason.
             if isinstance(other, Structure) or written is None:
                 found, why = other, None
-                num_told += isinstance(other, Structure)
+                num_in_metadata += isinstance(other, Structure)
         elif isinstance(found, Structure):
-            num_otherwise += pert_id not in listed.by_id
+            num_otherwise += pert_id not in lookup.by_id
         if isinstance(found, Structure):
             smiles_of[pert_id] = found.smiles
         else:
@@ -117,7 +117,7 @@ def _matched(
         "with_structure": len(smiles_of) - reasons.total(),
         "without_structure": dict(sorted(reasons.items())),
         "found_by_name_or_other_spelling": num_otherwise,
-        "told_by_metadata": num_told,
+        "told_by_metadata": num_in_metadata,
         "table": None if raw is None else raw.attrs[READING],
     }
     return NewStructures(tuple(smiles_of[pert_id] for pert_id in signatures["pert_id"]), report)
@@ -126,9 +126,9 @@ def _matched(
 def structure_only_examples(
     path: pathlib.Path, genes: pd.DataFrame, features: FeatureSpec
 ) -> tuple[Examples, NewStructures]:
-    """The compounds of a table as examples without signature, one each.
+    """The compounds of a table as examples without signatures, one each.
 
-    A compound without a structure that can be read stays, so that its answer says so.
+    Compounds without a valid structure are kept, and answered accordingly.
 
     Args:
       path: the compound table.
@@ -136,7 +136,7 @@ def structure_only_examples(
       features: vocabularies of the model.
 
     Raises:
-      InputError: the table cannot be used, or none of its structures.
+      InputError: the table cannot be used, or has no valid structure.
     """
     raw = read_compound_table(path)
     table = table_of_structures(raw, _no_signatures())
@@ -144,9 +144,7 @@ def structure_only_examples(
     if not any(structures.smiles):
         reasons = structures.report["without_structure"]
         found = "; ".join(f"{count}: {why}" for why, count in reasons.items()) or "it is empty"
-        raise InputError(
-            f"{path} has no structure that can be read among {len(raw)} compounds ({found})."
-        )
+        raise InputError(f"{path} has no valid structure among {len(raw)} compounds ({found}).")
     examples = Examples.of_structures(
         structures.smiles,
         table,
@@ -160,15 +158,15 @@ def structure_only_examples(
 def structures_in_metadata(
     tables: Iterable[pd.DataFrame], ids: pd.Series, pert_ids: pd.Series
 ) -> dict[str, str]:
-    """SMILES that metadata of profiles give of their compounds.
+    """SMILES of compounds in the metadata of their profiles.
 
     Args:
-      tables: metadata, the first one first; the index or a column holds the profiles' ids.
+      tables: metadata in order of preference; the index or a column has the profiles' ids.
       ids: ids of the profiles.
-      pert_ids: the compound of each; its profile's id where there is none.
+      pert_ids: compound of each profile; if missing, the profile's id is used.
 
     Returns:
-      `pert_id` -> SMILES as it is written, of those that have one.
+      `pert_id` -> SMILES as written, for compounds that have one.
     """
     found: dict[str, str] = {}
     compounds = pert_ids.where(pert_ids.notna(), ids)
@@ -186,7 +184,7 @@ def structures_in_metadata(
 
 
 def _keys(cells: pd.DataFrame, ids: set[str]) -> list[str] | None:
-    """The column of a table, or its index, that holds all ids."""
+    """The index or the column of a table that contains all ids."""
     candidates = [cells.index.astype(str), *(cells[name] for name in cells.columns)]
     for candidate in candidates:
         keys = [key.strip() for key in candidate]
@@ -196,13 +194,13 @@ def _keys(cells: pd.DataFrame, ids: set[str]) -> list[str] | None:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Listed:
-    """The structures of a compound table by what compounds may be called.
+class _Lookup:
+    """The structures of a compound table by id and name.
 
     Attributes:
-      by_id: SMILES as it is written of each `pert_id`.
-      otherwise: other spellings and names -> the SMILES of the compounds that they may mean.
-      absent: why a compound that is not listed has no structure.
+      by_id: `pert_id` -> SMILES as written.
+      otherwise: other spellings and names -> SMILES of the compounds they may mean.
+      absent: reason for a compound that is not in the table.
     """
 
     by_id: Mapping[str, str | None]
@@ -210,7 +208,7 @@ class _Listed:
     absent: str
 
     @classmethod
-    def of(cls, raw: pd.DataFrame | None) -> _Listed:
+    def of(cls, raw: pd.DataFrame | None) -> _Lookup:
         if raw is None:
             return cls({}, {}, _NO_TABLE)
         otherwise = collections.defaultdict(set)
@@ -223,7 +221,7 @@ class _Listed:
         return cls(dict(zip(raw["pert_id"], raw["smiles"], strict=True)), known, _NOT_LISTED)
 
     def find(self, pert_id: str, name: Any) -> tuple[str | None, str | None]:
-        """A compound's SMILES, and why there is none."""
+        """A compound's SMILES, or None and the reason."""
         if pert_id in self.by_id:
             return self.by_id[pert_id], None
         for key in _spellings(pert_id, name):
@@ -237,7 +235,7 @@ class _Listed:
 
 
 def _spellings(pert_id: str, name: Any) -> Iterator[str]:
-    """Forms in which a compound's id and name are compared, the safest first."""
+    """Forms in which a compound's id and name are compared, the most reliable first."""
     yield f"id {compound_of_sample(pert_id).casefold()}"
     for text in (pert_id, name):
         plain = normalise_name(text) if isinstance(text, str) else ""
@@ -246,7 +244,7 @@ def _spellings(pert_id: str, name: Any) -> Iterator[str]:
 
 
 def _no_signatures() -> pd.DataFrame:
-    """An empty table of signatures with the types that theirs have."""
+    """An empty table of signatures with the usual column types."""
     return pd.DataFrame(
         {name: pd.Series(dtype=float if name in _NUMBERS else object) for name in SIGNATURE_COLUMNS}
     )

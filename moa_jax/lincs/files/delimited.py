@@ -1,8 +1,8 @@
-"""Expression matrices as spreadsheets save them: CSV or TSV, genes in rows or in columns.
+"""Expression matrices as delimited text (CSV or TSV), with genes in rows or in columns.
 
-Beside the values there may be columns of metadata. They are told by their names
-(`field_names.is_field_name`), by holding text, or by holding the whole numbers that name genes;
-every cell of a column is looked at, not the first few.
+There may be metadata columns beside the values. They are recognised by their names
+(`field_names.is_field_name`), by containing text, or by containing integer gene ids; all cells of
+a column are examined.
 """
 
 from __future__ import annotations
@@ -29,19 +29,18 @@ from moa_jax.schemas import InputError
 from moa_jax.text.dialects import open_text_table
 from moa_jax.text.tables import TextTable, refuse_repeats
 
-# How many genes some namings of the same rows or columns name, by the best of them.
+# Candidate names of the same rows or columns, by source -> number of genes that the best names.
 CountGenes = Callable[[Mapping[str, Sequence[str]]], int]
 
-# Columns that name a profile, the first that a table has; else its first column does.
+# Columns of profile ids, in order of preference; by default the first column of a table.
 _PROFILE_NAMES = (*ALIASES["inst_id"][:2], "sig_id", MATRIX_ID)
-# A column whose cells are numbers in this share of what is known holds values: what is no number
-# in it is refused. Below, it holds text.
+# A column is numeric if this share of its known cells are numbers (others are then refused).
 _MIN_NUMBERS = 0.25
-# Whole numbers that name genes rarely repeat.
+# Gene ids rarely repeat.
 _MIN_DISTINCT = 0.9
-# So many whole numbers in order number the rows; fewer may be values.
+# At least so many consecutive integers are row numbers; fewer may be values.
 _MIN_NUMBERED = 10
-# Numbers that gene tables hold beside names; LINCS tables put `pr_` before all of their fields.
+# Numeric fields of gene tables; LINCS tables prefix all their fields with `pr_`.
 _GENE_FIELDS = frozenset(
     (
         "description",
@@ -54,7 +53,7 @@ _GENE_FIELDS = frozenset(
         "gene_length",
         "pos",
         "position",
-        # What comparisons tell of genes beside the values themselves.
+        # Statistics of differential expression.
         *("p.value", "pvalue", "p_value", "pval", "p_val", "adj.p.val", "padj", "p_adj"),
         *("p_val_adj", "adj_p_val", "adj_pval", "fdr", "qvalue", "q_value", "q.value"),
         *("aveexpr", "basemean", "logcpm", "lfcse"),
@@ -71,27 +70,27 @@ def read_delimited(
 
     Args:
       path: the file; its first line names the columns.
-      count_genes: how many genes that are looked for some namings name.
-      gene_column: a column that names genes, whatever it holds; empty where not known.
+      count_genes: see `CountGenes`.
+      gene_column: a column of gene names; empty if unknown.
 
     Returns:
-      Values as [row, column], NaN where missing; the columns of metadata as text, the first
-      column as index; and a table without columns, the names of the columns of values as index.
-      Names of rows and columns may repeat.
+      Values as [row, column], NaN where missing; the metadata columns as text, indexed by the
+      first column; and a table without columns, indexed by the names of the value columns. Names
+      of rows and columns may repeat.
 
     Raises:
       InputError: the file is missing or empty, a row has another number of fields than the
-        header, a column of metadata is there twice, or a value is not a number.
+        header, a metadata column occurs twice, or a value is not a number.
     """
     table = open_text_table(path, row_names=MATRIX_ID)
     if len(table.header) == 1:
         raise InputError(
-            f"{path} is no GCTX, GCT or h5ad file, and its first line has neither tabs nor commas "
-            "between columns."
+            f"{path} is not a GCTX, GCT or h5ad file, and its first line has neither tabs nor "
+            "commas between columns."
         )
     first = table.header[0]
     if count_genes({first: [first]}) and all(is_number(fields[0]) for _, fields in table.rows()):
-        # The first column is a gene's: no column names the profiles.
+        # The first column holds values of a gene: no column names the profiles.
         table = table.numbered(MATRIX_ID)
     metadata, text = _metadata_columns(table, count_genes, gene_column)
     places = sorted(set(range(len(table.header))) - set(metadata))
@@ -111,14 +110,14 @@ def read_delimited(
 
 
 def bare_table(ids: Sequence[str]) -> pd.DataFrame:
-    """A table of ids without any metadata."""
+    """A table of ids without metadata."""
     return pd.DataFrame(index=pd.Index(list(ids), name=MATRIX_ID, dtype=object))
 
 
 def with_profile_ids(table: pd.DataFrame) -> pd.DataFrame:
-    """The metadata of profiles under the column that names them, where one does by its name.
+    """Profile metadata indexed by its column of profile ids, if it has one.
 
-    Of ids that are called so themselves the name stays, as a column: it tells wells from
+    A named index, such as `sig_id`, also becomes a column: its name distinguishes wells from
     signatures.
     """
     name = _naming_column(table)
@@ -128,13 +127,13 @@ def with_profile_ids(table: pd.DataFrame) -> pd.DataFrame:
     if name is None or own.lower() in _PROFILE_NAMES:
         return table.rename_axis(MATRIX_ID)
     ids = pd.Index(table[name], name=MATRIX_ID, dtype=object)
-    # What was the first column stays known, unless it would be taken for the ids.
+    # Keep the former index as a column, unless it would be mistaken for the ids.
     first = {} if own == MATRIX_ID else {own: table.index.to_numpy()}
     return table.drop(columns=name).assign(**first).set_index(ids)
 
 
 def with_named_ids(table: pd.DataFrame) -> pd.DataFrame:
-    """The metadata of profiles that are numbered under the column that names each, if one does."""
+    """Profile metadata indexed by its column of ids, if the index only numbers the profiles."""
     if not are_row_numbers(list(map(str, table.index))):
         return table
     name = _naming_column(table)
@@ -144,7 +143,7 @@ def with_named_ids(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _naming_column(table: pd.DataFrame) -> str | None:
-    """The column that is called the id of the profiles."""
+    """The column of profile ids, by its name."""
     lower = {str(name).lower(): str(name) for name in reversed(table.columns)}
     return next((lower[name] for name in _PROFILE_NAMES if name in lower), None)
 
@@ -152,7 +151,7 @@ def _naming_column(table: pd.DataFrame) -> str | None:
 def _metadata_columns(
     table: TextTable, count_genes: CountGenes, gene_column: str
 ) -> tuple[list[int], dict[int, list[str]]]:
-    """Places of the columns that hold no values, the first among them, and their cells."""
+    """Positions of the metadata columns, including the first, and their cells."""
     named = [0] + [
         place
         for place, name in enumerate(table.header[1:], start=1)
@@ -174,7 +173,7 @@ def _metadata_columns(
         known = [cell for cell in cells if not is_missing_value(cell)]
         is_distinct = len(set(known)) >= _MIN_DISTINCT * len(known)
         num_named = count_genes({table.header[place]: cells}) if is_distinct else 0
-        # Gene ids beside other names of the genes, or the numbers of the rows: no profile.
+        # Gene ids beside other gene names, or row numbers, are not a profile.
         is_index = len(cells) >= _MIN_NUMBERED and are_row_numbers(cells)
         if num_genes and (2 * num_named >= num_genes or is_index):
             metadata.append(place)
@@ -189,7 +188,7 @@ def _is_field(name: str) -> bool:
 
 @dataclasses.dataclass
 class _Kind:
-    """What the cells of a column are, counted."""
+    """Counts of the kinds of cells in a column."""
 
     num_known: int = 0
     num_numbers: int = 0
@@ -206,7 +205,7 @@ class _Kind:
 
 def _kinds(table: TextTable, places: list[int]) -> dict[int, _Kind]:
     kinds = {place: _Kind() for place in places}
-    # Columns whose first cell is a number mostly hold numbers, which numpy reads in one go.
+    # Columns whose first cell is a number are mostly numeric; numpy reads those at once.
     fast: list[int] | None = None
     rest: list[int] = []
     num_fast = 0

@@ -1,7 +1,6 @@
 """GCT files, versions 1.2 and 1.3: text with one line per gene and one column per profile.
 
-Spreadsheets pad such files with separators, quote their cells and write commas instead of tabs;
-all of that is read.
+Padding, quotes and commas instead of tabs, as spreadsheets write them, are accepted.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _SEPARATORS = "\t;,"
 
 @dataclasses.dataclass(frozen=True)
 class _Header:
-    """What stands above the values, and how many of them follow."""
+    """The lines above the values, and the numbers of genes and profiles."""
 
     separator: str
     num_genes: int
@@ -60,8 +59,7 @@ def read_whole(
       Values, NaN where missing; the two tables have the ids as index, which may repeat.
 
     Raises:
-      InputError: the file is no whole GCT file, repeats the name of a field, or a value is not a
-        number.
+      InputError: the file is not a complete GCT file, repeats a field, or a value is not a number.
     """
     with open_text(path) as file:
         header = _read_header(file, path)
@@ -119,7 +117,7 @@ def _read_header(file: TextIOWrapper, path: str | os.PathLike[str]) -> _Header:
 
 
 def _gene_lines(header: _Header, path: str | os.PathLike[str]) -> Iterator[tuple[int, list[str]]]:
-    """Number of each gene's line and its fields; InputError where file and sizes differ."""
+    """Line number and fields of each gene; InputError if their number is not that of the header."""
     num_fields = header.num_leading + len(header.profile_ids)
     with open_text(path) as file:
         for _ in range(header.num_lines):
@@ -141,7 +139,7 @@ def _gene_lines(header: _Header, path: str | os.PathLike[str]) -> Iterator[tuple
 
 
 def _fitted(fields: list[str], expected: int, what: str, path: str | os.PathLike[str]) -> list[str]:
-    """The fields without what a spreadsheet padded them with."""
+    """The fields without padding."""
     if len(fields) < expected or any(fields[expected:]):
         raise InputError(
             f"{what} of {path} has {len(fields)} fields instead of {expected}; "

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Int
 
-from moa_jax.lincs.files.hdf5_files import Hdf5Place
+from moa_jax.lincs.files.hdf5_files import Hdf5Source
 from moa_jax.lincs.metadata.releases import MATRIX_ID
 from moa_jax.progress import track
 from moa_jax.schemas import InputError
@@ -25,33 +25,32 @@ MATRIX = "/0/DATA/0/matrix"
 PROFILES = "/0/META/COL"
 GENES = "/0/META/ROW"
 
-# Rows read at a time. Picking rows out of a block in memory is faster than asking HDF5 for
-# single rows, and needs no more memory than the block.
+# Rows read at a time: selecting rows in memory is faster than reading single rows through HDF5.
 BLOCK_ROWS = 4096
 
 
-def read_tables(place: Hdf5Place) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Metadata of the profiles and of the genes as strings, the ids as index; they may repeat.
+def read_tables(source: Hdf5Source) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Metadata of profiles and genes as strings, indexed by their ids, which may repeat.
 
     Raises:
-      InputError: the file is no whole GCTX file.
+      InputError: the file is not a complete GCTX file.
     """
-    with _open(place) as file:
-        return _table(file, PROFILES, place), _table(file, GENES, place)
+    with _open(source) as file:
+        return _table(file, PROFILES, source), _table(file, GENES, source)
 
 
 def read_values(
-    place: Hdf5Place,
+    source: Hdf5Source,
     profiles: Int[np.ndarray, " profile"],
     genes: Int[np.ndarray, " gene"],
 ) -> Float32[np.ndarray, "profile gene"]:
     """The rows `profiles` and columns `genes` of the matrix, in the order given.
 
     Raises:
-      InputError: the file is no whole GCTX file.
+      InputError: the file is not a complete GCTX file.
     """
-    with _open(place) as file:
-        return read_blocks(file[MATRIX], profiles, genes, os.path.basename(place.path))
+    with _open(source) as file:
+        return read_blocks(file[MATRIX], profiles, genes, os.path.basename(source.path))
 
 
 def read_blocks(
@@ -66,7 +65,7 @@ def read_blocks(
       matrix: [profile, gene].
       profiles: rows.
       genes: columns.
-      name: what to call the file while reading.
+      name: the file's name, for the progress bar.
     """
     values = np.empty((len(profiles), len(genes)), dtype=np.float32)
     if not values.size:
@@ -85,26 +84,26 @@ def read_blocks(
     return values
 
 
-def _open(place: Hdf5Place) -> contextlib.AbstractContextManager[h5py.File]:
-    return place.open("GCTX", lambda file: _check_layout(file, place))
+def _open(source: Hdf5Source) -> contextlib.AbstractContextManager[h5py.File]:
+    return source.open("GCTX", lambda file: _check_layout(file, source))
 
 
-def _check_layout(file: h5py.File, place: Hdf5Place) -> None:
+def _check_layout(file: h5py.File, source: Hdf5Source) -> None:
     for name in (MATRIX, f"{PROFILES}/id", f"{GENES}/id"):
         if not isinstance(file.get(name), h5py.Dataset):
-            raise InputError(f"{place.path} has no {name}; that is not the layout of GCTX 1.0.")
+            raise InputError(f"{source.path} has no {name}; that is not the layout of GCTX 1.0.")
     matrix = file[MATRIX]
     if matrix.dtype.kind not in "fiu":
-        raise InputError(f"{place.path} has a matrix of {matrix.dtype}; numbers were expected.")
+        raise InputError(f"{source.path} has a matrix of {matrix.dtype}; numbers were expected.")
     expected = (file[f"{PROFILES}/id"].size, file[f"{GENES}/id"].size)
     if matrix.shape != expected:
         raise InputError(
-            f"{place.path} has a matrix of shape {matrix.shape}, but its ids describe "
+            f"{source.path} has a matrix of shape {matrix.shape}, but its ids describe "
             f"{expected} (profiles, genes)."
         )
 
 
-def _table(file: h5py.File, group: str, place: Hdf5Place) -> pd.DataFrame:
+def _table(file: h5py.File, group: str, source: Hdf5Source) -> pd.DataFrame:
     ids = texts_of(file[f"{group}/id"])
     columns = {}
     for name in sorted(file[group]):
@@ -113,7 +112,7 @@ def _table(file: h5py.File, group: str, place: Hdf5Place) -> pd.DataFrame:
             continue
         if not isinstance(field, h5py.Dataset) or field.shape != (len(ids),):
             raise InputError(
-                f"{place.path} has a field {group}/{name} that is not one value per id."
+                f"{source.path} has a field {group}/{name} that is not one value per id."
             )
         columns[name] = texts_of(field)
     index = pd.Index(ids, name=MATRIX_ID, dtype=object)
@@ -121,14 +120,14 @@ def _table(file: h5py.File, group: str, place: Hdf5Place) -> pd.DataFrame:
 
 
 def texts_of(field: h5py.Dataset) -> list[str]:
-    """Values of a dataset as text without outer blanks; whole numbers without a point."""
+    """Values of a dataset as text without outer blanks; integers without decimal point."""
     return [_text(value) for value in np.ravel(field[()])]
 
 
 def _text(value: Any) -> str:
     if isinstance(value, bytes):
         return decode(value).rstrip("\0").strip()
-    # Gene ids stored as floats are integers all the same.
+    # Gene ids may be stored as floats.
     if isinstance(value, np.floating) and value.is_integer():
         return str(int(value))
     return str(value).strip()

@@ -1,4 +1,4 @@
-"""GCTX files written in blocks, in the layout and with the parts of cmapPy's own writer."""
+"""Writes GCTX files block by block, using parts of cmapPy's writer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GZIP_LEVEL = 6
 
 
 class _NumpyWithOldNames:
-    """For cmapPy 4.0.1, which writes with `numpy.string_`; numpy 2 removed that."""
+    """For cmapPy 4.0.1, which uses `numpy.string_`; numpy 2 removed it."""
 
     string_ = np.bytes_
 
@@ -28,7 +28,7 @@ class _NumpyWithOldNames:
         return getattr(np, name)
 
 
-# The real numpy stays as it is.
+# Replaces numpy in cmapPy's module only.
 layout.numpy = _NumpyWithOldNames()
 
 
@@ -39,18 +39,18 @@ def write_gctx(
     gene_table: pd.DataFrame,
     blocks: Iterable[np.ndarray],
 ) -> None:
-    """Writes a GCTX file while holding one block in memory; the same input gives the same bytes.
+    """Writes a GCTX file with one block in memory at a time; equal input gives equal bytes.
 
     Args:
-      path: where to write; an existing file is replaced once the new one is whole.
-      profile_table: metadata of the profiles, their ids as index. Missing values become -666;
-        texts are UTF-8, of which cmapPy's own reader takes ASCII alone.
-      gene_table: metadata of the genes, their ids as index.
+      path: where to write; an existing file is replaced once the new one is complete.
+      profile_table: metadata of the profiles, indexed by their ids. Missing values become -666;
+        texts are UTF-8 (cmapPy's own reader only reads ASCII).
+      gene_table: metadata of the genes, indexed by their ids.
       blocks: consecutive profiles as [profile, gene] arrays, stored as float32.
 
     Raises:
-      InputError: an id is repeated, a table is empty or has a field the format cannot hold, or
-        the disk is full.
+      InputError: an id is repeated, a table is empty or has a field that the format does not
+        allow, or the disk is full.
       ValueError: the blocks do not have the shape that the tables describe.
     """
     path = pathlib.Path(path)
@@ -71,7 +71,7 @@ def write_gctx(
 
 
 def _reason(error: OSError | RuntimeError) -> str:
-    """The system's words alone; HDF5 adds addresses and the temporary file's name."""
+    """The system's message, without the addresses and temporary name that HDF5 adds."""
     match = re.search(r"errno = (\d+)", str(error))
     return os.strerror(int(match.group(1))) if match else str(error)
 
@@ -93,7 +93,7 @@ def _write_matrix(file: h5py.File, blocks: Iterable[np.ndarray], shape: tuple[in
 
 
 def _checked(table: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """A copy that cmapPy may change: texts as UTF-8 bytes, flags as 0 and 1, NaN where missing."""
+    """A copy for cmapPy, which changes it: text as UTF-8 bytes, flags as 0 and 1, or NaN."""
     if not len(table):
         raise InputError(f"a GCTX file without any {kind} cannot be written.")
     if table.index.has_duplicates:
@@ -101,7 +101,7 @@ def _checked(table: pd.DataFrame, kind: str) -> pd.DataFrame:
             f"the {kind} id {table.index[table.index.duplicated()][0]} is repeated; "
             "a GCTX file needs each once."
         )
-    # cmapPy keeps the ids under `id`, skips `ind`, and HDF5 reads a slash as a folder.
+    # cmapPy stores the ids under `id` and skips `ind`; HDF5 reads a slash as a group.
     for name in map(str, table.columns):
         if name in ("id", "ind", "") or "/" in name:
             raise InputError(f"a GCTX file cannot hold a {kind} field called {name!r}.")

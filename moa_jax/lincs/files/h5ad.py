@@ -1,8 +1,8 @@
 """AnnData's h5ad files: HDF5 with one row per profile (`obs`) and one column per gene (`var`).
 
-Read with h5py as the format's specification describes it (Virshup 2024); the anndata package
-would bring a second array store. Tables of anndata 0.7 and later are read; of the matrices `X`
-alone, dense or sparse.
+Read with h5py, following the format's specification (Virshup 2024), since the anndata package
+would add a second array store. Reads the tables of anndata 0.7 and later, and the matrix `X`,
+dense or sparse; other layers are ignored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jaxtyping import Float32, Int
 from scipy import sparse
 
 from moa_jax.lincs.files.gctx import read_blocks, texts_of
-from moa_jax.lincs.files.hdf5_files import Hdf5Place
+from moa_jax.lincs.files.hdf5_files import Hdf5Source
 from moa_jax.lincs.metadata.releases import MATRIX_ID
 from moa_jax.schemas import InputError
 
@@ -29,41 +29,41 @@ GENES = "var"
 TABLES = (PROFILES, GENES)
 
 _SPARSE = {"csr_matrix": sparse.csr_matrix, "csc_matrix": sparse.csc_matrix}
-# What stands for a missing value of a categorical or nullable column.
+# Text of a missing value in a categorical or nullable column.
 _MISSING = ""
 
 
-def read_tables(place: Hdf5Place) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Metadata of the profiles and of the genes as strings, the ids as index; they may repeat.
+def read_tables(source: Hdf5Source) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Metadata of profiles and genes as strings, indexed by their ids, which may repeat.
 
     Raises:
-      InputError: the file is no whole h5ad file.
+      InputError: the file is not a complete h5ad file.
     """
-    with _open(place) as file:
-        return _table(file, PROFILES, place), _table(file, GENES, place)
+    with _open(source) as file:
+        return _table(file, PROFILES, source), _table(file, GENES, source)
 
 
 def read_values(
-    place: Hdf5Place,
+    source: Hdf5Source,
     profiles: Int[np.ndarray, " profile"],
     genes: Int[np.ndarray, " gene"],
 ) -> Float32[np.ndarray, "profile gene"]:
     """The rows `profiles` and columns `genes` of `X`, in the order given.
 
     Raises:
-      InputError: the file is no whole h5ad file.
+      InputError: the file is not a complete h5ad file.
     """
-    with _open(place) as file:
+    with _open(source) as file:
         matrix = file[MATRIX]
         if isinstance(matrix, h5py.Dataset):
-            return read_blocks(matrix, profiles, genes, os.path.basename(place.path))
+            return read_blocks(matrix, profiles, genes, os.path.basename(source.path))
         parts = tuple(matrix[name][()] for name in ("data", "indices", "indptr"))
         whole = _SPARSE[_encoding(matrix)](parts, shape=_shape(matrix))
         return whole[profiles][:, genes].toarray().astype(np.float32)
 
 
-def _open(place: Hdf5Place) -> contextlib.AbstractContextManager[h5py.File]:
-    return place.open("h5ad", lambda file: _check_layout(file, place.path))
+def _open(source: Hdf5Source) -> contextlib.AbstractContextManager[h5py.File]:
+    return source.open("h5ad", lambda file: _check_layout(file, source.path))
 
 
 def _check_layout(file: h5py.File, path: str | os.PathLike[str]) -> None:
@@ -105,7 +105,7 @@ def _index(file: h5py.File, group: str) -> list[str]:
     return _column(file[group][str(file[group].attrs.get("_index", "_index"))])
 
 
-def _table(file: h5py.File, group: str, place: Hdf5Place) -> pd.DataFrame:
+def _table(file: h5py.File, group: str, source: Hdf5Source) -> pd.DataFrame:
     ids = _index(file, group)
     own = str(file[group].attrs.get("_index", "_index"))
     columns = {}
@@ -113,18 +113,18 @@ def _table(file: h5py.File, group: str, place: Hdf5Place) -> pd.DataFrame:
         columns[name] = _column(file[group][name])
         if len(columns[name]) != len(ids):
             raise InputError(
-                f"{place.path} has a field {group}/{name} that is not one value per id."
+                f"{source.path} has a field {group}/{name} that is not one value per id."
             )
     index = pd.Index(ids, name=MATRIX_ID, dtype=object)
     return pd.DataFrame(columns, index=index, dtype=object)
 
 
 def _column(node: h5py.Dataset | h5py.Group) -> list[str]:
-    """Values of a column as text; categorical and nullable ones are spelled out."""
+    """Values of a column as text, also of categorical and nullable columns."""
     if isinstance(node, h5py.Dataset):
         if "categories" not in node.attrs:
             return texts_of(node)
-        # anndata 0.7 kept the categories elsewhere and pointed to them.
+        # anndata 0.7 stores a reference to the categories.
         return _spelled_out(texts_of(node.file[node.attrs["categories"]]), node[()])
     if "codes" in node:
         return _spelled_out(texts_of(node["categories"]), node["codes"][()])
@@ -133,5 +133,5 @@ def _column(node: h5py.Dataset | h5py.Group) -> list[str]:
 
 
 def _spelled_out(categories: list[str], codes: Int[np.ndarray, " id"]) -> list[str]:
-    # The code of what is missing is -1.
+    # Missing values have code -1.
     return [categories[code] if code >= 0 else _MISSING for code in codes]

@@ -1,4 +1,4 @@
-"""HDF5 files, plain or gzipped as GEO distributes them, with HDF5's errors as one sentence."""
+"""HDF5 files, plain or gzipped (as on GEO), with HDF5's errors as one sentence."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from moa_jax.text.files import is_gzipped, open_bytes
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
-class Hdf5Place:
-    """Where an HDF5 file's bytes are: the file itself, or a temporary one that it is unpacked to.
+class Hdf5Source:
+    """An HDF5 file, unpacked to a temporary file if it is gzipped.
 
-    The temporary file has no name, so nothing is left of it once the place is forgotten or the
-    process ends, however it ends.
+    The temporary file has no name, so it disappears with this object or the process.
 
     Attributes:
-      path: the file that was given.
+      path: the original file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Unpacks a gzipped file.
 
         Raises:
-          InputError: the file is missing, a broken gzip file, or there is no room to unpack it.
+          InputError: the file is missing or a broken gzip file, or the disk is full.
         """
         self.path = path
         self._unpacked: BufferedRandom | None = None
@@ -41,7 +40,7 @@ class Hdf5Place:
 
     @contextlib.contextmanager
     def open(self, kind: str, check: Callable[[h5py.File], None]) -> Iterator[h5py.File]:
-        """An open file whose layout was checked; HDF5's own errors become InputError."""
+        """Opens the file and checks its layout; HDF5's own errors become InputError."""
         if self._unpacked is not None:
             self._unpacked.seek(0)
         try:
@@ -50,14 +49,14 @@ class Hdf5Place:
                 yield file
         except InputError:
             raise
-        # h5py reports a broken structure in whichever of these its layers happen to raise.
+        # h5py raises any of these for a broken file.
         except (OSError, RuntimeError, KeyError, ValueError, IndexError) as error:
             raise InputError(f"{self.path} is a truncated or corrupt {kind} file ({error}).") from (
                 None
             )
 
-    def holds(self, *names: str) -> bool:
-        """Whether all of these are in the file; false where HDF5 cannot read it."""
+    def contains(self, *names: str) -> bool:
+        """Whether all of these are in the file; false if HDF5 cannot read it."""
         if self._unpacked is not None:
             self._unpacked.seek(0)
         try:

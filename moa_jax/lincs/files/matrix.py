@@ -1,4 +1,4 @@
-"""Expression matrices of GCTX, GCT and h5ad files and of tables, whole or the part asked for."""
+"""Expression matrices from GCTX, GCT and h5ad files and delimited tables, read whole or in part."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from jaxtyping import Bool, Float32, Int
 
 from moa_jax.lincs.files import delimited, gct, gctx, h5ad
 from moa_jax.lincs.files.delimited import CountGenes
-from moa_jax.lincs.files.hdf5_files import HDF5_MAGIC, Hdf5Place
+from moa_jax.lincs.files.hdf5_files import HDF5_MAGIC, Hdf5Source
 from moa_jax.lincs.metadata.releases import MATRIX_ID
 from moa_jax.schemas import InputError
 from moa_jax.text.files import open_bytes
 
-# Values checked at a time by `check_finite`.
+# Rows checked at a time by `check_finite`.
 _CHECKED_ROWS = 4096
 _SENTINEL = np.float32(-666)
 
-# Values of the profiles and genes at some places.
+# (positions of profiles, positions of genes) -> values.
 _ReadValues = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class ExpressionMatrix:
-    """Profiles over genes with the metadata that stood in the file.
+    """Profiles over genes, with the file's metadata.
 
     Attributes:
-      values: what was measured, one row per profile.
+      values: measured values, one row per profile.
       profile_ids: `sig_id` or `inst_id` of each row.
       gene_ids: id of each column; in LINCS files the Entrez id.
-      profile_table: strings as the file has them, sentinels included (`lincs.metadata.releases`
-        reads such tables); indexed by `profile_ids` under the name `id`. May have no columns.
+      profile_table: strings as in the file, sentinels included (`lincs.metadata.releases` reads
+        such tables); the index is `profile_ids`, named `id`. May have no columns.
       gene_table: the same for the genes.
     """
 
@@ -67,11 +67,11 @@ class ExpressionMatrix:
 
 @dataclasses.dataclass(frozen=True)
 class OpenedMatrix:
-    """A matrix file whose tables were read; its values are read when they are asked for.
+    """A matrix file whose tables have been read; values are read on demand.
 
     Attributes:
       path: the file.
-      profile_table: metadata of the profiles as strings, their ids as index under the name `id`.
+      profile_table: metadata of the profiles as strings; the index, named `id`, has their ids.
       gene_table: the same for the genes, whose ids may repeat.
     """
 
@@ -83,40 +83,40 @@ class OpenedMatrix:
     def values(
         self, profiles: Int[np.ndarray, " profile"], genes: Int[np.ndarray, " gene"]
     ) -> Float32[np.ndarray, "profile gene"]:
-        """Values of the profiles and genes at these places, in this order; NaN where missing.
+        """Values at these positions, in this order; NaN where missing.
 
         Raises:
           InputError: the file is truncated or corrupt.
         """
         values = self._read(profiles, genes)
-        # The releases' sign for what is not known.
+        # The releases' code for missing values.
         values[values == _SENTINEL] = np.nan
         return values
 
     def profile_places(self, profile_ids: Sequence[str] | None) -> Int[np.ndarray, " profile"]:
-        """Where profiles stand; None for all.
+        """Positions of profiles; None for all.
 
         Raises:
-          InputError: an id is asked for twice, or is not there.
+          InputError: an id is requested twice or missing.
         """
         index = self.profile_table.index
         _refuse_repeats(index, "profile", self.path)
         if profile_ids is None:
             return np.arange(len(index))
-        asked = pd.Index(profile_ids, dtype=object)
-        if asked.has_duplicates:
-            raise InputError(f"the profile id {asked[asked.duplicated()][0]} was asked for twice.")
-        places = index.get_indexer(asked)
-        absent = asked[places < 0]
+        ids = pd.Index(profile_ids, dtype=object)
+        if ids.has_duplicates:
+            raise InputError(f"the profile id {ids[ids.duplicated()][0]} was requested twice.")
+        places = index.get_indexer(ids)
+        absent = ids[places < 0]
         if len(absent):
             raise InputError(
                 f"{self.path} lacks the profile id {absent[0]}, "
-                f"one of {len(absent)} missing of the {len(asked)} asked for."
+                f"one of {len(absent)} missing among {len(ids)} requested."
             )
         return places
 
-    def turned(self) -> OpenedMatrix:
-        """The matrix with what is called profiles and genes exchanged."""
+    def transposed(self) -> OpenedMatrix:
+        """The matrix with profiles and genes exchanged."""
 
         def read(
             profiles: Int[np.ndarray, " profile"], genes: Int[np.ndarray, " gene"]
@@ -131,16 +131,17 @@ def open_matrix(
 ) -> OpenedMatrix:
     """Opens a GCTX, h5ad or GCT file or a table separated by tabs, semicolons or commas.
 
-    The content tells the format, gzipped or not. Genes lie along the axis that names more of them.
+    The format is recognised by content, gzipped or not. The axis that names more of the genes is
+    the gene axis.
 
     Args:
       path: the file.
-      count_genes: how many genes that are looked for some namings of one axis name.
-      gene_column: a column that names genes; empty where not known.
+      count_genes: see `delimited.CountGenes`.
+      gene_column: a column of gene names; empty if unknown.
 
     Raises:
       InputError: the file is missing, truncated, corrupt or of another layout, repeats a
-        profile's id, or both axes name as many genes.
+        profile's id, or both axes name equally many genes.
     """
     reader = _find_reader(path)
     if reader is None:
@@ -152,18 +153,18 @@ def open_matrix(
     along_genes = count_genes(namings(opened.gene_table))
     if along_profiles == along_genes > 0:
         raise InputError(
-            f"{path} names {along_genes} of the genes along its rows and as many along its "
-            "columns; expected genes along one of them."
+            f"{path} names {along_genes} of the genes in its rows and as many in its columns; "
+            "expected genes in one of them."
         )
     if along_profiles > along_genes:
-        opened = opened.turned()
+        opened = opened.transposed()
     profile_table = opened.profile_table
     if not len(profile_table):
-        raise InputError(f"{path} has no profile: no column of values beside the names of genes.")
+        raise InputError(f"{path} has no profile: it has no column of values.")
     if reader is None:
         profile_table = delimited.with_profile_ids(profile_table)
     profile_table = delimited.with_named_ids(profile_table)
-    # An id beside the ids would be taken for them.
+    # A column called `id` would be mistaken for the index.
     profile_table = profile_table.drop(columns=MATRIX_ID, errors="ignore")
     profile_table = profile_table.rename_axis(MATRIX_ID)
     _refuse_repeats(profile_table.index, "profile", path)
@@ -171,7 +172,7 @@ def open_matrix(
 
 
 def namings(table: pd.DataFrame) -> dict[str, list[str]]:
-    """What may name the rows of a table: their ids under the name of the index, and each column."""
+    """Candidate names of the rows of a table: the index, and each column."""
     own = str(table.index.name)
     found = {own: list(map(str, table.index))}
     for name in table.columns:
@@ -200,7 +201,7 @@ def check_finite(matrix: ExpressionMatrix, source: str) -> None:
 
 
 def _find_reader(path: str | os.PathLike[str]) -> types.ModuleType | None:
-    """The module that reads a file; None where it is no GCTX, h5ad or GCT file."""
+    """The module that reads a file; None if it is not a GCTX, h5ad or GCT file."""
     with open_bytes(path) as file:
         start = file.read(len(HDF5_MAGIC))
     if start == HDF5_MAGIC:
@@ -212,11 +213,11 @@ def _open(path: str | os.PathLike[str], reader: types.ModuleType) -> OpenedMatri
     if reader is gct:
         values, profile_table, gene_table = gct.read_whole(path)
         return OpenedMatrix(path, profile_table, gene_table, _of_array(values))
-    place = Hdf5Place(path)
-    reader = h5ad if place.holds(*h5ad.TABLES) else gctx
-    profile_table, gene_table = reader.read_tables(place)
+    source = Hdf5Source(path)
+    reader = h5ad if source.contains(*h5ad.TABLES) else gctx
+    profile_table, gene_table = reader.read_tables(source)
     return OpenedMatrix(
-        path, profile_table, gene_table, functools.partial(reader.read_values, place)
+        path, profile_table, gene_table, functools.partial(reader.read_values, source)
     )
 
 

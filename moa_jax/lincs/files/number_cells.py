@@ -1,7 +1,7 @@
-"""Numbers as text tables hold them: decimal points or commas, thousands apart, missing values.
+"""Numbers in text tables: decimal points or commas, thousands separators, missing values.
 
-Which of point and comma is the decimal sign is told by all cells together. Where both readings
-fit (every number like `1,234`), or cells contradict each other, the table is refused.
+Whether point or comma is the decimal sign is decided from all cells together. A table is refused
+if both fit (every number is like `1,234`) or if cells contradict each other.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from jaxtyping import Float64
 from moa_jax.lincs.metadata.releases import is_missing
 from moa_jax.schemas import InputError
 
-# Numbers of lines and the cells of their values, from the first line on at each call.
+# Iterates over line numbers and value cells, from the first line at each call.
 Rows = Callable[[], Iterator[tuple[int, list[str]]]]
 
 POINT, COMMA = ".", ","
 
-# What stands for a value that is not known, beside what `is_missing` knows.
+# Texts of missing values, in addition to those of `is_missing`.
 _MISSING = re.compile(
     r"-{1,2}|\u2013|\.|\?|null|none|missing|n[./]?[ad]\.?|"
     r"#(?:n/?a|value!|div/0!|num!|ref!|name\?|null!)",
@@ -41,7 +41,7 @@ _NUMBER = {POINT: _pattern(POINT, COMMA), COMMA: _pattern(COMMA, POINT)}
 
 
 def is_missing_value(cell: str) -> bool:
-    """Whether a cell says that a value is not known: empty, `NA`, `#N/A`, `null`, `-`, `-666`."""
+    """Whether a cell means a missing value: empty, `NA`, `#N/A`, `null`, `-`, `-666`."""
     return is_missing(cell) or _MISSING.fullmatch(cell) is not None
 
 
@@ -52,7 +52,7 @@ def is_number(cell: str) -> bool:
 
 
 def are_row_numbers(cells: Sequence[str]) -> bool:
-    """Whether texts are 0, 1, 2, ... or 1, 2, 3, ..., in order and without a gap."""
+    """Whether texts are 0, 1, 2, ... or 1, 2, 3, ..., in order and without gaps."""
     if len(cells) < 2 or cells[0].removesuffix(".0") not in ("0", "1"):
         return False
     first = int(cells[0].removesuffix(".0"))
@@ -69,11 +69,11 @@ def read_numbers(
     Args:
       rows: the cells of `columns`, line by line.
       columns: names of the columns, for messages.
-      num_rows: how many lines there are.
+      num_rows: number of lines.
       path: the file, for messages.
 
     Raises:
-      InputError: a cell is no number, or the decimal sign cannot be told.
+      InputError: a cell is not a number, or the decimal sign is ambiguous.
     """
     values = np.empty((num_rows, len(columns)))
     has_comma = False
@@ -95,12 +95,12 @@ def read_numbers(
 
 
 def numbers_at_once(cells: list[str], decimal: str = POINT) -> np.ndarray | None:
-    """The numbers of a line where none needs a closer look; None where one does."""
+    """The numbers of a line if all are plain; None if any needs closer inspection."""
     if decimal == COMMA:
         if any(POINT in cell for cell in cells):
             return None
         cells = [cell.replace(COMMA, POINT) for cell in cells]
-    # Python reads 1_000 as a number and -666 is a sentinel.
+    # Python would read 1_000 as a number, and -666 is a sentinel.
     text = "\t".join(cells)
     if "_" in text or "-666" in text:
         return None
@@ -139,8 +139,9 @@ def _number(cell: str, decimal: str) -> float | None:
 
 
 def _decimal_sign(cells: Iterable[str], path: str | os.PathLike[str]) -> str:
-    """Point or comma, whichever lets every cell be a number."""
-    # The first cell that is a number with one sign alone; that fits both; that shows thousands.
+    """Point or comma, whichever makes every cell a number."""
+    # First cell that fits only this decimal sign; that fits both, by its sign; decimal signs with
+    # an unambiguous thousands separator.
     only: dict[str, str] = {}
     open_to_both: dict[str, str] = {}
     shows_thousands: set[str] = set()
@@ -159,7 +160,7 @@ def _decimal_sign(cells: Iterable[str], path: str | os.PathLike[str]) -> str:
     if len(only) == 2:
         raise InputError(
             f"{path} writes numbers with decimal points ({only[POINT]!r}) and with decimal commas "
-            f"({only[COMMA]!r}); expected one of them throughout."
+            f"({only[COMMA]!r}); use only one of them."
         )
     decimal = next(iter(only), None)
     other = COMMA if decimal == POINT else POINT
@@ -169,14 +170,14 @@ def _decimal_sign(cells: Iterable[str], path: str | os.PathLike[str]) -> str:
         if not cell:
             return POINT
         raise InputError(
-            f"{path} has the number {cell!r}, whose {_name(cell)} may be the decimal sign or stand "
-            "between thousands; write decimal points and nothing between thousands."
+            f"{path} has the number {cell!r}, whose {_name(cell)} may be a decimal sign or a "
+            "thousands separator; use decimal points and no thousands separators."
         )
     return decimal
 
 
 def _fitting_signs(cell: str) -> list[str]:
-    """The decimal signs with which a cell is a number."""
+    """The decimal signs that make a cell a number."""
     for sign, other in ((POINT, COMMA), (COMMA, POINT)):
         whole, _, decimals = cell.lstrip("+-").partition(sign)
         if whole.isdecimal() and decimals.isdecimal():

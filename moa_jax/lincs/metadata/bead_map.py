@@ -1,7 +1,7 @@
-"""Which two genes share a bead colour: the pairs that peak deconvolution can exchange.
+"""The gene pairs that share a bead colour, which peak deconvolution can exchange.
 
-L1000 has 500 bead colours for 978 landmarks. Two genes are put on the beads of one colour, in the
-proportion 2:1, and told apart by the heights of the two peaks (Subramanian et al. 2017).
+L1000 has 500 bead colours for 978 landmarks. Two genes share the beads of one colour in the
+proportion 2:1 and are distinguished by the heights of two peaks (Subramanian et al. 2017).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ BEAD_MAP_COLUMNS = ("barcode_id", "gene_id", "high_prop")
 
 
 def read_bead_map(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Reads CMap's `barcode_to_gene_map.txt`: bead colour, Entrez id, and 1 for the gene of which
-    there are twice as many beads, else 0.
+    """Reads CMap's `barcode_to_gene_map.txt`: bead colour, Entrez id, and 1 for the gene with
+    twice as many beads, else 0.
 
     Returns:
       Entrez id -> bead colour id, both as texts; at most two genes have the same colour.

@@ -1,8 +1,7 @@
-"""What releases call the fields of their tables, once for the project.
+"""Names of fields in the tables of releases and laboratories.
 
-GEO 2017 (phase I and II), LINCS 2020 beta and CLUE name the same things differently, other
-laboratories add names of their own, and nobody agrees on case and blanks. `ALIASES` holds every
-name, and `is_missing` every sentinel.
+GEO 2017 (phase I and II), LINCS 2020 beta, CLUE and individual laboratories use different names,
+case and blanks. `ALIASES` has every name, and `is_missing` every sentinel.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ import re
 from moa_jax.lincs.metadata.units import HOURS, MICROMOLAR, plain_micro
 from moa_jax.text.files import unquote
 
-# Canonical name -> the names releases use, our own first, as `fold_name` writes them. Of several
-# that a table has, a row's first with a value counts.
+# Canonical name -> names in releases, ours first, in the form of `fold_name`. If a table has
+# several, each row takes the first that has a value.
 ALIASES: dict[str, tuple[str, ...]] = {
     "sig_id": ("sig_id", "signature_id"),
     "inst_id": ("inst_id", "sample_id", "distil_id", "profile_id", "instance_id"),
@@ -70,28 +69,28 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "cell_type": ("cell_type",),
 }
 
-# In a matrix file the rows' identity is its id; `ExpressionMatrix` names the index so.
+# Index name of the tables of `ExpressionMatrix`.
 MATRIX_ID = "id"
-# Names that a table's identity may have, beside its own.
+# Generic names of the id column.
 ID_NAMES = (MATRIX_ID, "cid")
 
 _MISSING = re.compile(r"(?:-666(?:\.0*)?|nan|na|n/a|#n/a|<na>|none|null)?", re.IGNORECASE)
 
-# What laboratories put before the names of fields that describe an experiment.
+# Prefixes of field names that describe an experiment.
 _NAME_PREFIX = re.compile(r"(?:exp|metadata|meta)_")
 
 
 def is_missing(text: str) -> bool:
-    """Whether a cell says that nothing is known: `-666`, `-666.0`, empty, `nan`, `NA`, `none`."""
+    """Whether a cell means a missing value: `-666`, `-666.0`, empty, `nan`, `NA`, `none`."""
     return _MISSING.fullmatch(text.strip()) is not None
 
 
 @functools.cache
 def fold_name(name: str) -> str:
-    """A column's name as `ALIASES` writes it: `Pert Dose`, `PERT_DOSE` and `exp_pert_dose` are one.
+    """A column's name in the form of `ALIASES`, such as `pert_dose` for `Pert Dose`.
 
-    Case, blanks, brackets, the kinds of micro sign and the prefixes `exp_` and `metadata_` do not
-    count: `Concentration [uM]` is `concentration_um`.
+    Case, blanks, brackets, kinds of micro sign and the prefixes `exp_` and `metadata_` are
+    ignored: `Concentration [uM]` is `concentration_um`.
     """
     folded = plain_micro(unquote(name.strip())).lower()
     folded = re.sub(r"[\s.\-_]+", "_", re.sub(r"[()\[\]]", " ", folded).strip()).strip("_")
@@ -99,7 +98,7 @@ def fold_name(name: str) -> str:
 
 
 def is_field_name(name: str) -> bool:
-    """Whether a column is called like a field of a release's tables."""
+    """Whether a column has the name of a field of a release's tables."""
     folded = fold_name(name)
     return folded in _FIELD_NAMES or unit_in_name(folded) is not None
 
@@ -108,7 +107,7 @@ _FIELD_NAMES = frozenset(name for names in ALIASES.values() for name in names)
 
 
 def unit_in_name(folded: str) -> tuple[str, str] | None:
-    """Field and unit of a column such as `dose_nm` or `time_days`; its name as folded."""
+    """Field and unit of a column such as `dose_nm` or `time_days`, given its folded name."""
     base, _, unit = folded.rpartition("_")
     for field, units in (("pert_dose", MICROMOLAR), ("pert_time", HOURS)):
         if base in ALIASES[field] and unit in units:

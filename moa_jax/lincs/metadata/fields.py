@@ -1,4 +1,4 @@
-"""A release's table asked for by canonical names, with types and units."""
+"""Access to a release's table by canonical field names, with types and units."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from moa_jax.lincs.metadata.units import amount_text, is_unknown_amount, parse_d
 from moa_jax.schemas import InputError, require_columns
 from moa_jax.text.files import unquote
 
-# What consensus files write for a signature pooled over cell lines: it belongs to none.
+# Cell line in consensus files of signatures that are pooled over cell lines.
 CONSENSUS_CELL_LINE = "CONSENSUS"
 
-# Texts of doses and times that have no value in micromolar or hours.
+# Columns for doses and times that have no value in micromolar or hours.
 AMOUNT_TEXTS = ("dose_text", "time_text")
 
 _TRUE = ("1", "1.0", "true", "t", "yes", "y", "pass", "passed")
@@ -33,7 +33,7 @@ _NO_UNIT = "(no unit)"
 
 
 class Fields:
-    """A release's table, asked for by canonical names; what it lacks is missing."""
+    """A release's table by canonical field names; absent fields are missing values."""
 
     def __init__(self, table: pd.DataFrame, source: str, identity: str | None) -> None:
         if table.index.name == MATRIX_ID and MATRIX_ID not in table.columns:
@@ -56,41 +56,41 @@ class Fields:
             raise InputError(f"{source} repeats the {identity} {repeated}.")
 
     def has(self, name: str) -> bool:
-        """Whether a column is called like the field."""
+        """Whether the table has a column of the field."""
         return any(alias in self.columns for alias in ALIASES[name])
 
     def require(self, name: str) -> None:
-        """Refuses a table without a column that is called like the field."""
+        """Refuses a table without a column of the field."""
         if not self.has(name):
             require_columns(self.table, (name,), self.source)
 
-    def _found(self, names: tuple[str, ...]) -> list[pd.Series]:
-        found = [column for name in names for column in self.columns.get(name, ())]
-        return [clean(self.table[column]) for column in found]
+    def _columns_named(self, names: tuple[str, ...]) -> list[pd.Series]:
+        columns = [column for name in names for column in self.columns.get(name, ())]
+        return [clean(self.table[column]) for column in columns]
 
     def _first(self, names: tuple[str, ...]) -> pd.Series:
         first = pd.Series(np.full(len(self.table), None, dtype=object), index=self.table.index)
-        for column in self._found(names):
+        for column in self._columns_named(names):
             first = first.where(first.notna(), column)
         return first
 
     def text(self, name: str) -> pd.Series:
-        """Texts or None: in each row the first with a value of the columns called so."""
+        """Texts or None: in each row the first value among the field's columns."""
         return self._first(ALIASES[name])
 
     def named(self, name: str) -> pd.Series:
-        """Texts of which one that differs from another by case alone is the same."""
+        """As `text`, with texts that differ only in case spelled alike."""
         return one_spelling(self.text(name))
 
     def plate(self) -> pd.Series:
-        """The first column that knows every plate that any knows; plates have several names."""
-        columns = self._found(ALIASES["plate"])
+        """The first plate column that is complete, since plates have several names."""
+        columns = self._columns_named(ALIASES["plate"])
         known = self.text("plate").notna()
         whole = [column for column in columns if known.equals(column.notna())]
         return one_spelling(whole[0] if whole else self.text("plate"))
 
     def pert_type(self) -> pd.Series:
-        """Canonical kinds, told by the kind that is written and by names."""
+        """Canonical perturbation types, from the table's types and compound names."""
         return canonical_pert_types(
             self.text("pert_type"), self.text("pert_id"), self.text("compound")
         )
@@ -100,7 +100,7 @@ class Fields:
         return InputError(f"{self.source} has {found!r} as {name}{of}; {expected} was expected.")
 
     def number(self, name: str) -> pd.Series:
-        """Finite numbers, NaN where missing; refuses what is none."""
+        """Finite numbers, NaN where missing; refuses other texts."""
         text = self.text(name)
         pointed = text.str.replace(r"^([+-]?\d*),(\d+)$", r"\1.\2", regex=True)
         number = pd.to_numeric(pointed, errors="coerce").astype(float)
@@ -111,7 +111,7 @@ class Fields:
         return number
 
     def flag(self, name: str) -> pd.Series:
-        """Nullable booleans; refuses what is none."""
+        """Nullable booleans; refuses other texts."""
         text = self.text(name).str.lower()
         wrong = text.notna() & ~text.isin(_TRUE + _FALSE)
         if wrong.any():
@@ -120,10 +120,10 @@ class Fields:
         return text.isin(_TRUE).astype("boolean").where(text.notna(), pd.NA)
 
     def amount_columns(self, own: str, numeric: str, text: str) -> list[tuple[str, pd.Series]]:
-        """Dose or time as texts: our own column, else number and unit, else the text with both."""
+        """Dose or time as texts: columns in our unit, then number and unit, then text with both."""
         unit, joined = self.text(f"{numeric}_unit"), self.text(numeric)
         if unit.notna().any():
-            # Where others have a unit, a number without one could be anything.
+            # If other rows have a unit, a number without one is ambiguous.
             bare = joined.str.fullmatch(r"[\d.,+eE-]+").eq(True)
             joined = joined.where(~bare, joined + " " + unit.fillna(_NO_UNIT))
         columns = [(own, self.text(own)), (numeric, joined)]
@@ -137,13 +137,13 @@ class Fields:
     def amount(
         self, own: str, numeric: str, text: str, parse: Callable[[str], float]
     ) -> tuple[pd.Series, pd.Series]:
-        """Dose or time as a number, and the text of what has none."""
+        """Dose or time as numbers, and the texts of those that cannot be converted."""
         values = pd.Series(np.nan, index=self.table.index)
         texts = pd.Series(np.full(len(values), None, dtype=object), index=values.index)
         for name, column in self.amount_columns(own, numeric, text):
-            found, written = self._parsed(name, column, parse)
-            values = values.fillna(found)
-            texts = texts.where(texts.notna(), written)
+            parsed, unparsed = self._parsed(name, column, parse)
+            values = values.fillna(parsed)
+            texts = texts.where(texts.notna(), unparsed)
         return values, one_spelling(texts.where(values.isna(), None))
 
     def _parsed(
@@ -158,7 +158,7 @@ class Fields:
             try:
                 parsed[index], written[index] = parse(value), amount_text(value)
             except ValueError as error:
-                # What a vehicle's dose is called tells nothing.
+                # The dose of a vehicle does not matter.
                 rows = np.flatnonzero((codes == index) & ~controls(self.pert_type()))
                 if len(rows):
                     expected = f"an amount such as 10 or 24 h ({error})"
@@ -168,7 +168,7 @@ class Fields:
         )
 
     def perturbation(self) -> dict[str, pd.Series]:
-        """What was put on which cells, how much of it and for how long."""
+        """Compound, cell line, dose and time."""
         cell_line = self.named("cell_line")
         dose_um, dose_text = self.amount("dose_um", "pert_dose", "pert_idose", parse_dose_um)
         time_h, time_text = self.amount("time_h", "pert_time", "pert_itime", parse_time_h)
@@ -184,10 +184,10 @@ class Fields:
 
 
 def clean(column: pd.Series, missing: float | None = None) -> pd.Series:
-    """Strings without quotes and outer blanks; `missing` where the cell tells nothing."""
+    """Strings without quotes and outer blanks; `missing` for missing values."""
     codes, values = pd.factorize(column.to_numpy(dtype=object))
     texts = [unquote(str(value).strip()).strip() for value in values]
-    # What pandas takes for missing has code -1 and so takes the last one.
+    # pandas' missing values have code -1 and so take the last entry.
     cleaned = np.array(
         [missing if is_missing(text) else text for text in texts] + [missing], dtype=object
     )
@@ -195,7 +195,7 @@ def clean(column: pd.Series, missing: float | None = None) -> pd.Series:
 
 
 def one_spelling(column: pd.Series) -> pd.Series:
-    """Texts that differ by case alone in the spelling that most rows have, or else the first."""
+    """Gives texts that differ only in case the most frequent spelling (the first if equal)."""
     codes, values = pd.factorize(column.to_numpy(dtype=object))
     counts = np.bincount(codes[codes >= 0], minlength=len(values))
     best: dict[str, int] = {}
@@ -208,13 +208,13 @@ def one_spelling(column: pd.Series) -> pd.Series:
 
 
 def spelled_like(names: pd.Series, known: Iterable[str], *, signs_count: bool = True) -> pd.Series:
-    """Names as others write them, where one of theirs differs by case alone.
+    """Gives names the spelling of known names that differ only in case.
 
     Args:
       names: texts.
-      known: the others' names.
-      signs_count: whether hyphens, blanks and other signs tell names apart; of cell lines they do
-        not (`BT-20` is `BT20`).
+      known: names in the wanted spelling.
+      signs_count: whether names that differ in hyphens, blanks and other signs are different; for
+        cell lines they are not (`BT-20` is `BT20`).
     """
 
     def folded(name: str) -> str:

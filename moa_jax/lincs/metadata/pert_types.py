@@ -1,8 +1,7 @@
-"""Which wells hold a compound, the vehicle alone or another control: by their kind or by name.
+"""Perturbation types: compound, vehicle or another control, by `pert_type` or by name.
 
-Releases write the kind as `pert_type` (`trt_cp`, `ctl_vehicle`), older builds in capitals, other
-laboratories in words of their own or not at all; the name of what was put on the cells (DMSO,
-water, PBS) tells a vehicle, too.
+Releases give the type as `pert_type` (`trt_cp`, `ctl_vehicle`), older builds in capitals, other
+laboratories in other words or not at all. Vehicles are also recognised by name (DMSO, water, PBS).
 """
 
 from __future__ import annotations
@@ -14,13 +13,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-# pert_type of the wells that got the vehicle (DMSO) alone, in every release.
+# pert_type of wells with vehicle (DMSO) only, in every release.
 VEHICLE_PERT_TYPE = "ctl_vehicle"
-# pert_type of untreated wells, and of wells with a compound.
 UNTREATED_PERT_TYPE, COMPOUND_PERT_TYPE = "ctl_untrt", "trt_cp"
-# Kinds of control that are no vehicle and of which nothing more is known.
+# Controls other than vehicle, of unknown type.
 OTHER_CONTROL_PERT_TYPE = "ctl_other"
-# CMap's kinds of control start so; `lma_x` are the wells of its reference RNA.
+# CMap's control types; `lma_x` are wells of its reference RNA.
 _CONTROL = re.compile(r"ctl.*|lma_x")
 
 _KINDS = {
@@ -46,7 +44,7 @@ _KINDS = {
         COMPOUND_PERT_TYPE,
     ),
 }
-# Kinds that say control and not which.
+# Types of an unspecified control.
 _ANY_CONTROL = frozenset(("control", "ctl", "ctrl", "controls"))
 
 _VEHICLE_WORDS = frozenset(
@@ -56,7 +54,7 @@ _VEHICLE_WORDS = frozenset(
         "negcon",
     )
 )
-# Names of two words, of which neither means the vehicle alone, and what may stand before a name.
+# Vehicles of two words that do not mean a vehicle separately, and words that may accompany names.
 _VEHICLE_PAIRS = (
     frozenset(("dimethyl", "sulfoxide")),
     frozenset(("dimethyl", "sulphoxide")),
@@ -70,7 +68,7 @@ _AMOUNT = re.compile(r"[\d.,]+%?|%")
 
 
 def _words(name: str) -> list[str]:
-    """The words of a name without amounts, numbers of replicates and what joins them."""
+    """The words of a name, without amounts and replicate numbers."""
     words = re.findall(r"[^\W_]+%?|%", re.sub(r"\d+[.,]\d+", "0", name.lower()))
     return [re.sub(r"(?<=[a-z])\d+$", "", word) for word in words if not _AMOUNT.fullmatch(word)]
 
@@ -78,21 +76,21 @@ def _words(name: str) -> list[str]:
 def is_vehicle_name(name: str) -> bool:
     """Whether a compound's name is a vehicle's, such as `DMSO`, `0.1% DMSO` or `Vehicle control`.
 
-    Ethanol and other solvents that are tested as compounds, too, are not.
+    Ethanol and other solvents that are also tested as compounds do not count.
     """
     words = set(_words(name))
-    told = words & (_VEHICLE_WORDS | _CONTROL_WORDS - {"well"})
+    vehicle_words = words & (_VEHICLE_WORDS | _CONTROL_WORDS - {"well"})
     for pair in _VEHICLE_PAIRS:
         if pair <= words:
-            told |= pair
-    return bool(told) and words <= told | _BESIDE_VEHICLES | _CONTROL_WORDS
+            vehicle_words |= pair
+    allowed = vehicle_words | _BESIDE_VEHICLES | _CONTROL_WORDS
+    return bool(vehicle_words) and words <= allowed
 
 
 def is_vehicle_id(profile_id: str) -> bool:
-    """Whether the id of a profile about which nothing else is known names the vehicle.
+    """Whether a profile id names the vehicle, for profiles without other metadata.
 
-    `A549_DMSO_3` and `CPC006_A375_6H:DMSO:-666` do; `vorinostat_vs_DMSO` names what it was
-    compared with.
+    `A549_DMSO_3` and `CPC006_A375_6H:DMSO:-666` do; `vorinostat_vs_DMSO` names a comparison.
     """
     words = set(re.findall(r"[^\W_]+", profile_id.lower()))
     if words & {"vs", "versus", "over", "minus"}:
@@ -103,14 +101,14 @@ def is_vehicle_id(profile_id: str) -> bool:
 def canonical_pert_types(
     pert_type: pd.Series, pert_id: pd.Series, compound: pd.Series
 ) -> pd.Series:
-    """Kind of each profile as releases write it today.
+    """Perturbation type of each profile in the spelling of current releases.
 
-    Case, blanks and hyphens do not count. What is called like a vehicle is one unless its kind
-    says that it is another control. Of profiles that are a `control` and no more, those called
-    like a vehicle are vehicles and the rest others; where none is called so, all are vehicles.
+    Case, blanks and hyphens are ignored. Profiles with a vehicle's name are vehicles unless their
+    type is another control. Among unspecified controls, those with a vehicle's name are vehicles
+    and the rest other controls; if none has such a name, all are vehicles.
 
     Returns:
-      Texts such as `trt_cp`; None where nothing tells.
+      Texts such as `trt_cp`; None if unknown.
     """
     kinds = np.array([_kind(kind) for kind in pert_type], dtype=object)
     named = _by_name(pert_id, is_vehicle_name) | _by_name(compound, is_vehicle_name)
@@ -129,17 +127,17 @@ def canonical_pert_types(
 
 
 def is_control(pert_type: object) -> bool:
-    """Whether a canonical kind is that of a well without a compound."""
+    """Whether a canonical type is that of a well without a compound."""
     return isinstance(pert_type, str) and _CONTROL.fullmatch(pert_type) is not None
 
 
 def controls(pert_type: pd.Series) -> Bool[np.ndarray, " profile"]:
-    """Which profiles are controls of any kind; canonical kinds."""
+    """Which profiles are controls of any kind; expects canonical types."""
     return np.array([is_control(kind) for kind in pert_type], bool)
 
 
 def vehicles(pert_type: pd.Series) -> Bool[np.ndarray, " profile"]:
-    """Which profiles are of the vehicle alone; canonical kinds."""
+    """Which profiles are vehicles; expects canonical types."""
     return (pert_type == VEHICLE_PERT_TYPE).to_numpy(bool)
 
 

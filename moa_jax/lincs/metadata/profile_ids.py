@@ -1,4 +1,4 @@
-"""Ids of wells and signatures: which column holds them, which profile each is, what they tell."""
+"""Ids of wells and signatures: their columns, matching, and the information in them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from jaxtyping import Int
 from moa_jax.lincs.metadata.field_names import ALIASES, ID_NAMES
 from moa_jax.lincs.metadata.fields import Fields
 
-# `CPC020_A375_6H_X1_B4:P17` is a well of a plate; its replicate (`_X1`) tells it from a signature
-# such as `REP.A001_A375_24H:A03`.
+# `CPC020_A375_6H_X1_B4:P17` is a well of a plate; its replicate (`_X1`) distinguishes it from a
+# signature such as `REP.A001_A375_24H:A03`.
 PLATE_AND_WELL = re.compile(r"(?P<plate>[^:]+):(?P<well>[A-P](?:0?[1-9]|1\d|2[0-4]))", re.ASCII)
 _SIGNATURE_OF_PLATES = re.compile(r"[^_:]+_[^_:]+_\d+(?:\.\d+)?H", re.ASCII)
-# `CPC006_A549_6H:BRD-U88459701-000-01-8:10`, batch, cell line and time of a perturbation.
+# `CPC006_A549_6H:BRD-U88459701-000-01-8:10`: batch, cell line, time, perturbation and dose.
 _SIGNATURE_ID = re.compile(rf"{_SIGNATURE_OF_PLATES.pattern}:.+", re.ASCII)
 
 
 def identity_columns(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """Columns that may name a table's profiles, and the field (`inst_id`, `sig_id`) each is.
+    """Columns that may contain profile ids, each with its field (`inst_id` or `sig_id`).
 
-    What is called `id` or `cid` is neither in particular: its field is empty.
+    The field of the generic names `id` and `cid` is empty.
     """
     fields = Fields(table, "", None)
     found = []
@@ -36,9 +36,9 @@ def identity_columns(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def match_ids(ids: pd.Series, profile_ids: pd.Index) -> Int[np.ndarray, " id"]:
-    """Place of each id among a matrix's profiles, -1 where it has none.
+    """Position of each id among a matrix's profiles, -1 if absent.
 
-    Ids that differ by case and outer blanks alone are one, unless that makes two profiles one.
+    Case and outer blanks are ignored, unless that would merge two profiles.
     """
     places = profile_ids.get_indexer(ids)
     folded = pd.Index([str(name).strip().casefold() for name in profile_ids], dtype=object)
@@ -60,14 +60,14 @@ def is_well_id(profile_id: str) -> bool:
 
 
 def is_signature_id(profile_id: str) -> bool:
-    """Whether an id is that of a CMap signature, made of the replicates on several plates."""
+    """Whether an id is that of a CMap signature, which combines replicates on several plates."""
     return _SIGNATURE_ID.fullmatch(profile_id.strip()) is not None
 
 
 def is_plate_of_wells(plate: object) -> bool:
-    """Whether a plate's name is that of wells, and not of the replicates of a signature.
+    """Whether a name is that of one plate rather than of all replicate plates of a signature.
 
-    CMap calls those `LJP005_A375_24H` (brew_prefix), or joins plates by `|`.
+    CMap calls the latter `LJP005_A375_24H` (brew_prefix), or joins plates by `|`.
     """
     if not isinstance(plate, str):
         return False

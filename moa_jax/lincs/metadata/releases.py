@@ -1,8 +1,4 @@
-"""Tables of the L1000 releases under one set of names, types and units.
-
-GEO 2017 (phase I and II), LINCS 2020 beta and CLUE name the same things differently, and each
-lacks some. `field_names.ALIASES` holds every name and `field_names.is_missing` every sentinel.
-"""
+"""Tables of the L1000 releases under one set of names, types and units; see `field_names`."""
 
 from __future__ import annotations
 
@@ -37,14 +33,14 @@ __all__ = [
 
 
 def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Reads a table in any dialect, past the lines above it that start with `!` or `#`.
+    """Reads a table in any dialect, skipping lines above it that start with `!` or `#`.
 
     Returns:
-      The table as strings, surrounding quotes removed, NaN where `is_missing`.
+      The table as strings without quotes, NaN where `is_missing`.
 
     Raises:
-      InputError: the file is missing or empty, a column has no name or the name of another, or
-        a row has another number of fields than the header.
+      InputError: the file is missing or empty, a column has no name or a repeated one, or a row
+        has another number of fields than the header.
     """
     opened = open_text_table(path, is_known=is_field_name, row_names=MATRIX_ID)
     table = read_cells(opened)
@@ -57,13 +53,13 @@ def harmonise_siginfo(table: pd.DataFrame, source: str) -> pd.DataFrame:
     Args:
       table: a release's siginfo (2017: `sig_info`, `sig_metrics` or both joined), or the
         `profile_table` of a level 5 matrix.
-      source: what to call the table in messages.
+      source: name of the table in messages.
 
     Returns:
       `SIGNATURE_COLUMNS`, `pert_type`, `is_hiq`, `qc_pass` and `AMOUNT_TEXTS`, one row per row of
       `table`. Texts are strings or None; numbers are floats, NaN where missing; flags are nullable
       booleans. `plate` joins the plates of the replicates by `|`, as the release does. Texts that
-      differ by case alone are written in one way; `pert_type` is canonical (`pert_types`).
+      differ only in case are spelled alike; `pert_type` is canonical (`pert_types`).
 
     Raises:
       InputError: `sig_id` or `pert_id` is not among the columns, a sig_id is missing or
@@ -91,11 +87,11 @@ def harmonise_siginfo(table: pd.DataFrame, source: str) -> pd.DataFrame:
 
 
 def signature_instances(table: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Which level 4 profiles each signature was made of, from a release's siginfo.
+    """The level 4 profiles of each signature, from a release's siginfo.
 
     Returns:
-      `sig_id` and `inst_id`, one row per pair, in the order of `table`; no rows where the
-      release does not list them.
+      `sig_id` and `inst_id`, one row per pair, in the order of `table`; no rows if the release
+      does not list them.
 
     Raises:
       InputError: a sig_id is missing or repeated.
@@ -111,8 +107,8 @@ def harmonise_instinfo(table: pd.DataFrame, source: str) -> pd.DataFrame:
 
     Returns:
       `inst_id pert_id compound cell_line dose_um time_h pert_type plate well sig_id qc_pass` and
-      `AMOUNT_TEXTS`, typed as `harmonise_siginfo` types them. `plate` is the plate that the scanner
-      read; where no column tells plate or well, an inst_id such as `PLATE:A03` does.
+      `AMOUNT_TEXTS`, with the types of `harmonise_siginfo`. `plate` is the scanned plate; without
+      columns, plate and well are taken from inst_ids such as `PLATE:A03`.
 
     Raises:
       InputError: the inst_id or `pert_id` is not among the columns, an inst_id is missing or
@@ -129,7 +125,7 @@ def harmonise_instinfo(table: pd.DataFrame, source: str) -> pd.DataFrame:
             "inst_id": fields.ids,
             **perturbation,
             "pert_type": fields.pert_type(),
-            # A plate has one name; those of some ids would be others beside it.
+            # Names from ids must not mix with those of a column.
             "plate": _text(of_id["plate"]) if plate.isna().all() else plate,
             "well": fields.text("well").combine_first(_text(of_id["well"])),
             "sig_id": fields.text("sig_id"),
@@ -140,11 +136,11 @@ def harmonise_instinfo(table: pd.DataFrame, source: str) -> pd.DataFrame:
 
 
 def describe_profiles(table: pd.DataFrame, source: str) -> pd.DataFrame:
-    """What a table says of profiles of which it is not known whether they are wells.
+    """Metadata of profiles that may be wells or signatures.
 
     Returns:
-      Texts or None, one row per row of `table`: the fields of `ALIASES` that tell wells from
-      signatures, `pert_type` canonical; `dose` and `time` as they are written.
+      Texts or None, one row per row of `table`: the fields that distinguish wells from signatures,
+      with canonical `pert_type`, and `dose` and `time` as written.
     """
     fields = Fields(table, source, None)
     named = {name: fields.named(name) for name in ("pert_id", "compound", "cell_line")}

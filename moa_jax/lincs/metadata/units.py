@@ -1,4 +1,4 @@
-"""Doses in micromolar and times in hours, from the texts in which releases give them."""
+"""Parses doses (to micromolar) and times (to hours) from the texts in releases."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ _NUMBER = r"\+?(?:\d[\d.,]*|[.,]\d+)(?:e[+-]?\d+)?"
 _AMOUNT = re.compile(rf"({_NUMBER})\s*(.*)", re.IGNORECASE | re.ASCII | re.DOTALL)
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+")
 
-# Micromolar per unit. The two micro signs of Unicode and `u` are one. Units that are no molar
-# concentration (%, ng/mL, uL of a virus) are not here: such a dose has no value in micromolar.
+# Micromolar per unit. Other units (%, ng/mL, uL of a virus) cannot be converted to micromolar.
 _MOLAR = {"p": 1e-6, "n": 1e-3, "u": 1.0, "m": 1e3, "": 1e6}
 _PREFIXES = {"p": "pico", "n": "nano", "u": "micro", "m": "milli", "": ""}
 MICROMOLAR = {
@@ -36,30 +35,29 @@ HOURS = {
     **dict.fromkeys(("d", "day", "days"), 24.0),
     **dict.fromkeys(("w", "wk", "wks", "week", "weeks"), 168.0),
 }
-# The micro signs, also as R and wrongly decoded files write them.
+# The micro signs of Unicode, R and wrongly decoded files.
 _MICRO = re.compile("\u00c2?\u00b5|\u03bc|<b5>|<u\\+00b5>|<u\\+03bc>", re.IGNORECASE)
-# The number that releases write for what is not known.
+# The releases' code for missing values.
 _SENTINEL = re.compile(r"-666(?:\.0*)?")
 
 
 def parse_dose_um(text: str) -> float:
-    """Dose in micromolar, such as 0.5 of `500 nM`; a number without unit is micromolar.
+    """Dose in micromolar, such as 0.5 for `500 nM`; a number without unit is micromolar.
 
-    Decimals follow a point or a comma. Several doses joined by `|` (replicates of one signature)
-    count as one where they agree. A dose in a unit that is no molar concentration, and doses that
-    disagree, are NaN.
+    Decimals follow a point or a comma. Doses joined by `|` (replicates of one signature) are one
+    dose if they are equal, else NaN. Units that are not molar concentrations also give NaN.
 
     Raises:
-      ValueError: the text does not start with a number that is zero or more, or with one that can
-        be read in two ways (`1,000`).
+      ValueError: the text does not start with a non-negative number, or with an ambiguous one
+        (`1,000`).
     """
     return _parse(text, MICROMOLAR, "um")
 
 
 def parse_time_h(text: str) -> float:
-    """Time in hours, such as 24 of `24 h` or 168 of `1 week`; a number without unit is hours.
+    """Time in hours, such as 168 for `1 week`; a number without unit is hours.
 
-    Joined times are treated as `parse_dose_um` treats doses; an unknown unit is NaN.
+    Joined times are treated as in `parse_dose_um`; an unknown unit gives NaN.
 
     Raises:
       ValueError: see `parse_dose_um`.
@@ -68,9 +66,9 @@ def parse_time_h(text: str) -> float:
 
 
 def amount_text(text: str) -> str:
-    """An amount as number, blank and unit, so that one amount has one text.
+    """An amount as number, blank and unit, so that equal amounts have equal texts.
 
-    `1 ng/ml`, `1.0 ng/mL` and `1ng/ml` differ in the case of their unit alone.
+    Only the case of the unit is kept: `1.0 ng/mL` becomes `1 ng/mL`, `1ng/ml` becomes `1 ng/ml`.
 
     Raises:
       ValueError: see `parse_dose_um`.
@@ -81,12 +79,12 @@ def amount_text(text: str) -> str:
 
 
 def plain_micro(text: str) -> str:
-    """A text with `u` for every kind of micro sign."""
+    """Replaces every kind of micro sign by `u`."""
     return _MICRO.sub("u", text)
 
 
 def is_unknown_amount(text: str) -> bool:
-    """Whether an amount is the sentinel with a unit behind it, as in `-666 uM`."""
+    """Whether an amount is the sentinel with a unit, as in `-666 uM`."""
     number, _, unit = text.strip().partition(" ")
     return _SENTINEL.fullmatch(number) is not None and " " not in unit.strip()
 
@@ -99,7 +97,7 @@ def _parse(text: str, factors: dict[str, float], default_unit: str) -> float:
 def _parse_one(text: str, factors: dict[str, float], default_unit: str) -> float:
     number, unit = _split(text)
     factor = factors.get(_folded_unit(unit) or default_unit, math.nan)
-    # Division keeps 500 nM at exactly 0.5, which multiplying by 0.001 does not.
+    # Dividing gives exactly 0.5 for 500 nM, multiplying by 0.001 does not.
     value = number / (1 / factor) if factor < 1 else number * factor
     if math.isinf(value):
         raise ValueError(f"{text!r} is larger than any dose or time")
@@ -125,7 +123,7 @@ def _number(written: str, text: str) -> float:
         raise ValueError(f"{text!r} could be a number with decimals or with thousands")
     point, comma = mantissa.rfind("."), mantissa.rfind(",")
     if comma >= 0 and point >= 0:
-        # The last of the two stands before the decimals.
+        # The last of the two is the decimal sign.
         thousands = "," if point > comma else "."
         mantissa = mantissa.replace(thousands, "")
     try:

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from moa_jax.compounds.substructures import SUBSTRUCTURE_FAMILIES
 from moa_jax.data.examples.features import FeatureSpec
-from moa_jax.data.examples.graph_arrays import graph_arrays
+from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.models.experts import EXPERTS, NETWORKS, SHOWN_IN, has_modality
 from moa_jax.models.fusion import FusionModel, FusionOutput, product_of_experts
 from moa_jax.models.networks import JOINT_FUSIONS, NETWORK_SETTINGS

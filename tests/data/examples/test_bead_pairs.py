@@ -19,5 +19,5 @@ def test_partners_of_genes_that_have_none_are_themselves():
 
 
 def test_three_genes_on_a_bead_are_refused():
-    with pytest.raises(InputError, match="gives the bead 7 to 3 genes, expected at most two"):
+    with pytest.raises(InputError, match="has 3 genes with the bead 7; expected at most two"):
         bead_partners(pd.DataFrame({"bead": ["7", "7", "7"]}))

@@ -81,9 +81,9 @@ def test_mechanisms_outside_the_vocabulary_are_remembered():
 
 
 def test_too_rare_moas_are_refused():
-    with pytest.raises(InputError, match=r"no MoA has 3 compounds .* 5 labelled .* has 2"):
+    with pytest.raises(InputError, match=r"no MoA has at least 3 compounds .* 5 labelled .* has 2"):
         build_examples(dataset(COMPOUNDS, PERT_IDS), min_compounds=3)
-    with pytest.raises(InputError, match=r"no MoA has 1 compounds .* 0 labelled .* has 0"):
+    with pytest.raises(InputError, match=r"no MoA has at least 1 compounds .* 0 labelled .* has 0"):
         build_examples(dataset(COMPOUNDS, ["P5"]), min_compounds=1)
 
 

@@ -99,7 +99,9 @@ def test_what_cannot_be_aligned_is_refused():
     values = np.ones((6, 4))
     with pytest.raises(InputError, match="share none of their 4 and 4 genes"):
         align_examples(other_release(values, gene_table(8).iloc[4:].reset_index()), LIKE, GENES)
-    with pytest.raises(InputError, match="the gene table has 3 rows, but the examples 4 genes"):
+    with pytest.raises(
+        InputError, match="the gene table has 3 rows, but the examples have 4 genes"
+    ):
         align_examples(other_release(values), LIKE, GENES.iloc[:3])
     message = "other has no signature of a compound with one of the 2 MoAs, such as x; 1 of its"
     with pytest.raises(InputError, match=message):

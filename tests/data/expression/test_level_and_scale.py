@@ -1,4 +1,4 @@
-"""Level and scale by evidence: what is told, and what is refused because two readings fit."""
+"""Level and scale by evidence: what is given, and what is refused because two readings fit."""
 
 import numpy as np
 import pandas as pd
@@ -56,9 +56,11 @@ def test_the_values_tell_their_scale(values, scale):
 )
 def test_values_of_no_scale_are_refused_and_may_be_named(values):
     values = values.astype(np.float32)
-    with pytest.raises(InputError, match=r"m.gct has values of no scale .* --scale=log2, linear"):
+    with pytest.raises(
+        InputError, match=r"the scale of m.gct is not recognised: .* --scale=log2, linear"
+    ):
         find_scale(values, "m.gct")
-    assert find_scale(values, "m.gct", asked=ZSCORE) == Scale(ZSCORE, "it was asked for")
+    assert find_scale(values, "m.gct", requested=ZSCORE) == Scale(ZSCORE, "it was requested")
 
 
 def test_the_logarithm_of_fluorescence():
@@ -133,5 +135,5 @@ def test_the_metadata_tell_the_level(table, evidence, level):
     ],
 )
 def test_two_readings_are_refused(table, evidence):
-    with pytest.raises(InputError, match=r"wells.txt .* give --level="):
+    with pytest.raises(InputError, match=r"wells.txt .* (give|use) --level="):
         level_of(table, **evidence)

@@ -156,21 +156,21 @@ def test_any_encoding_is_read(tmp_path, encoding):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,s1\n0,1.5\n1,2\n2,3\n", r"numbered \(0, 1, 2, ...\) and nothing .* --gene_ids=entrez"),
-        ("id,1,2,3\ns1,1.5,2,3\n", r"numbered \(1, 2, 3, ...\) and nothing .* --gene_ids=entrez"),
+        ("id,s1\n0,1.5\n1,2\n2,3\n", r"numbered \(0, 1, 2, ...\) and have no .* --gene_ids=entrez"),
+        ("id,1,2,3\ns1,1.5,2,3\n", r"numbered \(1, 2, 3, ...\) and have no .* --gene_ids=entrez"),
         (
             "probe,gene_id,symbol,s1\na,16,ABL1,1\nb,25,TP53,2\n",
-            "gene_id names 2 of the 8 landmarks and symbol 2, in 0 of 2 .*"
+            "gene_id names 2 of the 8 landmarks and symbol 2, but they agree in only 0 of 2 .*"
             "--gene_ids=gene_id or --gene_ids=symbol",
         ),
         ("gene,s1\nAARS1,1.5\nAARS,1.6\n", "landmark 16 twice with different values, as AARS1"),
         ("x,AARS1,AARS1\ns1,1.5,1.6\n", "landmark 16 twice with different values, as AARS1"),
         # Commas that divide numbers or columns; points and commas that contradict each other.
-        ("gene,s1\nAARS1,1,5\nABL1,2,25\n", "its commas may separate columns or decimals"),
+        ("gene,s1\nAARS1,1,5\nABL1,2,25\n", "its commas may be separators or decimal signs"),
         ("gene,s1,s2\nAARS1,1,5,2,5\n", "line 2 of .* has 5 fields; .* decimal commas need quotes"),
         ("gene;s1\nAARS1;1.5\nABL1;2,5\n", r"decimal points \('1.5'\) and with decimal commas"),
-        ("gene\ts1\nAARS1\t1,234\nABL1\t2,500\n", "'1,234', whose comma may be the decimal sign"),
-        ("gene;s1\nAARS1;1.234\nABL1;2,5\n", "'1.234', whose point may be the decimal sign"),
+        ("gene\ts1\nAARS1\t1,234\nABL1\t2,500\n", "'1,234', whose comma may be a decimal sign"),
+        ("gene;s1\nAARS1;1.234\nABL1;2,5\n", "'1.234', whose point may be a decimal sign"),
         # Text among numbers is no column of text.
         ("gene,s1\nAARS1,low\nABL1,2\nTP53,3\n", "line 2 of .* has 'low' in the column s1"),
         ("gene,s1\nAARS1,1_000\nABL1,2\n", "line 2 of .* has '1_000' in the column s1"),
@@ -231,8 +231,8 @@ def test_symbols_that_a_spreadsheet_made_dates(tmp_path):
         path = text_file(tmp_path, f"gene,s1\n{rows}AARS1,9\n1-Mar,8\n")
         columns = open_gene_matrix(path, own, identifiers).columns
         assert columns.genes["symbol"].tolist() == ["AARS1", "SEPTIN2", "MARCHF3"]
-        assert columns.dates_read == {names[0]: "4735", names[1]: "115123"}
-        assert columns.dates_unread == 2
+        assert columns.resolved_dates == {names[0]: "4735", names[1]: "115123"}
+        assert columns.num_ambiguous_dates == 2
         said = "\n".join(gene_lines(columns.report()))
         assert f"{names[0]} as 4735" in said
         assert "2 named by dates" in said
@@ -259,7 +259,7 @@ def test_a_gzipped_file_is_named_where_it_is_broken(tmp_path):
     path = write(Matrix("gctx", text=Text(is_gzipped=True)))
     whole = path.read_bytes()
     path.write_bytes(whole[:-9])
-    with pytest.raises(InputError, match=r"m\.gctx is cut short or damaged: its gzip"):
+    with pytest.raises(InputError, match=r"m\.gctx is truncated or damaged: its gzip"):
         read(path)
     path.write_bytes(gzip.compress(gzip.decompress(whole)[:3000]))
     with pytest.raises(InputError, match=r"m\.gctx is a truncated or corrupt GCTX file"):
@@ -286,6 +286,6 @@ def test_statistics_of_genes_are_no_profile(tmp_path, name):
 def test_symbols_asked_for_of_a_file_of_ids(tmp_path):
     path = tmp_path / "m.csv"
     path.write_text("gene,s1\n16,1\n25,2\n")
-    message = "start with s1 and 16, 25, but symbols, as --gene_ids=symbol says, were expected"
+    message = r"start with s1 and 16, 25, but symbols \(--gene_ids=symbol\) were expected"
     with pytest.raises(InputError, match=message):
         open_gene_matrix(path, LANDMARKS, IDENTIFIERS, "symbol")

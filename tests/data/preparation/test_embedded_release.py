@@ -42,10 +42,12 @@ def test_a_simulated_release_is_never_written_over_something_else(tmp_path):
     assert ensure_release(config) == tmp_path / "raw"
     assert ensure_release(config) == tmp_path / "raw"
     config.simulation.seed = 5
-    with pytest.raises(InputError, match="raw exists and is no simulated release of these"):
+    with pytest.raises(InputError, match="raw exists and is not a simulated release with these"):
         ensure_release(config)
     config.raw_dir = str(tmp_path)
-    with pytest.raises(InputError, match="exists and is no simulated release of these settings"):
+    with pytest.raises(
+        InputError, match="exists and is not a simulated release with these settings"
+    ):
         ensure_release(config)
     config.simulation.num_moas = 0
     with pytest.raises(InputError, match="num_moas is 0; it must be positive"):

@@ -161,7 +161,7 @@ def test_metadata_beyond_the_matrix_are_counted(raw):
     assert counts["dropped"]["siginfo has it but the matrix does not"] == 2
     assert counts["kept"] == 96
     edit_tsv(raw / "siginfo.txt", lambda t: t.assign(sig_id="X" + t["sig_id"]))
-    with pytest.raises(InputError, match=r"siginfo.txt names none of the profiles .* such as XSIM"):
+    with pytest.raises(InputError, match=r"siginfo.txt has none of the profiles .* like XSIM"):
         prepare(config_of(raw))
 
 
@@ -174,7 +174,7 @@ def test_a_signature_without_metadata_is_counted(raw):
 
 def test_replicates_that_the_files_lack_are_refused_or_left_out(raw):
     edit_tsv(raw / "siginfo.txt", lambda t: t.assign(distil_ids=t["distil_ids"] + "|lost:A01"))
-    with pytest.raises(InputError, match=r"makes the signature SIM001.* of the profile lost:A01"):
+    with pytest.raises(InputError, match=r"the signature SIM001.* has the profile lost:A01"):
         prepare(config_of(raw, 4))
     made = prepare(config_of(raw, 4, allow_missing_signatures=True))
     assert made.signatures.table["n_replicates"].unique().tolist() == [2.0]

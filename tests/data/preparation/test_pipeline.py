@@ -220,9 +220,12 @@ def test_a_signature_of_an_unknown_compound_stays_without_label(raw):
         (lambda c: c.files.update(gene_ids="no.gz"), "config.files.gene_ids names .*no.gz, which"),
         (
             lambda c: c.files.update(expression="level4.gctx", instinfo=""),
-            "siginfo.txt names none of the profiles of .*level4.gctx",
+            "siginfo.txt has none of the profiles of .*level4.gctx",
         ),
-        (lambda c: c.update(raw_dir="nowhere"), "config.raw_dir names nowhere, which is no folder"),
+        (
+            lambda c: c.update(raw_dir="nowhere"),
+            "config.raw_dir names nowhere, which is not a folder",
+        ),
         (lambda c: c.update(raw_dir=""), "config.raw_dir is empty"),
         (lambda c: c.graph.update(min_score=2000), "min_score is 2000; expected 1 to 1000"),
         (lambda c: c.update(release=3), "config.release is 3; expected str"),

@@ -163,10 +163,10 @@ def test_string_and_ontology_parse_with_others_and_with_the_knowledge_room(folde
 
     names = gene_identifiers.read_gene_ids(folder / "Homo_sapiens.gene_info.gz")
     identifiers = gene_identifiers.GeneIdentifiers.from_table(names)
-    assert None not in [identifiers.explain(name).entrez_id for name in info["symbol"]]
-    assert None not in [identifiers.explain(n).entrez_id for n in annotations.table["symbol"]]
+    assert None not in [identifiers.resolve(name).entrez_id for name in info["symbol"]]
+    assert None not in [identifiers.resolve(n).entrez_id for n in annotations.table["symbol"]]
     assert None not in [
-        identifiers.explain(name).entrez_id for name in table(folder / "geneinfo.txt")["gene_id"]
+        identifiers.resolve(name).entrez_id for name in table(folder / "geneinfo.txt")["gene_id"]
     ]
 
 

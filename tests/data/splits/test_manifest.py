@@ -57,7 +57,7 @@ def test_two_signatures_of_one_name_cannot_be_told_apart(three):
     table = three.table.assign(sig_id=["S1", "S2", "S2", "S3"])
     twice = dataclasses.replace(three, table=table)
     split = split_of(dict.fromkeys(("S1", "S2", "S3"), "train"), unit="sig_id")
-    with pytest.raises(InputError, match="several signatures are called S2"):
+    with pytest.raises(InputError, match="several signatures have the id S2"):
         check_split_fits(split, twice)
 
 

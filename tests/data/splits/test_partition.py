@@ -4,9 +4,9 @@ import numpy as np
 
 from moa_jax.data.splits.partition import (
     both_releases,
-    learned_examples,
     partition_by_rule,
     partition_examples,
+    train_and_validation,
 )
 from moa_jax.data.splits.rules import make_split
 from tests.data.splits.split_sets import (
@@ -25,7 +25,7 @@ def test_each_example_is_in_the_part_of_its_compound():
     assert list(parts) == ["train", "validation", "test"]
     for part, found in parts.items():
         assert sorted(set(found.table["pert_id"])) == keys_in(SPLIT, part)
-    learned = learned_examples(parts)
+    learned = train_and_validation(parts)
     assert learned.num_examples + parts["test"].num_examples == SCREEN.num_examples
     assert learned.groups == parts["train"].groups + parts["validation"].groups
 

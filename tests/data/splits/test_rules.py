@@ -59,7 +59,7 @@ def test_everything_is_learned_from_and_compounds_validate():
     )
     none = make_split("everything", SCREEN, fold=0, validation_fraction=0.0)
     parts = {part: SCREEN.take(rows) for part, rows in split_rows(none, SCREEN).items()}
-    with pytest.raises(InputError, match="nothing to evaluate the model on"):
+    with pytest.raises(InputError, match="no part to score the model on"):
         scored_part(parts)
 
 
@@ -237,15 +237,19 @@ def test_labels_are_spread_over_the_folds():
         ("compound", {"fold": 5}, "fold is 5, expected 0 to 4"),
         ("compound", {"fold": -1}, "fold is -1"),
         ("compound", {"validation_fraction": 0.6}, "is 0.6, expected 0 to 0.5"),
-        ("compound", {"num_folds": 1}, "the compound split cannot be made: .* cannot make 1 folds"),
-        ("compound", {"num_folds": 41}, "40 units cannot make 41 folds"),
-        ("compound", {"validation_fraction": 0.03}, "31 units cannot make 33 folds"),
-        ("scaffold", {"num_folds": 11}, "10 units cannot make 11 folds"),
-        ("cell_line_same_compounds", {"num_folds": 7}, "tell 6 cell lines, expected 7 or more"),
+        (
+            "compound",
+            {"num_folds": 1},
+            "the compound split cannot be made: .* cannot be split into 1 folds",
+        ),
+        ("compound", {"num_folds": 41}, "40 units cannot be split into 41 folds"),
+        ("compound", {"validation_fraction": 0.03}, "31 units cannot be split into 33 folds"),
+        ("scaffold", {"num_folds": 11}, "10 units cannot be split into 11 folds"),
+        ("cell_line_same_compounds", {"num_folds": 7}, "have 6 cell lines; expected 7 or more"),
         ("dose", {}, r"its values \(10 uM\) make one range, expected 2 or more with at least 10 %"),
         ("time", {}, r"its values \(24 h\) make one range"),
-        ("plate", {"num_folds": 11}, "make 10 separate sets, expected 11 or more"),
-        ("unseen_moa", {"num_folds": 11}, "10 units cannot make 11 folds"),
+        ("plate", {"num_folds": 11}, "form 10 separate sets; expected at least 11"),
+        ("unseen_moa", {"num_folds": 11}, "10 units cannot be split into 11 folds"),
     ],
 )
 def test_what_cannot_be_made_is_refused(rule, change, message):
@@ -257,11 +261,11 @@ def test_nothing_known_of_a_condition_is_refused():
     columns = {"cell_line": None, "plate": None, "dose_um": np.nan, "time_h": np.nan}
     bare = dataclasses.replace(SCREEN, table=SCREEN.table.assign(**columns))
     for rule, message in {
-        "cell_line": "tell 0 cell lines, expected 2",
-        "cell_line_same_compounds": "tell 0 cell lines",
-        "dose": "none is told",
-        "time": "none is told",
-        "plate": "no signature tells its plate",
+        "cell_line": "have 0 cell lines; expected 2",
+        "cell_line_same_compounds": "have 0 cell lines",
+        "dose": "none is known",
+        "time": "none is known",
+        "plate": "no signature has a known plate",
     }.items():
         with pytest.raises(InputError, match=f"the {rule} split cannot be made: .*{message}"):
             make_split(rule, bare, fold=0)
@@ -269,14 +273,14 @@ def test_nothing_known_of_a_condition_is_refused():
 
 def test_two_cell_lines_leave_none_for_validation():
     two = screen_examples(lines=LINES[:2])
-    with pytest.raises(InputError, match="tell 1 cell lines, expected 2 or more"):
+    with pytest.raises(InputError, match="have 1 cell lines; expected 2 or more"):
         make_split("cell_line", two, fold=0)
     split = make_split("cell_line", two, fold=0, validation_fraction=0.0)
     assert collections.Counter(split.parts.values()) == {"test": 8, "train": 32, "unused": 40}
 
 
 def test_one_plate_for_all_is_refused():
-    with pytest.raises(InputError, match="plates that share compounds make 1 separate sets"):
+    with pytest.raises(InputError, match="plates that share compounds form 1 separate sets"):
         make_split("plate", screen_examples(per_plate=40), fold=0)
 
 

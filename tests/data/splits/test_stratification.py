@@ -154,7 +154,7 @@ def test_units_stay_whole_and_weigh_as_many_compounds_as_they_have(planted):
 
 @pytest.mark.parametrize("num_folds", [1, 5])
 def test_more_folds_than_units_are_refused(num_folds):
-    with pytest.raises(InputError, match=f"4 units cannot make {num_folds} folds"):
+    with pytest.raises(InputError, match=f"4 units cannot be split into {num_folds} folds"):
         iterative_stratification(
             np.ones((4, 1), np.int64), np.ones(4, np.int64), num_folds=num_folds, seed=0
         )

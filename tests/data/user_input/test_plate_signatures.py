@@ -117,7 +117,7 @@ def test_a_table_of_signatures_is_level_5(tmp_path):
     signatures.to_csv(files.siginfo, sep="\t", index=False)
     new = read(files)
     assert new.level["level"] == 5
-    assert new.level["because"] == "the metadata are those of signatures (n_replicates is told)"
+    assert new.level["because"] == "the metadata are those of signatures (n_replicates is given)"
     assert new.level["controls_left_out"] == 9
     assert new.examples.groups == ("A", "B", "A", "B", "A")
 
@@ -137,7 +137,7 @@ def test_a_well_without_pert_id_is_a_compound_of_its_own(tmp_path):
             {"level": 3},
             "marks no vehicle well .* --zscore_reference=pop",
         ),
-        ({"det_plate": "-666"}, {"level": 3}, r"no plate .* of the well P1_v0; level 3"),
+        ({"det_plate": "-666"}, {"level": 3}, r"no plate .* for the well P1_v0; level 3"),
         (
             {"pert_type": "ctl_vehicle"},
             {"level": 3},
@@ -146,7 +146,7 @@ def test_a_well_without_pert_id_is_a_compound_of_its_own(tmp_path):
         (
             {"inst_id": [f"x{row}" for row in range(14)]},
             {"level": 4},
-            "names none of the profiles .* such as x0",
+            "has none of the profiles .* like x0",
         ),
         ({}, {"level": 2}, "the level is 2; it must be one of 3, 4 and 5"),
         ({}, {"level": 3, "zscore_reference": "plate"}, "it must be vehicle or population"),
@@ -161,5 +161,5 @@ def test_what_cannot_be_made_into_signatures_is_refused(tmp_path, change, settin
 
 def test_zscores_are_no_level_3(tmp_path):
     files = write_wells(tmp_path, np.nan_to_num(zscores()).astype(np.float32))
-    with pytest.raises(InputError, match=r"--level is 3.* the values lie around 0; give --level=4"):
+    with pytest.raises(InputError, match=r"--level is 3.* the values are around 0; give --level=4"):
         read(files, level=3)

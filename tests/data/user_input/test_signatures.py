@@ -375,8 +375,8 @@ def test_a_gene_under_two_names_is_refused(tmp_path):
         (SIGINFO.assign(sig_id=["S1", "S2", "S1", "S4"]), r"siginfo.txt repeats the sig_id S1"),
         (
             SIGINFO.assign(sig_id=["T1", "T2", "T3", "T4"]),
-            r"siginfo.txt names none of the profiles of .*m.gctx: its sig_id are such as T1, T2, "
-            r"T3, the ids of the matrix such as S1, S2, S3",
+            r"siginfo.txt has none of the profiles of .*m.gctx: its sig_id are like T1, T2, "
+            r"T3, the ids of the matrix like S1, S2, S3",
         ),
         (SIGINFO.iloc[:0], r"siginfo.txt has no row"),
     ],
@@ -397,7 +397,7 @@ def test_a_compound_table_without_structures_is_refused(tmp_path, siginfo):
 
 def test_gene_ids_of_no_signatures_are_refused(tmp_path):
     files = SignatureFiles(None, None, write_compoundinfo(tmp_path / "compounds.txt"))
-    with pytest.raises(InputError, match="--gene_ids tells about --signatures"):
+    with pytest.raises(InputError, match="--gene_ids cannot be used without --signatures"):
         read_new_signatures(files, GENES, FEATURES, gene_ids="symbol")
 
 

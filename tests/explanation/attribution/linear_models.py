@@ -12,8 +12,8 @@ import numpy as np
 
 from moa_jax.data.examples.batches import make_batch
 from moa_jax.data.examples.features import FeatureSpec, encode, fit_features
-from moa_jax.data.examples.graph_arrays import graph_arrays
 from moa_jax.kernels.ridge import kernel_systems, solve
+from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.training.fusion.task import make_fusion_task
 from moa_jax.training.runs.predictor import Predictor, Progress
 from moa_jax.training.sharding import make_mesh, replicate

@@ -143,9 +143,9 @@ def test_a_part_of_a_gctx_in_the_order_asked_for(gctx_file, monkeypatch, block_r
 
 
 def test_ids_that_are_absent_or_asked_for_twice_are_refused(gctx_file):
-    with pytest.raises(InputError, match="lacks the profile id x1, one of 2 missing of the 3"):
+    with pytest.raises(InputError, match="lacks the profile id x1, one of 2 missing among 3"):
         read_matrix(gctx_file, profile_ids=["s1", "x1", "x2"])
-    with pytest.raises(InputError, match="profile id s1 was asked for twice"):
+    with pytest.raises(InputError, match="profile id s1 was requested twice"):
         read_matrix(gctx_file, profile_ids=["s1", "s1"])
 
 
@@ -220,7 +220,7 @@ def test_another_layout_is_refused(gctx_file, damage, message):
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x1f\x8bbroken"])
 def test_other_files_are_refused(tmp_path, content):
     with pytest.raises(
-        InputError, match=r"is empty; a table|is no GCTX, GCT or h5ad|is cut short or damaged"
+        InputError, match=r"is empty; a table|is not a GCTX, GCT or h5ad|is truncated or damaged"
     ):
         read_matrix(write(tmp_path, content))
     with pytest.raises(InputError, match="there is no file"):

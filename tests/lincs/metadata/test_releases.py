@@ -250,7 +250,7 @@ def test_tables_may_be_gzipped_commented_quoted_latin1_or_without_rows(tmp_path)
         (b"a\tb\n1\t2\n\n3\n", "line 4 of .* has 1 fields; the header names 2 columns"),
         (b"a\tb\n1\t2\t3\n1\t2\n", "line 2 of .* has 3 fields"),
         # Without a time, which pytest would make part of the name of the test.
-        (gzip.compress(b"a\tb\n" * 99, mtime=0)[:-9], "is cut short or damaged"),
+        (gzip.compress(b"a\tb\n" * 99, mtime=0)[:-9], "is truncated or damaged"),
     ],
 )
 def test_a_bad_table_is_refused(tmp_path, text, message):

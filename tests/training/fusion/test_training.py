@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit, log_softmax
 
 from configs import fusion
-from moa_jax.data.examples.graph_arrays import graph_arrays
+from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.schemas import InputError
 from moa_jax.training.fusion.mix_up import mix_up
 from moa_jax.training.fusion.task import make_fusion_task

@@ -13,12 +13,12 @@ from experiments.pretraining.augmentation import is_reliable, well_predicted
 from experiments.pretraining.signature_prediction import predict_signatures
 from moa_jax.data.examples.build import build_examples
 from moa_jax.data.examples.features import fit_features
-from moa_jax.data.examples.graph_arrays import graph_arrays
 from moa_jax.data.splits.unlabelled import (
     structure_only_examples,
     unlabelled_examples,
     unlabelled_part,
 )
+from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.schemas import Compounds, InputError, Signatures, Split, concatenate
 from moa_jax.training.pretraining.batches import compound_rows, pretraining_set
 from moa_jax.training.pretraining.objectives import OBJECTIVES, make_pretraining_task
