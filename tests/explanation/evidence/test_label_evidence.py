@@ -6,7 +6,7 @@ import pytest
 
 from moa_jax.evaluation.label_audit import DOUBTED, MISSING
 from moa_jax.explanation.evidence.label_evidence import (
-    NUM_ASKED,
+    NUM_NEAREST,
     nearest_labelled,
     similar_compounds,
     with_evidence,
@@ -56,7 +56,7 @@ def test_each_expert_is_asked_and_what_is_like_nothing_is_not():
     second = evidence_of("b", groups, moas, [[0.0, 0.0, 0.6, 0.0, -0.5, 0.0, 0.0, 0.0]])
     nearest = nearest_labelled(similar_compounds({"a": first, "b": second}, np.array([0])))
     assert nearest["group"].tolist() == ["G1", "G2", "G6", "G5", "G4", "G2"]
-    assert nearest["expert"].tolist() == ["a"] * NUM_ASKED + ["b"]
+    assert nearest["expert"].tolist() == ["a"] * NUM_NEAREST + ["b"]
 
 
 @pytest.mark.parametrize(
