@@ -1,14 +1,14 @@
-"""Seconds for integrated gradients of many signatures, and of loops over them.
+"""Time of integrated gradients of many signatures, and of loops over them.
 
     python -m experiments.explanation_cost.run --data=FOLDER
 
-fits the shipped model (configs/frequent.py) to all examples of a prepared folder (the embedded
-simulated release where none is named) and explains the predicted MoA of its signatures by genes.
-The loops do the same for one signature at a time with a program that was compiled once: for all
-steps of the path, also with the scores at its ends, for a single step, or for the path as
-`attribute` evaluates it. `attribute` itself also runs without its scores. Each repetition times
-them in turn, the loops on a part of the signatures. Ratios are of CPU time over all threads, which
-other work on the machine disturbs least.
+fits the shipped model (configs/frequent.py) to all examples of a prepared folder (the simulated
+release by default) and attributes the predicted MoA of its signatures to genes. Loops do the same
+for one signature at a time with a program that is compiled once: for all steps of the path, also
+with the scores at its ends, for a single step, or for the path as `attribute` evaluates it.
+`attribute` is also timed without scores. Each repetition times all in turn, loops on a part of the
+signatures. Ratios are of CPU time over all threads, which depends least on other work on the
+machine.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ def fit(data: str, folder: pathlib.Path) -> tuple[Predictor, Any]:
     dataset = open_dataset(data)
     examples = examples_of(config, dataset)
     train = concatenate(examples, structure_only_compounds(dataset, examples))
-    nobody = examples.take(np.zeros(0, np.int64))
-    return fit_fusion(config, train, nobody, dataset.graph, folder).predictor, examples
+    nothing = examples.take(np.zeros(0, np.int64))
+    return fit_fusion(config, train, nothing, dataset.graph, folder).predictor, examples
 
 
 class Loops:
-    """Integrated gradients of one signature at a time, by programs that were compiled once."""
+    """Integrated gradients of one signature at a time, by programs that are compiled once."""
 
     def __init__(self, predictor: Predictor, num_steps: int) -> None:
         """Prepares what does not depend on the signature."""
@@ -161,7 +161,7 @@ def read_settings() -> argparse.Namespace:
 
 
 def print_table(taken: Mapping[str, Sequence[float]], chunked: Sequence[str]) -> None:
-    """Prints seconds per signature of every way, and how often the chunked ones go into them."""
+    """Prints the time per signature of all, and its ratio to that of the chunked ones."""
     print("milliseconds of CPU time per signature, one number per repetition; medians over those")
     print(f"of {' and '.join(chunked)}:")
     for name, found in taken.items():
@@ -211,7 +211,7 @@ def chunked_ways(
     baselines: np.ndarray,
     settings: argparse.Namespace,
 ) -> dict[str, Callable[[], np.ndarray]]:
-    """What explains many signatures at once."""
+    """Attribution of many signatures at once, with and without scores."""
     attribution_target, method = (
         AttributionTarget(predictor.task),
         IntegratedGradients(settings.num_steps),

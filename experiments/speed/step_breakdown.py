@@ -2,9 +2,9 @@
 
     python -m experiments.speed.step_breakdown FOLDER
 
-FOLDER is a prepared folder. Each part is compiled alone, forward and forward with backward, and
-the parts are timed in turns. XLA compiles the whole step as one program, so the parts need not
-sum to it; the backward pass of a part includes that to its inputs from other parts.
+FOLDER is a prepared folder. Each part is compiled separately, forward and forward with backward,
+and the parts are timed in turns. XLA compiles the whole step as one program, so the parts need not
+sum to it; the backward pass of a part includes gradients of its inputs from other parts.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from moa_jax.training.fit import Run
 from moa_jax.training.optimiser import make_optimiser
 from moa_jax.training.sharding import shard
 
-# What is compiled and how it is called: differentiated inputs, then the others.
+# A function, its differentiated inputs, and its other inputs.
 Part = tuple[Callable[..., Any], tuple[Any, ...], tuple[Any, ...]]
 
 
 def parts_of(run: Run) -> dict[str, Part]:
-    """Encoders and attentions of the run's model with what they see in the first step."""
+    """Encoders and attentions of the run's model with their inputs in the first step."""
     model, batch, graph = run.task.model, run.batch(0), run.graph
     params = run.initial_state().params
     knowledge = KnowledgeEncoder(
@@ -111,7 +111,7 @@ def _outputs(encoding: Any, *, with_atoms: bool = False) -> tuple[Array, ...]:
 
 
 def timed_parts(run: Run) -> dict[str, Callable[[], Any]]:
-    """Calls to be timed, each done when it returns."""
+    """Calls to be timed; each blocks until it is done."""
     calls: dict[str, Callable[[], Any]] = {}
     rows = training_rows(run._train.num_examples, run.config.training.batch_size, seed=0, step=0)
     host = make_batch(run._train, rows, len(rows), num_shards=1)

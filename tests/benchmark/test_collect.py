@@ -6,7 +6,7 @@ import pytest
 from moa_jax.benchmark.cell_files import Answers, write_answers
 from moa_jax.benchmark.collect import Line, collect
 from moa_jax.benchmark.grid import cell_path
-from moa_jax.benchmark.perturbations.perturbations import InputPerturbation as Perturbation
+from moa_jax.benchmark.perturbations.input_perturbations import InputPerturbation as Perturbation
 from moa_jax.benchmark.perturbations.training_perturbations import TrainingPerturbation
 from moa_jax.benchmark.plan import CLEAN_TEST, CLEAN_TRAINING, Cell, SplitKey
 from tests.benchmark.tiny_results import MOAS, HandMadeMaterial

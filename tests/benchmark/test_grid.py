@@ -101,7 +101,7 @@ def test_a_cell_is_run_once_and_again_for_a_new_test_condition(prepared, tmp_pat
     assert changed == {"prevalence_seed0.npz"}
     found = read_answers(cell_path(tmp_path, cells[0, "prevalence"]))
     assert list(found.probs) == ["clean", "gaussian_1"]
-    # Fewer conditions than the file holds are there already.
+    # Fewer perturbations than the file holds are there already.
     run(config_of(prepared, only=plain), tmp_path)
     assert times(tmp_path) == second
 

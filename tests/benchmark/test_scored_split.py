@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from moa_jax.benchmark.collect import Line
-from moa_jax.benchmark.perturbations.perturbations import InputPerturbation as Perturbation
+from moa_jax.benchmark.perturbations.input_perturbations import InputPerturbation as Perturbation
 from moa_jax.benchmark.perturbations.training_perturbations import TrainingPerturbation
 from moa_jax.benchmark.scored_split import calibrated, score_split
 from moa_jax.schemas import InputError

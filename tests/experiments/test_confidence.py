@@ -62,16 +62,16 @@ def test_the_command_judges_each_fold_by_its_own_answers(tiny_run, tmp_path, mon
     assert own.probs.shape == labels.shape
 
     write_prepared(tmp_path / "data", make_dataset(make_raw_examples()))
-    asked = []
+    scored = []
     monkeypatch.setattr(
         experiment,
         "trained_run",
         lambda config, out, *, fold, seed: (
-            asked.append((config.structure_only_compounds, fold)) or tiny_run
+            scored.append((config.structure_only_compounds, fold)) or tiny_run
         ),
     )
-    experiment.main([f"--data={tmp_path / 'data'}", "--out=runs", "--without-further"])
-    assert asked == [(False, fold) for fold in range(5)]
+    experiment.main([f"--data={tmp_path / 'data'}", "--out=runs", "--without-structure-only"])
+    assert scored == [(False, fold) for fold in range(5)]
     lines = capsys.readouterr().out.splitlines()
     firsts = [line.split("|")[1].strip() for line in lines if line.startswith("| ")]
     assert [firsts[0], *firsts[2:]] == ["view", *VIEWS]

@@ -14,8 +14,8 @@ from experiments.deconvolutions.deconvolutions import (
     match_scale,
     read_deconvolutions,
 )
-from moa_jax.benchmark.perturbations.perturbations import InputPerturbation as Condition
-from moa_jax.benchmark.perturbations.perturbations import perturb
+from moa_jax.benchmark.perturbations.input_perturbations import InputPerturbation as Condition
+from moa_jax.benchmark.perturbations.input_perturbations import perturb
 from moa_jax.lincs.metadata.bead_map import read_bead_map
 from moa_jax.schemas import InputError
 from tests.small_sets import examples, gene_table

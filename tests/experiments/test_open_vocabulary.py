@@ -271,23 +271,30 @@ def test_the_commands_pool_the_folds_and_write_their_tables(
     tiny_run, tmp_path, monkeypatch, capsys
 ):
     write_prepared(tmp_path / "data", make_dataset(make_raw_examples()))
-    asked = []
+    trained = []
     monkeypatch.setattr(
         open_vocabulary,
         "trained_run",
         lambda config, out, *, fold, seed: (
-            asked.append((config.vocabulary, out.name, config.structure_only_compounds, fold, seed))
+            trained.append(
+                (config.vocabulary, out.name, config.structure_only_compounds, fold, seed)
+            )
             or tiny_run
         ),
     )
     out = tmp_path / "out"
-    options = [f"--data={tmp_path / 'data'}", f"--out={out}", "--folds=2", "--without-further"]
+    options = [
+        f"--data={tmp_path / 'data'}",
+        f"--out={out}",
+        "--folds=2",
+        "--without-structure-only",
+    ]
     everything = f"--everything={tiny_run}"
     open_vocabulary.main([*options, "--frequent", everything, "--seeds", "0", "1"])
-    assert asked[:4] == [
+    assert trained[:4] == [
         ("open", "open_alone", False, fold, seed) for seed in (0, 1) for fold in (0, 1)
     ]
-    assert {name for name, *_ in asked[4:]} == {"frequent"}
+    assert {name for name, *_ in trained[4:]} == {"frequent"}
     text = (out / "alone_tables.md").read_text()
     assert text.strip() in capsys.readouterr().out
     for title in (

@@ -27,7 +27,7 @@ def test_genes_must_matter_to_the_answer(expression, light, share):
     check = relevance_check({"expression": expression, "structure": 2.0, "context": -1.0})
     assert check.light == light
     assert check.value == pytest.approx(share)
-    assert ("in spite of the genes" in check.text) == (expression < 0)
+    assert ("from the other modalities" in check.text) == (expression < 0)
 
 
 @pytest.mark.parametrize(

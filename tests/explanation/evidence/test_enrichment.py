@@ -191,7 +191,7 @@ def test_sets_that_repeat_a_better_one_are_left_out():
 
 def test_unusable_scores_are_refused():
     scores = np.zeros(NUM_GENES)
-    with pytest.raises(InputError, match="there are 200 scores but the gene sets are over 10"):
+    with pytest.raises(InputError, match="there are 200 scores but gene sets over 10"):
         enrichment(scores, sets_of([1], num_genes=10))
     scores[4] = np.nan
     with pytest.raises(InputError, match="the score of gene 4 is nan"):
