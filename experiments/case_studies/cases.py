@@ -272,20 +272,11 @@ def study(
       seed: seed of random substructures.
     """
     compounds = answers.of(moa)
-    rows = [one.moas == moa for one in explained]
-    groups, lines = (
-        list(
-            np.concatenate(
-                [getattr(one, name)[own] for one, own in zip(explained, rows, strict=True)]
-            )
-        )
-        for name in ("groups", "cell_lines")
-    )
+    own = [one.moas == moa for one in explained]
+    groups = _rows([one.groups for one in explained], own).tolist()
+    lines = _rows([one.cell_lines for one in explained], own).tolist()
     arrays = {
-        name: np.concatenate(
-            [one.arrays[name][own] for one, own in zip(explained, rows, strict=True)]
-        )
-        for name in explained[0].arrays
+        name: _rows([one.arrays[name] for one in explained], own) for name in explained[0].arrays
     }
     symbols = list(graph.genes["symbol"].iloc[: graph.num_landmarks])
     contributions = arrays["contributions"].astype(np.float64)
@@ -314,6 +305,11 @@ def study(
         gap=float(np.median(compound_means(arrays["gap"], groups))),
         deletion=_deletion(arrays, groups),
     )
+
+
+def _rows(parts: Sequence[np.ndarray], own: Sequence[np.ndarray]) -> np.ndarray:
+    """The chosen rows of all folds."""
+    return np.concatenate([part[rows] for part, rows in zip(parts, own, strict=True)])
 
 
 def _pathways(

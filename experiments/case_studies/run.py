@@ -18,7 +18,7 @@ import pandas as pd
 
 from experiments.case_studies.cases import explain_fold, read_answers, study
 from experiments.case_studies.page import draw_case, gene_tables, write_page
-from experiments.explanation_audit.folds import test_signatures_of, trained_run
+from experiments.explanation_audit.folds import signatures_of_run, trained_run
 from moa_jax.command_line import load_config
 from moa_jax.data.storage.graph_folder import read_gene_sets
 from moa_jax.explanation.evidence.gene_sets import listed_sets
@@ -67,9 +67,9 @@ def main() -> None:
             (settings.open_config, settings.open_runs),
         )
     )
-    folds = [test_signatures_of(folder) for folder in runs]
+    folds = [signatures_of_run(folder) for folder in runs]
     answers = read_answers(folds, runs)
-    in_open = read_answers([test_signatures_of(folder) for folder in open_runs], open_runs)
+    in_open = read_answers([signatures_of_run(folder) for folder in open_runs], open_runs)
     explained = []
     for fold, folder in zip(folds, runs, strict=True):
         explained.append(

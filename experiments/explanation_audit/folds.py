@@ -111,7 +111,7 @@ def trained_run(
     return folder
 
 
-def test_signatures_of(folder: pathlib.Path) -> ScoredSignatures:
+def signatures_of_run(folder: pathlib.Path) -> ScoredSignatures:
     """A run's test signatures with the most probable MoA of each compound."""
     run = open_run(folder, num_devices=1)
     examples = read_held_out(folder, run.predictor.features.moas)

@@ -31,7 +31,7 @@ from experiments.explanation_audit import faithful, real, simulated, stable
 from experiments.explanation_audit.folds import (
     ScoredSignatures,
     first_rows,
-    test_signatures_of,
+    signatures_of_run,
     trained_run,
 )
 from experiments.explanation_audit.ground_truth import PlantedTruth, read_truth
@@ -235,7 +235,7 @@ def main() -> None:
         trained_run(config, out / "runs", fold=0, seed=1 + seed)
         for seed in range(settings.other_splits)
     ]
-    folds, other_splits = list(map(test_signatures_of, runs)), list(map(test_signatures_of, others))
+    folds, other_splits = list(map(signatures_of_run, runs)), list(map(signatures_of_run, others))
     report = Report(out, read_prepared(folder).manifest["release"])
     report.add("Answers that are explained", answers(folds))
     found = [faithful.integrated(fold) for fold in folds]

@@ -42,38 +42,9 @@ def parts_of(run: Run) -> dict[str, Part]:
     knowledge = KnowledgeEncoder(
         model.num_genes, model.num_terms, model.knowledge_features, model.knowledge_layers
     )
-    signature = SignatureEncoder(
-        model.num_moas, model.features, model.hidden, model.gene_dropout, model.dropout
-    )
-    molecule = MoleculeEncoder(
-        model.num_moas,
-        model.features,
-        model.atom_features,
-        model.molecule_layers,
-        model.hidden,
-        model.bit_dropout,
-        model.dropout,
-    )
+    signatures, molecules = _encoders(model)
     to_nodes = NodeAttention(model.features, model.num_heads)
     to_atoms = AtomAttention(model.features, model.num_heads)
-    rngs = {"dropout": jax.random.key(0)}
-
-    def signatures(params: Any, nodes: Array, batch: Any, graph: Any) -> Any:
-        return signature.apply(
-            {"params": params},
-            batch.expression,
-            batch.gene_mask,
-            nodes,
-            graph.propagation,
-            train=True,
-            rngs=rngs,
-        )
-
-    def molecules(params: Any, batch: Any) -> Any:
-        return molecule.apply(
-            {"params": params}, batch.molecules, batch.fingerprint, train=True, rngs=rngs
-        )
-
     nodes = jax.jit(knowledge.apply)({"params": params["knowledge"]}, graph)
     encoded = jax.jit(signatures)(params["signature"], nodes, batch, graph)
     shown = jax.jit(molecules)(params["molecule"], batch)
@@ -104,6 +75,41 @@ def parts_of(run: Run) -> dict[str, Part]:
             (batch.molecules.owner, batch.molecules.atom_mask),
         ),
     }
+
+
+def _encoders(model: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Signature and molecule encoder as functions of parameters and inputs."""
+    signature = SignatureEncoder(
+        model.num_moas, model.features, model.hidden, model.gene_dropout, model.dropout
+    )
+    molecule = MoleculeEncoder(
+        model.num_moas,
+        model.features,
+        model.atom_features,
+        model.molecule_layers,
+        model.hidden,
+        model.bit_dropout,
+        model.dropout,
+    )
+    rngs = {"dropout": jax.random.key(0)}
+
+    def signatures(params: Any, nodes: Array, batch: Any, graph: Any) -> Any:
+        return signature.apply(
+            {"params": params},
+            batch.expression,
+            batch.gene_mask,
+            nodes,
+            graph.propagation,
+            train=True,
+            rngs=rngs,
+        )
+
+    def molecules(params: Any, batch: Any) -> Any:
+        return molecule.apply(
+            {"params": params}, batch.molecules, batch.fingerprint, train=True, rngs=rngs
+        )
+
+    return signatures, molecules
 
 
 def _outputs(encoding: Any, *, with_atoms: bool = False) -> tuple[Array, ...]:

@@ -64,7 +64,7 @@ def column(*values):
     return np.array(values)[:, None]
 
 
-def test_the_more_probable_of_two_confident_values_is_believed():
+def test_of_two_confident_values_the_more_probable_one_counts():
     # Thresholds of `has it` (.3 + .2) / 2 = .25, of `has not` .7; .3 reaches both.
     probs, labels = column(0.3, 0.2, 0.3), column(1, 1, 0)
     np.testing.assert_allclose(confident_thresholds(probs, labels), [[0.7, 0.25]])
@@ -165,7 +165,7 @@ def test_the_table_by_hand():
     assert found[1] == {
         **common, "moa": "b", "kind": MISSING, "score": 0.7 - 0.1, "confident": True, "prob": 0.7
     }  # fmt: skip
-    # Nothing else disagrees: every other compound is most probably what it is said to be.
+    # All other labels are the most probable MoAs.
     assert len(table) == 2
 
 

@@ -166,7 +166,7 @@ def test_agreement_equals_scipys(compared):
     assert other["spearman"] == pytest.approx(np.nanmean(rho))
 
 
-def test_a_method_that_says_nothing_is_seen_by_its_chance():
+def test_a_constant_method_agrees_by_chance():
     plate = examples(np.zeros((3, 2)), list("abc"), expression=np.zeros((3, 4)))
     prior = dict.fromkeys(plate.table["sig_id"], np.array([0.5, 0.5]))
     row = compare_deconvolutions(Answers([prior]), {"UNI": plate}).iloc[0]

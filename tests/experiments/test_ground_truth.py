@@ -90,7 +90,7 @@ def test_distances_are_networkxs():
     assert np.isnan(target_distances(graph, ["UNKNOWN"])).all()
 
 
-def test_near_genes_are_told_from_genes_of_their_degree():
+def test_near_genes_differ_from_genes_of_the_same_degree():
     rng = np.random.default_rng(0)
     degree, distances = rng.integers(1, 50, 400).astype(float), rng.integers(1, 6, 400) * 1.0
     near = proximity(-distances, distances, degree, k=20, num_draws=500)

@@ -32,7 +32,7 @@ HOSTILE = "=cmd|<script>document.title='x'</script>\"'><img src=https://evil.exa
 MOAS = ("kinase inhibitor", HOSTILE, "agonist")
 # Group, labels, probabilities, targets, MoAs of the four nearest.
 COMPOUNDS = [
-    # Model and all that is near say the second MoA.
+    # The model and all near compounds have the second MoA.
     ("G0", [1, 0, 0], [0.1, 0.8, 0.1], ("T1",), [1, 1, 2, 2]),
     # The same, but one neighbour carries the label.
     ("G1", [1, 0, 0], [0.1, 0.8, 0.1], (), [1, 1, 0, 2]),
@@ -112,7 +112,7 @@ def test_targets_support_what_more_of_those_that_share_one_carry(listed, shared)
     sides = [one.targets_support for one in listed]
     assert sides == ["the model", "the label", "not known"]
     assert third.num_sharing == 0
-    # A compound is no witness of its own.
+    # A compound is not evidence for itself.
     assert shared.shares("G9", ("T3",))[0] == 0
     main, apart = page.parted(listed)
     assert ([one.group for one in main], [one.group for one in apart]) == (["G0", "G5"], ["G4"])
@@ -178,7 +178,7 @@ def test_equal_contradictions_give_equal_bytes(written, listed, found, tmp_path)
     assert (tmp_path / "labels.html").read_bytes() == written.read_bytes()
 
 
-def test_a_page_without_contradictions_says_so(found, tmp_path):
+def test_a_page_without_contradictions(found, tmp_path):
     write_page(tmp_path / "labels.html", page.label_page([], found, {}))
     tree = parse((tmp_path / "labels.html").read_text())
     assert "No label is contradicted." in next(tree.all("main")).text

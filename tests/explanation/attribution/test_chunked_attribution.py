@@ -234,7 +234,7 @@ def test_activity_of_a_trained_network(networks):
     assert found.values.shape[-1] == predictor.graph.propagation.shape[1]
 
 
-def test_nodes_carry_all_that_the_network_kernel_says():
+def test_node_contributions_sum_to_the_network_kernels_logit():
     predictor, examples = with_examples(tiny_predictor(("network_kernel",)))
     baselines = no_change(examples, predictor.features)
     by_nodes, by_genes = (

@@ -119,7 +119,7 @@ def test_residuals_leave_the_effects_of_units_out():
     assert within_set_correlation(residuals(reference, units), members)[0] < 0.05
 
 
-def test_the_table_holds_what_it_says():
+def test_the_columns_of_the_table():
     scores = np.arange(10.0)
     sets = sets_of([7, 8, 9], [0, 5], range(10), num_genes=10)
     table = enrichment(scores, sets, reference=np.eye(10))
