@@ -171,7 +171,7 @@ def main() -> None:
     references = {
         name: np.shape(part["references"])
         for name, part in predictor.params.items()
-        if "references" in part
+        if isinstance(part, Mapping) and "references" in part
     }
     print(f"devices {jax.devices()}; references {references}")
 

@@ -113,7 +113,7 @@ def test_the_scale_of_the_training_signatures_is_matched_by_one_factor(train):
     scaled, _ = match_scale(dataclasses.replace(wells, expression=spiked), train)
     assert scaled.expression.max() == pytest.approx(np.abs(train.expression).max())
     silent = dataclasses.replace(wells, expression=np.zeros_like(spiked))
-    with pytest.raises(InputError, match="no value but 0"):
+    with pytest.raises(InputError, match="only zeros"):
         match_scale(silent, train)
     with pytest.raises(InputError, match="no training example has an expression"):
         match_scale(wells, dataclasses.replace(train, has_expression=np.zeros(8, bool)))
@@ -172,7 +172,7 @@ def test_a_constant_method_agrees_by_chance():
     row = compare_deconvolutions(Answers([prior]), {"UNI": plate}).iloc[0]
     assert (row["top1_agreement"], row["top1_agreement_by_chance"]) == (1, 1)
     assert np.isnan(row["spearman"])
-    with pytest.raises(InputError, match="no deconvolution UNI, only other"):
+    with pytest.raises(InputError, match="no deconvolution UNI; found other"):
         compare_deconvolutions(Answers([prior]), {"other": plate})
 
 

@@ -105,7 +105,7 @@ def test_near_genes_differ_from_genes_of_the_same_degree():
         for seed in range(60)
     ]
     assert 0.35 < np.mean(chance) < 0.65
-    with pytest.raises(InputError, match="401 genes were to be named"):
+    with pytest.raises(InputError, match="first 401 of 400 genes"):
         proximity(degree, distances, degree, k=401)
 
 

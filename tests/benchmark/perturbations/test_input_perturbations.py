@@ -196,7 +196,7 @@ def test_peak_swap_leaves_a_pair_with_an_unmeasured_gene_alone():
     ("genes", "message"),
     [
         (GENES.drop(columns="bead"), "the gene table lacks the column bead"),
-        (GENES.assign(bead=""), "names no two of its 40 genes that share a bead"),
+        (GENES.assign(bead=""), "no two of the 40 genes have the same bead"),
         (GENES.assign(bead="12"), "gives the bead 12 to 40 genes, expected at most two"),
     ],
 )
