@@ -96,7 +96,7 @@ def main(
     names = [name.strip() for name in compounds.split(",") if name.strip()]
     is_new = bool(signatures or compoundinfo)
     if not names and not is_new:
-        raise InputError("nothing to explain: give --compounds, --signatures or --compoundinfo.")
+        raise InputError("--compounds, --signatures or --compoundinfo is needed.")
     require_signatures(signatures, siginfo=siginfo, level=level, scale=scale, gene_ids=gene_ids)
     settings = PlateSettings.of_options(level, zscore_reference, scale)
     run = open_run(place)

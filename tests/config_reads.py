@@ -40,7 +40,11 @@ class Reads:
 
     def __init__(self, receivers) -> None:
         self.single, self.whole = set(), set()
-        self.fields = {name for receiver in receivers for name in receiver.__dataclass_fields__}
+        # Flax gives each module a name and a parent, which are no settings.
+        self.fields = {name for receiver in receivers for name in receiver.__dataclass_fields__} - {
+            "name",
+            "parent",
+        }
         self.attributes = set()
 
     def unread(self, config):

@@ -7,6 +7,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 import pandas as pd
+from flax.core import FrozenDict
 
 from configs import fusion
 from configs.network_kernel import network_kernel
@@ -37,17 +38,20 @@ SUBSTRUCTURE_FAMILIES = (6, 10)
 SMILES = ("CCO", "c1ccccc1C(=O)O", "C", "CC(C)N[C@H](C)C(=O)O", "C/C=C/C", "OCC1CC1")
 
 
-def make_model(**overrides) -> FusionModel:
+def make_model(*, kernel_settings=None, **overrides) -> FusionModel:
+    kernels = {
+        "signature_kernel_width": 1.0,
+        "network_kernel_width": 1.0,
+        "network_term_share": 0.5,
+    }
     settings = {
+        "kernel_settings": FrozenDict(kernels | (kernel_settings or {})),
         "num_moas": NUM_MOAS,
         "num_genes": NUM_GENES,
         "num_terms": NUM_TERMS,
         "num_cell_lines": 3,
         "substructure_families": SUBSTRUCTURE_FAMILIES,
         "experts": tuple(EXPERTS),
-        "signature_kernel_width": 1.0,
-        "network_kernel_width": 1.0,
-        "network_term_share": 0.5,
         "joint_fusion": "cross_attention",
         "features": 8,
         "hidden": 12,

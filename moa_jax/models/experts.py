@@ -34,6 +34,7 @@ class Expert:
       reads_nodes: it reads the activity of the graph's nodes.
       comparison: fusion model -> how the expert compares examples with references, for one that
         is solved in closed form; None for a network, which is trained in steps.
+      settings: keys of `config.model` that the comparison finds in the model's `kernel_settings`.
     """
 
     reads_expression: bool
@@ -41,6 +42,7 @@ class Expert:
     title: str
     reads_nodes: bool = False
     comparison: Callable[[Any], Comparison] | None = None
+    settings: tuple[str, ...] = ()
 
     @property
     def reads_both(self) -> bool:
@@ -58,7 +60,10 @@ EXPERTS = {
         True,
         False,
         "signature",
-        comparison=lambda model: SignatureComparison(model.signature_kernel_width),
+        comparison=lambda model: SignatureComparison(
+            model.kernel_settings["signature_kernel_width"]
+        ),
+        settings=("signature_kernel_width",),
     ),
     "network_kernel": Expert(
         True,
@@ -66,8 +71,11 @@ EXPERTS = {
         "network activity",
         reads_nodes=True,
         comparison=lambda model: NetworkComparison(
-            model.network_kernel_width, model.num_genes, model.network_term_share
+            model.kernel_settings["network_kernel_width"],
+            model.num_genes,
+            model.kernel_settings["network_term_share"],
         ),
+        settings=("network_kernel_width", "network_term_share"),
     ),
     "structure_kernel": Expert(
         False,

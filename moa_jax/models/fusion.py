@@ -64,16 +64,12 @@ class FusionModel(FusedNetworks, kw_only=True):
 
     Attributes:
       substructure_families: columns of each view of the substructure counts.
-      signature_kernel_width: see `kernel_experts.signature_kernel`.
-      network_kernel_width: the same, for the activity of the graph's nodes; None without the
-        expert `network_kernel`.
-      network_term_share: see `kernel_experts.node_activity`; None without that expert.
+      kernel_settings: name -> setting of a kernel expert, such as `signature_kernel_width`; the
+        registry of experts says which reads which.
     """
 
     substructure_families: tuple[int, ...]
-    signature_kernel_width: float
-    network_kernel_width: float | None = None
-    network_term_share: float | None = None
+    kernel_settings: Mapping[str, float]
 
     @nn.compact
     def __call__(self, batch: Batch, graph: GraphArrays, *, train: bool) -> FusionOutput:

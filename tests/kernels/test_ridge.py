@@ -31,7 +31,9 @@ def coefficients(expert, encoded, spec, *, graph=None, model=None, **settings):
     config = tiny_config(seed=settings.pop("seed", 0))
     values = {"ridge": 0.2, "max_references": 1000, "bead_difference": 0.4} | settings
     config.kernels = {name: values for name in ("signature", "network", "structure")}
-    model = model or make_model(signature_kernel_width=1.3, substructure_families=VIEWS)
+    model = model or make_model(
+        kernel_settings={"signature_kernel_width": 1.3}, substructure_families=VIEWS
+    )
     system = kernel_system(
         expert, config, model, encoded, features=spec, graph=graph or make_graph()
     )
@@ -99,7 +101,7 @@ def test_signatures_with_exchanged_beads_are_the_same_where_differences_are_left
 
 def test_network_coefficients_are_kernel_ridge_regression_on_the_nodes(train, spec):
     graph = graph_arrays(make_knowledge_graph(), restart=0.5, num_steps=3)
-    model = make_model(network_kernel_width=1.3, network_term_share=0.8)
+    model = make_model(kernel_settings={"network_kernel_width": 1.3, "network_term_share": 0.8})
     given = network_coefficients(encode(train, spec), spec, graph, model)
     lines = train.table["cell_line"].to_numpy()
     usual = np.stack([train.expression[lines == line].mean(axis=0) for line in lines])
@@ -120,7 +122,9 @@ def test_with_an_identity_for_a_graph_the_network_kernel_is_the_signature_kernel
         graph_arrays(make_knowledge_graph(), restart=0.5, num_steps=3),
         propagation=np.eye(NUM_LANDMARKS, dtype=np.float32),
     )
-    model = make_model(num_genes=NUM_LANDMARKS, num_terms=0, network_kernel_width=1.3)
+    model = make_model(
+        num_genes=NUM_LANDMARKS, num_terms=0, kernel_settings={"network_kernel_width": 1.3}
+    )
     encoded = encode(train, spec)
     given = network_coefficients(encoded, spec, graph, model)
     expected = signature_coefficients(encoded, spec)

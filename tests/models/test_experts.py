@@ -1,6 +1,7 @@
 """The registry of experts: who answers in which view, and what a new expert takes."""
 
 import dataclasses
+import types
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +20,24 @@ def test_experts_are_networks_or_kernels():
     assert (*NETWORKS, *kernels) == tuple(EXPERTS)
 
 
+@pytest.mark.parametrize("name", EXPERTS)
+def test_a_comparison_reads_the_settings_that_its_entry_names(name):
+    expert, read = EXPERTS[name], []
+
+    class Recorder(dict):
+        def __getitem__(self, key):
+            read.append(key)
+            return 0.5
+
+    if expert.comparison:
+        expert.comparison(
+            types.SimpleNamespace(
+                kernel_settings=Recorder(), num_genes=3, substructure_families=(2,)
+            )
+        )
+    assert tuple(read) == expert.settings
+
+
 @pytest.mark.parametrize(
     ("view", "heard"),
     [
@@ -27,9 +46,9 @@ def test_experts_are_networks_or_kernels():
         ("structure", {"joint", "molecule", "structure_kernel"}),
     ],
 )
-def test_a_view_hears_the_experts_whose_modality_it_shows(view, has_modality):
+def test_a_view_hears_the_experts_whose_modality_it_shows(view, heard):
     experts = ("joint", "signature", "molecule", "signature_kernel", "structure_kernel")
-    assert {name for name in experts if heard_in(name, view)} == has_modality
+    assert {name for name in experts if heard_in(name, view)} == heard
 
 
 def test_an_example_is_answered_in_a_view_if_it_has_all_that_the_view_shows():

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import ml_collections
+from flax.core import FrozenDict
 from jaxtyping import Array, Float, Int
 
 from moa_jax.compounds.substructures import SUBSTRUCTURE_FAMILIES
@@ -185,6 +186,7 @@ def make_fusion_task(
 
     Raises:
       InputError: the configuration names an expert that does not exist, none, or one twice; it
+        lacks a setting of one of them, or has one of none of them; it
         has networks among them (see `configs/networks.py`) without their settings, or joins them
         in a way that does not exist; attention heads cannot share the features among them; or its
         training cannot be done; see `make_objective` and `refuse_unknown_precision`.
@@ -202,8 +204,12 @@ def make_fusion_task(
         num_cell_lines=len(features.cell_lines),
         substructure_families=tuple(SUBSTRUCTURE_FAMILIES.values()),
         experts=experts,
+        kernel_settings=FrozenDict(
+            {name: settings.pop(name) for name in tuple(settings) if name not in NETWORK_SETTINGS}
+        ),
         **settings,
     )
+    _refuse_kernel_settings(model)
     if not set(experts) & set(NETWORKS):
         return FusionTask(model)
     _refuse_networks(model)
@@ -212,7 +218,7 @@ def make_fusion_task(
     objective = make_objective(training)
     if training.co_teaching.enabled and "pretraining" in config:
         raise InputError(
-            "the configuration has pretraining and training.losses.co_teaching.enabled, whose "
+            "the configuration has pretraining and training.co_teaching.enabled, whose "
             "networks must start apart; expected one of them."
         )
     return FusionTask(
@@ -223,6 +229,22 @@ def make_fusion_task(
         precision=training.precision,
         mix_up_alpha=training.mix_up_alpha,
     )
+
+
+def _refuse_kernel_settings(model: FusionModel) -> None:
+    """Raises InputError where a kernel expert lacks a setting, or one belongs to no expert."""
+    for name in model.experts:
+        for setting in EXPERTS[name].settings:
+            if setting not in model.kernel_settings:
+                raise InputError(
+                    f"model.experts names {name}, but the configuration has no model.{setting}."
+                )
+    known = {setting for expert in EXPERTS.values() for setting in expert.settings}
+    if unknown := sorted(set(model.kernel_settings) - known):
+        raise InputError(
+            f"the configuration has model.{unknown[0]}; the settings of the model are "
+            f"{', '.join(('experts', *NETWORK_SETTINGS, *sorted(known)))}."
+        )
 
 
 def _refuse_networks(model: FusionModel) -> None:

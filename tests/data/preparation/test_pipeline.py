@@ -133,7 +133,7 @@ def test_pairs_of_landmarks_share_a_bead_colour(release, raw, level5):
 
 def keep_aside(raw, rows):
     (raw / "aside.tsv").write_text("compound_group\tcmap_name\n" + rows)
-    return config_of(raw, files_kept_aside="aside.tsv")
+    return config_of(raw, files_excluded_compounds="aside.tsv")
 
 
 @pytest.mark.parametrize("by", ["block", "name"])

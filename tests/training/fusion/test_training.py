@@ -85,6 +85,23 @@ def test_networks_without_their_settings_are_refused(tmp_path):
         make_fusion_task(config, features, (GRAPH.num_genes, GRAPH.num_terms))
 
 
+def test_settings_that_kernel_experts_lack_or_do_not_know_are_refused(tmp_path):
+    features = make_run(tmp_path).features
+    config = fusion.get_config()
+    config.model.experts = ("network_kernel",)
+    with pytest.raises(
+        InputError, match=r"names network_kernel, but .* no model\.network_kernel_w"
+    ):
+        make_fusion_task(config, features, (GRAPH.num_genes, GRAPH.num_terms))
+    config = fusion.get_config()
+    with config.unlocked():
+        config.model.signature_kernel_length = 1.0
+    with pytest.raises(
+        InputError, match=r"has model\.signature_kernel_length; the settings of the"
+    ):
+        make_fusion_task(config, features, (GRAPH.num_genes, GRAPH.num_terms))
+
+
 def test_the_loss_of_mix_up_is_that_of_the_mixed_batch(tmp_path):
     plain, mixed = (
         make_run(tmp_path / str(alpha), training={"mix_up_alpha": alpha}) for alpha in (0.0, 0.4)
