@@ -2,15 +2,15 @@
 
     python -m moa_jax.evaluate --config=configs/main_result.py --workdir=runs/main_result
 
-trains every method of the configuration's blocks once per split, fold, seed and training condition
-on the prepared folder `config.data` (the embedded simulated release if it is empty), and writes
-tables, an HTML report and the manifests of the splits into the workdir. An interrupted evaluation
-is resumed, and only new cells are run when the configuration asks for more.
+trains every method of the configuration once per split, fold, seed and training perturbation on
+the prepared folder `config.data` (the simulated release if it is empty), and writes tables, an
+HTML report and the splits' manifests into the workdir. An interrupted evaluation is resumed; cells
+that are finished are not run again.
 
     python -m moa_jax.evaluate --config=configs/benchmark.py \
         --predictions=mine.csv --splits=runs/benchmark/splits/compound_seed0
 
-scores predictions of another program for the test parts of published split manifests.
+scores another program's predictions for the test parts of split manifests.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def score_predictions(
     """
     if not splits:
         raise InputError(
-            "--predictions needs --splits=MANIFEST, the split of the predictions, or a folder."
+            "--predictions needs --splits: the split manifest of the predictions, or a folder."
         )
     benchmark_data = BenchmarkData(config, workdir)
     examples = benchmark_data.examples
@@ -81,11 +81,7 @@ def score_predictions(
 
 
 def main(config: ml_collections.ConfigDict, workdir: str, predictions: str, splits: str) -> None:
-    """Runs the evaluation, writes its outputs and prints the main tables.
-
-    Raises:
-      InputError: an input of the user cannot be used.
-    """
+    """Runs the evaluation, writes its outputs and prints the main tables."""
     folder = pathlib.Path(workdir)
     if splits and not predictions:
         raise InputError("--splits goes with --predictions; give both or neither.")

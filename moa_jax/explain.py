@@ -1,4 +1,4 @@
-r"""Explains a trained model's answers: which mechanism, how sure, why, and whether to trust it.
+r"""Explains a trained model's answers: mechanism, confidence, reasons, and an audit of these.
 
     python -m moa_jax.explain --workdir=RUN --compounds=vorinostat,bortezomib --out=DIR
     python -m moa_jax.explain --workdir=RUN --signatures=F.gctx \
@@ -6,12 +6,11 @@ r"""Explains a trained model's answers: which mechanism, how sure, why, and whet
         [--level=3|4|5] [--scale=log2|linear|zscore] [--zscore_reference=vehicle|population] \
         [--gene_ids=entrez|symbol|COLUMN] [--overwrite]
 
-The first explains compounds that the run was tested on, by what its folder keeps of them; the
-second a user's own signatures or wells, or structures without any signature (see
-`moa_jax.predict`), all or those of the named compounds. Names, pert_ids and groups will do.
-Written into DIR, whole or not at all:
+The first explains compounds of the run's test part, which its folder keeps; the second explains a
+user's signatures, wells or structures (see `moa_jax.predict`), all or those of the named
+compounds. A compound is named by its name, pert_id or group. DIR is written as a whole:
 
-    index.html     leads to reports/, one page per compound that needs no network
+    index.html     links to reports/, one page per compound, readable offline
     tables/        mechanisms, genes, pathways, substructures, graph nodes, evidence, audit, ...
                    of all compounds, as parquet and CSV
     figures/       the pictures of the pages, as SVG and PNG
@@ -54,7 +53,6 @@ from moa_jax.predictions.answered_examples import answer_examples
 from moa_jax.schemas import Examples, InputError
 from moa_jax.training.runs.run_folder import FinishedRun, open_run, run_identity
 
-# More than these are a benchmark, not a reading.
 MAX_COMPOUNDS = 200
 
 OPTIONS = (
@@ -100,7 +98,7 @@ def main(
     names = [name.strip() for name in compounds.split(",") if name.strip()]
     is_new = bool(signatures or compoundinfo)
     if not names and not is_new:
-        raise InputError("give --compounds, --signatures or --compoundinfo: what to explain.")
+        raise InputError("--compounds, --signatures or --compoundinfo is needed.")
     require_signatures(signatures, siginfo=siginfo, level=level, scale=scale, gene_ids=gene_ids)
     settings = PlateSettings.of_options(level, zscore_reference, scale)
     run = open_run(place)
@@ -131,7 +129,7 @@ def main(
 def _new_examples(
     run: FinishedRun, files: SignatureFiles, settings: PlateSettings, gene_ids: str
 ) -> tuple[Examples, dict[str, Any]]:
-    """A user's own signatures or structures, and what the manifest says of them; prints that."""
+    """A user's signatures or structures and their entry in the manifest; prints a summary."""
     new = read_new_signatures(files, run.genes, run.predictor.features, settings, gene_ids)
     print("\n".join([*level_lines(new.level), *structure_lines(new.report["compounds"])]))
     if genes := new.report["genes"]:
@@ -141,12 +139,12 @@ def _new_examples(
 
 
 def _answerable(examples: Examples) -> Examples:
-    """The examples without compounds of which neither signature nor structure is known."""
+    """The examples that have a signature or a structure."""
     is_known = examples.has_expression | examples.has_structure
     names = sorted({examples.groups[row] for row in np.flatnonzero(~is_known)})
     if names:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        print(f"not explained, as they have no readable structure: {', '.join(names[:3])}{more}")
+        print(f"not explained, for want of a readable structure: {', '.join(names[:3])}{more}")
     return examples.take(np.flatnonzero(is_known))
 
 
@@ -155,11 +153,11 @@ def chosen(examples: Examples, names: Sequence[str], trained: Sequence[str]) -> 
 
     Args:
       examples: what can be explained.
-      names: names, pert_ids or groups; case, blanks and hyphens do not count.
+      names: names, pert_ids or groups; case, blanks and hyphens are ignored.
       trained: names of compounds that the model was trained on.
 
     Raises:
-      InputError: no example is of a compound of that name.
+      InputError: no example belongs to a compound of that name.
     """
     keys = pd.DataFrame(
         {
@@ -185,8 +183,8 @@ def _not_found(name: str, examples: Examples, trained: Sequence[str]) -> str:
     """Why a compound cannot be explained."""
     if _key(name) in set(map(_key, trained)):
         return (
-            f"the model was trained on {name!r}, so its answer would be recalled, not predicted; "
-            "give --signatures to explain it anyway."
+            f"the model was trained on {name!r}, so its answer would not be a prediction; give "
+            "--signatures to explain it anyway."
         )
     known = sorted({str(known) for known in examples.table["compound"].dropna()})
     near = difflib.get_close_matches(name.lower(), known, n=1)

@@ -179,7 +179,7 @@ def test_predictions_made_elsewhere_are_scored(evaluated, prepared, tmp_path):
 
 def test_predictions_need_their_splits(prepared, tmp_path, capsys):
     assert start(tmp_path, prepared, options=["--predictions=mine.csv"]) == 2
-    assert "--predictions needs --splits=MANIFEST" in capsys.readouterr().err
+    assert "--predictions needs --splits: the split manifest" in capsys.readouterr().err
     assert start(tmp_path, prepared, options=["--splits=here"]) == 2
     assert "give both or neither" in capsys.readouterr().err
 

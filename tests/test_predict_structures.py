@@ -177,7 +177,7 @@ def test_structures_alone_are_explained(inputs, tiny_run, capsys):
     (inputs / "compoundinfo.txt").write_text(TABLES["csv"] + "not a molecule,BRD-A0\n")
     argv = [argument for argument in alone(inputs, tiny_run) if "--out" not in argument]
     assert explain.run([*argv, f"--out={inputs / 'out'}"]) == 0
-    assert "not explained, as they have no readable structure: BRD-A0" in capsys.readouterr().out
+    assert "not explained, for want of a readable structure: BRD-A0" in capsys.readouterr().out
     tables = {path.stem: pd.read_csv(path) for path in (inputs / "out" / "tables").glob("*.csv")}
     assert tables["answers"]["compound_group"].tolist() == ["BRD-000", "BRD-001", "BRD-999"]
     assert tables["answers"]["num_signatures"].tolist() == [0] * 3

@@ -1,10 +1,10 @@
-r"""Does a part of the model earn its place? One configuration asks one question.
+r"""Ablations: whether a part of the model improves it, one question per configuration.
 
     python -m experiments.ablations.run --config=configs/ablations/targets.py \
         --config.data=data/lincs2020 --workdir=runs/ablations/targets
 
-Every arm is trained on the same folds, and differs from the first in what its configuration says.
-Arms, folds and seeds that the workdir holds are not trained again.
+Every arm is trained on the same folds and differs from the first by its configuration. Arms, folds
+and seeds that are finished in the workdir are not trained again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ from moa_jax.baselines.fusion import FittedFusion, Fusion
 from moa_jax.baselines.registry import make_method
 from moa_jax.benchmark.benchmark_data import BenchmarkData
 from moa_jax.benchmark.cell_files import Answers, read_answers, write_answers
-from moa_jax.benchmark.perturbations.training_perturbations import TrainingPerturbation, alter
+from moa_jax.benchmark.perturbations.training_perturbations import (
+    TrainingPerturbation,
+    perturb_training,
+)
 from moa_jax.benchmark.plan import CLEAN_TRAINING, SplitKey
 from moa_jax.command_line import Option, load_config
 from moa_jax.data.examples.pooling import pool_by_compound
@@ -38,7 +41,7 @@ from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.progress import say
 from moa_jax.schemas import InputError
 
-OPTIONS = (Option("workdir", "folder of the answers", required=True),)
+OPTIONS = (Option("workdir", "folder of the predictions", required=True),)
 
 Probs = Float[np.ndarray, "seed compound moa"]
 METRICS = ("macro_auprc", "top1")
@@ -48,7 +51,7 @@ def model_config(config: ml_collections.ConfigDict, arm: str) -> ml_collections.
     """The fusion configuration of an arm.
 
     Raises:
-      InputError: the arm sets something that the model's configuration does not have.
+      InputError: the arm sets a key that the model's configuration does not have.
     """
     file = config.arms[arm].model or config.model
     model = load_config(file).lock()
@@ -57,13 +60,13 @@ def model_config(config: ml_collections.ConfigDict, arm: str) -> ml_collections.
             model.update_from_flattened_dict({key: value})
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{arm!r} of the ablation sets {key}, which {file} does not have as such."
+                f"the arm {arm!r} sets {key} to {value!r}, which {file} does not allow."
             ) from error
     return model
 
 
 def train_arms(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> BenchmarkData:
-    """Trains what the workdir does not hold yet."""
+    """Trains the arms that are not finished."""
     benchmark_data = BenchmarkData(config, workdir)
     keys = [
         SplitKey(config.split.rule, seed, fold)
@@ -82,7 +85,7 @@ def train_arms(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Benc
 
 
 def trained_as(config: ml_collections.ConfigDict, arm: str) -> str:
-    """The first arm that trains the same model; it may be asked for another view."""
+    """The first arm that trains the same model; its view may differ."""
 
     def training(name: str) -> dict[str, Any]:
         return {**config.arms[name].to_dict(), "view": None}
@@ -91,7 +94,7 @@ def trained_as(config: ml_collections.ConfigDict, arm: str) -> str:
 
 
 def answers_path(workdir: pathlib.Path, arm: str, key: SplitKey) -> pathlib.Path:
-    """Where the answers of an arm for one division are kept."""
+    """Path of the predictions of an arm for one split."""
     return workdir / "answers" / key.name / f"fold{key.fold}" / f"{arm.replace(' ', '_')}.npz"
 
 
@@ -102,14 +105,14 @@ def answer(
     benchmark_data: BenchmarkData,
     folder: pathlib.Path,
 ) -> Answers:
-    """Trains one arm on one division and answers its test part in every view."""
+    """Trains one arm on one split and predicts its test part in every view."""
     settings = config.arms[arm]
     parts = benchmark_data.parts(key, structure_only_compounds=settings.structure_only_compounds)
     unlabelled = benchmark_data.unlabelled(key) if settings.structure_only_compounds else None
     condition = CLEAN_TRAINING
     if settings.training:
         condition = TrainingPerturbation(settings.training)
-    train, validation, graph = alter(
+    train, validation, graph = perturb_training(
         condition, parts.train, parts.validation, benchmark_data.dataset.graph, seed=key.seed
     )
     shutil.rmtree(folder, ignore_errors=True)
@@ -166,7 +169,7 @@ def rows_of(
 ) -> list[dict[str, Any]]:
     """One row per arm: its metrics, and their differences from the first arm.
 
-    The share of right answers at 50 % coverage is a mean over the seeds.
+    Accuracy at 50 % coverage is a mean over the seeds.
     """
     scores = bootstrap_scores(
         probs, labels, num_resamples=config.statistics.num_resamples, seed=config.statistics.seed
@@ -210,11 +213,7 @@ def run_ablation(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> st
 
 
 def main(config: ml_collections.ConfigDict, workdir: str) -> None:
-    """Answers and prints.
-
-    Raises:
-      InputError: something the user gave cannot be used.
-    """
+    """Runs the ablation and prints its table."""
     print(run_ablation(config, pathlib.Path(workdir)))
 
 

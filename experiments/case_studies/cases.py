@@ -1,4 +1,4 @@
-"""What the model says of the held-out compounds of one mechanism, in numbers."""
+"""Predictions and explanations for the held-out compounds of one mechanism."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from jaxtyping import Float
 
 from experiments.case_studies.contrast import moa_summary
 from experiments.explanation_audit.faithful import integrated
-from experiments.explanation_audit.folds import Asked, compound_means, first_rows
+from experiments.explanation_audit.faithfulness import compound_difference
+from experiments.explanation_audit.folds import ScoredSignatures, compound_means, first_rows
 from moa_jax.calibration.calibration_store import read_calibration_store
 from moa_jax.calibration.conformal_sets import calibrate_label_sets
 from moa_jax.data.examples.pooling import pool_by_compound
@@ -21,7 +22,6 @@ from moa_jax.explanation.attribution.modality_shares import modality_shares
 from moa_jax.explanation.attribution.network_attribution import adjoint_node_attribution
 from moa_jax.explanation.attribution.occlusion import occlude_neighbourhoods
 from moa_jax.explanation.audit.deletion import control_importance, deletion_curves
-from moa_jax.explanation.audit.faithfulness import compound_difference
 from moa_jax.explanation.evidence.enrichment import enrichment, residuals
 from moa_jax.explanation.evidence.gene_sets import GeneSets
 from moa_jax.explanation.evidence.similar_compounds import compound_evidence, kernel_evidence
@@ -31,7 +31,7 @@ from moa_jax.schemas import KnowledgeGraph
 
 ERROR_RATE = 0.1
 CONTROLS = ("absolute_z", "random")
-# Training compounds that are named for each held-out one.
+# Training compounds that are listed for each held-out one.
 NUM_EVIDENCE = 5
 
 
@@ -44,7 +44,7 @@ class Answers:
       labels: 1 where the compound has the MoA.
       in_set: MoAs of the conformal set at `ERROR_RATE`.
       groups: compound group of each row.
-      names: what it is called.
+      names: name of each row.
       moas: MoA of each column.
     """
 
@@ -57,11 +57,11 @@ class Answers:
 
     @property
     def probs(self) -> Float[np.ndarray, "compound moa"]:
-        """Probabilities by all that is known."""
+        """Probabilities with both modalities."""
         return self.views["fusion"]
 
     def of(self, moa: str) -> pd.DataFrame:
-        """The compounds of an MoA, the best answered first.
+        """The compounds of an MoA, the most probable first.
 
         `compound`, `probability`, `rank` of the MoA, `first_answer`, `is_right`, `in_set`,
         `set_size`.
@@ -92,7 +92,7 @@ class Answers:
         return pd.DataFrame(found, index=list(self.moas))
 
 
-def read_answers(folds: Sequence[Asked], runs: Sequence[pathlib.Path]) -> Answers:
+def read_answers(folds: Sequence[ScoredSignatures], runs: Sequence[pathlib.Path]) -> Answers:
     """Answers of every fold for its test compounds."""
     parts: list[tuple] = []
     for fold, folder in zip(folds, runs, strict=True):
@@ -120,18 +120,18 @@ def read_answers(folds: Sequence[Asked], runs: Sequence[pathlib.Path]) -> Answer
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What the model used for one mechanism.
+    """The explanation of one mechanism.
 
     Attributes:
       moa: the mechanism.
       compounds: `Answers.of`.
-      average_precision: view of the model -> of the mechanism over all held-out compounds.
+      average_precision: view of the model -> average precision over all held-out compounds.
       num_signatures: signatures that were explained.
       genes: `moa_summary` with `mean_z` over compounds.
       pathways: `enrichment` of the mean absolute contributions, the three smallest p-values.
       shares: Shapley value of each modality, mean over compounds.
-      evidence: training compounds that added most, in the mean over the compounds asked.
-      pieces: substructures of the compound that was answered best.
+      evidence: training compounds with the largest mean contributions.
+      pieces: substructures of the compound with the highest probability.
       example: that compound.
       atom_scores: its atoms.
       smiles: its structure.
@@ -167,8 +167,8 @@ class Explained:
       moas: mechanism of each row.
       groups: compound group of each row.
       cell_lines: cell line of each row.
-      arrays: what was computed, by name; the first axis is the row.
-      evidence: `compound_evidence` of a signature of each compound, with the mechanism as `asked`.
+      arrays: results by name; the first axis is the row.
+      evidence: `compound_evidence` of a signature of each compound, with the mechanism as `moa`.
       atoms: mechanism and compound group -> structure, known targets, scores of atoms.
     """
 
@@ -181,7 +181,12 @@ class Explained:
 
 
 def explain_fold(
-    fold: Asked, folder: pathlib.Path, moas: Sequence[str], *, per_compound: int, seed: int
+    fold: ScoredSignatures,
+    folder: pathlib.Path,
+    moas: Sequence[str],
+    *,
+    per_compound: int,
+    seed: int,
 ) -> Explained:
     """Explains the scores of some mechanisms for the test compounds that have them.
 
@@ -190,57 +195,57 @@ def explain_fold(
       folder: the fold's run.
       moas: the mechanisms.
       per_compound: signatures of each compound that are explained.
-      seed: seed of what is drawn.
+      seed: seed of random draws.
     """
     names = fold.predictor.features.moas
     fold = fold.some_of_each(per_compound, seed)
     columns = [names.index(moa) for moa in moas]
     rows, places = np.nonzero(fold.examples.labels[:, columns] > 0)
-    asked = dataclasses.replace(fold.take(rows), moas=np.array(columns)[places])
-    given = asked.predictor, asked.encoded, asked.attribution_target, asked.directions
-    found = integrated(asked)
-    change = asked.encoded.expression - asked.zero[:, 0]
-    propagation = np.asarray(asked.predictor.graph.propagation)
+    scored = dataclasses.replace(fold.take(rows), moas=np.array(columns)[places])
+    given = scored.predictor, scored.encoded, scored.attribution_target, scored.directions
+    found = integrated(scored)
+    change = scored.encoded.expression - scored.zero[:, 0]
+    propagation = np.asarray(scored.predictor.graph.propagation)
     arrays = {
         "contributions": found.values[:, 0],
-        "z": asked.examples.expression,
+        "z": scored.examples.expression,
         "gap": found.completeness_gap[:, 0],
         "shares": modality_shares(*given)[:, 0],
         "nodes": adjoint_node_attribution(found.values, change, propagation)[:, 0],
     }
     controls = control_importance(
-        asked.encoded, asked.predictor.features, asked.graph, num_targets=1, seed=seed
+        scored.encoded, scored.predictor.features, scored.graph, num_targets=1, seed=seed
     )
     rankings = {"ours": found.values, **{name: controls[name] for name in CONTROLS}}
-    for replacement, values in asked.replacements().items():
+    for replacement, values in scored.replacements().items():
         for name, importance in rankings.items():
             curves = deletion_curves(*given, importance=importance, replacement=values)
             arrays[f"{replacement}|{name}"] = curves.deletion_auc[:, 0]
-    of_moas = np.array(names)[asked.moas]
-    keys = [f"{moa}|{group}" for moa, group in zip(of_moas, asked.examples.groups, strict=True)]
+    of_moas = np.array(names)[scored.moas]
+    keys = [f"{moa}|{group}" for moa, group in zip(of_moas, scored.examples.groups, strict=True)]
     first = first_rows(keys)
-    evidence, atoms = _of_compounds(asked.take(first), folder)
+    evidence, atoms = _of_compounds(scored.take(first), folder)
     return Explained(
         moas=of_moas,
-        groups=np.array(asked.examples.groups),
-        cell_lines=asked.examples.table["cell_line"].to_numpy(),
+        groups=np.array(scored.examples.groups),
+        cell_lines=scored.examples.table["cell_line"].to_numpy(),
         arrays=arrays,
         evidence=evidence,
         atoms=atoms,
     )
 
 
-def _of_compounds(asked: Asked, folder: pathlib.Path) -> tuple[pd.DataFrame, dict]:
+def _of_compounds(scored: ScoredSignatures, folder: pathlib.Path) -> tuple[pd.DataFrame, dict]:
     """Evidence and atoms for one signature of each compound; see `Explained`."""
-    examples, smiles = asked.examples, list(asked.examples.smiles)
+    examples, smiles = scored.examples, list(scored.examples.smiles)
     scores = occlude_neighbourhoods(
-        asked.predictor, asked.encoded, smiles, asked.attribution_target, asked.directions
+        scored.predictor, scored.encoded, smiles, scored.attribution_target, scored.directions
     )
-    evidence = kernel_evidence(asked.predictor, asked.encoded, read_references(folder))
+    evidence = kernel_evidence(scored.predictor, scored.encoded, read_references(folder))
     tables, atoms = [], {}
-    for row, column in enumerate(asked.moas.tolist()):
-        moa = asked.predictor.features.moas[column]
-        tables.append(compound_evidence(evidence, row, column).head(NUM_EVIDENCE).assign(asked=moa))
+    for row, column in enumerate(scored.moas.tolist()):
+        moa = scored.predictor.features.moas[column]
+        tables.append(compound_evidence(evidence, row, column).head(NUM_EVIDENCE).assign(moa=moa))
         if smiles[row] is not None:
             key = moa, examples.groups[row]
             atoms[key] = smiles[row], examples.targets[row], scores[row][0]
@@ -267,20 +272,11 @@ def study(
       seed: seed of random substructures.
     """
     compounds = answers.of(moa)
-    rows = [one.moas == moa for one in explained]
-    groups, lines = (
-        list(
-            np.concatenate(
-                [getattr(one, name)[own] for one, own in zip(explained, rows, strict=True)]
-            )
-        )
-        for name in ("groups", "cell_lines")
-    )
+    own = [one.moas == moa for one in explained]
+    groups = _rows([one.groups for one in explained], own).tolist()
+    lines = _rows([one.cell_lines for one in explained], own).tolist()
     arrays = {
-        name: np.concatenate(
-            [one.arrays[name][own] for one, own in zip(explained, rows, strict=True)]
-        )
-        for name in explained[0].arrays
+        name: _rows([one.arrays[name] for one in explained], own) for name in explained[0].arrays
     }
     symbols = list(graph.genes["symbol"].iloc[: graph.num_landmarks])
     contributions = arrays["contributions"].astype(np.float64)
@@ -299,7 +295,7 @@ def study(
         genes=genes.assign(mean_z=[mean_z[symbol] for symbol in genes["feature"]]),
         pathways=_pathways(contributions, groups, sets),
         shares=compound_means(arrays["shares"], groups).mean(axis=0),
-        evidence=_evidence(evidence[evidence["asked"] == moa]),
+        evidence=_evidence(evidence[evidence["moa"] == moa]),
         pieces=pieces.sort_values("sum", ascending=False, kind="stable", ignore_index=True),
         example=compounds.set_index("group").loc[best, "compound"],
         atom_scores=scores.astype(np.float64),
@@ -311,12 +307,17 @@ def study(
     )
 
 
+def _rows(parts: Sequence[np.ndarray], own: Sequence[np.ndarray]) -> np.ndarray:
+    """The chosen rows of all folds."""
+    return np.concatenate([part[rows] for part, rows in zip(parts, own, strict=True)])
+
+
 def _pathways(
     contributions: Float[np.ndarray, "example gene"],
     groups: Sequence[str],
     sets: GeneSets,
 ) -> pd.DataFrame:
-    """Sets whose genes contribute more than others do, in either direction."""
+    """Sets whose genes have larger absolute contributions than others."""
     size = np.abs(contributions)
     scores, varying = compound_means(size, groups).mean(axis=0), residuals(size, groups)
     table = enrichment(
@@ -326,7 +327,7 @@ def _pathways(
 
 
 def _evidence(table: pd.DataFrame) -> pd.DataFrame:
-    """How often each training compound was among those that added most."""
+    """How often each training compound was among those with the largest contributions."""
     labels = [", ".join(names) or "no label" for names in table["moas"]]
     counted = table.assign(moas=labels).groupby(["compound", "expert", "moas"], sort=True)
     summary = counted.agg(times=("similarity", "size"), added=("from_similarity", "mean"))

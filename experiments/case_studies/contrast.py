@@ -1,7 +1,7 @@
-"""What explanations of single compounds have in common for one mechanism.
+"""Summary of the explanations of one mechanism over compounds.
 
-The unit is the compound: its signatures are averaged first, so that a compound with many of them
-does not speak for the others, and intervals are over compounds.
+The signatures of a compound are averaged first, so that all compounds have the same weight, and
+intervals are over compounds.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ def moa_summary(
     cell_lines: Sequence[str | None],
     features: Sequence[str],
 ) -> pd.DataFrame:
-    """What explanations of one MoA have in common over compounds and cell lines.
+    """Summarises explanations of one MoA over compounds and cell lines.
 
     Args:
-      attributions: of the MoA's score, one row per example; choose the examples beforehand, such
-        as those of held-out compounds that have the MoA.
+      attributions: of the MoA's score, one row per example, such as those of held-out compounds
+        that have the MoA.
       compounds: compound group of each example.
       cell_lines: cell line of each example, None where unknown.
       features: name of each column.
@@ -40,8 +40,8 @@ def moa_summary(
       compounds with the 95 % bootstrap interval `low` to `high`, `magnitude` (mean absolute value
       over compounds), `consistency` (absolute mean over magnitude: 1 where all compounds agree,
       near 0 where they cancel), `sign_agreement` (share of compounds with the sign of the mean)
-      and `cell_line_agreement` (the same share of cell lines, NaN where none is known). A zero
-      agrees with nothing. With one compound the interval is that one value.
+      and `cell_line_agreement` (the same share of cell lines, NaN where none is known). Zeros never
+      agree. With one compound the interval is that value.
 
     Raises:
       InputError: there is no example.

@@ -1,4 +1,4 @@
-"""The page: text, tables and pictures of the cases."""
+"""The page of case studies: text, tables and figures."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from moa_jax.report.shapes import to_svg
 from moa_jax.schemas import KnowledgeGraph
 
 NUM_DRAWN = 15
-# Genes that count as named by the explanation.
+# First genes of the explanation.
 NUM_NAMED = 50
-WEAKEST = "The mechanisms with the lowest average precision of all, by what the model is shown:"
+WEAKEST = "The mechanisms with the lowest average precision of all, by view:"
 CONTROL_NAMES = {"absolute_z": "|z|", "random": "random order"}
 REPLACED = {"no change": "no change", "cell line's mean": "the cell line's mean"}
 
@@ -32,7 +32,7 @@ def file_stem(moa: str) -> str:
 
 
 def draw_case(case: Case, graph: KnowledgeGraph, folder: pathlib.Path) -> None:
-    """Writes the pictures of a case."""
+    """Writes the figures of a case."""
     top = case.genes.head(NUM_DRAWN)
     names = [
         f"{symbol} {'up' if z > 0 else 'down'} {abs(z):.1f}"
@@ -95,7 +95,7 @@ def _verdict(case: Case, control: str) -> str:
 
 
 def expected_rows(case: Case, expected: pd.DataFrame) -> list[dict[str, Any]]:
-    """Genes that are known to move, and what became of them."""
+    """Genes that are known to change, with their z-score and contribution."""
     genes = case.genes.reset_index(drop=True)
     place = {symbol: row for row, symbol in enumerate(genes["feature"])}
     rows = []
@@ -214,7 +214,7 @@ def _audit(case: Case) -> str:
 
 
 def weakest(average_precisions: pd.DataFrame, count: int = 8) -> list[dict[str, Any]]:
-    """The mechanisms that are found worst."""
+    """The mechanisms with the lowest average precision."""
     order = average_precisions["fusion"].sort_values(kind="stable").index[:count]
     return [{"mechanism": moa, **average_precisions.loc[moa].to_dict()} for moa in order]
 

@@ -1,13 +1,12 @@
-"""Case studies: what the model says of held-out compounds of some mechanisms, and why.
+"""Case studies: predictions for held-out compounds of some mechanisms, and their explanations.
 
     python -m experiments.case_studies.run --data=data/lincs2020 --runs=runs/audit/runs
 
-trains the shipped model on the five folds of the compound split, over the frequent vocabulary and
-over the open one (kept in RUNS and OPEN_RUNS and not trained again, those of
-`experiments.explanation_audit` and `experiments.main_result.open_vocabulary` will do), explains
-the first and writes README.md, figures/, genes.csv and compounds.csv beside this file, or into
-`--out`. What a reader should take from a case stands
-in readings.tsv and was written by hand; all numbers are made here.
+trains the shipped model on the five folds of the compound split, with the frequent vocabulary and
+with the open one (kept in RUNS and OPEN_RUNS and not trained again; those of
+`experiments.explanation_audit` and `experiments.main_result.open_vocabulary` can be used), explains
+the former and writes README.md, figures/, genes.csv and compounds.csv into this folder, or into
+`--out`. Interpretations in readings.tsv were written by hand; all numbers are computed here.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import pandas as pd
 
 from experiments.case_studies.cases import explain_fold, read_answers, study
 from experiments.case_studies.page import draw_case, gene_tables, write_page
-from experiments.explanation_audit.folds import asked_of_run, trained_run
+from experiments.explanation_audit.folds import signatures_of_run, trained_run
 from moa_jax.command_line import load_config
 from moa_jax.data.storage.graph_folder import read_gene_sets
 from moa_jax.explanation.evidence.gene_sets import listed_sets
@@ -29,8 +28,8 @@ from moa_jax.progress import say
 HERE = pathlib.Path(__file__).parent
 NUM_FOLDS = 5
 MIN_SET, MAX_SET = 5, 200
-# The last five are hard: three that expression tells little of, and the two with the lowest average
-# precision of all.
+# The last five are hard: three with little signal in expression, and the two with the lowest
+# average precision of all.
 MOAS = (
     "Proteasome inhibitor",
     "HDAC inhibitor",
@@ -68,9 +67,9 @@ def main() -> None:
             (settings.open_config, settings.open_runs),
         )
     )
-    folds = [asked_of_run(folder) for folder in runs]
+    folds = [signatures_of_run(folder) for folder in runs]
     answers = read_answers(folds, runs)
-    in_open = read_answers([asked_of_run(folder) for folder in open_runs], open_runs)
+    in_open = read_answers([signatures_of_run(folder) for folder in open_runs], open_runs)
     explained = []
     for fold, folder in zip(folds, runs, strict=True):
         explained.append(
@@ -105,7 +104,7 @@ def main() -> None:
 
 
 def _runs(config_file: str, data: str, folder: str) -> list[pathlib.Path]:
-    """The runs of the five folds, trained where they are not there."""
+    """The runs of the five folds, which are trained if they do not exist."""
     config = load_config(config_file)
     config.data = data
     return [

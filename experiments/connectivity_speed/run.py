@@ -4,7 +4,7 @@
 
 Standard-normal signatures and queries of 50 + 50 genes. Each repetition times the loops on a
 sample of pairs and then `wtcs` on all pairs. Rates are per second of CPU time over all threads,
-which other work on the machine disturbs least, and which gives `wtcs` nothing for its threads.
+which depends least on other work on the machine and gives `wtcs` no credit for its threads.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Pairs:
     """One query against one signature at a time, in three ways."""
 
     def __init__(self, signatures: np.ndarray, up: np.ndarray, down: np.ndarray) -> None:
-        """Prepares what does not depend on the pair, for the ways that may know it."""
+        """Prepares what does not depend on the pair, for the loops that use it."""
         self.signatures, self.sets = signatures, (up, down)
         self.order = np.argsort(-signatures, axis=1, kind="stable")
         self.rank = np.empty_like(self.order)
@@ -41,11 +41,11 @@ class Pairs:
         return self._walk(query, order, np.abs(values[order]))
 
     def presorted(self, query: int, signature: int) -> float:
-        """Knows the order of each signature."""
+        """Uses the order of each signature."""
         return self._walk(query, self.order[signature], self.ranked_weight[signature])
 
     def hits_only(self, query: int, signature: int) -> float:
-        """Knows the rank of each gene and looks at the genes of the sets alone."""
+        """Uses the rank of each gene and visits only the genes of the sets."""
         rank, weight = self.rank[signature], self.weight[signature]
         scores = []
         for sets in self.genes:

@@ -1,4 +1,4 @@
-"""Real technical noise: the same wells of one plate under several peak deconvolutions.
+"""Real technical noise: the same wells of one plate with several peak deconvolutions.
 
 The plate is from CMap's deconvolution contest: `*_DE_UNI.gct` is the reference (one gene per
 bead, nothing to deconvolve), the others, `*_DE_<algorithm>.gct`, have two genes per bead. All hold
@@ -56,7 +56,7 @@ def deconvolution_files(folder: str | os.PathLike[str]) -> dict[str, pathlib.Pat
     if REFERENCE not in found or len(found) < 2:
         raise InputError(
             f"{folder} has the deconvolutions {', '.join(found) or 'none'} (files "
-            f"*{_MARK}<name>.gct), expected {REFERENCE} and at least one other."
+            f"*{_MARK}<name>.gct); expected {REFERENCE} and at least one other."
         )
     return {REFERENCE: found.pop(REFERENCE), **found}
 
@@ -64,21 +64,21 @@ def deconvolution_files(folder: str | os.PathLike[str]) -> dict[str, pathlib.Pat
 def read_deconvolutions(
     files: Mapping[str, pathlib.Path], genes: pd.DataFrame, train: Examples
 ) -> dict[str, Examples]:
-    """The same wells under each deconvolution, in the same order and over the training genes.
+    """The same wells with each deconvolution, in the same order and over the training genes.
 
     Args:
-      files: deconvolution -> GCT file; its columns are wells, of whose content nothing is known.
+      files: deconvolution -> GCT file, whose columns are wells of unknown content.
       genes: `GENE_COLUMNS` of the training expression's columns.
-      train: training examples; their vocabularies are used.
+      train: training examples, whose vocabularies are used.
 
     Returns:
-      Deconvolution -> examples with z-scores as they are in its file.
+      Deconvolution -> examples with the z-scores of its file.
 
     Raises:
       InputError: a file cannot be used, or has other wells or genes than the first.
     """
     features = fit_features(train, genes)
-    # Each well is a signature of its own: the wells themselves are compared.
+    # Single wells are compared, so each is its own signature.
     settings = PlateSettings(level=5, scale=ZSCORE, keep_controls=True)
     plates: dict[str, Examples] = {}
     for name, path in files.items():
@@ -102,10 +102,9 @@ def read_deconvolutions(
 def match_scale(wells: Examples, train: Examples) -> tuple[Examples, float]:
     """Wells on the scale of the training signatures, and the scale factor.
 
-    Single wells with another kind of z-score are weaker or stronger than collapsed signatures.
-    One factor for the whole plate gives the wells the median root mean square of the training
-    signatures, so that strong wells stay strong. Values beyond the largest training value are
-    clipped, before and after scaling.
+    Single wells are weaker or stronger than replicate-consensus signatures. One factor for the
+    plate gives the wells the median root mean square of the training signatures. Values beyond the
+    largest training value are clipped, before and after scaling.
 
     Raises:
       InputError: no training example has expression, or the median well is 0.
@@ -117,17 +116,17 @@ def match_scale(wells: Examples, train: Examples) -> tuple[Examples, float]:
     expression = np.clip(wells.expression, -limit, limit)
     typical = float(np.median(root_mean_square(expression[:, wells.gene_mask])))
     if not typical > 0:
-        raise InputError("the median well has no value but 0, so it has no scale.")
+        raise InputError("the median well has only zeros, so it has no scale.")
     factor = float(np.median(root_mean_square(reference))) / typical
     scaled = np.clip(expression * factor, -limit, limit).astype(np.float32)
     return dataclasses.replace(wells, expression=scaled), factor
 
 
 def compare_deconvolutions(fitted: Fitted, wells: Mapping[str, Examples]) -> pd.DataFrame:
-    """How far a method's predictions agree between deconvolutions of the same wells.
+    """Agreement of a method's predictions between deconvolutions of the same wells.
 
     Args:
-      fitted: the method; it predicts wells as they are given, see `match_scale`.
+      fitted: the method; wells are not rescaled here, see `match_scale`.
       wells: deconvolution -> the same wells in the same order; `REFERENCE` is one of them.
 
     Returns:
@@ -143,7 +142,7 @@ def compare_deconvolutions(fitted: Fitted, wells: Mapping[str, Examples]) -> pd.
     """
     if REFERENCE not in wells:
         raise InputError(
-            f"there is no deconvolution {REFERENCE}, only {', '.join(wells) or 'none'}."
+            f"there is no deconvolution {REFERENCE}; found {', '.join(wells) or 'none'}."
         )
     probs = {name: fitted.predict(examples) for name, examples in wells.items()}
     return pd.DataFrame(
@@ -182,15 +181,15 @@ def _mean_defined(values: Float[np.ndarray, " well"]) -> float:
 class ExchangeRate:
     """Signs that the two genes of a bead were exchanged, as shares of (well, pair).
 
-    `opposite_jumps - opposite_jumps_by_chance` estimates a realistic level of `peak_swap`, without
-    the exchanges that change little.
+    `opposite_jumps - opposite_jumps_by_chance` estimates a realistic level of `peak_swap`, except
+    for exchanges of similar values.
 
     Attributes:
       order_flips: the order of the two z-scores differs between the two deconvolutions.
       order_flips_by_chance: the same for pairs of genes of different beads, which cannot be
         exchanged: the effect of noise alone.
-      opposite_jumps: both genes differ by more than `JUMP`, in opposite directions, as an
-        exchange of genes of unequal expression makes them.
+      opposite_jumps: both genes differ by more than `JUMP`, in opposite directions, as after an
+        exchange of genes of unequal expression.
       opposite_jumps_by_chance: the same for pairs of genes of different beads.
     """
 
@@ -201,7 +200,7 @@ class ExchangeRate:
 
 
 def exchange_rate(first: Examples, second: Examples, genes: pd.DataFrame) -> ExchangeRate:
-    """How often the genes of a bead seem exchanged between two deconvolutions of the same wells.
+    """How often the genes of a bead appear exchanged between two deconvolutions of the same wells.
 
     Args:
       first: wells as `read_deconvolutions` returns them, in z-scores.
@@ -215,7 +214,7 @@ def exchange_rate(first: Examples, second: Examples, genes: pd.DataFrame) -> Exc
     pairs = pairs[(first.gene_mask & second.gene_mask)[pairs].all(axis=1)]
     if len(pairs) < 2 or not first.num_examples:
         raise InputError(
-            f"{len(pairs)} bead pairs were measured in {first.num_examples} wells, expected at "
+            f"{len(pairs)} bead pairs were measured in {first.num_examples} wells; expected at "
             "least 2 pairs and 1 well."
         )
     one, two = pairs.T

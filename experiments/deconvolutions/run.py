@@ -1,10 +1,10 @@
-"""How far answers survive another deconvolution of the same wells.
+"""Agreement of predictions between peak deconvolutions of the same wells.
 
     python -m experiments.deconvolutions.run --data=data/lincs2020 --plate=FOLDER
 
-Methods on expression, trained on all labelled signatures of a prepared folder, answer the wells
-of one plate whose bead intensities three algorithms have turned into expression. FOLDER holds
-the three files `<plate>_DE_<algorithm>.gct`.
+Methods on expression are trained on all labelled signatures of a prepared folder and predict the
+wells of one plate that was deconvolved by three algorithms. FOLDER has the three files
+`<plate>_DE_<algorithm>.gct`.
 """
 
 from __future__ import annotations

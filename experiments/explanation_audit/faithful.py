@@ -1,4 +1,4 @@
-"""Whether attributions are true to the model: completeness, deletion, weight randomisation."""
+"""Faithfulness of attributions: completeness, deletion, weight randomisation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from experiments.explanation_audit.folds import Asked, compound_means
+from experiments.explanation_audit.faithfulness import MEASURES, faithfulness_table
+from experiments.explanation_audit.folds import ScoredSignatures, compound_means
 from moa_jax.explanation.attribution.chunked_attribution import Attribution, attribute
 from moa_jax.explanation.attribution.gradients import (
     ExpectedGradients,
@@ -19,68 +20,67 @@ from moa_jax.explanation.attribution.gradients import (
 )
 from moa_jax.explanation.attribution.occlusion import occlude_genes
 from moa_jax.explanation.audit.deletion import Curves, control_importance, deletion_curves
-from moa_jax.explanation.audit.faithfulness import MEASURES, faithfulness_table
 from moa_jax.explanation.audit.stability import agreement_of_pairs
 from moa_jax.explanation.audit.weight_randomisation import randomisation_cascade
 
 CONTROLS = ("random", "absolute_z", "degree")
 INTEGRATED = "integrated gradients"
-# Steps where no sum has to come out.
+# Steps where contributions need not be complete.
 ROUGH_STEPS = 16
 
 Rows = list[dict[str, Any]]
 
 
-def integrated(asked: Asked, *, num_steps: int = 64) -> Attribution:
+def integrated(scored: ScoredSignatures, *, num_steps: int = 64) -> Attribution:
     """Integrated gradients from no change."""
     return attribute(
-        asked.predictor,
-        asked.encoded,
-        asked.attribution_target,
-        asked.directions,
+        scored.predictor,
+        scored.encoded,
+        scored.attribution_target,
+        scored.directions,
         IntegratedGradients(num_steps),
-        baselines=asked.zero,
+        baselines=scored.zero,
     )
 
 
 def gene_rankings(
-    asked: Asked, *, seed: int, occlusion: bool
+    scored: ScoredSignatures, *, seed: int, occlusion: bool
 ) -> dict[str, Float[np.ndarray, "example 1 gene"]]:
     """Contributions of genes by every method."""
-    given = asked.predictor, asked.encoded, asked.attribution_target, asked.directions
+    given = scored.predictor, scored.encoded, scored.attribution_target, scored.directions
     methods = {
-        "expected gradients": (ExpectedGradients(), asked.draws(seed)),
-        "input x gradient": (InputXGradient(), asked.zero),
-        "SmoothGrad": (SmoothGrad(), asked.zero),
+        "expected gradients": (ExpectedGradients(), scored.draws(seed)),
+        "input x gradient": (InputXGradient(), scored.zero),
+        "SmoothGrad": (SmoothGrad(), scored.zero),
     }
-    found = {INTEGRATED: integrated(asked).values}
+    found = {INTEGRATED: integrated(scored).values}
     for name, (method, baselines) in methods.items():
         found[name] = attribute(*given, method, baselines=baselines, seed=seed).values
     if occlusion:
-        found["occlusion"] = occlude_genes(*given, replacement=asked.zero[:, 0])
+        found["occlusion"] = occlude_genes(*given, replacement=scored.zero[:, 0])
     return found
 
 
 def deletion_of_fold(
-    asked: Asked, rankings: Mapping[str, Float[np.ndarray, "example 1 gene"]], seed: int
+    scored: ScoredSignatures, rankings: Mapping[str, Float[np.ndarray, "example 1 gene"]], seed: int
 ) -> dict[str, dict[str, Curves]]:
     """Replacement -> ranking -> curves."""
     controls = control_importance(
-        asked.encoded, asked.predictor.features, asked.graph, num_targets=1, seed=seed
+        scored.encoded, scored.predictor.features, scored.graph, num_targets=1, seed=seed
     )
     return {
         replacement: {
             name: deletion_curves(
-                asked.predictor,
-                asked.encoded,
-                asked.attribution_target,
-                asked.directions,
+                scored.predictor,
+                scored.encoded,
+                scored.attribution_target,
+                scored.directions,
                 importance=importance,
                 replacement=values,
             )
             for name, importance in {**rankings, **controls}.items()
         }
-        for replacement, values in asked.replacements().items()
+        for replacement, values in scored.replacements().items()
     }
 
 
@@ -119,7 +119,7 @@ def deletion_tables(
 
 
 def gains(against: pd.DataFrame, measures: Sequence[str]) -> Rows:
-    """What people read of `faithfulness_table`: gains over the controls with 95 % intervals."""
+    """Gains over the controls with 95 % intervals, from `faithfulness_table`."""
     rows = []
     kept = against[against["measure"].isin(measures)]
     for key, part in kept.groupby(["replacement", "measure", "method"], sort=False):
@@ -145,27 +145,29 @@ def completeness(gaps: Sequence[Float[np.ndarray, "example 1"]], groups: Sequenc
     ]
 
 
-def cascade(asked: Asked, usual: Float[np.ndarray, "example 1 gene"], seed: int) -> Rows:
-    """Agreement with the explanation of the model while ever more of it is randomised."""
+def cascade(
+    scored: ScoredSignatures, usual: Float[np.ndarray, "example 1 gene"], seed: int
+) -> Rows:
+    """Agreement with the model's explanation during cascading randomisation."""
     rows = []
-    for name, model in randomisation_cascade(asked.predictor, seed=seed):
-        other = Asked(model, asked.graph, asked.examples, asked.moas)
+    for name, model in randomisation_cascade(scored.predictor, seed=seed):
+        other = ScoredSignatures(model, scored.graph, scored.examples, scored.moas)
         found = integrated(other, num_steps=ROUGH_STEPS).values
         row = {"randomised up to": name}
         for kind, by_size in (("signed", False), ("by size", True)):
             agreement = agreement_of_pairs(usual[:, 0], found[:, 0], by_size=by_size)
-            row[f"Spearman, {kind}"] = _mean(agreement.spearman, asked)
-            row[f"top-50 Jaccard, {kind}"] = _mean(agreement.jaccard, asked)
+            row[f"Spearman, {kind}"] = _mean(agreement.spearman, scored)
+            row[f"top-50 Jaccard, {kind}"] = _mean(agreement.jaccard, scored)
         rows.append(row)
     return rows
 
 
-def _mean(values: Float[np.ndarray, " example"], asked: Asked) -> float:
+def _mean(values: Float[np.ndarray, " example"], scored: ScoredSignatures) -> float:
     """Over compounds; NaN where an explanation is constant everywhere."""
     known = ~np.isnan(values)
     if not known.any():
         return float("nan")
     groups = [
-        group for group, is_known in zip(asked.examples.groups, known, strict=True) if is_known
+        group for group, is_known in zip(scored.examples.groups, known, strict=True) if is_known
     ]
     return float(compound_means(values[known], groups).mean())

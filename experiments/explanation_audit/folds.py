@@ -1,4 +1,4 @@
-"""Models of the compound split's folds and their test compounds, ready to be explained."""
+"""Models of the compound split's folds, and the signatures of their test compounds."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from moa_jax.train import train
 from moa_jax.training.runs.predictor import Predictor
 from moa_jax.training.runs.run_folder import FinishedRun, open_run
 
-# Signatures that expected gradients compare each one with.
+# Baselines of expected gradients for each signature.
 NUM_BASELINES = 16
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
-    """Signatures and the score of each that is explained by one model.
+class ScoredSignatures:
+    """Signatures, a model, and the score of each signature that is explained.
 
     Attributes:
       predictor: the model.
@@ -72,22 +72,22 @@ class Asked:
         return reference_draws(self.encoded, self.predictor, num_baselines=NUM_BASELINES, seed=seed)
 
     def replacements(self) -> dict[str, Float[np.ndarray, "example gene"]]:
-        """What may stand in a gene's place."""
+        """Values that genes are replaced by."""
         offsets = cell_line_offsets(self.predictor)
         return {
             "no change": self.zero[:, 0],
             "cell line's mean": cell_line_means(self.encoded, offsets)[:, 0],
         }
 
-    def take(self, rows: Int[np.ndarray, " row"]) -> Asked:
+    def take(self, rows: Int[np.ndarray, " row"]) -> ScoredSignatures:
         """Some of the signatures."""
         return dataclasses.replace(self, examples=self.examples.take(rows), moas=self.moas[rows])
 
-    def with_model(self, other: Asked) -> Asked:
+    def with_model(self, other: ScoredSignatures) -> ScoredSignatures:
         """The same signatures and scores under the model of another fold."""
         return dataclasses.replace(self, predictor=other.predictor)
 
-    def some_of_each(self, count: int, seed: int) -> Asked:
+    def some_of_each(self, count: int, seed: int) -> ScoredSignatures:
         """At most `count` signatures of each compound, drawn at random."""
         rng = np.random.default_rng(seed)
         groups = np.asarray(self.examples.groups, str)
@@ -100,31 +100,31 @@ class Asked:
 def trained_run(
     config: ml_collections.ConfigDict, runs: pathlib.Path, *, fold: int, seed: int
 ) -> pathlib.Path:
-    """Folder of the run of one fold under one split seed; trained where it is not there."""
+    """Folder of the run of one fold and split seed, which is trained if it does not exist."""
     config = ml_collections.ConfigDict(config.to_dict())
     config.split.fold, config.split.seed, config.num_devices = fold, seed, 1
     config.baselines = ()
     folder = runs / f"split{seed}_fold{fold}"
-    # Written last of all.
+    # The last file that is written.
     if not (folder / "calibration_answers.parquet").is_file():
         train(config, folder)
     return folder
 
 
-def asked_of_run(folder: pathlib.Path) -> Asked:
-    """A run's test signatures; the MoA is the one most probable over all those of a compound."""
+def signatures_of_run(folder: pathlib.Path) -> ScoredSignatures:
+    """A run's test signatures with the most probable MoA of each compound."""
     run = open_run(folder, num_devices=1)
     examples = read_held_out(folder, run.predictor.features.moas)
     say(f"{folder.name}: {examples.num_examples} test signatures")
-    return asked_for_answers(run, examples)
+    return with_answers(run, examples)
 
 
-def asked_for_answers(run: FinishedRun, examples: Examples) -> Asked:
-    """Signatures and the MoA that a run finds most probable over all those of a compound."""
+def with_answers(run: FinishedRun, examples: Examples) -> ScoredSignatures:
+    """Signatures with the most probable MoA of each compound."""
     probs = run.predictor.predict(examples)["fusion"].astype(np.float64)
     pooled, _, groups = pool_by_compound(probs, examples.labels, examples.groups)
     place = np.searchsorted(np.array(groups), np.array(examples.groups))
-    return Asked(run.predictor, run.graph, examples, pooled.argmax(axis=1)[place])
+    return ScoredSignatures(run.predictor, run.graph, examples, pooled.argmax(axis=1)[place])
 
 
 def compound_means(

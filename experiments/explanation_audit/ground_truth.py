@@ -1,7 +1,4 @@
-"""Recovery of what was planted in a simulated release: targets, genes, terms and atoms.
-
-Whatever comes from here is simulated, and must say so where it is shown.
-"""
+"""Recovery of the planted truth of a simulated release: targets, genes, terms and atoms."""
 
 from __future__ import annotations
 
@@ -26,10 +23,10 @@ class PlantedTruth:
     """Tables of a release's `truth` folder; see `data.simulated.truth.write_truth`.
 
     Attributes:
-      moa_targets: `moa gene_id weight`: genes that drugs of a mechanism act on.
-      drug_genes: `pert_id gene_id effect`: genes of the matrices that a drug moves.
-      moa_genes: `moa gene_id effect`: genes that a mechanism moves.
-      moa_terms: `moa go_id`: terms whose genes a mechanism moves.
+      moa_targets: `moa gene_id weight`: targets of a mechanism.
+      drug_genes: `pert_id gene_id effect`: measured genes that a drug affects.
+      moa_genes: `moa gene_id effect`: genes that a mechanism affects.
+      moa_terms: `moa go_id`: terms whose genes a mechanism affects.
       molecules: `pert_id canonical_smiles atoms`: atoms of the planted substructure.
       labels: `pert_id true_moa state`.
     """
@@ -44,14 +41,14 @@ class PlantedTruth:
     def genes_of_drugs(
         self, pert_ids: Sequence[str], genes: Sequence[str], *, least: float = 0.0
     ) -> Bool[np.ndarray, "example gene"]:
-        """Genes that each drug moves by more than `least` of a mechanism's strongest gene."""
+        """Genes that each drug affects by more than `least` of a mechanism's strongest gene."""
         table = self.drug_genes[self.drug_genes["effect"].abs() > least]
         return _members(table, "pert_id", "gene_id", pert_ids, genes)
 
     def genes_of_moas(
         self, moas: Sequence[str], genes: Sequence[str], *, least: float = 0.0
     ) -> Bool[np.ndarray, "example gene"]:
-        """Genes that each mechanism moves by more than `least` of its strongest gene."""
+        """Genes that each mechanism affects by more than `least` of its strongest gene."""
         table = self.moa_genes[self.moa_genes["effect"].abs() > least]
         return _members(table, "moa", "gene_id", moas, genes)
 
@@ -64,15 +61,13 @@ class PlantedTruth:
     def terms_of_moas(
         self, moas: Sequence[str], go_ids: Sequence[str]
     ) -> Bool[np.ndarray, "example term"]:
-        """Terms that each mechanism moves."""
+        """Terms that each mechanism affects."""
         return _members(self.moa_terms, "moa", "go_id", moas, go_ids)
 
     def atoms_of_drugs(
         self, pert_ids: Sequence[str], smiles: Sequence[str]
     ) -> list[Bool[np.ndarray, " atom"]]:
-        """Atoms of each drug's planted substructure, in the order of the SMILES given.
-
-        A release whose mechanisms run through the network plants none.
+        """Atoms of each drug's planted substructure, in the order of its SMILES.
 
         Raises:
           InputError: a drug is unknown, or its SMILES describes another molecule.
@@ -90,7 +85,7 @@ def read_truth(folder: str | os.PathLike[str]) -> PlantedTruth:
     """Reads the `truth` folder of a simulated release.
 
     Raises:
-      InputError: a table is not there.
+      InputError: a table is missing.
     """
     tables = {}
     for name in _TABLES:
@@ -108,7 +103,7 @@ def read_truth(folder: str | os.PathLike[str]) -> PlantedTruth:
 def _members(
     table: pd.DataFrame, key: str, item: str, keys: Sequence[str], items: Sequence[str]
 ) -> Bool[np.ndarray, "example item"]:
-    """Which items of the table belong to each key; a key that it lacks has none."""
+    """Which items of the table belong to each key."""
     members = table.groupby(key)[item].agg(set).to_dict()
     return np.array(
         [[one in members.get(name, ()) for one in items] for name in keys], bool
@@ -118,7 +113,7 @@ def _members(
 def _planted_atoms(row: pd.Series, pert_id: str, smiles: str) -> Bool[np.ndarray, " atom"]:
     with rdBase.BlockLogs():
         ours, theirs = map(Chem.MolFromSmiles, (smiles, row["canonical_smiles"]))
-    # Atoms may be in another order, and a salt may be gone.
+    # Atoms may be in another order, and a salt may be removed.
     match = theirs.GetSubstructMatch(ours) if ours is not None and theirs is not None else ()
     if not match:
         raise InputError(f"the SMILES {smiles!r} is not that of {pert_id} in the truth tables.")
@@ -133,13 +128,13 @@ def recovery(
     hits: Sequence[int] = (1, 10, 50),
     candidates: Bool[np.ndarray, "example item"] | None = None,
 ) -> pd.DataFrame:
-    """How well a ranking finds what was planted, example by example.
+    """How well a ranking recovers planted items, example by example.
 
     Args:
-      importance: larger is named first.
-      planted: what should be named.
-      hits: sizes k of the top of the ranking.
-      candidates: items that take part, such as measured genes; all where there is none.
+      importance: items of larger importance rank first.
+      planted: whether an item was planted.
+      hits: values of k for `hit@k`.
+      candidates: items that are ranked, such as measured genes; all by default.
 
     Returns:
       One row per example: `num_planted`, `auroc`, `auprc`, and `hit@k`, whether one of the first k
@@ -148,8 +143,8 @@ def recovery(
     rows = []
     if candidates is None:
         candidates = np.ones(planted.shape, bool)
-    for ranking, told, use in zip(importance, planted, candidates, strict=True):
-        values, truth = ranking[use], told[use]
+    for ranking, is_planted, use in zip(importance, planted, candidates, strict=True):
+        values, truth = ranking[use], is_planted[use]
         found = dict.fromkeys(["auroc", "auprc", *(f"hit@{k}" for k in hits)], np.nan)
         if 0 < truth.sum() < len(truth):
             order = np.argsort(-values, kind="stable")

@@ -1,4 +1,4 @@
-"""Known pharmacology on real data: distance to known targets, and the mechanism's own pathway."""
+"""Known pharmacology in real data: distance to known targets, and the mechanism's pathway."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from experiments.explanation_audit.faithful import integrated
-from experiments.explanation_audit.folds import Asked, compound_means, first_rows
+from experiments.explanation_audit.folds import ScoredSignatures, compound_means, first_rows
 from moa_jax.data.storage.graph_folder import read_gene_sets
 from moa_jax.evaluation.multiple_testing import adjusted_p_values
 from moa_jax.explanation.attribution.network_attribution import (
@@ -26,7 +26,7 @@ from moa_jax.explanation.evidence.target_proximity import proximity_table
 
 MOA_SETS = pathlib.Path(__file__).with_name("moa_sets.tsv")
 MIN_SET, MAX_SET = 5, 200
-# Explanation -> what it is compared with; both over the same candidates.
+# Explanation -> control over the same candidates.
 CONTROL_OF = {
     "genes by integrated gradients": "genes by |z|",
     "nodes by adjoint of the propagation": "nodes by smoothed |z|",
@@ -37,15 +37,15 @@ Ranked = dict[str, Float[np.ndarray, "compound node"]]
 
 
 def gene_and_node_rankings(
-    asked: Asked, contributions: Float[np.ndarray, "example 1 gene"]
+    scored: ScoredSignatures, contributions: Float[np.ndarray, "example 1 gene"]
 ) -> Ranked:
     """Importance of genes and of nodes for each compound, means over its signatures."""
-    propagation = np.asarray(asked.predictor.graph.propagation)
-    num_genes = asked.graph.num_genes
-    groups = asked.examples.groups
+    propagation = np.asarray(scored.predictor.graph.propagation)
+    num_genes = scored.graph.num_genes
+    groups = scored.examples.groups
     mean = compound_means(contributions[:, 0], groups).astype(np.float32)
-    change = asked.encoded.expression - asked.zero[:, 0]
-    mean_z = np.abs(compound_means(asked.examples.expression, groups)).astype(np.float32)
+    change = scored.encoded.expression - scored.zero[:, 0]
+    mean_z = np.abs(compound_means(scored.examples.expression, groups)).astype(np.float32)
     adjoint = compound_means(
         adjoint_node_attribution(contributions, change, propagation)[:, 0], groups
     )
@@ -62,22 +62,22 @@ def gene_and_node_rankings(
 
 
 def proximity_of_compounds(
-    folds: Sequence[Asked],
+    folds: Sequence[ScoredSignatures],
     values: Sequence[Float[np.ndarray, "example 1 gene"]],
     *,
     num_draws: int,
     seed: int,
 ) -> pd.DataFrame:
-    """`proximity_table` of the test compounds of all folds; q-values are over all of them."""
+    """`proximity_table` of the test compounds of all folds, with q-values over all of them."""
     parts = []
-    for asked, contributions in zip(folds, values, strict=True):
-        ranked = gene_and_node_rankings(asked, contributions)
-        examples = asked.examples
+    for scored, contributions in zip(folds, values, strict=True):
+        ranked = gene_and_node_rankings(scored, contributions)
+        examples = scored.examples
         first = first_rows(examples.groups)
         targets = {examples.groups[row]: examples.targets[row] for row in first}
         for kind, candidates in (
-            ("genes", np.arange(asked.graph.num_landmarks)),
-            ("nodes", np.arange(asked.graph.num_genes)),
+            ("genes", np.arange(scored.graph.num_landmarks)),
+            ("nodes", np.arange(scored.graph.num_genes)),
         ):
             own = {
                 name: values.astype(np.float64)
@@ -86,7 +86,7 @@ def proximity_of_compounds(
             }
             parts.append(
                 proximity_table(
-                    own, targets, asked.graph, candidates, num_draws=num_draws, seed=seed
+                    own, targets, scored.graph, candidates, num_draws=num_draws, seed=seed
                 )
             )
     table = pd.concat(parts, ignore_index=True)
@@ -97,7 +97,7 @@ def proximity_of_compounds(
 
 
 def proximity_summary(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Over compounds: whether what is named is nearer than degree-matched random genes, and |z|.
+    """Whether first genes are nearer to targets than degree-matched random genes, and than by |z|.
 
     One-sided signed-rank tests over compounds; q-values over all tests of the summary.
     """
@@ -134,13 +134,12 @@ def proximity_summary(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def own_pathways(
-    folds: Sequence[Asked], runs: Sequence[pathlib.Path], *, num_steps: int
+    folds: Sequence[ScoredSignatures], runs: Sequence[pathlib.Path], *, num_steps: int
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Enrichment of each mechanism's own set in the explanations of its label.
+    """Enrichment of each mechanism's gene set in the explanations of its logit.
 
-    What is explained is the logit of the mechanism that a compound has, right or wrong the
-    model's own answer. A mechanism's score of a gene is the mean absolute contribution over its
-    compounds.
+    The logit of a compound's label is explained, whether the model's answer is right or not. The
+    score of a gene is the mean absolute contribution over the mechanism's compounds.
 
     Returns:
       One row per mechanism and ranking, and a summary.
@@ -204,7 +203,7 @@ def _pathway_summary(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _explained_labels(folds: Sequence[Asked], num_steps: int) -> dict[str, np.ndarray]:
+def _explained_labels(folds: Sequence[ScoredSignatures], num_steps: int) -> dict[str, np.ndarray]:
     """Absolute contributions to every label of every signature, and absolute z-scores.
 
     One row per signature and label: `moa`, `groups`, `integrated gradients`, `|z|`.
@@ -212,13 +211,13 @@ def _explained_labels(folds: Sequence[Asked], num_steps: int) -> dict[str, np.nd
     parts: dict[str, list[np.ndarray]] = {}
     for fold in folds:
         rows, columns = np.nonzero(fold.examples.labels > 0)
-        asked = dataclasses.replace(fold.take(rows), moas=columns)
-        contributions = integrated(asked, num_steps=num_steps).values[:, 0]
+        scored = dataclasses.replace(fold.take(rows), moas=columns)
+        contributions = integrated(scored, num_steps=num_steps).values[:, 0]
         for name, values in {
             "moa": np.array(fold.predictor.features.moas)[columns],
-            "groups": np.array(asked.examples.groups),
+            "groups": np.array(scored.examples.groups),
             "integrated gradients": np.abs(contributions).astype(np.float64),
-            "|z|": np.abs(asked.examples.expression).astype(np.float64),
+            "|z|": np.abs(scored.examples.expression).astype(np.float64),
         }.items():
             parts.setdefault(name, []).append(values)
     return {name: np.concatenate(values) for name, values in parts.items()}

@@ -1,13 +1,13 @@
-"""Whether a model that is trained without the genes that explanations name becomes worse (ROAR).
+"""Whether a model that is retrained without the most important genes becomes worse (ROAR).
 
     python -m experiments.explanation_audit.retrained --data=data/lincs2020 --out=runs/audit
 
-Takes the runs in OUT/runs (trained where they are not there), explains the signatures of all parts
-of each fold for the answer of its model, replaces the genes named first by the training mean,
-trains the expression kernel anew on what is left and scores it on the test part treated alike
-(Hooker 2019). Genes of each signature's own, whose places tell the model which answer was explained
-(Rong 2022, section 4), and the same genes of all signatures, which tell it nothing. OUT gets
-`roar.csv`; the summary is printed.
+For each fold (runs in OUT/runs, trained if they do not exist) the answers for all signatures are
+explained, the most important genes are replaced by the training mean, and the expression kernel is
+retrained and scored on the test part with the same replacement (Hooker 2019). Two variants: genes
+chosen for each signature, whose positions reveal the explained answer to the model (Rong 2022,
+section 4), and the same genes for all signatures, which reveal nothing. Writes OUT/roar.csv and
+prints a summary.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from experiments.explanation_audit.faithful import INTEGRATED, ROUGH_STEPS, integrated
-from experiments.explanation_audit.folds import asked_for_answers, trained_run
+from experiments.explanation_audit.folds import trained_run, with_answers
 from experiments.explanation_audit.roar import roar_curves
 from moa_jax.command_line import load_config
 from moa_jax.data.examples.pooling import pool_by_compound
@@ -48,10 +48,10 @@ EXPRESSION_ALONE = ("signature_kernel",)
 def importance(
     run: FinishedRun, examples: Examples, seed: int
 ) -> dict[str, Float[np.ndarray, "example gene"]]:
-    """How important each ranking finds the genes of every signature, larger is more."""
-    asked = asked_for_answers(run, examples)
-    size = asked.encoded.expression.shape
-    contributions = integrated(asked, num_steps=ROUGH_STEPS).values[:, 0]
+    """Importance of the genes of every signature in each ranking."""
+    scored = with_answers(run, examples)
+    size = scored.encoded.expression.shape
+    contributions = integrated(scored, num_steps=ROUGH_STEPS).values[:, 0]
     return {
         INTEGRATED: np.abs(contributions).astype(np.float64),
         "|z|": np.abs(examples.expression).astype(np.float64),
@@ -67,9 +67,9 @@ def expression_score(
     alone.model.experts, alone.num_devices = EXPRESSION_ALONE, 1
 
     def fit_and_score(train: Examples, test: Examples) -> float:
-        nobody = train.take(np.zeros(0, np.int64))
+        nothing = train.take(np.zeros(0, np.int64))
         with tempfile.TemporaryDirectory() as folder:
-            fit = fit_fusion(alone, train, nobody, graph, pathlib.Path(folder) / "run")
+            fit = fit_fusion(alone, train, nothing, graph, pathlib.Path(folder) / "run")
             probs = fit.predictor.predict(test)["expression"].astype(np.float64)
         pooled, labels, _ = pool_by_compound(probs, test.labels, test.groups)
         return macro_auprc(pooled, labels)
@@ -84,9 +84,9 @@ def roar_of_fold(
     *,
     seed: int,
 ) -> pd.DataFrame:
-    """`roar_curves` of one fold; training and validation part are learned from together.
+    """`roar_curves` of one fold, trained on the training and validation parts.
 
-    The genes that are common to all signatures are those with the largest mean in training.
+    The genes for all signatures are those with the largest mean importance in training.
     """
     train, test = train_and_validation(parts), parts["test"]
     of_train, of_test = importance(run, train, seed), importance(run, test, seed + 1)
@@ -106,9 +106,9 @@ def roar_of_fold(
 
 
 def summary(table: pd.DataFrame) -> list[dict[str, str | float]]:
-    """Means over folds, and how much further than random genes a ranking falls.
+    """Means over folds, and the score with random genes minus that with each ranking.
 
-    Intervals are Student's, of the folds' differences (95 %).
+    Intervals are Student's for the folds' differences (95 %).
 
     Args:
       table: `roar_of_fold` of the folds, with a column `fold`.
@@ -149,7 +149,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Trains, explains, trains again and writes."""
+    """Trains, explains, retrains and writes."""
     settings, start = parse(), time.process_time()
     out = pathlib.Path(settings.out)
     config = load_config(settings.config)

@@ -1,4 +1,4 @@
-"""ROAR: whether a model that is trained without the named genes becomes worse."""
+"""ROAR: scores of models that are retrained without the most important genes."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def without_top_genes(
     fraction: float,
     replacement: Float[np.ndarray, " gene"],
 ) -> Examples:
-    """Each example with a share of its measured genes, the most important, replaced.
+    """Replaces a share of each example's measured genes, the most important ones.
 
     Args:
       examples: examples.
-      importance: larger is removed first; of equal genes the first.
+      importance: genes of larger importance are replaced first, ties in their order.
       fraction: share of the measured genes.
-      replacement: what stands in their place, such as the training mean, in units of the
+      replacement: values that they are replaced by, such as the training mean, in units of the
         signatures.
 
     Raises:
-      InputError: the importance is not of these examples.
+      InputError: the importance has another shape than the expression.
     """
     if importance.shape != examples.expression.shape:
         raise InputError(
-            f"the importance has size {importance.shape}, but the examples have "
+            f"the importance has size {importance.shape}, but the expression has "
             f"{examples.expression.shape}."
         )
     order = np.argsort(np.where(examples.gene_mask, -importance, np.inf), axis=1, kind="stable")
@@ -56,9 +56,9 @@ def roar_curves(
     *,
     fractions: tuple[float, ...] = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9),
 ) -> pd.DataFrame:
-    """Scores of models that were trained anew without the first genes (Hooker 2019, section 3).
+    """Scores of models that are retrained without the first genes (Hooker 2019, section 3).
 
-    A good ranking's scores fall faster than those of random genes. A model is trained for every
+    Scores of a good ranking fall faster than those of random genes. One model is trained for every
     ranking and fraction.
 
     Args:

@@ -1,4 +1,4 @@
-"""Whether explanations of the model are true to it, stable, and find what is known or planted.
+"""Whether explanations are faithful to the model, stable, and recover known or planted biology.
 
     python -m experiments.explanation_audit.run --data=data/lincs2020 --out=runs/audit
     python -m experiments.explanation_audit.run --mechanism=default --out=runs/audit_simulated
@@ -6,11 +6,11 @@
         --config=configs/network_kernel.py --out=runs/audit_network
 
 trains the model on folds of the compound split (kept in OUT/runs and not trained again) and audits
-explanations of its answers for their test compounds. The first command does so on a prepared
-folder, where known targets and pathways are what explanations are held against; the others make a
-simulated release, where it is what was planted. `--rewired` hands the model and the explanations
-a graph whose interactions were rewired. OUT gets `tables.md` and what it sums up as CSV; the
-tables of a simulated release are named so.
+explanations of its answers for the test compounds. The first command uses a prepared folder and
+compares explanations with known targets and pathways; the others make a simulated release and
+compare them with the planted truth. `--rewired` gives the model and the explanations a graph with
+rewired interactions. Writes tables.md and CSV files into OUT; the names of those of a simulated
+release begin with `simulated_`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ from jaxtyping import Float
 
 from configs.data import simulated_network
 from experiments.explanation_audit import faithful, real, simulated, stable
-from experiments.explanation_audit.folds import Asked, asked_of_run, first_rows, trained_run
+from experiments.explanation_audit.folds import (
+    ScoredSignatures,
+    first_rows,
+    signatures_of_run,
+    trained_run,
+)
 from experiments.explanation_audit.ground_truth import PlantedTruth, read_truth
 from moa_jax.command_line import load_config
 from moa_jax.data.preparation.embedded_release import ensure_release, simulated_config
@@ -47,19 +52,19 @@ MECHANISMS = {"default": simulated_config, "network": simulated_network.get_conf
 
 @dataclasses.dataclass
 class Report:
-    """Tables, as they come."""
+    """The tables of an audit."""
 
     folder: pathlib.Path
     release: str
     text: list[str] = dataclasses.field(default_factory=list)
 
     def add(self, title: str, rows: Rows) -> None:
-        """A table that people read."""
+        """Adds a table to the text."""
         self.text += [f"## {title}", "", markdown_table(rows), ""]
         say(title)
 
-    def keep(self, name: str, table: pd.DataFrame) -> None:
-        """A table in full."""
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
+        """Writes a full table as CSV."""
         write_csv(self.folder / file_name(f"{name}.csv", self.release), table)
 
     def write(self, heading: list[str]) -> None:
@@ -72,7 +77,7 @@ class Report:
 def prepared_folder(
     settings: argparse.Namespace, out: pathlib.Path
 ) -> tuple[pathlib.Path, PlantedTruth | None]:
-    """The prepared folder and, of a simulated release, what was planted; made where missing."""
+    """The prepared folder and the truth of a simulated release, which are made if missing."""
     truth = None
     folder = pathlib.Path(settings.data)
     if not settings.data:
@@ -92,18 +97,21 @@ def prepared_folder(
 
 
 def audit_faithfulness(
-    report: Report, some: list[Asked], rankings: list[Rankings], settings: argparse.Namespace
+    report: Report,
+    some: list[ScoredSignatures],
+    rankings: list[Rankings],
+    settings: argparse.Namespace,
 ) -> None:
     """Deletion against controls, and the cascade of random weights in the first fold."""
     curves = []
-    for asked, of_fold in zip(some, rankings, strict=True):
-        curves.append(faithful.deletion_of_fold(asked, of_fold, settings.seed))
+    for scored, of_fold in zip(some, rankings, strict=True):
+        curves.append(faithful.deletion_of_fold(scored, of_fold, settings.seed))
         say("deletion curves of a fold")
-    groups = [group for asked in some for group in asked.examples.groups]
+    groups = [group for scored in some for group in scored.examples.groups]
     against, means = faithful.deletion_tables(curves, groups)
-    report.keep("deletion", against)
-    report.keep("deletion_means", means)
-    report.add("Areas under deletion curves and their like, means over compounds", _records(means))
+    report.write_table("deletion", against)
+    report.write_table("deletion_means", means)
+    report.add("Measures of deletion and insertion curves, means over compounds", _records(means))
     report.add(
         "Gains in deletion and insertion over controls, positive where the method is better",
         faithful.gains(against, ("deletion_auc", "insertion_auc")),
@@ -114,9 +122,9 @@ def audit_faithfulness(
 
 def audit_stability(
     report: Report,
-    folds: list[Asked],
+    folds: list[ScoredSignatures],
     values: list[Float[np.ndarray, "example 1 gene"]],
-    other_splits: list[Asked],
+    other_splits: list[ScoredSignatures],
     settings: argparse.Namespace,
 ) -> None:
     """Agreement over replicates, cell lines and models."""
@@ -124,13 +132,13 @@ def audit_stability(
     if len(folds) > 1:
         rows += stable.between_folds(folds, settings.per_compound, settings.seed)
     rows += stable.between_splits(folds, other_splits, settings.per_compound, settings.seed)
-    report.keep("stability", pd.DataFrame(rows))
+    report.write_table("stability", pd.DataFrame(rows))
     report.add("Agreement of explanations", rows)
 
 
 def audit_known(
     report: Report,
-    folds: list[Asked],
+    folds: list[ScoredSignatures],
     values: list[Float[np.ndarray, "example 1 gene"]],
     runs: list[pathlib.Path],
     settings: argparse.Namespace,
@@ -139,13 +147,13 @@ def audit_known(
     proximity = real.proximity_of_compounds(
         folds, values, num_draws=settings.num_draws, seed=settings.seed
     )
-    report.keep("proximity", proximity)
+    report.write_table("proximity", proximity)
     report.add(
         "Distance in STRING from the first 50 genes or nodes to the known targets",
         real.proximity_summary(proximity),
     )
     pathways, summary = real.own_pathways(folds, runs, num_steps=faithful.ROUGH_STEPS)
-    report.keep("pathways", pathways)
+    report.write_table("pathways", pathways)
     report.add("Enrichment of the mechanism's own pathway", summary)
     report.add("The same by mechanism, integrated gradients", _records(pathways, "integrated"))
     report.add("The same by mechanism, |z|", _records(pathways, "|z|"))
@@ -153,25 +161,25 @@ def audit_known(
 
 def audit_planted(
     report: Report,
-    some: list[Asked],
+    some: list[ScoredSignatures],
     rankings: list[Rankings],
     truth: PlantedTruth,
     *,
     config: ml_collections.ConfigDict,
     seed: int,
 ) -> None:
-    """What a simulated release planted."""
+    """The planted truth of a simulated release."""
     rewired = rewire_interactions(some[0].graph, seed=seed + 1)
     propagation = np.asarray(make_graph_arrays(config, rewired).propagation)
     found = []
-    for asked, of_fold in zip(some, rankings, strict=True):
-        found.append(simulated.recovered_in_fold(asked, of_fold, truth, propagation, seed=seed))
+    for scored, of_fold in zip(some, rankings, strict=True):
+        found.append(simulated.recovered_in_fold(scored, of_fold, truth, propagation, seed=seed))
         say("recovery in a fold")
     of_mechanisms = simulated.recovered_of_mechanisms(some, rankings, truth)
     for units, parts in (("compounds", found), ("mechanisms", [of_mechanisms])):
         rows = simulated.recovery_rows(parts, units)
         table = pd.DataFrame(rows)
-        report.keep(f"recovery_of_{units}", table)
+        report.write_table(f"recovery_of_{units}", table)
         for what, own in table.groupby("planted", sort=False):
             title = f"Recovery by explanations of {units}: {what}"
             report.add(title, _records(own.drop(columns="planted")))
@@ -183,8 +191,8 @@ def _records(table: pd.DataFrame, ranking: str = "") -> Rows:
     return [dict(row) for row in table.to_dict("records")]
 
 
-def answers(folds: list[Asked]) -> Rows:
-    """How often what is explained is right."""
+def answers(folds: list[ScoredSignatures]) -> Rows:
+    """Accuracy of the answers that are explained."""
     right = []
     for fold in folds:
         hit = fold.examples.labels[np.arange(len(fold.moas)), fold.moas] > 0
@@ -202,8 +210,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rewired", action="store_true", help="rewire the graph beforehand")
     parser.add_argument("--out", required=True)
     parser.add_argument("--num-folds", type=int, default=5, help="folds that are tested, of 5")
-    parser.add_argument("--other-splits", type=int, default=1, help="further split seeds, fold 0")
-    parser.add_argument("--per-compound", type=int, default=2, help="signatures where all is asked")
+    parser.add_argument("--other-splits", type=int, default=1, help="other split seeds, fold 0")
+    parser.add_argument(
+        "--per-compound", type=int, default=2, help="signatures that every method explains"
+    )
     parser.add_argument("--num-draws", type=int, default=500)
     parser.add_argument("--no-occlusion", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
@@ -225,7 +235,7 @@ def main() -> None:
         trained_run(config, out / "runs", fold=0, seed=1 + seed)
         for seed in range(settings.other_splits)
     ]
-    folds, other_splits = list(map(asked_of_run, runs)), list(map(asked_of_run, others))
+    folds, other_splits = list(map(signatures_of_run, runs)), list(map(signatures_of_run, others))
     report = Report(out, read_prepared(folder).manifest["release"])
     report.add("Answers that are explained", answers(folds))
     found = [faithful.integrated(fold) for fold in folds]
@@ -251,7 +261,7 @@ def main() -> None:
             + f"Config {settings.config}, experts {', '.join(config.model.experts)}"
             + (", rewired interactions" if settings.rewired else "")
             + f"; {settings.num_folds} of 5 folds, at most {settings.per_compound} signatures per "
-            f"compound where every method is asked; seed {settings.seed}; "
+            f"compound for comparisons of methods; seed {settings.seed}; "
             f"{taken[0]:.0f} s of wall-clock time, {taken[1]:.0f} s of CPU time.",
         ]
     )

@@ -1,4 +1,4 @@
-"""Recovery of what a simulated release planted, compound by compound."""
+"""Recovery of the planted truth of a simulated release, compound by compound."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from experiments.explanation_audit.faithful import INTEGRATED, ROUGH_STEPS, integrated
-from experiments.explanation_audit.folds import Asked, compound_means, first_rows
+from experiments.explanation_audit.folds import ScoredSignatures, compound_means, first_rows
 from experiments.explanation_audit.ground_truth import PlantedTruth, recovery
 from moa_jax.compounds.substructures import atoms_within
 from moa_jax.evaluation.bootstrap import interval, resample_counts
@@ -28,7 +28,7 @@ from moa_jax.explanation.evidence.gene_sets import term_sets
 from moa_jax.models.experts import EXPERTS
 
 HITS = (1, 10, 50)
-# Effects from which a gene counts as affected, as share of the mechanism's strongest gene.
+# Smallest effect of an affected gene, as a share of the mechanism's strongest gene.
 MIN_EFFECTS = (0.1, 0.25)
 SLOPE = "integrated gradients per unit of change"
 
@@ -38,14 +38,14 @@ Rankings = dict[str, Float[np.ndarray, "compound item"]]
 
 @dataclasses.dataclass(frozen=True)
 class Recovered:
-    """What was found of one kind of item in one fold; one row per compound and ranking."""
+    """Recovery of one kind of item in one fold; one row per compound and ranking."""
 
     what: str
     table: pd.DataFrame
 
 
 def recovered_in_fold(
-    asked: Asked,
+    scored: ScoredSignatures,
     genes: Mapping[str, Float[np.ndarray, "example 1 gene"]],
     truth: PlantedTruth,
     rewired: Float[np.ndarray, "gene node"],
@@ -55,24 +55,24 @@ def recovered_in_fold(
     """Recovery of targets, affected genes, terms and atoms.
 
     Args:
-      asked: the test signatures.
+      scored: the test signatures.
       genes: contributions of genes by every method.
-      truth: what was planted.
+      truth: the planted truth.
       rewired: the propagation over a rewired graph.
       seed: seed of random weights.
     """
-    shuffled = dataclasses.replace(asked, predictor=randomised(asked.predictor, seed=seed))
+    shuffled = dataclasses.replace(scored, predictor=randomised(scored.predictor, seed=seed))
     random_weights = integrated(shuffled, num_steps=ROUGH_STEPS).values
-    genes = {**genes, SLOPE: per_unit(genes[INTEGRATED], asked)}
-    first = first_rows(asked.examples.groups)
-    pert_ids = [asked.examples.table["pert_id"].iloc[row] for row in first]
+    genes = {**genes, SLOPE: per_unit(genes[INTEGRATED], scored)}
+    first = first_rows(scored.examples.groups)
+    pert_ids = [scored.examples.table["pert_id"].iloc[row] for row in first]
     moas = _true_moas(truth, pert_ids)
-    symbols = list(asked.graph.genes["entrez_id"])
-    nodes = _node_rankings(asked, genes, random_weights, rewired, seed)
-    nodes |= _activity_rankings(asked, shuffled)
-    ranked_genes = _gene_rankings(asked, genes, random_weights)
-    num_genes, measured = asked.graph.num_genes, symbols[: asked.graph.num_landmarks]
-    right = np.array(moas) == np.array(asked.predictor.features.moas)[asked.moas[first]]
+    symbols = list(scored.graph.genes["entrez_id"])
+    nodes = _node_rankings(scored, genes, random_weights, rewired, seed)
+    nodes |= _activity_rankings(scored, shuffled)
+    ranked_genes = _gene_rankings(scored, genes, random_weights)
+    num_genes, measured = scored.graph.num_genes, symbols[: scored.graph.num_landmarks]
+    right = np.array(moas) == np.array(scored.predictor.features.moas)[scored.moas[first]]
     found = [
         _recovered(
             "targets among the graph's genes",
@@ -86,19 +86,19 @@ def recovered_in_fold(
         found.append(
             _recovered(f"affected genes, effect > {least:g}", ranked_genes, planted, right)
         )
-    terms = truth.terms_of_moas(moas, list(asked.graph.terms["go_id"]))
-    found.append(_recovered("terms", _term_rankings(asked, ranked_genes, nodes), terms, right))
-    # A release whose mechanisms run through the network plants no substructure.
+    terms = truth.terms_of_moas(moas, list(scored.graph.terms["go_id"]))
+    found.append(_recovered("terms", _term_rankings(scored, ranked_genes, nodes), terms, right))
+    # A release with network mechanisms has no planted substructures.
     if (truth.molecules["atoms"] != "").any():
-        found.append(_recovered_atoms(asked, shuffled, truth, right))
+        found.append(_recovered_atoms(scored, shuffled, truth, right))
     return found
 
 
 def per_unit(
-    contributions: Float[np.ndarray, "example 1 gene"], asked: Asked
+    contributions: Float[np.ndarray, "example 1 gene"], scored: ScoredSignatures
 ) -> Float[np.ndarray, "example 1 gene"]:
-    """Contributions per unit of change: what the model makes of a gene, whatever it did."""
-    change = (asked.encoded.expression - asked.zero[:, 0])[:, None]
+    """Contributions per unit of change."""
+    change = (scored.encoded.expression - scored.zero[:, 0])[:, None]
     return np.divide(contributions, change, out=np.zeros_like(contributions), where=change != 0)
 
 
@@ -108,16 +108,16 @@ def _true_moas(truth: PlantedTruth, pert_ids: Sequence[str]) -> list[str]:
 
 
 def _node_rankings(
-    asked: Asked,
+    scored: ScoredSignatures,
     genes: Mapping[str, Float[np.ndarray, "example 1 gene"]],
     random_weights: Float[np.ndarray, "example 1 gene"],
     rewired: Float[np.ndarray, "gene node"],
     seed: int,
 ) -> Rankings:
-    """Importance of graph nodes, carried there from genes."""
-    groups = asked.examples.groups
-    propagation = np.asarray(asked.predictor.graph.propagation)
-    change = asked.encoded.expression - asked.zero[:, 0]
+    """Importance of graph nodes, propagated from genes."""
+    groups = scored.examples.groups
+    propagation = np.asarray(scored.predictor.graph.propagation)
+    change = scored.encoded.expression - scored.zero[:, 0]
 
     def smoothed(values: np.ndarray, matrix: np.ndarray) -> Float[np.ndarray, "compound node"]:
         mean = np.abs(compound_means(values, groups)).astype(np.float32)
@@ -130,10 +130,10 @@ def _node_rankings(
     ranked = {f"{name}, smoothed": smoothed(own[:, 0], propagation) for name, own in genes.items()}
     usual = next(iter(genes.values()))
     ranked["integrated gradients, adjoint"] = adjoint(usual, propagation)
-    ranked["|z|, smoothed"] = smoothed(asked.examples.expression, propagation)
-    ranked["degree"] = _for_all(string_degree(asked.graph), asked, propagation.shape[1])
+    ranked["|z|, smoothed"] = smoothed(scored.examples.expression, propagation)
+    ranked["degree"] = _for_all(string_degree(scored.graph), scored, propagation.shape[1])
     ranked["random weights, smoothed"] = smoothed(random_weights[:, 0], propagation)
-    slopes = per_unit(random_weights, asked)[:, 0]
+    slopes = per_unit(random_weights, scored)[:, 0]
     ranked["random weights, per unit of change, smoothed"] = smoothed(slopes, propagation)
     ranked["random weights, adjoint"] = adjoint(random_weights, propagation)
     ranked["rewired graph, smoothed"] = smoothed(usual[:, 0], rewired)
@@ -142,83 +142,86 @@ def _node_rankings(
     return ranked
 
 
-def _activity_rankings(asked: Asked, shuffled: Asked) -> Rankings:
-    """Importance of graph nodes to a model that reads their activity; of other models none."""
-    if not any(EXPERTS[name].reads_nodes for name in asked.predictor.task.model.experts):
+def _activity_rankings(scored: ScoredSignatures, shuffled: ScoredSignatures) -> Rankings:
+    """Importance of graph nodes for a model that reads their activity; empty for others."""
+    if not any(EXPERTS[name].reads_nodes for name in scored.predictor.task.model.experts):
         return {}
     return {
-        "integrated gradients of nodes": _of_activity(asked),
+        "integrated gradients of nodes": _of_activity(scored),
         "random weights, integrated gradients of nodes": _of_activity(shuffled),
     }
 
 
-def _of_activity(asked: Asked) -> Float[np.ndarray, "compound node"]:
+def _of_activity(scored: ScoredSignatures) -> Float[np.ndarray, "compound node"]:
     """Integrated gradients of the activity of nodes, for a model that reads it."""
     found = attribute(
-        asked.predictor,
-        asked.encoded,
-        dataclasses.replace(asked.attribution_target, input_name="activity"),
-        asked.directions,
+        scored.predictor,
+        scored.encoded,
+        dataclasses.replace(scored.attribution_target, input_name="activity"),
+        scored.directions,
         IntegratedGradients(32),
-        reference=asked.zero[:, 0],
+        reference=scored.zero[:, 0],
     )
-    return np.abs(compound_means(found.values[:, 0], asked.examples.groups))
+    return np.abs(compound_means(found.values[:, 0], scored.examples.groups))
 
 
 def _for_all(
-    values: Float[np.ndarray, " item"], asked: Asked, length: int
+    values: Float[np.ndarray, " item"], scored: ScoredSignatures, length: int
 ) -> Float[np.ndarray, "compound item"]:
-    """The same importance for every compound; items beyond the given ones have none."""
+    """The same importance for every compound, padded with zeros."""
     padded = np.zeros(length)
     padded[: len(values)] = values
-    return np.tile(padded, (len(set(asked.examples.groups)), 1))
+    return np.tile(padded, (len(set(scored.examples.groups)), 1))
 
 
 def _gene_rankings(
-    asked: Asked,
+    scored: ScoredSignatures,
     genes: Mapping[str, Float[np.ndarray, "example 1 gene"]],
     random_weights: Float[np.ndarray, "example 1 gene"],
 ) -> Rankings:
     """Importance of measured genes."""
-    groups = asked.examples.groups
+    groups = scored.examples.groups
     ranked = {name: np.abs(compound_means(own[:, 0], groups)) for name, own in genes.items()}
-    ranked["|z|"] = np.abs(compound_means(asked.examples.expression, groups))
-    count = asked.graph.num_landmarks
-    ranked["degree"] = _for_all(string_degree(asked.graph)[:count], asked, count)
+    ranked["|z|"] = np.abs(compound_means(scored.examples.expression, groups))
+    count = scored.graph.num_landmarks
+    ranked["degree"] = _for_all(string_degree(scored.graph)[:count], scored, count)
     ranked["random weights"] = np.abs(compound_means(random_weights[:, 0], groups))
-    slopes = per_unit(random_weights, asked)[:, 0]
+    slopes = per_unit(random_weights, scored)[:, 0]
     ranked["random weights, per unit of change"] = np.abs(compound_means(slopes, groups))
     return ranked
 
 
-def _term_rankings(asked: Asked, genes: Rankings, nodes: Rankings) -> Rankings:
-    """Importance of terms: of their measured genes in the mean, or of themselves as nodes."""
-    members = term_sets(asked.graph).members.astype(float)
+def _term_rankings(scored: ScoredSignatures, genes: Rankings, nodes: Rankings) -> Rankings:
+    """Importance of terms: the mean over their measured genes, or that of their nodes."""
+    members = term_sets(scored.graph).members.astype(float)
     size = np.maximum(members.sum(axis=1), 1)
     ranked = {f"{name}, mean of genes": own @ members.T / size for name, own in genes.items()}
     for name, own in nodes.items():
         if name not in ("degree", "random"):
-            ranked[name] = own[:, asked.graph.num_genes :]
+            ranked[name] = own[:, scored.graph.num_genes :]
     ranked["number of genes"] = np.tile(members.sum(axis=1), (len(next(iter(genes.values()))), 1))
     return ranked
 
 
 def _recovered_atoms(
-    asked: Asked, shuffled: Asked, truth: PlantedTruth, right: Bool[np.ndarray, " compound"]
+    scored: ScoredSignatures,
+    shuffled: ScoredSignatures,
+    truth: PlantedTruth,
+    right: Bool[np.ndarray, " compound"],
 ) -> Recovered:
     """Recovery of the planted substructure's atoms by occlusion."""
-    first = first_rows(asked.examples.groups)
-    known = np.array([asked.examples.smiles[row] is not None for row in first])
+    first = first_rows(scored.examples.groups)
+    known = np.array([scored.examples.smiles[row] is not None for row in first])
     first, right = first[known], right[known]
-    pert_ids = [asked.examples.table["pert_id"].iloc[row] for row in first]
-    smiles = [asked.examples.smiles[row] for row in first]
+    pert_ids = [scored.examples.table["pert_id"].iloc[row] for row in first]
+    smiles = [scored.examples.smiles[row] for row in first]
     planted = truth.atoms_of_drugs(pert_ids, smiles)
     single = [np.eye(len(atoms), dtype=bool) for atoms in planted]
     bonded = [atoms_within(text, 1) for text in smiles]
     ranked = {}
     for name, model, groups in (
-        ("occlusion of atoms", asked, single),
-        ("occlusion of atoms with their neighbours", asked, bonded),
+        ("occlusion of atoms", scored, single),
+        ("occlusion of atoms with their neighbours", scored, bonded),
         ("random weights, atoms", shuffled, single),
         ("random weights, atoms with their neighbours", shuffled, bonded),
     ):
@@ -232,7 +235,7 @@ def _recovered_atoms(
             groups=groups,
         )
         ranked[name] = [values[0] for values in found]
-    for name, model in (("occlusion", asked), ("random weights", shuffled)):
+    for name, model in (("occlusion", scored), ("random weights", shuffled)):
         own = model.take(first)
         found = occlude_neighbourhoods(
             own.predictor, own.encoded, smiles, own.attribution_target, own.directions
@@ -252,24 +255,24 @@ def _recovered_atoms(
 
 
 def recovered_of_mechanisms(
-    some: Sequence[Asked],
+    some: Sequence[ScoredSignatures],
     rankings: Sequence[Mapping[str, Float[np.ndarray, "example 1 gene"]]],
     truth: PlantedTruth,
 ) -> list[Recovered]:
-    """Recovery by explanations of a mechanism: means over the compounds that truly have it.
+    """Recovery by mean explanations over the compounds that truly have a mechanism.
 
-    Signed contributions are averaged, over signatures, then over compounds, before their size
-    ranks the genes.
+    Signed contributions are averaged over signatures, then over compounds; genes are ranked by the
+    size of the mean.
     """
     values: dict[str, list[np.ndarray]] = {}
     moas: list[str] = []
-    for asked, of_fold in zip(some, rankings, strict=True):
-        groups = asked.examples.groups
-        pert_ids = asked.examples.table["pert_id"].iloc[first_rows(groups)]
+    for scored, of_fold in zip(some, rankings, strict=True):
+        groups = scored.examples.groups
+        pert_ids = scored.examples.table["pert_id"].iloc[first_rows(groups)]
         moas += _true_moas(truth, list(pert_ids))
         signed = {name: own[:, 0] for name, own in of_fold.items()}
-        signed[SLOPE] = per_unit(of_fold[INTEGRATED], asked)[:, 0]
-        signed["z"] = asked.examples.expression
+        signed[SLOPE] = per_unit(of_fold[INTEGRATED], scored)[:, 0]
+        signed["z"] = scored.examples.expression
         for name, own in signed.items():
             values.setdefault(name, []).append(compound_means(own, groups))
     names = sorted(set(moas))
@@ -316,7 +319,7 @@ def _recovered(
 def recovery_rows(
     folds: Sequence[Sequence[Recovered]], units: str = "compounds"
 ) -> list[dict[str, Any]]:
-    """Means over the units of all folds with 95 % intervals; of right answers alone, too."""
+    """Means over the units of all folds with 95 % intervals, also for right answers only."""
     rows = []
     for place, one in enumerate(folds[0]):
         table = pd.concat([fold[place].table for fold in folds], ignore_index=True)

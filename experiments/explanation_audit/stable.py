@@ -1,4 +1,4 @@
-"""How far explanations agree between models, replicates and cell lines."""
+"""Agreement of explanations between models, replicates and cell lines."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.explanation_audit.faithful import integrated
-from experiments.explanation_audit.folds import Asked, compound_means
+from experiments.explanation_audit.folds import ScoredSignatures, compound_means
 from moa_jax.evaluation.bootstrap import interval, resample_counts
 from moa_jax.explanation.audit.stability import Agreement, agreement_of_pairs
 
 TOP = 50
 
 
-def pairs_within(asked: Asked, kind: str) -> tuple[list[tuple[int, int]], list[str]]:
+def pairs_within(scored: ScoredSignatures, kind: str) -> tuple[list[tuple[int, int]], list[str]]:
     """Pairs of signatures of one compound: of one cell line, or the first of each of two."""
-    table = asked.examples.table
+    table = scored.examples.table
     lines = table["cell_line"].astype(str).to_numpy()
     rows_of: dict[str, dict[str, list[int]]] = {}
-    for row, (group, line) in enumerate(zip(asked.examples.groups, lines, strict=True)):
+    for row, (group, line) in enumerate(zip(scored.examples.groups, lines, strict=True)):
         rows_of.setdefault(group, {}).setdefault(line, []).append(row)
     pairs, groups = [], []
     for group, of_lines in sorted(rows_of.items()):
@@ -52,20 +52,20 @@ def agreement_row(
 
 
 def within_compounds(
-    folds: Sequence[Asked], values: Sequence[Float[np.ndarray, "example 1 gene"]]
+    folds: Sequence[ScoredSignatures], values: Sequence[Float[np.ndarray, "example 1 gene"]]
 ) -> list[dict[str, Any]]:
     """Replicates and cell lines, for the explanation and for |z|."""
     rows = []
     for kind in ("replicates in a cell line", "cell lines"):
         parts: dict[str, list[Agreement]] = {"explanation": [], "signed z": [], "absolute z": []}
         groups: list[str] = []
-        for asked, own in zip(folds, values, strict=True):
-            pairs, of_fold = pairs_within(asked, kind)
+        for scored, own in zip(folds, values, strict=True):
+            pairs, of_fold = pairs_within(scored, kind)
             if not pairs:
                 continue
             groups += of_fold
             first, second = np.array(pairs).T
-            change = asked.examples.expression
+            change = scored.examples.expression
             for name, compared, by_size in (
                 ("explanation", own[:, 0], False),
                 ("signed z", change, False),
@@ -79,16 +79,16 @@ def within_compounds(
     return rows
 
 
-def between_folds(folds: Sequence[Asked], count: int, seed: int) -> list[dict[str, Any]]:
-    """The same signatures explained by the models of all folds.
+def between_folds(folds: Sequence[ScoredSignatures], count: int, seed: int) -> list[dict[str, Any]]:
+    """The same signatures explained with the models of all folds.
 
-    One of two models was tested on the compound and the other one trained on it, or both were
-    trained on it: two rows.
+    One row for pairs of models of which one was trained on the compound, and one for pairs of which
+    both were.
     """
     parts: dict[str, list[tuple[Agreement, Sequence[str]]]] = {}
     for place, fold in enumerate(folds):
-        asked = fold.some_of_each(count, seed)
-        found = [integrated(asked.with_model(other), num_steps=16).values[:, 0] for other in folds]
+        scored = fold.some_of_each(count, seed)
+        found = [integrated(scored.with_model(other), num_steps=16).values[:, 0] for other in folds]
         for one, other in itertools.combinations(range(len(folds)), 2):
             kind = (
                 "models of two folds, one of them trained on the compound"
@@ -96,14 +96,14 @@ def between_folds(folds: Sequence[Asked], count: int, seed: int) -> list[dict[st
                 else "models of two folds, both trained on the compound"
             )
             agreement = agreement_of_pairs(found[one], found[other], k=TOP)
-            parts.setdefault(kind, []).append((agreement, asked.examples.groups))
+            parts.setdefault(kind, []).append((agreement, scored.examples.groups))
     return [_row_of_parts(kind, own) for kind, own in sorted(parts.items())]
 
 
 def between_splits(
-    folds: Sequence[Asked], others: Sequence[Asked], count: int, seed: int
+    folds: Sequence[ScoredSignatures], others: Sequence[ScoredSignatures], count: int, seed: int
 ) -> list[dict[str, Any]]:
-    """The same signatures explained by models of two split seeds, neither of which saw them."""
+    """The same signatures explained with models of two split seeds, neither trained on them."""
     parts = []
     for other, fold in itertools.product(others, folds):
         chosen = other.some_of_each(count, seed)
@@ -112,12 +112,12 @@ def between_splits(
             [row for row, group in enumerate(chosen.examples.groups) if group in common], int
         )
         if len(rows):
-            asked = chosen.take(rows)
+            scored = chosen.take(rows)
             found = [
                 integrated(one, num_steps=16).values[:, 0]
-                for one in (asked, asked.with_model(fold))
+                for one in (scored, scored.with_model(fold))
             ]
-            parts.append((agreement_of_pairs(*found, k=TOP), asked.examples.groups))
+            parts.append((agreement_of_pairs(*found, k=TOP), scored.examples.groups))
     if not parts:
         return []
     return [_row_of_parts("models of two split seeds, neither trained on the compound", parts)]

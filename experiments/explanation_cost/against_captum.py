@@ -1,11 +1,11 @@
-"""Integrated gradients of one encoder: ours against Captum's, taking turns in one run.
+"""Integrated gradients of one encoder, ours and Captum's, timed in turns.
 
     python -m experiments.explanation_cost.against_captum FOLDER --torch_python=VENV/bin/python
 
 FOLDER is a prepared folder, VENV an environment with requirements-captum.txt. The encoder is the
-signature encoder of `configs/cross_attention.py` and its twin in `experiments/speed`, with the same
-weights; its logit of each signature's predicted MoA is explained by genes. Captum's half
-(`captum_half.py`) refuses to be timed if a contribution differs by more than 1e-4.
+signature encoder of `configs/cross_attention.py` and its PyTorch version in `experiments/speed`,
+with the same weights; its logit of each signature's predicted MoA is attributed to genes. Captum's
+half (`captum_half.py`) fails if a contribution differs by more than 1e-4.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def ways(encoder: SignatureEncoder, num_steps: int) -> dict[str, Explain]:
 
 
 def jax_half(options: argparse.Namespace) -> None:
-    """Writes what the other half needs, explains, and serves."""
+    """Writes the inputs of the other half, explains, and serves."""
     run = make_run(options.folder)
     sizes = export(run, options.export)
     model, batch = run.task.model, run.batch(0)
@@ -91,13 +91,13 @@ def jax_half(options: argparse.Namespace) -> None:
     given = {
         "expression": jnp.asarray(batch.expression)[rows],
         "gene_mask": jnp.asarray(batch.gene_mask)[rows],
-        # Any nodes will do, as long as they are the same on both sides.
+        # Any node states will do, as long as they are the same in both halves.
         "nodes": jax.random.normal(jax.random.key(0), (num_nodes, num_features)),
         "propagation": jnp.asarray(run.graph.propagation),
     }
     names = ("expression", "gene_mask", "nodes", "propagation")
-    said = encoder.apply({"params": params}, *map(given.get, names), train=False).logits
-    given["direction"] = jax.nn.one_hot(said.argmax(axis=1), model.num_moas)
+    answer = encoder.apply({"params": params}, *map(given.get, names), train=False).logits
+    given["direction"] = jax.nn.one_hot(answer.argmax(axis=1), model.num_moas)
     explain = ways(encoder, options.steps)
     found = {way: np.asarray(explain[way](params, given)) for way in explain}
     arrays = {name: np.asarray(value) for name, value in given.items()}
@@ -113,7 +113,7 @@ def jax_half(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Compares; or is one half."""
+    """Compares, or runs one half."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path, help="prepared folder")
     parser.add_argument("--torch_python", help="Python of Captum's environment")

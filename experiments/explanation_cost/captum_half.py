@@ -1,9 +1,9 @@
-"""Captum's half of `against_captum.py`: the twin of the signature encoder, explained and served.
+"""Captum's half of `against_captum.py`: explains the PyTorch signature encoder.
 
     python -m experiments.explanation_cost.captum_half EXPORT
 
-runs in an environment of its own (requirements-captum.txt); EXPORT is the folder that the other
-half wrote.
+runs in a separate environment (requirements-captum.txt); EXPORT is the folder that the JAX half
+wrote.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from experiments.speed.torch_model import SignatureEncoder, load_flax
 from experiments.speed.torch_step import read_arrays
 from experiments.speed.turns import serve
 
-# Largest difference of a contribution from ours, the parameters being equal.
+# Largest difference of a contribution from ours, with equal parameters.
 TOLERANCE = 1e-4
 
 

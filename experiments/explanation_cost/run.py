@@ -1,14 +1,14 @@
-"""Seconds for integrated gradients of many signatures, and of loops over them.
+"""Time of integrated gradients of many signatures, and of loops over them.
 
     python -m experiments.explanation_cost.run --data=FOLDER
 
-fits the shipped model (configs/frequent.py) to all examples of a prepared folder (the embedded
-simulated release where none is named) and explains the predicted MoA of its signatures by genes.
-The loops do the same for one signature at a time with a program that was compiled once: for all
-steps of the path, also with the scores at its ends, for a single step, or for the path as
-`attribute` evaluates it. `attribute` itself also runs without its scores. Each repetition times
-them in turn, the loops on a part of the signatures. Ratios are of CPU time over all threads, which
-other work on the machine disturbs least.
+fits the shipped model (configs/frequent.py) to all examples of a prepared folder (the simulated
+release by default) and attributes the predicted MoA of its signatures to genes. Loops do the same
+for one signature at a time with a program that is compiled once: for all steps of the path, also
+with the scores at its ends, for a single step, or for the path as `attribute` evaluates it.
+`attribute` is also timed without scores. Each repetition times all in turn, loops on a part of the
+signatures. Ratios are of CPU time over all threads, which depends least on other work on the
+machine.
 """
 
 from __future__ import annotations
@@ -47,72 +47,62 @@ def fit(data: str, folder: pathlib.Path) -> tuple[Predictor, Any]:
     dataset = open_dataset(data)
     examples = examples_of(config, dataset)
     train = concatenate(examples, structure_only_compounds(dataset, examples))
-    nobody = examples.take(np.zeros(0, np.int64))
-    return fit_fusion(config, train, nobody, dataset.graph, folder).predictor, examples
+    nothing = examples.take(np.zeros(0, np.int64))
+    return fit_fusion(config, train, nothing, dataset.graph, folder).predictor, examples
+
+
+# Parameters, a batch of one signature, and the graph.
+Model = tuple[Any, Any, Any]
 
 
 class Loops:
-    """Integrated gradients of one signature at a time, by programs that were compiled once."""
+    """Integrated gradients of one signature at a time, by programs that are compiled once."""
 
     def __init__(self, predictor: Predictor, num_steps: int) -> None:
         """Prepares what does not depend on the signature."""
         self.predictor = predictor
         places, weights = map(np.float32, gauss_legendre(num_steps))
-        attribution_target, method = (
-            AttributionTarget(predictor.task),
-            IntegratedGradients(num_steps),
-        )
+        target, method = AttributionTarget(predictor.task), IntegratedGradients(num_steps)
 
         @jax.jit
-        def slope(
-            params: Any, batch: Any, graph: Any, point: jax.Array, direction: jax.Array
-        ) -> jax.Array:
+        def slope(model: Model, point: jax.Array, direction: jax.Array) -> jax.Array:
             """Gradient of the score at one point."""
-            outputs = attribution_target.outputs(params, batch, graph)
+            outputs = target.outputs(*model)
             return jax.grad(lambda point: jnp.sum(outputs(point[None]) * direction))(point)
 
         @jax.jit
-        def path(
-            params: Any, batch: Any, graph: Any, baseline: jax.Array, direction: jax.Array
-        ) -> jax.Array:
+        def path(model: Model, baseline: jax.Array, direction: jax.Array) -> jax.Array:
             """All points of the path at once."""
-            change = batch.expression[0] - baseline
+            change = model[1].expression[0] - baseline
             points = baseline + places[:, None] * change
-            slopes = jax.vmap(slope, (None, None, None, 0, None))(
-                params, batch, graph, points, direction
-            )
+            slopes = jax.vmap(slope, (None, 0, None))(model, points, direction)
             return change * (weights @ slopes)
 
         @jax.jit
         def path_and_scores(
-            params: Any, batch: Any, graph: Any, baseline: jax.Array, direction: jax.Array
+            model: Model, baseline: jax.Array, direction: jax.Array
         ) -> tuple[jax.Array, jax.Array]:
             """The same, and the scores at both ends."""
-            outputs = attribution_target.outputs(params, batch, graph)
-            ends = jnp.stack([outputs(batch.expression), outputs(baseline[None])])
-            return path(params, batch, graph, baseline, direction), ends @ direction
+            outputs = target.outputs(*model)
+            ends = jnp.stack([outputs(model[1].expression), outputs(baseline[None])])
+            return path(model, baseline, direction), ends @ direction
 
         @jax.jit
-        def affine(
-            params: Any, batch: Any, graph: Any, baseline: jax.Array, direction: jax.Array
-        ) -> jax.Array:
+        def affine(model: Model, baseline: jax.Array, direction: jax.Array) -> jax.Array:
             """With the method that `attribute` uses."""
             return method(
-                attribution_target.outputs(params, batch, graph),
-                batch.expression,
+                target.outputs(*model),
+                model[1].expression,
                 baseline[None, None],
                 direction[None, None],
                 keys=jax.random.key(0)[None],
             )[0, 0]
 
-        def steps(
-            params: Any, batch: Any, graph: Any, baseline: np.ndarray, direction: np.ndarray
-        ) -> np.ndarray:
+        def steps(model: Model, baseline: np.ndarray, direction: np.ndarray) -> np.ndarray:
             """One point of the path after the other."""
-            change, total = np.asarray(batch.expression[0]) - baseline, 0.0
+            change, total = np.asarray(model[1].expression[0]) - baseline, 0.0
             for place, weight in zip(places, weights, strict=True):
-                point = baseline + place * change
-                total += weight * np.asarray(slope(params, batch, graph, point, direction))
+                total += weight * np.asarray(slope(model, baseline + place * change, direction))
             return change * total
 
         self.ways = {
@@ -127,18 +117,12 @@ class Loops:
     ) -> np.ndarray:
         """Contributions of genes, example by example."""
         predictor, run = self.predictor, self.ways[way]
-        return np.stack(
-            [
-                run(
-                    predictor.params,
-                    make_batch(examples, np.array([row]), 1, num_shards=1),
-                    predictor.graph,
-                    baselines[row, 0],
-                    directions[row, 0],
-                )
-                for row in range(examples.num_examples)
-            ]
-        )
+        found = []
+        for row in range(examples.num_examples):
+            batch = make_batch(examples, np.array([row]), 1, num_shards=1)
+            model = predictor.params, batch, predictor.graph
+            found.append(run(model, baselines[row, 0], directions[row, 0]))
+        return np.stack(found)
 
 
 def seconds(work: Callable[[], np.ndarray]) -> tuple[float, float, np.ndarray]:
@@ -161,7 +145,7 @@ def read_settings() -> argparse.Namespace:
 
 
 def print_table(taken: Mapping[str, Sequence[float]], chunked: Sequence[str]) -> None:
-    """Prints seconds per signature of every way, and how often the chunked ones go into them."""
+    """Prints the time per signature of all, and its ratio to that of the chunked ones."""
     print("milliseconds of CPU time per signature, one number per repetition; medians over those")
     print(f"of {' and '.join(chunked)}:")
     for name, found in taken.items():
@@ -187,7 +171,7 @@ def main() -> None:
     references = {
         name: np.shape(part["references"])
         for name, part in predictor.params.items()
-        if "references" in part
+        if isinstance(part, Mapping) and "references" in part
     }
     print(f"devices {jax.devices()}; references {references}")
 
@@ -211,7 +195,7 @@ def chunked_ways(
     baselines: np.ndarray,
     settings: argparse.Namespace,
 ) -> dict[str, Callable[[], np.ndarray]]:
-    """What explains many signatures at once."""
+    """Attribution of many signatures at once, with and without scores."""
     attribution_target, method = (
         AttributionTarget(predictor.task),
         IntegratedGradients(settings.num_steps),

@@ -1,4 +1,4 @@
-r"""Which MoA labels look wrong, and how well wrong labels that were planted are found.
+r"""Which MoA labels look wrong, and how well planted wrong labels are found.
 
     python -m experiments.label_audit.audit --data=data/lincs2020
     python -m experiments.label_audit.audit --data=data/simulated/prepared --plant
@@ -6,9 +6,9 @@ r"""Which MoA labels look wrong, and how well wrong labels that were planted are
         --predictions=runs/benchmark/tables/compound_seed0/compound_predictions.csv
 
 The first command prints the most suspicious labels of a prepared folder, from out-of-fold
-predictions that it makes over five folds of compounds, averaged over the seeds. The second one
-plants wrong labels before the folds are made and scores the audit by them, once per seed. The third
-one reads what a benchmark wrote about a method.
+predictions over five folds of compounds, averaged over the seeds. The second plants wrong labels
+before the folds are made and scores the audit, once per seed. The third reads a method's
+predictions from a benchmark.
 """
 
 from __future__ import annotations
@@ -22,9 +22,16 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from experiments.label_audit.planted_errors import (
+    planted_choice_quality,
+    planted_ranking_quality,
+)
 from moa_jax.baselines.registry import make_method
-from moa_jax.benchmark.perturbations.conditions import CLEAN
-from moa_jax.benchmark.perturbations.training_perturbations import TrainingPerturbation, alter
+from moa_jax.benchmark.perturbations.perturbation import CLEAN
+from moa_jax.benchmark.perturbations.training_perturbations import (
+    TrainingPerturbation,
+    perturb_training,
+)
 from moa_jax.data.examples.build import build_examples
 from moa_jax.data.examples.labels import label_matrix
 from moa_jax.data.examples.pooling import pool_by_compound
@@ -38,8 +45,6 @@ from moa_jax.evaluation.label_audit import (
     SCORES,
     estimated_errors,
     is_contradicted,
-    planted_choice_quality,
-    planted_ranking_quality,
     suspicion,
     suspicious_labels,
 )
@@ -59,8 +64,8 @@ PLANTED = [
 ]
 # Numbers of labels that are read from the top of a ranking.
 NUM_READ = (10, 25)
-# The score that ranks the printed labels of a kind: a second mechanism that is missing beside a
-# right one has no margin over it.
+# The score that ranks the printed labels of a kind. A missing second mechanism has no margin over
+# the given first one, so missing labels are ranked by self-confidence.
 RANKED_BY = {DOUBTED: "normalised_margin", MISSING: "self_confidence"}
 KEY_COLUMNS = ("method", "seed", "compound_group", "moas")
 
@@ -85,9 +90,9 @@ class OutOfFold:
 def out_of_fold(
     examples: Examples, graph: KnowledgeGraph, method: str, seed: int
 ) -> Float[np.ndarray, "example moa"]:
-    """What a method answers for each example when it has not seen its compound.
+    """Out-of-fold predictions of a method for each example.
 
-    Without a validation part, so that a method with several settings takes its first.
+    There is no validation part, so a method with several settings uses the first.
     """
     probs = np.zeros(examples.labels.shape)
     for fold in range(NUM_FOLDS):
@@ -121,8 +126,8 @@ def read_out_of_fold(path: pathlib.Path, method: str) -> OutOfFold:
     """One method's predictions from a benchmark's `compound_predictions.csv`.
 
     Raises:
-      InputError: the file cannot be read, lacks a column or the method, or holds something that
-        is no probability.
+      InputError: the file cannot be read, lacks a column or the method, or has a value that is not
+        a probability.
     """
     table = read_csv(path, KEY_COLUMNS, keep_default_na=False)
     for column in KEY_COLUMNS:
@@ -135,7 +140,7 @@ def read_out_of_fold(path: pathlib.Path, method: str) -> OutOfFold:
     moas = tuple(column for column in table.columns if column not in KEY_COLUMNS)
     probs = table[list(moas)].apply(pd.to_numeric, errors="coerce")
     if not ((probs >= 0) & (probs <= 1)).all(axis=None):
-        raise InputError(f"{path} holds a value for {method} that is no probability from 0 to 1.")
+        raise InputError(f"{path} has a value for {method} that is not a probability from 0 to 1.")
     pooled = probs.groupby(table["compound_group"]).mean()
     own = table.groupby("compound_group")["moas"].first()
     labels = label_matrix([tuple(names.split("|")) for names in own], moas)
@@ -171,9 +176,9 @@ def plant_and_audit(
     method: str,
     seed: int,
 ) -> Iterator[dict[str, str | float]]:
-    """Numbers of one audit of planted wrong labels, one row per kind of label and score."""
+    """Scores of one audit of planted wrong labels, one row per kind of label and score."""
     nothing = examples.take(np.array([], dtype=np.int64))
-    noisy = alter(condition, examples, nothing, graph, seed=seed)[0]
+    noisy = perturb_training(condition, examples, nothing, graph, seed=seed)[0]
     probs = out_of_fold(noisy, graph, method, seed)
     probs, labels, _ = pool_by_compound(probs, noisy.labels, noisy.groups)
     clean = pool_by_compound(examples.labels, examples.labels, examples.groups)[1]
@@ -206,7 +211,7 @@ def plant_and_audit(
 
 
 def report_planted(rows: Sequence[dict[str, str | float]]) -> str:
-    """Two tables, of ranking and of counting: means over the seeds."""
+    """Tables of the ranking and of the confident joint: means over the seeds."""
     table = pd.DataFrame(rows)
     key = ["wrong labels", "kind", "score"]
     by_score = table.groupby(key, sort=False)

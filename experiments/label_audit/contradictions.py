@@ -24,17 +24,17 @@ from moa_jax.explanation.evidence.similar_compounds import kernel_evidence
 from moa_jax.kernels.references import read_references
 from moa_jax.training.runs.run_folder import open_run
 
-# Whom the known targets side with.
+# What the known targets support.
 LABEL, MODEL, NEITHER, UNKNOWN = "the label", "the model", "neither", "not known"
 
 
 @dataclasses.dataclass(frozen=True)
 class HeldOut:
-    """Compounds, each answered by a model that has never seen it.
+    """Compounds with the answers of a model that was not trained on them.
 
     Attributes:
       table: one row per compound: `group`, `compound` (its names), `smiles`, `targets` (tuple),
-        `confidence` that the answer is right, `is_answered` (that is enough to answer).
+        `confidence`, `is_answered` (whether it is above the threshold).
       probs: pooled probabilities.
       labels: 1 where the compound carries the MoA.
       nearest: compound group -> `nearest_labelled` of the model's training compounds.
@@ -49,15 +49,15 @@ class HeldOut:
 
     @property
     def is_right(self) -> Bool[np.ndarray, " compound"]:
-        """Whether the compound carries what the model answers."""
+        """Whether the answer is one of the compound's labels."""
         return self.labels[np.arange(len(self.labels)), self.probs.argmax(axis=1)] > 0
 
 
 def held_out_of(folder: pathlib.Path) -> HeldOut:
-    """What the model of a run says of the compounds that it was tested on, and its evidence.
+    """A run's answers for its test compounds, with the evidence.
 
     Raises:
-      InputError: the run kept too little.
+      InputError: the calibration store has too few compounds.
     """
     predictor = open_run(folder, num_devices=1).predictor
     moas = predictor.features.moas
@@ -106,7 +106,7 @@ def joined(folds: Sequence[HeldOut]) -> HeldOut:
 
 @dataclasses.dataclass(frozen=True)
 class SharedTargets:
-    """What compounds with the same targets carry.
+    """Labels of compounds with common targets.
 
     Attributes:
       groups: compound group of each labelled compound with known targets.
@@ -137,9 +137,9 @@ class SharedTargets:
         )
 
     def shares(self, group: str, targets: Sequence[str]) -> tuple[int, Float[np.ndarray, " moa"]]:
-        """How many other compounds share a target, and the share of them that carries each MoA.
+        """Number of other compounds with a common target, and the share that carries each MoA.
 
-        Each counts as much as its targets are the same (Jaccard index); zeros where none shares.
+        Each is weighted by the Jaccard index of the targets; zeros if there is none.
         """
         own = set(targets)
         alike = np.array(
@@ -155,22 +155,22 @@ class SharedTargets:
 
 @dataclasses.dataclass(frozen=True)
 class Contradiction:
-    """A compound one or more of whose labels the model and its nearest compounds contradict.
+    """A compound with labels that the model and the nearest compounds contradict.
 
     Attributes:
-      name: what it is called.
+      name: its name.
       group: its compound group.
-      smiles: its structure, None where unknown.
+      smiles: its structure, None if unknown.
       targets: its known targets.
-      labels: what it carries.
+      labels: its labels.
       notes: the contradicted labels, `label_evidence.with_evidence`, the largest score first.
-      answer: what the model says instead.
-      prob: probability of that, as the model gave it.
-      confidence: that it is right.
-      is_answered: whether the model would answer, and not say "cannot tell".
-      nearest: the training compounds asked.
-      num_sharing: labelled compounds that share a target.
-      label_share: share of those that carry the first contradicted label, or, where that one is
+      answer: the most probable MoA.
+      prob: its uncalibrated probability.
+      confidence: its confidence.
+      is_answered: whether there is an answer, not "cannot tell".
+      nearest: the nearest labelled training compounds.
+      num_sharing: number of labelled compounds with a common target.
+      label_share: share of those that carry the first contradicted label or, if that one is
         missing, the most frequent label of the compound.
       answer_share: share of those that carry the answer.
     """
@@ -196,8 +196,8 @@ class Contradiction:
         return float(self.notes["score"].iloc[0])
 
     @property
-    def targets_side_with(self) -> str:
-        """Whom the known targets side with."""
+    def targets_support(self) -> str:
+        """What the known targets support."""
         if not self.num_sharing:
             return UNKNOWN
         if self.label_share == self.answer_share:
@@ -208,8 +208,7 @@ class Contradiction:
 def contradictions(found: HeldOut, shared: SharedTargets) -> list[Contradiction]:
     """All contradicted compounds, the largest normalised margin first.
 
-    The model contradicts a label as `suspicious_labels` has it over all compounds, its nearest
-    training compounds as `with_evidence` has it.
+    For the model see `suspicious_labels`, for its nearest training compounds `with_evidence`.
     """
     names = found.table["group"].tolist()
     suspicious = suspicious_labels(found.probs, found.labels, names, found.moas)
@@ -221,14 +220,14 @@ def contradictions(found: HeldOut, shared: SharedTargets) -> list[Contradiction]
         best = int(found.probs[row].argmax())
         nearest = found.nearest[own.group]
         notes = with_evidence(of_compound[own.group], nearest, found.moas[best])
-        # What the model says is one thing: an MoA that it only finds likely contradicts nothing.
-        says = (notes["kind"] == DOUBTED) | (notes["moa"] == found.moas[best])
-        notes = notes[notes["evidence_agrees"] & says].reset_index(drop=True)
+        # Only the answer itself can be a missing label.
+        is_answer = (notes["kind"] == DOUBTED) | (notes["moa"] == found.moas[best])
+        notes = notes[notes["evidence_agrees"] & is_answer].reset_index(drop=True)
         if not len(notes):
             continue
         num_sharing, shares = shared.shares(own.group, own.targets)
         carried = np.flatnonzero(found.labels[row] > 0)
-        # Against a label that is missing stands the best of those that the compound carries.
+        # A missing label is compared with the best of those that the compound carries.
         first = notes.iloc[0]
         doubted = shares[found.moas.index(first["moa"])]
         against = doubted if first["kind"] == DOUBTED else shares[carried].max()

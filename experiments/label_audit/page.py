@@ -3,15 +3,15 @@ r"""A page of all compounds whose labels the shipped model and its evidence cont
     python -m experiments.label_audit.page --data=data/lincs2020 --out=runs/label_audit
 
 trains the shipped model on the five folds of the compound split (kept in RUNS and not trained
-again), asks each fold for the compounds that it has not seen, and writes into OUT
+again), predicts the held-out compounds of each fold, and writes into OUT
 
-    labels.html              the page, which needs no network
+    labels.html              the page, readable offline
     contradicted_labels.csv  its table
 
-(those of a simulated release begin with `simulated_`). A compound is listed where the model is
-against its label, none of the training compounds nearest to it by structure and by signature
-carries that label and some carry what the model says; those whose known targets side with the
-label stand apart.
+(names begin with `simulated_` for a simulated release). A compound is listed if the model
+contradicts its label, none of the nearest training compounds by structure and by signature carries
+that label, and some carry the model's answer. Compounds whose known targets support the label are
+listed separately.
 """
 
 from __future__ import annotations
@@ -56,39 +56,40 @@ from moa_jax.schemas import InputError
 NUM_FOLDS = 5
 PAGE_FILE, TABLE_FILE = "labels.html", "contradicted_labels.csv"
 _COLUMNS = (
-    *("compound", "rank", "its labels", "in doubt", "the model says"),
-    *("confidence", "margin", "neighbours", "targets side with"),
+    *("compound", "rank", "labels", "in doubt", "prediction"),
+    *("confidence", "margin", "neighbours", "targets support"),
 )
 _INTRODUCTION = """
-The shipped model, which had not seen these compounds, says something else than their labels, and \
-so do the training compounds nearest to them. The largest margin comes first. The picture and the \
-evidence of each compound follow below.
+The shipped model, which was not trained on these compounds, contradicts their labels, and so do \
+the nearest training compounds. The largest margin comes first. The structure and the evidence of \
+each compound are shown below.
 """
 _WARNING = (
-    "Nothing here was looked up. A label on this page may be wrong, incomplete, called by another "
-    "name in a neighbouring compound, or right: the model may err, and the neighbours' labels may. "
-    "Errors that many similar compounds share are not found, for the model has learned them."
+    "No label was checked against the literature. A label on this page may be wrong, incomplete, "
+    "a synonym of that of a neighbouring compound, or right: the model and the neighbours' labels "
+    "may be wrong instead. Errors that many similar compounds have in common are not found, since "
+    "the model has learned them."
 )
 _APART = """
-Model and nearest compounds say something else here, too, but more of the compounds that share a \
-known target carry the label. The model is more likely to be wrong.
+The model and the nearest compounds contradict these labels as well, but more of the compounds \
+with a common known target carry the label. The model is more likely to be wrong.
 """
 _RULES = """
-The model was trained five times, each time without a fifth of the compounds, and asked about \
-those. It is against a label where it finds another mechanism the most probable one and disagrees \
-with the label by confident learning (Northcutt 2021). The margin is how much more probable it \
-finds the other mechanism.
+The model was trained five times, each time without a fifth of the compounds, which it then \
+predicted. It contradicts a label if another mechanism is the most probable one and confident \
+learning (Northcutt 2021) finds the label doubtful. The margin is the difference between the two \
+probabilities.
 
-The evidence is against a label where, of the five labelled training compounds nearest by \
-structure and the five nearest by signature, none carries the label and at least one carries what \
-the model says; the neighbours in the table are those that do. A label is missing ("lacks") where \
-more than half of them carry what the model says and the compound does not.
+The evidence contradicts a label if, of the five labelled training compounds nearest by structure \
+and the five nearest by signature, none carries the label and at least one carries the model's \
+answer; the table counts the latter as neighbours. A label is missing ("lacks") if more than half \
+of them carry the model's answer and the compound does not.
 
-Known targets are a third witness: other labelled compounds that share a target, weighted by how \
-many they share. They side with whatever more of them carry.
+Known targets are a third source of evidence: other labelled compounds with a common target, \
+weighted by how many targets they have in common. They support whatever more of them carry.
 
-The confidence says how often such answers are right for compounds that the model was not trained \
-on; where it is too low, the model would say "cannot tell".
+The confidence is the probability that the answer is right for compounds that the model was not \
+trained on; if it is too low, the answer is "cannot tell".
 """
 
 
@@ -97,16 +98,16 @@ def label_page(listed: Sequence[Contradiction], found: HeldOut, facts: Mapping[s
 
     Args:
       listed: the contradicted compounds, in order.
-      found: all compounds that were asked about.
-      facts: what the reader must know of data and model.
+      found: all held-out compounds.
+      facts: facts about the data and the model.
     """
     first, second = parted(listed)
     right = f"{found.is_right.mean():.0%} of {len(found.table)}"
     return Page(
         title="Labels that the model and its evidence contradict",
-        subtitle=f"{len(first)} of {len(found.table)} labelled compounds. Of {len(second)} more, "
-        "the known targets side with the label.",
-        facts={**facts, "first answers that are labels": right},
+        subtitle=f"{len(first)} of {len(found.table)} labelled compounds, and {len(second)} more "
+        "whose known targets support the label.",
+        facts={**facts, "top-1 accuracy": right},
         sections=[
             Section(
                 "Contradicted",
@@ -114,7 +115,7 @@ def label_page(listed: Sequence[Contradiction], found: HeldOut, facts: Mapping[s
                 [Note(_WARNING, kind="warning"), *_tables(first)],
             ),
             Section(
-                "Targets side with the label",
+                "Targets support the label",
                 _APART if second else "There are none.",
                 _tables(second),
             ),
@@ -132,9 +133,9 @@ def _tables(listed: Sequence[Contradiction]) -> list[Part]:
 def parted(
     listed: Sequence[Contradiction],
 ) -> tuple[list[Contradiction], list[Contradiction]]:
-    """Those whose known targets do not side with the label, and those whose targets do."""
-    apart = [one for one in listed if one.targets_side_with == LABEL]
-    return [one for one in listed if one.targets_side_with != LABEL], apart
+    """Those whose known targets do not support the label, and those whose targets do."""
+    apart = [one for one in listed if one.targets_support == LABEL]
+    return [one for one in listed if one.targets_support != LABEL], apart
 
 
 def _row(one: Contradiction, rank: int) -> tuple[Cell, ...]:
@@ -148,7 +149,7 @@ def _row(one: Contradiction, rank: int) -> tuple[Cell, ...]:
         Estimate(one.confidence),
         one.score,
         f"{first['num_carrying_answer']} of {first['num_asked']}",
-        one.targets_side_with,
+        one.targets_support,
     )
 
 
@@ -159,9 +160,9 @@ def _doubts(one: Contradiction) -> Iterator[str]:
 
 def _compound_section(one: Contradiction, rank: int) -> Section:
     labels = "; ".join(one.labels)
-    cannot = "" if one.is_answered else " That is too low: asked alone, it would say cannot tell."
+    cannot = "" if one.is_answered else " That is too low for an answer: cannot tell."
     text = (
-        f"Labelled {labels}. The model says {one.answer}: probability {one.prob:.2f}, confidence "
+        f"Labelled {labels}. Prediction: {one.answer}, probability {one.prob:.2f}, confidence "
         f"{one.confidence:.2f}.{cannot} In doubt: "
         + "; ".join(
             f"{doubt} (probability {note.prob:.2f}, margin {note.score:.2f})"
@@ -194,15 +195,15 @@ def _targets_text(one: Contradiction) -> str:
     if not one.targets:
         return "No target is known."
     known = f"Known targets: {', '.join(one.targets)}."
-    if one.targets_side_with == UNKNOWN:
-        return f"{known} No other labelled compound shares one."
+    if one.targets_support == UNKNOWN:
+        return f"{known} No other labelled compound has one of them."
     first = one.notes.iloc[0]
-    label = first["moa"] if first["kind"] == DOUBTED else "what it is labelled"
-    others = "compound shares" if one.num_sharing == 1 else "compounds share"
+    label = first["moa"] if first["kind"] == DOUBTED else "the given label"
+    others = "compound has" if one.num_sharing == 1 else "compounds have"
     return (
-        f"{known} {one.num_sharing} other labelled {others} one; weighted by how many they share, "
-        f"{one.answer_share:.0%} carry {one.answer} and {one.label_share:.0%} {label}: they side "
-        f"with {one.targets_side_with}."
+        f"{known} {one.num_sharing} other labelled {others} at least one of them; weighted by the "
+        f"number, {one.answer_share:.0%} carry {one.answer} and {one.label_share:.0%} {label}: "
+        f"they support {one.targets_support}."
     )
 
 
@@ -231,7 +232,7 @@ def contradiction_table(listed: Sequence[Contradiction]) -> pd.DataFrame:
             "num_carrying": note.num_carrying,
             "num_carrying_answer": note.num_carrying_answer,
             "targets": "|".join(one.targets),
-            "targets_side_with": one.targets_side_with,
+            "targets_side_with": one.targets_support,
             "nearest": "|".join(one.nearest["compound"]),
             "smiles": one.smiles,
         }
@@ -242,12 +243,12 @@ def contradiction_table(listed: Sequence[Contradiction]) -> pd.DataFrame:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains where needed, asks and writes."""
+    """Trains where needed, predicts and writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="prepared folder")
     parser.add_argument("--out", required=True, help="folder to write the page into")
     parser.add_argument("--config", default="configs/frequent.py")
-    parser.add_argument("--runs", help="folder of the folds' runs; OUT/runs where not given")
+    parser.add_argument("--runs", help="folder of the folds' runs; OUT/runs by default")
     parser.add_argument("--seed", type=int, default=0, help="seed of the folds")
     settings = parser.parse_args(argv)
     try:
@@ -263,7 +264,7 @@ def _written(settings: argparse.Namespace) -> str:
     folds = []
     for fold in range(NUM_FOLDS):
         folds.append(held_out_of(trained_run(config, runs, fold=fold, seed=settings.seed)))
-        say(f"fold {fold}: {len(folds[-1].table)} compounds asked about")
+        say(f"fold {fold}: {len(folds[-1].table)} held-out compounds")
     found = joined(folds)
     dataset = read_prepared(settings.data)
     listed = contradictions(found, SharedTargets.of(dataset.compounds.table, found.moas))
@@ -279,8 +280,8 @@ def _written(settings: argparse.Namespace) -> str:
     write_csv(out / file_name(TABLE_FILE, release), contradiction_table(listed))
     first, second = parted(listed)
     return (
-        f"{len(first)} of {len(found.table)} compounds are contradicted, {len(second)} more with "
-        f"targets that side with the label; written to {path}"
+        f"the labels of {len(first)} of {len(found.table)} compounds are contradicted, and of "
+        f"{len(second)} more whose targets support the label; written to {path}"
     )
 
 

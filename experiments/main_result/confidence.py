@@ -1,9 +1,9 @@
-"""What confidence, "cannot tell" and label sets of the shipped model are worth on test compounds.
+"""Calibration, abstention and label sets of the shipped model on test compounds.
 
     python -m experiments.main_result.confidence --data=data/lincs2020 --out=runs/trust
 
-trains the five folds of the compound split (kept in OUT and not trained again), judges what each
-held out as `predict` does, and prints one line per view over all of them.
+trains the five folds of the compound split (kept in OUT and not trained again), calibrates the
+answers for their test compounds as `predict` does, and prints one line per view over all folds.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from moa_jax.schemas import InputError
 NUM_FOLDS = 5
 
 
-def judged_by_run(folder: pathlib.Path) -> dict[str, tuple[CalibratedAnswers, Labels]]:
-    """View -> the judged answers for the compounds that a run held out, and their labels.
+def calibrated_by_run(folder: pathlib.Path) -> dict[str, tuple[CalibratedAnswers, Labels]]:
+    """View -> the calibrated answers for a run's held-out compounds, and their labels.
 
     Raises:
-      InputError: the run kept too little.
+      InputError: the calibration store has too few compounds.
     """
     found = held_out_answers(folder)
     return {view: (own.calibrated, own.labels.astype(np.float64)) for view, own in found.items()}
 
 
 def trust_row(calibrated: Sequence[tuple[CalibratedAnswers, Labels]]) -> dict[str, float]:
-    """What the judgements of several runs are worth, all their compounds together."""
+    """Measures of calibration over the compounds of several runs."""
     confidence = np.concatenate([own.confidence for own, _ in calibrated])
     answered = np.concatenate([own.is_answered for own, _ in calibrated])
     labels = np.concatenate([labels for _, labels in calibrated])
@@ -59,13 +59,13 @@ def trust_row(calibrated: Sequence[tuple[CalibratedAnswers, Labels]]) -> dict[st
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains where needed, judges and prints."""
+    """Trains where needed, calibrates and prints."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="prepared folder")
     parser.add_argument("--out", required=True, help="folder of the runs; one per setting below")
     parser.add_argument("--config", default="configs/fusion.py")
     parser.add_argument(
-        "--without-further", action="store_true", help="no structure-only compounds"
+        "--without-structure-only", action="store_true", help="no structure-only compounds"
     )
     settings = parser.parse_args(argv)
     config = load_config(settings.config)
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         release = read_prepared(settings.data).manifest["release"]
         runs = [
-            judged_by_run(trained_run(config, pathlib.Path(settings.out), fold=fold, seed=0))
+            calibrated_by_run(trained_run(config, pathlib.Path(settings.out), fold=fold, seed=0))
             for fold in range(NUM_FOLDS)
         ]
     except InputError as error:

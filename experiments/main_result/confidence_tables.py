@@ -1,4 +1,4 @@
-"""Tables of what stated confidence, "none of these" and label sets are worth."""
+"""Tables of the calibration of confidence, "none of these" and label sets."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from moa_jax.evaluation.metrics import auroc
 from moa_jax.evaluation.risk_coverage import COVERAGES, accuracy_at_coverage, aurc
 
 NUM_BINS = 10
-# Bins with fewer compounds say nothing.
+# Smallest number of compounds in a bin with a verdict.
 MIN_IN_BIN = 30
-# How far what is stated may be from what is right in a bin.
+# Tolerated difference of confidence and accuracy in a bin.
 MAX_GAP = 0.03
 NUM_RESAMPLES = 2000
 
@@ -45,7 +45,7 @@ def mean_with_interval(
 
 
 def risk_row(answers: UnseenCompounds) -> Row:
-    """Accuracy of the surest answers, and what is answered at all."""
+    """Accuracy at several coverages, and share and accuracy of answered compounds."""
     confidence, right = answers.calibrated.confidence, answers.is_right
     answered = answers.calibrated.is_answered
     return {
@@ -64,10 +64,10 @@ def risk_row(answers: UnseenCompounds) -> Row:
 def reliability_rows(
     confidence: Float[np.ndarray, " answer"], right: Bool[np.ndarray, " answer"]
 ) -> list[Row]:
-    """Stated confidence beside what was right, in ten bins of equal width.
+    """Confidence and accuracy in ten bins of equal width.
 
-    The interval of the gap is that of the share of right answers (Clopper and Pearson 1934, 95 %),
-    less what was stated: sampling error alone, were the confidence right.
+    The interval of the gap is that of the accuracy (Clopper and Pearson 1934, 95 %) minus the
+    confidence.
     """
     rows = []
     for found in reliability_curve(confidence, right, num_bins=NUM_BINS).itertuples():
@@ -80,7 +80,7 @@ def reliability_rows(
             "compounds": number,
             "mean stated": found.confidence,
             "right": found.accuracy,
-            "right less stated": f"{gap:+.3f} [{low:+.3f}, {high:+.3f}]",
+            "right minus stated": f"{gap:+.3f} [{low:+.3f}, {high:+.3f}]",
             "verdict": "too few",
         }
         if number >= MIN_IN_BIN:
@@ -111,7 +111,7 @@ def calibration_z(
 
 
 def none_row(answers: UnseenCompounds) -> Row:
-    """How well "none of these" tells compounds of whose mechanisms nothing was learned."""
+    """How well "none of these" detects compounds whose mechanisms are not in training."""
     none, unlearned = answers.calibrated.none_of_these, ~answers.is_learnable
     return {
         "compounds": len(none),
@@ -123,7 +123,7 @@ def none_row(answers: UnseenCompounds) -> Row:
 
 
 def none_rows(answers: UnseenCompounds, *, num_bins: int = 4) -> list[Row]:
-    """Stated probability of "none of these" beside its share, in bins of as many compounds."""
+    """Probability of "none of these" and its frequency, in bins of equally many compounds."""
     none, unlearned = answers.calibrated.none_of_these, ~answers.is_learnable
     rows = []
     for own in np.array_split(np.argsort(none, kind="stable"), num_bins):
@@ -143,7 +143,7 @@ def none_rows(answers: UnseenCompounds, *, num_bins: int = 4) -> list[Row]:
 
 
 def set_row(answers: UnseenCompounds) -> Row:
-    """Coverage and size of label sets; "none of these" is the truth where nothing was learned."""
+    """Coverage and size of label sets, which include "none of these"."""
     calibrated, learnable = answers.calibrated, answers.is_learnable
     sets = np.concatenate([calibrated.in_set, calibrated.none_in_set[:, None]], axis=1)
     truth = np.concatenate([answers.labels & learnable[:, None], ~learnable[:, None]], axis=1)

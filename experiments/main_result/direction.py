@@ -2,10 +2,10 @@
 
     python -m experiments.main_result.direction --data=data/lincs2020 --out=runs/open
 
-reads the runs of `open_vocabulary` in OUT (trained where they are not there), prints Markdown
-tables and writes them to OUT/direction.md. `--everything=RUN` adds what a run that holds nothing
-out says of each of its compounds after learning from all others, structures without signature
-among them, and of some public drugs by name (`--drugs`).
+reads the runs of `open_vocabulary` in OUT (trained if they do not exist), prints Markdown tables
+and writes them to OUT/direction.md. `--everything=RUN` adds the leave-one-compound-out answers of a
+run that was trained on everything, including structure-only compounds, and those for some public
+drugs by name (`--drugs`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from moa_jax.models.fusion import VIEWS
 from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.schemas import InputError
 
-# Last words of the names of mechanisms that raise what a target does, and of those that lower it.
-# Two names that are otherwise the same are opposites. (A partial agonist is neither.)
+# Last words of mechanisms that raise the activity of a target, and of those that lower it. Two
+# names that are otherwise equal are opposites. (A partial agonist is neither.)
 RAISING = (
     "agonist",
     "activator",
@@ -46,9 +46,9 @@ LOWERING = (
     "blocker",
     "negative allosteric modulator",
 )
-# Bins of stated confidence; the last holds 1.
+# Bins of confidence; the last includes 1.
 STATED = ((0.0, 0.5), (0.5, 0.8), (0.8, 1.0))
-# A wrong direction stated with this much confidence is named.
+# Wrong directions with at least this confidence are listed.
 SURE = 0.8
 SUREST = 1 / 3
 # Public drugs of known direction.
@@ -68,7 +68,7 @@ DRUGS = (
 
 
 def opposites(moas: Sequence[str]) -> list[tuple[int, int]]:
-    """Columns of mechanisms whose names are alike but for `RAISING` and `LOWERING` last words."""
+    """Columns of mechanisms whose names differ only by their `RAISING` or `LOWERING` last words."""
     raising, lowering = _stems(moas, RAISING), _stems(moas, LOWERING)
     return sorted(
         (up, down)
@@ -79,7 +79,7 @@ def opposites(moas: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _stems(moas: Sequence[str], endings: Sequence[str]) -> dict[str, list[int]]:
-    """What stands before the last words -> columns, whatever the case; of endings the longest."""
+    """Name without the longest matching ending, in lower case -> columns."""
     found: dict[str, list[int]] = collections.defaultdict(list)
     for place, moa in enumerate(moas):
         name = moa.casefold()
@@ -118,7 +118,7 @@ class Cases:
 
 
 def cases_of(labels: Bool[np.ndarray, "compound moa"], pairs: Sequence[tuple[int, int]]) -> Cases:
-    """All compounds with one mechanism of a pair alone."""
+    """All compounds with exactly one mechanism of a pair."""
     found: list[tuple[int, int, int]] = []
     for pair in pairs:
         for own, other in (pair, pair[::-1]):
@@ -138,7 +138,7 @@ def direction_row(answers: UnseenCompounds, *, both_learned: bool = False) -> Ro
 
     Args:
       answers: answers of one view.
-      both_learned: only where another compound with each of the two was learned from.
+      both_learned: only cases where other compounds with both mechanisms were trained on.
     """
     cases = cases_of(answers.labels, opposites(answers.moas))
     if both_learned:
@@ -157,7 +157,7 @@ def direction_row(answers: UnseenCompounds, *, both_learned: bool = False) -> Ro
         "compounds": len(set(groups)),
         "pairs": len(pairs),
         "right one higher": mean_with_interval(right, groups),
-        "in the surest third": mean_with_interval(
+        "in the third with the largest preference": mean_with_interval(
             right[surest], tuple(groups[place] for place in surest)
         ),
     }
@@ -169,7 +169,7 @@ def direction_row(answers: UnseenCompounds, *, both_learned: bool = False) -> Ro
 
 
 def flips(answers: UnseenCompounds) -> Bool[np.ndarray, " compound"]:
-    """The first answer is no known mechanism of the compound and the opposite of a known one."""
+    """Whether the first answer is wrong and the opposite of a known mechanism."""
     opposite = np.zeros((len(answers.moas), len(answers.moas)), bool)
     for one, other in opposites(answers.moas):
         opposite[one, other] = opposite[other, one] = True
@@ -178,7 +178,7 @@ def flips(answers: UnseenCompounds) -> Bool[np.ndarray, " compound"]:
 
 
 def flip_rows(answers: UnseenCompounds) -> list[Row]:
-    """First answers of the wrong direction, by stated confidence."""
+    """First answers of the wrong direction, by confidence."""
     flipped, stated = flips(answers), answers.calibrated.confidence
     rows = []
     for low, high in STATED:
@@ -197,7 +197,7 @@ def flip_rows(answers: UnseenCompounds) -> list[Row]:
 
 
 def sure_flips(answers: UnseenCompounds) -> list[Row]:
-    """Compounds that are sure of the wrong direction, the surest first."""
+    """Compounds with a confident answer of the wrong direction, the most confident first."""
     stated = answers.calibrated.confidence
     rows = np.flatnonzero(flips(answers) & (stated >= SURE))
     return [
@@ -212,7 +212,7 @@ def sure_flips(answers: UnseenCompounds) -> list[Row]:
 
 
 def pairs_line(answers: UnseenCompounds) -> str:
-    """The opposite mechanisms that compounds have, with their number of cases."""
+    """The pairs of opposite mechanisms, with their number of cases."""
     cases = cases_of(answers.labels, opposites(answers.moas))
     count = collections.Counter(
         tuple(sorted(pair)) for pair in zip(cases.own.tolist(), cases.other.tolist(), strict=True)
@@ -247,11 +247,11 @@ def direction_section(title: str, by_view: Mapping[str, UnseenCompounds]) -> str
 
 
 def drugs_section(answers: UnseenCompounds, drugs: Sequence[str]) -> str:
-    """What a model says of some drugs from structure alone, after learning from all others.
+    """Leave-one-compound-out answers for some drugs from structure alone.
 
     Args:
-      answers: of the compounds that it learned from, each left out.
-      drugs: their names; those that are not among the compounds are left out.
+      answers: leave-one-compound-out answers.
+      drugs: names of drugs; those that are not among the compounds are left out.
     """
     place = {
         part.strip().casefold(): row
@@ -273,9 +273,9 @@ def drugs_section(answers: UnseenCompounds, drugs: Sequence[str]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains where needed, judges, prints and writes."""
+    """Trains where needed, calibrates, prints and writes."""
     parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--drugs", nargs="*", default=DRUGS, help="asked about with --everything")
+    parser.add_argument("--drugs", nargs="*", default=DRUGS, help="drugs to list with --everything")
     settings = parser.parse_args(argv)
     out = pathlib.Path(settings.out)
     try:

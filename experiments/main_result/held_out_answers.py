@@ -1,7 +1,7 @@
-"""Answers of trained models for compounds that they had not learned from, and how they judge them.
+"""Calibrated answers for compounds that a model was not trained on.
 
-Two sources: the compounds that a run held out, fold after fold, and what a run says of each of its
-own compounds after learning from all others (`kernels.leave_one_out`).
+Two sources: a run's held-out compounds, fold after fold, and its leave-one-compound-out answers
+(`kernels.leave_one_out`).
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.kernels.references import read_references
 from moa_jax.training.runs.run_folder import open_run
 
-# Parts in which a run's own compounds judge each other.
+# Number of folds for the calibration of leave-one-compound-out answers.
 NUM_PARTS = 5
 
 
 @dataclasses.dataclass(frozen=True)
 class UnseenCompounds:
-    """What a model answers in one view for compounds that it was not trained on.
+    """Answers in one view for compounds that the model was not trained on.
 
     Attributes:
       moas: the vocabulary.
-      groups: compound group of each row; once for each division of the data.
+      groups: compound group of each row, once for each split.
       names: name of each compound.
-      labels: the compound has the mechanism.
-      support: compounds with the mechanism that the answer was learned from.
-      probs: probabilities, as the model gave them.
-      calibrated: the same as `predict` states them.
+      labels: whether the compound has the mechanism.
+      support: number of training compounds with the mechanism.
+      probs: uncalibrated probabilities.
+      calibrated: calibrated answers.
     """
 
     moas: tuple[str, ...]
@@ -52,7 +52,7 @@ class UnseenCompounds:
 
     @property
     def is_learnable(self) -> Bool[np.ndarray, " compound"]:
-        """Something was learned of one of the compound's mechanisms at least."""
+        """Whether a training compound has one of the compound's mechanisms."""
         return (self.labels & (self.support > 0)).any(axis=1)
 
     @property
@@ -67,7 +67,7 @@ class UnseenCompounds:
 
     @property
     def is_right(self) -> Bool[np.ndarray, " compound"]:
-        """The most probable mechanism is one of the compound's own, and was learned."""
+        """Whether the most probable mechanism is one of the compound's, and in training."""
         rows = np.arange(len(self.first))
         return self.labels[rows, self.first] & (self.support[rows, self.first] > 0)
 
@@ -113,11 +113,11 @@ def held_out_answers(
 
     Args:
       folder: of the run.
-      as_it_comes: judge them as `predict` does, by compounds of any mechanism; otherwise by those
-        with a mechanism of the vocabulary alone, which is what such held-out compounds have.
+      as_it_comes: calibrate on compounds of any mechanism, as `predict` does; otherwise on those
+        with a mechanism of the vocabulary, which all these held-out compounds have.
 
     Raises:
-      InputError: the run kept too little.
+      InputError: the calibration store has too few compounds.
     """
     predictor = open_run(folder, num_devices=1).predictor
     moas = predictor.features.moas
@@ -144,12 +144,10 @@ def held_out_answers(
 
 
 def left_out_answers(folder: pathlib.Path) -> dict[str, UnseenCompounds]:
-    """View -> what a run says of its own compounds, each after learning from all others.
-
-    Each is judged by four fifths of the other compounds.
+    """View -> a run's leave-one-compound-out answers, calibrated on other compounds.
 
     Raises:
-      InputError: the run kept too little.
+      InputError: the calibration store has too few compounds.
     """
     moas = open_run(folder, num_devices=1).predictor.features.moas
     table = read_references(folder)
@@ -172,10 +170,10 @@ def left_out_answers(folder: pathlib.Path) -> dict[str, UnseenCompounds]:
 def calibrated_by_others(
     kept: CalibrationAnswers, *, num_parts: int = NUM_PARTS, seed: int = 0
 ) -> CalibratedAnswers:
-    """Judges a run's kept answers, each by the compounds of other parts.
+    """Calibrates the answers of each fold of a calibration store on the other folds.
 
     Raises:
-      InputError: nothing was learned of the mechanisms of the others.
+      InputError: a fold's mechanisms are only those of its own compounds.
     """
     num_parts = min(num_parts, len(kept.groups))
     part = np.random.default_rng(seed).permutation(len(kept.groups)) % num_parts
@@ -197,7 +195,7 @@ def calibrated_by_others(
 
 
 def training_compounds(folder: pathlib.Path, moas: tuple[str, ...]) -> Int[np.ndarray, " moa"]:
-    """How many compounds with each mechanism a run's kernels compare with, by any modality."""
+    """Number of reference compounds with each mechanism, in any modality."""
     table = read_references(folder)[["group", "moas"]].explode("moas").dropna()
     counts = table.groupby("moas")["group"].nunique()
     return counts.reindex(list(moas), fill_value=0).to_numpy(int)

@@ -1,11 +1,11 @@
-"""What the shipped model is worth where it answers every known mechanism.
+"""Performance of the shipped model with the open vocabulary.
 
     python -m experiments.main_result.open_vocabulary --data=data/lincs2020 --out=runs/open
 
-trains the folds of the compound split with the open vocabulary (kept in OUT and not trained
-again), pools what they say of the compounds held out, prints Markdown tables and writes them to
-OUT/tables.md. `--frequent` trains and judges the frequent vocabulary beside it; `--everything=RUN`
-adds what a run that holds nothing out says of each of its compounds after learning from all others.
+trains the folds of the compound split with the open vocabulary (kept in OUT and not trained again),
+pools their answers for test compounds, prints Markdown tables and writes them to OUT/tables.md.
+`--frequent` compares with the frequent vocabulary; `--everything=RUN` adds the
+leave-one-compound-out answers of a run that was trained on everything.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ TABLES_FILE = "tables.md"
 
 
 def ranking_rows(answers: UnseenCompounds, columns: Bool[np.ndarray, " moa"]) -> list[Row]:
-    """How high a compound's mechanisms rank among some of the vocabulary, by training compounds.
+    """Ranks of a compound's mechanisms among some MoAs, by number of training compounds.
 
     Average precision is that of the mechanisms of one compound, averaged over compounds.
     """
@@ -116,15 +116,15 @@ def trust_section(by_view: Mapping[str, UnseenCompounds]) -> str:
 def frequent_rows(
     open_: UnseenCompounds, frequent: UnseenCompounds, *, num_resamples: int = NUM_RESAMPLES
 ) -> list[Row]:
-    """Both vocabularies' answers for the compounds and mechanisms of the frequent one.
+    """Scores of both vocabularies on the compounds and mechanisms of the frequent one.
 
-    The folds of the two are others. The probabilities of the open one are not summed to one.
+    Their folds differ. Probabilities of the open vocabulary are not renormalised.
     """
     columns = [open_.moas.index(moa) for moa in frequent.moas]
-    shared = open_.take(np.isin(np.asarray(open_.groups, str), np.asarray(frequent.groups, str)))
-    probs, labels = by_division(frequent, list(range(len(frequent.moas))))
+    common = open_.take(np.isin(np.asarray(open_.groups, str), np.asarray(frequent.groups, str)))
+    probs, labels = by_split(frequent, list(range(len(frequent.moas))))
     scores = bootstrap_scores(
-        {FREQUENT: probs, OPEN: by_division(shared, columns)[0]},
+        {FREQUENT: probs, OPEN: by_split(common, columns)[0]},
         labels,
         num_resamples=num_resamples,
     )
@@ -138,10 +138,10 @@ def frequent_rows(
     return rows
 
 
-def by_division(
+def by_split(
     answers: UnseenCompounds, columns: Sequence[int]
 ) -> tuple[Float[np.ndarray, "division compound moa"], Bool[np.ndarray, "compound moa"]]:
-    """Probabilities of some mechanisms in each division of the data, compounds sorted; labels."""
+    """Probabilities of some mechanisms in each split, compounds sorted; and their labels."""
     groups = np.asarray(answers.groups, str)
     order = np.argsort(groups, kind="stable")
     count = len(np.unique(groups))
@@ -153,22 +153,22 @@ def by_division(
 def frequent_section(
     open_: Mapping[str, UnseenCompounds],
     frequent: Mapping[str, UnseenCompounds],
-    judged_by_own: Mapping[str, UnseenCompounds],
+    calibrated_on_own: Mapping[str, UnseenCompounds],
 ) -> str:
-    """What the frequent vocabulary is worth, and the open one on its compounds.
+    """Tables of both vocabularies, each on its compounds and on those of the frequent one.
 
     Args:
       open_: view -> answers of the open vocabulary.
       frequent: view -> answers of the frequent one.
-      judged_by_own: the same, judged by compounds of its mechanisms alone.
+      calibrated_on_own: the same, calibrated on compounds of its mechanisms.
     """
     sources = {
-        (FREQUENT, "compounds of its mechanisms"): judged_by_own,
+        (FREQUENT, "compounds of its mechanisms"): calibrated_on_own,
         (FREQUENT, "compounds as they come"): frequent,
         (OPEN, "compounds as they come"): open_,
     }
-    calibrator = [
-        {"view": view, "vocabulary": vocabulary, "judged by": by}
+    calibration = [
+        {"view": view, "vocabulary": vocabulary, "calibrated on": by}
         | risk_row(own[view])
         | set_row(own[view])
         for view in VIEWS
@@ -178,7 +178,7 @@ def frequent_section(
         {"view": view} | row for view in VIEWS for row in frequent_rows(open_[view], frequent[view])
     ]
     return (
-        f"### Both vocabularies, each on its own compounds\n\n{markdown_table(calibrator)}\n\n"
+        f"### Both vocabularies, each on its own compounds\n\n{markdown_table(calibration)}\n\n"
         f"### Both on the compounds and mechanisms of the frequent one\n\n"
         f"{markdown_table(ranking)}"
     )
@@ -191,7 +191,7 @@ def runs_of(
     *,
     as_it_comes: bool = True,
 ) -> dict[str, UnseenCompounds]:
-    """View -> answers for the compounds held out by the folds of all seeds, trained if need be.
+    """View -> answers for the held-out compounds of the folds of all seeds, trained if needed.
 
     Raises:
       InputError: the data or a run cannot be used.
@@ -215,10 +215,10 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--data", required=True, help="prepared folder")
     parser.add_argument("--out", required=True, help="folder of the runs and tables")
     parser.add_argument("--config", default="configs/fusion.py")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="divisions of the data")
-    parser.add_argument("--folds", type=int, default=5, help="folds of each division")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the splits")
+    parser.add_argument("--folds", type=int, default=5, help="folds of each split")
     parser.add_argument(
-        "--without-further", action="store_true", help="no structure-only compounds"
+        "--without-structure-only", action="store_true", help="no structure-only compounds"
     )
     parser.add_argument("--everything", help="folder of a run with config.split.rule=everything")
     return parser
@@ -230,7 +230,7 @@ def print_and_write(sections: Sequence[str], settings: argparse.Namespace, name:
     Args:
       sections: Markdown.
       settings: of `arguments`.
-      name: of the file; without structure-only compounds `alone_` stands before it.
+      name: of the file, with the prefix `alone_` without structure-only compounds.
     """
     text = "\n\n".join(sections)
     print(text)
@@ -242,9 +242,11 @@ def print_and_write(sections: Sequence[str], settings: argparse.Namespace, name:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains where needed, judges, prints and writes."""
+    """Trains where needed, calibrates, prints and writes."""
     parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--frequent", action="store_true", help="the frequent vocabulary, too")
+    parser.add_argument(
+        "--frequent", action="store_true", help="compare with the frequent vocabulary"
+    )
     settings = parser.parse_args(argv)
     out = pathlib.Path(settings.out)
     try:
@@ -259,10 +261,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             sections.append(frequent_section(by_view, *frequent))
         if settings.everything:
             out_of_fold = left_out_answers(pathlib.Path(settings.everything))
-            sections.append(
-                "## Compounds that a model learned from, left out one by one\n\n"
-                + trust_section(out_of_fold)
-            )
+            sections.append("## Leave-one-compound-out answers\n\n" + trust_section(out_of_fold))
         print_and_write(sections, settings, TABLES_FILE)
     except InputError as error:
         parser.error(str(error))

@@ -1,13 +1,13 @@
-"""What the knowledge graph adds to kernel experts, with the right graph and with a rewired one.
+"""What the knowledge graph adds to kernel experts, with the true graph and with randomised ones.
 
     python -m experiments.network_mechanism.run
     python -m experiments.network_mechanism.run --networks --seeds=1
     python -m experiments.network_mechanism.run --data=data/lincs2020 --seeds=1
 
-The first command makes simulated releases whose mechanisms run through the network, one for each
-seed, and compares methods on their test compounds; the second one does so with two networks, which
-take as long as all other methods. The third one compares kernel experts on the validation compounds
-of a prepared folder; its test compounds are not answered.
+The first command makes simulated releases with network mechanisms, one for each seed, and compares
+methods on their test compounds; the second does so with two networks, which take as long as all
+other methods. The third compares kernel experts on the validation compounds of a prepared folder;
+its test compounds are not used.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ PLAIN = (
 NETWORKS = ("string_gcn", "visible_network")
 SHIPPED = ("signature_kernel", "structure_kernel")
 REFERENCE = "+".join(SHIPPED)
-# Graph handed in -> how it is made of the right one. The same for training and for answers.
+# Name of a graph -> how it is made from the true one; used for training and for predictions.
 GRAPHS: dict[str, Callable[[KnowledgeGraph, int], KnowledgeGraph]] = {
     "true graph": lambda graph, seed: graph,
     "STRING rewired": lambda graph, seed: rewire_interactions(graph, seed=seed),
@@ -70,7 +70,7 @@ class KernelMethod:
 
     Attributes:
       experts: which ones.
-      graph: one of `GRAPHS`; empty where none of the experts reads a graph.
+      graph: one of `GRAPHS`; empty if none of the experts reads a graph.
     """
 
     experts: tuple[str, ...]
@@ -78,7 +78,7 @@ class KernelMethod:
 
     @property
     def name(self) -> str:
-        """What the tables call it."""
+        """Name in tables."""
         return "+".join(self.experts) + (f", {self.graph}" if self.graph else "")
 
     def config(self, seed: int) -> ml_collections.ConfigDict:
@@ -103,14 +103,14 @@ FEW_KERNEL_METHODS = tuple(
 
 @dataclasses.dataclass(frozen=True)
 class Fold:
-    """The parts of one fold, and the graphs that methods are handed."""
+    """The parts of one fold, and the graphs."""
 
     parts: Mapping[str, Examples]
     graphs: Mapping[str, KnowledgeGraph]
     seed: int
 
     def answers_of_plain(self, name: str) -> Float[np.ndarray, "example moa"]:
-        """What a method of the registry answers for the test part."""
+        """Predictions of a registered method for the test part."""
         with tempfile.TemporaryDirectory() as folder:
             method = make_method(name, pathlib.Path(folder) if trains_in_folder(name) else None)
             graph = self.graphs["true graph"]
@@ -122,10 +122,10 @@ class Fold:
     def answers_of_kernels(
         self, method: KernelMethod, part: str
     ) -> Float[np.ndarray, "example moa"]:
-        """What kernel experts answer for the test part, or for the validation part.
+        """Predictions of kernel experts for the test or the validation part.
 
-        The validation part is answered by experts that were fitted to the training part, with
-        the scales of the configuration.
+        The validation part is predicted by experts fitted to the training part, with the scales of
+        the configuration.
         """
         train, validation = self.parts["train"], self.parts["validation"]
         if part == "validation":
@@ -172,7 +172,7 @@ def pooled_scores(
 
 
 def make_release(seed: int) -> PreparedDataset:
-    """A simulated release whose mechanisms run through the network, prepared."""
+    """A prepared simulated release with network mechanisms."""
     config = simulated_network.get_config()
     config.simulation.seed = seed
     with tempfile.TemporaryDirectory() as folder:
@@ -205,10 +205,10 @@ def real_scores(dataset: PreparedDataset, seed: int) -> dict[str, BootstrapScore
 
 
 def table(per_seed: list[dict[str, BootstrapScores]]) -> str:
-    """Markdown: means over the seeds with 95 % intervals, and the same less the reference.
+    """Markdown: means over the seeds with 95 % intervals, and differences from the reference.
 
-    Resamples of different seeds are paired by their number, so that the intervals are those of
-    the mean over independent seeds.
+    Resamples of different seeds are paired by their number, so intervals are those of the mean over
+    independent seeds.
     """
 
     def mean(name: str, metric: str) -> tuple[float, Float[np.ndarray, " resample"]]:
@@ -228,7 +228,7 @@ def table(per_seed: list[dict[str, BootstrapScores]]) -> str:
                 "method": name,
                 "macro AUPRC": f"{value:.3f} [{low:.3f}, {high:.3f}]",
                 "by seed": " / ".join(f"{value:.3f}" for value in each),
-                "less the shipped two": f"{gap:+.3f} [{ends[0]:+.3f}, {ends[1]:+.3f}]",
+                "minus the shipped two": f"{gap:+.3f} [{ends[0]:+.3f}, {ends[1]:+.3f}]",
                 "top-1": mean(name, "top1")[0],
             }
         )

@@ -1,12 +1,12 @@
-"""Seconds for the answers to 10,000 signatures, by `moa_jax.predict` as it is called.
+"""Time of `moa_jax.predict` for 10,000 signatures.
 
     python -m experiments.predict_speed.run --workdir=RUN --data=FOLDER
 
 repeats the signatures of a prepared folder under new names until there are 10,000, writes them as
 GCTX with siginfo and compound table, and calls `moa_jax.predict` twice. The first call compiles;
-the second finds the compiled programs in JAX's compilation cache, which is switched on in a
-temporary folder. A call is the whole program but for the start of Python: checkpoint, files,
-structures, probabilities, gates, answers, tables.
+the second finds the compiled programs in JAX's compilation cache, in a temporary folder. A call is
+the whole program except for the start of Python: checkpoint, files, structures, probabilities,
+quality gates, answers, tables.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Held-out edges of STRING and GO: how well the pretrained encoder tells them from random pairs."""
+"""Link prediction: held-out edges of STRING and GO against random pairs."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
+from jaxtyping import Float32, Int, Int32
 
 from moa_jax.data.examples.build import build_examples
 from moa_jax.data.examples.features import fit_features
 from moa_jax.data.storage.prepared_folder import PreparedDataset
+from moa_jax.evaluation.metrics import auroc
 from moa_jax.knowledge.propagation import graph_arrays
-from moa_jax.schemas import GraphArrays
+from moa_jax.schemas import EdgeArrays, GraphArrays
 from moa_jax.training.pretraining.batches import pretraining_set
 from moa_jax.training.pretraining.links import (
     RELATIONS,
     hide_links,
-    link_auroc,
     link_numbers,
     link_scores,
-    random_receivers,
 )
 from moa_jax.training.pretraining.objectives import make_pretraining_task
 from moa_jax.training.pretraining.pretrain import train_heads
@@ -32,14 +32,14 @@ from moa_jax.training.sharding import make_mesh, replicate
 # (rows of the senders, rows of the receivers) -> scores.
 Scores = Callable[[np.ndarray, np.ndarray], Any]
 HELD_OUT = 0.1
-# Knowledge alone is learned here, so a handful of signatures stands for the rest of the batch.
+# Only the graph encoder is trained, so a few signatures suffice to fill a batch.
 NUM_EXAMPLES = 64
 
 
 def link_rows(
     dataset: PreparedDataset, config: ml_collections.ConfigDict, seed: int
 ) -> list[dict[str, Any]]:
-    """AUROC on held-out edges: by the number of a node's edges, untrained and trained."""
+    """AUROC on held-out edges: by node degrees, untrained and trained."""
     examples = build_examples(dataset).take(np.arange(NUM_EXAMPLES))
     features = fit_features(examples, dataset.signatures.genes)
     config = ml_collections.ConfigDict(config.to_dict())
@@ -61,10 +61,8 @@ def link_rows(
     untrained.pretraining.num_steps = 2
     fast = ml_collections.ConfigDict(config.to_dict())
     fast.pretraining.optimiser.learning_rate *= 10
-    attribution_target = AttributionTarget(graph, held_out, size, seed)
-    scores = {
-        "number of edges of both nodes": attribution_target.aurocs(_degree_products(left, size))
-    }
+    edges = HeldOutEdges(graph, held_out, size, seed)
+    scores = {"number of edges of both nodes": edges.aurocs(_degree_products(left, size))}
     trained = {
         "untrained": untrained,
         "link prediction": config,
@@ -75,23 +73,24 @@ def link_rows(
         batch = data.batch(NUM_EXAMPLES, rows_per_compound=1, seed=0, step=0, num_shards=1).batch
         output = task.model.apply({"params": params}, batch, left, train=False)
         nodes, vectors = np.asarray(output.nodes), np.asarray(output.relations)
-        say = {
-            relation: functools.partial(link_scores, nodes, vectors[place])
-            for place, relation in enumerate(RELATIONS)
-        }
-        scores[method] = attribution_target.aurocs(say)
+        scores[method] = edges.aurocs(
+            {
+                relation: functools.partial(link_scores, nodes, vectors[place])
+                for place, relation in enumerate(RELATIONS)
+            }
+        )
     return [{"method": name, "seed": seed, **values} for name, values in scores.items()]
 
 
 @dataclasses.dataclass(frozen=True)
-class AttributionTarget:
-    """Held-out edges against as many pairs of the same senders that are no edges.
+class HeldOutEdges:
+    """Held-out edges, compared with as many pairs of the same senders that are not edges.
 
     Attributes:
       graph: the whole graph.
-      held_out: relation -> edges that are asked for.
+      held_out: relation -> whether each edge is held out.
       size: number of gene nodes and of term nodes.
-      seed: seed of the other receivers.
+      seed: seed of the random receivers.
     """
 
     graph: GraphArrays
@@ -103,14 +102,14 @@ class AttributionTarget:
         """AUROC of each relation; scores take rows among all nodes, genes first."""
         found = {}
         for relation in RELATIONS:
-            edges, say = getattr(self.graph, relation), scores[relation]
+            edges, score = getattr(self.graph, relation), scores[relation]
             rows = np.flatnonzero(np.asarray(self.held_out[relation]))
             shift, count = (0, self.size[0]) if relation == "interacts" else self.size
             other = random_receivers(edges, rows, count, seed=self.seed)
             senders, receivers = np.asarray(edges.senders)[rows], np.asarray(edges.receivers)[rows]
             found[relation] = link_auroc(
-                np.asarray(say(senders, receivers + shift)),
-                np.asarray(say(senders, other + shift)),
+                np.asarray(score(senders, receivers + shift)),
+                np.asarray(score(senders, other + shift)),
             )
         return found
 
@@ -123,12 +122,42 @@ def _degree_products(graph: GraphArrays, size: tuple[int, int]) -> dict[str, Sco
         present = np.asarray(edges.weight) > 0
         shift = 0 if relation == "interacts" else size[0]
         sent = np.bincount(np.asarray(edges.senders), present, sum(size))
-        heard = np.bincount(np.asarray(edges.receivers) + shift, present, sum(size))
-        products[relation] = functools.partial(_product, sent, heard)
+        received = np.bincount(np.asarray(edges.receivers) + shift, present, sum(size))
+        products[relation] = functools.partial(_product, sent, received)
     return products
 
 
 def _product(
-    sent: np.ndarray, heard: np.ndarray, senders: np.ndarray, receivers: np.ndarray
+    sent: np.ndarray, received: np.ndarray, senders: np.ndarray, receivers: np.ndarray
 ) -> np.ndarray:
-    return (sent[senders] * heard[receivers]).astype(np.float32)
+    return (sent[senders] * received[receivers]).astype(np.float32)
+
+
+def random_receivers(
+    edges: EdgeArrays, rows: Int[np.ndarray, " edge"], num_receivers: int, *, seed: int
+) -> Int32[np.ndarray, " edge"]:
+    """A random receiver for each of some edges to which the sender has no edge.
+
+    Args:
+      edges: all edges of the relation, of any weight.
+      rows: the edges that get a random receiver.
+      num_receivers: nodes to draw from.
+      seed: seed of the draw.
+    """
+    rng = np.random.default_rng(seed)
+    senders, receivers = np.asarray(edges.senders), np.asarray(edges.receivers)
+    known = set(zip(senders.tolist(), receivers.tolist(), strict=True))
+    drawn = rng.integers(0, num_receivers, len(rows))
+    for place, sender in enumerate(senders[rows].tolist()):
+        while (sender, int(drawn[place])) in known or sender == drawn[place]:
+            drawn[place] = rng.integers(0, num_receivers)
+    return drawn.astype(np.int32)
+
+
+def link_auroc(
+    positive: Float32[np.ndarray, " edge"], negative: Float32[np.ndarray, " other"]
+) -> float:
+    """Area under the ROC curve of edges against random pairs."""
+    scores = np.concatenate([positive, negative])[:, None]
+    labels = np.concatenate([np.ones(len(positive)), np.zeros(len(negative))])[:, None]
+    return float(auroc(scores, labels)[0])

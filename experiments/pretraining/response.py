@@ -1,4 +1,4 @@
-"""Signatures of unseen compounds: the network beside plain lines, and model-guided augmentation."""
+"""Signatures of unseen compounds: the network, simple baselines, and model-guided augmentation."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 import ml_collections
 import numpy as np
 from jaxtyping import Float
+from moa_jax.evaluation.profile_correlation import pearson_by_signature, spearman_by_signature
 from sklearn.linear_model import Ridge
 
 from experiments.pretraining.augmentation import is_reliable, well_predicted
+from experiments.pretraining.profile_correlation import pearson_by_signature, spearman_by_signature
 from experiments.pretraining.signature_prediction import predict_signatures
 from moa_jax.compounds.fingerprints import morgan_fingerprints, tanimoto
 from moa_jax.data.examples.build import build_examples
@@ -20,7 +22,6 @@ from moa_jax.data.splits.partition import partition_examples
 from moa_jax.data.splits.rules import make_split
 from moa_jax.data.splits.unlabelled import unlabelled_part
 from moa_jax.data.storage.prepared_folder import PreparedDataset
-from moa_jax.evaluation.profile_correlation import pearson_by_signature, spearman_by_signature
 from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.schemas import Examples, concatenate
 from moa_jax.training.pretraining.batches import pretraining_set
@@ -33,13 +34,13 @@ Predict = Callable[[Examples], Profiles]
 # Chosen on validation among 300 to 1600 steps at 2e-3 to 1e-2.
 NUM_STEPS, LEARNING_RATE = 1600, 4e-3
 RIDGES = (10.0, 100.0, 1000.0)
-# Correlation of replicates from which a signature is reliable, and the least Pearson correlation
-# with its prediction that makes another one join.
+# Smallest replicate correlation of a reliable signature, and smallest Pearson correlation of other
+# signatures with their prediction that are trained on.
 MIN_CC_Q75, MIN_PEARSON = 0.3, 0.2
 
 
 def parts_with_structure(dataset: PreparedDataset) -> dict[str, Examples]:
-    """Parts of fold 0 of the compound split; unlabelled signatures join the training part."""
+    """Parts of fold 0 of the compound split, with unlabelled signatures in the training part."""
     examples = build_examples(dataset)
     split = make_split("compound", examples, fold=0, num_folds=5, seed=0, validation_fraction=0.2)
     parts = partition_examples(split, examples)
@@ -54,7 +55,7 @@ def parts_with_structure(dataset: PreparedDataset) -> dict[str, Examples]:
 def fit_network(
     dataset: PreparedDataset, config: ml_collections.ConfigDict, train: Examples
 ) -> Predict:
-    """Trains structure, cell line, dose and time -> signature."""
+    """Trains a network to predict signatures from structure, cell line, dose and time."""
     config = ml_collections.ConfigDict(config.to_dict())
     config.pretraining.objectives = {"response": 1.0}
     config.pretraining.update({"num_steps": NUM_STEPS, "hidden_genes": 0.0, "hidden_atoms": 0.0})
@@ -78,7 +79,7 @@ def _predict(task: Any, params: Any, examples: Examples, **settings: Any) -> Pro
 
 
 def cell_line_mean(train: Examples) -> Predict:
-    """The mean training signature of the example's cell line, the overall mean for others."""
+    """The mean training signature of the example's cell line; the overall mean if it is new."""
     lines = train.table["cell_line"].to_numpy(object)
     overall = train.expression.mean(axis=0)
     means = {line: train.expression[lines == line].mean(axis=0) for line in set(lines)}
@@ -153,24 +154,24 @@ def response_rows(
 def augmentation_rows(
     dataset: PreparedDataset, config: ml_collections.ConfigDict, seed: int
 ) -> list[dict[str, Any]]:
-    """Correlations on reliable validation signatures by which training signatures were used.
+    """Correlations on reliable validation signatures after training on several sets of signatures.
 
-    Noisy ones are predicted by a network that was trained on the reliable ones, as in DeepCE.
+    Noisy signatures are predicted by a network trained on the reliable ones, as in DeepCE.
     """
     parts = parts_with_structure(dataset)
     train, validation = parts["train"], parts["validation"]
     config.seed = seed
     reliable = is_reliable(train, min_cc_q75=MIN_CC_Q75)
     first = fit_network(dataset, config, train.take(np.flatnonzero(reliable)))
-    vouched = well_predicted(first(train), train, min_pearson=MIN_PEARSON)
+    predicted = well_predicted(first(train), train, min_pearson=MIN_PEARSON)
     noisy = np.flatnonzero(~reliable)
     rng = np.random.default_rng(seed)
-    num_joined = int((vouched & ~reliable).sum())
+    num_added = int((predicted & ~reliable).sum())
     drawn = np.zeros(train.num_examples, bool)
-    drawn[rng.choice(noisy, num_joined, replace=False)] = True
+    drawn[rng.choice(noisy, num_added, replace=False)] = True
     kept = {
         "all signatures": np.ones(train.num_examples, bool),
-        "reliable, and noisy ones that are predicted well": reliable | vouched,
+        "reliable, and noisy ones that are predicted well": reliable | predicted,
         "reliable, and as many noisy ones at random": reliable | drawn,
     }
     methods = {"reliable signatures": (first, int(reliable.sum()))}

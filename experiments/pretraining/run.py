@@ -1,4 +1,4 @@
-"""What pretraining without labels learns, and what it adds to the networks of a fusion run.
+"""What the encoders learn from pretraining without labels, and whether the networks gain from it.
 
     python -m experiments.pretraining.run --data=data/lincs2020 --part=warm_start
 
@@ -41,7 +41,7 @@ from moa_jax.training.pretraining.objectives import OBJECTIVES
 from moa_jax.training.recipe import Recipe
 
 Rows = list[dict[str, Any]]
-# Objectives that each variant keeps.
+# Objectives of each variant.
 VARIANTS = {
     "none": (),
     "all": tuple(OBJECTIVES),
@@ -56,7 +56,7 @@ MEASURES = {"response": response_rows, "links": link_rows, "augmentation": augme
 
 
 def reduced_config() -> ml_collections.ConfigDict:
-    """`configs/pretraining.py` at a size that trains a fold in a minute or so."""
+    """`configs/pretraining.py` at a size that trains a fold in about a minute."""
     config = pretraining.get_config()
     config.num_devices = 1
     config.model.update(
@@ -93,7 +93,7 @@ def config_of(variant: str) -> ml_collections.ConfigDict:
 
 @dataclasses.dataclass(frozen=True)
 class Fold:
-    """Training and validation part of a fold of the compound split, and what is unlabelled."""
+    """Training, validation and unlabelled examples of a fold of the compound split."""
 
     train: Examples
     validation: Examples
@@ -101,7 +101,7 @@ class Fold:
 
 
 def make_fold(dataset: PreparedDataset, fold: int) -> Fold:
-    """A fold; its test part is left alone."""
+    """A fold, without its test part."""
     examples = build_examples(dataset)
     split = make_split(
         "compound", examples, fold=fold, num_folds=5, seed=0, validation_fraction=0.2
@@ -133,7 +133,7 @@ def warm_start_rows(graph: KnowledgeGraph, fold: Fold, variant: str, seed: int) 
 
 
 def kept(path: pathlib.Path, make: Callable[[], Rows]) -> Rows:
-    """Rows of a cell, from its file where it is finished."""
+    """Rows of a cell, from its file if it is finished."""
     if not path.exists():
         rows = make()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,13 +157,13 @@ def warm_start_table(rows: Rows) -> str:
                     f"{step} step": f"{ours.loc[gap.index, step].mean():.3f}"
                     for step in ("first", "last", "best")
                 }
-                | {"last less none's": f"{gap.mean():+.3f} ± {gap.std():.3f}"}
+                | {"last step minus none": f"{gap.mean():+.3f} ± {gap.std():.3f}"}
             )
     return markdown_table(lines)
 
 
 def mean_table(rows: Rows) -> str:
-    """Mean over the seeds of everything that was measured, one line per method."""
+    """Mean over the seeds of all measures, one line per method."""
     found = pd.DataFrame(rows)
     numbers = [
         name
@@ -190,7 +190,9 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="prepared folder")
     parser.add_argument("--part", required=True, choices=["warm_start", *MEASURES])
     parser.add_argument("--out", default="runs/pretraining", help="folder of finished cells")
-    parser.add_argument("--variants", default="none,all", help="of warm_start, by comma")
+    parser.add_argument(
+        "--variants", default="none,all", help="variants of warm_start, separated by commas"
+    )
     parser.add_argument("--folds", type=int, default=2, help="number of folds, from 0 on")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 on")
     settings = parser.parse_args()
@@ -199,9 +201,9 @@ def main() -> None:
     rows: Rows = []
     if settings.part == "warm_start":
         fold_of = functools.cache(functools.partial(make_fold, dataset))
-        asked = settings.variants.split(",")
+        variants = settings.variants.split(",")
         for seed, fold in itertools.product(range(settings.seeds), range(settings.folds)):
-            for variant in asked:
+            for variant in variants:
                 path = out / f"warm_start_{variant.replace(' ', '_')}_{fold}_{seed}.json"
                 found = kept(
                     path,

@@ -1,7 +1,6 @@
 """Signatures of compounds that were never measured, from structure, cell line, dose and time.
 
-The task of DeepCE (Pham 2021) and MultiDCP (Wu 2022): the objective `response`, read off the
-trained head.
+The task of DeepCE (Pham 2021) and MultiDCP (Wu 2022), by the head of the objective `response`.
 """
 
 from __future__ import annotations
@@ -27,22 +26,22 @@ def predict_signatures(
     graph: GraphArrays,
     batch_size: int,
 ) -> Float32[np.ndarray, "example gene"]:
-    """Expression of each example, in the units of the signatures; its own is not looked at.
+    """Predicted expression of each example, in the units of the signatures.
 
     Args:
       task: the pretrained task.
       params: all its parameters (`pretrain.train_heads`).
-      examples: structures and conditions; without a structure the cell line answers alone.
+      examples: structures, cell lines, doses and times; expression is not read.
       features: vocabularies and scales of the training.
       graph: the knowledge graph.
       batch_size: examples that are predicted at a time.
     """
-    say = jax.jit(
+    predict = jax.jit(
         lambda params, batch: (
             task.model.apply({"params": params}, batch, graph, train=False).response
         )
     )
     batches = evaluation_batches(encode(examples, features), batch_size, num_shards=1)
-    standardised = [np.asarray(say(params, batch)) for batch in batches]
+    standardised = [np.asarray(predict(params, batch)) for batch in batches]
     rows = np.concatenate(standardised)[: examples.num_examples]
     return (rows * features.scale + features.mean).astype(np.float32)

@@ -1,9 +1,9 @@
-"""What each noise-robust way to train saves the signature network from wrong labels.
+"""How robust losses and co-teaching train the signature network under wrong labels.
 
     python -m experiments.robust_losses.run --data=data/simulated
 
-Every loss trains the same network for the same steps on the same noisy compounds, by the program's
-own trainer. Test labels are never changed.
+Every loss trains the same network for the same number of steps on the same noisy compounds. Test
+labels are never changed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from configs import fusion
 from configs.networks import networks
 from moa_jax.baselines.neural.modalities import Modalities
 from moa_jax.baselines.registry import make_method
-from moa_jax.benchmark.perturbations.training_perturbations import TrainingPerturbation, alter
+from moa_jax.benchmark.perturbations.training_perturbations import (
+    TrainingPerturbation,
+    perturb_training,
+)
 from moa_jax.data.examples.build import build_examples
 from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.data.splits.partition import partition_by_rule
@@ -56,8 +59,8 @@ def ways_to_train(level: float, num_moas: int) -> dict[str, dict[str, Any]]:
     """Name in the tables -> settings of `training`: losses with the settings of their papers.
 
     Args:
-      level: share of wrong labels, of which ways with a star are told.
-      num_moas: how many MoAs there are.
+      level: share of wrong labels, which losses with a star are given.
+      num_moas: number of MoAs.
     """
 
     def loss(name: str, **settings: Any) -> dict[str, Any]:
@@ -90,7 +93,7 @@ def ways_to_train(level: float, num_moas: int) -> dict[str, dict[str, Any]]:
 
 
 def network_config(training: dict[str, Any], seed: int) -> ml_collections.ConfigDict:
-    """The signature network, small and alone, for 150 steps."""
+    """A small signature network as the only expert, for 150 steps."""
     config = fusion.get_config()
     config.update(networks())
     config.model.experts = ("signature",)
@@ -107,18 +110,20 @@ def make_fold(
     fold: int,
     seed: int,
 ) -> tuple[Examples, Examples]:
-    """Training part with the condition's labels, and test part, of a fold of the compound split."""
+    """Perturbed training part, and test part, of a fold of the compound split."""
     parts = partition_by_rule(
         "compound", examples, fold=fold, num_folds=NUM_FOLDS, seed=seed, validation_fraction=0.2
     )
-    train, _, _ = alter(condition, parts["train"], parts["validation"], dataset.graph, seed=seed)
+    train, _, _ = perturb_training(
+        condition, parts["train"], parts["validation"], dataset.graph, seed=seed
+    )
     return train, parts["test"]
 
 
 def network_answers(
     train: Examples, test: Examples, dataset: PreparedDataset, config: ml_collections.ConfigDict
 ) -> Probs:
-    """Answers of the network for the test part after the last step."""
+    """The network's predictions for the test part after the last step."""
     graph, expression = dataset.graph, Modalities(expression=True, structure=False)
     with tempfile.TemporaryDirectory() as folder:
         predictor = Run(
@@ -136,7 +141,7 @@ def network_answers(
 
 
 def logistic_answers(train: Examples, test: Examples, dataset: PreparedDataset, seed: int) -> Probs:
-    """Answers of logistic regression on expression, trained on the training part alone."""
+    """Predictions of logistic regression on expression, without a validation part."""
     nothing = train.take(np.array([], dtype=np.int64))
     fitted = make_method("expression_logistic").fit(train, nothing, dataset.graph, seed=seed)
     return fitted.predict(test)
@@ -150,7 +155,7 @@ def pooled_answers(
     *,
     num_folds: int,
 ) -> tuple[dict[str, Probs], Float[np.ndarray, "compound moa"]]:
-    """Answers for every compound that one of the folds holds out, and the right labels."""
+    """Predictions for the test compounds of all folds, and their true labels."""
     found: dict[str, list[Probs]] = {}
     tests = []
     for fold in range(num_folds):
@@ -179,7 +184,7 @@ def condition_scores(
     num_seeds: int,
     num_folds: int,
 ) -> pd.DataFrame:
-    """Macro AUPRC, top-1 and the difference from the reference, one row per way to train."""
+    """Macro AUPRC, top-1 and the difference from the reference, one row per loss."""
     answers, labels = [], np.zeros(0)
     for seed in range(num_seeds):
         start = time.perf_counter()
@@ -204,7 +209,7 @@ def condition_scores(
 
 
 def tables(found: pd.DataFrame) -> str:
-    """Markdown: what each loss reaches under each condition, and how far it is from BCE."""
+    """Markdown: scores of each loss under each perturbation, and their differences from BCE."""
 
     def table(cell: Callable[[pd.Series], str]) -> str:
         cells = found.assign(cell=found.apply(cell, axis=1))
@@ -220,7 +225,7 @@ def tables(found: pd.DataFrame) -> str:
     texts = {
         "Macro AUPRC": table(mean_and_deviation),
         "Top-1": table(lambda row: f"{np.mean(row['top1']):.3f}"),
-        "Macro AUPRC less BCE's": table(
+        "Macro AUPRC minus that of BCE": table(
             lambda row: "{:+.3f} [{:+.3f}, {:+.3f}]".format(*row["difference"])
         ),
     }

@@ -1,9 +1,9 @@
-"""The training step in JAX against its twin in PyTorch and PyG, taking turns in one run.
+"""The training step in JAX and in PyTorch with PyG, timed in turns.
 
     python -m experiments.speed.compare FOLDER --torch_python=TORCH_VENV/bin/python
 
-FOLDER is a prepared folder. Both processes hold one batch and run on the same processors; only
-one of them works at a time.
+FOLDER is a prepared folder. Both processes have the same batch and processors; only one of them
+runs at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Times = dict[str, list[float]]
 def take_turns(
     workers: dict[str, Worker], num_turns: int, num_steps: int
 ) -> dict[str, list[Times]]:
-    """Times of each worker's turns, after one turn each that is not counted."""
+    """Times of each worker's turns, after a warm-up turn each."""
     turns: dict[str, list[Times]] = {name: [] for name in workers}
     for turn in range(num_turns + 1):
         for name, worker in workers.items():
@@ -33,9 +33,9 @@ def take_turns(
 
 
 def table(turns: dict[str, list[Times]], reference: str) -> str:
-    """Milliseconds of a step, and each other worker's time over that of the reference.
+    """Milliseconds of a step, and ratios to the reference.
 
-    The ratio of two workers is taken turn by turn, of the fastest steps of each turn.
+    Ratios are those of the fastest steps of each turn.
     """
     lines = [
         "| step | wall ms, min | wall ms, median | CPU ms, min | CPU ms, median "
@@ -60,7 +60,7 @@ def table(turns: dict[str, list[Times]], reference: str) -> str:
 
 
 def compare(options: argparse.Namespace, num_threads: int, export: pathlib.Path) -> None:
-    """Prints what both sides say of themselves, and the table."""
+    """Prints the facts of both workers, and the table."""
     modules = "experiments.speed.jax_step", "experiments.speed.torch_step"
     workers = {
         "JAX": Worker(
@@ -76,7 +76,7 @@ def compare(options: argparse.Namespace, num_threads: int, export: pathlib.Path)
     for name, worker in workers.items():
         print(f"{name}: {worker.facts}")
     if len({worker.facts["parameters"] for worker in workers.values()}) > 1:
-        raise ValueError("the numbers of parameters differ.")
+        raise ValueError("the workers differ in the number of parameters.")
     turns = take_turns(workers, options.turns, options.steps)
     for worker in workers.values():
         worker.close()
@@ -87,7 +87,7 @@ def main() -> None:
     """Compares with each number of threads."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path, help="prepared folder")
-    parser.add_argument("--torch_python", required=True, help="Python of the twin's environment")
+    parser.add_argument("--torch_python", required=True, help="Python of the PyTorch environment")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--steps", type=int, default=5, help="steps of a turn")
@@ -97,7 +97,7 @@ def main() -> None:
         nargs="+",
         default=[],
         choices=("written_out", "compiled"),
-        help="further twins: PyTorch's own attention over tokens, torch.compile",
+        help="other PyTorch versions: its attention over tokens, torch.compile",
     )
     options = parser.parse_args()
     for num_threads in options.threads:

@@ -1,9 +1,9 @@
-"""The training step of `configs/cross_attention.py` on a prepared folder, for the speed tests.
+"""The training step of `configs/cross_attention.py` on a prepared folder, for speed comparisons.
 
     python -m experiments.speed.jax_step FOLDER EXPORT
 
-writes what the twin in PyTorch needs into the folder EXPORT and serves steps (see `turns`): one
-batch, the graph, the sizes, and a set of parameters with the model's answer to the batch.
+writes the inputs of the PyTorch version into the folder EXPORT (one batch, the graph, the sizes,
+and parameters with the model's output for the batch) and serves steps (see `turns`).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from moa_jax.schemas import Batch, GraphArrays
 from moa_jax.training.fit import Run
 from moa_jax.training.recipe import Recipe
 
-# Modules that the twin has, too.
+# Modules that the PyTorch version has as well.
 MODULES = ("knowledge", "signature", "molecule", "context", "node_attention", "atom_attention")
 
 
 def make_run(folder: pathlib.Path) -> Run:
-    """The run of the configuration on a prepared folder, on one device; nothing is trained."""
+    """The run of the configuration on a prepared folder, on one device, without training."""
     config = cross_attention.get_config()
     config.num_devices = 1
     dataset = read_prepared(folder)
@@ -83,10 +83,10 @@ def module_shapes(
 def export(run: Run, folder: pathlib.Path) -> dict[str, Any]:
     """Writes `batch.npz`, `graph.npz`, `params.npz`, `outputs.npz` and `sizes.json`.
 
-    The parameters are the first ones with noise, so that no layer is left at zero.
+    Parameters are the initial ones with noise, so that no layer is zero.
 
     Returns:
-      What `sizes.json` holds.
+      The content of `sizes.json`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state, batch, model = run.initial_state(), run.batch(0), run.task.model
@@ -119,7 +119,7 @@ def export(run: Run, folder: pathlib.Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Exports and serves; the batch stays the same in all steps."""
+    """Exports and serves steps on one batch."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path, help="prepared folder")
     parser.add_argument("export", type=pathlib.Path, help="folder to write into")

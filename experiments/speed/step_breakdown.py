@@ -2,9 +2,9 @@
 
     python -m experiments.speed.step_breakdown FOLDER
 
-FOLDER is a prepared folder. Each part is compiled alone, forward and forward with backward, and
-the parts are timed in turns. XLA compiles the whole step as one program, so the parts need not
-sum to it; the backward pass of a part includes that to its inputs from other parts.
+FOLDER is a prepared folder. Each part is compiled separately, forward and forward with backward,
+and the parts are timed in turns. XLA compiles the whole step as one program, so the parts need not
+sum to it; the backward pass of a part includes gradients of its inputs from other parts.
 """
 
 from __future__ import annotations
@@ -31,49 +31,20 @@ from moa_jax.training.fit import Run
 from moa_jax.training.optimiser import make_optimiser
 from moa_jax.training.sharding import shard
 
-# What is compiled and how it is called: differentiated inputs, then the others.
+# A function, its differentiated inputs, and its other inputs.
 Part = tuple[Callable[..., Any], tuple[Any, ...], tuple[Any, ...]]
 
 
 def parts_of(run: Run) -> dict[str, Part]:
-    """Encoders and attentions of the run's model with what they see in the first step."""
+    """Encoders and attentions of the run's model with their inputs in the first step."""
     model, batch, graph = run.task.model, run.batch(0), run.graph
     params = run.initial_state().params
     knowledge = KnowledgeEncoder(
         model.num_genes, model.num_terms, model.knowledge_features, model.knowledge_layers
     )
-    signature = SignatureEncoder(
-        model.num_moas, model.features, model.hidden, model.gene_dropout, model.dropout
-    )
-    molecule = MoleculeEncoder(
-        model.num_moas,
-        model.features,
-        model.atom_features,
-        model.molecule_layers,
-        model.hidden,
-        model.bit_dropout,
-        model.dropout,
-    )
+    signatures, molecules = _encoders(model)
     to_nodes = NodeAttention(model.features, model.num_heads)
     to_atoms = AtomAttention(model.features, model.num_heads)
-    rngs = {"dropout": jax.random.key(0)}
-
-    def signatures(params: Any, nodes: Array, batch: Any, graph: Any) -> Any:
-        return signature.apply(
-            {"params": params},
-            batch.expression,
-            batch.gene_mask,
-            nodes,
-            graph.propagation,
-            train=True,
-            rngs=rngs,
-        )
-
-    def molecules(params: Any, batch: Any) -> Any:
-        return molecule.apply(
-            {"params": params}, batch.molecules, batch.fingerprint, train=True, rngs=rngs
-        )
-
     nodes = jax.jit(knowledge.apply)({"params": params["knowledge"]}, graph)
     encoded = jax.jit(signatures)(params["signature"], nodes, batch, graph)
     shown = jax.jit(molecules)(params["molecule"], batch)
@@ -106,12 +77,47 @@ def parts_of(run: Run) -> dict[str, Part]:
     }
 
 
+def _encoders(model: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Signature and molecule encoder as functions of parameters and inputs."""
+    signature = SignatureEncoder(
+        model.num_moas, model.features, model.hidden, model.gene_dropout, model.dropout
+    )
+    molecule = MoleculeEncoder(
+        model.num_moas,
+        model.features,
+        model.atom_features,
+        model.molecule_layers,
+        model.hidden,
+        model.bit_dropout,
+        model.dropout,
+    )
+    rngs = {"dropout": jax.random.key(0)}
+
+    def signatures(params: Any, nodes: Array, batch: Any, graph: Any) -> Any:
+        return signature.apply(
+            {"params": params},
+            batch.expression,
+            batch.gene_mask,
+            nodes,
+            graph.propagation,
+            train=True,
+            rngs=rngs,
+        )
+
+    def molecules(params: Any, batch: Any) -> Any:
+        return molecule.apply(
+            {"params": params}, batch.molecules, batch.fingerprint, train=True, rngs=rngs
+        )
+
+    return signatures, molecules
+
+
 def _outputs(encoding: Any, *, with_atoms: bool = False) -> tuple[Array, ...]:
     return encoding.logits, encoding.state, *((encoding.atoms,) if with_atoms else ())
 
 
 def timed_parts(run: Run) -> dict[str, Callable[[], Any]]:
-    """Calls to be timed, each done when it returns."""
+    """Calls to be timed; each blocks until it is done."""
     calls: dict[str, Callable[[], Any]] = {}
     rows = training_rows(run._train.num_examples, run.config.training.batch_size, seed=0, step=0)
     host = make_batch(run._train, rows, len(rows), num_shards=1)

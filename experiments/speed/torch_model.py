@@ -21,7 +21,7 @@ Arrays = dict[str, Tensor]
 
 
 def gelu(state: Tensor) -> Tensor:
-    """The form that flax uses."""
+    """The approximation that flax uses."""
     return F.gelu(state, approximate="tanh")
 
 
@@ -57,7 +57,7 @@ class RelationalLayer(nn.Module):
         self.gene_norm, self.term_norm = norm(features), norm(features)
 
     def forward(self, genes: Tensor, terms: Tensor, graph: Arrays) -> tuple[Tensor, Tensor]:
-        """Edge weights are those of the mean already: they sum to 1 at each receiver."""
+        """One layer; edge weights sum to 1 at each receiver."""
 
         def received(name: str, nodes: Tensor, receivers: Tensor) -> Tensor:
             return self.mean(
@@ -96,7 +96,7 @@ class KnowledgeEncoder(nn.Module):
 
 
 class SignatureEncoder(nn.Module):
-    """Linear evidence per gene, a hidden layer, and a view through the graph's nodes."""
+    """Linear logits of genes, a hidden layer, and the activity of graph nodes."""
 
     def __init__(self, sizes: Mapping[str, Any], num_landmarks: int) -> None:
         super().__init__()
@@ -186,8 +186,8 @@ class ContextEncoder(nn.Module):
 class NodeAttention(nn.Module):
     """Attention to all graph nodes.
 
-    Either factored as in the flax module, or PyTorch's own attention over one written-out token
-    for each node and example; the results are the same.
+    Either factored as in the flax module, or PyTorch's attention over one explicit token per node
+    and example; the results are equal.
     """
 
     def __init__(self, sizes: Mapping[str, Any], *, written_out: bool) -> None:
@@ -305,7 +305,7 @@ class FusionNetwork(nn.Module):
         }
 
 
-# Where a flax path differs from the twin's, apart from its dots; all that fit are applied in turn.
+# Substitutions, applied in turn, that map flax paths to PyTorch names (apart from dots).
 _RENAMED = (
     (r"^knowledge/layer_(\d+)/((gene|term)_(self|norm))/", r"knowledge/layers/\1/\2/"),
     (r"^knowledge/layer_(\d+)/", r"knowledge/layers/\1/relations/"),
@@ -318,20 +318,20 @@ _RENAMED = (
 )
 
 
-def _twin_name(path: str) -> str:
-    """Name of the twin's parameter for `molecule/atoms/layer_0/bond/kernel` and the like."""
+def _torch_name(path: str) -> str:
+    """Name of the PyTorch parameter for a flax path such as `molecule/atoms/embed/kernel`."""
     for pattern, name in _RENAMED:
         path = re.sub(pattern, name, path)
     return path.replace("/", ".")
 
 
 def load_flax(module: nn.Module, arrays: Mapping[str, np.ndarray], prefix: str = "") -> None:
-    """Copies flax parameters into the twin, or into one of its encoders.
+    """Copies flax parameters into the PyTorch network, or into one of its encoders.
 
     Args:
-      module: the twin, or for example its `signature`.
+      module: the network, or for example its `signature`.
       arrays: `params.npz` of `jax_step.export`: path -> array.
-      prefix: path of the encoder with its slash, such as `signature/`; "" for the whole twin.
+      prefix: path of the encoder with its slash, such as `signature/`; "" for the whole network.
 
     Raises:
       KeyError, ValueError: a parameter is missing or has another size.
@@ -342,12 +342,12 @@ def load_flax(module: nn.Module, arrays: Mapping[str, np.ndarray], prefix: str =
         if not path.startswith(prefix):
             continue
         array = np.asarray(arrays[path])
-        parameter = own.pop(_twin_name(path).removeprefix(dotted))
+        parameter = own.pop(_torch_name(path).removeprefix(dotted))
         if path.endswith("kernel"):
             # flax: [input, output] or, with heads, [input, head, size].
             array = array.reshape(array.shape[0], -1).T
         if array.size != parameter.numel():
-            raise ValueError(f"{path} is {array.shape}, the twin's is {tuple(parameter.shape)}.")
+            raise ValueError(f"{path} is {array.shape}, in PyTorch {tuple(parameter.shape)}.")
         with torch.no_grad():
             parameter.copy_(torch.from_numpy(array.reshape(parameter.shape).copy()))
     if own:

@@ -1,10 +1,10 @@
-"""The training step of `configs/cross_attention.py` in PyTorch and PyG, checked and served.
+"""The training step of `configs/cross_attention.py` in PyTorch and PyG.
 
     python -m experiments.speed.torch_step EXPORT [--attention written_out] [--compile]
 
-runs in an environment of its own (requirements-torch.txt). EXPORT is the folder that
-`jax_step` wrote. Before the first step it refuses a twin that has another number of parameters
-in any encoder, other shapes of any encoder's output, or other logits with the same parameters.
+runs in a separate environment (requirements-torch.txt). EXPORT is the folder that `jax_step` wrote.
+Before the first step it checks that every encoder has the same number of parameters and the same
+output shapes as in flax, and that logits are equal with the same parameters.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from torch.optim.swa_utils import AveragedModel
 from experiments.speed.torch_model import Arrays, FusionNetwork, load_flax
 from experiments.speed.turns import serve
 
-# Largest difference of a logit from the flax model's, the parameters being equal.
+# Largest difference of a logit from the flax model's, with equal parameters.
 TOLERANCE = 1e-4
 
 
 def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Arrays of an .npz file, which may hold no pickles."""
+    """Arrays of an .npz file, without pickles."""
     with np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
 
 
 def graph_tensors(arrays: Mapping[str, np.ndarray]) -> Arrays:
-    """Edges of each relation as PyG takes them, their weights as shares of the receiver's sum."""
+    """Edges of each relation for PyG, with weights that sum to 1 at each receiver."""
     sent = {
         "interacts": ("interacts", False),
         "annotated_to": ("annotated_to", False),
@@ -58,7 +58,7 @@ def graph_tensors(arrays: Mapping[str, np.ndarray]) -> Arrays:
 
 
 def batch_tensors(arrays: Mapping[str, np.ndarray]) -> Arrays:
-    """The batch without the padding of its molecules, which PyG has no use for."""
+    """The batch without the padding of its molecules."""
     atoms, bonds = arrays["molecules/atom_mask"][0], arrays["molecules/bond_mask"][0]
     edges = np.stack([arrays["molecules/senders"][0], arrays["molecules/receivers"][0]])
     plain = {name: value for name, value in arrays.items() if "/" not in name}
@@ -73,7 +73,7 @@ def batch_tensors(arrays: Mapping[str, np.ndarray]) -> Arrays:
 
 
 def make_network(sizes: Mapping[str, Any], batch: Arrays, *, written_out: bool) -> FusionNetwork:
-    """The twin of the flax model of these sizes."""
+    """The PyTorch network of the same sizes as the flax model."""
     num_inputs = {
         "gene": batch["expression"].shape[1],
         "bit": batch["fingerprint"].shape[1],
@@ -84,7 +84,7 @@ def make_network(sizes: Mapping[str, Any], batch: Arrays, *, written_out: bool) 
 
 
 def check_parameters(network: nn.Module, expected: Mapping[str, int]) -> None:
-    """Refuses a twin with another number of parameters in any encoder."""
+    """Raises an error if an encoder has another number of parameters than in flax."""
     found: dict[str, int] = {}
     for name, parameter in network.named_parameters():
         top = name.split(".")[0]
@@ -100,10 +100,10 @@ def check_outputs(
     shapes: Mapping[str, list[list[int]]],
     logits: Mapping[str, np.ndarray],
 ) -> float:
-    """Refuses a twin whose encoders return other shapes, or whose logits differ.
+    """Raises an error if encoders return other shapes than in flax, or logits differ.
 
-    The flax encoder of molecules returns padded atoms and some inner states, too; of it and of
-    the atoms' attention the axes are compared that both have.
+    The flax molecule encoder also returns padded atoms and inner states; for it and the atom
+    attention, only common axes are compared.
 
     Returns:
       The largest difference of a logit.
@@ -154,7 +154,7 @@ def cross_entropy(logits: Tensor, batch: Arrays, mask: Tensor) -> Tensor:
 
 
 def schedule(optimiser: Mapping[str, float], num_steps: int) -> Callable[[int], float]:
-    """Linear warm-up, then cosine decay to zero, as shares of the learning rate."""
+    """Linear warm-up, then cosine decay to zero, relative to the peak learning rate."""
     warmup = max(1, round(optimiser["warmup_fraction"] * num_steps))
 
     def share(step: int) -> float:
@@ -166,7 +166,7 @@ def schedule(optimiser: Mapping[str, float], num_steps: int) -> Callable[[int], 
 
 
 class Trainer:
-    """One training step after the other on one batch."""
+    """Training steps on one batch."""
 
     def __init__(
         self, network: FusionNetwork, training: Mapping[str, Any], adamw: str, *, compiled: bool

@@ -1,7 +1,7 @@
-"""Processes that take turns: each runs some steps when it is asked, and says what they took.
+"""Processes that take turns: each runs some steps on request and returns their times.
 
-A worker reads one line from its standard input for each turn, the number of steps, and answers
-with one line of JSON. Nothing here needs JAX or PyTorch, so both sides import it.
+For each turn a worker reads one line from its standard input, the number of steps, and writes one
+line of JSON. This module needs neither JAX nor PyTorch, so both workers can import it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def measure(step: Callable[[], object], num_steps: int) -> dict[str, list[float]
 
 
 def serve(step: Callable[[], object], facts: Mapping[str, Any]) -> None:
-    """Says `facts`, then runs steps whenever asked, until the input ends."""
+    """Writes `facts`, then runs steps on request until the input ends."""
     answers = sys.stdout
     print(json.dumps(facts), file=answers, flush=True)
     for line in sys.stdin:
@@ -44,7 +44,7 @@ class Worker:
         """Starts the process on the first `num_threads` processors and waits for its facts."""
         processors = sorted(os.sched_getaffinity(0))[:num_threads]
         if len(processors) < num_threads:
-            raise ValueError(f"{num_threads} threads asked for, {len(processors)} processors.")
+            raise ValueError(f"{num_threads} threads need {num_threads} processors.")
         self._process = subprocess.Popen(
             ["taskset", "-c", ",".join(map(str, processors)), *command],
             stdin=subprocess.PIPE,
@@ -55,7 +55,7 @@ class Worker:
         self.facts = self._answer()
 
     def steps(self, num_steps: int) -> dict[str, list[float]]:
-        """Times of some steps, run now; see `measure`."""
+        """Runs some steps and returns their times; see `measure`."""
         self._process.stdin.write(f"{num_steps}\n")
         self._process.stdin.flush()
         return self._answer()

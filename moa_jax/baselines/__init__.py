@@ -1,1 +1,1 @@
-"""Every method the field would pick instead, behind one interface."""
+"""Baseline methods of the field behind one interface."""

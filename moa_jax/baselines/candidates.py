@@ -25,7 +25,7 @@ from moa_jax.baselines.inputs import MorganBits, StandardisedExpression
 from moa_jax.baselines.interface import Learner
 from moa_jax.baselines.similarity.structure_neighbours import TanimotoKnn
 
-# The only setting of a baseline whose published numbers use it.
+# The only setting of a reference baseline, which is not tuned.
 AS_KNOWN = "as known"
 # C of the two experts of a late fusion: expression, structure.
 _EXPERTS = ((0.003, 0.3), (0.01, 1.0), (0.003, 1.0), (0.003, 0.1))

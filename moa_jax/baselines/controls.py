@@ -167,10 +167,10 @@ SMALL_CLASSIFIERS: dict[str, Callable[[int], Classifier]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Viability:
-    """Expression of proliferation and stress genes alone.
+    """Mean expression of proliferation and stress genes.
 
     Cytotoxic compounds have similar signatures whatever their mechanism (Szalai 2019, Nucleic
-    Acids Research 47:10010), so a method may do well by recognising dying cells alone.
+    Acids Research 47:10010), so a method may do well only by recognising dying cells.
 
     Attributes:
       make_classifier: seed -> classifier of two features.

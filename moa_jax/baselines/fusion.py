@@ -1,4 +1,4 @@
-"""Our fusion model as one of the methods, in each of its views."""
+"""The fusion model as a method of the benchmark, in each of its views."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from moa_jax.training.recipe import FusionFit, fit_fusion
 
 
 def method_name(view: str) -> str:
-    """`fusion`, or `fusion_expression` and `fusion_structure` for one modality alone."""
+    """`fusion`, `fusion_expression` or `fusion_structure`."""
     return "fusion" if view == "fusion" else f"fusion_{view}"
 
 
 @dataclasses.dataclass(frozen=True)
 class FittedFusion:
-    """A fitted fusion model asked for one view.
+    """A fitted fusion model in one view.
 
     Attributes:
-      fit: the model and how it was chosen.
+      fit: the model and how its settings were selected.
       view: `fusion`, `expression` or `structure`.
     """
 
@@ -33,7 +33,7 @@ class FittedFusion:
     view: str = "fusion"
 
     def with_view(self, view: str) -> FittedFusion:
-        """The same model asked for another view."""
+        """The same model in another view."""
         return dataclasses.replace(self, view=view)
 
     @property
@@ -56,9 +56,9 @@ class Fusion:
     """The fusion model of a configuration.
 
     Attributes:
-      config: see `configs/fusion.py`; its seed gives way to that of `fit`.
-      workdir: folder of the run; one folder, one training set.
-      unlabelled: see `fit_fusion`; None learns from the training examples alone.
+      config: see `configs/fusion.py`; its seed is replaced by that of `fit`.
+      workdir: folder of the run, one per training set.
+      unlabelled: see `fit_fusion`; None trains on the training examples only.
     """
 
     config: ml_collections.ConfigDict
@@ -70,10 +70,10 @@ class Fusion:
     def fit(
         self, train: Examples, validation: Examples, graph: KnowledgeGraph, *, seed: int
     ) -> FittedFusion:
-        """Fits the model, or goes on with the run that the folder holds.
+        """Fits the model, or resumes the run in the folder.
 
         Raises:
-          InputError: the folder holds a run of another configuration or on other examples.
+          InputError: the folder has a run of another configuration or on other examples.
         """
         config = ml_collections.ConfigDict(self.config.to_dict())
         config.seed = seed

@@ -1,1 +1,1 @@
-"""The benchmark: methods, splits and conditions as cells of one resumable grid."""
+"""The benchmark: methods, splits and perturbations as cells of a resumable grid."""

@@ -1,4 +1,4 @@
-"""What all cells of a benchmark share: the data, its divisions, and the examples of a cell."""
+"""The data of a benchmark: its release, its splits, and the examples of a cell."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from moa_jax.schemas import Examples, InputError, Split
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """The examples of one division of the data."""
+    """The examples of one partition of the data."""
 
     train: Examples
     validation: Examples
@@ -33,7 +33,7 @@ class Parts:
 
 
 class BenchmarkData:
-    """The data of a benchmark; every process that works on it has one.
+    """The data of a benchmark; every process has its own.
 
     Attributes:
       dataset: the prepared release.
@@ -56,7 +56,7 @@ class BenchmarkData:
         self.examples = examples_of(config, self.dataset)
 
     @functools.cached_property
-    def _further(self) -> Examples:
+    def _structures_only(self) -> Examples:
         return structure_only_compounds(self.dataset, self.examples)
 
     @functools.cached_property
@@ -65,41 +65,41 @@ class BenchmarkData:
 
     @functools.lru_cache(maxsize=4)  # noqa: B019 (one object per process, alive until its end)
     def tested(self, test_data: str) -> Examples:
-        """Examples of which test parts are made: those of the release, or of another one."""
+        """Examples from which test parts are taken: those of the release, or of another one."""
         if not test_data:
             return self.examples
         genes = self.dataset.signatures.genes
         return align_examples(read_prepared(test_data), self.examples, genes)
 
     def manifest_path(self, key: SplitKey) -> pathlib.Path:
-        """Where the manifest of a division is kept."""
+        """Path of the manifest of a split."""
         return self._workdir / "splits" / key.name / f"fold{key.fold}.json"
 
     def make_splits(self, keys: Iterable[SplitKey]) -> None:
-        """Divides the data, looks for leaks and publishes the manifests.
+        """Splits the data, checks for leaks and writes the manifests.
 
         Raises:
-          InputError: a rule does not fit the data, something crosses, or the folder holds a
-            manifest that divides them differently.
+          InputError: a rule does not fit the data, a split leaks, or the folder has the manifest of
+            a different split.
         """
         for key in track(list(dict.fromkeys(keys)), "splits"):
             split = self._make(key)
-            crossing = check_no_leaks(split, self._partitions(key))
+            allowed = check_no_leaks(split, self._all_examples(key))
             path = self.manifest_path(key)
             if path.exists() and read_split(path) != split:
                 raise InputError(
-                    f"{path} is another division of the data; choose another --workdir."
+                    f"{path} is a different split of the data; choose another --workdir."
                 )
             write_split(path, split)
-            if crossing and key.fold == 0:
-                counts = ", ".join(f"{count} {kind}" for kind, count in crossing.items())
-                say(f"{key.name}: shared between parts, as this rule allows: {counts}")
+            if allowed and key.fold == 0:
+                counts = ", ".join(f"{count} {kind}" for kind, count in allowed.items())
+                say(f"{key.name}: in more than one part, which this rule allows: {counts}")
 
     def _test_release(self, key: SplitKey) -> Examples | None:
         return self.tested(key.test_data) if key.test_data else None
 
-    def _partitions(self, key: SplitKey) -> Examples:
-        """All examples that a division gives a part, for the search for leaks."""
+    def _all_examples(self, key: SplitKey) -> Examples:
+        """All examples of a split, to check for leaks."""
         return both_releases(self.examples, self._test_release(key))
 
     def _make(self, key: SplitKey) -> Split:
@@ -118,23 +118,23 @@ class BenchmarkData:
         )
 
     def unlabelled(self, key: SplitKey) -> Examples:
-        """Signatures and structures without label that a division allows to learn from."""
+        """Unlabelled signatures and structures that do not leak into the test part."""
         split = read_split(self.manifest_path(key))
-        return without_leaks(split, self._partitions(key), self._unlabelled)
+        return without_leaks(split, self._all_examples(key), self._unlabelled)
 
     def parts(self, key: SplitKey, *, structure_only_compounds: bool) -> Parts:
-        """The examples of a division, by its manifest.
+        """The partition of a split, by its manifest.
 
         Args:
-          key: which division.
-          structure_only_compounds: add to the training part what labelled structures without
-            signature the division allows.
+          key: the split.
+          structure_only_compounds: add structure-only compounds that do not leak to the training
+            part.
         """
         return Parts(
             **partition_examples(
                 read_split(self.manifest_path(key)),
                 self.examples,
-                structures=self._further if structure_only_compounds else None,
+                structures=self._structures_only if structure_only_compounds else None,
                 test_release=self._test_release(key),
             )
         )

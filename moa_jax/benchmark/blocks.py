@@ -1,4 +1,4 @@
-"""Building blocks of the configurations of benchmarks and ablations."""
+"""Parts of the configurations of benchmarks and ablations."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def block(
     structure_only_compounds: bool = False,
     test_data: str = "",
 ) -> ml_collections.ConfigDict:
-    """Methods that are run on the same splits, under the same conditions.
+    """Methods that are run on the same splits and with the same perturbations.
 
     Args:
       methods: names of the methods.
       splits: names of the split rules.
       seeds: seeds of the methods.
-      training: training conditions instead of the clean one: kind -> levels.
-      test: test conditions in addition to the clean one: kind -> levels.
+      training: training perturbations instead of `clean`: kind -> levels.
+      test: input perturbations in addition to `clean`: kind -> levels.
       structure_only_compounds: also train on labelled structures without a signature.
       test_data: prepared folder of another release to test on, for the rule `phase`.
     """

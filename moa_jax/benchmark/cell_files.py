@@ -1,4 +1,4 @@
-"""The file of a finished cell: one archive of arrays, read without pickle."""
+"""The file of a finished cell: an archive of arrays, read without pickle."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Answers:
 
     Attributes:
       test_ids: `sig_id` of each test example.
-      probs: name of the test condition -> probabilities.
+      probs: name of the input perturbation -> probabilities.
       validation_ids: `sig_id` of each validation example.
       validation_probs: probabilities by a model that was not trained on the validation examples.
       report: how the settings were chosen.
@@ -57,7 +57,7 @@ def read_answers(path: pathlib.Path) -> Answers:
     """Reads a cell's file.
 
     Raises:
-      InputError: it is not a file that `write_answers` wrote.
+      InputError: the file was not written by `write_answers`.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -79,5 +79,5 @@ def read_answers(path: pathlib.Path) -> Answers:
 
 
 def perturbations_in(path: pathlib.Path) -> frozenset[str]:
-    """Names of the test conditions in a cell's file; none if there is no file."""
+    """Names of the input perturbations in a cell's file; none if there is no file."""
     return frozenset(read_answers(path).probs) if path.exists() else frozenset()

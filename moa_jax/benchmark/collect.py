@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from moa_jax.benchmark.benchmark_data import BenchmarkData
 from moa_jax.benchmark.cell_files import read_answers
 from moa_jax.benchmark.grid import cell_path
-from moa_jax.benchmark.perturbations.perturbations import InputPerturbation
+from moa_jax.benchmark.perturbations.input_perturbations import InputPerturbation
 from moa_jax.benchmark.perturbations.training_perturbations import TrainingPerturbation
 from moa_jax.benchmark.plan import CLEAN_TEST, CLEAN_TRAINING, Cell, SplitKey
 from moa_jax.data.examples.pooling import pool_by_compound
@@ -22,7 +22,7 @@ from moa_jax.schemas import Examples
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A row of the tables: a method under one condition of training and one of testing."""
+    """A row of the tables: a method, a training perturbation and an input perturbation."""
 
     method: str
     training: TrainingPerturbation = CLEAN_TRAINING
@@ -31,7 +31,7 @@ class Line:
 
     @property
     def name(self) -> str:
-        """The method and the conditions that are not clean."""
+        """The method and the perturbations that are not clean."""
         special = ["structure-only compounds"] if self.structure_only_compounds else []
         special += [self.training.name] if self.training != CLEAN_TRAINING else []
         special += [f"tested on {self.test.name}"] if self.test != CLEAN_TEST else []
@@ -69,13 +69,12 @@ class SplitResults:
     """All predictions for one split rule and one seed of its folds.
 
     Attributes:
-      name: name of the rule with its seed, and of the test release if it is another one.
-      keys: the partitions of the data, one per fold; none for predictions made elsewhere.
+      name: name of the rule with its seed and, if there is one, of the test release.
+      keys: the partitions of the data, one per fold; none for external predictions.
       tested: the examples from which the test parts are taken.
       compounds: the test compound groups, sorted.
       labels: their MoAs.
-      trained_moas: for each fold the MoAs of its training and validation compounds; methods are
-        trained on both.
+      trained_moas: for each fold, the MoAs of its training and validation compounds.
       lines: line -> seed -> folds, in their order.
     """
 
@@ -95,7 +94,7 @@ class SplitResults:
     def probs(self, line: Line) -> tuple[Float[np.ndarray, "compound moa"], ...]:
         """Out-of-fold probabilities of a line for all compounds, one array per seed.
 
-        A compound that several folds test gets the mean of their probabilities.
+        A compound in several test parts gets the mean of its probabilities.
         """
         return tuple(
             self.joined([fold.probs for fold in folds], folds)
@@ -105,7 +104,7 @@ class SplitResults:
     def joined(
         self, answers: Sequence[Float[np.ndarray, "_ moa"]], folds: Sequence[Fold]
     ) -> Float[np.ndarray, "all_compounds moa"]:
-        """Values per fold in the order of `compounds`; the mean where several folds test one."""
+        """Values per fold in the order of `compounds`; the mean over folds of each compound."""
         total = np.zeros(self.labels.shape)
         count = np.zeros(len(self.compounds))
         for values, fold in zip(answers, folds, strict=True):

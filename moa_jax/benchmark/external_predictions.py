@@ -89,12 +89,12 @@ def read_manifests(path: pathlib.Path, examples: Examples) -> tuple[Split, ...]:
     """Reads one manifest, or all manifests of a folder, and checks them against the data.
 
     Raises:
-      InputError: there is no manifest, one does not fit the data or leaks, or two have an example
-        in their test part.
+      InputError: there is no manifest, one does not fit the data or leaks, or an example is in two
+        test parts.
     """
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files:
-        raise InputError(f"the folder {path} holds no manifest of a split (*.json).")
+        raise InputError(f"the folder {path} has no split manifest (*.json).")
     splits = tuple(map(read_split, files))
     times_tested = np.zeros(examples.num_examples, int)
     for split in splits:
@@ -103,7 +103,7 @@ def read_manifests(path: pathlib.Path, examples: Examples) -> tuple[Split, ...]:
         times_tested[split_rows(split, examples)["test"]] += 1
     if (times_tested > 1).any():
         twice = examples.table["sig_id"].iloc[int(times_tested.argmax())]
-        raise InputError(f"two manifests of {path} have the signature {twice} in their test part.")
+        raise InputError(f"the signature {twice} is in the test part of two manifests of {path}.")
     return splits
 
 

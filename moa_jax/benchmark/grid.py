@@ -20,8 +20,8 @@ from moa_jax.baselines.interface import Method
 from moa_jax.baselines.registry import make_method
 from moa_jax.benchmark.benchmark_data import BenchmarkData
 from moa_jax.benchmark.cell_files import Answers, perturbations_in, write_answers
-from moa_jax.benchmark.perturbations.perturbations import perturb
-from moa_jax.benchmark.perturbations.training_perturbations import alter
+from moa_jax.benchmark.perturbations.input_perturbations import perturb
+from moa_jax.benchmark.perturbations.training_perturbations import perturb_training
 from moa_jax.benchmark.plan import FUSION_VIEWS, Cell
 from moa_jax.files import read_json, write_json
 from moa_jax.progress import say, track
@@ -45,7 +45,7 @@ def run_grid(
     cells: Sequence[Cell],
     workdir: pathlib.Path,
 ) -> BenchmarkData:
-    """Runs every cell that is not finished: its file is missing or lacks a test condition.
+    """Runs every cell that is not finished: its file is missing or lacks a input perturbation.
 
     Args:
       config: see `configs/benchmark.py`.
@@ -88,22 +88,22 @@ def _start(
     workdir: pathlib.Path,
 ) -> None:
     """Stores the settings that determine all predictions, or compares them with the stored ones."""
-    decisive = {
+    settings = {
         "vocabulary": config.vocabulary,
         "min_compounds": config.min_compounds,
         "split": config.split.to_dict(),
         "data": benchmark_data.dataset.manifest,
     }
     if any(cell.method in FUSION_VIEWS for cell in cells):
-        decisive["fusion"] = fusion.to_dict()
+        settings["fusion"] = fusion.to_dict()
     path = workdir / "benchmark.json"
     if path.exists():
         stored = read_json(path)
-        shared = stored.keys() & decisive.keys()
-        current = json.loads(json.dumps({key: decisive[key] for key in shared}))
-        refuse_other_config({key: stored[key] for key in shared}, current, workdir)
-        decisive = {**stored, **decisive}
-    write_json(path, decisive)
+        common = stored.keys() & settings.keys()
+        current = json.loads(json.dumps({key: settings[key] for key in common}))
+        refuse_other_config({key: stored[key] for key in common}, current, workdir)
+        settings = {**stored, **settings}
+    write_json(path, settings)
 
 
 class _Worker:
@@ -119,22 +119,22 @@ class _Worker:
         self._config = config
         self._fusion = fusion
         self._workdir = workdir
-        self._material = benchmark_data
+        self._data = benchmark_data
 
     def run(self, job: Job) -> None:
         """Trains the model of a job and writes the predictions of each of its cells."""
         first = job[0]
-        parts = self._material.parts(
+        parts = self._data.parts(
             first.split, structure_only_compounds=first.structure_only_compounds
         )
-        train, validation, graph = alter(
+        train, validation, graph = perturb_training(
             first.training,
             parts.train,
             parts.validation,
-            self._material.dataset.graph,
+            self._data.dataset.graph,
             seed=first.seed,
         )
-        genes = self._material.dataset.signatures.genes
+        genes = self._data.dataset.signatures.genes
         tested = perturb(first.training.tested_under, parts.test, genes, seed=first.seed)
         folder = self._workdir / _MODELS / first.folder / f"{first.trained_as}_seed{first.seed}"
         start = time.monotonic()
@@ -161,12 +161,10 @@ class _Worker:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _method(self, cell: Cell, folder: pathlib.Path) -> Method:
-        """What is fitted for a cell; for a view of the fusion model, that model."""
+        """The method of a cell; the fusion model for each of its views."""
         if cell.method not in FUSION_VIEWS:
             return make_method(cell.method, folder)
-        unlabelled = (
-            self._material.unlabelled(cell.split) if cell.structure_only_compounds else None
-        )
+        unlabelled = self._data.unlabelled(cell.split) if cell.structure_only_compounds else None
         return Fusion(self._fusion, folder, unlabelled)
 
 
@@ -177,7 +175,7 @@ def _start_worker(
     config: ml_collections.ConfigDict, fusion: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # One worker per process: a job that is sent to the process has no other way to find it.
+    # A global, since a job that is sent to the process has no other way to find its worker.
     global _worker  # noqa: PLW0603
     _worker = _Worker(config, fusion, workdir, BenchmarkData(config, workdir))
 

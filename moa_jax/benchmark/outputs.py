@@ -87,7 +87,7 @@ def main_markdown(scored: Sequence[ScoredSplit], across: Section | None, release
 
 
 def section_markdown(section: Section) -> str:
-    """Heading, text and tables of a section; charts and heat maps are in the report alone."""
+    """Heading, text and tables of a section, without charts and heat maps."""
     parts = [f"## {section.title}", section.text]
     for part in section.parts:
         if isinstance(part, Table):

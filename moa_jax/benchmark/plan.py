@@ -1,4 +1,4 @@
-"""The cells of a benchmark: one per method, fold, seed and training condition."""
+"""The cells of a benchmark: one per method, fold, seed and training perturbation."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import ml_collections
 
 from moa_jax.baselines.fusion import method_name
 from moa_jax.baselines.registry import FAMILY_OF, METHODS, trains_in_folder
-from moa_jax.benchmark.perturbations.conditions import CLEAN
-from moa_jax.benchmark.perturbations.perturbations import InputPerturbation, input_perturbations
+from moa_jax.benchmark.perturbations.input_perturbations import (
+    InputPerturbation,
+    input_perturbations,
+)
+from moa_jax.benchmark.perturbations.perturbation import CLEAN
 from moa_jax.benchmark.perturbations.training_perturbations import (
     TrainingPerturbation,
     training_perturbations,
@@ -24,7 +27,7 @@ CLEAN_TRAINING = TrainingPerturbation(CLEAN)
 CLEAN_TEST = InputPerturbation(CLEAN)
 # Method -> view of the fusion model.
 FUSION_VIEWS = {method_name(view): view for view in VIEWS}
-# The rule that trains on the release of `config.data` and tests on another release.
+# Split rule that trains on the release of `config.data` and tests on another release.
 PHASE = "phase"
 
 
@@ -53,15 +56,15 @@ class SplitKey:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One model to train, and the conditions to test it under.
+    """One model to train, and the perturbations to test it under.
 
     Attributes:
       split: partition of the data.
-      training: training condition.
+      training: training perturbation.
       structure_only_compounds: also train on labelled structures without a signature.
       method: name of the method.
       seed: seed of the method.
-      tests: test conditions; the first is the clean one.
+      tests: input perturbations; the first is the clean one.
     """
 
     split: SplitKey
@@ -106,11 +109,11 @@ def plan(config: ml_collections.ConfigDict) -> tuple[Cell, ...]:
       config: see `configs/benchmark.py`.
 
     Returns:
-      Cells by seed, then in the order of the methods' registry, so that an interrupted benchmark
-      completes its first seed first.
+      Cells by seed, then in the order of the registry of methods, so that the first seed is
+      complete first.
 
     Raises:
-      InputError: a block names a method, rule, condition or level that does not exist.
+      InputError: a block names a method, rule, perturbation or level that does not exist.
     """
     cells: dict[tuple[str, ...], Cell] = {}
     for name, block in config.blocks.items():
@@ -172,4 +175,4 @@ def _refuse_unknown(key: str, found: Iterable[str], known: Iterable[str]) -> Non
     known = list(known)
     for name in found:
         if name not in known:
-            raise InputError(f"{key} names {name!r}; there are {', '.join(known)}.")
+            raise InputError(f"{key}: there is no {name!r}; expected one of {', '.join(known)}.")

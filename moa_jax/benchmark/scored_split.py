@@ -111,7 +111,7 @@ def _validation_score(results: SplitResults, line: Line) -> float:
 
 
 def _comparator(validation: Mapping[Line, float], method: str, split: str) -> Line:
-    """The named method, or else the non-neural baseline with the best validation score."""
+    """The named method, or the non-neural baseline with the best validation score."""
     clean = [line for line in validation if is_clean(line) and not line.structure_only_compounds]
     if method:
         for line in clean:

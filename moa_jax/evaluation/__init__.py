@@ -1,1 +1,1 @@
-"""Metrics and the tables made of them."""
+"""Metrics and statistics on arrays."""

@@ -1,13 +1,13 @@
-"""Paired bootstrap of compounds: how far a metric, or a difference of two methods, may be trusted.
+"""Paired bootstrap over compounds: intervals of metrics and of differences between methods.
 
-A resample draws as many compounds as there are, with replacement (Efron 1979). All methods see
-the same resamples, so that the difference of two of them is paired. Intervals are percentile
-intervals (Efron and Tibshirani 1993, chapter 13) of samples that were moved to have the estimate
-as their mean. Without the move they would sit too high for macro AUPRC: a positive that is drawn
-twice ranks beside itself, which lifts the precision of MoAs with few compounds.
+A resample draws as many compounds as there are, with replacement (Efron 1979). All methods are
+scored on the same resamples, so that differences are paired. Intervals are percentile intervals
+(Efron and Tibshirani 1993, chapter 13) of samples that are shifted to have the estimate as their
+mean. Without the shift they would be too high for macro AUPRC: a positive that is drawn twice ranks
+beside itself, which raises the precision of MoAs with few compounds.
 
-An interval speaks of other compounds from the same source. It does not speak of other seeds: a
-method with several seeds is averaged over them in every resample.
+Intervals cover the choice of compounds, not of seeds: a method with several seeds is averaged over
+them in every resample.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class BootstrapScores:
 
     Attributes:
       estimate: metric -> its value on the compounds themselves.
-      samples: metric -> its value in each resample, moved by `centred`; NaN where undefined.
+      samples: metric -> its value in each resample, shifted by `centred`; NaN where undefined.
     """
 
     estimate: Mapping[str, float]
@@ -43,7 +43,7 @@ class BootstrapScores:
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """One method's metric less another's, on the same compounds.
+    """One method's metric minus another's, on the same compounds.
 
     Attributes:
       estimate: difference on the compounds themselves.
@@ -61,13 +61,13 @@ class Difference:
 def resample_counts(num_compounds: int, *, num_resamples: int, seed: int) -> Counts:
     """How often each resample draws each compound; every row sums to `num_compounds`.
 
-    The first row is no resample: it has each compound once. `num_resamples` rows follow.
+    The first row has each compound once; `num_resamples` rows follow.
 
     Raises:
       InputError: there is no compound.
     """
     if not num_compounds:
-        raise InputError("the bootstrap found no compound to draw from; it needs at least one.")
+        raise InputError("the bootstrap needs at least one compound; there is none.")
     rng = np.random.default_rng(seed)
     chances = np.full(num_compounds, 1 / num_compounds)
     drawn = rng.multinomial(num_compounds, chances, size=num_resamples)
@@ -85,13 +85,13 @@ def bootstrap_scores(
 
     Args:
       probs_by_method: method -> pooled probabilities, one row per compound and one column per
-        MoA, with one more axis in front for several seeds.
+        MoA, with a leading axis for several seeds.
       labels: labels of the same compounds.
       num_resamples: number of resamples.
       seed: seed of the resamples.
 
     Raises:
-      InputError: there is no compound, or a method has probabilities for others.
+      InputError: there is no compound, or probabilities have another shape than the labels.
     """
     positive = labels > 0
     counts = resample_counts(len(positive), num_resamples=num_resamples, seed=seed)
@@ -103,8 +103,7 @@ def bootstrap_scores(
                 f"{labels.shape} (compounds, MoAs), or that for each seed."
             )
         seeds = probs.reshape(-1, *labels.shape)
-        # A second BLAS thread gains little on products of this size, and where other processes
-        # have the cores it takes twenty times as long.
+        # Several BLAS threads gain little here, and take twenty times as long on busy cores.
         with threadpool_limits(limits=1, user_api="blas"):
             runs = [weighted_metrics(counts, run.astype(np.float64), positive) for run in seeds]
         mean = {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
@@ -116,9 +115,9 @@ def bootstrap_scores(
 
 
 def centred(values: Float[np.ndarray, "resample *moa"]) -> Float[np.ndarray, "resample *moa"]:
-    """Moves the rows after the first by one constant, so that their mean is the first row.
+    """Shifts the rows after the first by a constant, so that their mean is the first row.
 
-    NaN rows do not count and stay NaN.
+    NaN values are left out of the mean and stay NaN.
     """
     defined = ~np.isnan(values[1:])
     total = np.where(defined, values[1:], 0.0).sum(axis=0)
@@ -127,7 +126,7 @@ def centred(values: Float[np.ndarray, "resample *moa"]) -> Float[np.ndarray, "re
 
 
 def interval(samples: Samples) -> tuple[float, float]:
-    """95 % percentile interval of the defined samples; NaN where none is."""
+    """95 % percentile interval of the defined samples; NaN if there is none."""
     defined = samples[~np.isnan(samples)]
     if not len(defined):
         return float("nan"), float("nan")
@@ -149,7 +148,7 @@ def two_sided_p(samples: Samples) -> float:
 
 
 def paired_difference(first: BootstrapScores, second: BootstrapScores, metric: str) -> Difference:
-    """`first` less `second`, both from one call of `bootstrap_scores`."""
+    """`first` minus `second`, both from one call of `bootstrap_scores`."""
     samples = first.samples[metric] - second.samples[metric]
     low, high = interval(samples)
     estimate = first.estimate[metric] - second.estimate[metric]

@@ -1,4 +1,4 @@
-"""How slowly a method's score falls as the noise rises."""
+"""How much a method's score falls with the level of noise."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class DegradationCurve:
     """One score of one method over the levels of one kind of noise.
 
     Attributes:
-      levels: ascending; the first is 0, where nothing is disturbed.
-      scores: the score at each level, higher is better; leading axes, where there are any, are
-        repetitions such as bootstrap draws, and every result has them too.
-      chance: the score of a method that knows nothing; scores are measured from there.
+      levels: ascending; the first is 0, without noise.
+      scores: the score at each level, higher is better; leading axes are repetitions, such as
+        bootstrap draws, and every result has them too.
+      chance: the score of a random ranking, from which scores are counted.
     """
 
     levels: Float[np.ndarray, " level"]
@@ -28,7 +28,7 @@ class DegradationCurve:
     def __post_init__(self) -> None:
         if len(self.levels) < 2 or self.levels[0] != 0 or (np.diff(self.levels) <= 0).any():
             raise InputError(
-                f"a degradation curve has the levels {self.levels.tolist()}, expected 0 and "
+                f"a degradation curve has the levels {self.levels.tolist()}; expected 0, then "
                 "higher ones in ascending order."
             )
 
@@ -42,18 +42,18 @@ class DegradationCurve:
 
     @property
     def area(self) -> Float[np.ndarray, "*draw"]:
-        """Area under `relative` by trapezoids over the range of levels: 1 means no loss."""
+        """Mean of `relative` over the range of levels, by trapezoids: 1 means no loss."""
         return np.asarray(np.trapezoid(self.relative, self.levels, axis=-1) / self.levels[-1])
 
     def loss_at(self, level: float) -> Float[np.ndarray, "*draw"]:
-        """Share of the clean score that is lost at a level, linear between the measured ones.
+        """Share of the clean score that is lost at a level, interpolated linearly.
 
         Raises:
-          InputError: the level lies beyond the curve.
+          InputError: the level is outside the curve.
         """
         if not 0 <= level <= self.levels[-1]:
             raise InputError(
-                f"the loss at the level {level} was asked for, but the curve reaches from 0 to "
+                f"there is no loss at the level {level}; the curve has levels from 0 to "
                 f"{self.levels[-1]}."
             )
         right = max(1, int(np.searchsorted(self.levels, level)))
@@ -66,17 +66,17 @@ class DegradationCurve:
 def area_difference(
     first: DegradationCurve, second: DegradationCurve
 ) -> Float[np.ndarray, "*draw"]:
-    """By how much the first method keeps more of its clean score, repetition by repetition.
+    """`area` of the first method minus that of the second, for each repetition.
 
-    Above 0 the first degrades more slowly, however good the two are without noise. Repetitions
-    that are paired (the same compounds drawn for both) give the interval of the difference.
+    Above 0 the first degrades more slowly, relative to its clean score. Paired repetitions (the
+    same compounds for both) give the interval of the difference.
 
     Raises:
-      InputError: the two were measured at other levels.
+      InputError: the two have different levels.
     """
     if not np.array_equal(first.levels, second.levels):
         raise InputError(
             f"two degradation curves have the levels {first.levels.tolist()} and "
-            f"{second.levels.tolist()}, expected the same."
+            f"{second.levels.tolist()}; expected the same."
         )
     return np.asarray(first.area - second.area)

@@ -1,13 +1,12 @@
 """Which MoA labels look wrong: confident learning from out-of-fold predictions.
 
-Confident learning (Northcutt 2021, JAIR 70) is written for one label per example. In its
-multi-label form every MoA is a problem of two classes, `does not have it` (0) with probability
-1 - p and `has it` (1) with probability p, as in Thyagarajan (2022). A label is (compound, MoA);
-`label doubted` says that a compound may not have an MoA that it carries, `label missing` that it
-may have one that it does not carry.
+Confident learning (Northcutt 2021, JAIR 70) assumes one label per example. In its multi-label form
+every MoA is a binary problem, absent (0) with probability 1 - p and present (1) with probability p
+(Thyagarajan 2022). A label is a pair of compound and MoA: a `label doubted` is present but may be
+wrong, a `label missing` is absent but may be right.
 
-All functions take `probs`, which no model may have made for a compound that it was trained on,
-and `labels`, with one row per compound and one column per MoA.
+All functions take out-of-fold `probs` and `labels`, with one row per compound and one column per
+MoA.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from moa_jax.evaluation.metrics import Labels, Probs, micro_auprc
+from moa_jax.evaluation.metrics import Labels, Probs
 from moa_jax.schemas import InputError
 
 DOUBTED, MISSING = "label doubted", "label missing"
 SCORES = ("normalised_margin", "self_confidence")
-# What `believed` says where the model is confident of neither value.
+# Neither value is confident.
 UNDECIDED = -1
 
-# The mean of equal numbers may be larger than they are by a rounding error.
+# The mean of equal numbers may exceed them by a rounding error.
 _ROUNDING = 1e-9
 
 
@@ -46,11 +45,10 @@ def confident_thresholds(probs: Probs, labels: Labels) -> Float[np.ndarray, "moa
     return thresholds
 
 
-def believed(probs: Probs, labels: Labels) -> Int[np.ndarray, "example moa"]:
+def confident_values(probs: Probs, labels: Labels) -> Int[np.ndarray, "example moa"]:
     """The value of each label that the model is confident of: 0, 1 or `UNDECIDED`.
 
-    It is confident of a value whose probability reaches the threshold; of two such values it
-    believes the more probable one.
+    A value is confident if its probability reaches the threshold; of two, the more probable one.
     """
     absent, present = confident_thresholds(probs, labels).T - _ROUNDING
     probs = probs.astype(np.float64)
@@ -61,23 +59,19 @@ def believed(probs: Probs, labels: Labels) -> Int[np.ndarray, "example moa"]:
 
 
 def is_contradicted(probs: Probs, labels: Labels) -> Bool[np.ndarray, "example moa"]:
-    """The model is confident of the value that was not given.
-
-    Such labels are counted off the diagonal of the confident joint.
-    """
-    belief = believed(probs, labels)
-    return (belief != UNDECIDED) & (belief != (labels > 0))
+    """Whether the model is confident of the other value (off-diagonal in the confident joint)."""
+    values = confident_values(probs, labels)
+    return (values != UNDECIDED) & (values != (labels > 0))
 
 
 def confident_joint(probs: Probs, labels: Labels) -> Int[np.ndarray, "moa given value"]:
-    """For each MoA the number of labels by given and by believed value.
+    """For each MoA the number of labels by given and by confident value.
 
-    C of Northcutt 2021, section 3.1. Labels of which the model is confident of neither value are
-    not counted.
+    C of Northcutt 2021, section 3.1. Labels without a confident value are not counted.
     """
-    belief, carries = believed(probs, labels), labels > 0
+    values, carries = confident_values(probs, labels), labels > 0
     counts = [
-        [((carries == given) & (belief == value)).sum(axis=0) for value in (False, True)]
+        [((carries == given) & (values == value)).sum(axis=0) for value in (False, True)]
         for given in (False, True)
     ]
     return np.moveaxis(np.array(counts), 2, 0)
@@ -102,7 +96,7 @@ def estimated_errors(probs: Probs, labels: Labels) -> Float[np.ndarray, "moa kin
 def suspicion(
     probs: Probs, labels: Labels, score: str = "normalised_margin"
 ) -> Float[np.ndarray, "example moa"]:
-    """How much each label looks wrong; the larger, the more.
+    """How suspicious each label is; higher values are more likely wrong.
 
     Args:
       probs: out-of-fold probabilities.
@@ -110,11 +104,10 @@ def suspicion(
       score: one of `SCORES`.
         `self_confidence`: 1 - probability of the given value. With two classes, Northcutt's
           normalised margin orders labels in the same way.
-        `normalised_margin`: of an MoA that is carried, how much more probable the most probable
-          MoA is that the compound does not carry; of another, how much more probable it is than
-          the most probable one carried. For one label per compound the first is the negated
-          normalised margin of Northcutt (2021). A compound whose MoA is merely hard to see is
-          taken for nothing else, and stays low.
+        `normalised_margin`: for a given MoA, the largest probability of an MoA that is not given
+          minus its own; for one that is not given, its own minus the largest of a given one. For
+          one label per compound the former is the negated normalised margin of Northcutt (2021).
+          It stays low for a compound whose MoA is merely hard to predict.
 
     Raises:
       InputError: there is no such score.
@@ -138,9 +131,9 @@ def suspicious_labels(
     score: str = "normalised_margin",
     of: Bool[np.ndarray, " example"] | None = None,
 ) -> pd.DataFrame:
-    """The labels with which the model disagrees, the most suspicious first.
+    """The labels that the model contradicts, the most suspicious first.
 
-    It disagrees where it is confident of the other value, and where the normalised margin is
+    It contradicts a label if it is confident of the other value or the normalised margin is
     positive. Ties keep the order of compounds and MoAs.
 
     Args:
@@ -148,15 +141,14 @@ def suspicious_labels(
       labels: given labels.
       compounds: name of each row.
       moas: name of each column.
-      score: what ranks the labels, one of `SCORES`.
-      of: rows whose labels are returned; None for all. The thresholds are those of all rows.
+      score: the score that ranks the labels, one of `SCORES`.
+      of: rows whose labels are returned; None for all. Thresholds are fitted to all rows.
 
     Returns:
-      One row per label: `compound`, `labels` (the compound's own, separated by `|`), `moa`,
-      `kind` (`DOUBTED` or `MISSING`), `score`, `confident` (see `is_contradicted`), `prob` of
-      the MoA, and `instead`, what the model says in place of the label, with `instead_prob`: for a
-      missing label the MoA itself, for a doubted one the most probable MoA that the compound does
-      not carry (None where it carries all).
+      One row per label: `compound`, `labels` (of the compound, separated by `|`), `moa`, `kind`
+      (`DOUBTED` or `MISSING`), `score`, `confident` (see `is_contradicted`), `prob` of the MoA,
+      and `instead` with `instead_prob`: for a missing label the MoA itself, for a doubted one the
+      most probable MoA that is not given (None if all are).
 
     Raises:
       InputError: there is no such score.
@@ -164,10 +156,10 @@ def suspicious_labels(
     carries = labels > 0
     scores = suspicion(probs, labels, score)
     confident = is_contradicted(probs, labels)
-    disagrees = confident | (suspicion(probs, labels, "normalised_margin") > 0)
+    is_suspicious = confident | (suspicion(probs, labels, "normalised_margin") > 0)
     if of is not None:
-        disagrees &= of[:, None]
-    rows, columns = np.nonzero(disagrees)
+        is_suspicious &= of[:, None]
+    rows, columns = np.nonzero(is_suspicious)
     order = np.argsort(-scores[rows, columns], kind="stable")
     rows, columns = rows[order], columns[order]
     doubted = carries[rows, columns]
@@ -188,59 +180,3 @@ def suspicious_labels(
             "instead_prob": np.where(none_left, np.nan, probs[rows, instead]),
         }
     )
-
-
-def planted_ranking_quality(
-    scores: Float[np.ndarray, "example moa"],
-    planted: Bool[np.ndarray, "example moa"],
-    audited: Bool[np.ndarray, "example moa"],
-    num_read: int,
-) -> dict[str, float]:
-    """How early a ranking of labels brings those that are known to be wrong.
-
-    Args:
-      scores: see `suspicion`.
-      planted: the label is wrong.
-      audited: the label takes part in the ranking, such as the carried ones alone.
-      num_read: number of labels that are read from the top, all where there are fewer; of tied
-        ones the first in the order of compounds and MoAs are read.
-
-    Returns:
-      `num_audited`, `num_planted`, `chance` (share of wrong labels, which a random order has as
-      its expected precision), `average_precision`, and `precision` and `recall` of the labels
-      read; NaN where something is not defined.
-    """
-    ranked, wrong = scores[audited], planted[audited]
-    hits = wrong[np.argsort(-ranked, kind="stable")[:num_read]]
-    return {
-        "num_audited": float(len(wrong)),
-        "num_planted": float(wrong.sum()),
-        "chance": _share(wrong.sum(), len(wrong)),
-        "average_precision": micro_auprc(ranked[:, None], wrong[:, None]),
-        "precision": _share(hits.sum(), len(hits)),
-        "recall": _share(hits.sum(), wrong.sum()),
-    }
-
-
-def planted_choice_quality(
-    chosen: Bool[np.ndarray, "example moa"],
-    planted: Bool[np.ndarray, "example moa"],
-    audited: Bool[np.ndarray, "example moa"],
-) -> dict[str, float]:
-    """What a choice of labels, such as `is_contradicted`, finds of those known to be wrong.
-
-    Returns:
-      `num_chosen`, and `precision` and `recall` of the choice among the labels `audited`; NaN
-      where nothing is chosen or wrong.
-    """
-    chosen, wrong = chosen & audited, planted & audited
-    found = (chosen & wrong).sum()
-    return {
-        "num_chosen": float(chosen.sum()),
-        "precision": _share(found, chosen.sum()),
-        "recall": _share(found, wrong.sum()),
-    }
-
-
-def _share(part: int | np.integer, whole: int | np.integer) -> float:
-    return float(part / whole) if whole else float("nan")

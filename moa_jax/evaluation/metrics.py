@@ -1,9 +1,9 @@
 """Metrics of multi-label predictions, equal to scikit-learn's where both exist.
 
-All functions take `probs` and `labels` with one row per scored unit (a compound, once pooled)
-and one column per MoA. Any scores may stand in for probabilities except in `log_loss`. Metrics of
-a column that is not defined (no positive, or no negative for AUROC) are NaN, and the macro
-averages leave such columns out.
+All functions take `probs` and `labels` with one row per scored unit (such as a pooled compound) and
+one column per MoA. Ranking metrics take any scores instead of probabilities. Metrics of an
+undefined column (no positive, or no negative for AUROC) are NaN, and macro averages leave such
+columns out.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def average_precision(probs: Probs, labels: Labels) -> Float[np.ndarray, " moa"]
     hits = np.take_along_axis(positive, order, axis=0)
     place = np.arange(1, len(probs) + 1)[:, None]
     precision = hits.cumsum(axis=0) / place
-    # A threshold takes in all rows of its score: precision is read at the last row of the tie.
+    # Tied rows have one threshold: precision is read at the last row of the tie.
     last = np.concatenate([ranked[:-1] != ranked[1:], np.ones((1, probs.shape[1]), bool)])
     end = np.where(last, place - 1, len(probs))
     end = np.minimum.accumulate(end[::-1], axis=0)[::-1]
@@ -82,7 +82,7 @@ def macro_auroc(probs: Probs, labels: Labels) -> float:
 
 
 def top_k_hits(probs: Probs, labels: Labels, k: int) -> Int[np.ndarray, " example"]:
-    """How many of an example's MoAs are among the k that are the most probable for it.
+    """Number of an example's MoAs among its k most probable ones.
 
     Of tied MoAs the later column ranks first, as in scikit-learn.
     """
@@ -106,7 +106,7 @@ def binary_log_losses(probs: Probs, labels: Labels) -> Float[np.ndarray, "exampl
 
 
 def squared_errors(probs: Probs, labels: Labels) -> Float[np.ndarray, "example moa"]:
-    """Squared distance of each probability from the 0 or 1 that it foretells."""
+    """Squared distance of each probability from the label."""
     return (probs.astype(np.float64) - (labels > 0)) ** 2
 
 
@@ -136,7 +136,7 @@ def prevalence(labels: Labels) -> Float[np.ndarray, " moa"]:
 
 
 def score(probs: Probs, labels: Labels) -> dict[str, float | int]:
-    """What a table of results shows of one method, in its order.
+    """The metrics of a table of results, in its order.
 
     `num_moas` counts the MoAs that have a positive, over which `macro_auprc` is averaged.
     """

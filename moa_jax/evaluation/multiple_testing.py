@@ -1,4 +1,4 @@
-"""Differences of two methods MoA by MoA, with false discoveries under control."""
+"""Differences of two methods for each MoA, with control of the false discovery rate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from moa_jax.evaluation.weighted_metrics import weighted_average_precision
 def adjusted_p_values(p_values: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:
     """Benjamini and Hochberg 1995: the false discovery rate at which each test is a discovery.
 
-    Tests without a p-value (NaN) stay without and do not count among the tests.
+    NaN p-values stay NaN and do not count as tests.
     """
     adjusted = np.full(p_values.shape, np.nan)
     known = ~np.isnan(p_values)
@@ -40,16 +40,16 @@ def per_moa_differences(
 ) -> pd.DataFrame:
     """Paired difference of the average precision of every MoA.
 
-    Intervals are the bootstrap's and rough for MoAs with few compounds; p-values are those of
-    the randomisation test, which is not. The two need not agree at the edge.
+    Intervals are those of the bootstrap, which are rough for MoAs with few compounds; p-values are
+    those of the randomisation test. The two need not agree exactly.
 
     Args:
-      first: pooled probabilities of one method, with one more axis in front for several seeds.
-      second: the same of the other method; it may have another number of seeds.
+      first: pooled probabilities of one method, with a leading axis for several seeds.
+      second: the same for the other method; it may have another number of seeds.
       labels: labels of the same compounds.
       moas: name of each MoA.
       num_resamples: number of paired resamples of compounds and of rounds of the randomisation
-        test; no p-value is below 2 / (`num_resamples` + 1), which has to be small against
+        test; no p-value is below 2 / (`num_resamples` + 1), which should be well below
         1 / (number of MoAs).
       seed: seed of the resamples.
 
@@ -71,7 +71,7 @@ def per_moa_differences(
         ]
     difference = centred(precision[0] - precision[1])
     ends = np.array([interval(column) for column in difference[1:].T])
-    # Each seed of one method meets each in turn of the other.
+    # Seeds are paired cyclically.
     num_pairs = math.lcm(len(runs[0]), len(runs[1]))
     paired = [np.tile(seeds, (num_pairs // len(seeds), 1, 1)) for seeds in runs]
     p_values = randomisation_p_values(*paired, positive, num_rounds=num_resamples, seed=seed)

@@ -1,10 +1,9 @@
 """Paired randomisation test of average precisions, MoA by MoA.
 
-If two methods were equally good, it would not matter which of them gave which of the two
-rankings of a compound (Fisher 1935; for retrieval Smucker 2007). The two ranks of a compound are
-exchanged by the toss of a coin, and the observed difference is placed among the differences
-after many rounds of tosses. For MoAs of five to ten compounds this test keeps its level, where
-bootstrap p-values below 0.01 come two to four times too often.
+If two methods are equally good, the two ranks of each compound are exchangeable (Fisher 1935; for
+retrieval Smucker 2007). In every round each compound's ranks are exchanged with probability 1/2,
+and the observed difference is compared with those of all rounds. For MoAs of five to ten compounds
+this test keeps its level, while bootstrap p-values below 0.01 are two to four times too frequent.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ def randomisation_p_values(
       first: probabilities of one method; its seeds are paired with those of the other.
       second: probabilities of the other method.
       positive: the compound has the MoA.
-      num_rounds: rounds of tosses; no p-value is below 2 / (`num_rounds` + 1).
-      seed: seed of the tosses.
+      num_rounds: number of rounds; no p-value is below 2 / (`num_rounds` + 1).
+      seed: seed of the exchanges.
 
     Returns:
       P-values, NaN for an MoA without a compound.
@@ -50,7 +49,7 @@ def randomisation_p_values(
             ],
             axis=0,
         )
-    # Rounds that make the same exchanges among the positives differ by rounding errors alone.
+    # Rounds with the same exchanges among the positives differ only by rounding errors.
     beyond = np.round(difference[1:] - difference[0], 12)
     return np.array([two_sided_p(column) for column in beyond.T])
 
@@ -76,11 +75,11 @@ def exchanged_differences(
         swap = exchanged[:, rows] > 0
         precision = []
         for own in ranks:
-            # What reaches the rank of the positive in the first list, and in both together.
+            # Compounds that reach the rank of the positive in the first list, and in both.
             reaches = [rank[:, columns] >= own[rows, columns] for rank in ranks]
             above, above_both = _reaching(exchanged, reaches)
             hits, hits_both = _reaching(exchanged, [each & hit for each in reaches])
-            # A positive stands in one of the lists only, and the other count may be zero.
+            # A positive is in one of the lists only, so the other count may be zero.
             in_first = hits / np.maximum(above, 1)
             in_second = (hits_both - hits) / np.maximum(above_both - above, 1)
             precision.append((in_first, in_second))

@@ -1,8 +1,8 @@
-"""What a method gains by not answering: risk against coverage, and the areas under it.
+"""Selective prediction: risk-coverage curves and the area under them.
 
-Compounds are answered in the order of a confidence. Tied compounds count as answered in random
-order: where a coverage cuts a tie, the expected number of errors is taken, so that the order of
-rows changes nothing.
+Compounds are answered in the order of a confidence. Tied compounds are answered in random order:
+where a coverage cuts a tie, the expected number of errors is taken, so that the result does not
+depend on the order of rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def risk_coverage_curve(
     """Selective risk when the k most confident of n answers are given (Geifman 2017, section 2).
 
     Args:
-      confidence: any score that is higher where an answer can be trusted more.
+      confidence: any score that is higher for answers that are more likely right.
       correct: whether the answer was right.
 
     Returns:
@@ -67,9 +67,9 @@ def accuracy_at_coverage(confidence: Confidence, correct: Correct, coverage: flo
 def rejection_auroc(
     confidence: Float[np.ndarray, " example"], unseen: Bool[np.ndarray, " example"]
 ) -> float:
-    """How well low confidence gives away compounds of MoAs that training never saw.
+    """How well low confidence detects compounds of MoAs that are not in training.
 
-    The chance that such a compound gets less confidence than one of known MoAs; NaN where one
-    of the two kinds is absent.
+    The probability that such a compound has a lower confidence than one of known MoAs; NaN if
+    either kind is absent.
     """
     return float(auroc(-confidence[:, None], unseen[:, None])[0])

@@ -1,7 +1,6 @@
-"""Where a method works: MoAs by frequency, compounds by signal and by nearness to training.
+"""Strata: MoAs by frequency, compounds by signal and by similarity to the training data.
 
-Strata are ordered categories, one per MoA or compound. All thresholds stand in the names, so that a
-table states them.
+Strata are ordered categories, one per MoA or compound, with the thresholds in their names.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from moa_jax.evaluation.metrics import (
     score,
 )
 
-# Compounds that an MoA of the head has at least, and one of the middle.
+# Smallest number of compounds of MoAs of the head and of the middle.
 HEAD, MID = 15, 8
-# TAS from which a signature usually counts as active, and from which it is clearly so.
+# TAS of active and of clearly active signatures.
 TAS_EDGES = (0.2, 0.4)
-# Nearest-train Tanimoto (Morgan, radius 2) from which structures look related, are analogues,
-# and are close analogues.
+# Tanimoto similarity (Morgan, radius 2) to the nearest training structure of related structures,
+# analogues and close analogues.
 TANIMOTO_EDGES = (0.3, 0.5, 0.7)
 
 
@@ -50,7 +49,7 @@ def binned(
     Args:
       values: the quantity, NaN where unknown; such compounds are in the last stratum.
       edges: inner edges of the bins, ascending; at least one.
-      quantity: what the names of the strata call it.
+      quantity: its name in the names of the strata.
     """
     inner = [f"{quantity} {low:g}-{high:g}" for low, high in itertools.pairwise(edges)]
     names = [
@@ -66,10 +65,10 @@ def binned(
 
 
 def scores_by_stratum(probs: Probs, labels: Labels, strata: pd.Categorical) -> pd.DataFrame:
-    """Metrics of the compounds of each stratum, scored as a set of their own.
+    """Metrics of the compounds of each stratum, scored as a separate set.
 
-    MoAs are more or less frequent in a stratum than elsewhere, so its average precisions are to
-    be read beside `chance_auprc`, that of a random ranking of the same compounds.
+    The frequency of MoAs differs between strata, so average precisions are to be compared with
+    `chance_auprc`, that of a random ranking of the same compounds.
 
     Returns:
       One row per stratum that has a compound, in the order of the strata: `stratum`, the

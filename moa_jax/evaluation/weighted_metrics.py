@@ -1,12 +1,12 @@
-"""Metrics of many weightings of the same compounds at once, for the bootstrap.
+"""Metrics for many weightings of the same compounds at once, for the bootstrap.
 
-A weighting gives every compound a whole number, such as how often a resample drew it, and the
-metric of a weighting equals that of a set in which each compound stands that often. Metrics of
-rankings need, for each positive, the weight of what scores at least as high: one matrix product
-for all weightings together.
+A weighting gives every compound an integer weight, such as how often a resample drew it; the metric
+equals that of a set with so many copies of each compound. Ranking metrics need, for each positive,
+the total weight of the compounds that score at least as high: one matrix product for all
+weightings.
 
-Weights are kept in single precision, which is exact for whole numbers up to 2^24 and multiplies
-twice as fast as double; ratios and their sums are in double precision.
+Weights are in single precision, which is exact for integers up to 2^24 and multiplies twice as fast
+as double; ratios and their sums are in double precision.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Float32, Int
 
 from moa_jax.evaluation.metrics import binary_log_losses, squared_errors, top_k_hits
 
-# Positives whose comparisons with all compounds are held at a time.
+# Positives that are compared with all compounds at a time.
 _BLOCK_POSITIVES = 512
 
 Counts = Float32[np.ndarray, "resample compound"]
@@ -31,7 +31,7 @@ def weighted_metrics(
 ) -> dict[str, Float[np.ndarray, " resample"]]:
     """Every metric for each weighting; NaN where it is not defined.
 
-    Macro averages run over the MoAs that are defined under the weighting.
+    Macro averages are over the MoAs that are defined under the weighting.
     """
     labelled = positive.any(axis=1).astype(float)
     everyone = np.ones(len(probs))
@@ -115,7 +115,7 @@ def sum_by_moa(
 def _precision(
     hits: Float[np.ndarray, "resample pair"], above: Float[np.ndarray, "resample pair"]
 ) -> Float[np.ndarray, "resample pair"]:
-    """The quotient; 0 where no weight is at or above a positive, which then has none itself."""
+    """Hits / above; 0 where no weight is at or above a positive, whose weight is then 0 too."""
     return hits / np.maximum(above, 1).astype(float)
 
 

@@ -1,1 +1,1 @@
-"""Why the model answers as it does, and whether the explanation can be trusted."""
+"""Why the model gives an answer, and whether the explanation is faithful to the model."""

@@ -1,1 +1,1 @@
-"""One self-contained HTML page from typed parts: tables, heat maps, line charts and text."""
+"""Self-contained HTML pages from typed parts: tables, heat maps, line charts and text."""

@@ -43,7 +43,7 @@ def bars(
 ) -> Picture:
     """One bar per name from zero, from top to bottom in the given order.
 
-    Positive bars are dark, negative ones light with a dashed rim, so that signs can be told apart
+    Positive bars are dark, negative ones light with a dashed rim, so that signs are distinguishable
     without colours. Long names are shortened; a tooltip shows them in full.
 
     Args:
@@ -86,9 +86,9 @@ def _bar(
 ) -> list[Line | Box | Label]:
     """The bar of one value and its interval."""
     first, last = sorted((axis.position(0.0), axis.position(value)))
-    says = f"{name}: {exact_text(value, 3)}"
+    title = f"{name}: {exact_text(value, 3)}"
     if all(map(math.isfinite, ends)):
-        says += f" [{exact_text(ends[0], 3)}, {exact_text(ends[1], 3)}]"
+        title += f" [{exact_text(ends[0], 3)}, {exact_text(ends[1], 3)}]"
     is_for = value > 0
     box = Box(
         first,
@@ -99,7 +99,7 @@ def _bar(
         stroke=FOR if is_for else AGAINST_RIM,
         stroke_width=1.2,
         dashes=() if is_for else (4, 3),
-        title=says,
+        title=title,
     )
     if not all(map(math.isfinite, ends)):
         return [box]

@@ -28,7 +28,7 @@ NUM_TICKS = 5
 MAX_MARKERS = 12
 
 # Markers around the origin. Their number and that of the dash patterns are coprime, so that
-# 28 lines can be told apart without colours.
+# 28 lines are distinguishable without colours.
 MARKERS = (
     "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0Z",
     "M-3.6,-3.6H3.6V3.6H-3.6Z",
@@ -123,7 +123,7 @@ def nice_step(span: Real) -> float:
 
 
 def tick_text(value: Real, step: Real) -> str:
-    """`value` with the decimals that tell multiples of `step` apart."""
+    """`value` with the decimals that distinguish multiples of `step`."""
     largest = max(abs(value), step)
     if largest >= 1e6 or step < 1e-5:
         text = f"{value:.3g}".replace("e-", f"e{MINUS}")

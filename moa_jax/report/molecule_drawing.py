@@ -1,7 +1,7 @@
 """A molecule as SVG, or with signed scores of its atoms as SVG and PNG.
 
-The area of a disc is proportional to the absolute score of its atom. The sign can be told without
-colours: discs of negative scores have a dashed rim.
+The area of a disc is proportional to the absolute score of its atom. Signs are distinguishable
+without colours: discs of negative scores have a dashed rim.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def molecule_svg(
 ) -> str:
     """The molecule as an SVG picture, `WIDTH` by `HEIGHT` on white; equal input, equal bytes.
 
-    The text has no style attributes, so that it can stand in a page that forbids them.
+    The text has no style attributes, so that it can be embedded in a page that forbids them.
 
     Args:
       smiles: the molecule.
@@ -168,7 +168,7 @@ def _depicted(mol: Chem.Mol) -> Chem.Mol:
 
 
 def _without_styles(svg: str) -> str:
-    """SVG whose style attributes are written as attributes of their own."""
+    """SVG with presentation attributes instead of style attributes."""
 
     def spelled_out(match: re.Match[str]) -> str:
         rules = [rule.partition(":") for rule in match[1].split(";") if rule.strip()]

@@ -1,7 +1,7 @@
 """The parts of a page: text, tables with intervals, heat maps, line charts and pictures.
 
-The parts hold values; `moa_jax.report.html` decides how they are shown. All text is plain text
-and never interpreted as HTML.
+Parts have values; `moa_jax.report.html` decides how they are shown. All text is plain text and
+never interpreted as HTML.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jaxtyping import Num
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A value with its interval; NaN bounds where there is none, a NaN value where none exists."""
+    """A value with its interval; NaN where the value or the interval is undefined."""
 
     value: Real
     low: Real = math.nan
@@ -49,7 +49,7 @@ class Link:
 
     def __post_init__(self) -> None:
         if not _LOCAL_FILE.fullmatch(self.file.removeprefix("../")):
-            raise ValueError(f"a link leads to {self.file!r}, which is no file of the folder")
+            raise ValueError(f"a link leads to {self.file!r}, which is not a file of the folder")
 
 
 # Numbers are right-aligned and sort by value, NaN last; a bool is shown as yes or no.
@@ -170,7 +170,7 @@ class LineChart:
                 raise ValueError(f"the axis range {ends} is empty")
 
 
-# What the drawings of this room are made of.
+# Elements of the drawings of this package.
 _SVG_ELEMENTS = ("svg", "title", "rect", "path", "text", "ellipse", "polygon", "polyline")
 _SVG_NAMESPACE = "{http://www.w3.org/2000/svg}"
 
@@ -180,8 +180,8 @@ class Illustration:
     """A picture drawn by this package; adjacent ones are shown side by side.
 
     Attributes:
-      svg: of `shapes.to_svg` or `molecule_drawing.molecule_svg`. Whatever could act, load or style
-        is refused, because the text becomes part of the page as it is.
+      svg: from `shapes.to_svg` or `molecule_drawing.molecule_svg`. It becomes part of the page
+        unescaped, so scripts, links and styles are refused.
       caption: one or two sentences above it.
     """
 
@@ -223,7 +223,7 @@ class Verdict:
     """One check and its result.
 
     Attributes:
-      light: `green` (passed), `amber` (with reservations), `red` (failed) or `grey` (not done).
+      light: `green` (passed), `amber` (partly), `red` (failed) or `grey` (not run).
       check: the question of the check.
       word: the result in a word or two, for readers who cannot see the colour.
       text: the finding.

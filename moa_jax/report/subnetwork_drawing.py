@@ -1,6 +1,6 @@
 """A small protein network: scores of the proteins, known targets, and their interactions.
 
-Signs can be told apart without colours: negative scores have a pale fill and a dashed rim.
+Signs are distinguishable without colours: negative scores have a pale fill and a dashed rim.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def draw_subnetwork(
             share=float(scores[row] / top) if top else 0.0,
             is_target=bool(is_target[row]),
             is_measured=bool(is_measured[row]),
-            says=f"{symbols[row]}: {exact_text(float(scores[row]), 3)}",
+            title=f"{symbols[row]}: {exact_text(float(scores[row]), 3)}",
         )
     return Picture(WIDTH, HEIGHT, (*shapes, *_legend()), title or "network of proteins")
 
@@ -99,7 +99,7 @@ def _node(
     share: float,
     is_target: bool,
     is_measured: bool,
-    says: str,
+    title: str,
 ) -> list[Box | Label]:
     is_for = share >= 0
     fill = _SHADES[is_for][round(abs(share) * (_NUM_SHADES - 1))]
@@ -115,7 +115,7 @@ def _node(
         stroke=INK if is_target else rim,
         stroke_width=2.6 if is_target else 1.3,
         dashes=(4, 3) if not is_for and not unscored else (),
-        title=says,
+        title=title,
     )
     colour = text_colour(fill)
     return [box, Label(*place, name, _NODE_SIZE, colour, anchor="middle", bold=is_target)]

@@ -88,7 +88,7 @@ class RowsView:
 
 
 def table_view(table: Table) -> RowsView:
-    """The table's cells; a column's numbers share their decimals, its bars their scale."""
+    """The table's cells; a column has one number of decimals and one scale of bars."""
     rows = list(table.rows)
     direction = ""
     if table.sort_by is not None:

@@ -75,7 +75,7 @@ def test_a_control_finds_what_it_sees(name):
     train, test = some.take(np.arange(45)), some.take(np.arange(45, 60))
     fitted = make_method(name).fit(train, train.take(np.array([], int)), graph, seed=0)
     right = fitted.predict(test).argmax(axis=1) == strata(test)
-    # Strength alone tells one of them from the rest; the cell line of `signature_table` all.
+    # Strength separates only one of them; the cell line of `signature_table` separates all.
     assert right[strata(test) == (1 if name == "viability" else 0)].all()
     assert right.all() or name != "context_only"
 

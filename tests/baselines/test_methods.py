@@ -121,7 +121,7 @@ def test_structures_without_expression_are_learnt_from(name):
     np.testing.assert_array_equal(probs.argmax(axis=1), [0, 0, 0, 1, 1, 1])
 
 
-# Modalities without which a method of the family has nothing to say.
+# Modalities without which a method of the family predicts the prevalence.
 NEEDS = {
     "control": (),
     "similarity": ("expression",),

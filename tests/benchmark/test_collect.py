@@ -6,7 +6,7 @@ import pytest
 from moa_jax.benchmark.cell_files import Answers, write_answers
 from moa_jax.benchmark.collect import Line, collect
 from moa_jax.benchmark.grid import cell_path
-from moa_jax.benchmark.perturbations.perturbations import InputPerturbation as Perturbation
+from moa_jax.benchmark.perturbations.input_perturbations import InputPerturbation as Perturbation
 from moa_jax.benchmark.perturbations.training_perturbations import TrainingPerturbation
 from moa_jax.benchmark.plan import CLEAN_TEST, CLEAN_TRAINING, Cell, SplitKey
 from tests.benchmark.tiny_results import MOAS, HandMadeMaterial
@@ -67,7 +67,7 @@ def test_compounds_and_labels(results):
 
 
 def test_what_a_fold_was_trained_on_includes_its_validation_compounds(results):
-    """Methods learn from both, so m2, which is A's alone, is no unseen MoA of fold 0."""
+    """Methods train on both, so m2, which only A has, is not unseen in fold 0."""
     assert [trained.tolist() for trained in results.trained_moas] == [
         [True, False, True],
         [False, True, False],
@@ -86,7 +86,7 @@ def test_predictions_are_pooled_and_stand_in_the_order_of_the_compounds(results)
     assert not noisy.any()
 
 
-def test_a_fold_holds_what_its_file_says(results):
+def test_a_fold_has_the_predictions_of_its_file(results):
     fold = results.lines[Line("cosine_knn")][0][0]
     assert fold.rows.tolist() == [2, 1, 4]
     assert fold.compounds.tolist() == [1, 2]
@@ -109,5 +109,5 @@ def test_a_fold_holds_what_its_file_says(results):
         ),
     ],
 )
-def test_the_name_of_a_line_says_what_is_not_clean(changes, name):
+def test_the_name_of_a_line_lists_its_perturbations(changes, name):
     assert Line("stacked", **changes).name == name

@@ -101,7 +101,7 @@ def test_a_cell_is_run_once_and_again_for_a_new_test_condition(prepared, tmp_pat
     assert changed == {"prevalence_seed0.npz"}
     found = read_answers(cell_path(tmp_path, cells[0, "prevalence"]))
     assert list(found.probs) == ["clean", "gaussian_1"]
-    # Fewer conditions than the file holds are there already.
+    # Fewer perturbations than the file holds are there already.
     run(config_of(prepared, only=plain), tmp_path)
     assert times(tmp_path) == second
 
@@ -195,7 +195,7 @@ def test_views_of_the_fusion_model_share_one_model(prepared, tmp_path, made):
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_models_are_kept_where_the_configuration_says_so(prepared, tmp_path, made, keep):
+def test_models_are_kept_if_the_configuration_asks_for_it(prepared, tmp_path, made, keep):
     run(config_of(prepared, keep_models=keep, only=block(("fusion",))), tmp_path)
     assert len(made) == 2
     assert [model.folder.exists() for model in made] == [keep] * 2
@@ -210,7 +210,7 @@ def test_a_modality_that_was_absent_in_training_is_absent_in_the_test(prepared, 
             assert some.has_expression.all()
 
 
-def test_structures_without_signature_are_learned_from_where_a_block_says_so(
+def test_structure_only_compounds_are_trained_on_if_a_block_asks_for_it(
     tmp_path_factory, tmp_path, made
 ):
     """P18 has a label and no signature; P19 has a signature and no label."""

@@ -74,11 +74,11 @@ def test_without_networks_the_plain_methods_stay():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"methods": ("horoscope",)}, "config.blocks.only.methods names 'horoscope'"),
-        ({"splits": ("coin",)}, "config.blocks.only.splits names 'coin'"),
+        ({"methods": ("horoscope",)}, "config.blocks.only.methods: there is no 'horoscope'"),
+        ({"splits": ("coin",)}, "config.blocks.only.splits: there is no 'coin'"),
         ({"splits": ("phase",)}, "phase needs a prepared folder as test_data"),
         ({"test_data": "data/other"}, "no other rule takes one"),
-        ({"training": {"gossip": (1.0,)}}, "there is no training condition 'gossip'"),
+        ({"training": {"gossip": (1.0,)}}, "there is no training perturbation 'gossip'"),
         ({"test": {"gaussian": (-1.0,)}}, "gaussian has the level -1"),
     ],
 )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from moa_jax.benchmark.collect import Line
-from moa_jax.benchmark.perturbations.perturbations import InputPerturbation as Perturbation
+from moa_jax.benchmark.perturbations.input_perturbations import InputPerturbation as Perturbation
 from moa_jax.benchmark.perturbations.training_perturbations import TrainingPerturbation
 from moa_jax.benchmark.scored_split import calibrated, score_split
 from moa_jax.schemas import InputError
@@ -112,7 +112,7 @@ def test_of_each_family_the_best_method_is_featured_and_the_reference():
     scored = score_split(results, settings("cosine_knn"))
     names = ("fusion", "cosine_knn", "spearman_knn", "prevalence", "morgan_logistic")
     assert scored.clean == (*map(Line, (*names, "expression_logistic")), further)
-    # Without validation predictions (expression_logistic), nothing says that a method is best.
+    # A method without validation predictions (expression_logistic) is never the best.
     assert scored.featured() == tuple(
         map(Line, ("fusion", "spearman_knn", "morgan_logistic", "cosine_knn"))
     )

@@ -61,7 +61,7 @@ def make_results(lines, *, labels=LABELS, name="compound_seed0", **changes):
 
 
 def bootstrap_scores(**metrics):
-    """Scores of which only the metrics that are given are known; a value is (estimate, samples)."""
+    """Scores with the given metrics only; a value is (estimate, samples)."""
     return BootstrapScores(
         estimate={name: float(estimate) for name, (estimate, _) in metrics.items()},
         samples={name: np.array(samples, float) for name, (_, samples) in metrics.items()},

@@ -108,7 +108,7 @@ def test_p_value_and_interval_agree():
 @pytest.mark.parametrize(
     ("probs", "labels", "message"),
     [
-        (np.ones((0, 2)), np.ones((0, 2)), "found no compound to draw from"),
+        (np.ones((0, 2)), np.ones((0, 2)), "at least one compound"),
         (np.ones((3, 2)), np.ones((4, 2)), r"the method m .* \(3, 2\); expected \(4, 2\)"),
         (np.ones((5, 4, 1)), np.ones((4, 2)), r"the method m .* \(5, 4, 1\); expected \(4, 2\)"),
     ],

@@ -1,19 +1,16 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import average_precision_score
 
 from moa_jax.evaluation.label_audit import (
     DOUBTED,
     MISSING,
     UNDECIDED,
-    believed,
     confident_joint,
     confident_thresholds,
+    confident_values,
     estimated_errors,
     is_contradicted,
-    planted_choice_quality,
-    planted_ranking_quality,
     suspicion,
     suspicious_labels,
 )
@@ -53,7 +50,7 @@ def test_one_label_by_hand():
     np.testing.assert_allclose(confident_thresholds(ONE_PROBS, ONE_LABELS), [[0.6, 0.5]])
     # The fifth reaches the threshold of `has it` alone, the last one that of `has not` alone.
     expected = [1, 1, 0, 1, 1, 0, 0, 0]
-    np.testing.assert_array_equal(believed(ONE_PROBS, ONE_LABELS)[:, 0], expected)
+    np.testing.assert_array_equal(confident_values(ONE_PROBS, ONE_LABELS)[:, 0], expected)
     # Given 0: believed 0 three times, 1 twice; given 1: once and twice.
     np.testing.assert_array_equal(confident_joint(ONE_PROBS, ONE_LABELS), [[[3, 2], [1, 2]]])
     np.testing.assert_array_equal(
@@ -67,21 +64,23 @@ def column(*values):
     return np.array(values)[:, None]
 
 
-def test_the_more_probable_of_two_confident_values_is_believed():
+def test_of_two_confident_values_the_more_probable_one_counts():
     # Thresholds of `has it` (.3 + .2) / 2 = .25, of `has not` .7; .3 reaches both.
     probs, labels = column(0.3, 0.2, 0.3), column(1, 1, 0)
     np.testing.assert_allclose(confident_thresholds(probs, labels), [[0.7, 0.25]])
-    np.testing.assert_array_equal(believed(probs, labels)[:, 0], [0, 0, 0])
+    np.testing.assert_array_equal(confident_values(probs, labels)[:, 0], [0, 0, 0])
     # Thresholds (.6 + .2) / 2 = .4 and (.3 + .4) / 2 = .35; .6 reaches both.
     probs, labels = column(0.6, 0.2, 0.7, 0.6), column(1, 1, 0, 0)
     np.testing.assert_allclose(confident_thresholds(probs, labels), [[0.35, 0.4]])
-    np.testing.assert_array_equal(believed(probs, labels)[:, 0], [1, 0, 1, 1])
+    np.testing.assert_array_equal(confident_values(probs, labels)[:, 0], [1, 0, 1, 1])
 
 
 def test_labels_without_a_confident_value_are_not_counted():
     # Thresholds .95 and .9: the compounds between them are not counted.
     probs, labels = column(1.0, 0.8, 0.0, 0.1), column(1, 1, 0, 0)
-    np.testing.assert_array_equal(believed(probs, labels)[:, 0], [1, UNDECIDED, 0, UNDECIDED])
+    np.testing.assert_array_equal(
+        confident_values(probs, labels)[:, 0], [1, UNDECIDED, 0, UNDECIDED]
+    )
     np.testing.assert_array_equal(confident_joint(probs, labels), [[[1, 0], [0, 1]]])
     # Two carriers are doubted and one is confirmed, of four: the fourth is shared out.
     probs, labels = column(1.0, 0.0, 0.0, 0.3, 0.05, 0.05), column(1, 1, 1, 1, 0, 0)
@@ -105,7 +104,7 @@ def test_each_moa_is_northcutts_problem_of_two_classes(seed):
 def test_equal_probabilities_reach_their_own_mean():
     probs, labels = np.full((7, 1), 0.1, np.float32), np.array([[1]] * 3 + [[0]] * 4)
     # Both values are confident, and .9 is the larger.
-    assert (believed(probs, labels) == 0).all()
+    assert (confident_values(probs, labels) == 0).all()
     np.testing.assert_array_equal(confident_joint(probs, labels), [[[4, 0], [3, 0]]])
 
 
@@ -113,7 +112,7 @@ def test_an_moa_that_nobody_or_everybody_has():
     probs, labels = np.array([[0.2, 0.9], [0.4, 0.5]]), np.array([[0, 1], [0, 1]])
     thresholds = confident_thresholds(probs, labels)
     np.testing.assert_allclose(thresholds, [[0.7, np.nan], [np.nan, 0.7]])
-    np.testing.assert_array_equal(believed(probs, labels), [[0, 1], [-1, -1]])
+    np.testing.assert_array_equal(confident_values(probs, labels), [[0, 1], [-1, -1]])
     np.testing.assert_array_equal(estimated_errors(probs, labels), 0.0)
     assert not is_contradicted(probs, labels).any()
 
@@ -166,7 +165,7 @@ def test_the_table_by_hand():
     assert found[1] == {
         **common, "moa": "b", "kind": MISSING, "score": 0.7 - 0.1, "confident": True, "prob": 0.7
     }  # fmt: skip
-    # Nothing else disagrees: every other compound is most probably what it is said to be.
+    # All other labels are the most probable MoAs.
     assert len(table) == 2
 
 
@@ -220,66 +219,6 @@ def test_the_table_agrees_with_the_matrices_and_moves_with_rows_and_columns(scor
         t.drop(columns="labels").sort_values(key, ignore_index=True) for t in (table, moved)
     )
     assert left.equals(right)
-
-
-def test_quality_of_a_ranking_by_hand():
-    scores = np.array([[0.9, 0.8, 0.1], [0.7, 0.95, 0.2]])
-    planted = np.array([[True, False, True], [False, True, False]])
-    audited = np.array([[True, True, True], [True, False, True]])
-    # Ranked: right, wrong, wrong, wrong, right = hits 1, 0, 0, 0, 1.
-    assert planted_ranking_quality(scores, planted, audited, 2) == {
-        "num_audited": 5.0,
-        "num_planted": 2.0,
-        "chance": 0.4,
-        "average_precision": pytest.approx((1 / 1 + 2 / 5) / 2),
-        "precision": 0.5,
-        "recall": 0.5,
-    }
-    assert planted_ranking_quality(scores, planted, audited, 99)["precision"] == 0.4
-    nothing = planted_ranking_quality(scores, planted & False, audited, 2)
-    assert nothing["precision"] == 0.0
-    assert np.isnan([nothing["recall"], nothing["average_precision"]]).all()
-    empty = planted_ranking_quality(scores, planted, audited & False, 2)
-    assert np.isnan([empty["chance"], empty["precision"], empty["recall"]]).all()
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_average_precision_is_scikit_learns(seed):
-    rng = np.random.default_rng(seed)
-    scores, planted = rng.integers(5, size=(20, 4)) / 4, rng.random((20, 4)) < 0.2
-    audited = rng.random((20, 4)) < 0.6
-    found = planted_ranking_quality(scores, planted, audited, 10)["average_precision"]
-    assert found == pytest.approx(average_precision_score(planted[audited], scores[audited]))
-
-
-def test_quality_of_a_choice_by_hand():
-    chosen = np.array([[True, True, False], [True, False, True]])
-    planted = np.array([[True, False, True], [False, True, True]])
-    audited = np.array([[True, True, True], [True, True, False]])
-    assert planted_choice_quality(chosen, planted, audited) == {
-        "num_chosen": 3.0,
-        "precision": pytest.approx(1 / 3),
-        "recall": pytest.approx(1 / 3),
-    }
-    none = planted_choice_quality(chosen & False, planted, audited)
-    assert none["num_chosen"] == none["recall"] == 0
-    assert np.isnan(none["precision"])
-
-
-@pytest.mark.parametrize("score", ["normalised_margin", "self_confidence"])
-def test_ideal_probabilities_under_symmetric_noise_tell_every_error(score):
-    # Of the 50 compounds of each of six MoAs two are taken for each of the other five.
-    true = np.repeat(np.arange(6), 50)
-    given = (true + np.tile(np.repeat(np.arange(6), [40, 2, 2, 2, 2, 2]), 6)) % 6
-    probs = np.where(np.eye(6)[true] > 0, 0.8, 0.04)
-    labels = np.eye(6)[given]
-    planted = labels != np.eye(6)[true]
-    np.testing.assert_array_equal(is_contradicted(probs, labels), planted)
-    np.testing.assert_allclose(estimated_errors(probs, labels), 10.0)
-    for audited in (labels > 0, labels == 0):
-        quality = planted_ranking_quality(suspicion(probs, labels, score), planted, audited, 60)
-        assert quality["num_planted"] == 60
-        assert quality["average_precision"] == quality["precision"] == quality["recall"] == 1.0
 
 
 def test_the_labels_of_some_rows_are_those_of_all():

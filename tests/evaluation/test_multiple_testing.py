@@ -59,5 +59,5 @@ def test_other_numbers_of_seeds_are_paired():
 
 def test_no_compound_is_refused():
     nothing = np.ones((0, 2))
-    with pytest.raises(InputError, match="found no compound"):
+    with pytest.raises(InputError, match="at least one compound"):
         per_moa_differences(nothing, nothing, nothing, ["a", "b"])

@@ -100,5 +100,5 @@ def test_an_arm_changes_the_model_and_cannot_set_what_it_lacks():
     config = ablation("Why?", "configs/fusion.py", arms, common={"training.batch_size": 3})
     narrow = model_config(config, "narrow")
     assert (narrow.model.signature_kernel_width, narrow.training.batch_size) == (4.0, 3)
-    with pytest.raises(InputError, match=r"'deep' of the ablation sets model\.depth, which"):
+    with pytest.raises(InputError, match=r"arm 'deep' sets model\.depth to"):
         model_config(config, "deep")

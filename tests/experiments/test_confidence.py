@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.main_result import confidence as experiment
-from experiments.main_result.confidence import judged_by_run, trust_row
+from experiments.main_result.confidence import calibrated_by_run, trust_row
 from moa_jax.calibration.calibration_store import read_calibration_store
 from moa_jax.calibration.calibrator import CalibratedAnswers, fit_calibrator
 from moa_jax.data.storage.prepared_folder import write_prepared
@@ -52,7 +52,7 @@ def test_compounds_of_all_runs_count_together():
 def test_the_command_judges_each_fold_by_its_own_answers(tiny_run, tmp_path, monkeypatch, capsys):
     moas = open_run(tiny_run, num_devices=1).predictor.features.moas
     kept = read_calibration_store(tiny_run, moas)
-    found = judged_by_run(tiny_run)
+    found = calibrated_by_run(tiny_run)
     assert set(found) == set(VIEWS)
     own, labels = found["expression"]
     calibrator = fit_calibrator(
@@ -62,16 +62,16 @@ def test_the_command_judges_each_fold_by_its_own_answers(tiny_run, tmp_path, mon
     assert own.probs.shape == labels.shape
 
     write_prepared(tmp_path / "data", make_dataset(make_raw_examples()))
-    asked = []
+    scored = []
     monkeypatch.setattr(
         experiment,
         "trained_run",
         lambda config, out, *, fold, seed: (
-            asked.append((config.structure_only_compounds, fold)) or tiny_run
+            scored.append((config.structure_only_compounds, fold)) or tiny_run
         ),
     )
-    experiment.main([f"--data={tmp_path / 'data'}", "--out=runs", "--without-further"])
-    assert asked == [(False, fold) for fold in range(5)]
+    experiment.main([f"--data={tmp_path / 'data'}", "--out=runs", "--without-structure-only"])
+    assert scored == [(False, fold) for fold in range(5)]
     lines = capsys.readouterr().out.splitlines()
     firsts = [line.split("|")[1].strip() for line in lines if line.startswith("| ")]
     assert [firsts[0], *firsts[2:]] == ["view", *VIEWS]

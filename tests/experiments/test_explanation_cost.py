@@ -1,4 +1,4 @@
-"""The experiment on the cost of explanations: what is compared computes the same."""
+"""The cost experiment: all compared methods give the same contributions."""
 
 import jax
 import jax.numpy as jnp

@@ -90,7 +90,7 @@ def test_distances_are_networkxs():
     assert np.isnan(target_distances(graph, ["UNKNOWN"])).all()
 
 
-def test_near_genes_are_told_from_genes_of_their_degree():
+def test_near_genes_differ_from_genes_of_the_same_degree():
     rng = np.random.default_rng(0)
     degree, distances = rng.integers(1, 50, 400).astype(float), rng.integers(1, 6, 400) * 1.0
     near = proximity(-distances, distances, degree, k=20, num_draws=500)
@@ -105,7 +105,7 @@ def test_near_genes_are_told_from_genes_of_their_degree():
         for seed in range(60)
     ]
     assert 0.35 < np.mean(chance) < 0.65
-    with pytest.raises(InputError, match="401 genes were to be named"):
+    with pytest.raises(InputError, match="first 401 of 400 genes"):
         proximity(degree, distances, degree, k=401)
 
 

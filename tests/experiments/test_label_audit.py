@@ -56,7 +56,7 @@ def test_a_file_that_cannot_be_used_is_refused(predictions):
         audit.read_out_of_fold(predictions.with_name("other.csv"), "fusion")
     table = pd.read_csv(predictions)
     write_csv(predictions, table.assign(b=1.5))
-    with pytest.raises(InputError, match="a value for fusion that is no probability"):
+    with pytest.raises(InputError, match="a value for fusion that is not a probability"):
         audit.read_out_of_fold(predictions, "fusion")
     write_csv(predictions, table.drop(columns="seed"))
     with pytest.raises(InputError, match="no column 'seed'"):

@@ -32,7 +32,7 @@ HOSTILE = "=cmd|<script>document.title='x'</script>\"'><img src=https://evil.exa
 MOAS = ("kinase inhibitor", HOSTILE, "agonist")
 # Group, labels, probabilities, targets, MoAs of the four nearest.
 COMPOUNDS = [
-    # Model and all that is near say the second MoA.
+    # The model and all near compounds have the second MoA.
     ("G0", [1, 0, 0], [0.1, 0.8, 0.1], ("T1",), [1, 1, 2, 2]),
     # The same, but one neighbour carries the label.
     ("G1", [1, 0, 0], [0.1, 0.8, 0.1], (), [1, 1, 0, 2]),
@@ -40,7 +40,7 @@ COMPOUNDS = [
     ("G2", [1, 0, 0], [0.1, 0.8, 0.1], (), [2, 2, 2, 2]),
     # The answer is a label, so that the silence on the other one is no contradiction.
     ("G3", [1, 0, 1], [0.9, 0.08, 0.02], (), [0, 0, 1, 1]),
-    # Targets side with the label.
+    # Targets support the label.
     ("G4", [0, 0, 1], [0.1, 0.7, 0.2], ("T2", "T3"), [1, 1, 0, 0]),
     # The answer is missing: most of those near carry it, and one the label, too.
     ("G5", [1, 0, 0], [0.35, 0.05, 0.6], ("T4",), [2, 2, 2, 0]),
@@ -103,16 +103,16 @@ def test_listed_is_what_model_and_neighbours_contradict(listed):
     assert [one.notes["num_carrying_answer"].iloc[0] for one in listed] == [2, 2, 3]
 
 
-def test_targets_side_with_what_more_of_those_that_share_one_carry(listed, shared):
+def test_targets_support_what_more_of_those_that_share_one_carry(listed, shared):
     first, second, third = listed
     # Jaccard indices 1, 1/2 and 1/2: those of the answer weigh 1.5 of 2.
     assert first.num_sharing == 3
     assert (first.answer_share, first.label_share) == (0.75, 0.25)
     assert (second.answer_share, second.label_share) == pytest.approx((1 / 3, 2 / 3))
-    sides = [one.targets_side_with for one in listed]
+    sides = [one.targets_support for one in listed]
     assert sides == ["the model", "the label", "not known"]
     assert third.num_sharing == 0
-    # A compound is no witness of its own.
+    # A compound is not evidence for itself.
     assert shared.shares("G9", ("T3",))[0] == 0
     main, apart = page.parted(listed)
     assert ([one.group for one in main], [one.group for one in apart]) == (["G0", "G5"], ["G4"])
@@ -178,7 +178,7 @@ def test_equal_contradictions_give_equal_bytes(written, listed, found, tmp_path)
     assert (tmp_path / "labels.html").read_bytes() == written.read_bytes()
 
 
-def test_a_page_without_contradictions_says_so(found, tmp_path):
+def test_a_page_without_contradictions(found, tmp_path):
     write_page(tmp_path / "labels.html", page.label_page([], found, {}))
     tree = parse((tmp_path / "labels.html").read_text())
     assert "No label is contradicted." in next(tree.all("main")).text
@@ -210,14 +210,14 @@ def test_the_command_asks_each_fold_about_what_it_has_not_seen(tiny_run, tmp_pat
     assert joined([found, found]).probs.shape == (2 * len(groups), 3)
 
     write_prepared(tmp_path / "data", make_dataset(make_raw_examples()))
-    asked = []
+    scored = []
     monkeypatch.setattr(page, "NUM_FOLDS", 1)
     monkeypatch.setattr(
-        page, "trained_run", lambda config, runs, **of: asked.append((runs, of)) or tiny_run
+        page, "trained_run", lambda config, runs, **of: scored.append((runs, of)) or tiny_run
     )
     argv = [f"--data={tmp_path / 'data'}", f"--out={tmp_path / 'out'}"]
     page.main(argv)
-    assert asked == [(tmp_path / "out" / "runs", {"fold": 0, "seed": 0})]
+    assert scored == [(tmp_path / "out" / "runs", {"fold": 0, "seed": 0})]
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["contradicted_labels.csv", "labels.html"]
     with pytest.raises(SystemExit, match="2"):

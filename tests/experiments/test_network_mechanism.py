@@ -54,7 +54,7 @@ def dataset(tmp_path_factory):
 def out_of_fold(dataset, method):
     """Macro AUPRC of kernel experts over four folds of compounds."""
     examples = build_examples(dataset)
-    # Structures say nothing here, and take longer to encode than all the rest.
+    # Structures have no signal here, and take longest to encode.
     examples = dataclasses.replace(examples, smiles=(None,) * examples.num_examples)
     config = method.config(0)
     knowledge = GRAPHS[method.graph or "true graph"](dataset.graph, 0)

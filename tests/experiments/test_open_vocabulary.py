@@ -35,7 +35,7 @@ from experiments.main_result.held_out_answers import (
     training_compounds,
 )
 from experiments.main_result.open_vocabulary import (
-    by_division,
+    by_split,
     frequent_rows,
     ranking_rows,
 )
@@ -78,7 +78,7 @@ def compounds(probs, labels, *, support=None, confidence=None, none=None, moas=M
 
 @pytest.fixture
 def three():
-    """An antagonist taken for an agonist, one that is right, and one of which nothing is known."""
+    """An antagonist predicted as agonist, a right answer, and one without known mechanism."""
     return compounds(
         [[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.3, 0.4, 0.3]],
         [[0, 1, 0], [0, 1, 0], [0, 0, 1]],
@@ -133,7 +133,7 @@ def test_both_vocabularies_are_compared_on_the_mechanisms_of_the_frequent_one(th
     )
     # Two divisions of the same two compounds.
     frequent = dataclasses.replace(frequent, groups=("g1", "g0", "g0", "g1"))
-    probs, labels = by_division(frequent, [1])
+    probs, labels = by_split(frequent, [1])
     np.testing.assert_array_equal(probs, [[[0.8], [0.1]], [[0.9], [0.7]]])
     np.testing.assert_array_equal(labels, [[True], [True]])
     few, all_ = frequent_rows(joined([three, three]), frequent, num_resamples=20)
@@ -150,7 +150,7 @@ def test_reliability_of_ten_bins_names_what_sampling_error_explains():
     assert few["verdict"] == "too few"
     assert (middle["stated"], middle["compounds"]) == ("0.5-0.6", 100)
     assert middle["verdict"] == "more than .03, beyond sampling error"
-    assert middle["right less stated"].startswith("+0.350 [+0.27")
+    assert middle["right minus stated"].startswith("+0.350 [+0.27")
     assert sure["verdict"] == "within .03"
     assert sure["right"] == pytest.approx(33 / 40)
 
@@ -204,7 +204,7 @@ def test_direction_counts_compounds_with_one_of_a_pair_alone(three):
     assert (row["cases"], row["compounds"], row["pairs"]) == (2, 2, 1)
     assert row["right one higher"].startswith("0.500 [")
     # Two thirds of a case are one, and the first is the surer.
-    assert row["in the surest third"].startswith("0.000 [")
+    assert row["in the third with the largest preference"].startswith("0.000 [")
     assert row["where 0.8-1 is stated"] == "0.000 of 1"
     assert row["where 0.5-0.8 is stated"] == "1.000 of 1"
     assert row["where 0-0.5 is stated"] == "none"
@@ -244,7 +244,7 @@ def test_training_compounds_count_once_whatever_their_modalities(tmp_path):
     np.testing.assert_array_equal(training_compounds(tmp_path, ("x", "y", "z")), [2, 1, 0])
 
 
-def test_a_runs_answers_are_read_and_judged_by_others(tiny_run):
+def test_a_runs_answers_are_read_and_calibrated_on_others(tiny_run):
     moas = open_run(tiny_run, num_devices=1).predictor.features.moas
     kept = read_calibration_store(tiny_run, moas)["structure"]
     held_out, out_of_fold = held_out_answers(tiny_run), left_out_answers(tiny_run)
@@ -271,23 +271,30 @@ def test_the_commands_pool_the_folds_and_write_their_tables(
     tiny_run, tmp_path, monkeypatch, capsys
 ):
     write_prepared(tmp_path / "data", make_dataset(make_raw_examples()))
-    asked = []
+    trained = []
     monkeypatch.setattr(
         open_vocabulary,
         "trained_run",
         lambda config, out, *, fold, seed: (
-            asked.append((config.vocabulary, out.name, config.structure_only_compounds, fold, seed))
+            trained.append(
+                (config.vocabulary, out.name, config.structure_only_compounds, fold, seed)
+            )
             or tiny_run
         ),
     )
     out = tmp_path / "out"
-    options = [f"--data={tmp_path / 'data'}", f"--out={out}", "--folds=2", "--without-further"]
+    options = [
+        f"--data={tmp_path / 'data'}",
+        f"--out={out}",
+        "--folds=2",
+        "--without-structure-only",
+    ]
     everything = f"--everything={tiny_run}"
     open_vocabulary.main([*options, "--frequent", everything, "--seeds", "0", "1"])
-    assert asked[:4] == [
+    assert trained[:4] == [
         ("open", "open_alone", False, fold, seed) for seed in (0, 1) for fold in (0, 1)
     ]
-    assert {name for name, *_ in asked[4:]} == {"frequent"}
+    assert {name for name, *_ in trained[4:]} == {"frequent"}
     text = (out / "alone_tables.md").read_text()
     assert text.strip() in capsys.readouterr().out
     for title in (

@@ -1,4 +1,4 @@
-"""The experiment on speed: processes take turns, and what is compared is told apart."""
+"""The speed experiment: processes take turns, and differences between versions are found."""
 
 import sys
 
@@ -57,7 +57,7 @@ def test_measure_times_every_step():
     assert len(calls) == len(times["wall"]) == len(times["cpu"]) == 4
 
 
-def test_the_twin_is_told_sizes_and_shapes():
+def test_sizes_and_shapes_are_exported():
     model = make_model(experts=("signature", "molecule", "joint"))
     batch, graph = batch_of(8), make_graph()
     init = lambda *inputs: model.init(jax.random.key(0), *inputs, train=False)  # noqa: E731 (one use)

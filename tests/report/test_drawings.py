@@ -1,4 +1,4 @@
-"""Pictures say what they are given, the same every time, and no name can break them."""
+"""Figures show their data, are deterministic, and no name can break them."""
 
 import re
 import struct
@@ -96,7 +96,7 @@ def test_bars_start_at_zero_and_carry_their_intervals():
     ]
     up, down, _ = boxes
     assert (up.fill, down.fill) == (FOR, AGAINST)
-    # Signs are told apart on a grey printer, too.
+    # Signs are distinguishable in greyscale as well.
     assert (up.dashes, down.dashes) == ((), (4, 3))
     zero = picture.shapes[-2].x1
     assert up.x == zero

@@ -122,7 +122,7 @@ def test_the_keyboard_sorts_text_as_people_count(browser, small):
     assert sorts(browser) == ["descending", "none", "none"]
 
 
-def test_the_page_opens_in_the_order_that_its_head_says(browser, report):
+def test_the_page_opens_in_the_order_of_its_table_head(browser, report):
     browser.open(report)
     shown = browser.run(
         "const table = document.querySelector('table');"

@@ -81,7 +81,7 @@ class ClassifierLearner:
       make_classifier: seed -> classifier; a deterministic one ignores the seed.
       make_inputs: makes the modality that the classifier reads.
       once_per_structure: train on each structure once, not once per signature; for inputs that
-        read the structure alone.
+        read only the structure.
     """
 
     make_classifier: Callable[[int], Classifier]

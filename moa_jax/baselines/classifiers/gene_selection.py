@@ -31,8 +31,8 @@ def elastic_net_importance(
 ) -> Float[np.ndarray, " feature"]:
     """Norm of each feature's coefficients in one elastic net for all class indicators.
 
-    Classes weigh the same. The penalty is a fixed share of the smallest one that leaves no
-    feature, half of it L1 (over features, each with all its coefficients) and half L2.
+    Classes have equal weights. The penalty is a fixed share of the smallest one that removes all
+    features, half of it L1 (over features, each with all its coefficients) and half L2.
     """
     weight = np.sqrt(compute_sample_weight("balanced", classes))[:, None]
     indicator = (classes[:, None] == np.unique(classes)).astype(np.float64)
@@ -46,14 +46,14 @@ def elastic_net_importance(
         max_iter=_MAX_SWEEPS,
     )
     with warnings.catch_warnings():
-        # The order of the genes has settled long before the last digit of the coefficients.
+        # The order of the genes converges long before the coefficients.
         warnings.simplefilter("ignore", ConvergenceWarning)
         net.fit(scaled, target)
     return np.linalg.norm(net.coef_, axis=0)
 
 
 class SelectedFeatures:
-    """A classifier that sees the features of highest fused importance.
+    """A classifier on the features of highest fused importance.
 
     Attributes:
       classes_: after `fit`, the classes in the order of the columns of `predict_proba`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -24,11 +24,21 @@ from moa_jax.data.examples.features import FeatureSpec
 from moa_jax.models.baseline_networks.expression import ExpressionMlp
 from moa_jax.models.baseline_networks.molecule import IntermediateFusion, MoleculeGnn
 from moa_jax.models.baseline_networks.string_convolution import StringGcn
-from moa_jax.schemas import Batch, GraphArrays
+from moa_jax.schemas import Batch, GraphArrays, KnowledgeGraph
 from moa_jax.training.fusion.modality_dropout import ModalityDropoutTask
 from moa_jax.training.losses.softmax import label_distribution_cross_entropy
 from moa_jax.training.losses.sums import masked_sum
 from moa_jax.training.task import MakeTrainingTask
+
+# Modality dropout of networks that read one modality.
+NO_DROPOUT = {"drop_expression": 0.0, "drop_structure": 0.0}
+_PERCEPTRON = {
+    "batch_size": 256,
+    "num_steps": 150,
+    "eval_every": 25,
+    "patience": 3,
+    "learning_rate": 2e-3,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,72 +76,60 @@ def classifier_task(model: type[nn.Module]) -> MakeTrainingTask:
 
 def expression_mlp(workdir: pathlib.Path) -> NeuralMethod:
     """Multilayer perceptron on expression."""
-    return _perceptron(
+    return _method(
         "expression_mlp",
         ExpressionMlp,
+        {f"weight decay {decay}": ({}, decay) for decay in (0.3, 1.0)},
+        Modalities(expression=True, structure=False),
+        workdir,
         model={"hidden": (256,), "gene_dropout": 0.5, "dropout": 0.3},
-        task={"drop_expression": 0.0, "drop_structure": 0.0},
-        modalities=Modalities(expression=True, structure=False),
-        workdir=workdir,
+        **_PERCEPTRON,
     )
 
 
 def string_gcn(workdir: pathlib.Path) -> NeuralMethod:
     """Graph convolution of expression on the landmarks' STRING edges."""
-
-    def config(channels: tuple[int, ...]) -> ml_collections.ConfigDict:
-        return neural_config(
-            "string_gcn",
-            model={"channels": channels, "hidden": 128, "gene_dropout": 0.5, "dropout": 0.3},
-            task={"drop_expression": 0.0, "drop_structure": 0.0},
-            batch_size=128,
-            num_steps=150,
-            eval_every=25,
-            patience=2,
-            learning_rate=2e-3,
-            weight_decay=0.3,
-            balance_power=1.0,
-        )
-
-    return NeuralMethod(
-        name="string_gcn",
-        candidates={"one layer": config((8,)), "two layers": config((8, 8))},
-        make_task=classifier_task(StringGcn),
-        modalities=Modalities(expression=True, structure=False),
+    return _method(
+        "string_gcn",
+        StringGcn,
+        {"one layer": ({"channels": (8,)}, 0.3), "two layers": ({"channels": (8, 8)}, 0.3)},
+        Modalities(expression=True, structure=False),
+        workdir,
+        model={"hidden": 128, "gene_dropout": 0.5, "dropout": 0.3},
         make_graph=landmark_interactions,
-        workdir=workdir,
+        batch_size=128,
+        num_steps=150,
+        eval_every=25,
+        patience=2,
+        learning_rate=2e-3,
     )
 
 
 def molecule_gnn(workdir: pathlib.Path) -> NeuralMethod:
     """Molecule GNN alone, without fingerprints."""
-    config = neural_config(
+    return _method(
         "molecule_gnn",
+        MoleculeGnn,
+        {"three layers": ({}, 0.3)},
+        Modalities(expression=False, structure=True),
+        workdir,
         model={"atom_features": 64, "num_layers": 3, "hidden": 128, "dropout": 0.3},
-        task={"drop_expression": 0.0, "drop_structure": 0.0},
         batch_size=128,
         num_steps=200,
         eval_every=40,
         patience=2,
         learning_rate=3e-3,
-        weight_decay=0.3,
-        balance_power=1.0,
-    )
-    return NeuralMethod(
-        name="molecule_gnn",
-        candidates={"three layers": config},
-        make_task=classifier_task(MoleculeGnn),
-        modalities=Modalities(expression=False, structure=True),
-        make_graph=no_graph,
-        workdir=workdir,
     )
 
 
 def intermediate_fusion(workdir: pathlib.Path) -> NeuralMethod:
     """Perceptron on the concatenated embeddings of expression and Morgan bits."""
-    return _perceptron(
+    return _method(
         "intermediate_fusion",
         IntermediateFusion,
+        {f"weight decay {decay}": ({}, decay) for decay in (0.3, 1.0)},
+        Modalities(expression=True, structure=True),
+        workdir,
         model={
             "features": 512,
             "hidden": 256,
@@ -139,42 +137,39 @@ def intermediate_fusion(workdir: pathlib.Path) -> NeuralMethod:
             "bit_dropout": 0.5,
             "dropout": 0.3,
         },
-        task={"drop_expression": 0.3, "drop_structure": 0.15},
-        modalities=Modalities(expression=True, structure=True),
-        workdir=workdir,
+        drop={"drop_expression": 0.3, "drop_structure": 0.15},
+        **_PERCEPTRON,
     )
 
 
-def _perceptron(
+def _method(
     name: str,
     network: type[nn.Module],
-    *,
-    model: Mapping[str, Any],
-    task: Mapping[str, Any],
+    candidates: Mapping[str, tuple[Mapping[str, Any], float]],
     modalities: Modalities,
     workdir: pathlib.Path,
+    *,
+    model: Mapping[str, Any],
+    drop: Mapping[str, float] = NO_DROPOUT,
+    make_graph: Callable[[KnowledgeGraph], GraphArrays] = no_graph,
+    **training: Any,
 ) -> NeuralMethod:
-    """A network without a graph, at two weight decays."""
-
-    def config(weight_decay: float) -> ml_collections.ConfigDict:
-        return neural_config(
-            name,
-            model=model,
-            task=task,
-            batch_size=256,
-            num_steps=150,
-            eval_every=25,
-            patience=3,
-            learning_rate=2e-3,
-            weight_decay=weight_decay,
-            balance_power=1.0,
-        )
-
+    """A method with balanced classes; candidates are network attributes and a weight decay."""
     return NeuralMethod(
         name=name,
-        candidates={f"weight decay {decay}": config(decay) for decay in (0.3, 1.0)},
+        candidates={
+            settings: neural_config(
+                name,
+                model={**model, **changed},
+                task=drop,
+                weight_decay=decay,
+                balance_power=1.0,
+                **training,
+            )
+            for settings, (changed, decay) in candidates.items()
+        },
         make_task=classifier_task(network),
         modalities=modalities,
-        make_graph=no_graph,
+        make_graph=make_graph,
         workdir=workdir,
     )

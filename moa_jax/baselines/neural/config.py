@@ -70,7 +70,7 @@ def neural_config(
 
 
 def attributes(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """A network's attributes; lists, which tuples become in a checkpoint, are tuples again."""
+    """A network's attributes, with tuples instead of the lists of a checkpoint."""
     return dict(ml_collections.FrozenConfigDict(config).items())
 
 

@@ -61,8 +61,8 @@ class NeuralMethod:
 
     Attributes:
       name: name of the method in tables and files.
-      candidates: settings as text -> complete configuration, at most `BUDGET`; the seed gives
-        way to that of `fit`.
+      candidates: settings as text -> complete configuration, at most `BUDGET`; the seed is replaced
+        by that of `fit`.
       make_task: makes the network and its loss.
       modalities: the modalities that the network reads.
       make_graph: makes the graph that the network reads.
@@ -90,7 +90,7 @@ class NeuralMethod:
         empty in both cases.
 
         Raises:
-          InputError: the folder holds a run of another configuration or on other examples.
+          InputError: the folder has a run of another configuration or on other examples.
         """
         everything = concatenate(train, validation)
         if not self._can_learn_from(everything):

@@ -49,6 +49,6 @@ class Modalities:
         return examples
 
     def training_examples(self, examples: Examples) -> Examples:
-        """Training examples: usable ones, or one per structure if structures alone are read."""
+        """Training examples: usable ones, or one per structure if only structures are read."""
         known = self.visible(examples.take(np.flatnonzero(self.usable(examples))))
         return known if self.expression else one_per_structure(known)

@@ -1,7 +1,7 @@
 """Similarity measures of signatures for `SimilarityKnn`.
 
-They compare the signatures as they are, not standardised over the training set, as is usual in
-the field. A gene that was not measured is 0 (no change) and in no gene set.
+They compare signatures that are not standardised over the training set, as is usual in the field.
+A gene that was not measured is 0 (no change) and in no gene set.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from moa_jax.lincs.extreme_scores import extreme_only, sscmap, xcos, xsum
 from moa_jax.schemas import Examples
 
 # XSum and XCos keep this many genes on each side of a reference (Wei 2022, of some 12,000 genes),
-# but no more than a quarter of all: of 978 landmarks 244, which leaves half of them out.
+# but at most a quarter of all: 244 of 978 landmarks.
 MAX_REFERENCE_GENES = 500
 
 

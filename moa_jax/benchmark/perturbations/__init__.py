@@ -1,1 +1,1 @@
-"""Perturbed inputs and training data: noise, wrong labels, missing modalities."""
+"""Perturbations of inputs and training data: noise, wrong labels, missing modalities."""

@@ -1,8 +1,8 @@
-"""Perturbations of the training data: wrong labels, fewer compounds, randomised knowledge.
+"""Perturbations of the training data: wrong labels, fewer compounds, a randomised graph.
 
-Changes apply to whole compounds, in the training and the validation part: most methods are
-trained on both, the others select their settings on the second. The levels of one kind are nested:
-a label that is wrong or a compound that is left out at one level stays so at the next.
+They apply to whole compounds of the training and the validation part: most methods are trained on
+both, the others select their settings on the latter. The levels of one kind are nested: a label
+that is wrong or a compound that is left out at one level is so at every stronger one.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from moa_jax.benchmark.perturbations.conditions import (
-    CLEAN,
-    Perturbation,
-    perturbations_from_config,
-)
-from moa_jax.benchmark.perturbations.perturbations import (
+from moa_jax.benchmark.perturbations.input_perturbations import (
     InputPerturbation,
     without_expression,
     without_structure,
+)
+from moa_jax.benchmark.perturbations.perturbation import (
+    CLEAN,
+    Perturbation,
+    perturbations_from_config,
 )
 from moa_jax.data.examples.labels import strata
 from moa_jax.data.examples.pooling import pool_by_compound
@@ -31,10 +31,8 @@ from moa_jax.data.simulated.random_streams import generator
 from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
 from moa_jax.schemas import Examples, InputError, KnowledgeGraph
 
-# Confusable labels: an increase of the centroids' cosine by this makes an MoA e times as likely.
+# Temperature of the softmax over the centroids' cosines that draws confusable labels.
 SIMILARITY_TEMPERATURE = 0.1
-
-Learned = tuple[Examples, Examples, KnowledgeGraph]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +53,7 @@ class TrainingPerturbation(Perturbation):
       level: see `kind`; 0 for the kinds without a level.
     """
 
-    NOUN: ClassVar[str] = "training condition"
+    NOUN: ClassVar[str] = "training perturbation"
     MAX_LEVELS: ClassVar[Mapping[str, float | None]] = {
         CLEAN: None,
         "shuffled_labels": None,
@@ -70,10 +68,9 @@ class TrainingPerturbation(Perturbation):
 
     @property
     def tested_under(self) -> InputPerturbation:
-        """The test condition that makes the test examples like the training examples.
+        """The input perturbation that matches this perturbation of the training data.
 
-        A modality that was missing in training must also be missing in the test: the method has
-        not learned to use it.
+        A modality that is missing in training is also missing in the test.
         """
         absent = {
             "without_expression": "expression_absent",
@@ -85,22 +82,22 @@ class TrainingPerturbation(Perturbation):
 def training_perturbations(
     config: Mapping[str, Sequence[float | int]],
 ) -> tuple[TrainingPerturbation, ...]:
-    """The conditions of a config; see `perturbations_from_config`."""
+    """The perturbations of a config; see `perturbations_from_config`."""
     return perturbations_from_config(TrainingPerturbation, config)
 
 
-def alter(
-    condition: TrainingPerturbation,
+def perturb_training(
+    perturbation: TrainingPerturbation,
     train: Examples,
     validation: Examples,
     graph: KnowledgeGraph,
     *,
     seed: int,
-) -> Learned:
-    """Training part, validation part and graph under a condition.
+) -> tuple[Examples, Examples, KnowledgeGraph]:
+    """Training part, validation part and graph under a perturbation.
 
     Args:
-      condition: the training condition.
+      perturbation: the training perturbation.
       train: training examples.
       validation: validation examples; may be empty.
       graph: knowledge graph.
@@ -110,13 +107,13 @@ def alter(
       InputError: there are fewer than two MoAs for wrong labels, the graph cannot be rewired, or an
         example has no label.
     """
-    if condition.kind in _OF_LABELS:
-        labels_of = _OF_LABELS[condition.kind](condition, train, validation, seed)
+    if perturbation.kind in _OF_LABELS:
+        labels_of = _OF_LABELS[perturbation.kind](perturbation, train, validation, seed)
         return _relabelled(train, labels_of), _relabelled(validation, labels_of), graph
-    if condition.kind in _OF_EXAMPLES:
-        change = _OF_EXAMPLES[condition.kind]
-        return change(condition, train, seed), change(condition, validation, seed), graph
-    return train, validation, _OF_GRAPH[condition.kind](graph, seed)
+    if perturbation.kind in _OF_EXAMPLES:
+        change = _OF_EXAMPLES[perturbation.kind]
+        return change(perturbation, train, seed), change(perturbation, validation, seed), graph
+    return train, validation, _OF_GRAPH[perturbation.kind](graph, seed)
 
 
 LabelsOf = dict[str, Float[np.ndarray, " moa"]]
@@ -139,55 +136,55 @@ def _compounds_of(
 
 
 def _shuffled_labels(
-    condition: TrainingPerturbation, train: Examples, validation: Examples, seed: int
+    perturbation: TrainingPerturbation, train: Examples, validation: Examples, seed: int
 ) -> LabelsOf:
     groups, labels = _compounds_of(train, validation)
-    order = generator(seed, condition.kind).permutation(len(groups))
+    order = generator(seed, perturbation.kind).permutation(len(groups))
     return dict(zip(groups, labels[order], strict=True))
 
 
 def _uniform_labels(
-    condition: TrainingPerturbation, train: Examples, validation: Examples, seed: int
+    perturbation: TrainingPerturbation, train: Examples, validation: Examples, seed: int
 ) -> LabelsOf:
     groups, labels = _compounds_of(train, validation)
-    return _wrong_labels(condition, groups, labels, np.ones(labels.shape), seed)
+    return _wrong_labels(perturbation, groups, labels, np.ones(labels.shape), seed)
 
 
 def _confusable_labels(
-    condition: TrainingPerturbation, train: Examples, validation: Examples, seed: int
+    perturbation: TrainingPerturbation, train: Examples, validation: Examples, seed: int
 ) -> LabelsOf:
     groups, labels = _compounds_of(train, validation)
     cosine = _moa_cosines(train)
     # The similarity to a compound with several MoAs is that to the nearest of them.
     nearest = np.array([cosine[row > 0].max(axis=0, initial=-1.0) for row in labels])
     weight = np.exp(nearest.reshape(labels.shape) / SIMILARITY_TEMPERATURE)
-    return _wrong_labels(condition, groups, labels, weight, seed)
+    return _wrong_labels(perturbation, groups, labels, weight, seed)
 
 
 def _wrong_labels(
-    condition: TrainingPerturbation,
+    perturbation: TrainingPerturbation,
     groups: Sequence[str],
     labels: Float[np.ndarray, "compound moa"],
     weight: Float[np.ndarray, "compound moa"],
     seed: int,
 ) -> LabelsOf:
-    """One wrong MoA, drawn by `weight`, for the share `condition.level` of the compounds.
+    """One wrong MoA, drawn by `weight`, for the share `perturbation.level` of the compounds.
 
-    A compound's random numbers depend on the seed and its group alone, so both kinds of wrong
+    A compound's random numbers depend only on the seed and its group, so both kinds of wrong
     labels affect the same compounds.
     """
     num_moas = labels.shape[1]
     if num_moas < 2:
-        raise InputError(f"{condition.name} needs a wrong MoA, but there is {num_moas} MoA in all.")
+        raise InputError(f"{perturbation.name} needs at least two MoAs; found {num_moas}.")
     draws = np.array([generator(seed, f"wrong label {group}").random(2) for group in groups])
     # A compound with every MoA cannot get a wrong one.
     weight = np.where(labels > 0, 0.0, weight)
     possible = weight.sum(axis=1) > 0
-    struck = np.argsort(np.where(possible, draws[:, 0], np.inf), kind="stable")
-    struck = struck[: min(round(condition.level * len(groups)), int(possible.sum()))]
+    mislabelled = np.argsort(np.where(possible, draws[:, 0], np.inf), kind="stable")
+    mislabelled = mislabelled[: min(round(perturbation.level * len(groups)), int(possible.sum()))]
     cumulative = weight.cumsum(axis=1)
     labels = labels.copy()
-    for row in struck:
+    for row in mislabelled:
         wrong = np.searchsorted(cumulative[row], draws[row, 1] * cumulative[row, -1], side="right")
         labels[row] = np.arange(num_moas) == wrong
     return dict(zip(groups, labels, strict=True))
@@ -215,16 +212,16 @@ def _moa_cosines(train: Examples) -> Float[np.ndarray, "moa moa"]:
     return centroid @ centroid.T
 
 
-def _fewer_compounds(condition: TrainingPerturbation, examples: Examples, seed: int) -> Examples:
-    """The first compounds of an order whose every prefix is stratified.
+def _fewer_compounds(perturbation: TrainingPerturbation, examples: Examples, seed: int) -> Examples:
+    """A share of the compounds, stratified by MoA and nested over levels.
 
-    Compounds that together cover every MoA come first, the rarest MoA first; then the others,
-    with those of each MoA spread evenly.
+    Compounds that together cover every MoA are kept first, the rarest MoA first; then the others,
+    evenly from each MoA.
     """
     if not examples.num_examples:
         return examples
     _, labels, groups = pool_by_compound(examples.labels, examples.labels, examples.groups)
-    draw = np.array([generator(seed, f"{condition.kind} {group}").random() for group in groups])
+    draw = np.array([generator(seed, f"{perturbation.kind} {group}").random() for group in groups])
     covered = np.zeros(len(examples.moas), bool)
     order: list[int] = []
     for moa in np.argsort(labels.sum(axis=0), kind="stable"):
@@ -238,7 +235,7 @@ def _fewer_compounds(condition: TrainingPerturbation, examples: Examples, seed: 
     place = ((of_stratum.rank() - 1 + draw) / of_stratum.transform("size")).to_numpy()
     others = np.setdiff1d(np.arange(len(groups)), order)
     order += others[np.argsort(place[others], kind="stable")].tolist()
-    kept = {groups[row] for row in order[: max(1, round(condition.level * len(groups)))]}
+    kept = {groups[row] for row in order[: max(1, round(perturbation.level * len(groups)))]}
     return examples.take(np.flatnonzero([group in kept for group in examples.groups]))
 
 

@@ -1,4 +1,4 @@
-"""When to abstain: which signals tell correct predictions from errors and from unseen MoAs."""
+"""Abstention: which signals separate correct predictions from errors and from unseen MoAs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ from moa_jax.schemas import Examples, concatenate
 COMBINED = "combined"
 COVERAGES = (0.5, 0.25, 0.1)
 
-# Validation and test compounds stand side by side, so the number of rows is left open.
 Signals = Mapping[str, Float[np.ndarray, " _"]]
 
 
@@ -67,8 +66,8 @@ def abstention_section(scored: ScoredSplit, benchmark_data: BenchmarkData) -> Se
 
 
 def rejection_section(scored: ScoredSplit, benchmark_data: BenchmarkData) -> Section:
-    """Whether low confidence gives away compounds whose MoA no training compound had."""
-    # Predictions made elsewhere come without the partitions that the data signals need.
+    """Whether low confidence detects compounds whose MoA no training compound has."""
+    # External predictions come without the partitions that signals of the data need.
     data = list(_data_signals(scored, benchmark_data)) or [({}, {})] * len(
         scored.results.trained_moas
     )
@@ -113,7 +112,7 @@ def _answer_signals(probs: Float[np.ndarray, "compound moa"]) -> Signals:
 def _data_signals(
     scored: ScoredSplit, benchmark_data: BenchmarkData
 ) -> Iterator[tuple[Signals, Signals]]:
-    """For each fold the signals of its validation and test compounds that need no method.
+    """For each fold, the signals of its validation and test compounds that need no method.
 
     Validation compounds are compared with the training part, test compounds with the training
     and validation parts, which the models that predict them were trained on.

@@ -128,7 +128,7 @@ def _nearest_structure(
 ) -> Float[np.ndarray, " compound"]:
     """Similarity of each test compound to the training and validation compounds of its fold.
 
-    Of a compound that several folds test, that of the last one.
+    For a compound in several test parts, that of the last fold.
     """
     nearest = np.full(len(scored.results.compounds), np.nan)
     place = {group: row for row, group in enumerate(scored.results.compounds)}
@@ -146,7 +146,7 @@ def _nearest_structure(
 
 
 def _pooling_table(scored: ScoredSplit) -> Table:
-    """Scores of the first seed when the signatures of a compound are weighted."""
+    """Scores of the first seed under each weighting of a compound's signatures."""
     rows = []
     for line in scored.featured():
         for kind in WEIGHT_KINDS:

@@ -1,7 +1,7 @@
 """Calibration, label sets and selective prediction of each method.
 
-All maps are fitted to the validation predictions of a fold, which come from a model that did not
-see the validation compounds, and are applied to the test compounds of the same fold.
+Calibration is fitted to the validation predictions of a fold, by a model that was not trained on
+the validation compounds, and applied to the test compounds of the same fold.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ Runs = Mapping[Line, tuple[CalibratedLine, ...]]
 def calibrate_line(results: SplitResults, folds: Sequence[Fold]) -> CalibratedLine:
     """Calibrates one seed of a method.
 
-    A compound that several folds test gets the mean of its probabilities and the union of its
-    label sets.
+    A compound in several test parts gets the mean of its probabilities and the union of its label
+    sets.
     """
     validation = [(fold.validation_probs, fold.validation_labels) for fold in folds]
     scalings = [fit_temperature(probs, labels) for probs, labels in validation]
@@ -175,7 +175,7 @@ def _selective_table(runs: Runs, labels: Pooled) -> Table:
         caption=(
             "Selective prediction: area under the risk-coverage curve (AURC) and accuracy of the "
             "most confident predictions. Conformal label sets: a set covers a compound if it "
-            "holds all of its MoAs."
+            "contains all of its MoAs."
         ),
     )
 

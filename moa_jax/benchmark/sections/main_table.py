@@ -22,7 +22,7 @@ def estimate(scored: ScoredSplit, line: Line, metric: str) -> Estimate:
     """A method's metric with its 95 % confidence interval over compounds."""
     scores = scored.scores[line]
     low, high = interval(scores.samples[metric])
-    # No metric is negative, but bootstrap samples centred on a small estimate can be.
+    # Centred bootstrap samples of a small estimate can be negative.
     return Estimate(scores.estimate[metric], max(low, 0.0), high)
 
 
@@ -97,9 +97,8 @@ def headline_section(scored: ScoredSplit) -> Section:
         title=f"{scored.results.name}: main results",
         text=(
             f"Hyperparameters were chosen among at most {BUDGET} settings per method on the "
-            "validation compounds of each fold. Unless the configuration names another one, the "
-            "comparator is the baseline without a neural network that has the best mean validation "
-            "score."
+            "validation compounds of each fold. Unless the configuration names one, the comparator "
+            "is the baseline without a neural network that has the best mean validation score."
         ),
         parts=(main_table(scored),),
     )

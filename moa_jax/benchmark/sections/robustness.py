@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from moa_jax.benchmark.collect import Line
-from moa_jax.benchmark.perturbations.conditions import CLEAN, Perturbation
+from moa_jax.benchmark.perturbations.perturbation import CLEAN, Perturbation
 from moa_jax.benchmark.plan import CLEAN_TEST, CLEAN_TRAINING
 from moa_jax.benchmark.scored_split import ScoredSplit
 from moa_jax.benchmark.sections.main_table import difference, estimate
@@ -17,12 +17,12 @@ from moa_jax.evaluation.degradation import DegradationCurve, area_difference
 from moa_jax.evaluation.metrics import prevalence
 from moa_jax.report.parts import Estimate, LineChart, Section, Series, Table
 
-# The learning curve is no degradation: a higher level is better.
+# Learning curves are not degradation curves: a higher level is better.
 COMPOUNDS = "compounds"
 
 
 def perturbations_of(line: Line) -> tuple[Perturbation, Perturbation]:
-    """The conditions of training and of testing."""
+    """The perturbations of training and of testing."""
     return line.training, line.test
 
 
@@ -32,10 +32,10 @@ def clean_line(line: Line) -> Line:
 
 
 def changed_lines(scored: ScoredSplit) -> Mapping[str, Mapping[Line, tuple[Line, ...]]]:
-    """Kind of condition -> clean line -> the lines under this kind alone, by ascending level."""
+    """Kind of perturbation -> clean line -> the lines under this kind alone, by ascending level."""
     kinds: dict[str, dict[Line, list[Line]]] = {}
     for line in scored.scores:
-        changed = [condition for condition in perturbations_of(line) if condition.kind != CLEAN]
+        changed = [one for one in perturbations_of(line) if one.kind != CLEAN]
         base = clean_line(line)
         if len(changed) == 1 and base in scored.scores:
             kinds.setdefault(changed[0].kind, {}).setdefault(base, []).append(line)
@@ -46,8 +46,8 @@ def changed_lines(scored: ScoredSplit) -> Mapping[str, Mapping[Line, tuple[Line,
 
 
 def level_of(line: Line) -> float:
-    """Level of the one condition that is not clean."""
-    return max(condition.level for condition in perturbations_of(line))
+    """Level of the one perturbation that is not clean."""
+    return max(perturbation.level for perturbation in perturbations_of(line))
 
 
 def degradation_section(scored: ScoredSplit) -> Section | None:
@@ -72,8 +72,7 @@ def degradation_section(scored: ScoredSplit) -> Section | None:
             "Noise is added to the test signatures of models that were trained on clean data; "
             "wrong labels are given to training and validation compounds. The relative macro "
             f"AUPRC is (AUPRC - chance) / (clean AUPRC - chance), with a chance level of "
-            f"{chance:.3f}; the mean of this relative score over the levels is 1 if nothing is "
-            "lost."
+            f"{chance:.3f}; its mean over the levels is 1 if nothing is lost."
         ),
         parts=tuple(parts),
     )
@@ -115,7 +114,7 @@ def _chart(scored: ScoredSplit, kind: str, lines: Mapping[Line, tuple[Line, ...]
 
 
 def _areas(kind: str, curves: Mapping[Line, DegradationCurve], scored: ScoredSplit) -> Table:
-    # The comparator of the split, or else the line under this kind with the best validation score.
+    # The split's comparator, or the line of this kind with the best validation score.
     first = max(curves, key=lambda line: np.nan_to_num(scored.validation[line], nan=-1.0))
     compared = scored.comparator if scored.comparator in curves else first
     comparator = curves[compared]
@@ -179,7 +178,7 @@ def learning_section(scored: ScoredSplit) -> Section | None:
 
 
 def contribution_section(scored: ScoredSplit) -> Section | None:
-    """Conditions without levels: a modality damaged or removed, the knowledge graph randomised."""
+    """Perturbations without levels: a modality damaged or removed, the graph randomised."""
     rows = []
     for kind, lines in changed_lines(scored).items():
         for base, some in lines.items():

@@ -1,1 +1,1 @@
-"""Attributions: which genes, nodes and atoms carry a score."""
+"""Attribution of scores to genes, graph nodes and atoms."""

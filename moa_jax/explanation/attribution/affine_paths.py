@@ -1,11 +1,11 @@
-"""Gradients along a straight path, through a function's first linear layers once for all of it.
+"""Gradients along a straight path, with the function's leading linear operations run once.
 
-What a function does first is often linear: it subtracts offsets, scales, masks, multiplies by
-weights or by references. Such operations turn a straight path `start + place * slope` into another
-one. So they are run on its start and on its slope alone; only what comes after them is run at
-every place, and its gradients are summed over the places before they are taken back through the
-linear operations. A product of k points with a matrix becomes two products, and one on the way
-back, in place of k and k. The result is the same up to rounding.
+The first operations of a function are often linear: it subtracts offsets, scales, masks, multiplies
+by weights or references. They map a straight path `start + place * slope` to another straight
+path, so they are run on its start and slope only. The remaining operations are run at every place,
+and their gradients are summed over the places before the linear operations are differentiated. A
+matrix product costs two products forward and one backward, instead of one each for every point.
+The result is the same up to rounding.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax.extend.core import Jaxpr, Literal
 from jaxtyping import Array, Float
 
-# Operations that are linear in all operands together, or in the first alone.
+# Operations that are linear in all operands jointly, or in the first one.
 _LINEAR_IN_ALL = ("add", "add_any", "sub", "concatenate", "pad")
 _LINEAR_IN_FIRST = (
     "neg",
@@ -37,7 +37,7 @@ _LINEAR_IN_FIRST = (
     "copy",
     "copy_p",
 )
-# Linear in each operand while the other stays as it is.
+# Linear in each operand while the other is fixed.
 _PRODUCTS = ("mul", "dot_general", "conv_general_dilated")
 
 
@@ -50,19 +50,19 @@ def gradients_along_path(
 ) -> Float[Array, "target *inputs"]:
     """Sum over places of weight times the gradient of `sum(direction * function(point))`.
 
-    Places are walked one after the other, so that their number does not matter for the memory.
+    Places are visited one after the other, so their number does not affect the memory.
 
     Args:
-      function: what is differentiated.
+      function: the function to differentiate.
       path: start and slope; the point at a place is `start + place * slope`.
       places: where gradients are taken.
-      weights: what each of them weighs.
+      weights: weight of each place.
       directions: scores as weights of the outputs.
     """
     lines, rest = split_linear(function, path[0])
     starts, slopes = jax.jvp(lines, path[:1], path[1:])
     if not starts:
-        # A function that does not read its inputs.
+        # The function does not read its inputs.
         return jnp.zeros((len(directions), *path[0].shape), path[0].dtype)
 
     def add(total: list[Array], step: tuple[Array, Array]) -> tuple[list[Array], None]:
@@ -85,21 +85,21 @@ def split_linear(
     Callable[[Float[Array, "*inputs"]], list[Array]],
     Callable[[list[Array]], Float[Array, "*outputs"]],
 ]:
-    """Two functions, `rest(lines(inputs))` being the given one, of which `lines` is affine.
+    """Splits a function into `rest(lines(inputs))`, where `lines` is affine.
 
-    The function is traced, and its operations are sorted. What does not depend on the inputs is
-    evaluated here and now.
+    The function is traced and its operations are sorted. Operations that do not depend on the
+    inputs are evaluated at once.
 
     Args:
-      function: what is split.
+      function: the function to split.
       inputs: inputs of the shape that it is split for.
     """
     traced = jax.make_jaxpr(function)(inputs)
-    # Once more without inner compiled functions, whose operations are sorted one by one as well.
+    # Traced again with nested jitted functions inlined, so that their operations are sorted too.
     traced = jax.make_jaxpr(lambda point: _inlined(traced.jaxpr, traced.consts, [point]))(inputs)
     (argument,), (result,) = traced.jaxpr.invars, traced.jaxpr.outvars
     fixed = dict(zip(traced.jaxpr.constvars, traced.consts, strict=True))
-    # Variables that are affine in the inputs, and all that depend on them.
+    # Variables that are affine in the inputs, and those that depend on the inputs at all.
     affine, moving = {argument}, {argument}
     linear, others = [], []
     for equation in traced.jaxpr.eqns:
@@ -129,10 +129,10 @@ def split_linear(
 
 
 def _is_linear(equation: Any, given: Sequence[int]) -> bool:
-    """Whether an operation is linear in the given operands together, up to a constant."""
+    """Whether an operation is affine in the given operands jointly."""
     name = equation.primitive.name
     if name == "convert_element_type":
-        # One that rounds is not: it would round start and slope apart.
+        # A cast that rounds is not linear.
         old, new = equation.invars[0].aval.dtype, equation.params["new_dtype"]
         return jnp.promote_types(old, new) == new
     return (
@@ -144,7 +144,7 @@ def _is_linear(equation: Any, given: Sequence[int]) -> bool:
 
 
 def _inlined(jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
-    """Evaluates a jaxpr, and the compiled functions that it calls operation by operation."""
+    """Evaluates a jaxpr with the jitted functions that it calls inlined."""
     values = dict(zip(jaxpr.constvars, consts, strict=True))
     values.update(zip(jaxpr.invars, arguments, strict=True))
     for equation in jaxpr.eqns:
@@ -159,7 +159,7 @@ def _inlined(jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Any]) -> l
 
 
 def _run(equations: Sequence[Any], values: dict[Any, Any]) -> dict[Any, Any]:
-    """Adds what the equations' variables are to the values of those that they read."""
+    """Evaluates equations and adds their results to the values."""
     for equation in equations:
         found = results_of(equation, [value_of(one, values) for one in equation.invars])
         values.update(zip(equation.outvars, found, strict=True))
@@ -167,17 +167,17 @@ def _run(equations: Sequence[Any], values: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def value_of(variable: Any, values: Mapping[Any, Any]) -> Any:
-    """What an operand is: a literal's own value, or that of its variable."""
+    """Value of an operand, which is a literal or a variable."""
     return variable.val if isinstance(variable, Literal) else values[variable]
 
 
 def is_among(variable: Any, variables: set[Any]) -> bool:
-    """Whether an operand is one of some variables; a literal is none."""
+    """Whether an operand is one of the variables; a literal is not."""
     return not isinstance(variable, Literal) and variable in variables
 
 
 def results_of(equation: Any, operands: list[Any]) -> list[Any]:
-    """What an equation makes of its operands."""
+    """Evaluates one equation."""
     parameters = equation.primitive.get_bind_params(equation.params)
     found = equation.primitive.bind(*operands, **parameters)
     return found if equation.primitive.multiple_results else [found]

@@ -1,12 +1,12 @@
-"""What a signature is compared with: signatures without the effect that is to be explained.
+"""Baselines: signatures without the effect that is to be explained.
 
 All are in the units of encoded examples (standardised by the training signatures) and have the
 shape `[example, baseline, gene]`; genes that were not measured are 0.
 
-A model that compares directions, as the signature kernel does, has no gradient towards the point
-that it centres on: along the straight line from a cell line's own mean its answer is the same
-everywhere but at the mean itself, so integrated gradients from there miss the whole difference.
-For such a model use `no_change` or `reference_draws`; the completeness gap tells.
+A model that compares directions, as the signature kernel does, has no gradient along a line through
+the point that it centres on: on the line from a cell line's mean its output is constant except at
+the mean itself, so integrated gradients from there miss the whole difference, and the completeness
+gap is large. For such a model use `no_change` or `reference_draws`.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def cell_line_means(
 
 
 def cell_line_offsets(predictor: Predictor) -> Float32[np.ndarray, "cell_line gene"]:
-    """Mean standardised training signature of every cell line, which the signature kernel carries.
+    """Mean standardised training signature of every cell line, a parameter of the signature kernel.
 
-    The unknown cell line, and one without a signature, has the overall mean, which is 0.
+    The unknown cell line, and any without a signature, has the overall mean, which is 0.
     """
     return np.asarray(predictor.params[SIGNATURE_KERNEL]["offsets"])
 
@@ -47,15 +47,13 @@ def cell_line_offsets(predictor: Predictor) -> Float32[np.ndarray, "cell_line ge
 def reference_draws(
     examples: EncodedExamples, predictor: Predictor, *, num_baselines: int, seed: int = 0
 ) -> Baselines:
-    """The signature kernel's references, moved to each example's cell line; drawn at random.
-
-    What is needed travels with the checkpoint.
+    """Random references of the signature kernel, shifted to each example's cell line.
 
     Raises:
       InputError: the model has no signature kernel.
     """
     if SIGNATURE_KERNEL not in predictor.params:
-        raise InputError("the model has no signature kernel, so it carries no references.")
+        raise InputError("the model has no signature kernel and therefore no references.")
     kernel = predictor.params[SIGNATURE_KERNEL]
     references = np.asarray(reference_signatures(kernel))
     rows = np.random.default_rng(seed).integers(

@@ -1,4 +1,4 @@
-"""Runs a method over many examples of a trained model, in chunks of one size."""
+"""Runs an attribution method over many examples, in chunks of one size."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from moa_jax.explanation.attribution.target import (
 from moa_jax.schemas import Batch, GraphArrays
 from moa_jax.training.runs.predictor import Predictor
 
-# Baselines of every example; for one part of the input.
+# Baselines of every example, for one input.
 Baselines = Float[np.ndarray, "example baseline *feature"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Attribution:
-    """What every entry of a part of the input contributes to every score.
+    """Contribution of every entry of an input to every score.
 
     Attributes:
       values: contributions.
       score: the scores.
-      baseline_score: the scores at the baselines, in the mean that contributions count from.
+      baseline_score: weighted mean of the scores at the baselines.
     """
 
     values: Float[np.ndarray, "example target *feature"]
@@ -61,27 +61,27 @@ def attribute(
     max_rows: int = MAX_ROWS,
     seed: int = 0,
 ) -> Attribution:
-    """Contributions of a part of the input to scores of every example.
+    """Contributions of an input to the scores of every example.
 
-    One program is compiled for a question, a method and a shape. The result does not depend on
+    One program is compiled per attribution target, method and shape. The result does not depend on
     `max_rows` beyond rounding.
 
     Args:
       predictor: the model.
       examples: encoded examples.
-      attribution_target: what is explained by what; `AttributionTarget(predictor.task)` explains
-        logits by genes.
-      directions: see `scores`; one row per example.
+      attribution_target: the model and its input; `AttributionTarget(predictor.task)` attributes
+        logits to genes.
+      directions: the scores; one row per example.
       method: the method.
-      baselines: what each example is compared with; zeros where there are none, which for
-        expression is the mean training signature (see `baseline_signatures`).
-      reference: for the part `activity`, the signatures whose activities nodes are compared with;
-        silent nodes where there are none. For models that compare directions they are needed.
+      baselines: what each example is compared with; zeros by default, which for expression is the
+        mean training signature (see `baseline_signatures`).
+      reference: for the input `activity`, signatures whose node activities are the baseline;
+        activities of 0 by default. Models that compare directions need it.
       max_rows: examples times points that are evaluated at once; bounds the memory.
-      seed: seed of methods that draw.
+      seed: seed of random methods.
 
     Raises:
-      InputError: directions or baselines are not of these examples.
+      InputError: the number of directions or baselines is not that of the examples.
     """
     points = method.num_points(1 if baselines is None else baselines.shape[1])
     count, mesh = examples.num_examples, predictor.mesh
@@ -119,12 +119,12 @@ def attribute_to_tolerance(
     any score, until none does or `max_steps` is reached.
 
     Args:
-      predictor: see `attribute`, as for all others not named here.
-      examples: encoded examples.
-      attribution_target: what is explained by what.
-      directions: one row per example.
-      method: with the number of steps to begin with.
-      baselines: what each example is compared with.
+      predictor: see `attribute`.
+      examples: see `attribute`.
+      attribution_target: see `attribute`.
+      directions: see `attribute`.
+      method: the method with the initial number of steps.
+      baselines: see `attribute`.
       tolerance: largest completeness gap.
       max_steps: largest number of steps.
 
@@ -161,7 +161,6 @@ def attribute_to_tolerance(
 
 @functools.lru_cache(maxsize=64)
 def _make_step(attribution_target: AttributionTarget, method: Method, block: int) -> Step:
-    """Builds the jitted attribution of a chunk."""
 
     @jax.jit
     def step(
@@ -171,7 +170,7 @@ def _make_step(attribution_target: AttributionTarget, method: Method, block: int
         inputs = attribution_target.inputs(batch, graph)
         directions = own["directions"]
         baselines = own.get("baselines", jnp.zeros_like(inputs)[:, None])
-        # A key for every example, so that no draw depends on the chunk.
+        # One key per example, so that draws do not depend on the chunk.
         keys = jax.vmap(lambda seed, row: jax.random.fold_in(jax.random.key(seed), row))(
             own["seed"], own["row"]
         )
@@ -192,6 +191,6 @@ def _make_step(attribution_target: AttributionTarget, method: Method, block: int
 
 
 def _measured(inputs: Array, baselines: Array, batch: Batch) -> tuple[Array, Array]:
-    """Zeros where a gene is absent, so that it contributes exactly nothing."""
+    """Zeros where a gene is not measured, so that it contributes exactly 0."""
     mask = measured_genes(batch)
     return jnp.where(mask, inputs, 0.0), jnp.where(mask[:, None], baselines, 0.0)

@@ -1,4 +1,4 @@
-"""Examples of a trained model's input in chunks of one shape, so that one program serves them."""
+"""Runs a jitted step over examples in chunks of one shape, so that it is compiled once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from moa_jax.schemas import Batch, GraphArrays, InputError, MoleculeBatch
 from moa_jax.training.runs.predictor import Predictor
 from moa_jax.training.sharding import shard
 
-# Rows (examples times points that are evaluated at once) where nobody says otherwise.
+# Default number of rows (examples times points) that are evaluated at once.
 MAX_ROWS = 1024
 
 # (parameters, batch, graph, arrays of the same examples) -> arrays with one row per example.
@@ -30,25 +30,25 @@ def run_in_chunks(
     *,
     size: int,
 ) -> Any:
-    """Runs a compiled step over all examples and joins what it returns.
+    """Runs a step over all examples and concatenates its results.
 
     Args:
       step: the step.
       predictor: the model.
       examples: encoded examples.
-      own: further arrays with one row per example, handed to the step chunk by chunk.
+      own: other arrays with one row per example, also passed in chunks.
       size: examples per chunk, from `chunk_size`.
 
     Raises:
-      InputError: there is no example, or `own` is not of these examples.
+      InputError: there is no example, or an array of `own` has another number of rows.
     """
     if not examples.num_examples:
-        raise InputError("there is no example to explain.")
+        raise InputError("there are no examples to explain.")
     for name, values in own.items():
         if len(values) != examples.num_examples:
             raise InputError(
-                f"the {name} are of {len(values)} examples, but {examples.num_examples} are to be "
-                "explained."
+                f"there are {name} of {len(values)} examples, but {examples.num_examples} examples "
+                "to explain."
             )
     parts = []
     for start, batch in chunks(examples, size, num_shards=predictor.mesh.size):
@@ -66,7 +66,7 @@ def chunk_size(num_examples: int, points: int, max_rows: int, num_shards: int) -
 
 
 def chunks(examples: EncodedExamples, size: int, *, num_shards: int) -> Iterator[tuple[int, Batch]]:
-    """First row and batch of every chunk, all of one shape, so that one program serves them."""
+    """First row and batch of every chunk, all of one shape."""
     batches = list(evaluation_batches(examples, size, num_shards=num_shards))
     num_atoms = max(batch.molecules.atom_mask.shape[1] for batch in batches)
     num_bonds = max(batch.molecules.bond_mask.shape[1] for batch in batches)
@@ -75,16 +75,15 @@ def chunks(examples: EncodedExamples, size: int, *, num_shards: int) -> Iterator
         atoms = num_atoms - molecules.atom_mask.shape[1]
         bonds = num_bonds - molecules.bond_mask.shape[1]
         padded = {
-            field.name: _lengthened(
+            field.name: _padded(
                 getattr(molecules, field.name),
                 atoms if field.name in ("atom_features", "owner", "atom_mask") else bonds,
-                axis=1,
             )
             for field in dataclasses.fields(molecules)
         }
         yield place * size, dataclasses.replace(batch, molecules=MoleculeBatch(**padded))
 
 
-def _lengthened(values: np.ndarray, more: int, *, axis: int) -> np.ndarray:
-    """Zeros at the end of an axis."""
-    return np.pad(values, [(0, more if place == axis else 0) for place in range(values.ndim)])
+def _padded(values: np.ndarray, more: int) -> np.ndarray:
+    """Appends zeros to the second axis."""
+    return np.pad(values, [(0, 0), (0, more), *[(0, 0)] * (values.ndim - 2)])

@@ -1,10 +1,10 @@
-"""Gradient attributions of any function whose rows are independent, each for several scores.
+"""Gradient attributions for any function whose rows are independent, and for several scores.
 
 A method is called with the function, an input, baselines and the directions of the scores, and
-returns what every entry of the input contributes to every score. Methods are frozen, so that a
-compiled step can be kept for each. Where the sum of the contributions should be
-`F(input) - F(baseline)` (completeness: Sundararajan 2017, proposition 1), `baseline_weights` says
-of which mean of the baselines.
+returns the contribution of every entry of the input to every score. Methods are hashable, so that a
+compiled step can be cached for each. Where contributions should sum to `F(input) - F(baseline)`
+(completeness: Sundararajan 2017, proposition 1), `baseline_weights` are the weights of the mean
+over baselines.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Int
 from moa_jax.explanation.attribution.affine_paths import gradients_along_path
 from moa_jax.explanation.attribution.target import Outputs
 
-# Step of a sequence that fills [0, 1) evenly: the golden ratio's fraction.
+# Step of a low-discrepancy sequence in [0, 1): the fraction of the golden ratio.
 _GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -30,10 +30,7 @@ def gradients(
     inputs: Float[Array, "row *feature"],
     directions: Float[Array, "example target moa"],
 ) -> Float[Array, "row target *feature"]:
-    """Gradient of every score with respect to its own example's input.
-
-    One evaluation and one backward pass per target, for all examples at once.
-    """
+    """Gradient of every score with respect to its example's input."""
     _, pullback = jax.vjp(outputs, inputs)
     (found,) = jax.vmap(pullback, in_axes=1, out_axes=1)(directions)
     return found
@@ -90,7 +87,7 @@ def gauss_legendre(
 
 @dataclasses.dataclass(frozen=True)
 class Method(abc.ABC):
-    """A method that attributes scores to the entries of an input."""
+    """Attributes scores to the entries of an input."""
 
     @abc.abstractmethod
     def num_points(self, num_baselines: int) -> int:
@@ -109,10 +106,8 @@ class Method(abc.ABC):
     ) -> Float[Array, "row target *feature"]:
         """Contributions of every entry of the input to every score.
 
-        Rows are examples, or shards where the input is that of all molecules of a shard.
-
         Args:
-          outputs: the function; row b of its result depends on row b of the input alone.
+          outputs: the function; row b of its result depends only on row b of the input.
           inputs: the input.
           baselines: what it is compared with, one or several per row.
           directions: the scores as weights of the outputs.
@@ -121,13 +116,20 @@ class Method(abc.ABC):
         """
 
     def baseline_weights(self, num_baselines: int) -> Float[np.ndarray, " baseline"]:
-        """Weight of each baseline in the score that contributions are counted from."""
+        """Weight of each baseline in the score from which contributions are counted."""
         return np.full(num_baselines, 1 / num_baselines, np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
 class GradientMethod(Method):
-    """A method that adds up gradients at points that can be named beforehand."""
+    """A method that sums gradients at `num_samples` points that are known beforehand."""
+
+    num_samples = 1
+
+    def num_points(self, num_baselines: int) -> int:
+        """See `Method.num_points`."""
+        del num_baselines
+        return self.num_samples
 
     @abc.abstractmethod
     def point_at(
@@ -150,17 +152,15 @@ class GradientMethod(Method):
     ) -> Float[Array, "row target *feature"]:
         """See `Method.__call__`."""
         point_at = self.point_at(inputs, baselines, keys)
-        return weighted_gradients(
-            outputs, directions, point_at, self.num_points(baselines.shape[1]), block
-        )
+        return weighted_gradients(outputs, directions, point_at, self.num_samples, block)
 
 
 @dataclasses.dataclass(frozen=True)
 class IntegratedGradients(Method):
     """Integral of the gradient along straight lines from the baselines (Sundararajan 2017, eq. 1).
 
-    By Gauss and Legendre's rule, which is exact for polynomials of degree up to
-    `2 num_steps - 1`; the mean over the baselines.
+    Mean over the baselines, by Gauss-Legendre quadrature, which is exact for polynomials of degree
+    up to `2 num_steps - 1`.
 
     Attributes:
       num_steps: gradients per line.
@@ -169,7 +169,7 @@ class IntegratedGradients(Method):
     num_steps: int = 64
 
     def num_points(self, num_baselines: int) -> int:
-        """See `Method.num_points`: one on every line, which are walked together."""
+        """See `Method.num_points`: one per baseline."""
         return num_baselines
 
     def __call__(
@@ -202,19 +202,14 @@ class IntegratedGradients(Method):
 class ExpectedGradients(GradientMethod):
     """Mean over baselines and over random places on the line to each (Erion 2021, eq. 3).
 
-    Baselines are taken in turn and the places follow an evenly spread sequence with a random
-    start, which leaves the expectation as it is and lowers the variance.
+    Baselines are taken in turn, and places follow a low-discrepancy sequence with a random start,
+    which lowers the variance and leaves the expectation unchanged.
 
     Attributes:
       num_samples: gradients per example.
     """
 
     num_samples: int = 64
-
-    def num_points(self, num_baselines: int) -> int:
-        """See `Method.num_points`."""
-        del num_baselines
-        return self.num_samples
 
     def point_at(
         self,
@@ -229,7 +224,7 @@ class ExpectedGradients(GradientMethod):
 
         def at(index: Int[Array, ""]) -> tuple[Array, Array]:
             turn, which = index // num_baselines, index % num_baselines
-            # Each baseline walks the sequence by itself, else it would see a part of it alone.
+            # Each baseline gets the whole sequence, not every n-th place of it.
             places = (starts + turn * _GOLDEN + which / num_baselines) % 1.0
             length = inputs - baselines[:, which]
             point = baselines[:, which] + places.reshape(shape) * length
@@ -246,11 +241,6 @@ class ExpectedGradients(GradientMethod):
 @dataclasses.dataclass(frozen=True)
 class InputXGradient(GradientMethod):
     """Difference from the baseline times the gradient at the input (Shrikumar 2016)."""
-
-    def num_points(self, num_baselines: int) -> int:
-        """See `Method.num_points`."""
-        del num_baselines
-        return 1
 
     def point_at(
         self,
@@ -275,11 +265,6 @@ class SmoothGrad(GradientMethod):
     num_samples: int = 32
     noise: float = 0.5
 
-    def num_points(self, num_baselines: int) -> int:
-        """See `Method.num_points`."""
-        del num_baselines
-        return self.num_samples
-
     def point_at(
         self,
         inputs: Float[Array, "row *feature"],
@@ -294,7 +279,7 @@ class SmoothGrad(GradientMethod):
 def _noise(
     keys: Array, index: Int[Array, ""], inputs: Float[Array, "row *feature"]
 ) -> Float[Array, "row *feature"]:
-    """Normal draws that depend on the example's key and the index alone."""
+    """Normal draws that depend only on the example's key and the index."""
     return jax.vmap(
         lambda key: jax.random.normal(jax.random.fold_in(key, index), inputs.shape[1:])
     )(keys)

@@ -1,4 +1,4 @@
-"""How much of a score each modality accounts for: exact Shapley values over the masks."""
+"""How much of a score each modality accounts for: exact Shapley values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from moa_jax.explanation.attribution.target import AttributionTarget, Directions
 from moa_jax.schemas import Batch, GraphArrays
 from moa_jax.training.runs.predictor import Predictor
 
-# Context is cell line, dose and time; hidden, all are unknown.
+# Context is cell line, dose and time.
 MODALITIES = ("expression", "structure", "context")
 
 
@@ -28,8 +28,8 @@ def shapley_values(
     """Exact Shapley values (Shapley 1953, eq. 13).
 
     Args:
-      worth: what every coalition reaches; bit p of its place says that player p takes part, so
-        there are 2^players of them and the first is nobody's.
+      worth: value of each of the 2^players coalitions; bit p of a coalition's index is set if
+        player p takes part.
     """
     num_coalitions = worth.shape[-1]
     num_players = num_coalitions.bit_length() - 1
@@ -54,15 +54,13 @@ def modality_shares(
 ) -> Float[np.ndarray, "example target modality"]:
     """Shapley values of `MODALITIES` for every score.
 
-    They sum to the score less that of an example of which the model sees nothing.
-
-    A modality that an example lacks adds exactly nothing. Of the coalitions none is a guess: the
-    model takes part in each with the masks that it was built for.
+    They sum to the score minus that of an example without any modality. A modality that an example
+    lacks contributes exactly 0. Modalities are hidden by the model's own masks, not imputed.
 
     Args:
       predictor: the model.
       examples: encoded examples.
-      attribution_target: only its output is read.
+      attribution_target: the model whose logits are scored; its input is not read.
       directions: the scores.
     """
     size = chunk_size(examples.num_examples, 2 ** len(MODALITIES), MAX_ROWS, predictor.mesh.size)
@@ -73,7 +71,7 @@ def modality_shares(
 
 
 def with_modalities(batch: Batch, seen: Bool[Array, " modality"]) -> Batch:
-    """The batch with the modalities that are seen alone."""
+    """The batch with all other modalities hidden."""
     expression, structure, context = seen
     return dataclasses.replace(
         batch,
@@ -95,7 +93,7 @@ def _make_step(attribution_target: AttributionTarget) -> Step:
         params: Any, batch: Batch, graph: GraphArrays, own: dict[str, Array]
     ) -> Float[Array, "example target coalition"]:
         def of_coalition(seen: Bool[Array, " modality"]) -> Float[Array, "example target"]:
-            answers = attribution_target.answers(params, with_modalities(batch, seen), graph)
+            answers = attribution_target.logits(params, with_modalities(batch, seen), graph)
             return score(answers, own["directions"])
 
         return jnp.moveaxis(jax.vmap(of_coalition)(jnp.asarray(seen)), 0, -1)

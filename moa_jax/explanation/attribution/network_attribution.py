@@ -1,8 +1,8 @@
-"""Which nodes of STRING and GO carried a score, also those that were not measured.
+"""Attribution of a score to nodes of STRING and GO, measured or not.
 
-For models that read the graph's nodes, gradients of the part `activity` answer directly
-(`attribution.attribute`). For a model that reads genes alone, contributions of genes are carried
-to the nodes by the adjoint of the propagation that carries genes to nodes.
+Models that read the graph's nodes are explained by gradients of the input `activity`
+(`chunked_attribution.attribute`). For a model that reads genes only, contributions of genes are
+mapped to nodes by the adjoint of the network propagation.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ def adjoint_node_attribution(
 ) -> Float[np.ndarray, "example target node"]:
     """Sensitivity to a source at a node times the node's activity.
 
-    Let a source of size s at node n move gene g by `s * propagation[g, n]`. Then the score moves
-    by s times the gradient's product with column n; the gradient is that along the path of the
-    attribution, contribution over change. It is multiplied by the node's activity in the change.
+    A source of size s at node n changes gene g by `s * propagation[g, n]`, and so the score by s
+    times the product of the gradient with column n. The gradient is the mean along the attribution
+    path, contribution / change. It is multiplied by the node's activity in `change`.
 
     Args:
       contributions: contributions of genes, such as integrated gradients.
-      change: signature less baseline that they were taken over.
+      change: signature minus baseline.
       propagation: see `knowledge.propagation`.
     """
     change = change[:, None]
@@ -36,5 +36,5 @@ def smoothed_node_attribution(
     contributions: Float[np.ndarray, "example target gene"],
     propagation: Float[np.ndarray, "gene node"],
 ) -> Float[np.ndarray, "example target node"]:
-    """Contributions of genes spread over the graph like signatures."""
+    """Contributions of genes propagated over the graph as signatures are."""
     return contributions @ propagation

@@ -1,4 +1,4 @@
-"""Reads a model as a function of the activity of its graph's nodes."""
+"""A model as a function of the activity of the graph's nodes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from jaxtyping import Array, Float
 
 from moa_jax.explanation.attribution.affine_paths import is_among, results_of, value_of
 
-# Primitives that pass an array on as it is.
+# Primitives that return their operand unchanged.
 _COPIES = ("copy", "copy_p", "stop_gradient", "device_put", "sharding_constraint")
 
-
-# Place of a product among the model's, and its value -> what the model goes on with.
+# Index of a product among the model's, and its value -> value that replaces it.
 Change = Callable[[int, Float[Array, "example node"]], Float[Array, "example node"]]
 
 
@@ -25,24 +24,23 @@ def change_activity(
     propagation: Float[Array, "gene node"],
     change: Change,
 ) -> Array:
-    """What a function of the propagation matrix returns where nodes have another activity.
+    """Evaluates a function of the propagation matrix with other node activities.
 
-    Models compute the activity of all nodes as `signatures @ propagation`, each expert from the
+    Models compute the activity of all nodes as `signatures @ propagation`, each expert from
     signatures in its own units. The function is traced and evaluated operation by operation, and
-    goes on with what `change` makes of these products, so that no model needs to know that it is
-    explained.
+    each of these products is replaced by `change`, so that models need no code for explanations.
 
     Args:
-      function: uses its argument in such products alone.
+      function: uses its argument only in such products.
       propagation: the matrix.
-      change: called once for every product, in one order for one function.
+      change: called once per product, always in the same order.
 
     Raises:
       ValueError: the function uses the matrix in another way, or not at all.
     """
     traced = jax.make_jaxpr(function)(propagation)
     if not any(variable in traced.jaxpr.invars for variable in _inputs(traced.jaxpr)):
-        raise ValueError("the model reads no activity of graph nodes, so none explains it.")
+        raise ValueError("the model does not read node activities, so they cannot explain it.")
     places = itertools.count()
     (result,) = _evaluate(
         traced.jaxpr,
@@ -58,15 +56,15 @@ def activities(
     function: Callable[[Float[Array, "gene node"]], Array],
     propagation: Float[Array, "gene node"],
 ) -> list[Float[Array, "example node"]]:
-    """The products themselves, in the order in which `change_activity` meets them."""
+    """The products themselves, in the order of `change_activity`."""
     found: list[Float[Array, "example node"]] = []
 
-    def note(place: int, product: Float[Array, "example node"]) -> Float[Array, "example node"]:
-        del place
+    def record(index: int, product: Float[Array, "example node"]) -> Float[Array, "example node"]:
+        del index
         found.append(product)
         return product
 
-    change_activity(function, propagation, note)
+    change_activity(function, propagation, record)
     return found
 
 
@@ -108,8 +106,8 @@ def _evaluate(
             marked.update(equation.outvars)
         else:
             raise ValueError(
-                f"the model uses the propagation matrix in {name}; expected a product with "
-                "signatures from the left alone."
+                f"the model uses the propagation matrix in {name}; expected only products "
+                "`signatures @ propagation`."
             )
         values.update(zip(equation.outvars, found, strict=True))
     return [value_of(variable, values) for variable in jaxpr.outvars]

@@ -1,4 +1,4 @@
-"""How far a score falls when genes, terms, nodes or atoms are taken away."""
+"""Occlusion: how much a score falls when genes or atoms are removed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from moa_jax.explanation.attribution.target import AttributionTarget, Directions
 from moa_jax.schemas import Batch, GraphArrays, InputError
 from moa_jax.training.runs.predictor import Predictor
 
-# Bonds from an atom that `occlude_neighbourhoods` goes: as far as the widest Morgan environments.
+# Largest radius of `occlude_neighbourhoods`, in bonds: that of the Morgan environments.
 MAX_RADIUS = 3
 
 
@@ -31,14 +31,14 @@ def occlude_genes(
     *,
     replacement: Float[np.ndarray, "example gene"],
 ) -> Float[np.ndarray, "example target gene"]:
-    """Score less the score with a gene replaced (Zeiler and Fergus 2014), for every gene.
+    """Score minus the score with a gene replaced (Zeiler and Fergus 2014), for every gene.
 
     Args:
       predictor: the model.
       examples: encoded examples.
-      attribution_target: of the part `expression`.
+      attribution_target: with the input `expression`.
       directions: the scores.
-      replacement: what stands in a gene's place.
+      replacement: values that genes are replaced by.
     """
     num_genes = examples.expression.shape[1]
     size = chunk_size(examples.num_examples, num_genes, MAX_ROWS, predictor.mesh.size)
@@ -76,25 +76,24 @@ def occlude_atoms(
     *,
     groups: Sequence[Bool[np.ndarray, "_ _"]] | None = None,
 ) -> list[Float[np.ndarray, "target _"]]:
-    """Score less the score without the substructures that hold an atom, or one of a group.
+    """Score minus the score without the substructures that contain an atom, or one of a group.
 
-    It speaks of models that read substructure counts; a model's other views of the molecule stay
-    whole. For encoders of the molecular graph take gradients of `atom_features` instead.
+    Only substructure counts change, so this explains models that read these.
 
     Args:
       predictor: the model.
       examples: encoded examples.
-      smiles: their structures, as they were encoded; None where an example has none.
-      attribution_target: only its output is read.
+      smiles: the structures that were encoded; None where an example has none.
+      attribution_target: the model whose logits are scored; its input is not read.
       directions: the scores.
-      groups: for each example, `[group atom]` in the order of its SMILES; every atom by
-        itself where there is none.
+      groups: `[group atom]` for each example, atoms in the order of its SMILES; single atoms by
+        default.
 
     Returns:
-      One array per example; without columns where it has no structure.
+      One array per example, without columns where it has no structure.
 
     Raises:
-      InputError: the structures or groups are not of these examples.
+      InputError: the number of structures or groups is not that of the examples.
     """
     if len(smiles) != examples.num_examples or (groups is not None and len(groups) != len(smiles)):
         raise InputError(
@@ -134,22 +133,22 @@ def occlude_neighbourhoods(
 ) -> list[Float[np.ndarray, "target _"]]:
     """Fall of the score without an atom and all within r bonds, mean over r up to `MAX_RADIUS`.
 
-    A substructure of which one atom is gone is still told by what remains of it, so that single
-    atoms seem to matter less than they do together. Near the middle of a molecule more is taken
-    away: scores rank atoms, and do not add up to the score.
+    Overlapping substructures are redundant, so removing single atoms understates their effect.
+    Neighbourhoods near the middle of a molecule are larger: the values rank atoms but do not add
+    up to the score.
 
     Args:
       predictor: the model.
       examples: encoded examples.
       smiles: see `occlude_atoms`.
-      attribution_target: only its output is read.
+      attribution_target: see `occlude_atoms`.
       directions: the scores.
 
     Returns:
-      One array per example; without columns where it has no structure.
+      One array per example, without columns where it has no structure.
 
     Raises:
-      InputError: the structures are not of these examples, or RDKit cannot read one.
+      InputError: the number of structures is not that of the examples, or RDKit cannot read one.
     """
     none = np.zeros((0, 0), bool)
     of_radii = [
@@ -174,7 +173,7 @@ def _make_atom_step(attribution_target: AttributionTarget, block: int) -> Step:
     ) -> Float[Array, "example target group"]:
         def scored(counts: UInt8[Array, "example substructure"]) -> Float[Array, "example target"]:
             seen = dataclasses.replace(batch, substructures=counts)
-            return score(attribution_target.answers(params, seen, graph), own["directions"])
+            return score(attribution_target.logits(params, seen, graph), own["directions"])
 
         whole = scored(batch.substructures)
         left = jax.lax.map(scored, jnp.swapaxes(own["counts"], 0, 1), batch_size=block)

@@ -1,4 +1,4 @@
-"""Attribution targets: scores of MoAs as functions of one input of a trained model."""
+"""Attribution targets: MoA scores as functions of one input of a trained model."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from moa_jax.explanation.attribution.node_activity import activities, change_act
 from moa_jax.schemas import Batch, GraphArrays, InputError
 from moa_jax.training.task import TrainingTask
 
-# What an explanation can be about. `activity` is the share of its activity that each node of the
-# graph has, 1 as it is and 0 without; genes that the model reads directly stay as they are.
+# Inputs that scores can be attributed to. `activity` scales the activity of each graph node, from
+# 0 (its baseline) to 1; genes that the model reads directly are unchanged.
 INPUTS = ("expression", "activity")
 
-# The model as a function of one part; every example's row depends on its own input alone.
+# The model as a function of one input; each example's row depends only on its own input.
 Outputs = Callable[[Float[Array, "..."]], Float[Array, "example moa"]]
-# A score is a sum of outputs, each times its entry here.
+# Scores as weights of the outputs.
 Directions = Float[np.ndarray, "example target moa"]
 
 
 @dataclasses.dataclass(frozen=True)
 class AttributionTarget:
-    """Which part of a model's input its logits are explained by; hashable.
+    """A model and the input that its logits are attributed to; hashable.
 
     Attributes:
-      task: the model and what it answers.
+      task: the task with the model.
       input_name: one of `INPUTS`.
     """
 
@@ -39,7 +39,8 @@ class AttributionTarget:
     def __post_init__(self) -> None:
         if self.input_name not in INPUTS:
             raise InputError(
-                f"the part to explain is {self.input_name!r}; expected one of {', '.join(INPUTS)}."
+                f"logits cannot be attributed to {self.input_name!r}; expected one of "
+                f"{', '.join(INPUTS)}."
             )
 
     def outputs(
@@ -49,53 +50,53 @@ class AttributionTarget:
         graph: GraphArrays,
         reference: Float[Array, "example gene"] | None = None,
     ) -> Outputs:
-        """The model on `batch` as a function of the part.
+        """The model's logits for `batch` as a function of the input.
 
         Args:
           params: parameters of the model.
           batch: the examples.
           graph: the knowledge graph.
-          reference: signatures whose activities stand for 0 of the part `activity`; without them
-            a node is silent there.
+          reference: signatures whose node activities are the baseline of the input `activity`;
+            activities of 0 by default.
         """
         if self.input_name != "activity":
-            return lambda value: self.answers(
+            return lambda value: self.logits(
                 params, dataclasses.replace(batch, expression=value), graph
             )
 
         def of_graph(batch: Batch) -> Callable[[Float[Array, "gene node"]], Array]:
-            return lambda propagation: self.answers(
+            return lambda propagation: self.logits(
                 params, batch, dataclasses.replace(graph, propagation=propagation)
             )
 
-        usual = activities(of_graph(batch), graph.propagation)
-        start = [jnp.zeros_like(activity) for activity in usual]
+        actual = activities(of_graph(batch), graph.propagation)
+        start = [jnp.zeros_like(activity) for activity in actual]
         if reference is not None:
-            seen = dataclasses.replace(batch, expression=reference)
-            start = activities(of_graph(seen), graph.propagation)
+            at_reference = dataclasses.replace(batch, expression=reference)
+            start = activities(of_graph(at_reference), graph.propagation)
 
         def outputs(share: Float[Array, "example node"]) -> Float[Array, "example moa"]:
             return change_activity(
                 of_graph(batch),
                 graph.propagation,
-                lambda place, _: start[place] + share * (usual[place] - start[place]),
+                lambda index, _: start[index] + share * (actual[index] - start[index]),
             )
 
         return outputs
 
-    def answers(self, params: Any, batch: Batch, graph: GraphArrays) -> Float[Array, "example moa"]:
+    def logits(self, params: Any, batch: Batch, graph: GraphArrays) -> Float[Array, "example moa"]:
         """The model's logits for a batch."""
         return self.task.model.apply({"params": params}, batch, graph, train=False).logits
 
     def inputs(self, batch: Batch, graph: GraphArrays) -> Float[Array, "..."]:
-        """The part as it is in a batch."""
+        """The input of a batch."""
         if self.input_name == "activity":
             return jnp.ones((len(batch.expression), graph.propagation.shape[1]))
         return jnp.asarray(batch.expression)
 
 
 def moa_directions(moas: Int[np.ndarray, "example target"], num_moas: int) -> Directions:
-    """The score of an MoA is its own output.
+    """Scores that are the outputs of single MoAs.
 
     Args:
       moas: columns of the MoAs to explain, for each example.
@@ -109,20 +110,18 @@ def contrast_directions(
     runners_up: Int[np.ndarray, "example target"],
     num_moas: int,
 ) -> Directions:
-    """The score of a contrast is the MoA's output less its runner-up's.
-
-    Of logits that is the logarithm of the ratio of their probabilities.
+    """Scores that are the output of an MoA minus that of its runner-up.
 
     Args:
       moas: columns of the MoAs to explain.
-      runners_up: columns of the MoAs that they are compared with.
+      runners_up: columns of their runners-up.
       num_moas: size of the output.
     """
     return moa_directions(moas, num_moas) - moa_directions(runners_up, num_moas)
 
 
 def predicted_directions(probs: Float[np.ndarray, "example moa"]) -> Directions:
-    """The score of the most likely MoA of each example; of equal ones the first."""
+    """The score of the most probable MoA of each example, the first of equal ones."""
     return moa_directions(probs.argmax(axis=1)[:, None], probs.shape[1])
 
 
@@ -134,5 +133,5 @@ def score(
 
 
 def measured_genes(batch: Batch) -> Bool[Array, "example gene"]:
-    """Genes that an example shows the model."""
+    """Genes that the model reads of each example."""
     return batch.gene_mask & batch.expression_mask[:, None]

@@ -1,1 +1,1 @@
-"""Whether an attribution is faithful, stable and about the model."""
+"""Whether an attribution is complete, faithful, stable and dependent on the model."""

@@ -1,7 +1,6 @@
-"""Whether an explanation can be trusted: checks, their thresholds, and traffic lights.
+"""Checks of an explanation with thresholds and traffic lights.
 
-All rules of the traffic lights are here. The checks ask whether the explanation is faithful to
-the model, not whether the model is right.
+They test whether the explanation is faithful to the model, not whether the model is right.
 """
 
 from __future__ import annotations
@@ -16,25 +15,25 @@ from jaxtyping import Float
 from moa_jax.explanation.audit.deletion import Curves
 
 GREEN, AMBER, RED, GREY = "green", "amber", "red", "grey"
-# From the best to the worst; what was not done says nothing.
+# From best to worst.
 _ORDER = (GREEN, AMBER, RED)
 
-# Relevance: what expression adds to the score, as share of what all modalities add or take away.
+# Relevance: contribution of expression to the score, as a share of the sum of the modalities'
+# absolute contributions.
 RELEVANT, PARTLY_RELEVANT = 0.25, 0.1
-# Completeness: largest gap between the sum of the contributions and the change of the score, as
-# share of that change, in the median over the compound's signatures.
+# Completeness: largest completeness gap, median over the compound's signatures.
 COMPLETE, NEARLY_COMPLETE = 0.01, 0.05
-# Stability: overlap (Jaccard) of the first genes between two signatures of the compound, in the
-# mean over pairs.
+# Stability: overlap (Jaccard) of the first genes of two signatures of the compound, mean over
+# pairs.
 STABLE, PARTLY_STABLE = 0.3, 0.1
-# Dependence on the model: absolute rank correlation with the explanation of a model whose weights
-# were shuffled.
+# Dependence on the model: absolute rank correlation with the explanation of a model with shuffled
+# weights.
 INDEPENDENT, PARTLY_INDEPENDENT = 0.2, 0.5
 
 RULES = (
-    f"Relevance: green where expression makes up {RELEVANT:.0%} or more of what the modalities add "
-    f"to the score or take from it, amber from {PARTLY_RELEVANT:.0%}, red below and where it "
-    "lowers the score.",
+    f"Relevance: green where expression accounts for {RELEVANT:.0%} or more of the modalities' "
+    f"total absolute contribution, amber from {PARTLY_RELEVANT:.0%}, red below that and where "
+    "expression lowers the score.",
     f"Completeness: green up to a gap of {COMPLETE:.0%}, amber up to {NEARLY_COMPLETE:.0%}, red "
     "beyond.",
     "Deletion: the genes are removed in the order of the explanation, of their |z|, and in "
@@ -46,7 +45,7 @@ RULES = (
     f"Dependence on the model: green up to a rank correlation of {INDEPENDENT:g} with the "
     f"explanation of a model with shuffled weights, amber up to {PARTLY_INDEPENDENT:g}, red "
     "beyond.",
-    "Overall: the worst of the checks that could be made.",
+    "Overall: the worst of the checks that could be run.",
 )
 
 
@@ -55,11 +54,11 @@ class Check:
     """One check of one explanation.
 
     Attributes:
-      name: what was asked.
-      light: `green`, `amber`, `red`, or `grey` where it could not be done.
-      word: the light in a word or two.
-      text: what was found, in plain words.
-      value: the number that decided.
+      name: the check, as a question.
+      light: `green`, `amber`, `red`, or `grey` where it could not be run.
+      word: its result in a few words.
+      text: its result in a sentence.
+      value: the number that the light depends on.
     """
 
     name: str
@@ -74,10 +73,10 @@ class DeletionAreas:
     """Areas under deletion curves with one replacement, means over a compound's signatures.
 
     Attributes:
-      replacement: what stood in a gene's place.
-      ours: genes in the order of the explanation.
-      absolute_z: in the order of the size of their change.
-      random: in random orders.
+      replacement: name of the replacement.
+      ours: area with the genes in the order of the explanation.
+      absolute_z: area in the order of |z|.
+      random: areas in random orders.
     """
 
     replacement: str
@@ -92,7 +91,7 @@ class DeletionAreas:
 
     @property
     def beats_all(self) -> bool:
-        """Faster than under |z| and every random order."""
+        """Whether the score falls faster than under |z| and every random order."""
         return self.share_beaten == 1 and self.ours < self.absolute_z
 
 
@@ -102,10 +101,10 @@ def deletion_areas(
     """Areas from the curves of a compound's signatures.
 
     Args:
-      replacement: what stood in a gene's place.
-      ours: curves with one score.
-      absolute_z: the same under the control.
-      random: one score per random order.
+      replacement: name of the replacement.
+      ours: curves of the explanation, with one score.
+      absolute_z: curves of the control by |z|, with one score.
+      random: curves with one score per random order.
     """
     return DeletionAreas(
         replacement=replacement,
@@ -116,7 +115,7 @@ def deletion_areas(
 
 
 def relevance_check(modalities: Mapping[str, float]) -> Check:
-    """Whether an explanation by genes is about the answer at all.
+    """Whether the answer rests on expression, so that an explanation by genes is relevant.
 
     Args:
       modalities: modality -> its Shapley value, `expression` among them.
@@ -126,18 +125,18 @@ def relevance_check(modalities: Mapping[str, float]) -> Check:
     share = added / total if total else 0.0
     light = GREEN if share >= RELEVANT else AMBER if share >= PARTLY_RELEVANT else RED
     word = {GREEN: "they do", AMBER: "only a little", RED: "hardly"}[light]
-    text = f"Expression makes up {share:.0%} of what the modalities add to the score."
+    text = f"Expression accounts for {share:.0%} of the modalities' total absolute contribution."
     if added < 0:
         word = "they count against it"
         text = (
-            f"Expression lowers the score (by {-added:.2f}): the answer comes from other "
-            "modalities, in spite of the genes."
+            f"Expression lowers the score by {-added:.2f}: the answer comes from the other "
+            "modalities."
         )
     return Check("Does the answer rest on genes?", light, word, text, share)
 
 
 def completeness_check(gaps: Float[np.ndarray, " signature"]) -> Check:
-    """Whether the contributions add up to what the score changed by."""
+    """Whether the contributions add up to the change of the score."""
     gap = float(np.median(gaps))
     light = GREEN if gap <= COMPLETE else AMBER if gap <= NEARLY_COMPLETE else RED
     word = {GREEN: "adds up", AMBER: "nearly adds up", RED: "does not add up"}[light]
@@ -149,7 +148,7 @@ def completeness_check(gaps: Float[np.ndarray, " signature"]) -> Check:
 
 
 def deletion_check(areas: Sequence[DeletionAreas]) -> Check:
-    """Whether the score falls faster than under controls when the first genes are taken away."""
+    """Whether the score falls faster than under controls when the first genes are deleted."""
     if all(own.beats_all for own in areas):
         light, word = GREEN, "faithful to the model"
     elif all(own.share_beaten > 0.5 for own in areas):
@@ -177,17 +176,17 @@ def stability_check(
     num_genes: int,
     of_signatures: Float[np.ndarray, " pair"],
 ) -> Check:
-    """Whether two signatures of the compound lead to the same genes.
+    """Whether explanations of two signatures of the compound rank the same genes first.
 
     Args:
-      overlap: Jaccard index of the first k genes of both, for each pair.
-      k: genes that count as the explanation.
-      num_genes: genes to choose from.
-      of_signatures: the same of the k genes with the largest |z|.
+      overlap: Jaccard index of the first k genes, for each pair.
+      k: number of first genes.
+      num_genes: number of genes that are ranked.
+      of_signatures: Jaccard index of the k genes with the largest |z|.
     """
     name = "Do other signatures agree?"
     if not len(overlap):
-        text = "There is only one signature of this compound, so this cannot be checked."
+        text = "This compound has only one signature, so this cannot be checked."
         return Check(name, GREY, "not known", text, math.nan)
     mean = float(overlap.mean())
     light = GREEN if mean >= STABLE else AMBER if mean >= PARTLY_STABLE else RED
@@ -202,11 +201,11 @@ def stability_check(
 
 
 def dependence_check(correlation: float) -> Check:
-    """Whether another model would be explained otherwise.
+    """Whether another model gets another explanation.
 
     Args:
       correlation: rank correlation of the contributions with those for shuffled weights; NaN
-        where one of both is constant.
+        where either is constant.
     """
     size = abs(correlation)
     if math.isnan(size):
@@ -217,23 +216,23 @@ def dependence_check(correlation: float) -> Check:
             light
         ]
     text = (
-        "A model with shuffled weights must get a different explanation. The rank correlation of "
-        f"the two is {correlation:.2f}."
+        "A model with shuffled weights should get a different explanation. The rank correlation "
+        f"of the two is {correlation:.2f}."
     )
     return Check("Does it depend on the model?", light, word, text, correlation)
 
 
 def no_genes_check() -> Check:
-    """What stands in the checks' place where there is no signature."""
+    """The only check of a compound without signatures."""
     text = (
         "The compound has no signature: its answer is from the structure alone, and the checks, "
-        "which are about explanations by genes, cannot be made."
+        "which are about explanations by genes, cannot be run."
     )
     return Check("Does the answer rest on genes?", GREY, "there are none", text, math.nan)
 
 
 def overall(checks: Sequence[Check]) -> str:
-    """The worst light that was given; grey where none was."""
+    """The worst light; grey where no check could be run."""
     given = [_ORDER.index(check.light) for check in checks if check.light != GREY]
     return _ORDER[max(given)] if given else GREY
 

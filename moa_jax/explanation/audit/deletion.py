@@ -1,4 +1,4 @@
-"""Deletion and insertion: whether a score follows the genes that an explanation names first."""
+"""Deletion and insertion curves: how a score changes with the genes that an explanation ranks."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from moa_jax.explanation.attribution.target import (
 from moa_jax.schemas import Batch, GraphArrays, KnowledgeGraph
 from moa_jax.training.runs.predictor import Predictor
 
-# Shares of the measured genes at which curves are read, denser where explanations are short.
+# Shares of the measured genes at which curves are evaluated.
 FRACTIONS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 
-# Larger comes first.
+# Genes of larger importance rank first.
 Importance = Float[np.ndarray, "example target gene"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-    """Scores while genes are taken away or given back, most important first.
+    """Scores while genes are deleted or inserted, most important first.
 
     Attributes:
-      fractions: share of the measured genes that was taken or given, from 0 to 1.
+      fractions: share of the measured genes, from 0 to 1.
       deletion: score without that share.
-      insertion: score with that share alone.
+      insertion: score with that share only.
     """
 
     fractions: tuple[float, ...]
@@ -67,7 +67,7 @@ class Curves:
 
     @property
     def sufficiency(self) -> Float[np.ndarray, "example target"]:
-        """Mean fall of the score with the first genes alone; smaller is better."""
+        """Mean fall of the score with the first genes only; smaller is better."""
         return (self.deletion[..., :1] - self.insertion[..., 1:-1]).mean(axis=-1)
 
 
@@ -80,15 +80,15 @@ def deletion_curves(
     importance: Importance,
     replacement: Float[np.ndarray, "example gene"],
 ) -> Curves:
-    """Curves of every score under one ranking of the genes for it.
+    """Curves of every score under a ranking of the genes.
 
     Args:
       predictor: the model.
       examples: encoded examples.
-      attribution_target: its output is read; its part is `expression`.
+      attribution_target: with the input `expression`.
       directions: the scores.
       importance: of every gene for every score; genes that were not measured are left out.
-      replacement: what stands in a gene's place, in units of encoded examples; see
+      replacement: values that genes are replaced by, in units of encoded examples; see
         `baseline_signatures`.
     """
     num_points = len(FRACTIONS) * directions.shape[1]
@@ -137,9 +137,9 @@ def _make_step(attribution_target: AttributionTarget) -> Step:
 def ranks(
     importance: Float[Array, "example target gene"], measured: Bool[Array, "example gene"]
 ) -> Int[Array, "example target gene"]:
-    """0 for the most important gene; of equal ones the first comes first, absent ones last."""
-    least = jnp.where(measured[:, None], -importance, jnp.inf)
-    return jnp.argsort(jnp.argsort(least, axis=-1, stable=True), axis=-1, stable=True)
+    """Rank of every gene, 0 for the most important; ties in their order, unmeasured genes last."""
+    descending = jnp.where(measured[:, None], -importance, jnp.inf)
+    return jnp.argsort(jnp.argsort(descending, axis=-1, stable=True), axis=-1, stable=True)
 
 
 def control_importance(
@@ -150,17 +150,17 @@ def control_importance(
     num_targets: int,
     seed: int = 0,
 ) -> dict[str, Importance]:
-    """What an explanation has to beat: chance, the plain signature and the graph's hubs.
+    """Rankings that an explanation has to beat: random, by the signature, by degree.
 
     Args:
       examples: encoded examples.
       features: their scales.
-      graph: its interactions give every measured gene a degree.
+      graph: the knowledge graph.
       num_targets: scores per example.
       seed: seed of the random ranking.
 
     Returns:
-      `random`; `absolute_z`, the size of a gene's change; `degree`, its weighted STRING degree.
+      `random`; `absolute_z`, a gene's |z|; `degree`, its weighted STRING degree.
     """
     shape = (examples.num_examples, num_targets, len(features.genes))
     change = np.abs(examples.expression * features.scale + features.mean)
@@ -173,7 +173,7 @@ def control_importance(
 
 
 def string_degree(graph: KnowledgeGraph) -> Float[np.ndarray, " gene"]:
-    """Weighted number of interactions of every gene node."""
+    """Weighted degree of every gene node."""
     return np.bincount(
         graph.interacts.senders, weights=graph.interacts.weight, minlength=graph.num_genes
     )

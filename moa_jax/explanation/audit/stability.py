@@ -1,4 +1,4 @@
-"""How well the explanations of two signatures or two models agree."""
+"""Agreement of the explanations of two signatures or two models."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from moa_jax.schemas import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """How far pairs of explanations agree, in the mean over pairs.
+    """Agreement of pairs of explanations.
 
     Attributes:
-      jaccard: shared over all entries among the k largest of both.
-      spearman: rank correlation of all entries; NaN where one of both is constant.
+      jaccard: Jaccard index of the sets of the k largest entries.
+      spearman: rank correlation of all entries; NaN where either is constant.
     """
 
     jaccard: Float[np.ndarray, " example"]
@@ -37,16 +37,16 @@ def agreement_of_pairs(
     Args:
       first: contributions.
       second: contributions to the same scores, from another signature or another model.
-      k: entries that count as the explanation.
-      by_size: compare absolute values; otherwise the k largest are those that speak for the score.
+      k: size of the sets of largest entries.
+      by_size: compare absolute values.
 
     Raises:
       InputError: there are fewer entries than k.
     """
     if not 0 < k <= first.shape[-1]:
         raise InputError(
-            f"the first {k} of {first.shape[-1]} entries were to be compared; expected no more "
-            "than there are."
+            f"cannot compare the largest {k} of {first.shape[-1]} entries; k must be between 1 and "
+            f"{first.shape[-1]}."
         )
     if by_size:
         first, second = np.abs(first), np.abs(second)

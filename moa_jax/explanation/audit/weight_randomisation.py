@@ -13,7 +13,7 @@ from moa_jax.models.experts import EXPERTS, NETWORKS
 from moa_jax.training.runs.predictor import Predictor
 from moa_jax.training.sharding import replicate
 
-# Parts of the fusion model from the output to the input; a model's other parts come last.
+# Modules of the fusion model from output to input; any others come last.
 FROM_OUTPUT = (
     *(expert for expert in EXPERTS if expert not in NETWORKS),
     "joint_logits",
@@ -26,24 +26,24 @@ FROM_OUTPUT = (
     "molecule",
     "knowledge",
 )
-# Scales of whole experts say nothing of what an expert looks at.
+# Scales of whole experts do not change what an expert reads.
 NOT_RANDOMISED = ("expert_scales",)
 
 
 def randomisation_cascade(
     predictor: Predictor, *, seed: int = 0
 ) -> Iterator[tuple[str, Predictor]]:
-    """The model with ever more of its parts randomised (Adebayo 2018, section 3.1).
+    """Cascading randomisation of the model's modules (Adebayo 2018, section 3.1).
 
-    The values of each array of a part are shuffled, which keeps their distribution. Parts are
-    randomised one after the other, from the output to the input, and stay so.
+    The values of each array of a module are shuffled, which keeps their distribution, one module
+    after the other, from output to input.
 
     Args:
       predictor: the model.
       seed: seed of the shuffles.
 
     Yields:
-      Name of the part that was randomised last, and the model.
+      Name of the module that was randomised last, and the model.
     """
     known = [name for name in predictor.params if name not in NOT_RANDOMISED]
     first = [name for name in FROM_OUTPUT if name in known]
@@ -55,14 +55,14 @@ def randomisation_cascade(
 
 
 def randomised(predictor: Predictor, *, seed: int = 0) -> Predictor:
-    """The model with all its parts randomised."""
+    """The model with all its modules randomised."""
     *_, (_, last) = randomisation_cascade(predictor, seed=seed)
     return last
 
 
-def _shuffled(part: Mapping[str, Any] | Any, rng: np.random.Generator) -> Any:
+def _shuffled(params: Mapping[str, Any] | Any, rng: np.random.Generator) -> Any:
     def shuffle(values: Any) -> np.ndarray:
         values = np.asarray(values)
         return rng.permutation(values.ravel()).reshape(values.shape)
 
-    return jax.tree.map(shuffle, part)
+    return jax.tree.map(shuffle, params)

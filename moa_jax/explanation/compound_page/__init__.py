@@ -1,1 +1,1 @@
-"""Everything that is said of one compound, as tables and as a page."""
+"""The explanation of one compound, as tables and as a page."""

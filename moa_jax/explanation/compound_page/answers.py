@@ -1,4 +1,4 @@
-"""The answers that are explained: what each rests on, and which two MoAs are compared."""
+"""The answers that are explained: the examples each rests on, its MoA and runner-up."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from moa_jax.schemas import Examples
 
 @dataclasses.dataclass(frozen=True)
 class CompoundAnswer:
-    """The model's answer for one compound, before it is explained.
+    """The model's answer for one compound.
 
     Attributes:
       group: its compound group.
       rows: the examples that are explained.
       probs: pooled probabilities, uncalibrated.
       labels: 1 where the compound has the MoA.
-      of_signatures: probabilities of each of the examples.
-      weights: share of each of them in the answer.
-      view: the view of the model that it is answered in.
+      of_signatures: probabilities of each example.
+      weights: weight of each example in the answer.
+      view: the view of the answer.
       calibrator: the calibration of that view.
-      calibrated: the calibrated prediction; None where there is nothing to answer from.
+      calibrated: the calibrated prediction; None if there is nothing to answer from.
       row: the row of `Answers.table`.
       moa: the MoA that is explained.
-      runner_up: the one that it is compared with; the same where the model knows no other.
+      runner_up: the second MoA; the same as `moa` if the model knows no other.
     """
 
     group: str
@@ -56,20 +56,20 @@ class CompoundAnswer:
 def compound_answers(
     answered: AnsweredExamples,
 ) -> tuple[Examples, EncodedExamples, list[CompoundAnswer]]:
-    """What is explained of every answer.
+    """The answer for every compound with the examples that explain it.
 
     Args:
       answered: signatures, or structures without expression, and their answers.
 
     Returns:
       The examples that the answers rest on, the same encoded, and one answer per compound group, in
-      their order. Of a compound that is answered from its structure alone it is one example without
-      expression; of one that is not answered from anything, all its poor signatures.
+      their order. A compound that is answered from its structure alone has one example without
+      expression; one that cannot be answered has all its signatures.
     """
     examples, basis = answered.examples, answered.answers.basis
     probs = answered.views["fusion"].astype(np.float64)
     raw, labels, _ = pool_by_compound(probs, examples.labels, examples.groups)
-    # Where there is nothing to answer from, what the poor signatures say is explained.
+    # Without an answer, the mean over all signatures is explained.
     pooled = np.where(np.isnan(basis.pooled), raw, basis.pooled)
     rows, shown, encoded = _answered_from(answered)
     groups = np.array(shown.groups)
@@ -124,7 +124,7 @@ def _answered_from(
 def _first_two(
     pooled: Float[np.ndarray, " moa"], row: pd.Series, moas: tuple[str, ...]
 ) -> tuple[int, int]:
-    """The first two MoAs of an answer, or else of the model."""
+    """The first two MoAs of an answer, or of the model if there is no answer."""
     order = np.argsort(-pooled, kind="stable")
     first, second = int(order[0]), int(order[min(1, len(order) - 1)])
     if not pd.isna(row["moa_1"]):

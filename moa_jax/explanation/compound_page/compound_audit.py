@@ -22,7 +22,7 @@ from moa_jax.explanation.audit.stability import agreement_of_pairs, overlap_of_a
 from moa_jax.explanation.compound_page.signature_attributions import SignatureAttributions
 from moa_jax.schemas import Examples
 
-# Genes that count as the explanation where its stability is measured, unless that were too many.
+# Largest number of first genes whose overlap measures stability.
 NUM_FIRST_GENES = 50
 
 
@@ -34,7 +34,7 @@ def compound_checks(
     Args:
       found: attributions of many signatures.
       own: the compound's signatures, or its structure alone.
-      rows: which of the attributions are theirs.
+      rows: rows of their attributions.
     """
     return tuple(_checks(found, own, rows)) if own.has_expression.any() else (no_genes_check(),)
 

@@ -14,9 +14,7 @@ from jaxtyping import Float
 from moa_jax.calibration.calibration_store import CalibrationAnswers, read_calibration_store
 from moa_jax.calibration.calibrator import CANNOT_TELL, Calibrator
 from moa_jax.data.storage.graph_folder import read_gene_sets
-from moa_jax.explanation.audit.checks import (
-    Check,
-)
+from moa_jax.explanation.audit.checks import Check
 from moa_jax.explanation.audit.deletion import Curves
 from moa_jax.explanation.compound_page.answers import CompoundAnswer, compound_answers
 from moa_jax.explanation.compound_page.compound_audit import compound_checks
@@ -48,33 +46,33 @@ from moa_jax.progress import track
 from moa_jax.schemas import Examples, InputError
 from moa_jax.training.runs.run_folder import FinishedRun
 
-# Sets of genes outside these sizes are too small to test or too large to say something.
+# Smallest and largest gene set that is tested.
 MIN_SET, MAX_SET = 5, 200
-# Tables that say something of signatures and of the genes in them.
+# Tables about signatures and their genes.
 _OF_SIGNATURES = ("genes", "pathways", "nodes", "proximity", "signatures")
 
 
 @dataclasses.dataclass(frozen=True)
 class ExplainedRun:
-    """A finished run with what explanations need beside the model.
+    """A finished run with the data that explanations need besides the model.
 
     Attributes:
       run: the run.
-      kept: view -> its predictions for held-out compounds.
-      references: what its kernel experts compare with (`kernels.references`).
-      residuals: see `compound_tables.reference_residuals`.
-      sets: sets over the measured genes.
+      calibration_store: view -> the run's predictions for held-out compounds.
+      references: references of its kernel experts (`kernels.references`).
+      residuals: see `tables.reference_residuals`.
+      sets: gene sets over the measured genes.
     """
 
     run: FinishedRun
-    kept: Mapping[str, CalibrationAnswers]
+    calibration_store: Mapping[str, CalibrationAnswers]
     references: pd.DataFrame
     residuals: Float[np.ndarray, "residual gene"] | None
     sets: GeneSets
 
 
 def read_explained_run(workdir: pathlib.Path, run: FinishedRun) -> ExplainedRun:
-    """Reads what a run's folder holds for explanations.
+    """Reads the data for explanations from a run's folder.
 
     Raises:
       InputError: a file is missing or damaged.
@@ -86,7 +84,7 @@ def read_explained_run(workdir: pathlib.Path, run: FinishedRun) -> ExplainedRun:
     references = read_references(workdir)
     return ExplainedRun(
         run=run,
-        kept=read_calibration_store(workdir, features.moas),
+        calibration_store=read_calibration_store(workdir, features.moas),
         references=references,
         residuals=reference_residuals(run.predictor.params, references),
         sets=sets.of_size(MIN_SET, MAX_SET),
@@ -98,25 +96,26 @@ class CompoundExplanation:
     """The explanation of one compound.
 
     Attributes:
-      name: what the compound is called.
+      name: name of the compound.
       group: its compound group.
-      smiles: its structure, None where unknown.
+      smiles: its structure, None if unknown.
       targets: its known targets.
       moa: the MoA that is explained: the most probable one.
-      runner_up: the next one; None where the model knows no other.
+      runner_up: the second MoA; None if the model knows no other.
       confidence: probability that `moa` is right; NaN without calibration.
-      none_of_these: probability that its mechanism was not trained on; NaN without calibration.
-      is_answered: whether that is enough; otherwise the answer is "cannot tell".
-      reasons: why it is that, and what to do.
-      answered_from: `answer_basis.MODALITIES_OF`; empty where there is nothing to answer from.
-      notes: what else to know about the answer.
+      none_of_these: probability that the model was not trained on the compound's mechanism; NaN
+        without calibration.
+      is_answered: whether there is an answer, not "cannot tell".
+      reasons: why the answer is "cannot tell", and what to do.
+      answered_from: `answer_basis.MODALITIES_OF`; empty if there is nothing to answer from.
+      notes: notes on the answer.
       known: `KNOWN`, `ANALOGUE` or `NEW`: whether the compound is in the training data.
-      known_sentence: that in words.
+      known_sentence: `known` as a sentence.
       calibrator: the calibration of its view.
       nodes_are_read: see `SignatureAttributions`.
       tables: `moas`, `modalities`, `genes`, `pathways`, `substructures`, `nodes`, `evidence`,
-        `proximity`, `labels`, `signatures`; those about genes and signatures have no rows where
-        the compound has no signature.
+        `proximity`, `labels`, `signatures`; those about genes and signatures are empty if the
+        compound has no signature.
       node_scores: of all gene nodes.
       atom_scores: of all atoms, for `moa`; None without structure.
       curves: replacement -> ranking -> deletion curves.
@@ -147,22 +146,22 @@ class CompoundExplanation:
 
     @property
     def has_signatures(self) -> bool:
-        """Whether the answer rests on signatures; else it is from the structure alone."""
+        """Whether the answer rests on signatures, not on the structure alone."""
         return len(self.tables["signatures"]) > 0
 
 
 def explain_compounds(
     explained: ExplainedRun, answered: AnsweredExamples
 ) -> list[CompoundExplanation]:
-    """Explains answers for compounds, each by the signatures that its answer rests on.
+    """Explains the answer for each compound by the signatures or structure that it rests on.
 
-    One that is answered from its structure alone is explained by that. Where there is neither a
-    structure nor a good signature, what the poor ones say is shown.
+    A compound without an answer, whose signatures failed the quality gates and whose structure is
+    unknown, is explained by those signatures.
 
     Args:
       explained: the run.
-      answered: signatures, or rows of compounds with a structure alone, and the run's answers.
-        Labels and targets are used to comment on the answer, never to find it.
+      answered: signatures, or rows of compounds with a structure only, and the run's answers.
+        Labels and targets are compared with the answer, and do not affect it.
 
     Returns:
       One explanation per compound group, in the order of the groups.
@@ -174,8 +173,8 @@ def explain_compounds(
     is_known = examples.has_expression | examples.has_structure
     if not examples.num_examples or not is_known.all():
         raise InputError(
-            f"{int(is_known.sum())} signatures or structures were given for "
-            f"{examples.num_examples} rows; expected one for each and a row at least."
+            f"{int(is_known.sum())} of {examples.num_examples} rows have a signature or structure; "
+            "expected at least one row, and all to have one."
         )
     run = explained.run
     examples, encoded, answers = compound_answers(answered)
@@ -208,7 +207,6 @@ def _explanation(
 ) -> CompoundExplanation:
     """The explanation of one compound, whose signatures or structure are `own`."""
     moas, graph, rows = explained.run.predictor.features.moas, explained.run.graph, answer.rows
-    # Structures, and with them targets, are the compound's, not the signature's.
     smiles = own.smiles[0]
     targets = tuple(sorted({target for targets in own.targets for target in targets}))
     has_signatures = bool(own.has_expression.any())
@@ -261,18 +259,22 @@ def _answer_tables(
     found: SignatureAttributions,
     evidence: Mapping[str, KernelEvidence],
 ) -> dict[str, pd.DataFrame]:
-    """Tables that every answer has, whatever it was given from."""
+    """Tables that do not depend on signatures."""
     moas = explained.run.predictor.features.moas
     runner_up = answer.runner_up if answer.has_runner_up else None
-    compared = evidence_table(evidence, answer.rows, answer.moa, runner_up)
+    neighbours = evidence_table(evidence, answer.rows, answer.moa, runner_up)
     return {
         "moas": moa_table(moas, answer.probs, answer.calibrated, answer.labels),
         "modalities": modality_table(
             found.modalities[answer.rows], has_runner_up=answer.has_runner_up
         ),
-        "evidence": compared,
+        "evidence": neighbours,
         "labels": label_notes(
-            explained.kept[answer.view], answer.probs, answer.labels, moas=moas, neighbours=compared
+            explained.calibration_store[answer.view],
+            answer.probs,
+            answer.labels,
+            moas=moas,
+            neighbours=neighbours,
         ),
     }
 
@@ -286,7 +288,7 @@ def _signature_tables(
     nodes: Float[np.ndarray, " node"],
     targets: Sequence[str],
 ) -> dict[str, pd.DataFrame]:
-    """Tables about signatures and the genes in them (`_OF_SIGNATURES`)."""
+    """The tables `_OF_SIGNATURES`."""
     features, graph = explained.run.predictor.features, explained.run.graph
     contributions = found.genes[answer.rows]
     first = contributions[:, 0]
@@ -314,6 +316,6 @@ def _substructures(smiles: str, atoms: Float[np.ndarray, " atom"]) -> pd.DataFra
 
 
 def _name(own: Examples, group: str) -> str:
-    """The compound's first name, or else its id."""
+    """The compound's first name, or its id."""
     names = sorted({str(name) for name in own.table["compound"].dropna() if str(name).strip()})
     return names[0] if names else str(own.table["pert_id"].iloc[0] or group)

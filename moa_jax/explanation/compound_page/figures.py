@@ -1,4 +1,4 @@
-"""The pictures of an explanation, as SVG for the page and as files."""
+"""The figures of an explanation, as SVG and PNG."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def pictures_of(found: CompoundExplanation, graph: KnowledgeGraph) -> dict[str, 
             graph, found.node_scores, found.targets, title=f"proteins behind {found.moa}"
         )
     if found.has_signatures and found.runner_up is not None:
-        telling = _largest(genes, "contrast")
+        largest = _largest(genes, "contrast")
         pictures["contrast"] = bars(
-            list(telling["symbol"]),
-            telling["contrast"].to_numpy(float),
+            list(largest["symbol"]),
+            largest["contrast"].to_numpy(float),
             axis_name=f"for {found.moa} (right), for {found.runner_up} (left)",
             title=f"genes that distinguish {found.moa} from {found.runner_up}",
         )
@@ -80,7 +80,7 @@ def network_picture(
     *,
     title: str,
 ) -> Picture:
-    """The proteins that carry a score, drawn; see `choose_subnetwork`."""
+    """Draws the proteins of `choose_subnetwork`."""
     chosen = choose_subnetwork(graph, scores, targets)
     return draw_subnetwork(
         chosen.symbols,

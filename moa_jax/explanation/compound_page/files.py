@@ -25,11 +25,11 @@ from moa_jax.schemas import KnowledgeGraph
 
 INDEX_FILE, MANIFEST_FILE = "index.html", "explanation_manifest.json"
 REPORTS, FIGURES, TABLES = "reports", "figures", "tables"
-# All that lies in a folder of explanations.
+# Contents of a folder of explanations.
 NAMES = (INDEX_FILE, MANIFEST_FILE, REPORTS, FIGURES, TABLES)
-# Characters of a compound's name that file names take over.
+# Longest part of a compound's name in file names.
 _MAX_NAME_LENGTH = 40
-# Tables with thousands of rows per compound keep the first.
+# Largest number of rows per compound, for long tables.
 _MAX_ROWS = {"nodes": 500, "evidence": 500}
 
 
@@ -39,14 +39,13 @@ def write_explanations(
     graph: KnowledgeGraph,
     manifest: Mapping[str, Any],
 ) -> None:
-    """Writes everything, whole or not at all.
+    """Writes the folder of explanations, as a whole or not at all.
 
     Args:
-      folder: where to; an older one of the same name is replaced.
+      folder: the folder; an older one is replaced.
       explanations: one per compound.
-      graph: the knowledge graph that the pictures are cut out of.
-      manifest: `moa_jax` (version), `run` (`run_folder.run_identity`) and whatever else shall be
-        kept.
+      graph: the knowledge graph.
+      manifest: `moa_jax` (version), `run` (`run_folder.run_identity`) and other entries.
 
     Raises:
       InputError: the folder cannot be written.
@@ -78,15 +77,15 @@ def write_explanations(
 
 
 def file_stem(number: int, name: str) -> str:
-    """A name for files that every file system takes and no two compounds share."""
+    """A portable file name that is unique to the compound."""
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower())[:_MAX_NAME_LENGTH].strip("-")
     return f"{number:03d}-{plain}" if plain else f"{number:03d}"
 
 
 def all_tables(explanations: Sequence[CompoundExplanation]) -> dict[str, pd.DataFrame]:
-    """Every table over all compounds, with `compound` and `compound_group` in front.
+    """Every table over all compounds, with `compound` and `compound_group` as first columns.
 
-    Beside those of `CompoundExplanation`: `answers`, one row per compound, and `audit`, one row
+    Besides those of `CompoundExplanation`: `answers`, one row per compound, and `audit`, one row
     per compound and check. Lists are joined by `|`.
     """
     tables: dict[str, list[pd.DataFrame]] = {}
@@ -112,9 +111,9 @@ def all_tables(explanations: Sequence[CompoundExplanation]) -> dict[str, pd.Data
 
 def _joined(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Tables with the same columns, one after the other."""
-    # pandas warns where a part without any value has a say in the type of a column.
-    told = [part.dropna(axis=1, how="all") for part in parts if len(part)]
-    joined = pd.concat(told, ignore_index=True) if told else parts[0]
+    # pandas warns if the type of a column depends on a part without any value.
+    known = [part.dropna(axis=1, how="all") for part in parts if len(part)]
+    joined = pd.concat(known, ignore_index=True) if known else parts[0]
     return joined.reindex(columns=parts[0].columns)
 
 
@@ -142,7 +141,7 @@ def _answer_row(found: CompoundExplanation) -> dict[str, Any]:
 def index_page(
     explanations: Sequence[CompoundExplanation], names: Sequence[str], facts: Mapping[str, str]
 ) -> Page:
-    """The page that leads to all others."""
+    """The page with links to all compounds."""
     rows = [
         _index_row(found, f"{REPORTS}/{name}.html")
         for name, found in zip(names, explanations, strict=True)
@@ -156,8 +155,8 @@ def index_page(
     return Page(
         title="Mechanisms of action, explained",
         subtitle=(
-            f"{len(explanations)} compounds, {answered} of them with an answer; "
-            f"{num_known or 'none'} of them are in the training data."
+            f"{len(explanations)} compounds: {answered} with an answer, "
+            f"{num_known or 'none'} in the training data."
         ),
         facts=dict(facts),
         sections=[
@@ -165,8 +164,8 @@ def index_page(
                 "Compounds",
                 "An answer is given where the confidence is high enough for at least "
                 f"{MIN_ACCURACY:.0%} accuracy on held-out compounds. Otherwise it is "
-                f'"{CANNOT_TELL}". The audit says whether the explanation is faithful to the '
-                "model: green, amber or red.",
+                f'"{CANNOT_TELL}". The audit rates how faithful the explanation is to the model: '
+                "green, amber or red.",
                 [Table(columns, rows)],
             ),
             *_labels_section(explanations, names),
@@ -177,7 +176,7 @@ def index_page(
 def _labels_section(
     explanations: Sequence[CompoundExplanation], names: Sequence[str]
 ) -> Iterator[Section]:
-    """Labels that the model and its evidence contradict; nothing where no compound has a label."""
+    """Labels that the model and its evidence contradict; none if no compound has a label."""
     if not any(found.tables["moas"]["is_label"].any() for found in explanations):
         return
     rows = [
@@ -199,10 +198,10 @@ def _labels_section(
     yield Section(
         "Labels",
         "Labels that both the model and its evidence contradict: of the labelled training "
-        "compounds nearest by structure and by signature none carries the label and some carry "
-        "the predicted one (those are counted as neighbours), or most carry one that the "
-        "compound lacks. The margin is how much more probable the model finds one than the "
-        "other. Either may be wrong."
+        "compounds nearest by structure and by signature, either none carries the label and some "
+        "carry the predicted one (counted as neighbours), or most carry one that the compound "
+        "lacks. The margin is the difference between the two probabilities. The label or the "
+        "model may be wrong."
         + ("" if rows else "\n\nNo label of these compounds is contradicted in this way."),
         [Table(columns, rows, sort_by="margin")] if rows else [],
     )
@@ -225,7 +224,7 @@ def _index_row(found: CompoundExplanation, page: str) -> tuple[Cell, ...]:
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    """A table whose cells any file can hold, without lists and without `compound`."""
+    """A table without lists and without a column `compound`."""
     lists = [column for column in table if table[column].map(type).isin((tuple, list)).any()]
     joined = {name: ["|".join(map(str, values)) for values in table[name]] for name in lists}
     return table.assign(**joined).rename(columns={"compound": "training_compound"})

@@ -1,4 +1,4 @@
-"""The report of one compound: the answer, its confidence, why, and whether to trust that."""
+"""The page of one compound: its answer and confidence, the explanation, and its audit."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from moa_jax.report.parts import (
     Verdicts,
 )
 
-# Mechanisms that a page shows; the files hold all.
+# Mechanisms that a page shows; the tables have all.
 NUM_MOAS = 8
-_LIGHT_WORDS = {"green": "holds", "amber": "with reservations", "red": "do not rely on it"}
+_LIGHT_WORDS = {"green": "reliable", "amber": "partly reliable", "red": "not reliable"}
 _RANKINGS = {"ours": "this explanation", "absolute_z": "largest |z| first"}
 
 
@@ -49,8 +49,8 @@ def compound_page(
     Args:
       found: the explanation.
       pictures: name of a picture (`figures.pictures_of`) -> its SVG.
-      facts: what the reader must know of the model.
-      home: the index, from the page's folder.
+      facts: facts about the model.
+      home: path of the index from the page's folder.
     """
     return Page(
         title=found.name,
@@ -66,15 +66,15 @@ def compound_page(
             Section(
                 "How to read this",
                 "Everything here describes the model, not biology: a gene that the model uses is "
-                "not necessarily a cause. The checks say whether the explanation is faithful to "
-                "the model; they do not say that the model is right.\n\n" + "\n\n".join(RULES),
+                "not necessarily a cause. The checks test whether the explanation is faithful to "
+                "the model, not whether the model is right.\n\n" + "\n\n".join(RULES),
             ),
         ],
     )
 
 
 def _gene_sections(found: CompoundExplanation, pictures: Mapping[str, str]) -> Iterator[Section]:
-    """What signatures say; nothing of an answer from the structure alone."""
+    """Sections about expression; none for an answer from the structure alone."""
     if not found.has_signatures:
         return
     yield genes_section(found, pictures)
@@ -87,15 +87,15 @@ def headline(found: CompoundExplanation) -> str:
     """The answer in one sentence, and whether the compound is in the training data."""
     if found.is_answered:
         alone = "" if found.has_signatures else " from the structure alone"
-        says = f"Answer{alone}: {found.moa}, with confidence {found.confidence:.2f}."
+        answer = f"Answer{alone}: {found.moa}, with confidence {found.confidence:.2f}."
     elif math.isnan(found.confidence):
-        says = f"Cannot tell: {found.reasons}."
+        answer = f"Cannot tell: {found.reasons}."
     else:
-        says = (
+        answer = (
             f"Cannot tell. The most probable mechanism is {found.moa}, with confidence "
             f"{found.confidence:.2f}."
         )
-    return f"{says} {found.known_sentence}"
+    return f"{answer} {found.known_sentence}"
 
 
 def _facts(found: CompoundExplanation) -> dict[str, str]:
@@ -120,7 +120,7 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
     if not found.is_answered:
         parts.append(
             Note(
-                f"Cannot tell: {found.reasons}. What follows explains the model's most probable "
+                f"Cannot tell: {found.reasons}. The explanation below is for the most probable "
                 "mechanism, which may well be wrong.",
                 kind="warning",
             )
@@ -132,19 +132,19 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
         return Section("Answer", "No mechanism can be ruled out, and none is likely.", parts)
     in_set = list(found.tables["moas"].query("in_set")["moa"])
     size = (
-        "The label set is empty: no mechanism fits as well as true ones usually do."
+        "The label set is empty: no mechanism fits as well as the true one usually does."
         if not in_set
         else f"{len(in_set)} mechanisms cannot be ruled out: {some(in_set, 8)}."
     )
     none = (
-        f"With a probability of {found.none_of_these:.2f} its mechanism is not among those that "
+        f"With a probability of {found.none_of_these:.2f}, the mechanism is not among those that "
         "the model was trained on."
     )
     return Section("Answer", f"{size} {none} {_threshold(found)}", parts)
 
 
 def _threshold(found: CompoundExplanation) -> str:
-    """The confidence from which answers are given, and what it promises."""
+    """The confidence threshold, and the accuracy and coverage above it."""
     calibrator = found.calibrator
     if math.isinf(calibrator.threshold):
         return (
@@ -152,14 +152,14 @@ def _threshold(found: CompoundExplanation) -> str:
             f"{MIN_ACCURACY:.0%} accuracy, so this model gives no answers."
         )
     return (
-        f"Answers are given from a confidence of {calibrator.threshold:.2f}: on "
-        f"{calibrator.num_compounds} held-out compounds the accuracy is {calibrator.accuracy:.0%} "
+        f"Answers are given at a confidence of {calibrator.threshold:.2f} or more: on "
+        f"{calibrator.num_compounds} held-out compounds, the accuracy is {calibrator.accuracy:.0%} "
         f"at a coverage of {calibrator.coverage:.0%}."
     )
 
 
 def _moa_table(found: CompoundExplanation) -> Table:
-    """The most probable mechanisms; their labels only where one is known."""
+    """The most probable mechanisms, with the labels if there are any."""
     moas = found.tables["moas"]
     shown = moas.head(NUM_MOAS)
     rows = [
@@ -174,30 +174,30 @@ def _moa_table(found: CompoundExplanation) -> Table:
         caption=(
             f"The {len(shown)} most probable of {len(moas)} mechanisms. Probabilities are "
             "calibrated on held-out compounds. The label set contains the mechanisms that cannot "
-            f"be ruled out; it misses a true one for {ERROR_RATE:.0%} of such compounds."
+            f"be ruled out; it misses a true one for {ERROR_RATE:.0%} of held-out compounds."
         ),
     )
 
 
 def _label_notes(found: CompoundExplanation) -> Iterator[Note]:
-    """Labels that model and evidence contradict."""
+    """Labels that both the model and the evidence contradict."""
     table = found.tables["labels"]
     for row in table[table["evidence_agrees"].astype(bool)].itertuples():
         if row.kind == DOUBTED:
-            says = (
-                f"Its label {row.moa} may be wrong: the model gives it a probability of "
+            doubt = (
+                f"The label {row.moa} may be wrong: the model gives it a probability of "
                 f"{row.prob:.2f} and prefers {row.instead}."
             )
         else:
-            says = (
+            doubt = (
                 f"A label may be missing: the model gives {row.moa} a probability of "
                 f"{row.prob:.2f}, but the compound is not labelled with it."
             )
         carry = "carries" if row.num_carrying == 1 else "carry"
         instead = f", {row.num_carrying_answer} {row.instead}" if row.kind == DOUBTED else ""
         yield Note(
-            f"{says} Of the {row.num_asked} most similar training compounds {row.num_carrying} "
-            f"{carry} {row.moa}{instead}. An expert should check; the model may be wrong as well.",
+            f"{doubt} Of the {row.num_asked} most similar training compounds, {row.num_carrying} "
+            f"{carry} {row.moa}{instead}. An expert should check; the model may also be wrong.",
             kind="warning",
         )
 
@@ -207,12 +207,12 @@ def _audit(found: CompoundExplanation) -> Section:
     worst = _LIGHT_WORDS.get(light, "not known")
     verdicts = [Verdict(check.light, check.name, check.word, check.text) for check in found.checks]
     text = (
-        "Can the explanation by genes be trusted? "
-        f"Overall: {light} ({worst}), the worst of the checks that could be made."
+        "Is the explanation by genes reliable? "
+        f"Overall: {light} ({worst}), the worst of the checks that could be run."
     )
-    undone = [check.name for check in found.checks if check.light == "grey"]
-    if undone:
-        text += f" Not known: {' '.join(undone)}"
+    not_run = [check.name for check in found.checks if check.light == "grey"]
+    if not_run:
+        text += f" Not known: {' '.join(not_run)}"
     charts = [_deletion_chart(name, dict(of_one)) for name, of_one in sorted(found.curves.items())]
     return Section("Audit", text, [Verdicts(verdicts), *charts])
 
@@ -236,7 +236,7 @@ def _deletion_chart(replacement: str, curves: Mapping[str, Curves]) -> LineChart
         series,
         "share of genes removed",
         "score (logit)",
-        caption=f"Score while genes are replaced by {replacement}; the faster it falls, the "
-        "better. The band shows the range over the random orders.",
+        caption=f"Score while genes are replaced by {replacement}; a faster fall is better. The "
+        "band shows the range over the random orders.",
         x_range=(0, 1),
     )

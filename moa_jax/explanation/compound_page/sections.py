@@ -1,4 +1,4 @@
-"""The parts of a compound's report that say what its answer rests on."""
+"""Sections of a compound's page: evidence, genes, pathways, network, molecule, signatures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moa_jax.explanation.compound_page.explanation import CompoundExplanation
 from moa_jax.models.experts import EXPERTS
 from moa_jax.report.parts import Estimate, Illustration, Note, Part, Section, Table, Text
 
-# Rows that a page shows of the tables; the files hold all.
+# Rows of the tables that a page shows; the files have all.
 NUM_EVIDENCE, NUM_NODES, NUM_PIECES, NUM_SETS, NUM_SIGNATURES = 12, 12, 8, 12, 40
 _RANKINGS = {"explanation": "this explanation", "absolute z": "|z|"}
 
@@ -23,8 +23,7 @@ def reasons_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> 
     parts: list[Part] = [
         Illustration(
             pictures["modalities"],
-            f"What each modality adds to the score of {found.moa}: exact Shapley values, from the "
-            "model's predictions with and without each.",
+            f"Contribution of each modality to the score of {found.moa}: exact Shapley values.",
         )
     ]
     if len(evidence):
@@ -38,9 +37,9 @@ def reasons_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> 
         parts.append(Text("This model does not compare compounds with training compounds."))
     return Section(
         "Evidence",
-        "The model compares the compound with training compounds. The numbers are exact: what the "
-        "similarity to each compound adds to the score. Similar training compounds share their "
-        "weight, so a single one of them may count against its own mechanism. A compound without "
+        "The model compares the compound with training compounds. Contributions are exact: how "
+        "much the similarity to each compound adds to the score. Similar training compounds share "
+        "their weight, so a single one may count against its own mechanism. A compound without "
         "a label may have a target-propagated label, or a pseudo-label from its structure.",
         parts,
     )
@@ -103,17 +102,17 @@ def _gene_rows(table: pd.DataFrame) -> Table:
 
 
 def contrast_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> Iterator[Section]:
-    """Why this mechanism and not the next one; nothing where there is no other."""
+    """Why this mechanism and not the runner-up; nothing if there is none."""
     if found.runner_up is None:
         return
     modalities = found.tables["modalities"]
-    says = ", ".join(f"{row.modality} {_signed(row.contrast)}" for row in modalities.itertuples())
+    shares = ", ".join(f"{row.modality} {_signed(row.contrast)}" for row in modalities.itertuples())
     probs = found.tables["moas"].set_index("moa")["probability"]
     yield Section(
         f"Why not {found.runner_up}?",
         f"{found.runner_up} is the runner-up. Its probability is {probs[found.runner_up]:.2f}, "
-        f"against {probs[found.moa]:.2f}. The difference of the two scores is explained in the "
-        f"same way as one score; what supports both cancels out. By modality: {says}.",
+        f"compared with {probs[found.moa]:.2f}. The difference of the two scores is explained like "
+        f"a single score; contributions to both cancel out. By modality: {shares}.",
         [
             Illustration(
                 pictures["contrast"], f"Genes that distinguish {found.moa} from {found.runner_up}."
@@ -123,22 +122,19 @@ def contrast_section(found: CompoundExplanation, pictures: Mapping[str, str]) ->
 
 
 def pathways_section(found: CompoundExplanation) -> Section:
-    """Gene sets that the contributions fall on."""
+    """Gene sets that are enriched in the contributions."""
     table = found.tables["pathways"]
     shown = table[table["is_distinct"].astype(bool)].head(NUM_SETS)
     text = (
         "Do the contributions of a gene set's members rank higher or lower than those of the "
         f"other measured genes? {len(table)} sets of GO, Reactome and Hallmark were tested, "
-        "allowing for genes of a set that move together; q is the false discovery rate over all "
-        "of them."
+        "allowing for correlated genes within a set; q is the false discovery rate over all sets."
     )
     if not len(shown):
         best = table.iloc[0] if len(table) else None
-        more = (
-            "" if best is None else f" The nearest is {best['name']} (q = {best['q_value']:.2f})."
-        )
+        more = "" if best is None else f" The best is {best['name']} (q = {best['q_value']:.2f})."
         return Section(
-            "Pathways", text, [Note(f"No set stands out at a false discovery rate of 5 %.{more}")]
+            "Pathways", text, [Note(f"No set is enriched at a false discovery rate of 5 %.{more}")]
         )
     rows = [
         (
@@ -157,12 +153,12 @@ def pathways_section(found: CompoundExplanation) -> Section:
 
 
 def network_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> Section:
-    """The graph around the genes, and how near the known targets are."""
+    """Node scores, and the distance of the first genes from the known targets."""
     how = (
-        "Scores are the contributions of the node activities that the model uses."
+        "Scores are the contributions of the node activities that the model reads."
         if found.nodes_are_read
-        else "This model does not use STRING or GO: the contributions of measured genes were "
-        "propagated to the other nodes along the graph, for orientation only."
+        else "This model does not read STRING or GO: the contributions of measured genes were "
+        "propagated over the graph, for orientation only."
     )
     parts: list[Part] = [
         Illustration(pictures["network"], "The proteins with the largest scores in STRING.")
@@ -174,7 +170,7 @@ def network_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> 
             parts.append(
                 Text(
                     f"The {row.num_named} first genes by {_RANKINGS[row.ranking]} are {near} to "
-                    f"the known targets than genes of the same degree: {row.distance:.2f} against "
+                    f"the known targets than genes of the same degree: {row.distance:.2f} and "
                     f"{row.expected:.2f} steps (p = {row.p_value:.3f})."
                 )
             )
@@ -191,7 +187,7 @@ def network_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> 
 
 
 def molecule_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> Section:
-    """Atoms and pieces of the structure."""
+    """Atoms and substructures."""
     if found.atom_scores is None:
         return Section("Molecule", "", [Note("The structure of this compound is not known.")])
     table = found.tables["substructures"].head(NUM_PIECES)
@@ -205,8 +201,8 @@ def molecule_section(found: CompoundExplanation, pictures: Mapping[str, str]) ->
     )
     return Section(
         "Molecule",
-        f"How much the score of {found.moa} falls without the substructures that contain an atom "
-        f"or its neighbourhood: the mean over neighbourhoods of 0 to {MAX_RADIUS} bonds.",
+        f"Fall of the score of {found.moa} without the substructures that contain an atom or its "
+        f"neighbourhood, mean over radii of 0 to {MAX_RADIUS} bonds.",
         [
             Illustration(pictures["molecule"], f"Structure: {found.smiles}"),
             Table(("substructure", "kind", "atoms", "sum", "q"), rows, caption=caption),
@@ -234,20 +230,20 @@ def signatures_section(found: CompoundExplanation) -> Section:
     agree = int((table["top_moa"] == found.moa).sum())
     return Section(
         "Signatures",
-        f"{agree} of {len(table)} signatures, each by itself, rank {found.moa} first.",
+        f"{agree} of {len(table)} signatures alone rank {found.moa} first.",
         [
             Table(
                 columns,
                 rows,
                 caption="Uncalibrated probabilities, and the weight of each signature in the "
-                "answer: strong doses of a series weigh more than weak ones.",
+                "answer: strong doses of a series have more weight than weak ones.",
             )
         ],
     )
 
 
 def some(names: Sequence[str], most: int) -> str:
-    """The first names, and how many follow."""
+    """The first names, and how many more there are."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 

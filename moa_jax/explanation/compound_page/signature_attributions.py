@@ -1,4 +1,4 @@
-"""Everything of explanations that is computed for many signatures at once."""
+"""Attributions, computed for many signatures at once."""
 
 from __future__ import annotations
 
@@ -32,34 +32,33 @@ from moa_jax.progress import say
 from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.runs.predictor import Predictor
 
-# Gradients on the way from the baseline, to begin with, and most of them where the completeness
-# gap is larger than the tolerance.
+# Initial and largest number of steps of integrated gradients, and tolerated completeness gap.
 _NUM_STEPS, _MAX_STEPS, _TOLERANCE = 64, 256, 0.01
-# Steps of the integral for the model with shuffled weights, where no sum has to come out.
+# Steps for the model with shuffled weights, whose contributions need not be complete.
 _ROUGH_STEPS = 16
 # Random orders that deletion is compared with.
 _NUM_RANDOM = 16
-# Seed of all that is drawn, so that an answer always has the same explanation.
+# Seed of all random numbers, so that an answer always has the same explanation.
 SEED = 0
 NO_CHANGE, CELL_LINE_MEAN = "no change", "the mean of its cell line"
 
 
 @dataclasses.dataclass(frozen=True)
 class SignatureAttributions:
-    """Attributions of two scores of every signature: an MoA's logit, and that less a runner-up's.
+    """Attributions of two scores of every signature: an MoA's logit, and that minus a runner-up's.
 
     Attributes:
-      genes: contributions of genes against a signature in which nothing changed.
+      genes: contributions of genes, with no change as baseline.
       gap: completeness gap of the first score.
       modalities: Shapley values of `modality_shares.MODALITIES`.
       nodes: scores of graph nodes, genes before terms, for the first score.
-      nodes_are_read: the model reads the activity of nodes; otherwise contributions of genes
-        were carried to the nodes.
-      atoms: for each signature `occlude_neighbourhoods` of every atom; without columns where it
+      nodes_are_read: whether the model reads node activities; otherwise contributions of genes were
+        propagated to the nodes.
+      atoms: `occlude_neighbourhoods` of every atom, for each signature; without columns where it
         has no structure.
       curves: replacement -> ranking (`ours`, `absolute_z`, `random`) -> curves of the first score.
       shuffled: contributions of genes to the first score under shuffled weights.
-      slope: contribution of each gene to the first score per unit of change.
+      slope: contribution of each gene to the first score, divided by its change.
     """
 
     genes: Float[np.ndarray, "example 2 gene"]
@@ -89,14 +88,14 @@ def attribute_signatures(
       encoded: the signatures.
       smiles: their structures, None where unknown.
       graph: the knowledge graph that the model was trained with.
-      moas: the MoA to explain of each signature.
-      runners_up: the MoA that it is contrasted with; the same one where there is no other.
+      moas: the MoA to explain, for each signature.
+      runners_up: its runner-up; the same as `moas` where there is none.
     """
     attribution_target = AttributionTarget(predictor.task)
     directions = _two_scores(moas, runners_up, len(predictor.features.moas))
     given = predictor, encoded, attribution_target, directions
     baseline = no_change(encoded, predictor.features)
-    say(f"explaining {encoded.num_examples} signatures by their genes")
+    say(f"attributing the answers for {encoded.num_examples} signatures to genes")
     found, _ = attribute_to_tolerance(
         *given,
         IntegratedGradients(_NUM_STEPS),
@@ -112,7 +111,7 @@ def attribute_signatures(
     )
     first = found.values[:, 0]
     change = np.where(encoded.gene_mask, encoded.expression - baseline[:, 0], 0.0)
-    say("explaining them by the graph, the structures and the modalities")
+    say("attributing them to graph nodes, atoms and modalities")
     nodes_are_read = any(EXPERTS[expert].reads_nodes for expert in predictor.task.model.experts)
     if nodes_are_read:
         nodes = _node_contributions(predictor, encoded, directions[:, :1], baseline[:, 0])
@@ -121,7 +120,7 @@ def attribute_signatures(
         nodes = adjoint_node_attribution(found.values[:, :1], change, propagation)[:, 0]
     modalities = modality_shares(*given)
     atoms = occlude_neighbourhoods(predictor, encoded, smiles, attribution_target, directions)
-    say("taking genes away, to see whether the explanation holds")
+    say("deletion curves, to audit the explanations")
     return SignatureAttributions(
         genes=found.values,
         gap=found.completeness_gap[:, 0],
@@ -138,7 +137,7 @@ def attribute_signatures(
 def _two_scores(
     moas: Int[np.ndarray, " example"], runners_up: Int[np.ndarray, " example"], num_moas: int
 ) -> Directions:
-    """An MoA's logit, and that less its runner-up's."""
+    """An MoA's logit, and that minus its runner-up's."""
     own = moa_directions(moas[:, None], num_moas)
     return np.concatenate(
         [own, contrast_directions(moas[:, None], runners_up[:, None], num_moas)], axis=1
@@ -151,7 +150,7 @@ def _node_contributions(
     directions: Directions,
     baseline: Float[np.ndarray, "example gene"],
 ) -> Float[np.ndarray, "example node"]:
-    """Contributions of the nodes' activities, for models that read them."""
+    """Contributions of node activities, for models that read them."""
     attribution_target = AttributionTarget(predictor.task, input_name="activity")
     method = IntegratedGradients(_NUM_STEPS)
     found = attribute(
@@ -167,7 +166,7 @@ def _curves(
     directions: Directions,
     contributions: Float[np.ndarray, "example gene"],
 ) -> dict[str, dict[str, Curves]]:
-    """Deletion under the explanation, |z| and random orders, with two replacements."""
+    """Deletion curves of the explanation, |z| and random orders, with two replacements."""
     features, attribution_target = predictor.features, AttributionTarget(predictor.task)
     controls = control_importance(encoded, features, graph, num_targets=_NUM_RANDOM, seed=SEED)
     rankings = {

@@ -1,4 +1,4 @@
-"""The tables of one compound's explanation, made from arrays over its signatures."""
+"""The tables of one compound's explanation, from arrays over its signatures."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from moa_jax.models.kernel_experts import reference_signatures
 from moa_jax.predictions.compound_answers import label_set
 from moa_jax.schemas import Examples, KnowledgeGraph
 
-# Genes that are named where their distance to the known targets is measured.
+# First genes whose distance to the known targets is measured.
 NUM_NAMED_GENES = 50
-# Rows that tell how genes vary together.
+# Residuals from which the correlation of genes is estimated.
 _MAX_RESIDUALS = 512
 
 
@@ -39,7 +39,8 @@ def moa_table(
     """All MoAs, the most probable first.
 
     `rank`, `moa`, `probability` (calibrated), `model_probability`, `p_value`, `in_set`
-    (`answers.label_set`), `is_label`. Without `calibrated` nothing is known but the model's own.
+    (`compound_answers.label_set`), `is_label`. Without `calibrated` only the model's probabilities
+    are known.
     """
     order = np.argsort(-(probs if calibrated is None else calibrated.probs[0]), kind="stable")
     unknown = np.full(len(probs), np.nan)
@@ -76,7 +77,7 @@ def gene_table(
     """Measured genes, the largest contribution first.
 
     `rank`, `entrez_id`, `symbol`, `contribution` (mean over signatures), `lowest` and `highest`
-    (over signatures), `contrast` (to the MoA less its runner-up), `mean_z`.
+    (over signatures), `contrast` (to the MoA's score minus its runner-up's), `mean_z`.
     """
     mean = contributions.mean(axis=0).astype(np.float64)
     contrast = mean[1] if has_runner_up else np.full(mean.shape[1], np.nan)
@@ -100,9 +101,9 @@ def gene_table(
 def reference_residuals(
     params: Mapping, references: pd.DataFrame
 ) -> Float[np.ndarray, "residual gene"] | None:
-    """How the genes of reference signatures vary within compounds, in standard deviations.
+    """Reference signatures minus the mean of their compound, in standard deviations.
 
-    None where the model has no signature kernel, whose references these are.
+    None if the model has no signature kernel.
     """
     kernel = params.get(SIGNATURE_KERNEL)
     own = references[references["expert"] == SIGNATURE_KERNEL]
@@ -126,14 +127,14 @@ def pathway_table(
     Args:
       sets: sets over the same genes.
       contributions: of genes.
-      slope: contribution per unit of change. What the genes' correlation is taken from are the
-        contributions that the residuals of other signatures would have with these slopes.
+      slope: contribution per unit of change. Correlations of genes are estimated from the
+        contributions of `reference` with these slopes.
       reference: `reference_residuals`.
       symbols: names of the genes.
 
     Returns:
-      What `enrichment` returns, with `is_distinct` (says what better sets have not said) and
-      `telling_genes` (of those, `|` between them).
+      The table of `enrichment` with `is_distinct` (selected by `distinct_sets`) and `telling_genes`
+      (the leading genes of these sets, separated by `|`).
     """
     scores = contributions.mean(axis=0).astype(np.float64)
     mean_slope = slope.mean(axis=0).astype(np.float64)
@@ -142,11 +143,11 @@ def pathway_table(
     )
     distinct = distinct_sets(scores, sets, table)
     table["is_distinct"] = np.isin(table.index, distinct.index)
-    telling = {
+    leading = {
         row: "|".join(symbols[gene] for gene in genes[:8])
         for row, genes in zip(distinct.index, distinct["genes"], strict=True)
     }
-    table["telling_genes"] = [telling.get(row, "") for row in table.index]
+    table["telling_genes"] = [leading.get(row, "") for row in table.index]
     return table.sort_values(["p_value", "collection", "set_id"], ignore_index=True)
 
 
@@ -182,9 +183,9 @@ def evidence_table(
     moa: int,
     runner_up: int | None,
 ) -> pd.DataFrame:
-    """Training compounds and what they add, means over signatures; see `compound_evidence`.
+    """Training compounds and their contributions, means over signatures; see `compound_evidence`.
 
-    With `contrast`: what similarity adds to the MoA less what it adds to the runner-up.
+    With `contrast`: `from_similarity` for the MoA minus that for the runner-up.
     """
     table = _mean_evidence(evidence, rows, moa)
     if runner_up is None or not len(table):
@@ -217,10 +218,10 @@ def proximity_table(
     *,
     seed: int,
 ) -> pd.DataFrame:
-    """Whether the first genes are nearer to the known targets in STRING than genes like them.
+    """`proximity` of the first genes to the known targets in STRING.
 
     One row per ranking, `explanation` and `absolute z`: `ranking`, `num_targets`, `num_named`,
-    `distance`, `expected`, `p_value`. Empty where the graph has none of the targets.
+    `distance`, `expected`, `p_value`. Empty if the graph has none of the targets.
     """
     columns = ["ranking", "num_targets", "num_named", "distance", "expected", "p_value"]
     distances = target_distances(graph, list(targets))[: graph.num_landmarks]
@@ -248,7 +249,7 @@ def signature_table(
     """The compound's signatures and the prediction for each.
 
     `sig_id`, `pert_id`, `cell_line`, `dose_um`, `time_h`, `weight` in the pooled answer,
-    `top_moa`, `probability` of the explained MoA, as the model gave it.
+    `top_moa`, uncalibrated `probability` of the explained MoA.
     """
     table = own.table[["sig_id", "pert_id", "cell_line", "dose_um", "time_h"]].copy()
     table["weight"] = weights
@@ -258,36 +259,34 @@ def signature_table(
 
 
 def label_notes(
-    kept: CalibrationAnswers,
+    held_out: CalibrationAnswers,
     probs: Float[np.ndarray, " moa"],
     labels: Float[np.ndarray, " moa"],
     *,
     moas: Sequence[str],
     neighbours: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Labels of the compound that the model contradicts, and the evidence for and against them.
+    """Labels of the compound that the model contradicts, with the evidence for and against them.
 
-    Thresholds are those of confident learning over the run's own compounds and this one
-    (`label_audit.suspicious_labels`).
+    Thresholds of confident learning are fitted to the run's held-out compounds and this one.
 
     Args:
-      kept: answers for held-out compounds, in the view that the compound was
-        answered in.
+      held_out: answers for held-out compounds, in the view of the compound's answer.
       probs: the model's probabilities for the compound.
-      labels: its labels; without any there is nothing to doubt.
+      labels: its labels; if there are none, the table is empty.
       moas: name of each MoA.
       neighbours: the compound's `evidence_table`.
 
     Returns:
-      Rows of `suspicious_labels` of this compound, `label_evidence.with_evidence`.
+      The compound's rows of `suspicious_labels`, with those of `label_evidence.with_evidence`.
     """
     table = suspicious_labels(
-        np.concatenate([kept.probs, probs[None]]),
-        np.concatenate([kept.labels, labels[None]]).astype(np.float64),
+        np.concatenate([held_out.probs, probs[None]]),
+        np.concatenate([held_out.labels, labels[None]]).astype(np.float64),
         # No group has an empty name.
-        [*kept.groups, ""],
+        [*held_out.groups, ""],
         list(moas),
-        of=np.arange(len(kept.probs) + 1) == (len(kept.probs) if labels.any() else -1),
+        of=np.arange(len(held_out.probs) + 1) == (len(held_out.probs) if labels.any() else -1),
     )
     table = table.drop(columns="compound").reset_index(drop=True)
     return with_evidence(table, nearest_labelled(neighbours), moas[int(probs.argmax())])

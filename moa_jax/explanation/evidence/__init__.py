@@ -1,1 +1,1 @@
-"""Evidence outside the model: similar compounds, gene sets, targets, substructures."""
+"""Evidence for an answer: similar compounds, gene sets, targets, substructures."""

@@ -1,10 +1,10 @@
-"""Which gene sets an attribution falls on, with p-values that hold for correlated genes.
+"""Gene set enrichment of attributions, with p-values that hold for correlated genes.
 
 A competitive test asks whether the genes of a set rank higher than all other measured genes.
-Genes of a pathway move together, which makes the usual tests (a rank sum, GSEA with permuted
-genes, over-representation) call far too many sets. The remedy of CAMERA (Wu and Smyth 2012,
-https://doi.org/10.1093/nar/gks461) is a variance that allows for the mean correlation within the
-set; here in its rank form, because attributions have heavy tails.
+Genes of a pathway are correlated, so the usual tests (rank sum, GSEA with permuted genes,
+over-representation) report far too many sets. CAMERA (Wu and Smyth 2012,
+https://doi.org/10.1093/nar/gks461) corrects the variance for the mean correlation within the set;
+its rank form is used because attributions have heavy tails.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from moa_jax.evaluation.multiple_testing import adjusted_p_values
 from moa_jax.explanation.evidence.gene_sets import GeneSets
 from moa_jax.schemas import InputError
 
-# Of `distinct_sets`: largest false discovery rate of a set, largest p-value of what remains of it,
-# fewest genes that must remain of it, and most sets.
+# For `distinct_sets`: largest false discovery rate of a set, largest p-value and smallest number of
+# its remaining genes, and largest number of sets.
 MAX_Q, MAX_P_REST, MIN_REST, MAX_SETS = 0.05, 0.05, 3, 10
 
 Alternative = Literal["greater", "less", "two-sided"]
@@ -35,13 +35,13 @@ def within_set_correlation(
 ) -> PerSet:
     """Mean Pearson correlation between the genes of each set.
 
-    Negative means count as 0, as in CAMERA's default: a set must not gain from them. Genes that
-    do not vary correlate with nothing. Sets of fewer than two genes have 0.
+    Negative means count as 0, as in CAMERA's default. Constant genes have a correlation of 0, as
+    have sets of fewer than two genes.
 
     Args:
-      reference: what tells how the scores of genes vary together where nothing is enriched, two
-        rows or more: `residuals` of the attributions of other examples. With the effects left in,
-        a true response of a set would count as correlation and hide itself.
+      reference: scores without enrichment, at least two rows: `residuals` of the attributions of
+        other examples. Effects have to be removed, else a true response of a set counts as
+        correlation and hides itself.
       members: genes of each set.
     """
     centred = reference - reference.mean(axis=0)
@@ -59,11 +59,11 @@ def within_set_correlation(
 def residuals(
     values: Float[np.ndarray, "example gene"], units: Sequence[str]
 ) -> Float[np.ndarray, "residual gene"]:
-    """Rows less the mean of their unit, of the units with several rows.
+    """Rows minus the mean of their unit, for units with several rows.
 
     Args:
       values: attributions or signatures.
-      units: what rows of one effect have in common, such as the compound.
+      units: unit of each row, such as its compound.
     """
     _, unit, counts = np.unique(np.asarray(units, str), return_inverse=True, return_counts=True)
     total = np.zeros((len(counts), values.shape[1]))
@@ -78,7 +78,7 @@ def rank_sum_test(
     *,
     alternative: Alternative = "two-sided",
 ) -> tuple[PerSet, PerSet]:
-    """Rank sum test of each set against all other genes, for correlated genes within the set.
+    """Rank sum test of each set against all other genes, for genes correlated within the set.
 
     Wu and Smyth 2012, "Rank-based test": with n1 genes inside, n2 outside and correlation r, the
     variance of the rank sum is n1 n2 / (2 pi) times
@@ -93,7 +93,7 @@ def rank_sum_test(
     inside = members.sum(axis=1).astype(float)
     outside = count - inside
     ranks = stats.rankdata(scores)
-    # Number of pairs in which the gene of the set ranks higher, less what is expected.
+    # Number of pairs in which the gene of the set ranks higher, minus its expectation.
     excess = members @ ranks - inside * (inside + 1) / 2 - inside * outside / 2
     angles = (
         np.arcsin(1.0)
@@ -129,19 +129,18 @@ def enrichment(
 
     Args:
       scores: attribution of each gene, signed or as magnitude.
-      sets: sets over the same genes; leave out very small and very large ones beforehand.
-      reference: see `within_set_correlation`; None takes genes as independent, which is wrong for
-        real expression and right for scores whose genes were permuted.
-      alternative: `greater` asks whether a set ranks higher than the other genes.
+      sets: sets over the same genes.
+      reference: see `within_set_correlation`; None for independent genes, such as permuted ones.
+      alternative: `greater` tests whether a set ranks higher than the other genes.
 
     Returns:
       One row per set, in their order: `collection`, `set_id`, `name`, `num_genes`, `mean` and
       `mean_elsewhere` (of the scores), `correlation`, `variance_inflation` (1 + (size - 1) times
-      the correlation: how much wider the mean of the set varies than that of independent genes),
+      the correlation: variance of the set's mean relative to that of independent genes),
       `statistic`, `p_value` and `q_value` (Benjamini-Hochberg over all rows).
 
     Raises:
-      InputError: a score is not finite, or sets and scores are over other genes.
+      InputError: a score is not finite, or sets and scores differ in the number of genes.
     """
     _require_usable(scores, sets)
     members, size = sets.members, sets.sizes
@@ -174,20 +173,21 @@ def distinct_sets(
     sets: GeneSets,
     table: pd.DataFrame,
 ) -> pd.DataFrame:
-    """The enriched sets that say something which better ones have not said.
+    """The sets that are enriched independently of better ones.
 
-    Sets overlap, so one signal makes many of them significant. They are taken in the order of
-    their p-values; each must remain enriched when the genes of those taken before are removed
-    from it and from the background (the idea of Alexa 2006, "elim", for sets of any kind).
+    Sets overlap, so one signal makes many of them significant. They are selected in the order of
+    their p-values; each must remain enriched when the genes of the sets selected before are removed
+    from it and from the background (as in "elim", Alexa 2006, but for any sets).
 
     Args:
       scores: as for `enrichment`.
       sets: as for `enrichment`.
-      table: what `enrichment` returned for them.
+      table: result of `enrichment`.
 
     Returns:
-      Rows of `table` in the order in which they were taken, with `num_rest` (genes that remained),
-      `p_value_rest`, and `genes` (columns of the set's genes, the most telling first).
+      Rows of `table` in the order of selection, with `num_rest` (number of remaining genes),
+      `p_value_rest`, and `genes` (columns of the set's genes, those with the strongest scores
+      first).
     """
     free = np.ones(len(scores), bool)
     sign = np.sign(table["statistic"].to_numpy())
@@ -203,8 +203,8 @@ def distinct_sets(
             continue
         free &= ~sets.members[row]
         genes = np.flatnonzero(sets.members[row])
-        telling = genes[np.argsort(-sign[row] * scores[genes], kind="stable")]
-        taken.append((row, int(rest.sum()), p_value, tuple(telling.tolist())))
+        leading = genes[np.argsort(-sign[row] * scores[genes], kind="stable")]
+        taken.append((row, int(rest.sum()), p_value, tuple(leading.tolist())))
     rows = [row for row, *_ in taken]
     return table.iloc[rows].assign(
         num_rest=[count for _, count, _, _ in taken],
@@ -216,8 +216,8 @@ def distinct_sets(
 def _require_usable(scores: Scores, sets: GeneSets) -> None:
     if sets.members.shape[1] != len(scores):
         raise InputError(
-            f"there are {len(scores)} scores but the gene sets are over "
-            f"{sets.members.shape[1]} genes; the two must be the same genes in the same order."
+            f"there are {len(scores)} scores but gene sets over {sets.members.shape[1]} genes; "
+            "expected the same genes in the same order."
         )
     wrong = np.flatnonzero(~np.isfinite(scores))
     if len(wrong):

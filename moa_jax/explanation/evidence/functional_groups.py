@@ -1,7 +1,7 @@
-"""Functional groups under the names that chemists give them.
+"""Functional groups by their chemical names.
 
-RDKit's own catalogue (`rdkit.Chem.Fragments`) counts groups for descriptors: it has no hydroxamic
-acid, and its names speak of counts and of metabolism. This one is for reading.
+RDKit's catalogue (`rdkit.Chem.Fragments`) is made for descriptors: it lacks hydroxamic acids, and
+its names are of counts and metabolic sites.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import functools
 
 from rdkit import Chem
 
-# Name -> SMARTS, the more special before the more general: a group within one that was found
-# before is not named again.
+# Name -> SMARTS, specific groups before general ones: a group within an earlier one is not listed.
 FUNCTIONAL_GROUPS = {
     "beta-lactam": "C1(=O)CCN1",
     "barbiturate": "C1C(=O)NC(=O)NC1=O",
@@ -66,7 +65,7 @@ def functional_groups(mol: Chem.Mol) -> list[tuple[str, tuple[int, ...]]]:
     """Name and ascending atoms of each group of a molecule, in the order of the first atom."""
     found: list[tuple[str, tuple[int, ...]]] = []
     for name, pattern in _patterns():
-        # All matches of one group count: two amides may share an atom.
+        # All matches of one group count: two amides may have an atom in common.
         matches = sorted({tuple(sorted(match)) for match in mol.GetSubstructMatches(pattern)})
         earlier = [set(atoms) for _, atoms in found]
         found += [

@@ -15,12 +15,12 @@ from moa_jax.schemas import InputError, KnowledgeGraph
 
 @dataclasses.dataclass(frozen=True)
 class GeneSets:
-    """Sets over a fixed list of genes, the background that they are compared with.
+    """Sets over a fixed list of genes, the background.
 
     Attributes:
-      collection: where each set is from, such as `reactome`.
+      collection: source of each set, such as `reactome`.
       ids: id of each set, unique within its collection.
-      names: what readers call it.
+      names: name of each set.
       members: whether a gene is in a set.
     """
 
@@ -33,7 +33,7 @@ class GeneSets:
         lengths = {len(self.collection), len(self.ids), len(self.names), len(self.members)}
         if len(lengths) > 1:
             raise InputError(
-                f"gene sets with parts of {sorted(lengths)} sets; expected one length."
+                f"the attributes of gene sets have the lengths {sorted(lengths)}; expected one."
             )
 
     @property
@@ -54,7 +54,7 @@ class GeneSets:
         )
 
     def of_size(self, smallest: int, largest: int) -> GeneSets:
-        """The sets with so many genes of the background."""
+        """The sets with `smallest` to `largest` genes of the background."""
         sizes = self.sizes
         return self.take(np.flatnonzero((sizes >= smallest) & (sizes <= largest)))
 
@@ -64,7 +64,7 @@ def listed_sets(table: pd.DataFrame, genes: Sequence[str]) -> GeneSets:
 
     Args:
       table: `GENE_SET_COLUMNS`.
-      genes: Entrez ids of the background; members beyond it are left out.
+      genes: Entrez ids of the background; other members are left out.
     """
     column = {gene: place for place, gene in enumerate(genes)}
     members = np.zeros((len(table), len(genes)), bool)
@@ -76,7 +76,7 @@ def listed_sets(table: pd.DataFrame, genes: Sequence[str]) -> GeneSets:
 
 
 def term_sets(graph: KnowledgeGraph) -> GeneSets:
-    """The measured genes of every term of the graph or of a term below it, over is_a and part_of.
+    """The measured genes of every GO term and its descendants over is_a and part_of.
 
     Raises:
       InputError: is_a and part_of form a cycle.
@@ -85,7 +85,7 @@ def term_sets(graph: KnowledgeGraph) -> GeneSets:
     annotated = sorted_pairs(graph.annotated_to.senders, graph.annotated_to.receivers)
     members[annotated[:, 1], annotated[:, 0]] = True
     links = term_links(graph)
-    # Children before parents, so that a child is complete when its parents take its genes over.
+    # Children before parents, so that a child is complete when its genes pass to its parents.
     for level in term_levels(graph):
         for child, parent in links[np.isin(links[:, 0], level)]:
             members[parent] |= members[child]
@@ -100,7 +100,7 @@ def term_sets(graph: KnowledgeGraph) -> GeneSets:
 
 
 def joined(*parts: GeneSets) -> GeneSets:
-    """Sets over the same genes, one after the other."""
+    """Concatenates sets over the same genes."""
     return GeneSets(
         collection=sum((part.collection for part in parts), ()),
         ids=sum((part.ids for part in parts), ()),

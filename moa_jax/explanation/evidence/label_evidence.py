@@ -1,4 +1,4 @@
-"""Whether the training compounds nearest to a compound side with the model against its labels."""
+"""Whether the nearest training compounds support the model against a compound's labels."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from jaxtyping import Int
 from moa_jax.evaluation.label_audit import DOUBTED
 from moa_jax.explanation.evidence.similar_compounds import KernelEvidence
 
-# Most similar training compounds of each expert that are asked what they carry.
-NUM_ASKED = 5
+# Most similar training compounds of each expert whose labels are compared.
+NUM_NEAREST = 5
 
 
 def similar_compounds(
     evidence: Mapping[str, KernelEvidence], rows: Int[np.ndarray, " example"]
 ) -> pd.DataFrame:
-    """Labelled training compounds, each as similar as its most similar reference.
+    """Labelled training compounds, each with the similarity of its most similar reference.
 
     Args:
       evidence: of `kernel_evidence`.
-      rows: the examples of one compound; the most similar of them counts.
+      rows: the examples of one compound; the largest similarity counts.
 
     Returns:
       One row per expert and training compound: `expert`, `group`, `compound`, `moas` (tuple),
@@ -49,27 +49,26 @@ def similar_compounds(
 
 
 def nearest_labelled(neighbours: pd.DataFrame) -> pd.DataFrame:
-    """The `NUM_ASKED` most similar labelled training compounds of each expert.
+    """The `NUM_NEAREST` most similar labelled training compounds of each expert.
 
     Args:
       neighbours: one row per expert and training compound, with `expert`, `group`, `moas` and
-        `similarity`. Each expert has its own measure of similarity; what resembles the compound
-        in nothing, as everything does where its structure is not known, is not asked.
+        `similarity`; those with a similarity of 0 are left out.
     """
     labelled = np.array([len(moas) > 0 for moas in neighbours["moas"]], bool)
     labelled = neighbours[labelled & (neighbours["similarity"] > 0).to_numpy(bool)]
     nearest = labelled.sort_values(
         ["expert", "similarity", "group"], ascending=[True, False, True], kind="stable"
     )
-    return nearest.groupby("expert", sort=False).head(NUM_ASKED).reset_index(drop=True)
+    return nearest.groupby("expert", sort=False).head(NUM_NEAREST).reset_index(drop=True)
 
 
 def with_evidence(table: pd.DataFrame, nearest: pd.DataFrame, answer: str) -> pd.DataFrame:
-    """What the nearest training compounds say of a compound's suspicious labels.
+    """Adds the evidence of the nearest training compounds to a compound's suspicious labels.
 
-    They side with the model against a label that the compound carries where the model answers
-    something else, none of them carries the label and at least one carries the answer; and for
-    an MoA that the compound lacks where more than half of them carry it.
+    It supports the model against a label if none of them carries the label and at least one
+    carries the model's answer instead; and in favour of a missing MoA if more than half of them
+    carry it.
 
     Args:
       table: rows of `label_audit.suspicious_labels` of one compound.
@@ -77,20 +76,20 @@ def with_evidence(table: pd.DataFrame, nearest: pd.DataFrame, answer: str) -> pd
       answer: the MoA that the model finds most probable.
 
     Returns:
-      The table with `num_asked`, `num_carrying` (those that carry the MoA of the label),
-      `num_carrying_answer` and `evidence_agrees` (that is, with the model).
+      The table with `num_asked` (number of nearest compounds), `num_carrying` (those with the MoA
+      of the label), `num_carrying_answer` and `evidence_agrees` (with the model).
     """
-    asked = list(nearest["moas"])
-    carrying = [sum(moa in moas for moas in asked) for moa in table["moa"]]
-    with_answer = sum(answer in moas for moas in asked)
+    labels = list(nearest["moas"])
+    carrying = [sum(moa in moas for moas in labels) for moa in table["moa"]]
+    with_answer = sum(answer in moas for moas in labels)
     agrees = [
         bool(count == 0 and with_answer and instead == answer)
         if kind == DOUBTED
-        else 2 * count > len(asked)
+        else 2 * count > len(labels)
         for count, kind, instead in zip(carrying, table["kind"], table["instead"], strict=True)
     ]
     return table.assign(
-        num_asked=len(asked),
+        num_asked=len(labels),
         num_carrying=np.array(carrying, int),
         num_carrying_answer=with_answer,
         evidence_agrees=np.array(agrees, bool),

@@ -1,12 +1,12 @@
 """The training compounds that a prediction rests on.
 
 A kernel expert's logit is a sum over its references, `sum_r kernel(example, r) * coefficient[r]`
-(kernel ridge regression, Saunders 1998), so what each reference adds is exact, not an estimate.
+(kernel ridge regression, Saunders 1998), so the contribution of each reference is exact.
 References that lack an MoA count against it: their coefficients are mostly negative.
 
 A signature that is orthogonal to every reference still has a kernel of `exp(-width)` with each, so
-a compound with many references adds much to any answer. What its similarity adds is counted from
-there.
+a compound with many references contributes much to any answer. The contribution of its similarity
+is counted from there.
 """
 
 from __future__ import annotations
@@ -30,15 +30,14 @@ from moa_jax.training.runs.predictor import Predictor
 
 @dataclasses.dataclass(frozen=True)
 class KernelEvidence:
-    """What one kernel expert bases its answers on.
+    """Kernel, references and coefficients of one kernel expert.
 
     Attributes:
       expert: its name.
-      kernel: similarity of each example to each reference as the expert sees it.
-      similarity: the same as readers know it: cosine of the centred signatures or of the nodes'
-        activities, or mean Tanimoto similarity of the structures.
-      scale: what the expert's logits are multiplied by in the product of experts; 0 where the
-        expert is not heard.
+      kernel: kernel of each example with each reference.
+      similarity: the similarity that the kernel is a function of: cosine of the centred signatures
+        or of node activities, or mean Tanimoto similarity of the structures.
+      scale: the expert scale; 0 where an example lacks the modality.
       coefficients: weight of each reference for each MoA.
       references: `kernels.references.REFERENCE_COLUMNS`, one row per reference.
       blank: kernel of an example that resembles no reference.
@@ -53,11 +52,11 @@ class KernelEvidence:
     blank: float
 
     def contributions(self, example: int, moa: int) -> Float[np.ndarray, " reference"]:
-        """What each reference adds to the model's logit; they sum to the expert's scaled logit."""
+        """Contribution of each reference to the model's logit; they sum to the scaled logit."""
         return self.scale[example] * self.kernel[example] * self.coefficients[:, moa]
 
     def from_similarity(self, example: int, moa: int) -> Float[np.ndarray, " reference"]:
-        """The same, less what the reference adds for an example that resembles nothing."""
+        """The same, minus the reference's contribution to an example that resembles nothing."""
         beyond = self.kernel[example] - self.blank
         return self.scale[example] * beyond * self.coefficients[:, moa]
 
@@ -65,18 +64,18 @@ class KernelEvidence:
 def kernel_evidence(
     predictor: Predictor, examples: EncodedExamples, references: pd.DataFrame
 ) -> dict[str, KernelEvidence]:
-    """What the kernel experts of a model base their answers on.
+    """The evidence of the kernel experts of a model.
 
     Args:
       predictor: a fusion model.
-      examples: what is to be explained; memory grows with examples times references.
-      references: what `kernels.references.read_references` read from the run's folder.
+      examples: examples to explain; memory grows with examples times references.
+      references: from `kernels.references.read_references`.
 
     Returns:
-      Kernel expert -> its evidence; empty where the model has no kernel expert.
+      Kernel expert -> its evidence; empty if the model has no kernel expert.
 
     Raises:
-      InputError: the table is not about this model.
+      InputError: the references belong to another model.
     """
     model = predictor.task.model
     params = jax.device_get(predictor.params)
@@ -87,7 +86,7 @@ def kernel_evidence(
         comparison = EXPERTS[expert].comparison(model)
         own = references[references["expert"] == expert].reset_index(drop=True)
         coefficients = np.asarray(params[expert]["coefficients"], np.float64)
-        # Without any example to compare with, one blank reference keeps the arrays' shape.
+        # A kernel without references has one blank reference, which keeps the arrays' shape.
         if len(own) == 0 and len(coefficients) == 1 and not coefficients.any():
             coefficients = coefficients[:0]
         if len(own) != len(coefficients):
@@ -112,7 +111,7 @@ def kernel_evidence(
 def compound_evidence(
     evidence: Mapping[str, KernelEvidence], example: int, moa: int
 ) -> pd.DataFrame:
-    """What each training compound adds to one logit of one example.
+    """Contribution of each training compound to one logit of one example.
 
     Args:
       evidence: of `kernel_evidence`.
@@ -123,7 +122,7 @@ def compound_evidence(
       One row per expert and compound: `expert`, `group`, `compound`, `moas` (tuple), `cell_lines`
       (tuple; empty for structures), `num_references`, `similarity` (of the most similar
       reference), `contribution` and `from_similarity` (see `KernelEvidence`). Contributions sum
-      to what the kernel experts add to the model's logit. The largest `from_similarity` comes
+      to that of the kernel experts to the model's logit. The largest `from_similarity` comes
       first, ties by name.
     """
     tables = [

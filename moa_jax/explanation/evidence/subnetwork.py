@@ -1,4 +1,4 @@
-"""The part of STRING that a picture can show: telling proteins, known targets, what joins them."""
+"""The part of STRING that a figure shows: high-scoring proteins, known targets, connectors."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from scipy.sparse.csgraph import dijkstra
 
 from moa_jax.schemas import InputError, KnowledgeGraph
 
-# Genes that are shown for their absolute score; zeros are never among them.
+# Genes of largest absolute score that are shown, except zeros.
 NUM_TOP = 12
-# Genes in all; targets beyond it are left out, in the order of the graph.
+# Largest number of genes; further targets are left out, in the order of the graph.
 MAX_NODES = 28
 # Longest path between two shown genes, in links.
 MAX_LINKS = 3
@@ -26,7 +26,7 @@ EDGES_PER_NODE = 3
 
 @dataclasses.dataclass(frozen=True)
 class Subnetwork:
-    """Some gene nodes and the interactions among them.
+    """Gene nodes and interactions among them.
 
     Attributes:
       nodes: rows of the graph's genes: known targets, then by absolute score, then connectors.
@@ -52,13 +52,12 @@ def choose_subnetwork(
     scores: Float[np.ndarray, " gene"],
     targets: Collection[str] = (),
 ) -> Subnetwork:
-    """Chooses what to show.
+    """Chooses the genes and interactions to show.
 
-    The known targets and the genes of largest absolute score are shown in any case. Genes between
-    two of them join while there is room: pairs with a target first, then in the order of the cost
-    of the cheapest path between the two. A link costs `0.01 - log(weight)`, so that a detour over
-    certain links never comes free; a cheapest path of more than `MAX_LINKS` joins nothing. Of the
-    interactions among the chosen genes each gene keeps its strongest, and those of the paths.
+    Known targets and genes of largest absolute score are always shown. Connectors on the cheapest
+    path between two of them are added while there is room, for pairs with a target first, then in
+    the order of the paths' costs. A link costs `0.01 - log(weight)`; paths of more than
+    `MAX_LINKS` links are left out. Each gene keeps its strongest interactions and those of paths.
 
     Args:
       graph: the knowledge graph.
@@ -70,7 +69,7 @@ def choose_subnetwork(
     """
     if len(scores) != graph.num_genes or not np.isfinite(scores).all():
         raise InputError(
-            f"a picture of the network needs a finite score for each of {graph.num_genes} genes; "
+            f"a figure of the network needs a finite score for each of {graph.num_genes} genes; "
             f"found {int(np.isfinite(scores).sum())} of {len(scores)}."
         )
     symbols = graph.genes["symbol"].to_numpy()
@@ -103,7 +102,7 @@ def _joined(
     seeds: list[int],
     is_target: Bool[np.ndarray, " gene"],
 ) -> tuple[list[int], set[tuple[int, int]]]:
-    """The seeds and the genes that join them, and the links of the paths."""
+    """The seeds with their connectors, and the links of the paths."""
     if not seeds:
         return [], set()
     cost = weight.copy()
@@ -121,12 +120,12 @@ def _joined(
         path = [other]
         while path[-1] != seed and len(path) <= MAX_LINKS:
             path.append(int(before[row_of[seed], path[-1]]))
-        further = [gene for gene in path if gene not in nodes]
+        connectors = [gene for gene in path if gene not in nodes]
         is_whole = path[-1] == seed
-        if not is_whole or parts[seed] == parts[other] or len(nodes) + len(further) > MAX_NODES:
+        if not is_whole or parts[seed] == parts[other] or len(nodes) + len(connectors) > MAX_NODES:
             continue
-        nodes += further
-        parts.union(seed, other, *further)
+        nodes += connectors
+        parts.union(seed, other, *connectors)
         used |= {(min(pair), max(pair)) for pair in itertools.pairwise(path)}
     return nodes, used
 

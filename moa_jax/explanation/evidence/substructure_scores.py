@@ -1,9 +1,9 @@
-"""Scores of atoms summed over the pieces a chemist would name, against random pieces.
+"""Atom scores summed over substructures, compared with random connected parts.
 
-Pieces: fragments between BRICS bonds (Degen 2008, https://doi.org/10.1002/cmdc.200800178), the
-Murcko scaffold and its side chains (Bemis and Murcko 1996), ring systems and functional groups.
-Neighbouring atoms have similar scores, so a piece is compared with random connected pieces of
-its size and not with random atoms.
+Substructures: fragments between BRICS bonds (Degen 2008, https://doi.org/10.1002/cmdc.200800178),
+the Murcko scaffold and its side chains (Bemis and Murcko 1996), ring systems and functional groups.
+Neighbouring atoms have similar scores, so the comparison is with connected parts of the same size,
+not with random atoms.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from moa_jax.evaluation.multiple_testing import adjusted_p_values
 from moa_jax.explanation.evidence.functional_groups import functional_groups
 from moa_jax.schemas import InputError
 
-# Random pieces that each piece is compared with.
+# Random parts that each substructure is compared with.
 NUM_RANDOM = 500
-# The property under which an atom carries its number.
+# Atom property with an atom's index.
 _NUMBER = "atom_number"
 
 
 @dataclasses.dataclass(frozen=True)
 class Substructure:
-    """A piece of one molecule.
+    """A substructure of a molecule.
 
     Attributes:
       kind: `fragment`, `scaffold`, `side chain`, `ring system` or `functional group`.
-      name: SMILES of the piece, or the name of the functional group.
+      name: its SMILES, or the name of the functional group.
       atoms: its atoms, ascending, in the order of the molecule's SMILES.
     """
 
@@ -44,7 +44,7 @@ class Substructure:
 
 
 def substructures(smiles: str) -> tuple[Substructure, ...]:
-    """The pieces of a molecule, kind after kind, each in the order of its first atom.
+    """The substructures of a molecule by kind, each in the order of its first atom.
 
     Fragments partition the atoms, as do scaffold and side chains together. Fused and spiro rings
     are one system; functional groups may overlap. An acyclic molecule has no scaffold and is one
@@ -78,22 +78,22 @@ def substructure_scores(
     *,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Sums atom scores over the pieces of a molecule.
+    """Sums atom scores over the substructures of a molecule.
 
-    Each is compared with `NUM_RANDOM` random connected pieces of its size, grown from a random atom
+    Each is compared with `NUM_RANDOM` random connected parts of its size, grown from a random atom
     by random neighbours.
 
     Args:
       smiles: the molecule.
       atom_scores: signed score of each heavy atom, in the order of the SMILES.
-      seed: seed of the random pieces.
+      seed: seed of the random parts.
 
     Returns:
-      One row per piece, in the order of `substructures`: `kind`, `name`, `atoms`, `num_atoms`,
-      `sum`, `mean`, `random_mean` (mean sum of random pieces of that size), `percentile` (share of
-      random pieces with a smaller sum, ties counting half), `p_value` (two-sided) and `q_value`
-      (Benjamini-Hochberg over the rows). NaN from `random_mean` on for a piece that is the whole
-      molecule, which leaves nothing to compare with.
+      One row per substructure, in the order of `substructures`: `kind`, `name`, `atoms`,
+      `num_atoms`, `sum`, `mean`, `random_mean` (mean sum of random parts of that size),
+      `percentile` (share of random parts with a smaller sum, ties counting half), `p_value`
+      (two-sided) and `q_value` (Benjamini-Hochberg over the rows). NaN from `random_mean` on for
+      the whole molecule.
 
     Raises:
       InputError: RDKit cannot read the SMILES, or it has another number of atoms.
@@ -128,10 +128,10 @@ def substructure_scores(
 
 
 def _against(total: float, of_random: Float[np.ndarray, " random"]) -> dict[str, float]:
-    """Where a sum stands among those of random pieces; p-values count the piece itself."""
+    """A sum compared with those of random parts; p-values count the substructure itself."""
     if not len(of_random):
         return dict.fromkeys(("random_mean", "percentile", "p_value"), np.nan)
-    # Sums of the same atoms in another order differ in the last digits.
+    # The order of summation may change the last digits.
     slack = 1e-9 * max(1.0, float(np.abs(of_random).max()))
     below = (of_random < total - slack).sum()
     above = (of_random > total + slack).sum()
@@ -150,7 +150,7 @@ def _random_sums(
     size: int,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, " random"]:
-    """Sums over random connected pieces; empty where the only piece of the size is a whole part."""
+    """Sums over random connected parts; empty if no component is larger than `size`."""
     starts = [atom for part in Chem.GetMolFrags(mol) if len(part) > size for atom in part]
     if not starts:
         return np.zeros(0)
@@ -179,7 +179,7 @@ def _neighbours(mol: Chem.Mol) -> list[list[int]]:
 
 
 def _connected(mol: Chem.Mol, atoms: Sequence[int]) -> list[tuple[int, ...]]:
-    """The connected parts of some atoms, in the order of their first atom."""
+    """Connected components of the atoms, in the order of their first atom."""
     neighbours, left, parts = _neighbours(mol), set(atoms), []
     for first in sorted(atoms):
         part, reached = set(), {first} & left
@@ -207,7 +207,7 @@ def _scaffold(mol: Chem.Mol) -> tuple[int, ...]:
 
 
 def _ring_systems(mol: Chem.Mol) -> list[tuple[int, ...]]:
-    """Rings, joined where they share an atom."""
+    """Rings, merged where they have an atom in common."""
     systems: list[set[int]] = []
     for ring in mol.GetRingInfo().AtomRings():
         touching = [system for system in systems if system & set(ring)]

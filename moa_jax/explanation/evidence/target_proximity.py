@@ -1,4 +1,4 @@
-"""How near the genes that an explanation names are to a compound's known targets in STRING."""
+"""Distance in STRING between the first genes of an explanation and a compound's known targets."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from moa_jax.evaluation.multiple_testing import adjusted_p_values
 from moa_jax.explanation.audit.deletion import string_degree
 from moa_jax.schemas import InputError, KnowledgeGraph
 
-# Genes that are named of each compound in `proximity_table`.
+# Number of first genes of each compound in `proximity_table`.
 NUM_NAMED = 50
-# Bins of equally many genes of similar degree.
+# Degree bins, of equally many genes.
 NUM_BINS = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Proximity:
-    """Distance of named genes to the targets, against genes of the same degree.
+    """Distance of the first genes to the targets, compared with genes of the same degree.
 
     Attributes:
-      distance: mean number of steps from a named gene to its nearest target.
-      expected: the same of random genes of the same degree, in the mean over draws.
+      distance: mean number of steps from a gene to its nearest target.
+      expected: the same for random genes of the same degree, mean over draws.
       p_value: share of draws that are as near or nearer, with one added to both counts.
     """
 
@@ -41,11 +41,11 @@ def target_distances(graph: KnowledgeGraph, targets: Sequence[str]) -> Float[np.
 
     Args:
       graph: the knowledge graph.
-      targets: gene symbols; those that the graph lacks are passed over.
+      targets: gene symbols; those that the graph lacks are ignored.
 
     Returns:
-      0 for a target; a gene that reaches none counts as one step further than any that does. NaN
-      where the graph has none of the targets.
+      0 for a target; the largest distance + 1 for a gene that reaches none. NaN if the graph has
+      none of the targets.
     """
     rows = np.flatnonzero(graph.genes["symbol"].isin(set(targets)).to_numpy())
     if not len(rows):
@@ -68,25 +68,24 @@ def proximity(
     num_draws: int = 1000,
     seed: int = 0,
 ) -> Proximity:
-    """Whether the k most important genes are nearer to the targets than genes like them.
+    """Whether the k most important genes are nearer to the targets than genes of the same degree.
 
-    Each named gene is replaced by a random one of the same bin of degrees, since hubs are near to
-    everything (Guney 2016, methods). All three arrays are over the candidates, such as the
-    measured genes.
+    Random sets draw each gene from the same degree bin, since hubs are near to everything (Guney
+    2016, methods). All three arrays are over the candidates, such as the measured genes.
 
     Args:
-      importance: larger is named first.
+      importance: genes of larger importance come first.
       distances: from `target_distances`.
       degree: of the candidates.
-      k: genes that are named.
-      num_draws: random sets.
+      k: number of first genes.
+      num_draws: number of random sets.
       seed: seed of the sets.
 
     Raises:
       InputError: there are fewer candidates than k.
     """
     if not 0 < k <= len(importance):
-        raise InputError(f"{k} genes were to be named, but there are {len(importance)}.")
+        raise InputError(f"cannot take the first {k} of {len(importance)} genes.")
     if np.isnan(distances).any():
         return Proximity(np.nan, np.nan, np.nan)
     named = np.argsort(-importance, kind="stable")[:k]
@@ -100,7 +99,7 @@ def proximity(
         pool = distances[bins == number]
         drawn += _draws(rng, pool, int((bins[named] == number).sum()), num_draws)
     observed = distances[named].sum()
-    # Sums of equal distances in another order may differ in the last digit.
+    # The order of summation may change the last digit.
     as_near = int((drawn <= observed + 1e-9 * k).sum())
     p_value = (1 + as_near) / (1 + num_draws)
     return Proximity(float(observed) / k, float(drawn.mean()) / k, p_value)
@@ -123,7 +122,7 @@ def proximity_table(
     num_draws: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Proximity of every compound under every ranking, with false discoveries under control.
+    """Proximity for every compound and ranking, with false discovery rates.
 
     Args:
       rankings: name -> importance of every candidate, one row per compound of `targets`.

@@ -10,9 +10,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float32, Int, Int32
+from jaxtyping import Array, Bool, Float, Int, Int32
 
-from moa_jax.evaluation.metrics import auroc
 from moa_jax.schemas import EdgeArrays, GraphArrays
 
 # Edge sets that are predicted, in the order of the relation vectors.
@@ -120,33 +119,3 @@ def relation_loss(
         negative = link_scores(nodes, relations[place], edges.senders, other)
         total += link_loss(positive, negative, hidden[relation])
     return total / len(RELATIONS)
-
-
-def random_receivers(
-    edges: EdgeArrays, rows: Int[np.ndarray, " edge"], num_receivers: int, *, seed: int
-) -> Int32[np.ndarray, " edge"]:
-    """For each of some edges a random receiver to which its sender has no edge.
-
-    Args:
-      edges: all edges of the relation, of any weight.
-      rows: which edges get another receiver.
-      num_receivers: nodes to draw from.
-      seed: seed of the draw.
-    """
-    rng = np.random.default_rng(seed)
-    senders, receivers = np.asarray(edges.senders), np.asarray(edges.receivers)
-    known = set(zip(senders.tolist(), receivers.tolist(), strict=True))
-    drawn = rng.integers(0, num_receivers, len(rows))
-    for place, sender in enumerate(senders[rows].tolist()):
-        while (sender, int(drawn[place])) in known or sender == drawn[place]:
-            drawn[place] = rng.integers(0, num_receivers)
-    return drawn.astype(np.int32)
-
-
-def link_auroc(
-    positive: Float32[np.ndarray, " edge"], negative: Float32[np.ndarray, " other"]
-) -> float:
-    """How well scores tell edges from random pairs: area under the ROC curve."""
-    scores = np.concatenate([positive, negative])[:, None]
-    labels = np.concatenate([np.ones(len(positive)), np.zeros(len(negative))])[:, None]
-    return float(auroc(scores, labels)[0])

@@ -28,7 +28,7 @@ GRAPH = knowledge_graph(5)
 
 @pytest.fixture(scope="module")
 def blobs():
-    """90 rows of the classes 2, 5 and 7; the first three of 20 features tell them apart."""
+    """90 rows of the classes 2, 5 and 7, which the first three of 20 features separate."""
     rng = np.random.default_rng(0)
     index = np.arange(90) % 3
     inputs = rng.normal(size=(90, 20))

@@ -48,7 +48,7 @@ def test_what_enters_the_terms_is_learned_and_nothing_else(settings, parts, tmp_
     method = tiny(tmp_path / "all", settings, num_steps=60, eval_every=20)
     told = method.fit(train, validation, graph(), seed=0).predict(test)
     assert (told.argmax(axis=1) == strata(test)).mean() > 0.9
-    # The gene of the first MoA alone: the other two cannot be told apart.
+    # Only the gene of the first MoA: the other two are indistinguishable.
     method = tiny(tmp_path / "one", settings, num_steps=60, eval_every=20)
     fitted = method.fit(train, validation, graph(OWN_TERMS[:1]), seed=0)
     first = strata(test) == 0

@@ -90,7 +90,7 @@ def test_every_candidate_finds_planted_mechanisms(learner, parts):
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
-def test_what_every_candidate_says_where_something_is_missing(learner, parts):
+def test_predictions_of_every_candidate_without_a_modality(learner, parts):
     train, test = parts
     prior = fit_prevalence(train).prior
     fitted = learner.fit(without_expression(train, [0, 5]), GRAPH, seed=0)

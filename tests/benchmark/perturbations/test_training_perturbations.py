@@ -3,11 +3,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from moa_jax.benchmark.perturbations.perturbations import InputPerturbation as Tested
+from moa_jax.benchmark.perturbations.input_perturbations import InputPerturbation as Tested
 from moa_jax.benchmark.perturbations.training_perturbations import (
     SIMILARITY_TEMPERATURE,
     TrainingPerturbation,
-    alter,
+    perturb_training,
     training_perturbations,
 )
 from moa_jax.data.examples.pooling import pool_by_compound
@@ -40,7 +40,7 @@ def parts(num_compounds=100, num_signatures=2, num_validation=20, num_moas=NUM_M
 
 def altered(kind, level=0.0, *, seed=0, given=None):
     train, validation = parts() if given is None else given
-    return alter(TrainingPerturbation(kind, level), train, validation, GRAPH, seed=seed)
+    return perturb_training(TrainingPerturbation(kind, level), train, validation, GRAPH, seed=seed)
 
 
 def labels_of(train, validation):
@@ -58,13 +58,13 @@ GRAPH = dataclasses.replace(
 
 def test_names_and_config():
     found = training_perturbations({"clean": (), "compounds": (0.5, 0.25), "rewired_string": ()})
-    assert [condition.name for condition in found] == [
+    assert [perturbation.name for perturbation in found] == [
         "clean",
         "compounds_0.25",
         "compounds_0.5",
         "rewired_string",
     ]
-    with pytest.raises(InputError, match="no training condition 'gaussian'"):
+    with pytest.raises(InputError, match="no training perturbation 'gaussian'"):
         training_perturbations({"gaussian": (1.0,)})
     with pytest.raises(InputError, match=r"uniform_labels has the level 1\.5"):
         TrainingPerturbation("uniform_labels", 1.5)
@@ -78,7 +78,7 @@ def test_what_was_not_there_in_training_is_not_there_in_the_test():
 
 def test_clean_changes_nothing():
     train, validation = parts()
-    result = alter(TrainingPerturbation("clean"), train, validation, GRAPH, seed=0)
+    result = perturb_training(TrainingPerturbation("clean"), train, validation, GRAPH, seed=0)
     assert result == (train, validation, GRAPH)
 
 
@@ -156,7 +156,7 @@ def test_the_share_of_wrong_compounds_is_exact_and_nested(kind):
 
 def test_both_kinds_of_wrong_labels_strike_the_same_compounds():
     before = labels_of(*parts())
-    struck = [
+    mislabelled = [
         {
             group
             for group, row in labels_of(*altered(kind, 0.3)[:2]).items()
@@ -164,7 +164,7 @@ def test_both_kinds_of_wrong_labels_strike_the_same_compounds():
         }
         for kind in ("uniform_labels", "confusable_labels")
     ]
-    assert struck[0] == struck[1]
+    assert mislabelled[0] == mislabelled[1]
 
 
 def test_uniform_labels_are_uniform_and_confusable_ones_look_alike():
@@ -212,7 +212,7 @@ def test_a_compound_with_every_moa_keeps_its_labels():
 
 def test_one_moa_has_no_wrong_one():
     only = examples(np.ones((4, 1)), list("abcd"))
-    with pytest.raises(InputError, match="there is 1 MoA in all"):
+    with pytest.raises(InputError, match="at least two MoAs; found 1"):
         altered("uniform_labels", 0.5, given=(only, only.take(np.arange(0))))
 
 
@@ -247,7 +247,7 @@ def test_the_learning_curve_keeps_one_compound_and_an_empty_part():
 )
 def test_the_graph_goes_through_the_controls_of_the_knowledge(kind, control):
     train, validation = parts()
-    found = alter(TrainingPerturbation(kind), train, validation, GRAPH, seed=3)
+    found = perturb_training(TrainingPerturbation(kind), train, validation, GRAPH, seed=3)
     assert found[0] is train
     assert found[1] is validation
     expected = control(GRAPH, seed=3)

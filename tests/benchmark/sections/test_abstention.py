@@ -62,7 +62,7 @@ def abstaining():
         [[0.5, 0.25, 0.25]] * 3 + [[0.2, 0.2, 0.6], [0.25, 0.25, 0.5], [0.3, 0.3, 0.4]]
     )
     other = probs.copy()
-    # The other seed is less sure of A.
+    # The other seed is less confident of A.
     other[0] = [0.4, 0.3, 0.3]
     # All validation predictions of fold 0 are right and all of fold 1 are wrong.
     right = (np.tile([0.5, 0.25, 0.25], (4, 1)), np.eye(3)[[0] * 4])

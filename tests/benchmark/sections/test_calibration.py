@@ -74,7 +74,7 @@ def test_without_validation_predictions_nothing_is_calibrated():
 
 
 def log_loss(*hits):
-    """Mean over 18 pairs of the log of what is said of the truth; pairs of (number, prob)."""
+    """Mean over 18 pairs of the log probability of the truth; pairs of (number, prob)."""
     assert sum(number for number, _ in hits) == 18
     return -sum(number * np.log(prob) for number, prob in hits) / 18
 

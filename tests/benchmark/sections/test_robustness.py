@@ -3,7 +3,7 @@
 import pytest
 
 from moa_jax.benchmark.collect import Line
-from moa_jax.benchmark.perturbations.perturbations import InputPerturbation as Perturbation
+from moa_jax.benchmark.perturbations.input_perturbations import InputPerturbation as Perturbation
 from moa_jax.benchmark.perturbations.training_perturbations import TrainingPerturbation
 from moa_jax.benchmark.sections.robustness import (
     contribution_section,

@@ -234,7 +234,7 @@ def test_activity_of_a_trained_network(networks):
     assert found.values.shape[-1] == predictor.graph.propagation.shape[1]
 
 
-def test_nodes_carry_all_that_the_network_kernel_says():
+def test_node_contributions_sum_to_the_network_kernels_logit():
     predictor, examples = with_examples(tiny_predictor(("network_kernel",)))
     baselines = no_change(examples, predictor.features)
     by_nodes, by_genes = (
@@ -258,7 +258,7 @@ def test_nodes_carry_all_that_the_network_kernel_says():
 
 def test_a_model_without_nodes_is_refused(shipped):
     predictor, examples = shipped
-    with pytest.raises(ValueError, match="reads no activity"):
+    with pytest.raises(ValueError, match="does not read node activities"):
         attribute(
             predictor,
             examples,
@@ -290,11 +290,11 @@ def test_directions():
 def test_wrong_questions_are_refused(encoded):
     predictor = linear_predictor()
     attribution_target = AttributionTarget(predictor.task)
-    with pytest.raises(InputError, match="part to explain is 'fingerprint'"):
+    with pytest.raises(InputError, match="cannot be attributed to 'fingerprint'"):
         AttributionTarget(predictor.task, input_name="fingerprint")
     with pytest.raises(InputError, match="directions are of 3 examples"):
         attribute(predictor, encoded, attribution_target, every_moa(3), InputXGradient())
-    with pytest.raises(InputError, match="no example"):
+    with pytest.raises(InputError, match="no examples"):
         attribute(
             predictor,
             encoded.take(np.zeros(0, np.int64)),

@@ -28,7 +28,7 @@ def test_activity_is_changed_inside_of_compiled_functions():
     np.testing.assert_allclose(changed, expected, rtol=1e-5)
     with pytest.raises(ValueError, match="propagation matrix in transpose"):
         change_activity(lambda matrix: matrix.T @ genes.T, matrix, lambda place, product: product)
-    with pytest.raises(ValueError, match="reads no activity"):
+    with pytest.raises(ValueError, match="does not read node activities"):
         change_activity(lambda matrix: genes, matrix, lambda place, product: product)
 
 

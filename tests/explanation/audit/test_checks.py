@@ -27,13 +27,13 @@ def test_genes_must_matter_to_the_answer(expression, light, share):
     check = relevance_check({"expression": expression, "structure": 2.0, "context": -1.0})
     assert check.light == light
     assert check.value == pytest.approx(share)
-    assert ("in spite of the genes" in check.text) == (expression < 0)
+    assert ("from the other modalities" in check.text) == (expression < 0)
 
 
 @pytest.mark.parametrize(
     ("gap", "light"), [(0.01, "green"), (0.011, "amber"), (0.05, "amber"), (0.06, "red")]
 )
-def test_completeness_is_judged_by_the_median(gap, light):
+def test_completeness_is_the_median_gap(gap, light):
     check = completeness_check(np.array([0.0, gap, 9.0]))
     assert (check.light, check.value) == (light, gap)
     assert f"{gap:.2%} of it (median over 3 signatures)" in check.text
@@ -90,7 +90,7 @@ def test_dependence_on_the_model(correlation, light):
     assert dependence_check(correlation).light == light
 
 
-def test_the_worst_light_counts_and_grey_says_nothing():
+def test_overall_is_the_worst_light_except_grey():
     green, amber = dependence_check(0.0), dependence_check(0.4)
     grey = dependence_check(float("nan"))
     assert overall([green, grey]) == "green"

@@ -10,8 +10,6 @@ from moa_jax.explanation.audit.deletion import (
     ranks,
     string_degree,
 )
-from moa_jax.explanation.audit.faithfulness import compound_difference, faithfulness_table
-from moa_jax.schemas import InputError
 from tests.explanation.attribution.linear_models import every_moa, feature_spec, linear_predictor
 from tests.synthetic import make_examples, make_knowledge_graph
 
@@ -90,34 +88,3 @@ def test_controls():
     np.testing.assert_allclose(string_degree(graph)[:6], [0.9, 0.9, 0, 0, 0, 1.8], rtol=1e-6)
     np.testing.assert_allclose(found["degree"][3, 0], [0.9, 0.9, 0, 0, 0], rtol=1e-6)
     assert {values.shape for values in found.values()} == {(8, 2, 5)}
-
-
-def test_differences_are_means_over_compounds():
-    first = np.array([1.0, 3.0, 5.0, np.nan])
-    found = compound_difference(first, np.zeros(4), ["a", "a", "b", "c"])
-    assert found.estimate == pytest.approx((2 + 5) / 2)
-    assert (found.low, found.high) == (2, 5)
-    with pytest.raises(InputError, match="no compound"):
-        compound_difference(first[3:], first[3:], ["c"])
-
-
-def test_the_table_says_who_is_better(linear):
-    values = linear[2]
-    worst = curves_of(linear, -values)
-    table = faithfulness_table(
-        {"exact": curves_of(linear, values), "worst": worst},
-        ["worst"],
-        [f"compound {row // 2}" for row in range(8)],
-    )
-    assert list(table["measure"]) == [
-        "deletion_auc",
-        "insertion_auc",
-        "comprehensiveness",
-        "sufficiency",
-    ]
-    assert (table["low"] > 0).all()
-    assert (table["p_value"] < 0.05).all()
-    # All compounds have as many examples, so their mean is that of the examples.
-    assert table["control_value"][0] == pytest.approx(worst.deletion_auc.mean(), rel=1e-4)
-    with pytest.raises(InputError, match="no curves of the control 'random'"):
-        faithfulness_table({"exact": worst}, ["random"], ["a"] * 8)

@@ -31,7 +31,7 @@ def test_shared_entries_by_hand():
     assert agreement_of_pairs(first, first, k=2).jaccard == 1
     constant = agreement_of_pairs(first, np.ones((1, 4)), k=2)
     assert np.isnan(constant.spearman).all()
-    with pytest.raises(InputError, match="first 5 of 4 entries"):
+    with pytest.raises(InputError, match="largest 5 of 4 entries"):
         agreement_of_pairs(first, second, k=5)
 
 

@@ -119,7 +119,7 @@ def test_residuals_leave_the_effects_of_units_out():
     assert within_set_correlation(residuals(reference, units), members)[0] < 0.05
 
 
-def test_the_table_holds_what_it_says():
+def test_the_columns_of_the_table():
     scores = np.arange(10.0)
     sets = sets_of([7, 8, 9], [0, 5], range(10), num_genes=10)
     table = enrichment(scores, sets, reference=np.eye(10))
@@ -191,7 +191,7 @@ def test_sets_that_repeat_a_better_one_are_left_out():
 
 def test_unusable_scores_are_refused():
     scores = np.zeros(NUM_GENES)
-    with pytest.raises(InputError, match="there are 200 scores but the gene sets are over 10"):
+    with pytest.raises(InputError, match="there are 200 scores but gene sets over 10"):
         enrichment(scores, sets_of([1], num_genes=10))
     scores[4] = np.nan
     with pytest.raises(InputError, match="the score of gene 4 is nan"):

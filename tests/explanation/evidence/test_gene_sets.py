@@ -49,5 +49,5 @@ def test_sets_are_joined_in_order():
 
 
 def test_parts_of_other_lengths_are_refused():
-    with pytest.raises(InputError, match=r"gene sets with parts of \[1, 2\] sets"):
+    with pytest.raises(InputError, match=r"gene sets have the lengths \[1, 2\]"):
         GeneSets(("a",), ("1",), ("x", "y"), np.zeros((1, 3), bool))

@@ -1,4 +1,4 @@
-"""What the nearest training compounds say of a label."""
+"""Evidence of the nearest training compounds about a label."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 
 from moa_jax.evaluation.label_audit import DOUBTED, MISSING
 from moa_jax.explanation.evidence.label_evidence import (
-    NUM_ASKED,
+    NUM_NEAREST,
     nearest_labelled,
     similar_compounds,
     with_evidence,
@@ -49,14 +49,14 @@ def test_a_compound_is_as_similar_as_its_most_similar_reference():
     assert len(similar_compounds({}, np.array([0]))) == 0
 
 
-def test_each_expert_is_asked_and_what_is_like_nothing_is_not():
+def test_the_nearest_compounds_of_each_expert_without_those_of_similarity_zero():
     groups = [f"G{number}" for number in range(8)]
     moas = [("x",)] * 7 + [()]
     first = evidence_of("a", groups, moas, [[0.1, 0.7, 0.7, 0.2, 0.3, 0.4, 0.5, 0.9]])
     second = evidence_of("b", groups, moas, [[0.0, 0.0, 0.6, 0.0, -0.5, 0.0, 0.0, 0.0]])
     nearest = nearest_labelled(similar_compounds({"a": first, "b": second}, np.array([0])))
     assert nearest["group"].tolist() == ["G1", "G2", "G6", "G5", "G4", "G2"]
-    assert nearest["expert"].tolist() == ["a"] * NUM_ASKED + ["b"]
+    assert nearest["expert"].tolist() == ["a"] * NUM_NEAREST + ["b"]
 
 
 @pytest.mark.parametrize(

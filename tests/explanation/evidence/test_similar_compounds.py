@@ -1,4 +1,4 @@
-"""What references add sums to what the experts say."""
+"""Contributions of references sum to the experts' logits."""
 
 import dataclasses
 
@@ -25,7 +25,7 @@ KERNELS = ("signature_kernel", "network_kernel", "structure_kernel")
 
 @pytest.fixture(scope="module")
 def explained(tiny_run):
-    """A model, examples of which one lacks its structure, and their evidence."""
+    """A model, examples (one without a structure), and their evidence."""
     predictor = open_run(tiny_run, num_devices=1).predictor
     examples = make_raw_examples(6, seed=5)
     examples = dataclasses.replace(examples, smiles=(None, *examples.smiles[1:]))

@@ -7,17 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from moa_jax.compounds.molecular_graph import ATOM_FEATURES
 from moa_jax.training.pretraining.contrast import alignment_loss, compound_contrast
 from moa_jax.training.pretraining.links import (
     hide_links,
-    link_auroc,
     link_loss,
     link_numbers,
     link_scores,
-    random_receivers,
     relation_loss,
 )
 from moa_jax.training.pretraining.masked_genes import hide_genes, mean_squared_error
@@ -213,17 +210,3 @@ def test_only_hidden_links_move_the_nodes():
     one = {**nothing, "annotated_to": jnp.arange(5) == 0}
     moved = gradient_rows(jax.grad(loss)(nodes, one))
     assert {0, 7} <= set(moved.tolist()) <= {0, *range(7, 11)}
-
-
-def test_other_receivers_are_no_edges_and_the_area_is_scikit_learns():
-    graph = make_graph()
-    rows = np.arange(6)
-    other = random_receivers(graph.interacts, rows, 7, seed=0)
-    known = set(zip(graph.interacts.senders, graph.interacts.receivers, strict=True))
-    for sender, receiver in zip(graph.interacts.senders[rows], other, strict=True):
-        assert (sender, receiver) not in known
-        assert sender != receiver
-    positive = np.array([0.1, 0.9, 0.5], np.float32)
-    negative = np.array([0.1, 0.4], np.float32)
-    expected = roc_auc_score([1, 1, 1, 0, 0], [*positive, *negative])
-    assert link_auroc(positive, negative) == pytest.approx(expected)

@@ -4,9 +4,11 @@ import math
 import numpy as np
 import pytest
 
-from moa_jax.benchmark.perturbations.perturbations import InputPerturbation as Perturbation
-from moa_jax.benchmark.perturbations.perturbations import input_perturbations as read_conditions
-from moa_jax.benchmark.perturbations.perturbations import perturb
+from moa_jax.benchmark.perturbations.input_perturbations import InputPerturbation as Perturbation
+from moa_jax.benchmark.perturbations.input_perturbations import (
+    input_perturbations as read_conditions,
+)
+from moa_jax.benchmark.perturbations.input_perturbations import perturb
 from moa_jax.data.examples.bead_pairs import bead_pairs
 from moa_jax.schemas import InputError
 from tests.small_sets import ALCOHOLS, examples, gene_table
@@ -59,7 +61,7 @@ def test_names_are_safe_in_file_names():
 
 def test_a_config_is_read_by_kind_and_ascending_level():
     found = read_conditions({"clean": (), "gaussian": [1, 0.25], "expression_absent": ()})
-    assert [condition.name for condition in found] == [
+    assert [perturbation.name for perturbation in found] == [
         "clean",
         "gaussian_0.25",
         "gaussian_1",
@@ -71,7 +73,7 @@ def test_a_config_is_read_by_kind_and_ascending_level():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"hail": (1.0,)}, "no test condition 'hail'; the kinds are clean, gaussian"),
+        ({"hail": (1.0,)}, "no input perturbation 'hail'; the kinds are clean, gaussian"),
         ({"gaussian": ()}, "gaussian is given no level"),
         ({"gaussian": (0.0,)}, "level 0.0, expected a number above 0"),
         ({"gaussian": (math.nan,)}, "level nan"),
@@ -110,9 +112,9 @@ def test_a_seed_decides_and_nothing_else_is_touched(kind):
 def test_the_order_of_the_rows_changes_nothing(kind):
     before = small_examples()
     order = np.random.default_rng(0).permutation(before.num_examples)
-    condition = condition_of(kind)
-    turned = perturb(condition, before.take(order), GENES, seed=4)
-    assert same(turned, perturb(condition, before, GENES, seed=4).take(order))
+    perturbation = condition_of(kind)
+    turned = perturb(perturbation, before.take(order), GENES, seed=4)
+    assert same(turned, perturb(perturbation, before, GENES, seed=4).take(order))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.endswith("shuffled")])
@@ -163,8 +165,8 @@ def test_dropout_sets_the_share_of_measured_genes_to_no_change():
 
 def test_peak_swap_exchanges_whole_pairs():
     before = small_examples()
-    condition = Perturbation("peak_swap", 0.3)
-    after = perturb(condition, before, GENES, seed=0)
+    perturbation = Perturbation("peak_swap", 0.3)
+    after = perturb(perturbation, before, GENES, seed=0)
     pairs = bead_pairs(GENES)
     swapped = changed(before, after)[:, pairs]
     assert (swapped.all(axis=2) == swapped.any(axis=2)).all()
@@ -194,7 +196,7 @@ def test_peak_swap_leaves_a_pair_with_an_unmeasured_gene_alone():
     ("genes", "message"),
     [
         (GENES.drop(columns="bead"), "the gene table lacks the column bead"),
-        (GENES.assign(bead=""), "names no two of its 40 genes that share a bead"),
+        (GENES.assign(bead=""), "no two of the 40 genes have the same bead"),
         (GENES.assign(bead="12"), "gives the bead 12 to 40 genes, expected at most two"),
     ],
 )

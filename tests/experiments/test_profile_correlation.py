@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from moa_jax.evaluation.profile_correlation import pearson_by_signature, spearman_by_signature
+from experiments.pretraining.profile_correlation import pearson_by_signature, spearman_by_signature
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The common part of test and training conditions: kind, level, name and configuration."""
+"""What input and training perturbations have in common: kind, level, name, configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLEAN = "clean"
 
 @dataclasses.dataclass(frozen=True)
 class Perturbation:
-    """A kind of condition at a level.
+    """A kind of perturbation at one level.
 
     Attributes:
       kind: a key of `MAX_LEVELS`.
@@ -24,8 +24,8 @@ class Perturbation:
     kind: str
     level: float = 0.0
 
-    # Name of the condition in messages.
-    NOUN: ClassVar[str] = "condition"
+    # Name of the perturbation in messages.
+    NOUN: ClassVar[str] = "perturbation"
     # Kind -> its largest possible level; None for a kind without levels.
     MAX_LEVELS: ClassVar[Mapping[str, float | None]] = {CLEAN: None}
 
@@ -61,10 +61,10 @@ AnyPerturbation = TypeVar("AnyPerturbation", bound=Perturbation)
 def perturbations_from_config(
     cls: type[AnyPerturbation], config: Mapping[str, Sequence[float | int]]
 ) -> tuple[AnyPerturbation, ...]:
-    """The conditions of a config, in the order of its kinds and by ascending level.
+    """The perturbations of a config, in the order of its kinds and by ascending level.
 
     Args:
-      cls: class of the conditions.
+      cls: class of the perturbations.
       config: kind -> its levels; empty for a kind without levels.
 
     Raises:
@@ -76,8 +76,8 @@ def perturbations_from_config(
         if cls.MAX_LEVELS.get(kind) is not None and not len(levels):
             raise InputError(f"the {cls.NOUN} {kind} is given no level, expected at least one.")
         of_kind = [cls(kind, _number(cls.NOUN, kind, level)) for level in levels or (0.0,)]
-        found += sorted(of_kind, key=lambda condition: condition.level)
-    names = [condition.name for condition in found]
+        found += sorted(of_kind, key=lambda perturbation: perturbation.level)
+    names = [perturbation.name for perturbation in found]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"the {cls.NOUN} {name} is given {names.count(name)} times.")

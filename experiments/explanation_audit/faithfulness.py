@@ -1,4 +1,4 @@
-"""Whether rankings of genes follow the model, compared with controls by deletion curves."""
+"""Comparison of gene rankings with controls by their deletion and insertion curves."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def compound_difference(
     second: Float[np.ndarray, " example"],
     groups: Sequence[str],
 ) -> Difference:
-    """Mean over compounds of `first` less `second`, with a bootstrap interval over compounds.
+    """Mean over compounds of `first` minus `second`, with a bootstrap interval over compounds.
 
     A compound's examples are averaged first; examples where either is NaN are left out.
 
@@ -53,11 +53,11 @@ def faithfulness_table(
     controls: Sequence[str],
     groups: Sequence[str],
 ) -> pd.DataFrame:
-    """Every method against every control, by every measure of its curves.
+    """Every method compared with every control, by every measure of its curves.
 
     Args:
-      curves: ranking -> its curves, controls included, all with one replacement.
-      controls: names of the rankings that count as controls.
+      curves: ranking -> its curves, including controls, all with one replacement.
+      controls: names of the rankings that are controls.
       groups: compound group of every example.
 
     Returns:

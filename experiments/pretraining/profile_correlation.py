@@ -1,4 +1,4 @@
-"""How well whole expression profiles are predicted: correlations over genes, per signature."""
+"""Correlation over genes of predicted with measured signatures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def pearson_by_signature(
     Args:
       predicted: predicted expression.
       measured: measured expression.
-      gene_mask: genes that count; all where it is not given.
+      gene_mask: genes that count; all by default.
     """
     if gene_mask is not None:
         predicted, measured = predicted[:, gene_mask], measured[:, gene_mask]

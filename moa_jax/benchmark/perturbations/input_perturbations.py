@@ -1,9 +1,8 @@
 """Perturbations of the test inputs of a trained method: assay noise, or a damaged modality.
 
-The noise of a signature depends on the seed, the kind, the level and its `sig_id` alone, not on
-its position or on the other rows; shuffling depends on the set of rows, not on their order. The
-levels of one kind share their random numbers, so a gene that is lost at one level is also lost at
-every higher level, and curves over the level are smooth.
+The noise of a signature depends only on the seed, the kind, the level and its `sig_id`; shuffling
+depends on the set of rows, not on their order. The levels of one kind use the same random numbers,
+so a gene that is lost at one level is lost at every higher level, and curves are smooth.
 
 A realistic level of `peak_swap` is 0.002 to 0.005. In the files `*_DE_{UNI,benchmark,gardn999}.gct`
 of the CMap deconvolution contest (plate DPK.CP003_PC3_24H_X1_B42, 372 wells, 488 pairs;
@@ -28,7 +27,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from moa_jax.benchmark.perturbations.conditions import (
+from moa_jax.benchmark.perturbations.perturbation import (
     CLEAN,
     Perturbation,
     perturbations_from_config,
@@ -61,7 +60,7 @@ class InputPerturbation(Perturbation):
 
     # pytest would otherwise collect a class of this name.
     __test__: ClassVar[bool] = False
-    NOUN: ClassVar[str] = "test condition"
+    NOUN: ClassVar[str] = "input perturbation"
     MAX_LEVELS: ClassVar[Mapping[str, float | None]] = {
         CLEAN: None,
         "gaussian": math.inf,
@@ -79,17 +78,17 @@ class InputPerturbation(Perturbation):
 def input_perturbations(
     config: Mapping[str, Sequence[float | int]],
 ) -> tuple[InputPerturbation, ...]:
-    """The conditions of a config; see `perturbations_from_config`."""
+    """The perturbations of a config; see `perturbations_from_config`."""
     return perturbations_from_config(InputPerturbation, config)
 
 
 def perturb(
-    condition: InputPerturbation, examples: Examples, genes: pd.DataFrame, *, seed: int
+    perturbation: InputPerturbation, examples: Examples, genes: pd.DataFrame, *, seed: int
 ) -> Examples:
-    """Examples under a condition; rows, labels and groups are unchanged.
+    """Examples under a perturbation; rows, labels and groups are unchanged.
 
     Args:
-      condition: the test condition.
+      perturbation: the input perturbation.
       examples: the test examples.
       genes: one row per expression column; `peak_swap` reads its column `bead`.
       seed: seed of the random numbers.
@@ -98,7 +97,7 @@ def perturb(
       InputError: no bead pair is known, or one compound has more than half of the signatures or
         structures to shuffle.
     """
-    return _PERTURBATIONS[condition.kind](condition, examples, genes, seed)
+    return _PERTURBATIONS[perturbation.kind](perturbation, examples, genes, seed)
 
 
 def without_expression(examples: Examples) -> Examples:
@@ -131,54 +130,54 @@ def _clean(_: InputPerturbation, examples: Examples, __: pd.DataFrame, ___: int)
 
 
 def _gaussian(
-    condition: InputPerturbation, examples: Examples, _: pd.DataFrame, seed: int
+    perturbation: InputPerturbation, examples: Examples, _: pd.DataFrame, seed: int
 ) -> Examples:
-    return _with_offsets(condition, examples, list(examples.table["sig_id"]), seed)
+    return _with_offsets(perturbation, examples, list(examples.table["sig_id"]), seed)
 
 
 def _plate_offset(
-    condition: InputPerturbation, examples: Examples, _: pd.DataFrame, seed: int
+    perturbation: InputPerturbation, examples: Examples, _: pd.DataFrame, seed: int
 ) -> Examples:
     plates, cell_lines = examples.table["plate"], examples.table["cell_line"]
     names = [
         f"plate {plate}" if isinstance(plate, str) else f"cell line {cell_line}"
         for plate, cell_line in zip(plates, cell_lines, strict=True)
     ]
-    return _with_offsets(condition, examples, names, seed)
+    return _with_offsets(perturbation, examples, names, seed)
 
 
 def _with_offsets(
-    condition: InputPerturbation, examples: Examples, names: Sequence[object], seed: int
+    perturbation: InputPerturbation, examples: Examples, names: Sequence[object], seed: int
 ) -> Examples:
-    """Adds one normal offset per name and gene, of standard deviation `condition.level`."""
+    """Adds one normal offset per name and gene, of standard deviation `perturbation.level`."""
     if not examples.num_examples:
         return examples
     num_genes = len(examples.gene_mask)
-    noise = _draws(condition.kind, names, seed, lambda rng: rng.standard_normal(num_genes))
-    return _with_expression(examples, examples.expression + condition.level * noise)
+    noise = _draws(perturbation.kind, names, seed, lambda rng: rng.standard_normal(num_genes))
+    return _with_expression(examples, examples.expression + perturbation.level * noise)
 
 
 def _gene_dropout(
-    condition: InputPerturbation, examples: Examples, _: pd.DataFrame, seed: int
+    perturbation: InputPerturbation, examples: Examples, _: pd.DataFrame, seed: int
 ) -> Examples:
     measured = np.flatnonzero(examples.gene_mask)
-    chosen = measured[_chosen(condition, examples, len(examples.gene_mask), measured, seed)]
+    chosen = measured[_chosen(perturbation, examples, len(examples.gene_mask), measured, seed)]
     expression = examples.expression.copy()
     np.put_along_axis(expression, chosen, 0.0, axis=1)
     return _with_expression(examples, expression)
 
 
 def _peak_swap(
-    condition: InputPerturbation, examples: Examples, genes: pd.DataFrame, seed: int
+    perturbation: InputPerturbation, examples: Examples, genes: pd.DataFrame, seed: int
 ) -> Examples:
     pairs = bead_pairs(genes)
     if not len(pairs):
         raise InputError(
-            f"the gene table names no two of its {len(genes)} genes that share a bead (column "
-            "bead), expected pairs; prepare the dataset with a table of beads."
+            f"no two of the {len(genes)} genes have the same bead (column bead of the gene table); "
+            "prepare the dataset with a table of beads."
         )
     measured = np.flatnonzero(examples.gene_mask[pairs].all(axis=1))
-    chosen = pairs[measured][_chosen(condition, examples, len(pairs), measured, seed)]
+    chosen = pairs[measured][_chosen(perturbation, examples, len(pairs), measured, seed)]
     expression = examples.expression.copy()
     for to, origin in ((0, 1), (1, 0)):
         values = np.take_along_axis(examples.expression, chosen[..., origin], axis=1)
@@ -187,21 +186,21 @@ def _peak_swap(
 
 
 def _chosen(
-    condition: InputPerturbation,
+    perturbation: InputPerturbation,
     examples: Examples,
-    num_things: int,
+    num_items: int,
     eligible: Int[np.ndarray, " eligible"],
     seed: int,
 ) -> Int[np.ndarray, "example chosen"]:
-    """For each signature, the positions of a share `condition.level` of the `eligible` items.
+    """For each signature, the positions of a share `perturbation.level` of the `eligible` items.
 
     Every item, eligible or not, has a random number; the smallest are chosen.
     """
-    count = round(condition.level * len(eligible))
+    count = round(perturbation.level * len(eligible))
     if not examples.num_examples:
         return np.empty((0, count), np.int64)
     draws = _draws(
-        condition.kind, list(examples.table["sig_id"]), seed, lambda rng: rng.random(num_things)
+        perturbation.kind, list(examples.table["sig_id"]), seed, lambda rng: rng.random(num_items)
     )
     return np.argsort(draws[:, eligible], axis=1, kind="stable")[:, :count]
 
@@ -219,16 +218,16 @@ def _expression_absent(
 
 
 def _expression_shuffled(
-    condition: InputPerturbation, examples: Examples, _: pd.DataFrame, seed: int
+    perturbation: InputPerturbation, examples: Examples, _: pd.DataFrame, seed: int
 ) -> Examples:
-    # Sorted, so that the order of the rows changes nothing.
+    # Sorted, so that the result does not depend on the order of the rows.
     rows = sorted(
         np.flatnonzero(examples.has_expression).tolist(),
         key=lambda row: (examples.groups[row], str(examples.table["sig_id"].iloc[row])),
     )
     source = permute_between_units(
         [examples.groups[row] for row in rows],
-        rng=generator(seed, condition.kind),
+        rng=generator(seed, perturbation.kind),
         what="signatures",
     )
     expression = examples.expression.copy()
@@ -243,7 +242,7 @@ def _structure_absent(
 
 
 def _structure_shuffled(
-    condition: InputPerturbation, examples: Examples, _: pd.DataFrame, seed: int
+    perturbation: InputPerturbation, examples: Examples, _: pd.DataFrame, seed: int
 ) -> Examples:
     of_group = collections.defaultdict(set)
     for group, smiles in zip(examples.groups, examples.smiles, strict=True):
@@ -251,9 +250,9 @@ def _structure_shuffled(
             of_group[group].add(smiles)
     groups = sorted(of_group)
     structures = [min(of_group[group]) for group in groups]
-    # The structure is the unit, so that no compound gets its own under another name.
+    # Structures are the units, so that no compound gets its own structure under another name.
     source = permute_between_units(
-        structures, rng=generator(seed, condition.kind), what="structures"
+        structures, rng=generator(seed, perturbation.kind), what="structures"
     )
     given = {group: structures[donor] for group, donor in zip(groups, source, strict=True)}
     return dataclasses.replace(
