@@ -76,7 +76,7 @@ def read_by_training(prepared, folder):
     train.main(tiny(pretraining, prepared, **networks), str(folder / "networks"))
     for name in LOSSES:
         settle(tiny(cross_attention, prepared, **{"training.loss.name": name}), folder / name)
-    together = {"training.losses.co_teaching.enabled": True}
+    together = {"training.co_teaching.enabled": True}
     settle(tiny(cross_attention, prepared, **together), folder / "co_teaching")
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from moa_jax.calibration.calibration_store import CALIBRATION_FILE, read_calibration_store
 from moa_jax.calibration.calibrator import Calibrator, fit_calibrator
 from moa_jax.calibration.nearest_neighbours import nearest_cosine
-from moa_jax.calibration.quality_gates import SignatureQuality, apply_quality_gates, run_limits
+from moa_jax.calibration.quality_gates import SignatureQuality, check_signatures, run_limits
 from moa_jax.data.examples.features import EncodedExamples
 from moa_jax.kernels.references import REFERENCES_FILE, read_references
 from moa_jax.models.experts import EXPERTS, SIGNATURE_KERNEL
@@ -56,7 +56,7 @@ def quality_and_calibrators(
     if (workdir / REFERENCES_FILE).exists():
         references = read_references(workdir)
         within = similarity_within_training(predictor, references, examples.gene_mask)
-    quality = apply_quality_gates(
+    quality = check_signatures(
         examples,
         predictor.features,
         run_limits(strength, within),

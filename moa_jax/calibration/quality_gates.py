@@ -101,7 +101,7 @@ class SignatureQuality:
         )
 
 
-def apply_quality_gates(
+def check_signatures(
     examples: Examples,
     features: FeatureSpec,
     limits: RunLimits,

@@ -93,7 +93,7 @@ def has_modality(expert: str, batch: Batch) -> Bool[Array, " batch"]:
     return batch.expression_mask if own.reads_expression else batch.structure_mask
 
 
-def heard_in(expert: str, view: str) -> bool:
+def answers_in(expert: str, view: str) -> bool:
     """Whether an expert answers in a view: one that reads both modalities always does."""
     own, (expression, structure) = EXPERTS[expert], SHOWN_IN[view]
     return own.reads_both or (expression if own.reads_expression else structure)

@@ -9,7 +9,7 @@ import pytest
 from moa_jax.calibration.quality_gates import (
     RunLimits,
     advice,
-    apply_quality_gates,
+    check_signatures,
     run_limits,
 )
 from moa_jax.data.examples.features import fit_features
@@ -23,7 +23,7 @@ NO_LIMITS = RunLimits(strength=np.nan, similarity=np.nan)
 def gated(limits=NO_LIMITS, similarity=0.5, examples=RAW, **columns):
     table = examples.table.assign(**columns)
     examples = dataclasses.replace(examples, table=table)
-    return apply_quality_gates(examples, FEATURES, limits, np.full(len(table), similarity))
+    return check_signatures(examples, FEATURES, limits, np.full(len(table), similarity))
 
 
 def test_good_signatures_pass():

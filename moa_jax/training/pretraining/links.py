@@ -1,6 +1,6 @@
-"""Link prediction on STRING and GO: hidden edges are told from random ones.
+"""Link prediction on STRING and GO: hidden edges are distinguished from random ones.
 
-Hidden edges take no part in message passing, in either direction.
+Hidden edges are removed from message passing, in both directions.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from jaxtyping import Array, Bool, Float, Float32, Int, Int32
 from moa_jax.evaluation.metrics import auroc
 from moa_jax.schemas import EdgeArrays, GraphArrays
 
-# Edge sets that are predicted, in the order of the relation vectors.
+# Edge sets to predict, in the order of the relation vectors.
 RELATIONS = ("interacts", "annotated_to")
 # Relation -> number of each edge's link.
 LinkNumbers = dict[str, Int32[Array | np.ndarray, "_"]]
 
 
 def link_numbers(graph: GraphArrays) -> LinkNumbers:
-    """For each of `RELATIONS` the number of the link that each directed edge belongs to.
+    """The link that each directed edge belongs to, for each of `RELATIONS`.
 
-    Both directions of one interaction are one link, so that they are hidden together.
+    Both directions of an interaction are one link, so that they are hidden together.
     """
     ends = np.stack([np.asarray(graph.interacts.senders), np.asarray(graph.interacts.receivers)])
     _, links = np.unique(np.sort(ends, axis=0), axis=1, return_inverse=True)
@@ -38,13 +38,13 @@ def link_numbers(graph: GraphArrays) -> LinkNumbers:
 def hide_links(
     rng: Array, graph: GraphArrays, links: LinkNumbers, *, share: float
 ) -> tuple[GraphArrays, dict[str, Bool[Array, "_"]]]:
-    """Takes some links out of the graph by giving their edges weight 0.
+    """Hides some links of the graph by giving their edges weight 0.
 
     Args:
       rng: key.
       graph: the knowledge graph.
-      links: `link_numbers` of it.
-      share: chance of a link to be hidden. Edges of weight 0 are not there to be hidden.
+      links: its `link_numbers`.
+      share: probability that a link is hidden, unless its weight is 0 already.
 
     Returns:
       The graph without the hidden links, and which edges of each relation are hidden.
@@ -66,7 +66,7 @@ def link_scores(
     senders: Int[Array | np.ndarray, " edge"],
     receivers: Int[Array | np.ndarray, " edge"],
 ) -> Float[Array | np.ndarray, " edge"]:
-    """DistMult (Yang 2015, eq. 4) divided by the root of the size; a dot product for ones.
+    """DistMult scores (Yang 2015, eq. 4), divided by the square root of the number of features.
 
     Args:
       nodes: node states.
@@ -85,8 +85,8 @@ def link_loss(
 
     Args:
       positive: scores of the edges.
-      negative: scores of the edges with another receiver.
-      hidden: edges that count.
+      negative: scores of the edges with a random receiver.
+      hidden: edges that enter the loss.
     """
     losses = (jax.nn.softplus(-positive) + jax.nn.softplus(negative)) / 2
     return jnp.sum(jnp.where(hidden, losses, 0.0)) / jnp.maximum(hidden.sum(), 1)
@@ -101,15 +101,15 @@ def relation_loss(
     *,
     num_genes: int,
 ) -> Float[Array, ""]:
-    """Mean over `RELATIONS` of `link_loss`; the other receiver is any node of its kind.
+    """Mean over `RELATIONS` of `link_loss`, with random receivers of the same kind.
 
     Args:
-      rng: key of the other receivers.
-      nodes: node states, genes first, made without the hidden edges.
+      rng: key of the random receivers.
+      nodes: node states, genes first, computed without the hidden edges.
       relations: vector of each relation.
       graph: the whole graph.
-      hidden: edges of each relation that count.
-      num_genes: gene nodes.
+      hidden: hidden edges of each relation.
+      num_genes: number of gene nodes.
     """
     total = jnp.zeros(())
     for place, relation in enumerate(RELATIONS):
@@ -125,12 +125,12 @@ def relation_loss(
 def random_receivers(
     edges: EdgeArrays, rows: Int[np.ndarray, " edge"], num_receivers: int, *, seed: int
 ) -> Int32[np.ndarray, " edge"]:
-    """For each of some edges a random receiver to which its sender has no edge.
+    """Random receivers to which the edges' senders have no edge.
 
     Args:
       edges: all edges of the relation, of any weight.
-      rows: which edges get another receiver.
-      num_receivers: nodes to draw from.
+      rows: the edges that get a random receiver.
+      num_receivers: number of nodes to draw from.
       seed: seed of the draw.
     """
     rng = np.random.default_rng(seed)
@@ -146,7 +146,7 @@ def random_receivers(
 def link_auroc(
     positive: Float32[np.ndarray, " edge"], negative: Float32[np.ndarray, " other"]
 ) -> float:
-    """How well scores tell edges from random pairs: area under the ROC curve."""
+    """AUROC of scores of edges against those of random pairs."""
     scores = np.concatenate([positive, negative])[:, None]
     labels = np.concatenate([np.ones(len(positive)), np.zeros(len(negative))])[:, None]
     return float(auroc(scores, labels)[0])

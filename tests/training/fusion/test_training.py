@@ -90,7 +90,7 @@ def test_the_loss_of_mix_up_is_that_of_the_mixed_batch(tmp_path):
         make_run(tmp_path / str(alpha), training={"mix_up_alpha": alpha}) for alpha in (0.0, 0.4)
     )
     state, batch = plain.initial_state(), plain.batch(0)
-    params = {**state.params, **state.given}
+    params = {**state.params, **state.non_trainable}
     mix_rng, rng = jax.random.split(jax.random.key(3))
     expected = plain.task.loss(
         params, mix_up(mix_rng, batch, alpha=0.4), plain.graph, rng, jnp.asarray(0)
@@ -137,14 +137,14 @@ def test_the_memory_is_that_of_the_rows_that_a_step_saw(early_run):
     _, run, _ = early_run
     state, batch = run.initial_state(), run.batch(0)
     rng = jax.random.fold_in(state.rng, 0)
-    params = {**state.params, **state.given}
+    params = {**state.params, **state.non_trainable}
     answer, rng = run.task._answer(batch, run.graph, rng)
     logits = answer(params, rng)["molecule"]
     expected = np.full((24, 3), 0.5)
     rows = np.array(batch.row)
     expected[rows] = 0.7 * 0.5 + 0.3 * expit(np.array(logits))
     after, _ = run.train_step(state, batch, run.graph)
-    np.testing.assert_allclose(after.given[TARGETS]["molecule"], expected, rtol=1e-5)
+    np.testing.assert_allclose(after.non_trainable[TARGETS]["molecule"], expected, rtol=1e-5)
     np.testing.assert_array_equal(run.train_examples.labels[rows], batch.labels)
 
 
@@ -155,11 +155,14 @@ def test_co_teaching_forgets_more_and_more_within_a_run(tmp_path):
     run = make_run(tmp_path, training=CO_TEACHING, model={**MOLECULE, **STILL})
     assert isinstance(run.task.objective, CoTeachingObjective)
     state, batch = run.initial_state(), run.batch(0)
-    params = {**state.params, **state.given}
+    params = {**state.params, **state.non_trainable}
     logits = np.array(
         [
             run.task.model.apply(
-                {"params": {**state.params[member], **state.given}}, batch, run.graph, train=False
+                {"params": {**state.params[member], **state.non_trainable}},
+                batch,
+                run.graph,
+                train=False,
             ).experts["molecule"]
             for member in ("first", "second")
         ]
