@@ -73,9 +73,9 @@ def test_answers_are_pooled_by_compound(tmp_path):
 
 def test_what_is_absent_or_of_another_model_is_refused(tmp_path):
     examples = make_raw_examples(6)
-    with pytest.raises(InputError, match="keeps no answers for held-out compounds"):
+    with pytest.raises(InputError, match="has no out-of-fold answers"):
         read_calibration_store(tmp_path, examples.moas)
-    with pytest.raises(InputError, match="keeps no signatures that it was tested on"):
+    with pytest.raises(InputError, match="has no signatures of a test part"):
         read_held_out(tmp_path, examples.moas)
     answers = OutOfFoldAnswers(examples, np.full((6, 3), 1 / 3), examples.labels)
     write_calibration_store(tmp_path, {"fusion": answers})

@@ -81,5 +81,5 @@ def test_what_cannot_be_learnt_from_is_refused():
         fit_confidence({"never": signals["never"]}, correct)
     with pytest.raises(InputError, match="no value of any signal among 20"):
         fit_confidence({}, correct)
-    with pytest.raises(InputError, match="found no validation compound"):
+    with pytest.raises(InputError, match="no validation compound"):
         fit_confidence({"good": np.zeros(0)}, np.zeros(0, bool))

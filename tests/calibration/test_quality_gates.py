@@ -82,17 +82,17 @@ def test_too_few_genes_and_no_zscores():
     few = dataclasses.replace(RAW, gene_mask=np.array([True, True, False, False, False]))
     assert gated(examples=few).reasons[0] == (
         "too few genes: 2 of the model's 5 are measured, at least 50% are needed, "
-        "so give a file with more of the landmark genes",
+        "so provide a file with more of the landmark genes",
     )
     log2 = dataclasses.replace(RAW, expression=RAW.expression + 12)
     (only,) = gated(examples=log2).reasons[0]
-    assert only.startswith("no z-scores: the values lie")
+    assert only.startswith("no z-scores: the median distance")
     assert only.endswith("which looks like level 3, so give --level=3")
     both_signs = np.where(np.arange(5) % 2, -50, 50).astype(np.float32)
     (only,) = gated(
         examples=dataclasses.replace(RAW, expression=RAW.expression + both_signs)
     ).reasons[0]
-    assert advice(only) == ", so give z-scores, or say of which level the values are with --level"
+    assert advice(only) == ", so provide z-scores, or set the level of the values with --level"
     # As many genes down as up: a strong signature, until it is beyond belief.
     signs = np.where(np.arange(5) % 2, -1, 1)
     for size, passes in ((5, True), (50, False)):
@@ -108,8 +108,8 @@ def test_what_is_worth_knowing_is_a_note():
     assert quality.notes == (
         (),
         ("cell line HELA was not in training",),
-        ("cell line not given", "agreement of replicates not given"),
-        ("one replicate, so nothing says whether it can be repeated",),
+        ("cell line not given", "correlation of replicates not given"),
+        ("one replicate, so its reproducibility is unknown",),
     )
 
 

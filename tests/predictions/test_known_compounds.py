@@ -123,7 +123,10 @@ def test_a_run_that_kept_nothing_tells_nothing():
     for nothing in (None, REFERENCES.iloc[:0]):
         row = known_compounds(asked(name="thalidomide"), nothing).iloc[0]
         assert row.isna().all()
-        assert known_sentence(row.to_dict()) == "Known or new: the run does not say."
+        assert (
+            known_sentence(row.to_dict())
+            == "Known or new: unknown, because the run has no references."
+        )
         assert mechanism_table(nothing, ["moa 0"])["training_compounds"].isna().all()
 
 

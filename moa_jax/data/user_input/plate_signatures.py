@@ -64,7 +64,7 @@ class PlateSettings:
           InputError: one of them is not what it can be.
         """
         if level and not level.isdecimal():
-            raise InputError(f"--level={level} is no whole number.")
+            raise InputError(f"--level={level} is not a whole number.")
         return cls(int(level) if level else None, zscore_reference, scale or None)
 
 
