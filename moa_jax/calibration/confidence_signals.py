@@ -39,7 +39,7 @@ def negative_entropy(probs: Probs) -> Signal:
 
 
 def agreement(seed_probs: Float[np.ndarray, "seed example moa"]) -> Signal:
-    """Negative mean Jensen-Shannon divergence between seeds (Lin 1991), in nats; NaN for one seed."""
+    """Negative mean Jensen-Shannon divergence between seeds (Lin 1991), in nats; NaN for one."""
     num_seeds, num_examples, _ = seed_probs.shape
     if num_seeds < 2:
         return np.full(num_examples, np.nan)

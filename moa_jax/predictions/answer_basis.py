@@ -70,7 +70,7 @@ def answer_basis(
     weights = np.zeros(examples.num_examples)
     weights[used] = series_weights(examples.take(np.flatnonzero(used)))
     total = np.bincount(unit, weights, minlength=count)
-    # The total is above 0 wherever a signature is used: even all-zero signatures have equal weights.
+    # The total is above 0 wherever a signature is used: all-zero signatures have equal weights.
     weights /= np.where(total > 0, total, 1.0)[unit]
     pooled = np.full((count, len(examples.moas)), np.nan)
     own_views = np.full(count, None, object)

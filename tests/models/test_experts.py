@@ -20,16 +20,16 @@ def test_experts_are_networks_or_kernels():
 
 
 @pytest.mark.parametrize(
-    ("view", "heard"),
+    ("view", "answering"),
     [
         ("fusion", {"joint", "signature", "molecule", "signature_kernel", "structure_kernel"}),
         ("expression", {"joint", "signature", "signature_kernel"}),
         ("structure", {"joint", "molecule", "structure_kernel"}),
     ],
 )
-def test_a_view_hears_the_experts_whose_modality_it_shows(view, has_modality):
+def test_a_view_is_answered_by_the_experts_whose_modality_it_shows(view, answering):
     experts = ("joint", "signature", "molecule", "signature_kernel", "structure_kernel")
-    assert {name for name in experts if answers_in(name, view)} == has_modality
+    assert {name for name in experts if answers_in(name, view)} == answering
 
 
 def test_an_example_is_answered_in_a_view_if_it_has_all_that_the_view_shows():
