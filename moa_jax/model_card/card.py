@@ -83,7 +83,7 @@ confidence is low, and gives reasons.
 
 Not for: decisions about patients; claims that a compound has, or lacks, a mechanism without an
 experiment; mechanisms outside the list (`none_of_these` is the probability of that); other assays
-or scales than that of the training data; uses in which a wrong label does harm and is not checked."""
+or scales than that of the training data; uses in which wrong labels do harm and are not checked."""
 
 
 def write_model_card(
