@@ -168,7 +168,7 @@ def main(config: ml_collections.ConfigDict, workdir: str) -> None:
     if is_first_process():
         write_run_results(folder, results)
         print(f"\n{results_markdown(results)}\n")
-        print(f"run folder: {folder}  (checkpoints, metrics, plots, predictions)")
+        print(f"run: {folder}  (checkpoints, metrics, plots, predictions)")
 
 
 def run(argv: Sequence[str] | None = None) -> int:

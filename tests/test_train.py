@@ -158,7 +158,7 @@ def test_a_second_start_trains_nothing_and_gives_the_same_bytes(run, prepared, c
     told = capfd.readouterr()
     assert f"resuming {run} at step" in told.err
     assert "simulated: " in told.out
-    assert f"the run: {run}" in told.out
+    assert f"run: {run}" in told.out
     assert {name: (run / name).read_bytes() for name in FILES} == before
 
 
@@ -179,7 +179,7 @@ def test_a_model_of_everything_is_judged_by_answers_without_the_compound(prepare
     assert scored.sum() == len(fusion) < len(kept.groups)
     assert tuple(fusion["compound_group"]) == tuple(np.array(kept.groups)[scored])
     np.testing.assert_allclose(fusion[list(moas)], kept.probs[scored], atol=1e-6)
-    # In the end it learned from all compounds.
+    # The final model is trained on all compounds.
     assert set(read_references(folder)["pert_id"]) >= set(parts.index)
     card = (folder / "simulated_model_card.md").read_text()
     assert "Nothing was held out for a test: the model was trained on every compound." in card

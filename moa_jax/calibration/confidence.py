@@ -89,8 +89,7 @@ def similarity_within_training(
       One value for each of at most 1,000 evenly spaced training signatures; empty if the model has
       none or all are of one compound.
     """
-    own = references[references["expert"] == SIGNATURE_KERNEL]
-    groups = own["group"].to_numpy(str)
+    groups = references.loc[references["expert"] == SIGNATURE_KERNEL, "group"].to_numpy(str)
     if SIGNATURE_KERNEL not in predictor.task.model.experts or len(set(groups)) < 2:
         return np.empty(0)
     signatures = np.asarray(jax.device_get(predictor.params)[SIGNATURE_KERNEL]["references"])[
@@ -98,6 +97,7 @@ def similarity_within_training(
     ]
     length = np.linalg.norm(signatures, axis=1, keepdims=True)
     unit = signatures / np.where(length > 0, length, 1.0)
-    probes = np.unique(np.linspace(0, len(own) - 1, min(len(own), _MAX_PROBES)).astype(int))
+    count = len(groups)
+    probes = np.unique(np.linspace(0, count - 1, min(count, _MAX_PROBES)).astype(int))
     cosine = (unit[probes] @ unit.T).astype(np.float64)
     return np.where(groups[probes][:, None] == groups[None], -np.inf, cosine).max(axis=1)

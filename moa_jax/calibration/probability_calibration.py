@@ -65,8 +65,8 @@ def fit_temperature(probs: Probs, labels: Labels) -> Temperature:
         return float(-(target * scaled).sum(axis=1).mean())
 
     bounds = (np.log(_MIN_TEMPERATURE), np.log(_MAX_TEMPERATURE))
-    found = optimize.minimize_scalar(loss, bounds=bounds, method="bounded")
-    return Temperature(float(np.exp(found.x)), float(floor))
+    fitted = optimize.minimize_scalar(loss, bounds=bounds, method="bounded")
+    return Temperature(float(np.exp(fitted.x)), float(floor))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +106,7 @@ def fit_beta_calibration(probs: Probs, labels: Labels) -> BetaCalibration:
         value = np.logaddexp(0, logits) - target * logits
         return float(value.mean()), inputs.T @ (special.expit(logits) - target) / len(target)
 
-    found = optimize.minimize(
+    fitted = optimize.minimize(
         loss,
         x0=np.array([1.0, 1.0, 0.0]),
         jac=True,
@@ -114,7 +114,7 @@ def fit_beta_calibration(probs: Probs, labels: Labels) -> BetaCalibration:
         bounds=[(0, None), (0, None), (None, None)],
         options={"ftol": 1e-12, "gtol": 1e-9, "maxiter": 1000},
     )
-    return BetaCalibration(*map(float, found.x))
+    return BetaCalibration(*map(float, fitted.x))
 
 
 def _labelled(

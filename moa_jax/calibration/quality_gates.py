@@ -144,7 +144,7 @@ def check_signatures(
         reasons.append((*common, *_failed(row, limits)))
         notes.append(tuple(_notes(row, cell_line, known_lines)))
     return SignatureQuality(
-        passes=np.array([not own for own in reasons], bool),
+        passes=np.array([not failed for failed in reasons], bool),
         reasons=tuple(reasons),
         notes=tuple(notes),
         measures=measures,

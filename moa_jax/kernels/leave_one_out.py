@@ -59,19 +59,19 @@ def leave_one_out_logits(
         if len(rows) == count:
             # No other compound is left.
             continue
-        own, left = solved[rows], total - labels[rows].sum(axis=0, dtype=np.float64)
+        product, left = solved[rows], total - labels[rows].sum(axis=0, dtype=np.float64)
         if relabelled is not None:
             changed, columns, now = relabelled(group)
             others = ~np.isin(changed, rows)
             changed, now = changed[others], now[others]
             if len(changed):
                 change = now - labels[np.ix_(changed, columns)]
-                own[:, columns] += inverse[np.ix_(rows, changed)] @ change
+                product[:, columns] += inverse[np.ix_(rows, changed)] @ change
                 left[columns] += change.sum(axis=0)
         mean = left / (count - len(rows))
-        own -= np.outer(ones[rows], mean)
+        product -= np.outer(ones[rows], mean)
         block = inverse[np.ix_(rows, rows)]
-        logits[rows] = labels[rows] - mean - np.linalg.solve(block, own)
+        logits[rows] = labels[rows] - mean - np.linalg.solve(block, product)
     return logits
 
 
@@ -206,8 +206,8 @@ def _of_structures(
         now = np.zeros((len(rows), len(moas)))
         for row, reference in enumerate(rows):
             for unit in units_of[reference]:
-                own = labels[changed[unit]] if unit in changed else propagation.labels[unit][moas]
-                now[row] = np.maximum(now[row], own)
+                label = labels[changed[unit]] if unit in changed else propagation.labels[unit][moas]
+                now[row] = np.maximum(now[row], label)
         return rows, moas, now
 
     return relabelled

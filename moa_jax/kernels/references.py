@@ -73,9 +73,9 @@ def _described(train: Examples, expert: str, rows_of: list[list[int]]) -> pd.Dat
         **{name: table[name] for name in ("pert_id", "sig_id", "cell_line")},
         "expert": expert,
         "group": [train.groups[row] for row in first],
-        "compound": [" / ".join(own) for own in names],
+        "compound": list(map(" / ".join, names)),
         "smiles": [train.smiles[row] for row in first],
-        "moas": [tuple(train.moas[moa] for moa in own) for own in moas],
+        "moas": [tuple(train.moas[moa] for moa in columns) for columns in moas],
     }
     return pd.DataFrame(columns, index=range(len(first)))[list(REFERENCE_COLUMNS)]
 

@@ -189,9 +189,9 @@ def structure_labels(
 ) -> Float32[np.ndarray, "structure moa"]:
     """Label of each structure: the maximum over the examples that have it."""
     known = train.has_structure
-    found = np.zeros((len(train.substructures), labels.shape[1]), np.float32)
-    np.maximum.at(found, train.structure[known], labels[known])
-    return found
+    largest = np.zeros((len(train.substructures), labels.shape[1]), np.float32)
+    np.maximum.at(largest, train.structure[known], labels[known])
+    return largest
 
 
 def signature_references(

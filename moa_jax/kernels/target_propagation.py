@@ -259,11 +259,11 @@ class TargetPropagation:
     @functools.cached_property
     def _similarity_to_others(self) -> sparse.csr_array:
         """Similarity with the sources of other groups."""
-        found = self.similarity.tocoo()
-        rows, columns = found.coords
+        similarity = self.similarity.tocoo()
+        rows, columns = similarity.coords
         same = self._group_of[rows] == self._group_of[self.sources][columns]
         return sparse.csr_array(
-            (found.data[~same], (rows[~same], columns[~same])), shape=self.similarity.shape
+            (similarity.data[~same], (rows[~same], columns[~same])), shape=similarity.shape
         )
 
     @functools.cached_property

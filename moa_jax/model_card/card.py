@@ -258,7 +258,7 @@ def _ordered(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _failures(scored: str, parts: Mapping[str, Examples], results: Results) -> str:
-    found = failures(
+    failed = failures(
         results.probs[_METHOD], results.labels, results.moas, parts["train"], parts[scored]
     )
     intro = (
@@ -267,9 +267,9 @@ def _failures(scored: str, parts: Mapping[str, Examples], results: Results) -> s
         "training and measured training compounds and possible reasons. With few test compounds "
         "this is no proof of failure, but no proof of success either.\n\n"
     )
-    if not found:
+    if not failed:
         return intro + "None."
-    rows = [_failure_row(failure) for failure in found]
+    rows = [_failure_row(failure) for failure in failed]
     return f"{intro}{markdown_table(rows)}"
 
 

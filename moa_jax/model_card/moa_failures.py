@@ -61,7 +61,7 @@ def failures(
     num_measured = _num_compounds(train.take(np.flatnonzero(train.has_expression)))
     strength = median_by_compound(signature_strength(test), test.groups)
     weak = _quantile(strength, WEAK_QUANTILE)
-    found = []
+    failed = []
     for column in np.flatnonzero((labels > 0).any(axis=0)):
         positive = labels[:, column] > 0
         observed = float(average_precision(probs[:, [column]], labels[:, [column]])[0])
@@ -77,7 +77,7 @@ def failures(
             reasons.append("only one test compound")
         if _quantile(strength[positive], 0.5) < weak:
             reasons.append("weak signatures (their median is in the lowest quarter)")
-        found.append(
+        failed.append(
             Failure(
                 moa=moas[column],
                 num_test=int(positive.sum()),
@@ -89,7 +89,7 @@ def failures(
                 reasons=tuple(reasons),
             )
         )
-    return found
+    return failed
 
 
 def random_precisions(num_compounds: int, num_positive: int) -> Float[np.ndarray, " draw"]:

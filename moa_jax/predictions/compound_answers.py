@@ -171,13 +171,14 @@ def _calibrate(
     """Place of a compound -> its calibrated answer, if its view has a calibrator."""
     calibrated_of = {}
     for view, calibrator in calibrators.items():
-        places = [place for place, own in enumerate(basis.views) if own == view]
+        places = [place for place, used in enumerate(basis.views) if used == view]
         if not places:
             continue
         calibrated = calibrator.calibrate(basis.pooled[places])
         for number, place in enumerate(places):
-            own = {name: values[number : number + 1] for name, values in vars(calibrated).items()}
-            calibrated_of[place] = dataclasses.replace(calibrated, **own)
+            calibrated_of[place] = CalibratedAnswers(
+                **{name: values[number : number + 1] for name, values in vars(calibrated).items()}
+            )
     return calibrated_of
 
 

@@ -98,8 +98,8 @@ def known_compounds(examples: Examples, references: pd.DataFrame | None) -> pd.D
 
 def _block(smiles: str | None) -> str | None:
     """First block of a structure's InChIKey."""
-    found = standardise(smiles)
-    return found.inchi_block if isinstance(found, Structure) else None
+    structure = standardise(smiles)
+    return structure.inchi_block if isinstance(structure, Structure) else None
 
 
 @functools.lru_cache(maxsize=2**16)

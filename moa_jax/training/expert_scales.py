@@ -195,9 +195,9 @@ def expert_logits(predictor: Predictor, examples: Examples) -> dict[str, ExpertL
 
 def learnable_logits(answers: LeaveOneOutAnswers) -> dict[str, tuple[ExpertLogits, Examples]]:
     """View -> the examples that share a mechanism with another compound, after their logits."""
-    learnable, found = answers.learnable(), {}
+    learnable, of_view = answers.learnable(), {}
     for view in VIEWS:
         rows = np.flatnonzero(answers.answered(view) & learnable.any(axis=1))
         examples = dataclasses.replace(answers.examples.take(rows), labels=learnable[rows])
-        found[view] = answers.expert_logits(view)[:, rows].astype(np.float64), examples
-    return found
+        of_view[view] = answers.expert_logits(view)[:, rows].astype(np.float64), examples
+    return of_view

@@ -43,7 +43,7 @@ def test_held_out_signatures_come_back(tmp_path):
 def test_answers_are_pooled_by_compound(tmp_path):
     examples = make_raw_examples(6)
     probs = np.random.default_rng(0).random((2, 6, 3)).astype(np.float32)
-    # Of the second compound's mechanism nothing was learned, and structure tells two of them.
+    # The second compound's mechanism was not trained on, and two compounds have a structure.
     learnable = examples.labels.copy()
     learnable[2:4] = 0
     first = np.arange(4)

@@ -139,8 +139,11 @@ def test_views_show_what_they_have_and_structures_count_once():
         "signature_kernel": np.arange(10, dtype=np.float32).reshape(5, 2),
         "structure_kernel": np.ones((5, 2), np.float32),
     }
-    told = {"signature_kernel": train.has_expression, "structure_kernel": train.has_structure}
-    out_of_fold = LeaveOneOutAnswers(train, logits, told)
+    is_reference = {
+        "signature_kernel": train.has_expression,
+        "structure_kernel": train.has_structure,
+    }
+    out_of_fold = LeaveOneOutAnswers(train, logits, is_reference)
     assert out_of_fold.answered("fusion").tolist() == [True, True, True, False, False]
     assert out_of_fold.answered("expression").tolist() == [True, True, True, True, False]
     assert out_of_fold.answered("structure").tolist() == [True, False, True, False, True]
@@ -168,10 +171,10 @@ def test_scales_are_fitted_to_what_can_be_known():
     logits[:, 2] = -50.0
     start = {view: {"structure_kernel": 1.0} for view in ("fusion", "expression", "structure")}
 
-    def fitted(examples, said):
+    def fitted(examples, logits_of):
         out_of_fold = LeaveOneOutAnswers(
             examples,
-            {"structure_kernel": said},
+            {"structure_kernel": logits_of},
             {"structure_kernel": np.ones(examples.num_examples, bool)},
         )
         return fit_expert_scales(start, learnable_logits(out_of_fold), prior_strength=0.0)[
@@ -181,8 +184,8 @@ def test_scales_are_fitted_to_what_can_be_known():
     assert fitted(train, logits)["structure_kernel"] == pytest.approx(np.log(4), rel=1e-3)
     lonely = small_examples(np.array([[0, 0, 1]]), ["H"], smiles=["CCC"])
     joined = concatenate(train, lonely)
-    said = np.concatenate([logits, [[5.0, 0.0, -50.0]]]).astype(np.float32)
-    assert fitted(joined, said)["structure_kernel"] == pytest.approx(np.log(4), rel=1e-3)
+    logits_of = np.concatenate([logits, [[5.0, 0.0, -50.0]]]).astype(np.float32)
+    assert fitted(joined, logits_of)["structure_kernel"] == pytest.approx(np.log(4), rel=1e-3)
 
 
 def test_references_of_a_network_of_labels_keep_their_examples():

@@ -126,7 +126,7 @@ def test_poor_signatures_do_not_count(calibrator):
         "that",
         "",
     ]
-    # What cannot be told looks like it.
+    # Without an answer these are missing.
     shown = ["confidence", "moa_1", "probability_1", "label_set", "answered_from", "carried_by"]
     assert table.loc[1, shown].isna().all()
     assert np.isnan(answers.basis.pooled[1]).all()

@@ -1,4 +1,4 @@
-"""How a fusion model is made, and what it answers for compounds that it has not learned from."""
+"""Fitting of a fusion model, and its answers for compounds that it was not trained on."""
 
 import dataclasses
 
@@ -40,7 +40,7 @@ def kernels(tmp_path_factory):
 
 
 def test_kernels_answer_for_every_compound_without_it(kernels, tmp_path):
-    """Solved anew without one compound, with the scales that were found, they say the same."""
+    """Solving again without one compound, with the fitted scales, gives the same answers."""
     train, validation, fit = kernels
     everything = concatenate(train, validation)
     scales = fit.choices["expert_scales"]
@@ -53,11 +53,11 @@ def test_kernels_answer_for_every_compound_without_it(kernels, tmp_path):
     for view in VIEWS:
         out_of_fold = fit.out_of_fold[view]
         rows = np.flatnonzero(np.array(out_of_fold.examples.groups) == group)
-        told = own[: len(rows)]
+        answered = own[: len(rows)]
         # Means of cell lines and standard deviations of genes are those of all compounds.
         np.testing.assert_allclose(
             out_of_fold.probs[rows],
-            without.predictor.predict(everything.take(told))[view],
+            without.predictor.predict(everything.take(answered))[view],
             atol=0.02 if view != "structure" else 1e-4,
         )
         np.testing.assert_array_equal(out_of_fold.learnable, out_of_fold.examples.labels)
@@ -71,7 +71,7 @@ def test_validation_is_answered_as_all_compounds_are(kernels):
         np.testing.assert_array_equal(
             fit.validation_probs[view], out_of_fold.probs[train.num_examples :]
         )
-    # The model that learned from them says something else.
+    # The model that was trained on them gives other answers.
     learned = fit.predictor.predict(validation)["fusion"]
     assert np.abs(learned - fit.validation_probs["fusion"]).max() > 1e-3
 

@@ -100,25 +100,25 @@ class CoTeachingObjective(Objective):
             of_networks = answer(_of_member(params, member), key)
             logits.append(
                 sum(
-                    jnp.where(has_modality[name][:, None], own, 0.0)
-                    for name, own in of_networks.items()
+                    jnp.where(has_modality[name][:, None], values, 0.0)
+                    for name, values in of_networks.items()
                 )
             )
             losses.append(
                 {
-                    name: self.loss(own, batch.labels, batch.label_mask)
-                    for name, own in of_networks.items()
+                    name: self.loss(values, batch.labels, batch.label_mask)
+                    for name, values in of_networks.items()
                 }
             )
-        ranks = jnp.stack([mean_over_networks(own, has_modality) for own in losses])
+        ranks = jnp.stack([mean_over_networks(of_member, has_modality) for of_member in losses])
         kept = self.teaching.kept(jnp.stack(logits), ranks, batch, step)
         return {
             member: sum(
                 sum_as_of_all(loss, batch.weight, selected & has_modality[name], has_modality[name])
-                for name, loss in own.items()
+                for name, loss in of_member.items()
             )
             # Each is trained on the other's selection.
-            for member, own, selected in zip(MEMBERS, losses, kept[::-1], strict=True)
+            for member, of_member, selected in zip(MEMBERS, losses, kept[::-1], strict=True)
         }
 
     def first_params(self, draw: Callable[[Array], Any], rng: Array) -> dict[str, Any]:

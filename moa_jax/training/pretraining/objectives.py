@@ -150,13 +150,15 @@ def make_pretraining_task(
       InputError: the configuration names an objective that does not exist, or gives none weight.
     """
     settings = config.pretraining
-    given: Mapping[str, float] = settings.objectives.to_dict()
-    if unknown := sorted(set(given) - set(OBJECTIVES)):
+    weight_of: Mapping[str, float] = settings.objectives.to_dict()
+    if unknown := sorted(set(weight_of) - set(OBJECTIVES)):
         raise InputError(
             f"pretraining.objectives names {unknown[0]}; the objectives are "
             f"{', '.join(OBJECTIVES)}."
         )
-    weights = tuple((name, float(given[name])) for name in OBJECTIVES if given.get(name, 0.0) > 0)
+    weights = tuple(
+        (name, float(weight_of[name])) for name in OBJECTIVES if weight_of.get(name, 0.0) > 0
+    )
     if not weights:
         raise InputError("pretraining.objectives gives no objective a weight above 0.")
     fusion = make_fusion_task(config, features, graph_size).model

@@ -125,7 +125,7 @@ def test_early_learning_keeps_its_memory_over_a_restart(tmp_path, early_run):
     folder, _, whole = early_run
     stopped = make_run(tmp_path, training=EARLY).train(num_steps=3)
     again = make_run(tmp_path, training=EARLY)
-    # Up to the second update the networks say 1/2.
+    # Up to the second update the networks predict 1/2.
     targets = stopped.params[TARGETS]["molecule"]
     assert (np.array(targets) != 0.5).any(axis=1).sum() == 8
     assert_equal_trees(again.train().params, whole.params)
@@ -275,7 +275,7 @@ def test_low_precision_computes_low_and_keeps_parameters_and_losses_high(tmp_pat
     ]
     assert {leaf.dtype for leaf in floats} == {jnp.dtype("float32")}
     exact, rounded = (float(metrics[precision]["loss"]) for precision in runs)
-    # bfloat16 has 8 bits; the two are alike and not the same.
+    # bfloat16 has 8 bits: the two are similar, but not equal.
     assert rounded == pytest.approx(exact, rel=0.02)
     assert rounded != exact
     grad_norms = [float(metrics[precision]["grad_norm"]) for precision in runs]
