@@ -21,17 +21,13 @@ train: export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 train: $(VENV)/.installed ## train the fusion model and score it beside the plain methods
 	$(BIN)/python -m moa_jax.train --config=$(CONFIG) --workdir=$(WORKDIR)
 
-# One thread a process: the tests fill the cores already. The markers are explained in
-# pyproject.toml.
-test-fast test test-all: export OPENBLAS_NUM_THREADS := 1
-test-fast test test-all: export OMP_NUM_THREADS := 1
+# One thread a process: the tests fill the cores already.
+test-fast test: export OPENBLAS_NUM_THREADS := 1
+test-fast test: export OMP_NUM_THREADS := 1
 test-fast: $(VENV)/.installed-dev ## run the quick tests, before a commit: three minutes on two cores
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not long"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
-test: $(VENV)/.installed-dev ## run the tests, but the longest: ten minutes on two cores
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not long"
-
-test-all: $(VENV)/.installed-dev ## run all tests, on real data too where MOA_JAX_REAL_DATA names it
+test: $(VENV)/.installed-dev ## run all tests, on real data too where MOA_JAX_REAL_DATA names it
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(VENV)/.installed-dev ## check style, format and that nothing is left that nobody calls

@@ -36,10 +36,10 @@ install_import_hook("moa_jax", "beartype.beartype")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on real data are long, whatever they do with it."""
+    """Tests on real data are slow, whatever they do with it."""
     for item in items:
         if "real_data" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.long)
+            item.add_marker(pytest.mark.slow)
 
 
 def _folder_from(variable: str) -> pathlib.Path:

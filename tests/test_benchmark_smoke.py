@@ -10,7 +10,7 @@ import pytest
 
 from tests.browser import browser  # noqa: F401 (a fixture, found here by the tests)
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).parent.parent
 SPLITS = ("compound", "scaffold", "cell_line", "random_signature", "unseen_moa")

@@ -34,7 +34,7 @@ from moa_jax.training.losses.factory import LOSSES
 from tests import synthetic, tiny_release
 from tests.config_reads import groups, recorded_reads
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 
 ROOT = pathlib.Path(__file__).parents[1]

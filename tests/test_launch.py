@@ -17,7 +17,7 @@ from moa_jax.training.runs.metric_writer import read_metrics
 from moa_jax.training.sharding import join_processes
 from tests import small_sets
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).parents[1]
 FINISH_WITHIN_S = 300

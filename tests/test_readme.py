@@ -131,7 +131,7 @@ def on_tiny_data(name, argv, user, prepared_release):
     return flags
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_commands_of_the_readme_do_what_they_say(user, prepared_release, capsys):
     failed = []
     for command in commands(ROOT / "README.md", "moa_jax|experiments"):

@@ -37,7 +37,7 @@ RUNS = {
     "frequent_fold0_measured_only": ("frequent", 0, False),
 }
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 
 def arguments(name, prepared, workdir):

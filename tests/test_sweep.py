@@ -28,7 +28,7 @@ from moa_jax.schemas import InputError
 from moa_jax.training.recipe import fit_fusion
 from tests.sweep_place import RIDGE, fake_score, make_dataset, make_place, refusal, tiny_config
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).parents[1]
 FINISH_WITHIN_S = 300

@@ -13,7 +13,7 @@ from experiments.explanation_audit.simulated import Recovered, recovery_rows
 from experiments.explanation_audit.stable import agreement_row, pairs_within
 from moa_jax.explanation.audit.stability import Agreement
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 GROUPS = ("b", "a", "b", "b", "a")
 LINES = ("MCF7", "A549", "A549", "MCF7", "A549")

@@ -24,7 +24,7 @@ from moa_jax.kernels.ridge import kernel_systems, solve
 from moa_jax.models.experts import VIEWS
 from moa_jax.training.fusion.task import make_fusion_task
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 NUM_FOLDS = 4
 SIGNATURES, TRUE, *_, REWIRED = KERNEL_METHODS[: 1 + len(GRAPHS)]

@@ -19,7 +19,7 @@ from moa_jax.training.losses.factory import LOSSES, make_objective
 from moa_jax.training.losses.noise_correction import FlipCorrection
 from tests.small_sets import dataset, planted_examples
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
