@@ -75,7 +75,7 @@ def test_far_from_training():
     assert gated(limits, similarity=np.nan).passes.all()
     quality = gated(limits, similarity=0.29)
     assert not quality.passes.any()
-    assert quality.reasons[0][0].startswith("unlike anything in training: the nearest")
+    assert quality.reasons[0][0].startswith("unlike anything in training: the largest cosine")
 
 
 def test_too_few_genes_and_no_zscores():
