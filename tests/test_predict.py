@@ -215,12 +215,12 @@ def test_the_summary_and_the_manifest_say_what_was_used(inputs, tiny_run, refere
 
 
 def test_values_of_another_kind_raise_a_warning(inputs, tiny_run, capsys):
-    # Two genes of log2 intensities, said to be z-scores.
+    # Two genes of log2 intensities, declared as z-scores.
     write_matrix(inputs, RAW.expression[:, :2] + 12, ENTREZ[:2])
     assert "--level=3 for log2 expression" in refused(capsys, arguments(inputs, tiny_run))
     assert predict.run(arguments(inputs, tiny_run, scale="zscore")) == 0
     printed = capsys.readouterr().out
-    assert "warning: the values lie" in printed
+    assert "warning: the median distance of the values" in printed
     assert "warning: less than half of the model's genes are measured" in printed
 
 
