@@ -182,7 +182,7 @@ def test_a_model_of_everything_is_judged_by_answers_without_the_compound(prepare
     # The final model is trained on all compounds.
     assert set(read_references(folder)["pert_id"]) >= set(parts.index)
     card = (folder / "simulated_model_card.md").read_text()
-    assert "Nothing was held out for a test: the model was trained on every compound." in card
+    assert "There is no test part: the model was trained on every compound." in card
     assert "## Performance on the validation part" in card
     assert HELD_OUT_FILE not in card
 
@@ -191,7 +191,7 @@ def test_nothing_to_judge_by_is_refused(capfd, prepared, tmp_path):
     flags = ("--config.split.rule=everything", "--config.split.validation_fraction=0.0")
     workdir = tmp_path / "run"
     sentence = refusal(capfd, f"--config.data={prepared}", f"--workdir={workdir}", *flags)
-    assert "leaves nothing to evaluate the model on" in sentence
+    assert "the split leaves nothing to" in sentence
     assert not workdir.exists()
 
 
