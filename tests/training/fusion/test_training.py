@@ -60,7 +60,7 @@ def assert_close_trees(left, right, tolerance):
         ({"curriculum": {"first_share": 1.5}}, "curriculum.first_share is 1.5, expected a number"),
         (
             {"co_teaching": {"enabled": True}, "curriculum": {"first_share": 0.5}},
-            "co_teaching.enabled and curriculum.first_share below 1, of which only one",
+            "co_teaching.enabled and curriculum.first_share below 1, which cannot be combined",
         ),
         ({"mix_up_alpha": -0.1}, "mix_up_alpha is -0.1, expected 0 or more"),
     ],
