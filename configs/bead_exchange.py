@@ -2,8 +2,8 @@
 
     python -m moa_jax.train --config=configs/bead_exchange.py --workdir=runs/bead_exchange
 
-Half of the difference between the two genes of a bead is left. What that gains under exchanged
-peaks and costs without: experiments/main_result/README.md.
+The difference between the two genes of a bead is halved. Gain under exchanged peaks and loss
+without: experiments/main_result/README.md.
 """
 
 import ml_collections

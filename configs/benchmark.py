@@ -55,7 +55,7 @@ NEURAL = (
 )
 FUSION_MODEL = ("fusion", "fusion_expression", "fusion_structure")
 SPLITS = ("compound", "scaffold", "cell_line", "random_signature")
-# Methods whose behaviour under noise, with fewer compounds and with damaged inputs is followed.
+# Methods that are compared under noise, with fewer compounds and with damaged inputs.
 FOLLOWED = (
     "cosine_knn",
     "expression_logistic",
@@ -66,12 +66,12 @@ FOLLOWED = (
 )
 
 
-def get_config() -> ml_collections.ConfigDict:
-    """The complete configuration."""
+def without_blocks() -> ml_collections.ConfigDict:
+    """The settings that benchmarks share."""
     config = ml_collections.ConfigDict()
     # Prepared folder; empty means the embedded simulated release, made on first use.
     config.data = ""
-    # frequent: MoAs of min_compounds measured compounds or more; open: all that are known.
+    # frequent: MoAs of min_compounds measured compounds or more; open: all known MoAs.
     config.vocabulary = "frequent"
     config.min_compounds = 5
     # Configuration of the fusion model.
@@ -80,32 +80,38 @@ def get_config() -> ml_collections.ConfigDict:
     config.neural = True
     # Processes that share the cells, each with one core.
     config.num_processes = 2
-    # False removes the checkpoints of a model once its answers are written.
+    # False removes a model's checkpoints after its predictions are written.
     config.keep_models = False
 
     config.split = ml_collections.ConfigDict()
     config.split.num_folds = 5
-    # Every seed divides the data anew.
+    # Each seed makes another split.
     config.split.seeds = (0,)
-    # Share of the training compounds that chooses settings.
+    # Share of the training compounds that select settings.
     config.split.validation_fraction = 0.2
 
     config.statistics = ml_collections.ConfigDict()
     config.statistics.num_resamples = 2000
     config.statistics.seed = 0
-    # Method that all others are compared with; empty means the plain method that is best on the
-    # validation parts.
+    # Method that all others are compared with; empty means the best plain method on the validation
+    # parts.
     config.statistics.comparator = ""
 
     config.blocks = ml_collections.ConfigDict()
+    return config
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The complete configuration."""
+    config = without_blocks()
     blocks = config.blocks
     plain = (*CONTROLS, *SIMILARITY, *EXPRESSION, *STRUCTURE, *FUSIONS, *RANDOM)
     blocks.plain = block(plain, splits=SPLITS)
     blocks.neural = block((*NEURAL, *FUSION_MODEL), splits=SPLITS)
-    # Four more seeds of what draws random numbers.
+    # Four more seeds of methods that draw random numbers.
     blocks.plain_seeds = block(RANDOM, splits=SPLITS, seeds=range(1, 5))
     blocks.neural_seeds = block((*NEURAL, *FUSION_MODEL), splits=SPLITS, seeds=range(1, 5))
-    # Labelled structures that have no signature are learned from too.
+    # Also trained on labelled structures without a signature.
     blocks.structures = block(
         (*STRUCTURE, *FUSIONS[1:], "molecule_gnn", "fusion", "fusion_structure"),
         splits=("compound", "scaffold"),

@@ -1,4 +1,4 @@
-"""The benchmark at a size for tests: it shows that everything runs, not how well.
+"""The benchmark at a size for tests, which shows only that everything runs.
 
     python -m moa_jax.evaluate --config=configs/benchmark_smoke.py --workdir=runs/benchmark_smoke
 
@@ -7,41 +7,16 @@ About a minute on two cores; on the embedded simulated release.
 
 import ml_collections
 
+from configs.benchmark import without_blocks
 from moa_jax.benchmark.blocks import block
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
-    config = ml_collections.ConfigDict()
-    # Prepared folder; empty means the embedded simulated release, made on first use.
-    config.data = ""
-    # frequent: MoAs of min_compounds measured compounds or more; open: all that are known.
-    config.vocabulary = "frequent"
-    config.min_compounds = 5
-    # Configuration of the fusion model.
-    config.fusion = "configs/fusion.py"
-    # False leaves out the methods that train networks.
-    config.neural = True
-    # Processes that share the cells, each with one core.
-    config.num_processes = 2
-    # False removes the checkpoints of a model once its answers are written.
-    config.keep_models = False
-
-    config.split = ml_collections.ConfigDict()
+    config = without_blocks()
     config.split.num_folds = 2
-    # Every seed divides the data anew.
-    config.split.seeds = (0,)
-    # Share of the training compounds that chooses settings.
     config.split.validation_fraction = 0.25
-
-    config.statistics = ml_collections.ConfigDict()
     config.statistics.num_resamples = 200
-    config.statistics.seed = 0
-    # Method that all others are compared with; empty means the plain method that is best on the
-    # validation parts.
-    config.statistics.comparator = ""
-
-    config.blocks = ml_collections.ConfigDict()
     blocks = config.blocks
     plain = ("prevalence", "cosine_knn", "morgan_logistic", "product_of_logistics")
     blocks.plain = block(plain, splits=("compound", "scaffold", "cell_line", "random_signature"))

@@ -1,4 +1,4 @@
-"""Networks alone: signature and molecule encoders and the expert fused by cross-attention.
+"""Networks alone: signature and molecule networks, and a joint network with cross-attention.
 
     python -m moa_jax.train --config=configs/cross_attention.py --workdir=runs/cross_attention
 
@@ -16,7 +16,7 @@ def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     config = fusion.get_config()
     config.update(networks())
-    # What networks were measured on.
+    # The vocabulary of the published scores.
     config.vocabulary = "frequent"
     config.model.experts = ("signature", "molecule", "joint")
     return config

@@ -1,9 +1,9 @@
-r"""Mechanisms of three or four compounds: what is learned of so few.
+r"""Mechanisms with only three or four compounds.
 
     python -m moa_jax.evaluate --config=configs/few_shot.py \
         --config.data=data/lincs2020 --workdir=runs/few_shot
 
-`tables/compound_seed0/per_moa.csv` has each mechanism with its number of compounds. What was found:
+`tables/compound_seed0/per_moa.csv` has each mechanism with its number of compounds. Results:
 experiments/main_result/README.md.
 """
 

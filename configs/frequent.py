@@ -1,10 +1,10 @@
-r"""The shipped model over mechanisms of five measured compounds or more, as other work is compared.
+r"""The shipped model on mechanisms of five measured compounds or more, to compare with other work.
 
     python -m moa_jax.train --config=configs/frequent.py --config.data=data/lincs2020 \
         --workdir=runs/frequent
 
-On LINCS 2020 53 mechanisms of 414 compounds. A compound of any other mechanism has no right answer
-among them; configs/fusion.py answers all that are known.
+These are 53 mechanisms of 414 compounds on LINCS 2020. A compound with another mechanism has no
+right answer among them; configs/fusion.py predicts all known mechanisms.
 """
 
 import ml_collections

@@ -1,21 +1,17 @@
-"""Intermediate fusion: the joint expert reads a gated sum of the modalities' states.
+"""Intermediate fusion: the joint network reads a gated sum of the modalities' states.
 
     python -m moa_jax.train --config=configs/gated_fusion.py --workdir=runs/gated_fusion
 
-Same encoders, settings and experts on one modality as configs/cross_attention.py.
+Encoders, settings and the other experts are those of configs/cross_attention.py.
 """
 
 import ml_collections
 
-from configs import fusion
-from configs.networks import networks
+from configs import cross_attention
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
-    config = fusion.get_config()
-    config.update(networks())
-    config.vocabulary = "frequent"
-    config.model.experts = ("signature", "molecule", "joint")
+    config = cross_attention.get_config()
     config.model.joint_fusion = "gated"
     return config

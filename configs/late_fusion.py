@@ -1,21 +1,18 @@
-"""Late fusion: a network on each modality, and nothing that reads both.
+"""Late fusion: one network on each modality, and no joint network.
 
     python -m moa_jax.train --config=configs/late_fusion.py --workdir=runs/late_fusion
 
-Their logits are added, each times its scale. Same encoders and settings as
+Their logits are added, each times its scale. Encoders and settings are those of
 configs/cross_attention.py.
 """
 
 import ml_collections
 
-from configs import fusion
-from configs.networks import networks
+from configs import cross_attention
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
-    config = fusion.get_config()
-    config.update(networks())
-    config.vocabulary = "frequent"
+    config = cross_attention.get_config()
     config.model.experts = ("signature", "molecule")
     return config

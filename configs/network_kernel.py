@@ -3,7 +3,7 @@ r"""The shipped fusion model with a third kernel expert, on the activity of the 
     python -m moa_jax.train --config=configs/network_kernel.py --config.data=data/lincs2020 \
         --workdir=runs/network_kernel
 
-It takes part where mechanisms run through STRING and GO; on LINCS 2020 it adds nothing:
+It helps if mechanisms act through STRING and GO, as in a simulation; it adds nothing on LINCS 2020:
 experiments/network_mechanism/README.md.
 """
 
@@ -13,10 +13,9 @@ from configs import fusion
 
 
 def network_kernel() -> ml_collections.ConfigDict:
-    """What a configuration with this expert adds to that of the other two."""
+    """The settings of this expert, to be added to configs/fusion.py."""
     config = ml_collections.ConfigDict()
-    # The width of its kernel (see signature_kernel_width), and the weight of the GO terms among the
-    # nodes.
+    # Width of its kernel (see signature_kernel_width), and weight of the GO terms among the nodes.
     config.model = ml_collections.ConfigDict(
         {"network_kernel_width": 1.0, "network_term_share": 0.5}
     )
@@ -33,7 +32,7 @@ def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     config = fusion.get_config()
     config.update(network_kernel())
-    # What it was measured on.
+    # The vocabulary of the published scores.
     config.vocabulary = "frequent"
     config.model.experts = ("signature_kernel", "network_kernel", "structure_kernel")
     return config

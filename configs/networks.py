@@ -1,34 +1,33 @@
-"""Settings of networks and of their training, for the configurations that have any.
+"""Settings of networks and their training, shared by the configurations with networks.
 
     python -m moa_jax.train --config=configs/cross_attention.py --workdir=runs/cross_attention
 
-The other configurations with networks: early_fusion.py, gated_fusion.py, late_fusion.py and
-pretraining.py.
+The others are early_fusion.py, gated_fusion.py, late_fusion.py and pretraining.py.
 """
 
 import ml_collections
 
 
 def networks() -> ml_collections.ConfigDict:
-    """What a configuration with networks adds to that of the kernel experts."""
+    """The settings of networks, to be added to configs/fusion.py."""
     config = ml_collections.ConfigDict()
 
     config.model = ml_collections.ConfigDict()
-    # How the joint expert joins the modalities: cross_attention, gated or early. Late fusion is
-    # the experts signature and molecule without it.
+    # How the joint expert joins the modalities: cross_attention, gated or early. Late fusion has
+    # no joint expert.
     config.model.joint_fusion = "cross_attention"
-    # Sizes of the modalities' states and of hidden layers, and heads of the attention.
+    # Sizes of the modalities' states and of hidden layers, and number of attention heads.
     config.model.features = 64
     config.model.hidden = 256
     config.model.num_heads = 4
-    # Message passing over STRING and GO, and along bonds: sizes of the states and steps.
+    # Message passing on STRING and GO, and along bonds: sizes of the states, and numbers of steps.
     config.model.knowledge_features = 32
     config.model.knowledge_layers = 2
     config.model.atom_features = 64
     config.model.molecule_layers = 3
-    # Cell line, dose and time for the joint expert.
+    # Whether the joint expert reads cell line, dose and time.
     config.model.use_context = True
-    # Shares of genes, fingerprint bits, hidden units and cell lines that are hidden in a step.
+    # Dropout rates of genes, fingerprint bits, hidden units and cell lines.
     config.model.gene_dropout = 0.5
     config.model.bit_dropout = 0.3
     config.model.dropout = 0.3
@@ -41,18 +40,18 @@ def networks() -> ml_collections.ConfigDict:
     )
 
     config.training = ml_collections.ConfigDict()
+    # Maximum number of training steps, and steps between validations and log lines.
     config.training.num_steps = 250
     config.training.eval_every = 25
     config.training.log_every = 10
-    # Evaluations without a better validation score after which training stops.
+    # Training stops after this many validations without a better score.
     config.training.patience = 5
-    # What the networks minimise, and settings of that loss which differ from those of its paper:
-    # label_distribution (cross-entropy of a softmax over MoAs) or a loss with a sigmoid per MoA;
-    # names and settings are those of moa_jax/training/losses/factory.py.
+    # The loss, with settings that differ from its paper: label_distribution (cross-entropy of a
+    # softmax over MoAs) or a loss with a sigmoid per MoA; see moa_jax/training/losses/factory.py.
     config.training.loss = ml_collections.ConfigDict({"name": "label_distribution"})
-    # Two copies of the networks, each choosing the examples that the other learns from; the first
-    # answers. The share of examples that is left out rises to forget_rate over gradual_fraction of
-    # the steps; with on_disagreement only those are ranked on which the copies disagree.
+    # Two sets of networks that select each other's examples; the first set predicts. The share of
+    # dropped examples rises to forget_rate over gradual_fraction of the steps; with
+    # on_disagreement only examples on which the sets disagree are ranked.
     config.training.co_teaching = ml_collections.ConfigDict(
         {
             "enabled": False,
@@ -61,25 +60,23 @@ def networks() -> ml_collections.ConfigDict:
             "on_disagreement": False,
         }
     )
-    # 0 leaves the classes as they are, 1 gives each the same total weight.
+    # Class weights: 0 gives equal weights, 1 gives each class the same total weight.
     config.training.balance_power = 1.0
-    # 0 lets all signatures count alike, 1 each by how far its replicates agree.
+    # Signature weights: 0 gives equal weights, 1 weighs by the reliability of replicates.
     config.training.quality_power = 0.0
-    # Strong signatures first: how far they count more at the start (0 not at all). Easy examples
-    # first: share of a batch, those with the smallest losses, at the start (1: all). Both fade over
+    # Curriculum: power of a signature's strength in its weight at the start (0: none), and share of
+    # a batch, the examples with the smallest losses, at the start (1: all). Both fade over
     # gradual_fraction of the steps.
     config.training.curriculum = ml_collections.ConfigDict(
         {"signal_power": 0.0, "first_share": 1.0, "gradual_fraction": 0.5}
     )
-    # Signatures and their labels are mixed with those of others, in shares drawn from
-    # Beta(mix_up_alpha, mix_up_alpha); 0 mixes nothing.
+    # Mix-up of signatures and labels, with shares from Beta(mix_up_alpha, mix_up_alpha); 0: none.
     config.training.mix_up_alpha = 0.0
-    # Pieces of a batch whose gradients are summed one after the other; each needs that much less
-    # memory.
+    # Gradient accumulation: number of pieces that a batch is divided into.
     config.training.micro_batches = 1
-    # In which type networks compute in a step: float32 or bfloat16. Parameters are float32.
+    # Type in which networks compute in a step: float32 or bfloat16. Parameters are float32.
     config.training.precision = "float32"
-    # Shares of examples that lose one modality in a step.
+    # Modality dropout: shares of examples that lose expression or structure in a step.
     config.training.drop_expression = 0.15
     config.training.drop_structure = 0.15
     # AdamW with warm-up and cosine decay.
@@ -92,6 +89,6 @@ def networks() -> ml_collections.ConfigDict:
             "adam_b2": 0.99,
         }
     )
-    # Of the exponential average of the parameters, which answers.
+    # Decay of the exponential moving average of the parameters, which predicts.
     config.training.ema_decay = 0.98
     return config

@@ -1,4 +1,4 @@
-"""All experts of the fusion model at a size for tests: everything runs, not how well.
+"""All experts of the fusion model at a size for tests, which shows only that everything runs.
 
     python -m moa_jax.train --config=configs/smoke.py --workdir=runs/smoke
 

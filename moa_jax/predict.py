@@ -9,27 +9,28 @@ r"""Predicts mechanisms of action for new signatures with a trained model, or sa
 writes into DIR, whole or not at all:
 
     answers.csv                one answer per compound with confidence and label set, or
-                               "cannot tell", why, and what to do; whether it is a training compound
+                               "cannot tell" with reasons and advice; whether the compound is in
+                               the training data
     signature_quality.csv      the gates that each signature passed or failed
     signature_predictions.csv  sig_id, pert_id, conditions, weight in the compound's answer, one
                                column of probability per mechanism
     compound_predictions.csv   pert_id, n_signatures, modalities_used, the pooled probabilities
-    mechanisms.csv             how many training compounds stand behind each mechanism
-    prediction_manifest.json   which model and files, what was missing, what was not used
-    explanations/              with --explain: reports on the most confident answers, those for
-                               new compounds first
+    mechanisms.csv             number of training compounds of each mechanism
+    prediction_manifest.json   model, input files, missing and unused data
+    explanations/              with --explain: reports on the most confident answers, new compounds
+                               first
 
-Expression comes as GCTX, GCT, h5ad, CSV or TSV by gene (Entrez ids or current or previous
-symbols, in any order): signatures (level 5, z-scores), z-scores of wells (level 4) or log2
-expression of wells (level 3; raw fluorescence is log-transformed). Wells are made into signatures
-by comparing them with the vehicle wells of their plate and cell line, or with all its wells, and
-collapsing replicates. Without siginfo the matrix file's own metadata are read, and a
-profile without a pert_id is a compound of its own. Structures, doses, times, cell lines and genes
-may be missing. Ids that share a structure or a name are one drug and get one answer.
+Expression is GCTX, GCT, h5ad, CSV or TSV by gene (Entrez ids, or current or previous symbols, in
+any order): signatures (level 5, z-scores), z-scores of wells (level 4) or log2 expression of wells
+(level 3; raw fluorescence is log-transformed). Wells become signatures by comparison with the
+vehicle wells of their plate and cell line, or with all wells, and by collapsing replicates. Without
+--siginfo the matrix file's own metadata are used, and a profile without a pert_id is a compound of
+its own. Structures, doses, times, cell lines and genes may be missing. Ids that share a structure
+or a name are one drug and get one answer.
 
-The compound table needs ids and SMILES (or InChIs) under any usual names of columns, separated by
-tabs, commas or semicolons; a list of SMILES and names will do. Without --signatures its compounds
-are answered from structure alone. An earlier prediction is replaced with --overwrite only.
+The compound table needs ids and SMILES (or InChIs) under any usual column names, separated by tabs,
+commas or semicolons; a list of SMILES and names is enough. Without --signatures its compounds are
+answered from structure alone. An earlier prediction is replaced only with --overwrite.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ _KNOWN_WORDS = {
     ANALOGUE: "analogues of training compounds",
     KNOWN: "training compounds",
 }
-# Names that are printed of a longer list.
+# Number of names that are printed of a list.
 _NUM_NAMED = 5
 
 OPTIONS = (
@@ -136,12 +137,12 @@ def main(
     check_output_folder(folder, (*_FILES, EXPLANATIONS), "prediction", overwrite=overwrite)
     settings = PlateSettings.of_options(level, zscore_reference, scale)
     if not explain.isdecimal():
-        raise InputError(f"--explain={explain} is no whole number.")
+        raise InputError(f"--explain={explain} is not a whole number.")
     files = SignatureFiles.of_options(
         signatures, siginfo, compoundinfo, level=level, scale=scale, gene_ids=gene_ids
     )
     run = open_run(place)
-    # What the run cannot explain is refused before anything is computed.
+    # A run that cannot be explained is refused before anything is computed.
     explained = read_explained_run(place, run) if int(explain) else None
     new = read_new_signatures(files, run.genes, run.predictor.features, settings, gene_ids)
     examples = one_group_per_drug(new.examples)
@@ -172,7 +173,7 @@ def main(
 
 
 def _tables(answered: AnsweredExamples) -> dict[str, pd.DataFrame]:
-    """File -> its table."""
+    """File name -> table."""
     examples, basis = answered.examples, answered.answers.basis
     return {
         ANSWER_FILE: answered.answers.table,
@@ -184,7 +185,7 @@ def _tables(answered: AnsweredExamples) -> dict[str, pd.DataFrame]:
 
 
 def _counts(answered: AnsweredExamples) -> dict[str, Any]:
-    """How many answers there are, what stood against others, and what validation promised."""
+    """Numbers of answers and failed gates, and the expected coverage and accuracy."""
     examples, answers, quality = answered.examples, answered.answers, answered.quality
     failed = collections.Counter(
         reason.partition(":")[0]
@@ -211,7 +212,7 @@ def _counts(answered: AnsweredExamples) -> dict[str, Any]:
 
 
 def _by_known(answers: Answers) -> dict[str, dict[str, int]]:
-    """Compounds and answers by whether the compound was learned from."""
+    """Numbers of compounds and answers by whether the compound is in the training data."""
     known = answers.table["known"].fillna("not known")
     return {
         kind: {"compounds": int(own.sum()), "answered": int((own & answers.is_answered).sum())}
@@ -221,7 +222,7 @@ def _by_known(answers: Answers) -> dict[str, dict[str, int]]:
 
 
 def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """What went into the predictions, in a few lines."""
+    """Lines about the inputs and the answers."""
     run = manifest["run"]
     yield f"model: {run['num_moas']} mechanisms, trained on {run['release']}"
     yield from level_lines(manifest["level"])
@@ -235,26 +236,26 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _signature_lines(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """How many signatures and genes there are."""
+    """Lines about signatures and genes."""
     signatures, compounds, genes = (manifest[name] for name in ("signatures", "compounds", "genes"))
     yield f"signatures: {signatures['predicted']:,} of {compounds['predicted']:,} compounds"
     if signatures["left_out_because_siginfo_lacks_them"]:
         count = signatures["left_out_because_siginfo_lacks_them"]
-        yield f"  {count:,} left out: the matrix has them but siginfo does not"
+        yield f"  {count:,} left out: they are in the matrix but not in siginfo"
     if signatures["without_pert_id"]:
         yield f"  {signatures['without_pert_id']:,} without pert_id, named by their sig_id"
     yield (
         f"genes: {genes['measured']} of {genes['expected']} measured "
-        f"({genes['found_by_name']} found by name), {genes['others_not_used']:,} others not used; "
-        f"read from {genes['read_from']}"
+        f"({genes['found_by_name']} matched by name), {genes['others_not_used']:,} others not "
+        f"used; read from {genes['read_from']}"
     )
     yield from gene_lines(genes)
     if genes["missing"]:
-        yield f"  {len(genes['missing'])} missing, taken as unchanged: {_named(genes['missing'])}"
+        yield f"  {len(genes['missing'])} missing, assumed unchanged: {_named(genes['missing'])}"
 
 
 def _context_lines(context: Mapping[str, Any]) -> Iterator[str]:
-    """What is not known of the signatures."""
+    """Lines about missing metadata of signatures."""
     lines = context["unknown_cell_lines"]
     if lines:
         yield (
@@ -284,15 +285,15 @@ def _named(names: Sequence[str]) -> str:
 
 
 def _warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """What makes these predictions doubtful."""
+    """Warnings that these predictions are unreliable."""
     magnitude, genes = manifest["median_standardised_magnitude"], manifest["genes"]
     if magnitude is None:
         return
     if magnitude > MAX_MAGNITUDE:
         yield (
-            f"warning: the values lie {magnitude:.1f} training standard deviations from the "
-            "training mean in the median (0.7 is usual); the model expects z-scores like those "
-            "it was trained on, so these predictions are unreliable"
+            "warning: the median distance of the values from the training mean is "
+            f"{magnitude:.1f} training standard deviations (usually 0.7); the model expects "
+            "z-scores like those it was trained on, so these predictions are unreliable"
         )
     if genes["measured"] < MIN_GENES * genes["expected"]:
         yield "warning: less than half of the model's genes are measured"

@@ -1,17 +1,17 @@
-"""Trains the fusion model and scores it beside the plain methods: the main job.
+"""Trains the fusion model and scores it beside baselines: the main program.
 
     python -m moa_jax.train --config=configs/fusion.py --workdir=runs/fusion
 
-trains on the prepared folder `config.data`, or on the embedded simulated release where that is
-empty, with the compounds of fold `config.split.fold` held out. The run's folder then holds
-everything: config, split, checkpoints, metrics, plots, a model card, and the predictions for the
-held-out compounds. A run that was interrupted resumes when it is started again.
+trains on the prepared folder `config.data` (the embedded simulated release if empty) and holds out
+the compounds of fold `config.split.fold`. The run's folder then holds everything: config, split,
+checkpoints, metrics, plots, a model card, and the predictions for the held-out compounds. An
+interrupted run resumes when it is started again.
 
-`--config.split.rule=everything` holds nothing out, for a model to use on compounds of your own; the
-scores are then those of out-of-sample predictions for the validation compounds.
+`--config.split.rule=everything` holds nothing out, for a model to use on your own compounds; the
+scores are then those of out-of-fold predictions for the validation compounds.
 
-`config.vocabulary` is `open` (every mechanism that a compound to learn from has) or `frequent`
-(those of `config.min_compounds` measured compounds or more, for comparison with other work).
+`config.vocabulary` is `open` (every mechanism of a training compound) or `frequent` (those of at
+least `config.min_compounds` measured compounds, for comparison with other work).
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
 
     # Partition.
     partition = make_partition(config, dataset, examples)
-    _say_division(config, partition)
+    _say_partition(config, partition)
     parts, scored = partition.parts, scored_part(partition.parts)
 
-    # Model. What can be refused is refused before the folder of the run is made.
+    # Model. A config that cannot be used is refused before the run's folder is made.
     make_training_mesh(
         config.num_devices,
         config.training.batch_size,
@@ -96,22 +96,22 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
         unlabelled=partition.unlabelled,
     )
 
-    # Calibration: the out-of-sample answers that predictions will be calibrated on are kept.
+    # Calibration: new predictions will be calibrated on these out-of-fold answers.
     if is_first_process():
-        if fit.unseen:
-            write_calibration_store(workdir, fit.unseen)
+        if fit.out_of_fold:
+            write_calibration_store(workdir, fit.out_of_fold)
         if scored == "test":
             write_held_out(workdir, parts["test"])
 
     # Scores.
     views = fit.predictor.predict(parts["test"]) if scored == "test" else fit.validation_probs
     probs = {method_name(view): views[view] for view in VIEWS}
-    # Kernels alone predict each validation compound from all other compounds, so methods that learn
-    # from the training part alone would be no fair comparison.
+    # Kernels predict each validation compound from all other compounds; baselines see the training
+    # part alone, which would be no fair comparison.
     for method in () if scored == "validation" and is_solved(config) else baselines:
-        # Where the validation part is scored, no settings are chosen.
-        choosing = parts["validation"] if scored == "test" else parts["test"]
-        fitted = method.fit(parts["train"], choosing, graph, seed=config.seed)
+        # A scored validation part selects no settings.
+        selection = parts["validation"] if scored == "test" else parts["test"]
+        fitted = method.fit(parts["train"], selection, graph, seed=config.seed)
         probs[method.name] = fitted.predict(parts[scored])
     results = pool_results(probs, parts[scored], dataset.manifest["release"])
 
@@ -121,22 +121,22 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     return results
 
 
-def _say_division(config: ml_collections.ConfigDict, partition: Partition) -> None:
+def _say_partition(config: ml_collections.ConfigDict, partition: Partition) -> None:
     """Prints how many examples each part has, and which identities parts share."""
     parts, unlabelled = partition.parts, partition.unlabelled
     if partition.crossing:
         counts = ", ".join(f"{count} {identity}" for identity, count in partition.crossing.items())
-        say(f"shared between parts, as the {partition.split.rule} split allows: {counts}")
+        say(f"shared between parts, as allowed by the {partition.split.rule} split: {counts}")
     measured = {name: int(part.has_expression.sum()) for name, part in parts.items()}
     say(", ".join(f"{name} {count} signatures" for name, count in measured.items()))
     if config.structure_only_compounds:
         without = parts["train"].num_examples - measured["train"]
-        say(f"train {without} labelled structures without signature, too")
+        say(f"train {without} labelled structures without a signature")
     if unlabelled is not None:
         unknown = of_other_groups(unlabelled, parts["train"]) & ~unlabelled.has_other_moas
         say(
-            f"{int(unknown.sum())} signatures and structures without any known mechanism: learned "
-            "from where their targets are known"
+            f"{int(unknown.sum())} signatures and structures without a known mechanism, used in "
+            "training if their targets are known"
         )
 
 
@@ -168,7 +168,7 @@ def main(config: ml_collections.ConfigDict, workdir: str) -> None:
     if is_first_process():
         write_run_results(folder, results)
         print(f"\n{results_markdown(results)}\n")
-        print(f"the run: {folder}  (checkpoints, metrics, plots, predictions)")
+        print(f"run: {folder}  (checkpoints, metrics, plots, predictions)")
 
 
 def run(argv: Sequence[str] | None = None) -> int:

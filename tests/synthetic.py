@@ -295,5 +295,5 @@ def train_tiny_run(folder: pathlib.Path) -> None:
     parts = {part: examples.take(rows) for part, rows in split_rows(split, examples).items()}
     start_run(folder, config, split, dataset)
     fit = fit_fusion(config, parts["train"], parts["validation"], dataset.graph, folder)
-    write_calibration_store(folder, fit.unseen)
+    write_calibration_store(folder, fit.out_of_fold)
     write_held_out(folder, parts["test"])

@@ -125,7 +125,7 @@ def test_the_full_size_model_can_be_built_and_trained(module):
             batch,
             graph,
             make_mesh(1),
-            given=given,
+            non_trainable=given,
         ),
         batch,
         graph,

@@ -154,7 +154,7 @@ def test_a_missing_gene_is_a_masked_gene(inputs, tiny_run, model, capsys):
     masked = examples_of(model, gene_mask=mask, expression=np.where(mask, RAW.expression, 9))
     signatures, _ = predicted(inputs / "out")
     np.testing.assert_allclose(signatures[PROBS], model.predict(masked)["fusion"], rtol=ROUNDED)
-    assert "1 missing, taken as unchanged: 102 GENE102" in capsys.readouterr().out
+    assert "1 missing, assumed unchanged: 102 GENE102" in capsys.readouterr().out
 
 
 def test_an_unknown_context_is_legal(inputs, tiny_run, model, capsys):
@@ -196,7 +196,7 @@ def test_the_summary_and_the_manifest_say_what_was_used(inputs, tiny_run, refere
         "level: 5, because the metadata are those of signatures (n_replicates is given)",
         "scale: zscore, because the values are around 0",
         "signatures: 6 of 3 compounds",
-        "genes: 5 of 5 measured (0 found by name), 0 others not used; read from row ids",
+        "genes: 5 of 5 measured (0 matched by name), 0 others not used; read from row ids",
         "structures: 2 of 3 compounds",
         "  read from canonical_smiles, ids from pert_id",
         "  1 without: not in the compound table",
@@ -215,12 +215,12 @@ def test_the_summary_and_the_manifest_say_what_was_used(inputs, tiny_run, refere
 
 
 def test_values_of_another_kind_raise_a_warning(inputs, tiny_run, capsys):
-    # Two genes of log2 intensities, said to be z-scores.
+    # Two genes of log2 intensities, declared as z-scores.
     write_matrix(inputs, RAW.expression[:, :2] + 12, ENTREZ[:2])
     assert "--level=3 for log2 expression" in refused(capsys, arguments(inputs, tiny_run))
     assert predict.run(arguments(inputs, tiny_run, scale="zscore")) == 0
     printed = capsys.readouterr().out
-    assert "warning: the values lie" in printed
+    assert "warning: the median distance of the values" in printed
     assert "warning: less than half of the model's genes are measured" in printed
 
 
@@ -319,7 +319,7 @@ def test_poor_signatures_leave_nothing_or_the_structure(inputs, tiny_run):
     assert poor[["confidence", "moa_1", "probability_1", "label_set", "carried_by"]].isna().all()
     assert "weak (2 of 2 signatures), so try a higher dose, a longer time" in poor["reasons"]
     assert poor["reasons"].endswith(
-        "give its structure with --compoundinfo to get an answer from that"
+        "provide its structure with --compoundinfo for an answer from that"
     )
     _, compounds = predicted(inputs / "out")
     assert compounds[PROBS].isna().all(axis=1).tolist() == [False, False, True]
@@ -347,7 +347,7 @@ def test_a_run_without_validation_answers_cannot_tell(inputs, tiny_run, capsys):
     assert predict.run(arguments(inputs, run)) == 0
     answers = pd.read_csv(inputs / "out" / "answers.csv")
     assert (answers["answer"] == "cannot tell").all()
-    assert answers["reasons"].str.contains("stored no predictions for held-out compounds").all()
+    assert answers["reasons"].str.contains("has no out-of-fold answers").all()
     assert answers["confidence"].isna().all()
     assert "answered: 0 of 3 compounds" in capsys.readouterr().out
 

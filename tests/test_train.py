@@ -156,9 +156,9 @@ def test_a_second_start_trains_nothing_and_gives_the_same_bytes(run, prepared, c
     before = {name: (run / name).read_bytes() for name in FILES}
     assert start(f"--config.data={prepared}", f"--workdir={run}") == 0
     told = capfd.readouterr()
-    assert f"continuing {run} at step" in told.err
+    assert f"resuming {run} at step" in told.err
     assert "simulated: " in told.out
-    assert f"the run: {run}" in told.out
+    assert f"run: {run}" in told.out
     assert {name: (run / name).read_bytes() for name in FILES} == before
 
 
@@ -179,10 +179,10 @@ def test_a_model_of_everything_is_judged_by_answers_without_the_compound(prepare
     assert scored.sum() == len(fusion) < len(kept.groups)
     assert tuple(fusion["compound_group"]) == tuple(np.array(kept.groups)[scored])
     np.testing.assert_allclose(fusion[list(moas)], kept.probs[scored], atol=1e-6)
-    # In the end it learned from all compounds.
+    # The final model is trained on all compounds.
     assert set(read_references(folder)["pert_id"]) >= set(parts.index)
     card = (folder / "simulated_model_card.md").read_text()
-    assert "Nothing was held out for a test: the model was trained on every compound." in card
+    assert "There is no test part: the model was trained on every compound." in card
     assert "## Performance on the validation part" in card
     assert HELD_OUT_FILE not in card
 
@@ -246,7 +246,7 @@ def test_a_data_folder_that_is_not_there_is_refused(capfd, tmp_path):
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--config.num_devices=3", "batch_size is 32, which is no multiple of the 3 devices"),
+        ("--config.num_devices=3", "batch_size is 32, which is not a multiple of the 3 devices"),
         ("--config.baselines=('svm',)", "there is no method 'svm'; the methods are prevalence"),
         ("--config.training.loss.name=hinge", "loss.name is 'hinge', expected one of"),
         ("--config.model.num_heads=3", "num_heads is 3, expected a divisor of model.features"),

@@ -3,7 +3,7 @@ r"""Whether cell line, dose and time help the networks.
     python -m experiments.ablations.run --config=configs/ablations/context.py \
         --config.data=data/lincs2020 --workdir=runs/ablations/context
 
-What was found: experiments/ablations/README.md.
+Results: experiments/ablations/README.md.
 """
 
 import ml_collections

@@ -1,9 +1,9 @@
-r"""How networks should be fused: by cross-attention, gates, early or late.
+r"""Which fusion of networks is best: cross-attention, gated, early or late.
 
     python -m experiments.ablations.run --config=configs/ablations/fusion_kind.py \
         --config.data=data/lincs2020 --workdir=runs/ablations/fusion_kind
 
-What was found: experiments/ablations/README.md.
+Results: experiments/ablations/README.md.
 """
 
 import ml_collections

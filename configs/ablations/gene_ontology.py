@@ -3,7 +3,7 @@ r"""Whether GO helps: a kernel on the activity of its terms against shuffled ann
     python -m experiments.ablations.run --config=configs/ablations/gene_ontology.py \
         --config.data=data/lincs2020 --workdir=runs/ablations/gene_ontology
 
-What was found: experiments/ablations/README.md.
+Results: experiments/ablations/README.md.
 """
 
 import ml_collections

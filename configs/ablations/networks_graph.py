@@ -3,7 +3,7 @@ r"""Whether the knowledge graph helps the networks: STRING and GO against their 
     python -m experiments.ablations.run --config=configs/ablations/networks_graph.py \
         --config.data=data/lincs2020 --workdir=runs/ablations/networks_graph
 
-What was found: experiments/ablations/README.md.
+Results: experiments/ablations/README.md.
 """
 
 import ml_collections
@@ -14,7 +14,7 @@ from moa_jax.benchmark.blocks import SMALL_NETWORKS, ablation, arm
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     return ablation(
-        "Does the knowledge encoder gain from the true graph?",
+        "Does the knowledge encoder benefit from the true graph?",
         "configs/cross_attention.py",
         {
             "STRING and GO": arm(),

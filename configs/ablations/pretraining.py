@@ -3,7 +3,7 @@ r"""Whether pretraining without labels helps the networks.
     python -m experiments.ablations.run --config=configs/ablations/pretraining.py \
         --config.data=data/lincs2020 --workdir=runs/ablations/pretraining
 
-What was found: experiments/ablations/README.md.
+Results: experiments/ablations/README.md.
 """
 
 import ml_collections

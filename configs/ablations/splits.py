@@ -1,9 +1,9 @@
-r"""Whether the fusion model beats the plain methods on five divisions of the compounds.
+r"""Whether the fusion model beats the plain methods on five splits of the compounds.
 
     python -m experiments.ablations.run --config=configs/ablations/splits.py \
-        --config.data=data/lincs2020 --workdir=runs/ablations/divisions
+        --config.data=data/lincs2020 --workdir=runs/ablations/splits
 
-What was found: experiments/ablations/README.md.
+Results: experiments/ablations/README.md.
 """
 
 import ml_collections
@@ -14,7 +14,7 @@ from moa_jax.benchmark.blocks import ablation, arm
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     config = ablation(
-        "Does the fusion model beat the plain methods on other divisions of the compounds?",
+        "Does the fusion model beat the plain methods on other splits of the compounds?",
         "configs/fusion.py",
         {
             "mean of tuned logistics": arm(method="mean"),

@@ -3,7 +3,7 @@ r"""Whether STRING helps: a kernel on the activity of the graph's genes against 
     python -m experiments.ablations.run --config=configs/ablations/string.py \
         --config.data=data/lincs2020 --workdir=runs/ablations/string
 
-What was found: experiments/ablations/README.md.
+Results: experiments/ablations/README.md.
 """
 
 import ml_collections

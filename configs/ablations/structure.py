@@ -1,9 +1,9 @@
-r"""Whether structure helps, and expression beside it.
+r"""Whether structure helps, and whether expression helps in addition.
 
     python -m experiments.ablations.run --config=configs/ablations/structure.py \
         --config.data=data/lincs2020 --workdir=runs/ablations/structure
 
-What was found: experiments/ablations/README.md.
+Results: experiments/ablations/README.md.
 """
 
 import ml_collections
@@ -14,7 +14,7 @@ from moa_jax.benchmark.blocks import ablation, arm
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     return ablation(
-        "Does structure help, and does expression beside it?",
+        "Does structure help, and does expression help in addition?",
         "configs/fusion.py",
         {
             "expression and structure": arm(),

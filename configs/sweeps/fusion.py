@@ -1,14 +1,14 @@
-"""Search space of `configs/fusion.py`: its two kernel experts and how they are joined.
+"""Search space of `configs/fusion.py`: its two kernel experts and their combination.
 
     python -m launch.sweep --config=configs/fusion.py --space=configs/sweeps/fusion.py \
       --study=fusion --trials=40 --workdir=runs/sweep
 
-Dotted path of a setting -> what is tried; the forms are those of launch/sweep_space.py.
+Dotted path of a setting -> its range; see launch/sweep_space.py.
 """
 
 
 def get_space() -> dict[str, tuple]:
-    """The settings that are varied."""
+    """Setting -> its range."""
     return {
         "kernels.signature.ridge": ("log_uniform", 0.01, 3.0),
         "kernels.structure.ridge": ("log_uniform", 0.03, 3.0),

@@ -3,12 +3,12 @@
     python -m launch.sweep --config=configs/cross_attention.py --space=configs/sweeps/networks.py \
       --study=networks --trials=60 --workdir=runs/sweep_networks
 
-Dotted path of a setting -> what is tried; the forms are those of launch/sweep_space.py.
+Dotted path of a setting -> its range; see launch/sweep_space.py.
 """
 
 
 def get_space() -> dict[str, tuple]:
-    """The settings that are varied."""
+    """Setting -> its range."""
     networks = ("signature", "molecule", "joint")
     kernels = ("signature_kernel", "structure_kernel")
     return {

@@ -9,7 +9,6 @@ from typing import Any
 import ml_collections
 import numpy as np
 from jaxtyping import Float
-from moa_jax.evaluation.profile_correlation import pearson_by_signature, spearman_by_signature
 from sklearn.linear_model import Ridge
 
 from experiments.pretraining.augmentation import is_reliable, well_predicted

@@ -29,6 +29,7 @@ from moa_jax.benchmark.perturbations.training_perturbations import (
     perturb_training,
 )
 from moa_jax.data.examples.build import build_examples
+from moa_jax.data.examples.features import encode, fit_features
 from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.data.splits.partition import partition_by_rule
 from moa_jax.data.storage.prepared_folder import PreparedDataset, read_prepared
@@ -125,17 +126,20 @@ def network_answers(
 ) -> Probs:
     """The network's predictions for the test part after the last step."""
     graph, expression = dataset.graph, Modalities(expression=True, structure=False)
+    known = expression.training_examples(train)
+    features = fit_features(known, graph.genes.iloc[: graph.num_landmarks])
     with tempfile.TemporaryDirectory() as folder:
         predictor = Run(
             config,
-            expression.training_examples(train),
+            known,
             None,
             make_task=make_fusion_task,
-            genes=graph.genes.iloc[: graph.num_landmarks],
+            features=features,
+            encoded=encode(known, features),
             graph=make_graph_arrays(config, graph),
             graph_size=(graph.num_genes, graph.num_terms),
             workdir=pathlib.Path(folder),
-            given={"expert_scales": np.ones((len(VIEWS), 1), np.float32)},
+            non_trainable={"expert_scales": np.ones((len(VIEWS), 1), np.float32)},
         ).train()
     return predictor.predict(expression.visible(test))["expression"]
 

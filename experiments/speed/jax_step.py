@@ -99,7 +99,7 @@ def export(run: Run, folder: pathlib.Path) -> dict[str, Any]:
         lambda params, batch, graph: (
             model.apply({"params": params}, batch, graph, train=False).experts
         )
-    )({**params, **state.given}, batch, run.graph)
+    )({**params, **state.non_trainable}, batch, run.graph)
     np.savez(folder / "batch.npz", **flat(batch))
     np.savez(folder / "graph.npz", **flat(run.graph))
     np.savez(folder / "params.npz", **flax.traverse_util.flatten_dict(params, sep="/"))
@@ -112,7 +112,7 @@ def export(run: Run, folder: pathlib.Path) -> dict[str, Any]:
         },
         "training": run.config.training.to_dict(),
         "parameters": parameter_counts(state.params),
-        "shapes": module_shapes(model, {**params, **state.given}, batch, run.graph),
+        "shapes": module_shapes(model, {**params, **state.non_trainable}, batch, run.graph),
     }
     (folder / "sizes.json").write_text(json.dumps(sizes, indent=1, sort_keys=True))
     return sizes

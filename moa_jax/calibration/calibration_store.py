@@ -1,7 +1,7 @@
-"""What a run keeps for calibration and explanation, so that its folder can be used alone.
+"""Out-of-fold answers and test signatures in a run's folder, so that it can be used alone.
 
-New predictions are calibrated on the out-of-sample answers; the signatures of the test part can be
-explained without the data that the run was made from.
+New predictions are calibrated on the answers; the signatures of the test part can be explained
+without the prepared data.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _HELD_OUT_COLUMNS = (
 
 @dataclasses.dataclass(frozen=True)
 class CalibrationAnswers:
-    """Out-of-sample answers of a model in one view, pooled by compound.
+    """Out-of-fold answers of a model in one view, pooled by compound.
 
     Attributes:
       groups: compound group of each row, sorted.
-      labels: 1 where the compound has the MoA, else 0; all zeros where its mechanisms are outside
-        the vocabulary.
-      is_learnable: the model saw another compound of one of its mechanisms at least.
+      labels: 1 where the compound has the MoA, else 0; all zeros if its mechanisms are outside the
+        vocabulary.
+      is_learnable: whether another training compound shares one of its mechanisms.
       strength: median strength of its signatures (`pooling.signature_strength`).
       probs: pooled probabilities.
     """
@@ -56,15 +56,12 @@ class CalibrationAnswers:
     probs: Float[np.ndarray, "compound moa"]
 
 
-def write_calibration_store(workdir: pathlib.Path, unseen: Mapping[str, OutOfFoldAnswers]) -> None:
-    """Pools answers by compound and writes them into the run's folder.
-
-    Args:
-      workdir: folder of the run.
-      unseen: view -> out-of-sample answers.
-    """
+def write_calibration_store(
+    workdir: pathlib.Path, out_of_fold: Mapping[str, OutOfFoldAnswers]
+) -> None:
+    """Pools out-of-fold answers by compound, view by view, and writes them into a run's folder."""
     tables = []
-    for view, answers in unseen.items():
+    for view, answers in out_of_fold.items():
         examples = answers.examples
         pooled, labels, groups = pool_by_compound(answers.probs, examples.labels, examples.groups)
         learnable = pool_by_compound(answers.probs, answers.learnable, examples.groups)[1]
@@ -84,20 +81,16 @@ def write_calibration_store(workdir: pathlib.Path, unseen: Mapping[str, OutOfFol
 def read_calibration_store(
     workdir: pathlib.Path, moas: tuple[str, ...]
 ) -> dict[str, CalibrationAnswers]:
-    """Reads what `write_calibration_store` wrote, view by view.
-
-    Args:
-      workdir: folder of the run.
-      moas: the model's MoAs.
+    """Reads the store of a run with these MoAs, view by view.
 
     Raises:
-      InputError: the run kept none, the file is damaged, or it is of other MoAs.
+      InputError: the run has none, the file is damaged, or it has other MoAs.
     """
     path = workdir / CALIBRATION_FILE
     if not path.exists():
         raise InputError(
-            f"{workdir} keeps no answers for held-out compounds, so nothing says "
-            "how far it can be trusted; train it again with split.validation_fraction above 0."
+            f"{workdir} has no out-of-fold answers, so its confidence cannot be calibrated; train "
+            "it again with split.validation_fraction above 0."
         )
     table = read_table(path, _CALIBRATION_COLUMNS)
     if any(len(probs) != len(moas) for probs in table["probs"]):
@@ -130,20 +123,14 @@ def write_held_out(workdir: pathlib.Path, test: Examples) -> None:
 
 
 def read_held_out(workdir: pathlib.Path, moas: tuple[str, ...]) -> Examples:
-    """Reads what `write_held_out` wrote.
-
-    Args:
-      workdir: folder of the run.
-      moas: the model's MoAs.
+    """Reads the test signatures of a run with these MoAs.
 
     Raises:
-      InputError: the run kept no signatures, or the file is damaged.
+      InputError: the run has none, or the file is damaged.
     """
     path = workdir / HELD_OUT_FILE
     if not path.exists():
-        raise InputError(
-            f"{workdir} keeps no signatures that it was tested on; give --signatures instead."
-        )
+        raise InputError(f"{workdir} has no signatures of a test part; use --signatures instead.")
     table = read_table(path, _HELD_OUT_COLUMNS)
     expression = np.array(table["expression"].tolist(), np.float32)
     return Examples.of_signatures(

@@ -1,7 +1,7 @@
-"""Calibration of a run's predictions, on its predictions for held-out compounds.
+"""Calibration of a run's predictions on its out-of-fold answers.
 
-Everything here is fitted to such predictions (see `calibration.calibration_store`), including those
-for compounds whose mechanisms were not trained on, for which only "none of these" is right.
+These (see `calibration.calibration_store`) include answers for compounds whose mechanisms were not
+trained on, for which only "none of these" is right.
 """
 
 from __future__ import annotations
@@ -26,20 +26,19 @@ from moa_jax.calibration.probability_calibration import Temperature, fit_tempera
 from moa_jax.evaluation.metrics import Labels, Probs, top_k_hits
 from moa_jax.schemas import InputError
 
-# Stands where there is no answer.
+# The answer in case of abstention.
 CANNOT_TELL = "cannot tell"
-# Stands where the compound's mechanism is most likely not among those that were trained on.
+# The answer if the compound's mechanism is probably not among those that were trained on.
 NONE_OF_THESE = "none of these"
 # Share of compounds for which a label set may miss a true MoA.
 ERROR_RATE = 0.1
-# Answers are given down to the confidence at which the validation accuracy is this.
+# Accuracy on held-out compounds that the threshold of the confidence guarantees.
 MIN_ACCURACY = 0.8
-# Compounds from which isotonic regression fits better than it overfits (Niculescu-Mizil and Caruana
-# 2005, section 4); fewer leave beta calibration as it is.
+# With fewer compounds isotonic regression overfits (Niculescu-Mizil and Caruana 2005, section 4).
 MIN_COMPOUNDS_FOR_ISOTONIC = 1000
-# Powers that are considered, and how often their range is halved.
+# The bisection of `with_first`: the largest power and the number of steps.
 _MAX_POWER, _HALVINGS = 50.0, 40
-# Whatever the validation accuracy, no answer is given that is more likely wrong than right.
+# The least threshold: no answer may be more likely wrong than right.
 MIN_CONFIDENCE = 0.5
 
 
@@ -52,10 +51,10 @@ class CalibratedAnswers:
         `none_of_these` rows sum to one.
       none_of_these: probability that the compound's mechanism was not trained on.
       confidence: probability that the most probable MoA is right.
-      is_answered: confident enough; otherwise the answer is "cannot tell".
+      is_answered: whether the confidence reaches the threshold; else the answer is "cannot tell".
       p_values: conformal p-value of each MoA.
       in_set: the MoAs that cannot be ruled out at `ERROR_RATE`.
-      none_in_set: neither can it be ruled out that it is none of these.
+      none_in_set: whether "none of these" cannot be ruled out either.
     """
 
     probs: Float[np.ndarray, "compound moa"]
@@ -73,9 +72,9 @@ class AnswerConfidence:
 
     Attributes:
       beta: beta calibration of its probability (Kull 2017).
-      steps: what beta calibration says, and what share was right there, both rising: centred
-        isotonic regression (Oron and Flournoy 2017), in which steps are joined by lines. None
-        where too few compounds tell.
+      steps: beta-calibrated confidence and observed accuracy, both rising: centred isotonic
+        regression (Oron and Flournoy 2017), which interpolates between steps. None if there are
+        too few compounds.
     """
 
     beta: Confidence
@@ -83,8 +82,8 @@ class AnswerConfidence:
 
     def __call__(self, signals: Mapping[str, Signal]) -> Signal:
         """Confidence of compounds, in [0, 1]."""
-        stated = self.beta(signals)
-        return stated if self.steps is None else np.interp(stated, *self.steps)
+        confidence = self.beta(signals)
+        return confidence if self.steps is None else np.interp(confidence, *self.steps)
 
 
 def fit_answer_confidence(
@@ -99,34 +98,35 @@ def fit_answer_confidence(
     beta = fit_confidence(signals, correct)
     if len(correct) < MIN_COMPOUNDS_FOR_ISOTONIC or beta.model is None:
         return AnswerConfidence(beta, None)
-    stated = beta(signals)
-    rising = IsotonicRegression(y_min=0.0, y_max=1.0).fit_transform(stated, correct.astype(float))
-    _, step = np.unique(rising, return_inverse=True)
+    confidence = beta(signals)
+    isotonic = IsotonicRegression(y_min=0.0, y_max=1.0)
+    _, step = np.unique(
+        isotonic.fit_transform(confidence, correct.astype(float)), return_inverse=True
+    )
     count = np.bincount(step)
-    # One more right and one more wrong (Laplace's rule): few answers are never sure of a step.
-    right = (np.bincount(step, correct) + 1) / (count + 2)
-    places = np.bincount(step, stated) / count
-    right = IsotonicRegression().fit_transform(places, right, sample_weight=count)
-    return AnswerConfidence(beta, (places, right))
+    # Laplace's rule of succession, so that a step of few answers is neither 0 nor 1.
+    accuracy = (np.bincount(step, correct) + 1) / (count + 2)
+    centres = np.bincount(step, confidence) / count
+    accuracy = IsotonicRegression().fit_transform(centres, accuracy, sample_weight=count)
+    return AnswerConfidence(beta, (centres, accuracy))
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibrator:
-    """Calibration of a model's predictions in one view.
+    """Temperature, confidence, threshold and prediction sets of a model in one view.
 
     Attributes:
       temperature: temperature scaling of the probabilities, for compounds whose mechanism was
         trained on.
       confidence: probability that the most probable MoA is right.
       none: probability that the compound's mechanism was not trained on.
-      threshold: least confidence with which an answer is given; infinite where no threshold
-        reached `MIN_ACCURACY`.
+      threshold: least confidence of an answer; infinite if no threshold reaches `MIN_ACCURACY`.
       label_sets: conformal sets of MoAs, valid for compounds whose mechanism was trained on.
       none_of_unlearnable: `none` of the compounds whose mechanisms were not trained on, sorted.
-      num_compounds: held-out compounds that all this is fitted to.
-      num_unlearnable: those among them whose mechanisms were not trained on.
-      coverage: share of all of them that would have been answered.
-      accuracy: share of right ones among those; NaN without any.
+      num_compounds: number of held-out compounds that all this is fitted to.
+      num_unlearnable: number of those whose mechanisms were not trained on.
+      coverage: share of held-out compounds whose confidence reaches the threshold.
+      accuracy: accuracy among those; NaN without any.
     """
 
     temperature: Temperature
@@ -142,17 +142,17 @@ class Calibrator:
 
     def calibrate(self, probs: Probs) -> CalibratedAnswers:
         """Calibrates pooled probabilities of compounds."""
-        calibrated = self.temperature(probs)
-        signals = _signals(calibrated)
+        scaled = self.temperature(probs)
+        signals = _signals(scaled)
         none = self.none(signals)
         confidence = np.minimum(self.confidence(signals), 1 - none)
-        share = confidence / np.maximum(1 - none, np.finfo(float).tiny)
+        first = confidence / np.maximum(1 - none, np.finfo(float).tiny)
         p_values = self.label_sets.p_values(probs)
-        # As many of those of whose mechanism nothing was learned were as little taken for such.
+        # Conformal p-value of "none of these".
         below = np.searchsorted(self.none_of_unlearnable, none, side="right")
         p_none = (below + 1) / (len(self.none_of_unlearnable) + 1)
         return CalibratedAnswers(
-            probs=with_first(calibrated, share) * (1 - none)[:, None],
+            probs=with_first(scaled, first) * (1 - none)[:, None],
             none_of_these=none,
             confidence=confidence,
             is_answered=confidence >= self.threshold,
@@ -165,18 +165,17 @@ class Calibrator:
 def fit_calibrator(
     probs: Probs, labels: Labels, is_learnable: Bool[np.ndarray, " compound"] | None = None
 ) -> Calibrator:
-    """Fits everything to held-out compounds.
+    """Fits a calibrator to held-out compounds.
 
-    Confidence is beta calibration (Kull 2017): logistic regression on the logs of the highest
-    probability and of its complement. With positive weights it ranks as they do. From
-    `MIN_COMPOUNDS_FOR_ISOTONIC` compounds on isotonic regression corrects its shape. The
-    probability of "none of these" is one of the same signals.
+    Confidence is beta calibration (Kull 2017): logistic regression on the logarithms of the highest
+    probability and of its complement. With `MIN_COMPOUNDS_FOR_ISOTONIC` compounds or more, isotonic
+    regression corrects its shape. The probability of "none of these" is fitted to the same signals.
 
     Args:
-      probs: pooled probabilities of a model that never saw the compounds.
-      labels: their labels.
-      is_learnable: one of a compound's mechanisms was trained on; None: compounds without a label
-        are left out, and all others count.
+      probs: pooled out-of-fold probabilities.
+      labels: the compounds' labels.
+      is_learnable: whether one of a compound's mechanisms was trained on; None for all compounds
+        that have a label, the others being left out.
 
     Raises:
       InputError: no compound has a mechanism that was trained on.
@@ -188,15 +187,15 @@ def fit_calibrator(
     if not is_learnable.any():
         raise InputError("there is no labelled compound to calibrate on.")
     temperature = fit_temperature(probs[is_learnable], labels[is_learnable])
-    # A label that was not trained on is no better than none.
+    # A label that was not trained on counts as wrong.
     correct = is_learnable & (top_k_hits(probs, labels, 1) > 0)
     signals = _signals(temperature(probs))
     confidence = fit_answer_confidence(signals, correct)
     none = fit_confidence(signals, ~is_learnable)
     share_none = none(signals)
-    stated = np.minimum(confidence(signals), 1 - share_none)
-    threshold = confidence_threshold(stated, correct)
-    answered = stated >= threshold
+    confidences = np.minimum(confidence(signals), 1 - share_none)
+    threshold = confidence_threshold(confidences, correct)
+    answered = confidences >= threshold
     return Calibrator(
         temperature=temperature,
         confidence=confidence,
@@ -212,13 +211,13 @@ def fit_calibrator(
 
 
 def with_first(probs: Probs, first: Signal) -> Probs:
-    """Rows to a power of their own, so that their largest probability is another one.
+    """Rows raised to a power each, so that their largest probability becomes `first`.
 
-    Their order stays. A row cannot be flatter than flat, nor tell equal probabilities apart.
+    This keeps their order and cannot separate equal probabilities.
 
     Args:
       probs: rows that sum to one.
-      first: what the largest of each shall be, in [0, 1].
+      first: desired largest probability of each row, in [0, 1].
     """
     logs = np.log(np.maximum(probs, np.finfo(float).tiny))
     logs -= logs.max(axis=1, keepdims=True)
@@ -231,17 +230,15 @@ def with_first(probs: Probs, first: Signal) -> Probs:
 
 
 def confidence_threshold(confidence: Signal, correct: Bool[np.ndarray, " compound"]) -> float:
-    """The lowest threshold at which `MIN_ACCURACY` of the answers are right, else infinity.
-
-    It is never below `MIN_CONFIDENCE`.
+    """The lowest threshold, at least `MIN_CONFIDENCE`, with `MIN_ACCURACY`; infinity if none has.
 
     Args:
-      confidence: of each answer.
-      correct: whether it was right.
+      confidence: confidence of each answer.
+      correct: whether the answer is right.
     """
     order = np.argsort(-confidence, kind="stable")
     share = np.cumsum(correct[order]) / np.arange(1, len(order) + 1)
-    # A threshold admits all answers of equal confidence.
+    # Answers with the same confidence are accepted together.
     is_last = np.append(np.diff(confidence[order]) != 0, True)
     enough = np.flatnonzero(
         (share >= MIN_ACCURACY) & is_last & (confidence[order] >= MIN_CONFIDENCE)

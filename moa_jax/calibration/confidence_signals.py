@@ -1,7 +1,6 @@
-"""When not to answer: signs of confidence, and one confidence made of them.
+"""Confidence signals, and one confidence fitted to them.
 
-Every signal is one number per compound, higher where the answer can be trusted more, and NaN
-where the release or the method does not tell it.
+A signal is one number per compound, higher for more reliable answers, and NaN if unknown.
 """
 
 from __future__ import annotations
@@ -29,21 +28,18 @@ def max_probability(probs: Probs) -> Signal:
 
 
 def margin(probs: Probs) -> Signal:
-    """Probability of the most probable MoA less that of the second; of a single MoA, its own."""
+    """Probability of the most probable MoA minus that of the second (0 if there is one MoA)."""
     ranked = np.sort(probs.astype(np.float64), axis=1)
     return ranked[:, -1] - (ranked[:, -2] if probs.shape[1] > 1 else 0.0)
 
 
 def negative_entropy(probs: Probs) -> Signal:
-    """Less the entropy of the row once it sums to one, in nats; a row of zeros counts as flat."""
+    """Negative entropy of the normalised row, in nats; a row of zeros counts as uniform."""
     return -special.entr(_rows_of_one(probs)).sum(axis=1)
 
 
 def agreement(seed_probs: Float[np.ndarray, "seed example moa"]) -> Signal:
-    """Less the mean Jensen-Shannon divergence of two seeds' rows (Lin 1991), in nats.
-
-    NaN where there is one seed only.
-    """
+    """Negative mean Jensen-Shannon divergence between seeds (Lin 1991), in nats; NaN for one."""
     num_seeds, num_examples, _ = seed_probs.shape
     if num_seeds < 2:
         return np.full(num_examples, np.nan)
@@ -54,7 +50,7 @@ def agreement(seed_probs: Float[np.ndarray, "seed example moa"]) -> Signal:
         for second in range(first + 1, num_seeds):
             middle = special.entr((rows[first] + rows[second]) / 2).sum(axis=1)
             total += middle - (entropy[first] + entropy[second]) / 2
-    # Of equal rows, rounding can leave a divergence just below zero.
+    # Rounding can make the divergence of equal rows negative.
     return -np.maximum(total, 0.0) / (num_seeds * (num_seeds - 1) / 2)
 
 
@@ -71,8 +67,8 @@ class Confidence:
 
     Attributes:
       signals: names of the signals, in the order that the model was fitted with.
-      model: logistic regression, None where all validation answers were right, or all wrong.
-      share_correct: share of right answers on validation, which stands in for a missing model.
+      model: logistic regression; None if all validation answers were right, or all wrong.
+      share_correct: validation accuracy, which is the confidence without a model.
     """
 
     signals: tuple[str, ...]
@@ -83,7 +79,7 @@ class Confidence:
         """Confidence of compounds, in [0, 1].
 
         Raises:
-          InputError: a signal is absent that the model was fitted with.
+          InputError: a signal that the model was fitted with is missing.
         """
         matrix = _matrix(signals, self.signals)
         if self.model is None:
@@ -96,23 +92,23 @@ def fit_confidence(
 ) -> Confidence:
     """Logistic regression from signals to whether the first answer was right, on validation.
 
-    A missing value becomes the median of its signal, and a column says that it was missing. A
-    signal that no validation compound has is left out.
+    Missing values are replaced by the median and marked in an additional column. A signal that no
+    validation compound has is left out.
 
     Args:
       signals: name -> one value per validation compound.
-      correct: whether the most probable MoA of the compound is one of its own.
+      correct: whether the compound has the most probable MoA.
 
     Raises:
-      InputError: no compound is left to learn from, or no signal has a value.
+      InputError: there is no compound, or no signal has a value.
     """
     if not len(correct):
-        raise InputError("the confidence found no validation compound; it needs at least one.")
+        raise InputError("there is no validation compound to fit the confidence to.")
     names = tuple(name for name, values in signals.items() if not np.isnan(values).all())
     if not names:
         raise InputError(
-            f"the confidence found no value of {', '.join(signals) or 'any signal'} among "
-            f"{len(correct)} validation compounds; it needs at least one."
+            f"none of the {len(correct)} validation compounds has a value of "
+            f"{' or '.join(signals) or 'any signal'} to fit the confidence to."
         )
     model = None
     if 0 < correct.sum() < len(correct):

@@ -1,9 +1,9 @@
-"""Sets of MoAs that hold all of a compound's true ones with a stated frequency.
+"""Conformal prediction sets: sets of MoAs that contain all true ones at a stated rate.
 
-Split conformal prediction (Vovk 2005; Papadopoulos 2002) over crepes. The unit is the compound
-and it has one nonconformity score, that of its least probable true MoA: a set that admits this
-score holds all of the compound's MoAs. Validity needs validation and test compounds to be
-exchangeable, which `compound` splits give and `scaffold`, `phase` and `unseen_moa` do not.
+Split conformal prediction (Vovk 2005; Papadopoulos 2002) with crepes. A compound has one
+nonconformity score, that of its least probable true MoA: a set that admits this score contains all
+of the compound's MoAs. Validity needs exchangeable validation and test compounds, as in `compound`
+splits, but not in `scaffold`, `phase` and `unseen_moa`.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ class LabelSets:
     classifier: ConformalClassifier
 
     def p_values(self, probs: Probs) -> Float[np.ndarray, "example moa"]:
-        """For each MoA the share of calibration compounds that are no more at ease with theirs."""
+        """Conformal p-value of each MoA: share of calibration compounds with no smaller score."""
         scores = 1 - probs.astype(np.float64)
-        # Scores between the same two of the calibration have the same p-value. Without smoothing
-        # nothing is random, and sets are never too small.
+        # p-values change only at calibration scores. Without smoothing they are deterministic and
+        # sets are never too small.
         steps = np.append(np.sort(self.classifier.alphas), np.inf)
         p_of_step = self.classifier.predict_p(steps[:, None], smoothing=False)[:, 0]
         return p_of_step[np.searchsorted(steps, scores)]
 
     def predict(self, probs: Probs, error_rate: float) -> Bool[np.ndarray, "example moa"]:
-        """The MoAs that cannot be ruled out: a set misses a true MoA in `error_rate` of compounds.
+        """Sets that miss a true MoA for at most `error_rate` of compounds.
 
-        Where too few compounds calibrate for so small an error rate, every set is full.
+        Sets are full if there are too few calibration compounds for the error rate.
 
         Raises:
           InputError: the error rate is not between 0 and 1.
@@ -51,11 +51,11 @@ class LabelSets:
 
 
 def calibrate_label_sets(probs: Probs, labels: Labels) -> LabelSets:
-    """Calibrates label sets on labelled validation compounds, which no model learnt from.
+    """Calibrates label sets on labelled compounds that the model was not trained on.
 
     Args:
-      probs: probabilities of compounds; any scores that rank MoAs across compounds will do.
-      labels: labels of the same compounds; unlabelled ones are left out.
+      probs: probabilities, or other scores that are comparable across compounds.
+      labels: labels of the same compounds; unlabelled ones are ignored.
 
     Raises:
       InputError: no compound is labelled.
@@ -64,18 +64,17 @@ def calibrate_label_sets(probs: Probs, labels: Labels) -> LabelSets:
     counted = positive.any(axis=1)
     if not counted.any():
         raise InputError(
-            f"the label sets found no labelled compound among {len(labels)} to calibrate on; "
-            "they need at least one."
+            f"there is no labelled compound among {len(labels)} to calibrate label sets on."
         )
     scores = np.where(positive, 1 - probs.astype(np.float64), -np.inf)[counted].max(axis=1)
     return LabelSets(ConformalClassifier().fit(scores))
 
 
 def set_quality(sets: Bool[np.ndarray, "example moa"], labels: Labels) -> dict[str, float]:
-    """What label sets keep of their promise, and what they are worth.
+    """Coverage and size of label sets.
 
     Returns:
-      `coverage`: share of labelled compounds whose set holds all of their MoAs; `label_coverage`:
+      `coverage`: share of labelled compounds whose set contains all their MoAs; `label_coverage`:
       share of true MoAs in their sets; `mean_size` and `median_size` of the sets; `single`: share
       of sets with one MoA; `empty`: share without any.
     """

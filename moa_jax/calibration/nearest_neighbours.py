@@ -1,4 +1,4 @@
-"""How near compounds are to the training data: by structure and by expression."""
+"""Similarity of compounds to the training data, by structure and by expression."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from moa_jax.compounds.fingerprints import morgan_fingerprints, tanimoto
 
-# Rows whose similarities to all training rows are held at a time.
+# Rows whose similarities to all training rows are computed at a time.
 _BLOCK_ROWS = 1024
 
 
@@ -33,8 +33,8 @@ def nearest_structures(
 ) -> tuple[Float[np.ndarray, " compound"], Int[np.ndarray, " compound"]]:
     """Largest Tanimoto similarity of each structure to a reference, and the first such reference.
 
-    On folded Morgan fingerprints (radius 2, 2,048 bits). NaN and -1 where the structure is unknown,
-    or where there is no reference.
+    On folded Morgan fingerprints (radius 2, 2,048 bits). NaN and -1 if the structure is unknown or
+    there is no reference.
 
     Raises:
       InputError: RDKit cannot read a SMILES.
@@ -58,7 +58,7 @@ def nearest_cosine(
 ) -> Float[np.ndarray, " example"]:
     """Largest cosine of each signature with a training signature; NaN without any.
 
-    Genes should be on the scale that the methods see; a row of zeros is orthogonal to all.
+    Genes should be on the scale that the methods use; a row of zeros has cosine 0.
     """
     nearest = np.full(len(expression), np.nan)
     if not len(train_expression):

@@ -1,6 +1,6 @@
-"""Probabilities that mean what they say: calibration maps and the measures of miscalibration.
+"""Calibration of probabilities: temperature scaling, beta calibration and calibration errors.
 
-Both maps are fitted on the validation compounds of a method and applied to its test compounds.
+Both are fitted to a method's validation compounds and applied to its test compounds.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from scipy import optimize, special
 from moa_jax.evaluation.metrics import Labels, Probs, top_k_hits
 from moa_jax.schemas import InputError
 
-# Beta calibration keeps probabilities this far from 0 and 1, so that those too have logarithms.
+# Beta calibration clips probabilities this far from 0 and 1, so that logarithms are finite.
 PROB_CLIP = 1e-6
 # Equal-width bins of the calibration error (Guo 2017).
 NUM_BINS = 15
-# Temperatures that are considered; beyond them a row is flat or all but one of its MoAs is zero.
+# Range of temperatures; beyond it a row is uniform or one-hot.
 _MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.02, 50.0
-# Below it, a softmax in single precision has lost its digits.
+# Smaller probabilities of a softmax in single precision are inaccurate.
 _MIN_FLOOR = 1e-30
 
 
@@ -30,9 +30,9 @@ class Temperature:
     """Temperature scaling (Guo 2017, section 4.2) of probabilities instead of logits.
 
     Attributes:
-      temperature: above 1 it makes answers less sure, below 1 surer.
-      floor: what smaller probabilities are raised to, so that a zero has a logarithm. A row of
-        zeros becomes a row of equal probabilities.
+      temperature: above 1 it makes probabilities less confident, below 1 more confident.
+      floor: smaller probabilities are raised to it, so that logarithms are finite. A row of zeros
+        becomes uniform.
     """
 
     temperature: float
@@ -45,12 +45,11 @@ class Temperature:
 
 
 def fit_temperature(probs: Probs, labels: Labels) -> Temperature:
-    """The temperature with the least negative log-likelihood on labelled compounds.
+    """The temperature with the least negative log likelihood on labelled compounds.
 
     The likelihood is that of one draw among a compound's MoAs, all equally likely; for compounds
-    with one MoA it is the usual cross-entropy. The floor is half the smallest probability that
-    is not zero: a method that counts votes says zero where it means less than half a vote, and
-    one that computes a softmax hardly ever says it.
+    with one MoA it is the usual cross-entropy. The floor is half the smallest probability that is
+    not zero, because a method that counts votes returns zero for less than half a vote.
 
     Raises:
       InputError: no compound is labelled.
@@ -66,15 +65,15 @@ def fit_temperature(probs: Probs, labels: Labels) -> Temperature:
         return float(-(target * scaled).sum(axis=1).mean())
 
     bounds = (np.log(_MIN_TEMPERATURE), np.log(_MAX_TEMPERATURE))
-    found = optimize.minimize_scalar(loss, bounds=bounds, method="bounded")
-    return Temperature(float(np.exp(found.x)), float(floor))
+    fitted = optimize.minimize_scalar(loss, bounds=bounds, method="bounded")
+    return Temperature(float(np.exp(fitted.x)), float(floor))
 
 
 @dataclasses.dataclass(frozen=True)
 class BetaCalibration:
-    """logit q = a ln p - b ln(1 - p) + c (Kull 2017, equation 5); the same for every MoA.
+    """logit q = a ln p - b ln(1 - p) + c (Kull 2017, equation 5), the same for every MoA.
 
-    It keeps the order of all pairs, so rankings do not change; rows need not sum to one.
+    It is monotonic, so rankings do not change; rows need not sum to one.
 
     Attributes:
       a: slope at small probabilities, not negative.
@@ -107,7 +106,7 @@ def fit_beta_calibration(probs: Probs, labels: Labels) -> BetaCalibration:
         value = np.logaddexp(0, logits) - target * logits
         return float(value.mean()), inputs.T @ (special.expit(logits) - target) / len(target)
 
-    found = optimize.minimize(
+    fitted = optimize.minimize(
         loss,
         x0=np.array([1.0, 1.0, 0.0]),
         jac=True,
@@ -115,7 +114,7 @@ def fit_beta_calibration(probs: Probs, labels: Labels) -> BetaCalibration:
         bounds=[(0, None), (0, None), (None, None)],
         options={"ftol": 1e-12, "gtol": 1e-9, "maxiter": 1000},
     )
-    return BetaCalibration(*map(float, found.x))
+    return BetaCalibration(*map(float, fitted.x))
 
 
 def _labelled(
@@ -125,7 +124,7 @@ def _labelled(
     counted = positive.any(axis=1)
     if not counted.any():
         raise InputError(
-            f"calibration found no labelled compound among {len(labels)}; it needs at least one."
+            f"there is no labelled compound among {len(labels)} to calibrate probabilities on."
         )
     return probs[counted], positive[counted]
 
@@ -133,7 +132,7 @@ def _labelled(
 def log_terms(
     probs: Float[np.ndarray, "*shape"],
 ) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
-    """Ln p and -ln(1 - p), which beta calibration weighs; finite."""
+    """The terms of beta calibration, ln p and -ln(1 - p); finite."""
     clipped = np.clip(probs.astype(np.float64), PROB_CLIP, 1 - PROB_CLIP)
     return np.log(clipped), -np.log1p(-clipped)
 
@@ -144,7 +143,7 @@ def reliability_curve(
     *,
     num_bins: int = NUM_BINS,
 ) -> pd.DataFrame:
-    """Stated confidence beside the share of correct answers, in bins of equal width.
+    """Mean confidence and accuracy in bins of equal width.
 
     Args:
       confidence: in [0, 1].

@@ -1,7 +1,7 @@
-"""Is a signature good enough to be answered? Gates with their thresholds and reasons, in one place.
+"""Quality gates: checks that a signature must pass before it is answered.
 
-A signature that fails a gate gets no answer. A reason says what was found and what to do. What a
-reader should know but is no ground to refuse (an unknown cell line, one replicate) is a note.
+A signature that fails a gate gets no answer, but reasons with advice. Notes are for information
+only, for instance on an unknown cell line or a single replicate.
 """
 
 from __future__ import annotations
@@ -19,34 +19,33 @@ from moa_jax.schemas import Examples
 
 # Share of the model's genes that must be measured.
 MIN_GENES = 0.5
-# 75th percentile of the correlations between replicates; below, CMap calls none gold (Subramanian
-# 2017).
+# 75th percentile of the correlations between replicates; CMap calls no signature below it gold
+# (Subramanian 2017).
 MIN_CC_Q75 = 0.2
 # Transcriptional activity score from which a compound is usually called active (Subramanian 2017).
 MIN_TAS = 0.2
-# Beyond this many training standard deviations from the training mean in the median (0.7 is usual),
-# values are hardly z-scores of the kind that the model knows. Level 3 has about 5, but so have the
-# strongest signatures of LINCS 2020, up to 4: those have as many genes down as up.
+# Median distance of values from the training mean, in training standard deviations (usually 0.7),
+# above which values of one sign are not z-scores. Level 3 has about 5; the strongest signatures of
+# LINCS 2020 have up to 4, but both signs.
 MAX_MAGNITUDE = 3.0
-# Beyond this many, they are none, whatever their signs.
+# The same for values of both signs.
 ANY_SIGN_MAGNITUDE = 10.0
-# Share of values of one sign from which a large magnitude says that they are none. Among those of
-# LINCS 2020 no signature has more than two thirds.
+# Share of values of one sign from which they count as one-sided; at most two thirds in LINCS 2020.
 ONE_SIGN = 0.95
-# Of compounds without signature.
+# Reasons and notes for compounds without a signature.
 NOTHING_KNOWN = "nothing known: the compound has no signature and no structure that can be read"
 FROM_STRUCTURE = "no signature, answered from the structure alone"
-# Share of the run's own compounds or signatures that lie outside the two limits taken from them.
+# Share of the run's training compounds or signatures outside the limits taken from them.
 OUTSIDE_SHARE = 0.01
 
-# Stands between what was found and what to do.
+# Separates a reason from its advice.
 _SO = ", so "
 _STRONGER = "try a higher dose, a longer time or another cell line"
 
 
 @dataclasses.dataclass(frozen=True)
 class RunLimits:
-    """Limits that a run's own compounds set; NaN where the run does not tell.
+    """Limits from a run's training compounds; NaN if unknown.
 
     Attributes:
       strength: least root mean square z-score (`pooling.signature_strength`).
@@ -60,10 +59,10 @@ class RunLimits:
 def run_limits(
     strength: Float[np.ndarray, " compound"], similarity: Float[np.ndarray, " signature"]
 ) -> RunLimits:
-    """Limits that all but `OUTSIDE_SHARE` of a run's own compounds keep.
+    """Limits that all but `OUTSIDE_SHARE` of a run's training compounds satisfy.
 
     Args:
-      strength: of the run's own compounds.
+      strength: signature strength of training compounds.
       similarity: largest cosine of training signatures with those of other compounds.
     """
     return RunLimits(_low(strength), _low(similarity))
@@ -76,14 +75,14 @@ def _low(values: Float[np.ndarray, " value"]) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class SignatureQuality:
-    """What the gates say of signatures.
+    """Results of the quality gates.
 
     Attributes:
-      passes: no gate failed.
-      reasons: of each signature, the gates that failed, in plain words.
-      notes: of each signature, what else should be known.
+      passes: whether the signature passed all gates.
+      reasons: the gates that each signature failed, with advice.
+      notes: further information on each signature.
       measures: `n_replicates`, `cc_q75`, `tas`, `strength`, `similarity`, `magnitude` and
-        `one_sign`, one row per signature, NaN where unknown.
+        `one_sign`, one row per signature, NaN if unknown.
     """
 
     passes: Bool[np.ndarray, " example"]
@@ -92,7 +91,7 @@ class SignatureQuality:
     measures: pd.DataFrame
 
     def take(self, rows: Int[np.ndarray, " row"]) -> SignatureQuality:
-        """Of the given signatures, in their order."""
+        """The results of some signatures, in their order."""
         return SignatureQuality(
             passes=self.passes[rows],
             reasons=tuple(self.reasons[row] for row in rows),
@@ -101,7 +100,7 @@ class SignatureQuality:
         )
 
 
-def apply_quality_gates(
+def check_signatures(
     examples: Examples,
     features: FeatureSpec,
     limits: RunLimits,
@@ -109,14 +108,14 @@ def apply_quality_gates(
 ) -> SignatureQuality:
     """Applies the gates.
 
-    A signature is weak by its activity score where that is known, else by its strength. A compound
-    without signature has none that could fail, but nothing to be answered from without a structure.
+    A signature is weak by its activity score if that is known, else by its strength. A compound
+    without a signature passes if it has a structure.
 
     Args:
       examples: signatures, or compounds without one.
       features: vocabularies and gene statistics of the model.
-      limits: what the run itself says is usual.
-      similarity: largest cosine with a training signature; NaN where the model keeps none.
+      limits: limits from the run's training compounds.
+      similarity: largest cosine with a training signature; NaN if the model has none.
     """
     columns = ["n_replicates", "cc_q75", "tas"]
     measures = examples.table[columns].astype(float).reset_index(drop=True)
@@ -130,7 +129,7 @@ def apply_quality_gates(
     if measured < MIN_GENES * expected:
         common.append(
             f"too few genes: {measured} of the model's {expected} are measured, at least "
-            f"{MIN_GENES:.0%} are needed, so give a file with more of the landmark genes"
+            f"{MIN_GENES:.0%} are needed, so provide a file with more of the landmark genes"
         )
     known_lines = set(features.cell_lines[1:])
     reasons, notes = [], []
@@ -145,7 +144,7 @@ def apply_quality_gates(
         reasons.append((*common, *_failed(row, limits)))
         notes.append(tuple(_notes(row, cell_line, known_lines)))
     return SignatureQuality(
-        passes=np.array([not own for own in reasons], bool),
+        passes=np.array([not failed for failed in reasons], bool),
         reasons=tuple(reasons),
         notes=tuple(notes),
         measures=measures,
@@ -153,24 +152,25 @@ def apply_quality_gates(
 
 
 def _one_sign(examples: Examples) -> Float[np.ndarray, " example"]:
-    """Share of the measured values that are above 0, or below, whichever is larger."""
+    """Share of the measured values that have the more frequent sign."""
     values = examples.expression[:, examples.gene_mask]
     return np.maximum((values > 0).mean(axis=1), (values < 0).mean(axis=1))
 
 
 def _failed(row: tuple, limits: RunLimits) -> list[str]:
-    """Why a signature cannot be answered; comparisons with NaN are false."""
+    """The gates that a signature fails; comparisons with NaN are false."""
     failed = []
     most = MAX_MAGNITUDE if row.one_sign >= ONE_SIGN else ANY_SIGN_MAGNITUDE
     if row.magnitude > most:
         todo = (
             "which looks like level 3, so give --level=3"
             if row.one_sign >= ONE_SIGN
-            else "so give z-scores, or say of which level the values are with --level"
+            else "so provide z-scores, or set the level of the values with --level"
         )
         failed.append(
-            f"no z-scores: the values lie {row.magnitude:.1f} training standard deviations from "
-            f"the training mean in the median, at most {most:.0f} is expected, {todo}"
+            f"no z-scores: the median distance of the values from the training mean is "
+            f"{row.magnitude:.1f} training standard deviations, at most {most:.0f} is expected, "
+            f"{todo}"
         )
     if row.cc_q75 < MIN_CC_Q75:
         failed.append(
@@ -185,14 +185,14 @@ def _failed(row: tuple, limits: RunLimits) -> list[str]:
     elif np.isnan(row.tas) and row.strength < limits.strength:
         failed.append(
             f"weak: the root mean square z-score is {row.strength:.3f}, but "
-            f"{1 - OUTSIDE_SHARE:.0%} of the run's own compounds reach "
+            f"{1 - OUTSIDE_SHARE:.0%} of the model's training compounds reach "
             f"{limits.strength:.3f}, so {_STRONGER}"
         )
     if row.similarity < limits.similarity:
         failed.append(
-            f"unlike anything in training: the nearest training signature has the cosine "
-            f"{row.similarity:.3f}, but {1 - OUTSIDE_SHARE:.0%} of training signatures have "
-            f"{limits.similarity:.3f} to another compound's, so check genes and scale of the file, "
+            f"unlike anything in training: the largest cosine with a training signature is "
+            f"{row.similarity:.3f}, but {1 - OUTSIDE_SHARE:.0%} of training signatures reach "
+            f"{limits.similarity:.3f} with another compound, so check genes and scale of the file, "
             "or try another dose, time or cell line"
         )
     return failed
@@ -205,14 +205,14 @@ def _notes(row: tuple, cell_line: str | None, known_lines: set[str]) -> list[str
     elif cell_line not in known_lines:
         notes.append(f"cell line {cell_line} was not in training")
     if row.n_replicates == 1:
-        notes.append("one replicate, so nothing says whether it can be repeated")
+        notes.append("one replicate, so its reproducibility is unknown")
     elif np.isnan(row.cc_q75):
-        notes.append("agreement of replicates not given")
+        notes.append("correlation of replicates not given")
     return notes
 
 
 def advice(reason: str) -> str:
-    """What to do about a reason of `SignatureQuality`: `, so ...`; empty where it does not say."""
+    """The advice in a reason of `SignatureQuality`, `, so ...`; empty if there is none."""
     _, mark, todo = reason.rpartition(_SO)
     return mark + todo if mark else ""
 

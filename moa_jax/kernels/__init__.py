@@ -1,1 +1,1 @@
-"""The closed form: kernel ridge regression, labels shared by targets, leave-one-out answers."""
+"""Closed-form experts: kernel ridge regression, target propagation, leave-one-out answers."""

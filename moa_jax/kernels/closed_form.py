@@ -1,4 +1,4 @@
-"""The kernel experts of a fusion model, solved in closed form, and their out-of-sample answers."""
+"""The kernel experts of a fusion model in closed form, and their leave-one-out answers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import ml_collections
+import numpy as np
 
 from moa_jax.data.examples.features import EncodedExamples, FeatureSpec
 from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers, leave_one_out
@@ -13,7 +14,7 @@ from moa_jax.kernels.ridge import KernelSystem, kernel_systems, solve
 from moa_jax.kernels.target_propagation import References
 from moa_jax.models.fusion import FusionModel
 from moa_jax.progress import say
-from moa_jax.schemas import GraphArrays
+from moa_jax.schemas import Examples, GraphArrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,11 +22,13 @@ class ClosedForm:
     """The kernel experts of a model, ready to be solved.
 
     Attributes:
-      references: what they learn from, training examples first.
+      features: vocabularies and gene statistics of the training examples.
+      references: the examples they are fitted to, training examples first.
       encoded: the references as model inputs, with their soft labels.
       systems: kernel expert -> its system; none in a model of networks alone.
     """
 
+    features: FeatureSpec
     references: References
     encoded: EncodedExamples
     systems: dict[str, KernelSystem]
@@ -44,13 +47,18 @@ class ClosedForm:
         Args:
           config: a complete configuration; see `configs/fusion.py`.
           model: the model of this configuration.
-          features: vocabularies and scales of the training examples.
+          features: vocabularies and gene statistics of the training examples.
           graph: the knowledge graph.
-          references: what they learn from.
+          references: the examples they are fitted to, training examples first.
         """
         encoded = references.encode(features)
         systems = kernel_systems(config, model, encoded, features, graph)
-        return cls(references, encoded, systems)
+        return cls(features, references, encoded, systems)
+
+    def encoded_training(self, train: Examples) -> EncodedExamples:
+        """The training examples, the first of the references, with their own labels."""
+        encoded = self.encoded.take(np.arange(train.num_examples))
+        return dataclasses.replace(encoded, labels=train.labels)
 
     def params(self) -> dict[str, dict[str, Any]]:
         """Kernel expert -> its parameters."""
@@ -59,7 +67,7 @@ class ClosedForm:
         return solve(self.systems, self.encoded)
 
     def leave_one_out(self, num_labelled: int) -> LeaveOneOutAnswers:
-        """The experts' answers for the training examples, each without its own compound.
+        """Leave-one-compound-out answers for the training examples.
 
         Args:
           num_labelled: number of training examples.

@@ -1,10 +1,10 @@
 """Leave-one-compound-out answers of the kernel experts, in closed form.
 
-Kernel ridge regression needs no refitting for that: with `A = K + ridge I` and the rows `B` of a
-compound, the model without them answers `y_B - [(A^-1)_BB]^-1 (A^-1 Y)_B` for them (Allen 1974,
-for blocks of rows). Labels are propagated by targets and centred, so `Y` itself changes when a
-compound is left out, and the change is followed exactly. Statistics that use no label (standard
-deviations of genes, means of cell lines) are kept from all compounds.
+Kernel ridge regression needs no refitting: with `A = K + ridge I` and the rows `B` of a compound,
+the model without them predicts `y_B - [(A^-1)_BB]^-1 (A^-1 Y)_B` for them (Allen 1974, for blocks
+of rows). Labels are propagated by targets and centred, so leaving out a compound also changes `Y`;
+this change is exact. Statistics without labels (standard deviations of genes, means of cell lines)
+stay those of all compounds.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from jaxtyping import Bool, Float, Float32, Int
 from moa_jax.data.examples.features import EncodedExamples
 from moa_jax.kernels.ridge import KernelSystem, reference_labels
 from moa_jax.kernels.target_propagation import References, TargetPropagation
-from moa_jax.models.experts import EXPERTS, has_all_shown, heard_in
+from moa_jax.models.experts import EXPERTS, answers_in, has_all_shown
 from moa_jax.progress import track
 from moa_jax.schemas import Examples
 
-# Compound group -> references of other compounds whose soft labels change when it is left out, the
-# MoAs in which they may change, and their new labels for these.
+# Compound group -> references of other compounds whose soft labels change without it, the MoAs in
+# which they may change, and their new labels for these.
 Relabelled = Callable[
     [str],
     tuple[
@@ -45,7 +45,7 @@ def leave_one_out_logits(
       system: the references and their kernel.
       labels: soft label of each reference.
       groups: compound group of each reference.
-      relabelled: how labels change without a compound; None where they do not.
+      relabelled: how labels change without a compound; None if they do not.
     """
     inverse, count = system.inverse, len(groups)
     rows_of: dict[str, list[int]] = {}
@@ -53,66 +53,70 @@ def leave_one_out_logits(
         rows_of.setdefault(group, []).append(row)
     solved = inverse @ labels.astype(np.float64)
     ones, total = inverse.sum(axis=1), labels.sum(axis=0, dtype=np.float64)
-    found = np.zeros(labels.shape, np.float32)
+    logits = np.zeros(labels.shape, np.float32)
     for group, members in track(rows_of.items(), "leaving out compounds"):
         rows = np.array(members)
         if len(rows) == count:
-            # Nothing is left to learn from.
+            # No other compound is left.
             continue
-        own, left = solved[rows], total - labels[rows].sum(axis=0, dtype=np.float64)
+        product, left = solved[rows], total - labels[rows].sum(axis=0, dtype=np.float64)
         if relabelled is not None:
             changed, columns, now = relabelled(group)
             others = ~np.isin(changed, rows)
             changed, now = changed[others], now[others]
             if len(changed):
                 change = now - labels[np.ix_(changed, columns)]
-                own[:, columns] += inverse[np.ix_(rows, changed)] @ change
+                product[:, columns] += inverse[np.ix_(rows, changed)] @ change
                 left[columns] += change.sum(axis=0)
         mean = left / (count - len(rows))
-        own -= np.outer(ones[rows], mean)
+        product -= np.outer(ones[rows], mean)
         block = inverse[np.ix_(rows, rows)]
-        found[rows] = labels[rows] - mean - np.linalg.solve(block, own)
-    return found
+        logits[rows] = labels[rows] - mean - np.linalg.solve(block, product)
+    return logits
 
 
 @dataclasses.dataclass(frozen=True)
 class LeaveOneOutAnswers:
-    """Logits of each kernel expert for the training examples, their compounds left out.
+    """Leave-one-compound-out logits of each kernel expert for the training examples.
 
     Attributes:
       examples: the training examples.
-      logits: expert -> its logits, zeros where it has no say.
-      told: expert -> the examples that it answers for: those among its references.
+      logits: expert -> its logits, zeros where it does not answer.
+      is_reference: expert -> the examples among its references, for which it answers.
     """
 
     examples: Examples
     logits: Mapping[str, Float32[np.ndarray, "example moa"]]
-    told: Mapping[str, Bool[np.ndarray, " example"]]
+    is_reference: Mapping[str, Bool[np.ndarray, " example"]]
 
     def learnable(self) -> Float32[np.ndarray, "example moa"]:
-        """The labels of each example, without those that no other compound carries."""
+        """The labels of each example, without those that no other compound has."""
         labels = self.examples.labels
         names, unit = np.unique(np.asarray(self.examples.groups, str), return_inverse=True)
-        carries = np.zeros((len(names), labels.shape[1]), bool)
-        np.logical_or.at(carries, unit, labels > 0)
-        return np.where(carries.sum(axis=0) > 1, labels, 0.0).astype(np.float32)
+        has_moa = np.zeros((len(names), labels.shape[1]), bool)
+        np.logical_or.at(has_moa, unit, labels > 0)
+        return np.where(has_moa.sum(axis=0) > 1, labels, 0.0).astype(np.float32)
 
     def answered(self, view: str) -> Bool[np.ndarray, " example"]:
-        """The examples that are answered in a view: those with all the modalities that it shows.
+        """The examples with all modalities of a view.
 
-        Of `structure` the first of each compound and structure, so that each counts once.
+        In `structure` the first example of each compound and structure, so that each counts once.
         """
         examples = self.examples
         answered = has_all_shown(view, examples.has_expression, examples.has_structure)
-        for expert, told in self.told.items():
-            answered = answered & (told | (not heard_in(expert, view)))
+        for expert, is_reference in self.is_reference.items():
+            answered = answered & (is_reference | (not answers_in(expert, view)))
         return answered & _first_of_structure(examples) if view == "structure" else answered
 
-    def evidence(self, view: str) -> Float32[np.ndarray, "expert example moa"]:
+    def expert_logits(self, view: str) -> Float32[np.ndarray, "expert example moa"]:
         """Logits of the experts in a view; zeros where an expert does not answer."""
         return np.stack(
             [
-                np.where((self.told[expert] & heard_in(expert, view))[:, None], expert_logits, 0.0)
+                np.where(
+                    (self.is_reference[expert] & answers_in(expert, view))[:, None],
+                    expert_logits,
+                    0.0,
+                )
                 for expert, expert_logits in self.logits.items()
             ]
         )
@@ -133,49 +137,51 @@ def leave_one_out(
     encoded: EncodedExamples,
     num_labelled: int,
 ) -> LeaveOneOutAnswers:
-    """Logits of the kernel experts for the training examples, their compounds left out.
+    """Leave-one-compound-out logits of the kernel experts for the training examples.
 
     Args:
       systems: kernel expert -> its system.
-      references: what they learn from, training examples first.
+      references: the examples they are fitted to, training examples first.
       encoded: the references as model inputs, with their soft labels.
-      num_labelled: how many of these are training examples.
+      num_labelled: number of training examples.
     """
     count = references.examples.num_examples
-    logits, told = {}, {}
+    logits, is_reference = {}, {}
     for expert, system in systems.items():
         place = np.full(count, -1)
         labels = reference_labels(expert, system, encoded)
         if EXPERTS[expert].reads_expression:
             groups = [references.examples.groups[row] for row in system.rows]
             place[system.rows] = np.arange(len(system.rows))
-            changes = _of_signatures(references.propagated_labels, system)
+            changes = _of_signatures(references.propagation, system)
         else:
             of_structure = np.full(len(encoded.substructures), -1)
             of_structure[system.rows] = np.arange(len(system.rows))
             place = np.where(encoded.has_structure, of_structure[encoded.structure], -1)
             first = {int(ref): row for row, ref in reversed(list(enumerate(place))) if ref >= 0}
             groups = [references.examples.groups[first[ref]] for ref in range(len(system.rows))]
-            changes = _of_structures(references.propagated_labels, place, len(system.rows))
+            changes = _of_structures(references.propagation, place, len(system.rows))
         expert_logits = leave_one_out_logits(system, labels, groups, changes)
         asked = place[:num_labelled]
-        told[expert] = asked >= 0
+        is_reference[expert] = asked >= 0
         logits[expert] = (
-            np.where(told[expert][:, None], expert_logits[np.maximum(asked, 0)], 0.0).astype(
-                np.float32
-            )
+            np.where(
+                is_reference[expert][:, None], expert_logits[np.maximum(asked, 0)], 0.0
+            ).astype(np.float32)
             if len(expert_logits)
             else np.zeros((num_labelled, labels.shape[1]), np.float32)
         )
-    return LeaveOneOutAnswers(references.examples.take(np.arange(num_labelled)), logits, told)
+    return LeaveOneOutAnswers(
+        references.examples.take(np.arange(num_labelled)), logits, is_reference
+    )
 
 
-def _of_signatures(propagated_labels: TargetPropagation, system: KernelSystem) -> Relabelled:
-    """Changes of labels where each reference is one example."""
-    places = _places(propagated_labels.unit[system.rows], len(propagated_labels.own))
+def _of_signatures(propagation: TargetPropagation, system: KernelSystem) -> Relabelled:
+    """Changes of labels if each reference is one example."""
+    places = _places(propagation.unit[system.rows], len(propagation.own))
 
     def relabelled(group: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        units, moas, labels = propagated_labels.without(group)
+        units, moas, labels = propagation.without(group)
         sizes = [len(places[unit]) for unit in units]
         rows = np.concatenate([places[unit] for unit in units]) if sum(sizes) else np.zeros(0, int)
         return rows, moas, np.repeat(labels, sizes, axis=0)
@@ -184,15 +190,15 @@ def _of_signatures(propagated_labels: TargetPropagation, system: KernelSystem) -
 
 
 def _of_structures(
-    propagated_labels: TargetPropagation, place: Int[np.ndarray, " example"], count: int
+    propagation: TargetPropagation, place: Int[np.ndarray, " example"], count: int
 ) -> Relabelled:
-    """Changes of labels where a reference has the most of its examples' labels."""
-    pairs = np.unique(np.stack([place, propagated_labels.unit], axis=1)[place >= 0], axis=0)
+    """Changes of labels if a reference is a structure, with the largest of its examples' labels."""
+    pairs = np.unique(np.stack([place, propagation.unit], axis=1)[place >= 0], axis=0)
     units_of = _places(pairs[:, 0], count, values=pairs[:, 1])
-    references_of = _places(pairs[:, 1], len(propagated_labels.own), values=pairs[:, 0])
+    references_of = _places(pairs[:, 1], len(propagation.own), values=pairs[:, 0])
 
     def relabelled(group: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        units, moas, labels = propagated_labels.without(group)
+        units, moas, labels = propagation.without(group)
         changed = {int(unit): row for row, unit in enumerate(units)}
         rows = np.unique(np.concatenate([references_of[unit] for unit in units] or [[]])).astype(
             int
@@ -200,12 +206,8 @@ def _of_structures(
         now = np.zeros((len(rows), len(moas)))
         for row, reference in enumerate(rows):
             for unit in units_of[reference]:
-                own = (
-                    labels[changed[unit]]
-                    if unit in changed
-                    else propagated_labels.labels[unit][moas]
-                )
-                now[row] = np.maximum(now[row], own)
+                label = labels[changed[unit]] if unit in changed else propagation.labels[unit][moas]
+                now[row] = np.maximum(now[row], label)
         return rows, moas, now
 
     return relabelled
@@ -214,7 +216,7 @@ def _of_structures(
 def _places(
     keys: Int[np.ndarray, " row"], count: int, values: Int[np.ndarray, " row"] | None = None
 ) -> list[Int[np.ndarray, " place"]]:
-    """For each of `count` keys the rows that have it, or their values."""
+    """For each of `count` keys, the rows that have it, or their values."""
     values = np.arange(len(keys)) if values is None else values
     order = np.argsort(keys, kind="stable")
     ends = np.searchsorted(keys[order], np.arange(count + 1))

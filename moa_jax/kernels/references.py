@@ -1,7 +1,7 @@
-"""The table of training examples that the kernel experts compare with, stored with a run.
+"""The table of the kernel experts' references, stored with a run.
 
-A checkpoint holds the references as arrays. This table says which compound, cell line and
-mechanisms each row belongs to, so that a prediction can be traced to the compounds it rests on.
+A checkpoint holds the references as arrays. This table has the compound, cell line and mechanisms
+of each row, so that a prediction can be traced to training compounds.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def reference_table(config: ml_collections.ConfigDict, train: Examples) -> pd.Da
       train: the examples that the model was fitted to.
 
     Returns:
-      `REFERENCE_COLUMNS`, expert after expert, the rows of each in the order of its references.
-      Several examples may share a structure: its row names their compounds and MoAs together,
-      and its `group` and `pert_id` are those of the first. `moas` are those of the vocabulary;
-      an example without any known mechanism, learned from through its targets, has none.
+      `REFERENCE_COLUMNS`, expert after expert, in the order of their references. Several examples
+      may share a structure: its row has the compounds and MoAs of all and the `group` and
+      `pert_id` of the first. `moas` are those of the vocabulary; a pseudo-labelled example has
+      none.
     """
     distinct = sorted({smiles for smiles in train.smiles if smiles is not None})
     place = {smiles: row for row, smiles in enumerate(distinct)}
@@ -55,12 +55,10 @@ def reference_table(config: ml_collections.ConfigDict, train: Examples) -> pd.Da
             parts.append(_described(train, expert, [[row] for row in rows.tolist()]))
         else:
             rows = structure_references(structure, train.has_structure, most, config.seed)
-            propagated_labels = [
-                np.flatnonzero(structure == structure[row]).tolist() for row in rows
-            ]
-            table = _described(train, expert, propagated_labels)
+            rows_of = [np.flatnonzero(structure == structure[row]).tolist() for row in rows]
+            table = _described(train, expert, rows_of)
             parts.append(table.assign(cell_line=None, sig_id=None))
-    # A model of networks alone compares with nothing.
+    # A model of networks alone has no references.
     return pd.concat(parts or [pd.DataFrame(columns=REFERENCE_COLUMNS)], ignore_index=True)
 
 
@@ -75,9 +73,9 @@ def _described(train: Examples, expert: str, rows_of: list[list[int]]) -> pd.Dat
         **{name: table[name] for name in ("pert_id", "sig_id", "cell_line")},
         "expert": expert,
         "group": [train.groups[row] for row in first],
-        "compound": [" / ".join(own) for own in names],
+        "compound": list(map(" / ".join, names)),
         "smiles": [train.smiles[row] for row in first],
-        "moas": [tuple(train.moas[moa] for moa in own) for own in moas],
+        "moas": [tuple(train.moas[moa] for moa in columns) for columns in moas],
     }
     return pd.DataFrame(columns, index=range(len(first)))[list(REFERENCE_COLUMNS)]
 

@@ -1,4 +1,4 @@
-"""Kernel ridge regression (Saunders 1998): the kernel experts' parameters, in closed form."""
+"""Kernel ridge regression (Saunders 1998): solves the kernel experts' parameters."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ class KernelSystem:
     """Kernel ridge regression on references, before it is solved for labels.
 
     Attributes:
-      rows: what each reference is: for signatures the row of the training example, for structures
-        the number of the structure.
-      params: the kernel expert's parameters but for its coefficients.
-      kernel: of every reference with every reference.
-      ridge: what is added to its diagonal.
+      rows: the training example of each reference, or for structures the number of the structure.
+      params: the kernel expert's parameters without coefficients.
+      kernel: kernel matrix of the references.
+      ridge: added to its diagonal.
     """
 
     rows: Int[np.ndarray, " reference"]
@@ -56,7 +55,7 @@ class KernelSystem:
         return factor
 
     def solved(self, labels: Float32[np.ndarray, "reference moa"]) -> dict[str, Array]:
-        """The expert's parameters: `(kernel + ridge I)^-1 (labels - their mean)` among them.
+        """The expert's parameters, with coefficients `(kernel + ridge I)^-1 (labels - mean)`.
 
         Without references there is a single one of zeros, whose logits are zero.
         """
@@ -79,12 +78,12 @@ def kernel_systems(
     """Kernel expert -> its system, for those of a model.
 
     Args:
-      config: a complete configuration; of `kernels` those settings that go by the expert's name
-        (`ridge`, `max_references`, `bead_difference`), and `seed`, which chooses the references
-        where there are more examples than may be.
+      config: a complete configuration: the experts' settings under `kernels` (`ridge`,
+        `max_references`, `bead_difference`), and the `seed` that samples references if there are
+        too many.
       model: the fusion model.
-      train: training examples; those without an expert's modality take no part in its system.
-      features: their vocabularies and scales.
+      train: training examples; those without an expert's modality are not in its system.
+      features: their vocabularies and gene statistics.
       graph: the knowledge graph.
     """
     return {
@@ -133,7 +132,7 @@ def kernel_system(
 
 
 def kernel_settings(config: ml_collections.ConfigDict, expert: str) -> ml_collections.ConfigDict:
-    """Settings of a kernel expert: `signature_kernel` has those of `kernels.signature`."""
+    """Settings of a kernel expert; those of `signature_kernel` are in `kernels.signature`."""
     return config.kernels[expert.removesuffix("_kernel")]
 
 
@@ -143,7 +142,7 @@ def _fitted_params(
     train: EncodedExamples,
     features: FeatureSpec,
 ) -> dict[str, Array]:
-    """The parameters that a comparison reads beside its references; no label enters them."""
+    """The parameters of a comparison besides its references; they do not depend on labels."""
     if not names:
         return {}
     values = {
@@ -160,7 +159,7 @@ def _cell_line_means(
 ) -> Float32[np.ndarray, "cell_line gene"]:
     """Mean standardised signature of each cell line."""
     means = np.zeros((num_cell_lines, train.expression.shape[1]), np.float32)
-    # The first is the unknown cell line, for which the overall mean, 0, is all that is known.
+    # The first is the unknown cell line, which has the overall mean, 0.
     for line in range(1, num_cell_lines):
         of_line = train.expression[train.has_expression & (train.cell_line == line)]
         if len(of_line):
@@ -188,17 +187,17 @@ def solve(systems: Mapping[str, KernelSystem], train: EncodedExamples) -> dict[s
 def structure_labels(
     train: EncodedExamples, labels: Float32[np.ndarray, "example moa"]
 ) -> Float32[np.ndarray, "structure moa"]:
-    """Label of each structure: the largest among the examples that have it, MoA by MoA."""
+    """Label of each structure: the maximum over the examples that have it."""
     known = train.has_structure
-    found = np.zeros((len(train.substructures), labels.shape[1]), np.float32)
-    np.maximum.at(found, train.structure[known], labels[known])
-    return found
+    largest = np.zeros((len(train.substructures), labels.shape[1]), np.float32)
+    np.maximum.at(largest, train.structure[known], labels[known])
+    return largest
 
 
 def signature_references(
     has_expression: Bool[np.ndarray, " example"], max_references: int, seed: int
 ) -> Int[np.ndarray, " reference"]:
-    """Rows of the training examples that the signature expert compares with, in its order."""
+    """Rows of the training examples that are the signature expert's references."""
     return _at_most(np.flatnonzero(has_expression), max_references, seed)
 
 
@@ -208,13 +207,13 @@ def structure_references(
     max_references: int,
     seed: int,
 ) -> Int[np.ndarray, " reference"]:
-    """First training example of each structure that the structure expert compares with.
+    """First training example of each structure among the structure expert's references.
 
     Args:
-      structure: number of each example's structure; their order is that of the references.
-      has_structure: the structure is known.
-      max_references: how many references are kept at most.
-      seed: chooses them where there are more.
+      structure: number of each example's structure, in the order of the references.
+      has_structure: whether the structure is known.
+      max_references: maximum number of references.
+      seed: samples them if there are more.
     """
     known = np.flatnonzero(has_structure)
     _, first = np.unique(structure[known], return_index=True)
@@ -222,7 +221,7 @@ def structure_references(
 
 
 def _at_most(rows: Int[np.ndarray, " row"], most: int, seed: int) -> Int[np.ndarray, " reference"]:
-    """All rows, or a random subset in their order where there are more than `most`."""
+    """All rows, or a random subset if there are more than `most`, in their order."""
     if len(rows) <= most:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))

@@ -1,11 +1,10 @@
-"""Training labels propagated between compounds that share protein targets.
+"""Target propagation: training labels shared by compounds with the same protein targets.
 
 Mechanism annotations are incomplete, and compounds with the same targets mostly share their
-mechanism even where nobody has written it down. The kernel experts therefore learn from soft
-labels: partly a compound's own label, partly the labels of compounds that bind the same proteins.
-A compound without any known mechanism is learned from through its targets alone; one whose known
-mechanisms are outside the vocabulary is left out, because it is known to do something else.
-Targets are used in training only, never of the compound that a prediction is for.
+mechanism even if it is not annotated. The kernel experts are therefore fitted to soft labels: a mix
+of a compound's own label and the labels of compounds with the same targets. A compound without a
+known mechanism is pseudo-labelled by its targets alone; one whose mechanisms are outside the
+vocabulary is left out. The targets of a compound to be predicted are never used.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from moa_jax.data.examples.build import of_other_groups
 from moa_jax.data.examples.features import EncodedExamples, FeatureSpec, encode
 from moa_jax.schemas import Examples, concatenate
 
-# How steeply doubt falls with the share of other compounds that agree.
-_SPARED = 4
-# A difference of votes below this is rounding.
+# Exponent by which doubt falls with the share of other compounds that agree.
+_DOUBT_POWER = 4
+# Smaller differences of votes are rounding errors.
 _MIN_VOTES = 1e-6
 
 
@@ -34,16 +33,16 @@ class References:
 
     Attributes:
       examples: the examples, with their own labels.
-      propagated_labels: the soft labels that are learned instead.
+      propagation: computes their soft labels.
     """
 
     examples: Examples
-    propagated_labels: TargetPropagation
+    propagation: TargetPropagation
 
     @property
     def labels(self) -> Float32[np.ndarray, "example moa"]:
         """Soft label of each example; between 0 and 1."""
-        return self.propagated_labels.labels[self.propagated_labels.unit]
+        return self.propagation.labels[self.propagation.unit]
 
     def encode(self, features: FeatureSpec) -> EncodedExamples:
         """The examples as model inputs, with their soft labels."""
@@ -53,27 +52,27 @@ class References:
 def references_of(
     config: ml_collections.ConfigDict, train: Examples, unlabelled: Examples | None
 ) -> References:
-    """The training examples with soft labels, and unlabelled ones that share a target with them.
+    """The training examples with soft labels, and pseudo-labelled ones that share their targets.
 
     Args:
-      config: `share`: how much of a label is that of compounds with the same targets, from 0 to
-        1; `doubt`: how much of the rest it becomes where they contradict the label, see
-        `TargetPropagation.doubt`; `prior`: see `TargetPropagation.propagated`; `least`: an example
-        without any known mechanism is learned from when its largest propagated label is this much.
+      config: `share`: weight, from 0 to 1, of the labels of compounds with the same targets;
+        `doubt`: how much of the remaining weight they get if they contradict the label, see
+        `TargetPropagation.doubt`; `prior`: see `target_propagated_labels`; `least`: the largest
+        propagated label from which an example without a known mechanism is pseudo-labelled.
       train: training examples.
-      unlabelled: further examples; those of a compound group of `train`, and those with a known
-        mechanism, are left out.
+      unlabelled: examples without label; those of a compound group of `train`, and those with a
+        known mechanism, are left out.
     """
     settings = {name: config[name] for name in ("share", "doubt", "prior")}
-    propagated_labels = TargetPropagation.of(train, **settings)
+    propagation = TargetPropagation.of(train, **settings)
     if unlabelled is None:
-        return References(train, propagated_labels)
+        return References(train, propagation)
     rows = np.flatnonzero(of_other_groups(unlabelled, train) & ~unlabelled.has_other_moas)
     candidates = unlabelled.take(rows)
     propagated = target_propagated_labels(candidates.targets, train, prior=config.prior)
     reached = propagated.any(axis=1) & (propagated.max(axis=1, initial=0.0) >= config.least)
     if not reached.any():
-        return References(train, propagated_labels)
+        return References(train, propagation)
     examples = concatenate(train, candidates.take(np.flatnonzero(reached)))
     return References(examples, TargetPropagation.of(examples, **settings))
 
@@ -84,12 +83,12 @@ def target_propagated_labels(
     """Labels by targets: `sum_j s_ij y_j / (prior + sum_j s_ij)` over labelled compounds `j`.
 
     `s` is the cosine of two sets of targets, `|A & B| / sqrt(|A| |B|)`, and `y` the labels of a
-    compound, summing to 1 (Nadaraya 1964 and Watson 1964, with `prior` votes for no MoA at all).
+    compound, summing to 1 (Nadaraya 1964 and Watson 1964, with `prior` votes for no MoA).
 
     Args:
-      targets: known targets of each example; it is propagated nothing where there are none.
-      labelled: examples whose compounds lend; those without label or targets do not.
-      prior: weight of the votes for none.
+      targets: known targets of each example; an example without any gets zeros.
+      labelled: examples whose labels are propagated, if they have labels and targets.
+      prior: weight of the votes for no MoA.
     """
     sources = _sources(labelled.labels, labelled.targets, labelled.groups)
     similarity = _similarity(targets, tuple(labelled.targets[row] for row in sources))
@@ -100,18 +99,18 @@ def target_propagated_labels(
 
 @dataclasses.dataclass(frozen=True)
 class TargetPropagation:
-    """What is learned of training compounds, and what would be without one of them.
+    """Soft labels of training compounds, and what they would be without one of them.
 
     Examples with the same compound group, targets and labels are one unit.
 
     Attributes:
-      share: how much of a label is that of compounds with the same targets.
-      doubt_weight: how much of the rest it becomes where they contradict the label.
+      share: weight of the labels of compounds with the same targets.
+      doubt_weight: how much of the remaining weight they get if they contradict the label.
       prior: votes for no MoA.
       unit: unit of each example.
-      own: labels of each unit; 0 or 1, zeros where nothing is known.
+      own: labels of each unit; 0 or 1, zeros if unlabelled.
       groups: compound group of each unit.
-      sources: units that lend, one per compound group.
+      sources: units whose labels are propagated, one per compound group.
       similarity: cosine of the targets of each unit with those of each source.
     """
 
@@ -128,15 +127,15 @@ class TargetPropagation:
     def of(
         cls, examples: Examples, *, share: float, doubt: float, prior: float
     ) -> TargetPropagation:
-        """The sharing of labels among examples; see `references_of` for the settings."""
+        """Propagation among examples; see `references_of` for the settings."""
         place: dict[tuple, int] = {}
         first, unit = [], np.empty(examples.num_examples, int)
-        for row, key in enumerate(zip(examples.groups, examples.targets, strict=True)):
-            told = (*key, examples.labels[row].tobytes())
-            if told not in place:
-                place[told] = len(place)
+        for row, named in enumerate(zip(examples.groups, examples.targets, strict=True)):
+            key = (*named, examples.labels[row].tobytes())
+            if key not in place:
+                place[key] = len(place)
                 first.append(row)
-            unit[row] = place[told]
+            unit[row] = place[key]
         own = examples.labels[first].reshape(len(first), len(examples.moas))
         targets = tuple(examples.targets[row] for row in first)
         groups = tuple(examples.groups[row] for row in first)
@@ -154,7 +153,7 @@ class TargetPropagation:
 
     @functools.cached_property
     def labels(self) -> Float32[np.ndarray, "unit moa"]:
-        """What is learned of each unit; between 0 and 1."""
+        """Soft labels of each unit, between 0 and 1."""
         votes = self._votes.toarray()
         weight = self._weight(
             np.arange(len(self.own)), self._agreement.toarray(), self._others, votes, self.own
@@ -165,10 +164,10 @@ class TargetPropagation:
     def without(
         self, group: str
     ) -> tuple[Int[np.ndarray, " unit"], Int[np.ndarray, " moa"], Float[np.ndarray, "unit moa"]]:
-        """What would be learned of the other compounds if one were not there.
+        """Soft labels of the other compounds without one compound group.
 
         Returns:
-          Units whose labels differ, the MoAs in which they may, and their labels for these.
+          Units whose labels change, the MoAs in which they may change, and their labels for these.
         """
         nothing = (np.zeros(0, int), np.zeros(0, int), np.zeros((0, 0)))
         source = self._source_of.get(group)
@@ -182,7 +181,7 @@ class TargetPropagation:
             return nothing
         theirs = self.own[self.sources[source]]
         votes = self._votes[units]
-        # A label that neither the units nor who votes for them have stays 0.
+        # A label that neither the units nor their sources have stays 0.
         moas = np.unique(np.concatenate([votes.indices, self._own[units].indices]))
         left = votes[:, moas].toarray() - similarity[:, None] * (theirs / theirs.sum())[moas]
         left[np.abs(left) < _MIN_VOTES] = 0.0
@@ -200,24 +199,24 @@ class TargetPropagation:
         others: Float[np.ndarray, " unit"],
         own: Float[np.ndarray, "unit moa"],
     ) -> Float[np.ndarray, " unit"]:
-        """How far other compounds with the same targets contradict a unit's label.
+        """How much other compounds with the same targets contradict a unit's label, from 0 to 1.
 
         `n / (n + 1) * (1 - a) ** 4`, where `n` is the sum of the other labelled compounds'
-        cosines `s` (see `target_propagated_labels`) and `a` the share of it whose compounds carry
-        the label; of several labels the one that is shared most. The power spares mechanisms that
-        have their targets in common with another one, as agonists and antagonists of a receptor
-        have: who agrees with a third of the others is hardly doubted. 0 where nobody else has the
+        cosines `s` (see `target_propagated_labels`) and `a` the share of it from compounds with the
+        same label; of several labels, the one that is shared most. The power spares mechanisms that
+        share their targets with another one, such as agonists and antagonists of a receptor: a
+        label that a third of the others have is hardly doubted. 0 if no other compound has the
         targets.
 
         Args:
-          agreement: sum of the other sources' cosines that carry each label.
+          agreement: sum of the other sources' cosines that have each label.
           others: `n`.
           own: labels of the units.
         """
         others = np.where(others > _MIN_VOTES, others, 0.0)
         agreeing = np.where(own > 0, agreement, 0.0).max(axis=1, initial=0.0)
         share = np.clip(agreeing / np.where(others > 0, others, 1.0), 0.0, 1.0)
-        return others / (others + 1) * (1 - share) ** _SPARED
+        return others / (others + 1) * (1 - share) ** _DOUBT_POWER
 
     def _weight(
         self,
@@ -227,7 +226,7 @@ class TargetPropagation:
         votes: Float[np.ndarray, "unit moa"],
         own: Float[np.ndarray, "unit moa"],
     ) -> Float[np.ndarray, "unit 1"]:
-        """Weight of the propagated labels of each unit; 1 where no label is known."""
+        """Weight of the propagated labels of each unit; 1 if it is unlabelled."""
         doubted = self.doubt_weight * self.doubt(agreement, others, own)
         weight = self.share + (1 - self.share) * doubted
         weight = np.where(votes.any(axis=1), weight, 0.0)
@@ -260,11 +259,11 @@ class TargetPropagation:
     @functools.cached_property
     def _similarity_to_others(self) -> sparse.csr_array:
         """Similarity with the sources of other groups."""
-        found = self.similarity.tocoo()
-        rows, columns = found.coords
+        similarity = self.similarity.tocoo()
+        rows, columns = similarity.coords
         same = self._group_of[rows] == self._group_of[self.sources][columns]
         return sparse.csr_array(
-            (found.data[~same], (rows[~same], columns[~same])), shape=self.similarity.shape
+            (similarity.data[~same], (rows[~same], columns[~same])), shape=similarity.shape
         )
 
     @functools.cached_property
@@ -273,8 +272,8 @@ class TargetPropagation:
 
     @functools.cached_property
     def _agreement(self) -> sparse.csr_array:
-        carried = sparse.csr_array((self.own[self.sources] > 0).astype(np.float64))
-        return (self._similarity_to_others @ carried).tocsr()
+        has_label = sparse.csr_array((self.own[self.sources] > 0).astype(np.float64))
+        return (self._similarity_to_others @ has_label).tocsr()
 
     @functools.cached_property
     def _similar(self) -> Float[np.ndarray, " unit"]:
@@ -310,7 +309,7 @@ def _similarity(
 
 
 def _unit_rows(targets: tuple[tuple[str, ...], ...], place: dict[str, int]) -> sparse.csr_array:
-    """Sets as rows of length 1, over the targets of `place`; zeros for an empty set."""
+    """Sets as rows of unit length over the targets of `place`; zeros for an empty set."""
     rows, columns, values = [], [], []
     for row, names in enumerate(targets):
         known = sorted(set(names) & place.keys())

@@ -1,1 +1,1 @@
-"""The card of a run: data, scores, failures, intended use."""
+"""The model card and the plots of a run."""

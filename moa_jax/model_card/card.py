@@ -1,7 +1,6 @@
-"""The card of a run: what the model was made from, how good it is, where it fails, what it is for.
+"""The model card of a run: data, split, scores, calibration, failures and intended use.
 
-Mitchell 2019 names the sections. Everything in it comes from the run itself; equal runs give equal
-cards.
+The sections follow Mitchell 2019. Equal runs have equal cards.
 """
 
 from __future__ import annotations
@@ -46,12 +45,12 @@ _METRICS = {
 # Fewer resamples than in the benchmark: a card is written after every run.
 _NUM_RESAMPLES = 500
 _VOCABULARIES = {
-    "open": "the open vocabulary: every mechanism that a compound to learn from has, some of a "
-    "single one",
-    "frequent": "the frequent vocabulary: those that enough measured compounds have; compounds of "
+    "open": "the open vocabulary: every mechanism of a training compound, some with a single "
+    "compound",
+    "frequent": "the frequent vocabulary: mechanisms of enough measured compounds; compounds of "
     "other mechanisms have no right answer among them",
 }
-# File of a release by its role in data_manifest.json -> whose it is and under which terms.
+# Role of a file in data_manifest.json -> its source and licence.
 _LICENCES = {
     "expression": ("LINCS L1000", "terms of its provider (GEO or CLUE)"),
     "siginfo": ("LINCS L1000", "terms of its provider (GEO or CLUE)"),
@@ -61,7 +60,7 @@ _LICENCES = {
     "bead_map": ("CMap", "terms of its provider (CLUE)"),
     "compounds": ("labels and structures", "terms of its provider"),
     "compound_samples": ("Drug Repurposing Hub", "non-commercial use"),
-    "structure_only_compounds": ("further labels and structures; the Hub's", "non-commercial use"),
+    "structure_only_compounds": ("labels and structures (Hub)", "non-commercial use"),
     "structure_only_compound_samples": ("Drug Repurposing Hub", "non-commercial use"),
     "excluded_compounds": ("list of excluded compounds", "own"),
     "gene_ids": ("NCBI Gene, HGNC or org.Hs.eg.db", "terms of its provider"),
@@ -78,13 +77,13 @@ _USES = """\
 ## Intended use
 
 To rank mechanisms of action for compounds from their L1000-like signatures, with or without
-structure, as a lead for experiments. Signatures are level 5 z-scores of the kind trained on;
-`moa_jax.predict` makes them from wells, says "cannot tell" where a signature is poor or the
-confidence low, and gives reasons.
+structure, as a lead for experiments. Signatures are level 5 z-scores like the training data;
+`moa_jax.predict` makes them from wells, answers "cannot tell" if a signature is poor or the
+confidence is low, and gives reasons.
 
 Not for: decisions about patients; claims that a compound has, or lacks, a mechanism without an
-experiment; mechanisms outside the list (`none_of_these` says how likely that is); other assays or
-scales than the one trained on; sets of compounds where a wrong label harms and nobody checks."""
+experiment; mechanisms outside the list (`none_of_these` is the probability of that); other assays
+or scales than that of the training data; uses in which wrong labels do harm and are not checked."""
 
 
 def write_model_card(
@@ -97,10 +96,10 @@ def write_model_card(
     """Writes the card into the folder of a finished run.
 
     Args:
-      workdir: folder of the run, with its `data_manifest.json` and what else it keeps.
+      workdir: folder of the run.
       config: the run's configuration.
-      split: how compounds were divided.
-      parts: part -> its examples; those of `train` with structure-only compounds, if any.
+      split: the split of the compounds.
+      parts: part -> its examples; `train` includes structure-only compounds, if any.
       results: pooled predictions for the part that the model is scored on (`scored_part`).
 
     Raises:
@@ -114,7 +113,7 @@ def write_model_card(
         _data(manifest, parts),
         _split(config, split, parts),
         _metrics(scored, results),
-        _trust(workdir, parts["test"], results),
+        _calibration(workdir, parts["test"], results),
         _failures(scored, parts, results),
         _USES,
         _contents(workdir),
@@ -138,10 +137,10 @@ def _summary(config: ml_collections.ConfigDict, results: Results) -> str:
 
 def _data(manifest: Mapping[str, Any], parts: Mapping[str, Examples]) -> str:
     rows = []
-    for role, given in sorted(manifest.get("inputs", {}).items()):
+    for role, entry in sorted(manifest.get("inputs", {}).items()):
         source, terms = _LICENCES.get(role, (role, "terms of its provider"))
-        name = pathlib.PurePosixPath(given["file"]).name
-        digest = given["sha256"][:16]
+        name = pathlib.PurePosixPath(entry["file"]).name
+        digest = entry["sha256"][:16]
         rows.append({"file": name, "source": source, "licence": terms, "SHA-256 begins": digest})
     counts = [
         {
@@ -155,10 +154,10 @@ def _data(manifest: Mapping[str, Any], parts: Mapping[str, Examples]) -> str:
         for name, part in parts.items()
         if part.num_examples
     ]
-    told = markdown_table(rows) or "The run's manifest lists no files."
+    sources = markdown_table(rows) or "The run's manifest lists no files."
     return (
         f"## Data\n\nRelease: {manifest['release']}.\n\n{markdown_table(counts)}\n\n### Sources\n\n"
-        f"{told}\n\nWhat is trained inherits the terms of its sources."
+        f"{sources}\n\nThe model inherits the licences of its sources."
     )
 
 
@@ -172,20 +171,19 @@ def _split(config: ml_collections.ConfigDict, split: Split, parts: Mapping[str, 
         lines.append(f"Held out as well: {', '.join(split.held_out)}.")
     shared = len(set(parts["train"].groups) & set(parts["test"].groups))
     if not parts["test"].num_examples:
-        lines.append("Nothing was held out for a test: the model was trained on every compound.")
+        lines.append("There is no test part: the model was trained on every compound.")
     elif shared:
         lines.append(
-            f"{shared} compounds of the test part were learned from, too, as the rule allows."
+            f"{shared} compounds of the test part are also training compounds, as the rule allows."
         )
     else:
-        lines.append("No compound of the test part was learned from.")
+        lines.append("No compound of the test part was used in training.")
     pretraining = config.get("pretraining")
     if pretraining and pretraining.transductive:
         lines.append("Pretraining saw signatures of the test part, without labels (transductive).")
     lines.append(
-        "Scales, confidence and thresholds rest on answers for compounds of the training and "
-        "validation part, each by a model that was not trained on it; in the end the model "
-        "learned from all of these."
+        "Scales, confidence and thresholds were fitted to out-of-fold answers for training and "
+        "validation compounds; the final model was trained on both parts."
         if parts["validation"].num_examples
         else "There was no validation part."
     )
@@ -193,9 +191,9 @@ def _split(config: ml_collections.ConfigDict, split: Split, parts: Mapping[str, 
 
 
 def _metrics(scored: str, results: Results) -> str:
-    # The model, and what it says from one modality alone.
-    own = {name: probs for name, probs in results.probs.items() if name.startswith(_METHOD)}
-    scores = bootstrap_scores(own, results.labels, num_resamples=_NUM_RESAMPLES)
+    # The model's three views.
+    views = {name: probs for name, probs in results.probs.items() if name.startswith(_METHOD)}
+    scores = bootstrap_scores(views, results.labels, num_resamples=_NUM_RESAMPLES)
     rows = []
     for name, score in scores.items():
         row: dict[str, Any] = {"": name}
@@ -203,40 +201,35 @@ def _metrics(scored: str, results: Results) -> str:
             low, high = interval(score.samples[metric])
             row[title] = f"{score.estimate[metric]:.3f} ({low:.3f} to {high:.3f})"
         rows.append(row)
-    told = "One fold of one split: other folds differ."
+    note = "This is one fold of one split; other folds differ."
     if scored == "validation":
-        told += (
-            " By the model before it learned from these compounds; its scales were fitted to them, "
-            "so that the figures flatter it a little."
+        note += (
+            " Predictions are by a model that was not trained on these compounds, but the scales "
+            "were fitted to them, so the scores are slightly optimistic."
         )
     return (
         f"## Performance on the {scored} part\n\n{len(results.compounds)} compounds, one "
-        f"prediction each; {CONFIDENCE:.0%} intervals over resampled compounds. {told}\n\n"
+        f"prediction each; {CONFIDENCE:.0%} bootstrap intervals over compounds. {note}\n\n"
         f"{markdown_table(rows)}"
     )
 
 
-def _trust(workdir: pathlib.Path, test: Examples, results: Results) -> str:
-    """Calibration and abstention, fitted on unseen compounds and looked at on the test part."""
+def _calibration(workdir: pathlib.Path, test: Examples, results: Results) -> str:
+    """Calibration and abstention: fitted to out-of-fold answers, checked on the test part."""
     if not (workdir / CALIBRATION_FILE).exists():
-        return "## Calibration\n\nNot known: the run has no validation part."
+        return "## Calibration\n\nNot calibrated: the run has no validation part."
     kept = read_calibration_store(workdir, results.moas)["fusion"]
     calibrator = fit_calibrator(kept.probs, kept.labels, kept.is_learnable)
     intro = (
-        f"## Calibration and abstention\n\nFitted on {calibrator.num_compounds} compounds that "
-        f"were not learned from when they were answered, "
-        f"{calibrator.num_unlearnable} of them of mechanisms of which nothing was learned: "
-        f"temperature, confidence, and the threshold from which {MIN_ACCURACY:.0%} of answers were "
-        f"right; "
-        'below it the answer is "cannot tell".\n\n'
+        f"## Calibration and abstention\n\nFitted to out-of-fold answers for "
+        f"{calibrator.num_compounds} compounds, {calibrator.num_unlearnable} of them with "
+        "mechanisms that were not trained on: temperature, confidence, and the threshold that "
+        f'gives {MIN_ACCURACY:.0%} accuracy, below which the answer is "cannot tell".\n\n'
     )
     if not test.num_examples:
-        known = {
-            "share answered": calibrator.coverage,
-            "right of those answered": calibrator.accuracy,
-        }
+        fitted = {"coverage": calibrator.coverage, "accuracy": calibrator.accuracy}
         return intro + markdown_table(
-            [{"": name, "left out": value} for name, value in known.items()]
+            [{"": name, "out of fold": value} for name, value in fitted.items()]
         )
     probs, labels = results.probs[_METHOD], results.labels
     calibrated = calibrator.calibrate(probs)
@@ -245,13 +238,13 @@ def _trust(workdir: pathlib.Path, test: Examples, results: Results) -> str:
     answered = calibrated.is_answered
     rows = [
         {
-            "": "error of the calibrated first answer (ECE)",
+            "": "calibration error of the first answer (ECE)",
             "test": top_label_ece(calibrated.probs, labels),
         },
-        {"": "share answered", "left out": calibrator.coverage, "test": float(answered.mean())},
+        {"": "coverage", "out of fold": calibrator.coverage, "test": float(answered.mean())},
         {
-            "": "right of those answered",
-            "left out": calibrator.accuracy,
+            "": "accuracy",
+            "out of fold": calibrator.accuracy,
             "test": float(correct[answered].mean()) if answered.any() else float("nan"),
         },
         {"": f"label sets at {1 - ERROR_RATE:.0%}: coverage", "test": sets["coverage"]},
@@ -261,22 +254,22 @@ def _trust(workdir: pathlib.Path, test: Examples, results: Results) -> str:
 
 
 def _ordered(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {"": row[""], "left out": row.get("left out"), "test": row["test"]}
+    return {"": row[""], "out of fold": row.get("out of fold"), "test": row["test"]}
 
 
 def _failures(scored: str, parts: Mapping[str, Examples], results: Results) -> str:
-    found = failures(
+    failed = failures(
         results.probs[_METHOD], results.labels, results.moas, parts["train"], parts[scored]
     )
     intro = (
-        f"## Known failures\n\nMechanisms whose compounds in the {scored} part the model ranks no "
-        "better than chance would (permutation p above 0.05, not corrected): how many compounds it "
-        "was tested on and trained on, how many of these have signatures, and what may be why. "
-        "With few tested compounds that is no proof of failure, but no proof of success either.\n\n"
+        f"## Known failures\n\nMechanisms that the model ranks no better than chance in the "
+        f"{scored} part (permutation p above 0.05, not corrected), with the numbers of test, "
+        "training and measured training compounds and possible reasons. With few test compounds "
+        "this is no proof of failure, but no proof of success either.\n\n"
     )
-    if not found:
+    if not failed:
         return intro + "None."
-    rows = [_failure_row(failure) for failure in found]
+    rows = [_failure_row(failure) for failure in failed]
     return f"{intro}{markdown_table(rows)}"
 
 
@@ -302,18 +295,17 @@ def _contents(workdir: pathlib.Path) -> str:
         kept = ", ".join(f"{count:,} in {expert}" for expert, count in counts.items())
         if kept:
             lines.append(
-                f"Training data themselves: signatures, or substructure counts, of training "
-                f"compounds ({kept}), and their names, structures and mechanisms in "
-                f"`{REFERENCES_FILE}`. Whoever gets the run gets these: do not publish it where "
-                "they are secret."
+                f"Training data: signatures, or substructure counts, of training compounds "
+                f"({kept}), and their names, structures and mechanisms in `{REFERENCES_FILE}`. Do "
+                "not publish the run if they are confidential."
             )
     kept = [f"`{name}`" for name in (CALIBRATION_FILE, HELD_OUT_FILE) if (workdir / name).exists()]
     if kept:
         lines.append(
-            f"Beside it {' and '.join(kept)}: answers, signatures, structures and labels of "
-            "compounds that were held out at first, or for good."
+            f"In the run's folder, {' and '.join(kept)}: out-of-fold answers, and signatures, "
+            "structures and labels of held-out compounds."
         )
-    return "## What the checkpoint holds\n\n" + "\n".join(f"- {line}" for line in lines)
+    return "## Contents of the checkpoint\n\n" + "\n".join(f"- {line}" for line in lines)
 
 
 def _versions(manifest: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Which mechanisms a model finds no better than chance, and what may be why."""
+"""Mechanisms that a model ranks no better than chance, with possible reasons."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from moa_jax.data.examples.pooling import median_by_compound, pool_by_compound, 
 from moa_jax.evaluation.metrics import Labels, Probs, average_precision
 from moa_jax.schemas import Examples
 
-# Above this, a ranking is taken for one that chance could have made.
+# A ranking with a larger p-value is no better than chance.
 P_AT_CHANCE = 0.05
-# Fewer compounds to learn from, or to be tested on, are few.
+# Fewer training or test compounds are few.
 FEW_TRAIN, FEW_TEST = 5, 2
 # Signatures below this quantile of all compounds' strengths are weak.
 WEAK_QUANTILE = 0.25
@@ -22,17 +22,17 @@ _NUM_DRAWS = 2_000
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """A mechanism that was found no better than chance.
+    """A mechanism that is ranked no better than chance.
 
     Attributes:
       moa: the mechanism.
-      num_test: test compounds that have it.
-      num_train: training compounds that have it.
-      num_measured: those of them with a signature.
-      auprc: area under its precision-recall curve.
-      chance: mean area of random rankings.
+      num_test: number of test compounds that have it.
+      num_train: number of training compounds that have it.
+      num_measured: number of these with a signature.
+      auprc: average precision.
+      chance: mean average precision of random rankings.
       p_value: share of random rankings that are as good.
-      reasons: what may be why; empty where nothing stands out.
+      reasons: possible reasons; may be empty.
     """
 
     moa: str
@@ -48,20 +48,20 @@ class Failure:
 def failures(
     probs: Probs, labels: Labels, moas: tuple[str, ...], train: Examples, test: Examples
 ) -> list[Failure]:
-    """Mechanisms of test compounds that are ranked no better than chance would, in their order.
+    """Mechanisms of test compounds that are ranked no better than chance, in their order.
 
     Args:
       probs: pooled probabilities of the test compounds.
       labels: their labels.
       moas: name of each column.
-      train: what the model learned from.
-      test: signatures of the test compounds.
+      train: training examples.
+      test: examples of the test compounds.
     """
     num_train = _num_compounds(train)
     num_measured = _num_compounds(train.take(np.flatnonzero(train.has_expression)))
     strength = median_by_compound(signature_strength(test), test.groups)
     weak = _quantile(strength, WEAK_QUANTILE)
-    found = []
+    failed = []
     for column in np.flatnonzero((labels > 0).any(axis=0)):
         positive = labels[:, column] > 0
         observed = float(average_precision(probs[:, [column]], labels[:, [column]])[0])
@@ -72,12 +72,12 @@ def failures(
             continue
         reasons = []
         if num_measured[column] < FEW_TRAIN:
-            reasons.append(f"few measured compounds to learn from ({num_measured[column]})")
+            reasons.append(f"few measured training compounds ({num_measured[column]})")
         if positive.sum() < FEW_TEST:
-            reasons.append("one test compound, which says little")
+            reasons.append("only one test compound")
         if _quantile(strength[positive], 0.5) < weak:
             reasons.append("weak signatures (their median is in the lowest quarter)")
-        found.append(
+        failed.append(
             Failure(
                 moa=moas[column],
                 num_test=int(positive.sum()),
@@ -89,11 +89,11 @@ def failures(
                 reasons=tuple(reasons),
             )
         )
-    return found
+    return failed
 
 
 def random_precisions(num_compounds: int, num_positive: int) -> Float[np.ndarray, " draw"]:
-    """Average precisions of random rankings of compounds, of which some are positive."""
+    """Average precisions of random rankings of compounds, some of them positive."""
     rng = np.random.default_rng(num_positive)
     keys = rng.random((_NUM_DRAWS, num_compounds))
     ranks = np.sort(np.argsort(np.argsort(keys, axis=1), axis=1)[:, :num_positive], axis=1) + 1
@@ -101,7 +101,7 @@ def random_precisions(num_compounds: int, num_positive: int) -> Float[np.ndarray
 
 
 def _quantile(values: Float[np.ndarray, " compound"], share: float) -> float:
-    """Quantile of what is known; NaN, which is below nothing, where nothing is."""
+    """Quantile of the values that are not NaN; NaN if there are none."""
     known = values[~np.isnan(values)]
     return float(np.quantile(known, share)) if len(known) else float("nan")
 

@@ -1,4 +1,4 @@
-"""Pictures of a run: loss and metric curves, average precision per MoA."""
+"""Plots of a run: loss and metric curves, average precision per MoA."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def plot_curves(
     Args:
       path: PNG to write.
       runs: label -> lines of a `metrics.jsonl`.
-      title: what the data were; says so where they were simulated.
+      title: title of the figure.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
     loss, scores = figure.subplots(1, 2)
@@ -54,7 +54,7 @@ def plot_per_moa(
       probs: pooled probabilities.
       labels: 1 where the compound has the MoA, else 0.
       moas: names of the columns.
-      title: what the data were; says so where they were simulated.
+      title: title of the figure.
     """
     precision, chance = average_precision(probs, labels), prevalence(labels)
     scored = [column for column in np.argsort(-precision) if np.isfinite(precision[column])]

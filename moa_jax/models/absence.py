@@ -1,4 +1,4 @@
-"""What stands in for a modality that may not be used."""
+"""Learned replacement for a masked modality."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def or_absent(
     state: Float[Array, "batch feature"],
     mask: Bool[Array, " batch"],
 ) -> Float[Array, "batch feature"]:
-    """The state where `mask` allows it, elsewhere a learned constant.
+    """The state where `mask` is true, elsewhere a constant that is learned.
 
     Args:
       module: the module that owns the constant.
-      name: name of the constant among its parameters.
+      name: the constant's name among its parameters.
       state: state of the modality.
-      mask: the modality may be used.
+      mask: whether the modality may be used.
     """
     absent = module.param(name, nn.initializers.zeros_init(), (state.shape[-1],))
     return jnp.where(mask[:, None], state, absent)

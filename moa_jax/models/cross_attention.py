@@ -1,4 +1,4 @@
-"""Cross-attention to graph nodes and to atoms, without building a token per example."""
+"""Cross-attention to graph nodes and to atoms, without an array of tokens per example."""
 
 from __future__ import annotations
 
@@ -35,16 +35,15 @@ class NodeAttention(nn.Module):
     ) -> tuple[Float[Array, "batch out"], Float[Array, "batch head node"]]:
         """Returns the attended state and the attention of each head over the nodes."""
         heads = (self.num_heads, self.features // self.num_heads)
-        asked = nn.DenseGeneral(heads, name="query")(query) / jnp.sqrt(heads[1])
+        query = nn.DenseGeneral(heads, name="query")(query) / jnp.sqrt(heads[1])
 
         def of_nodes(name: str) -> Float[Array, "node head size"]:
             return nn.DenseGeneral(heads, use_bias=False, name=name)(nodes)
 
-        # Heads come first: in other orders the products of matrices copy all scores to transpose
-        # them. Sums are divided by the weights' total rather than each weight, also on the way
-        # back.
-        scores = jnp.einsum("bhd,nhd->hbn", asked, of_nodes("active_key")) * activity
-        scores += jnp.einsum("bhd,nhd->hbn", asked, of_nodes("static_key"))
+        # Heads come first: in other orders the matrix products transpose all scores. Dividing sums
+        # by the total, not each weight, is cheaper in both passes.
+        scores = jnp.einsum("bhd,nhd->hbn", query, of_nodes("active_key")) * activity
+        scores += jnp.einsum("bhd,nhd->hbn", query, of_nodes("static_key"))
         largest = jax.lax.stop_gradient(scores.max(axis=-1, keepdims=True))
         weights = jnp.exp(scores - largest)
         total = weights.sum(axis=-1, keepdims=True)

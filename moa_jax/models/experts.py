@@ -1,7 +1,7 @@
-"""The registry of experts: what each reads, and whether it is solved or trained.
+"""The registry of experts: the modalities they read, and whether they are solved or trained.
 
-A new expert that is solved in closed form needs a `Comparison` and an entry here, and its settings
-in the configuration. A new one that is trained in steps needs a module in `fused_networks`.
+A new kernel expert needs a `Comparison`, an entry here, and settings in the configuration. A new
+network also needs a module in `FusedNetworks.networks`.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from moa_jax.schemas import Batch
 
 @dataclasses.dataclass(frozen=True)
 class Expert:
-    """What the program knows about an expert.
+    """An expert of the fusion model.
 
     Attributes:
-      reads_expression: it reads the signature.
-      reads_structure: it reads the structure. One that reads both reads whichever is there.
-      title: what pages call it, or what it compares by.
-      reads_nodes: it reads the activity of the graph's nodes.
-      comparison: fusion model -> how the expert compares examples with references, for one that
-        is solved in closed form; None for a network, which is trained in steps.
+      reads_expression: whether it reads the signature.
+      reads_structure: whether it reads the structure. An expert that reads both answers with
+        either.
+      title: its name on pages; of a kernel expert, what it compares.
+      reads_nodes: whether it reads the activity of the graph's nodes.
+      comparison: fusion model -> how a kernel expert compares examples with references; None for
+        a network.
       settings: keys of `config.model` that the comparison finds in the model's `kernel_settings`.
     """
 
@@ -46,7 +47,7 @@ class Expert:
 
     @property
     def reads_both(self) -> bool:
-        """Its logits depend on which modalities may be seen."""
+        """Whether its logits depend on which modalities are masked."""
         return self.reads_expression and self.reads_structure
 
 
@@ -84,27 +85,27 @@ EXPERTS = {
         comparison=lambda model: StructureComparison(model.substructure_families),
     ),
 }
-# The experts that are trained in steps; the others are solved in closed form.
+# The experts that are trained by gradient steps; the others are solved in closed form.
 NETWORKS = tuple(name for name, expert in EXPERTS.items() if expert.comparison is None)
 
-# View -> whether it shows expression and whether it shows structure. Experts that agree are no
-# independent witnesses, so each view has its own scales.
+# View -> whether it shows expression and structure. Experts on the two modalities are not
+# independent, so each view has its own scales.
 SHOWN_IN = {"fusion": (True, True), "expression": (True, False), "structure": (False, True)}
 VIEWS = tuple(SHOWN_IN)
 
 
 def has_modality(expert: str, batch: Batch) -> Bool[Array, " batch"]:
     """Examples that an expert answers for: those with the modality that it reads."""
-    own = EXPERTS[expert]
-    if own.reads_both:
+    entry = EXPERTS[expert]
+    if entry.reads_both:
         return jnp.ones_like(batch.expression_mask)
-    return batch.expression_mask if own.reads_expression else batch.structure_mask
+    return batch.expression_mask if entry.reads_expression else batch.structure_mask
 
 
-def heard_in(expert: str, view: str) -> bool:
+def answers_in(expert: str, view: str) -> bool:
     """Whether an expert answers in a view: one that reads both modalities always does."""
-    own, (expression, structure) = EXPERTS[expert], SHOWN_IN[view]
-    return own.reads_both or (expression if own.reads_expression else structure)
+    entry, (expression, structure) = EXPERTS[expert], SHOWN_IN[view]
+    return entry.reads_both or (expression if entry.reads_expression else structure)
 
 
 def has_all_shown(
@@ -118,6 +119,6 @@ def has_all_shown(
 
 
 def view_of(batch: Batch) -> Int[Array, " batch"]:
-    """Which of `VIEWS` each example is seen in; without either modality it is the first."""
+    """Number of each example's view in `VIEWS`; `fusion` if it has neither modality."""
     alone = jnp.where(batch.expression_mask, VIEWS.index("expression"), VIEWS.index("structure"))
     return jnp.where(batch.expression_mask == batch.structure_mask, VIEWS.index("fusion"), alone)

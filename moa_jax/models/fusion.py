@@ -17,12 +17,12 @@ from moa_jax.schemas import Batch, GraphArrays
 
 @flax.struct.dataclass
 class FusionOutput:
-    """Everything the model computes that somebody may want to look at.
+    """Outputs of the fusion model.
 
     Attributes:
-      logits: what the model says, from the modalities that each example may use.
-      experts: what each expert says, whether or not it may be heard; in the model's order.
-      state: what the networks know; None in a model without networks.
+      logits: logits of the product of experts.
+      experts: expert -> its logits, also where its modality is masked; in the model's order.
+      state: hidden states of the networks; None in a model without networks.
     """
 
     logits: Float[Array, "batch moa"]
@@ -40,25 +40,23 @@ def product_of_experts(
     Args:
       scales: expert -> its scale in each of `VIEWS`.
       logits: expert -> its logits.
-      batch: the examples, with the masks of what may be seen of them; an expert whose modality is
-        masked takes no part.
+      batch: the examples; an expert whose modality is masked takes no part.
     """
     view = view_of(batch)
     total = jnp.zeros_like(next(iter(logits.values())))
-    for expert, own in logits.items():
-        scaled = scales[expert][view][:, None] * own
+    for expert, of_expert in logits.items():
+        scaled = scales[expert][view][:, None] * of_expert
         total += jnp.where(has_modality(expert, batch)[:, None], scaled, 0.0)
     return total
 
 
 class FusionModel(FusedNetworks, kw_only=True):
-    """A product of experts, each weighed by how far it can be trusted.
+    """A product of experts with scales.
 
-    `logits` is the sum of the experts' logits, each times its scale, without the experts of masked
-    modalities. The scales are temperatures: they are not trained with the rest, whose confidence
-    on its own training data means nothing, but fitted to validation compounds afterwards. With
-    linear networks on each modality and no other expert this is the product of two logistic
-    regressions.
+    `logits` is the sum of the experts' logits times their scales, without experts of masked
+    modalities. The scales are inverse temperatures: they are fitted to out-of-fold answers
+    afterwards, because experts are overconfident on their training data. With linear networks on
+    each modality and no other expert this is the product of two logistic regressions.
 
     The attributes of the networks are those of `FusedNetworks`.
 
@@ -73,25 +71,19 @@ class FusionModel(FusedNetworks, kw_only=True):
 
     @nn.compact
     def __call__(self, batch: Batch, graph: GraphArrays, *, train: bool) -> FusionOutput:
-        """Predicts every example of the batch from the modalities its masks allow.
+        """Predicts every example from its unmasked modalities.
 
-        In training the kernel experts are silent: no step changes them.
+        In training, kernel experts are not computed, because no step changes them.
         """
-        expert_logits, state = self.networks(batch, graph, train=train)
+        logits, state = self.networks(batch, graph, train=train)
         for name in () if train else self.experts:
             if make_comparison := EXPERTS[name].comparison:
-                comparison = make_comparison(self)
-                expert_logits[name] = KernelExpert(self.num_moas, comparison, name=name)(
-                    batch, graph
-                )
-        expert_logits = {
-            expert: expert_logits[expert] for expert in self.experts if expert in expert_logits
-        }
+                expert = KernelExpert(self.num_moas, make_comparison(self), name=name)
+                logits[name] = expert(batch, graph)
+        logits = {name: logits[name] for name in self.experts if name in logits}
         scales = self.param(
             "expert_scales", nn.initializers.ones_init(), (len(VIEWS), len(self.experts))
         )
         of_expert = dict(zip(self.experts, scales.T, strict=True))
-        logits = product_of_experts(
-            {name: of_expert[name] for name in expert_logits}, expert_logits, batch
-        )
-        return FusionOutput(logits=logits, experts=expert_logits, state=state)
+        product = product_of_experts({name: of_expert[name] for name in logits}, logits, batch)
+        return FusionOutput(logits=product, experts=logits, state=state)

@@ -1,6 +1,6 @@
 """Ways to join expression, structure and context into one state for the joint expert.
 
-Late fusion is no such way: there the experts answer apart and `FusionModel` adds their logits.
+Late fusion has no joint expert: `FusionModel` adds the logits of the other networks.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from moa_jax.schemas import Batch
 
 @flax.struct.dataclass
 class Encoded:
-    """What the encoders say of a batch.
+    """Outputs of the encoders for a batch.
 
     Attributes:
-      signature: of expression; not to be read where the batch masks it.
-      molecule: of structure; not to be read where the batch masks it.
-      context: of the experiment.
-      context_mask: the context may be used.
+      signature: encoded expression; must not be used where the batch masks it.
+      molecule: encoded structure; must not be used where the batch masks it.
+      context: encoded cell line, dose and time.
+      context_mask: whether the context may be used.
       nodes: embeddings of the graph's nodes.
     """
 
@@ -39,15 +39,15 @@ class Encoded:
 
 @flax.struct.dataclass
 class Joined:
-    """The joined state and how it came about.
+    """The joined state with its attention or gates.
 
     Attributes:
-      state: what the joint expert reads; masked modalities have no influence on it.
-      node_attention: attention over graph nodes, zeros where expression is masked; of
-        cross-attention alone.
-      atom_attention: attention over atoms, zeros on padding and where structure is masked; of
-        cross-attention alone.
-      gates: weights of expression, structure and context in each feature; of gated fusion alone.
+      state: input of the joint expert, which does not depend on masked modalities.
+      node_attention: attention over graph nodes, zeros where expression is masked; cross-attention
+        only.
+      atom_attention: attention over atoms, zeros on padding and where structure is masked;
+        cross-attention only.
+      gates: weights of expression, structure and context in each feature; gated fusion only.
     """
 
     state: Float[Array, "batch joined"]
@@ -59,7 +59,7 @@ class Joined:
 def _allowed(
     module: nn.Module, encoded: Encoded, batch: Batch
 ) -> tuple[Float[Array, "batch feature"], Float[Array, "batch feature"]]:
-    """States of expression and structure; a learned constant where one is masked."""
+    """States of expression and structure, with a learned constant where one is masked."""
     return (
         or_absent(module, "absent_signature", encoded.signature.state, batch.expression_mask),
         or_absent(module, "absent_molecule", encoded.molecule.state, batch.structure_mask),
@@ -67,13 +67,13 @@ def _allowed(
 
 
 class CrossAttentionFusion(nn.Module):
-    """The molecule and the context ask the graph's nodes, the signature asks the atoms.
+    """The molecule and the context attend to the graph's nodes, the signature attends to atoms.
 
-    The state holds the three states and both answers. Attention to a masked modality returns
-    zeros.
+    The state is the concatenation of the three states and both attended states. Attention to a
+    masked modality returns zeros.
 
     Attributes:
-      features: size of queries and answers.
+      features: size of queries and attended states.
       num_heads: heads of both attentions.
     """
 
@@ -115,11 +115,10 @@ class CrossAttentionFusion(nn.Module):
 
 
 class GatedFusion(nn.Module):
-    """Intermediate fusion: a sum of the modalities' states, weighed anew in every feature.
+    """Intermediate fusion: a sum of the modalities' states, weighted in every feature.
 
-    The gated multimodal unit (Arevalo 2017, section 3.1) with a softmax over the modalities that
-    are there in place of sigmoids, so that their weights sum to one. A masked modality has
-    weight 0, and without any the state is zero.
+    The gated multimodal unit (Arevalo 2017, section 3.1) with a softmax over the unmasked
+    modalities in place of sigmoids, so that their weights sum to one.
 
     Attributes:
       features: size of the state.
@@ -151,10 +150,10 @@ class GatedFusion(nn.Module):
 
 
 class EarlyFusion(nn.Module):
-    """One network on all inputs side by side.
+    """One network on the concatenated inputs.
 
-    Its inputs are the genes, their view through the graph, the fingerprint, the mean atom and
-    the context; a masked modality is zeros, and two more inputs tell which modalities are there.
+    Its inputs are the genes, their graph embedding, the fingerprint, the mean atom state, the
+    context and two modality masks; a masked modality is zeros.
 
     Attributes:
       hidden: width of the hidden layer.
@@ -169,7 +168,7 @@ class EarlyFusion(nn.Module):
         has_structure = batch.structure_mask[:, None]
         inputs = [
             jnp.where(has_expression, encoded.signature.genes, 0.0),
-            jnp.where(has_expression, encoded.signature.known, 0.0),
+            jnp.where(has_expression, encoded.signature.knowledge, 0.0),
             jnp.where(has_structure, encoded.molecule.bits, 0.0),
             jnp.where(has_structure, encoded.molecule.mean, 0.0),
             encoded.context,

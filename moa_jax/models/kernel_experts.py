@@ -1,8 +1,8 @@
 """Experts that compare an example with reference examples whose MoAs are known.
 
 Each is kernel ridge regression (Saunders 1998): `logits = kernel(example, references) @
-coefficients`. Its parameters are not trained in steps: `moa_jax.kernels` solves for them in closed
-form, and they are stored in the checkpoint like all others.
+coefficients`. `moa_jax.kernels` solves its parameters in closed form; they are stored in the
+checkpoint like all others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
 
 from moa_jax.schemas import Batch, GraphArrays
 
-# Counts from which a substructure is told from one that occurs less often.
+# Thresholds at which counts of a substructure are distinguished.
 COUNT_LEVELS = (1, 2, 4)
 
 
@@ -33,8 +33,8 @@ def signature_kernel(
 ) -> Float[Array, "m n"]:
     """`exp(width * (cosine - 1))` of every signature with every reference.
 
-    A Gaussian kernel on the unit sphere. The cosine is over the genes that a signature measures;
-    one without any has cosine 0 to all.
+    A Gaussian kernel on the unit sphere. The cosine is over a signature's measured genes; without
+    any it is 0.
     """
     signatures = jnp.where(gene_mask, signatures, 0.0)
     mask = gene_mask.astype(references.dtype)
@@ -55,13 +55,13 @@ def structure_kernel(
 ) -> Float[Array, "m n"]:
     """Tanimoto similarity of substructure counts, averaged over views.
 
-    Sum of the smaller over sum of the larger counts (Ralaivola 2005, MinMax kernel), of counts as
-    far as `COUNT_LEVELS` tell them apart; 0 in a view where neither has a substructure.
+    Sum of the smaller over sum of the larger counts (Ralaivola 2005, MinMax kernel), after rounding
+    counts down to `COUNT_LEVELS`; 0 in a view in which neither has a substructure.
 
     Args:
       counts: substructure counts.
-      references: those of the references.
-      views: number of columns of each view, in order.
+      references: counts of the references.
+      views: numbers of columns of the views, in order.
     """
     total, start = 0.0, 0
     for size in views:
@@ -85,12 +85,12 @@ def centred(
     gene_scale: Float[Array, " gene"],
     offsets: Float[Array, "cell_line gene"],
 ) -> Float[Array, "batch gene"]:
-    """Standardised signatures back on the scale of the release, less what is usual in a cell line.
+    """Signatures minus the mean of their cell line, in the units of the release.
 
     Args:
       expression: standardised signatures.
       cell_line: row of the vocabulary.
-      gene_scale: standard deviation by which the genes were divided.
+      gene_scale: standard deviations by which the genes were divided.
       offsets: mean standardised signature of each cell line of the vocabulary.
     """
     return (expression - offsets[cell_line]) * gene_scale
@@ -102,36 +102,35 @@ def with_shrunk_bead_differences(
     bead_partners: Int[Array, " gene"],
     bead_difference: Float[Array, ""],
 ) -> Float[Array, "m gene"]:
-    """Signatures whose two genes of a bead differ less; their sum stays.
+    """Signatures with smaller differences between the two genes of a bead, and the same sums.
 
-    The two genes of a bead colour are measured together and told apart by the sizes of their peaks
-    (Subramanian 2017). Where that goes wrong they exchange their values: the sum is right and the
-    difference has the wrong sign. A gene without a partner, or whose partner was not measured,
-    stays as it is.
+    The two genes of a bead colour are measured together and separated by the sizes of their peaks
+    (Subramanian 2017). If that fails, they exchange their values: the sum is right and the
+    difference has the wrong sign. A gene without a measured partner does not change.
 
     Args:
       signatures: signatures in the units of the release.
-      gene_mask: the gene was measured.
-      bead_partners: column of the other gene of the bead; its own where there is none.
-      bead_difference: what is left of a difference; 1 leaves signatures as they are, 0 cannot tell
-        the two genes from each other, and `1 / d` undoes what `d` did.
+      gene_mask: whether the gene was measured.
+      bead_partners: column of the other gene of the bead; its own if there is none.
+      bead_difference: factor of the differences; 1 changes nothing, 0 makes both genes equal, and
+        `1 / d` reverts `d`.
     """
     partner = jnp.where(gene_mask[:, bead_partners], signatures[:, bead_partners], signatures)
     return 0.5 * (1.0 + bead_difference) * signatures + 0.5 * (1.0 - bead_difference) * partner
 
 
-def reference_signatures(given: Mapping[str, Array]) -> Float[Array, "n gene"]:
-    """References of the expert `signature_kernel` as centred signatures before shrinking.
+def reference_signatures(params: Mapping[str, Array]) -> Float[Array, "n gene"]:
+    """References of the expert `signature_kernel`, centred, before differences were shrunk.
 
-    Where nothing is left of the differences within a bead they stay zero.
+    Differences that were shrunk to 0 stay 0.
     """
-    left = given["bead_difference"]
-    references = given["references"]
+    factor = params["bead_difference"]
+    references = params["references"]
     return with_shrunk_bead_differences(
         references,
         jnp.ones(references.shape, bool),
-        given["bead_partners"],
-        jnp.where(left > 0, 1.0 / jnp.where(left > 0, left, 1.0), 1.0),
+        params["bead_partners"],
+        jnp.where(factor > 0, 1.0 / jnp.where(factor > 0, factor, 1.0), 1.0),
     )
 
 
@@ -143,22 +142,21 @@ def node_activity(
     num_genes: int,
     term_share: float,
 ) -> Float[Array, "m node"]:
-    """Activity of every node of the graph in every signature, so scaled that kinds of nodes weigh.
+    """Activity of every node of the graph in every signature, with weights for genes and terms.
 
-    The signature times the propagation matrix. Gene nodes are divided by the root of their number
-    and times that of `1 - term_share`, terms likewise with `term_share`, so that this is the terms'
-    share of a squared activity whose nodes are all of one size. Nothing but the cosine between
-    activities is read, so their common scale is arbitrary. With an identity matrix and no terms
-    they are the signatures.
+    The signature times the propagation matrix. Genes are weighted by `sqrt(1 - term_share)` over
+    the square root of their number, terms likewise by `sqrt(term_share)`; the common scale is
+    arbitrary, because only cosines between activities are used. With an identity matrix and no
+    terms the activities are the signatures.
 
     Args:
       signatures: centred signatures.
-      gene_mask: the gene was measured; others are read as unchanged.
-      propagation: what one unit of a measured gene contributes to each node.
-      num_genes: how many nodes are genes; they come first.
+      gene_mask: whether the gene was measured; others count as unchanged.
+      propagation: contribution of a unit of each measured gene to each node.
+      num_genes: number of gene nodes, which come first.
       term_share: weight of the terms among all nodes, from 0 to 1.
     """
-    # The one product with the matrix: explanations over nodes put their own activity in its place.
+    # The only product with the matrix: explanations over nodes replace its result.
     activity = jnp.matmul(jnp.where(gene_mask, signatures, 0.0), propagation, precision="highest")
     num_terms = propagation.shape[1] - num_genes
     if num_terms == 0:
@@ -169,7 +167,7 @@ def node_activity(
 
 
 class KernelInputs(NamedTuple):
-    """What kernel experts read of examples; see `schemas.Batch` for the fields."""
+    """The inputs of kernel experts; see `schemas.Batch` for the fields."""
 
     expression: Float[Array, "example gene"]
     gene_mask: Bool[Array, "example gene"]
@@ -182,7 +180,7 @@ class Comparison(abc.ABC):
     """How a kernel expert compares examples with its references.
 
     Attributes:
-      fitted: names of the parameters, beside references and coefficients, that `represent` reads.
+      fitted: names of the parameters of `represent`, besides references and coefficients.
     """
 
     fitted: ClassVar[tuple[str, ...]] = ()
@@ -191,7 +189,7 @@ class Comparison(abc.ABC):
     def represent(
         self, params: Mapping[str, Array], inputs: Batch | KernelInputs, graph: GraphArrays
     ) -> Shaped[Array, "example column"]:
-        """Examples in the form in which they are compared and references are stored."""
+        """Examples in the representation that is compared, in which references are stored."""
 
     @abc.abstractmethod
     def kernel(
@@ -211,7 +209,7 @@ class Comparison(abc.ABC):
     def similarity(
         self, kernel: Float[np.ndarray, "example reference"]
     ) -> Float[np.ndarray, "example reference"]:
-        """The similarity that a kernel stands for: a cosine, or a Tanimoto similarity."""
+        """The cosine or Tanimoto similarity that belongs to a kernel value."""
 
     def compare(
         self, params: Mapping[str, Array], inputs: Batch | KernelInputs, graph: GraphArrays
@@ -222,7 +220,7 @@ class Comparison(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class SignatureComparison(Comparison):
-    """Compares signatures less the mean of their cell line.
+    """Compares signatures minus the mean of their cell line.
 
     Attributes:
       width: see `signature_kernel`.
@@ -240,7 +238,7 @@ class SignatureComparison(Comparison):
     def represent(
         self, params: Mapping[str, Array], inputs: Batch | KernelInputs, graph: GraphArrays
     ) -> Float[Array, "example gene"]:
-        """Centred signatures with shrunk differences within a bead; 0 where not measured."""
+        """Centred signatures with shrunk bead differences; 0 where not measured."""
         del graph
         signatures = with_shrunk_bead_differences(
             _centred_inputs(params, inputs),
@@ -273,7 +271,7 @@ class SignatureComparison(Comparison):
 
 @dataclasses.dataclass(frozen=True)
 class NetworkComparison(SignatureComparison):
-    """Compares the activity of the graph's nodes, so the graph must stay the same.
+    """Compares the activity of the graph's nodes; valid only with the same graph.
 
     Attributes:
       width: see `signature_kernel`.
@@ -356,7 +354,7 @@ def _centred_inputs(
 
 
 class KernelExpert(nn.Module):
-    """Kernel ridge regression on what its comparison compares.
+    """Kernel ridge regression with a comparison's kernel.
 
     Attributes:
       num_moas: size of the output.
@@ -370,7 +368,7 @@ class KernelExpert(nn.Module):
     def __call__(
         self, batch: Batch | KernelInputs, graph: GraphArrays
     ) -> Float[Array, "batch moa"]:
-        """Evidence for each MoA; zeros before the parameters are there."""
+        """Logits; zeros while the model is initialised, before the parameters are solved."""
         if self.is_initializing():
             return jnp.zeros((len(batch.expression), self.num_moas))
         params = self.variables["params"]

@@ -1,7 +1,7 @@
 """Message passing with jraph: the only module that imports it.
 
-jraph is archived upstream; what is used of it here (`GraphsTuple`, `GraphNetwork` and the
-segment operations) runs unchanged on current JAX.
+jraph is archived upstream, but the parts used here (`GraphsTuple`, `GraphNetwork` and the segment
+operations) run unchanged on current JAX.
 """
 
 from __future__ import annotations
@@ -17,17 +17,14 @@ from moa_jax.schemas import EdgeArrays
 def weighted_mean(
     nodes: Float[Array, "sender feature"], edges: EdgeArrays, num_receivers: int
 ) -> Float[Array, "receiver feature"]:
-    """Mean of the senders' features at each receiver, weighted by the edges.
-
-    A node that receives nothing gets zeros.
-    """
+    """Mean of the senders' features at each receiver, weighted by the edges; zeros without any."""
     total = jraph.segment_sum(edges.weight, edges.receivers, num_receivers)
     share = edges.weight / jnp.maximum(total, 1e-6)[edges.receivers]
     return jraph.segment_sum(nodes[edges.senders] * share[:, None], edges.receivers, num_receivers)
 
 
 def reverse(edges: EdgeArrays) -> EdgeArrays:
-    """The same edges, sent the other way."""
+    """The same edges in the other direction."""
     return EdgeArrays(senders=edges.receivers, receivers=edges.senders, weight=edges.weight)
 
 
@@ -58,7 +55,7 @@ def owner_max(
     mask: Bool[Array, " atom"],
     num_owners: int,
 ) -> Float[Array, "owner feature"]:
-    """Largest value over the unmasked atoms of each owner; zeros where it has none."""
+    """Maximum over the unmasked atoms of each owner; zeros if it has none."""
     lowest = jnp.finfo(values.dtype).min
     largest = jraph.segment_max(jnp.where(mask[:, None], values, lowest), owner, num_owners)
     return jnp.where(largest > lowest, largest, 0.0)

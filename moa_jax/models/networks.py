@@ -23,16 +23,16 @@ from moa_jax.models.joint_fusion import (
 )
 from moa_jax.schemas import Batch, GraphArrays
 
-# How the joint expert joins the modalities; late fusion is a model without it.
+# How the joint expert joins the modalities; late fusion is a model without a joint expert.
 JOINT_FUSIONS = ("cross_attention", "gated", "early")
 
 
 @flax.struct.dataclass
 class FusedState:
-    """What the networks know beside their logits; None where no expert asks for it.
+    """Hidden states of the networks; None without the expert that has them.
 
     Attributes:
-      joined: how the joint expert joined the modalities.
+      joined: the joined modalities.
       fused: the fused representation.
       activity: activity of every graph node in the signature.
     """
@@ -55,15 +55,15 @@ class FusedState:
 class FusedNetworks(nn.Module, kw_only=True):
     """Networks on expression, on structure, and on both with the context.
 
-    The joint expert reads the fused state. A masked modality takes no part in it. The settings
-    from `joint_fusion` on are None in a model without networks, which reads none of them.
+    The joint expert reads the fused state, which does not depend on masked modalities. The settings
+    from `joint_fusion` on are None in a model without networks.
 
     Attributes:
       num_moas: size of the output.
       num_genes: gene nodes of the graph.
       num_terms: term nodes of the graph.
       num_cell_lines: size of the cell-line vocabulary with the unknown token.
-      experts: those that take part; without `joint` nothing is joined, which is late fusion.
+      experts: all experts of the model.
       joint_fusion: how the joint expert joins the modalities; one of `JOINT_FUSIONS`.
       features: size of the modality states.
       hidden: width of hidden layers.
@@ -72,7 +72,7 @@ class FusedNetworks(nn.Module, kw_only=True):
       knowledge_layers: message-passing steps on STRING and GO.
       atom_features: size of an atom state.
       molecule_layers: message-passing steps along bonds.
-      use_context: let the joint expert know cell line, dose and time.
+      use_context: whether the joint expert reads cell line, dose and time.
       gene_dropout: share of genes hidden in training.
       bit_dropout: share of fingerprint bits hidden in training.
       dropout: share of hidden units dropped in training.
@@ -101,33 +101,33 @@ class FusedNetworks(nn.Module, kw_only=True):
     def networks(
         self, batch: Batch, graph: GraphArrays, *, train: bool
     ) -> tuple[dict[str, Float[Array, "batch moa"]], FusedState | None]:
-        """What the networks among the experts say, and what they know."""
+        """The logits of the networks among the experts, and their hidden states."""
         wanted = set(self.experts) & set(NETWORKS)
         if not wanted:
             return {}, None
-        expert_logits: dict[str, Float[Array, "batch moa"]] = {}
+        logits: dict[str, Float[Array, "batch moa"]] = {}
         state = FusedState()
         if wanted & {"signature", "joint"}:
             nodes, signature = self._signature(batch, graph, train)
-            expert_logits["signature"] = signature.logits
+            logits["signature"] = signature.logits
             state = state.replace(activity=signature.activity)
         if wanted & {"molecule", "joint"}:
             molecule = self._molecule(batch, train)
-            expert_logits["molecule"] = molecule.logits
+            logits["molecule"] = molecule.logits
         if "joint" in wanted:
             context, context_mask = self._context(batch, train)
             joined = self._join(Encoded(signature, molecule, context, context_mask, nodes), batch)
             fused = self._fused(joined, train)
-            expert_logits["joint"] = nn.Dense(
+            logits["joint"] = nn.Dense(
                 self.num_moas, kernel_init=nn.initializers.zeros_init(), name="joint_logits"
             )(fused)
             state = state.replace(joined=joined, fused=fused)
-        return expert_logits, state
+        return logits, state
 
     def _signature(
         self, batch: Batch, graph: GraphArrays, train: bool
     ) -> tuple[Float[Array, "node node_feature"], SignatureEncoding]:
-        """Embeddings of the graph's nodes, and what the signatures say."""
+        """Embeddings of the graph's nodes, and the encoded signatures."""
         nodes = KnowledgeEncoder(
             self.num_genes,
             self.num_terms,
@@ -160,10 +160,10 @@ class FusedNetworks(nn.Module, kw_only=True):
     def _context(
         self, batch: Batch, train: bool
     ) -> tuple[Float[Array, "batch feature"], Bool[Array, " batch"]]:
-        """The context, and whether it may be used; zeros where it may not."""
+        """The context and its mask; zeros if it is not used."""
         if not self.use_context:
-            nothing = jnp.zeros((len(batch.expression), self.features))
-            return nothing, jnp.zeros_like(batch.expression_mask)
+            zeros = jnp.zeros((len(batch.expression), self.features))
+            return zeros, jnp.zeros_like(batch.expression_mask)
         context = ContextEncoder(
             self.num_cell_lines, self.features, self.cell_line_dropout, name="context"
         )(
@@ -182,7 +182,7 @@ class FusedNetworks(nn.Module, kw_only=True):
         if self.joint_fusion == "early":
             return EarlyFusion(self.hidden, name="early_fusion")(encoded, batch)
         attention = CrossAttentionFusion(self.features, self.num_heads, name="cross_attention")
-        # Its parameters have always stood beside those of the encoders.
+        # Its parameters are on the same level as the encoders'.
         nn.share_scope(self, attention)
         return attention(encoded, batch)
 
@@ -192,7 +192,7 @@ class FusedNetworks(nn.Module, kw_only=True):
         return nn.Dropout(self.dropout, name="fused_dropout")(fused, deterministic=not train)
 
 
-# The settings of networks: all attributes that are None where there are none.
+# The settings of networks: all attributes that are None in a model without networks.
 NETWORK_SETTINGS = tuple(
     field.name
     for field in dataclasses.fields(FusedNetworks)

@@ -1,4 +1,4 @@
-"""The encoders of the fusion model under heads that need no label."""
+"""The encoders of the fusion model with heads for self-supervised objectives."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from moa_jax.schemas import Batch, GraphArrays
 
 @flax.struct.dataclass
 class PretrainingOutput:
-    """What the heads say of a batch; what no loss reads is never computed.
+    """Outputs of the heads; under `jit`, those that no loss reads are not computed.
 
     Attributes:
-      genes: expression as read off the signature's state.
+      genes: expression predicted from the signature's state.
       replicate: unit embedding of the signature, to be compared with other signatures.
       signature: unit embedding of the signature, to be compared with structures.
       molecule: unit embedding of the structure.
-      response: expression as read off structure and context alone.
+      response: expression predicted from structure and context alone.
       elements: logits of each atom's element.
       descriptors: molecular descriptors.
       nodes: states of the graph's nodes.
@@ -43,12 +43,12 @@ class PretrainingOutput:
 class PretrainingModel(FusedNetworks, kw_only=True):
     """Encoders with the names, sizes and parameters that they have in `fusion.FusionModel`.
 
-    Their evidence per MoA stays at zero, where it starts in the fusion model, too.
+    Their MoA logits are not trained and stay zero, as they start in the fusion model.
 
     Attributes:
-      num_elements: classes of elements.
-      num_descriptors: molecular descriptors.
-      num_relations: relations of the knowledge graph that are predicted.
+      num_elements: number of element classes.
+      num_descriptors: number of molecular descriptors.
+      num_relations: number of predicted relations of the knowledge graph.
     """
 
     num_elements: int
@@ -57,7 +57,7 @@ class PretrainingModel(FusedNetworks, kw_only=True):
 
     @nn.compact
     def __call__(self, batch: Batch, graph: GraphArrays, *, train: bool) -> PretrainingOutput:
-        """Encodes a batch of which genes, atoms and links may be hidden."""
+        """Encodes a batch with hidden genes, atoms and links."""
         nodes, signature = self._signature(batch, graph, train)
         molecule = self._molecule(batch, train)
         # An expression-derived context would give away the signature that is predicted from it.
@@ -70,7 +70,7 @@ class PretrainingModel(FusedNetworks, kw_only=True):
             ),
             train,
         )
-        # What stands for an absent structure is learned by the fusion model itself.
+        # Zeros, because the fusion model learns its own constant for an absent structure.
         structure = jnp.where(batch.structure_mask[:, None], molecule.state, 0.0)
         treated = nn.LayerNorm(name="response_norm")(
             jnp.concatenate([structure, context, structure * context], axis=-1)
@@ -98,5 +98,5 @@ class PretrainingModel(FusedNetworks, kw_only=True):
 
 
 def _unit(rows: Float[Array, "batch feature"]) -> Float[Array, "batch feature"]:
-    """Rows of length 1; a row of zeros stays and has a gradient of 0."""
+    """Rows scaled to unit length; a row of zeros stays zero, with gradient 0."""
     return rows / jnp.sqrt(jnp.sum(rows**2, axis=-1, keepdims=True) + 1e-12)

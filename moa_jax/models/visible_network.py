@@ -1,8 +1,7 @@
-"""A network that is wired like the Gene Ontology: one small state per term.
+"""A visible neural network, wired like the Gene Ontology, with a small state per term.
 
 DCell (Ma 2018) and DrugCell (Kuenzi 2020) with expression in place of genotypes. Genes enter at
-the terms that they are annotated to, terms feed their parents, and what the network has made of a
-signature can be read off every term.
+the terms that they are annotated to, and terms feed their parents.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from moa_jax.schemas import Batch, GraphArrays, OntologyArrays
 
 @flax.struct.dataclass
 class VisibleOutput:
-    """What the network says and what it has made of a signature.
+    """Logits of the network and of its terms.
 
     Attributes:
-      logits: MoA logits: the sum of what the terms that are read say, over the square root of
-        their number, and a bias.
-      term_logits: what every term says by itself.
+      logits: MoA logits: the sum of the terms' logits over the square root of their number, plus a
+        bias.
+      term_logits: logits of every term alone.
     """
 
     logits: Float[Array, "batch moa"]
@@ -37,7 +36,7 @@ class TermStates(nn.Module):
     vector of weights, every link between terms a matrix, as if the inputs were concatenated.
 
     Attributes:
-      num_terms: how many terms there are.
+      num_terms: number of terms.
       features: size of a state.
     """
 
@@ -55,9 +54,9 @@ class TermStates(nn.Module):
         sent = genes[edges.senders][..., None] * weights[:, None]
         entering = entering[:, None] + _sum_at(sent, edges.receivers, self.num_terms)
         scales = jnp.concatenate([level.children.weight for level in ontology.levels])
-        # An ontology may have no links, and parameters of no size cannot be stored.
+        # An ontology may have no links, and empty parameters cannot be stored.
         weights = self._weights("children", scales, (self.features,)) if len(scales) else None
-        # Every level overwrites what entered at its own terms by their states.
+        # Every level replaces the inputs of its own terms by their states.
         states, first = entering, 0
         for level in ontology.levels:
             received, links = entering[level.terms], level.children
@@ -72,7 +71,7 @@ class TermStates(nn.Module):
     def _weights(
         self, name: str, scales: Float[Array, " edge"], inputs: tuple[int, ...]
     ) -> Float[Array, "edge *input state"]:
-        """Weights of every edge, which start at random with the scales given."""
+        """Weights of every edge, initially random with the given scales."""
 
         def start(rng: Array) -> Array:
             drawn = jax.random.normal(rng, (len(scales), *inputs, self.features))
@@ -95,8 +94,8 @@ class VisibleNetwork(nn.Module):
       num_terms: terms of the graph.
       term_features: size of a term's state (6 in DrugCell).
       gene_dropout: share of genes hidden in training.
-      dropout: share of the terms' numbers that the heads do not see in training.
-      roots_only: the answer is read off the roots, as in DCell and DrugCell, not off all terms.
+      dropout: share of the terms' states hidden from the heads in training.
+      roots_only: whether only roots have heads that count, as in DCell and DrugCell.
     """
 
     num_moas: int
@@ -108,7 +107,7 @@ class VisibleNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, batch: Batch, graph: GraphArrays, *, train: bool) -> VisibleOutput:
-        """Answers for every example; reads nothing of the graph but its ontology.
+        """Logits of every example; of the graph, only the ontology is used.
 
         Raises:
           ValueError: the graph has no ontology laid out by level.
@@ -125,8 +124,8 @@ class VisibleNetwork(nn.Module):
         heads = self.param("heads", nn.initializers.zeros_init(), shape)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.num_moas,))
         read = graph.ontology.roots if self.roots_only else slice(None)
-        # The sum over terms and states at once: the terms' own logits are big, and computed where
-        # somebody asks for them.
+        # Sums over terms and states at once: the terms' own logits are large, and under `jit` they
+        # are computed only if they are used.
         total = jnp.einsum("tbs,tsm->bm", seen[read], heads[read])
         return VisibleOutput(
             logits=total * len(heads[read]) ** -0.5 + bias,

@@ -1,4 +1,4 @@
-"""What each compound's answer rests on: signatures that pass the gates, or its structure alone."""
+"""The basis of each compound's answer: signatures that pass the gates, or its structure alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from moa_jax.data.examples.pooling import pool_by_compound, series_weights
 from moa_jax.schemas import Examples
 
-# Views of the model that a compound can be answered in -> what an answer then rests on.
+# View in which a compound is answered -> the modalities that the answer is based on.
 MODALITIES_OF = {
     "fusion": "expression+structure",
     "expression": "expression",
@@ -21,16 +21,16 @@ MODALITIES_OF = {
 
 @dataclasses.dataclass(frozen=True)
 class AnswerBasis:
-    """What answers rest on.
+    """The basis of answers.
 
     Attributes:
       groups: the compounds, sorted.
-      views: a key of `MODALITIES_OF` for each; None where there is neither a good signature nor a
-        structure.
-      pooled: what the model says of each in that view, before calibration; NaN without a view.
-      used: signatures that take part.
-      weights: the share of each signature in its compound's answer, which sum to 1; 0 where it
-        takes no part.
+      views: a key of `MODALITIES_OF` for each; None if it has neither a signature that passes the
+        gates nor a structure.
+      pooled: pooled probabilities in that view, before calibration; NaN without a view.
+      used: signatures that answers are based on.
+      weights: weight of each signature in its compound's answer; they sum to 1, and are 0 for
+        signatures that are not used.
     """
 
     groups: tuple[str, ...]
@@ -40,7 +40,7 @@ class AnswerBasis:
     weights: Float[np.ndarray, " example"]
 
     def take(self, places: Int[np.ndarray, " place"], rows: Int[np.ndarray, " row"]) -> AnswerBasis:
-        """Of the compounds in the given places, whose examples are in the given rows."""
+        """The basis for the compounds in the given places, whose examples are in `rows`."""
         return AnswerBasis(
             groups=tuple(self.groups[place] for place in places),
             views=tuple(self.views[place] for place in places),
@@ -55,13 +55,13 @@ def answer_basis(
     views: Mapping[str, Float[np.ndarray, "example moa"]],
     passes: Bool[np.ndarray, " example"],
 ) -> AnswerBasis:
-    """Pools the good signatures of each compound, weighed by `pooling.series_weights`.
+    """Pools each compound's signatures that pass, weighted by `pooling.series_weights`.
 
     Args:
       examples: signatures, or structures without expression; their groups are the compounds.
-      views: what the model says of each, as `Predictor.predict` has it: `fusion`, from all that an
-        example has, and `structure`, which is needed where a compound has no good signature.
-      passes: no gate failed.
+      views: probabilities of `Predictor.predict`: `fusion`, from all modalities of an example, and
+        `structure`, needed if no signature of a compound passes.
+      passes: whether the example passes the quality gates.
     """
     examples_of = np.asarray(examples.groups, str)
     groups, unit = np.unique(examples_of, return_inverse=True)
@@ -70,8 +70,7 @@ def answer_basis(
     weights = np.zeros(examples.num_examples)
     weights[used] = series_weights(examples.take(np.flatnonzero(used)))
     total = np.bincount(unit, weights, minlength=count)
-    # Nothing that is used can weigh nothing: a compound whose signatures are all zero has series
-    # that weigh alike.
+    # The total is above 0 wherever a signature is used: all-zero signatures have equal weights.
     weights /= np.where(total > 0, total, 1.0)[unit]
     pooled = np.full((count, len(examples.moas)), np.nan)
     own_views = np.full(count, None, object)

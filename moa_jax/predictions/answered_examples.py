@@ -1,4 +1,4 @@
-"""Examples and what a finished run answers: encoded once, predicted once, for every command."""
+"""Examples with a finished run's answers, encoded and predicted once for every command."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from moa_jax.calibration.calibrator import Calibrator
-from moa_jax.calibration.confidence import quality_and_calibrators
+from moa_jax.calibration.calibration_store import CALIBRATION_FILE, read_calibration_store
+from moa_jax.calibration.calibrator import Calibrator, fit_calibrator
+from moa_jax.calibration.confidence import signature_quality
 from moa_jax.calibration.quality_gates import SignatureQuality
 from moa_jax.data.examples.features import EncodedExamples
 from moa_jax.kernels.references import REFERENCES_FILE, read_references
@@ -28,11 +29,10 @@ class AnsweredExamples:
 
     Attributes:
       examples: signatures, or structures without expression; the groups are the compounds.
-      encoded: the same as the model's inputs.
+      encoded: the same as model inputs.
       views: view -> the model's probabilities.
-      quality: which signatures passed the quality gates.
-      calibrators: view -> how far its answers can be trusted; empty where the run kept no answers
-        for compounds that it was not trained on.
+      quality: results of the quality gates.
+      calibrators: view -> its calibrator; empty if the run has no calibration store.
       answers: one per compound.
       mechanisms: see `known_compounds.mechanism_table`.
     """
@@ -75,8 +75,14 @@ def answer_examples(
     encoded = predictor.encode(examples)
     views = predictor.predict(encoded)
     _require_finite(examples, views["fusion"])
-    quality, calibrators = quality_and_calibrators(workdir, predictor, examples, encoded)
     references = read_references(workdir) if (workdir / REFERENCES_FILE).exists() else None
+    has_store = (workdir / CALIBRATION_FILE).exists()
+    store = read_calibration_store(workdir, examples.moas) if has_store else {}
+    calibrators = {
+        view: fit_calibrator(kept.probs, kept.labels, kept.is_learnable)
+        for view, kept in store.items()
+    }
+    quality = signature_quality(predictor, examples, encoded, store, references)
     mechanisms = mechanism_table(references, examples.moas)
     answers = answer_compounds(
         examples,

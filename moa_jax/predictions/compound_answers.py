@@ -1,4 +1,4 @@
-"""One answer per compound, or "cannot tell" with the reason and what to do."""
+"""One answer per compound, or "cannot tell" with reasons and advice."""
 
 from __future__ import annotations
 
@@ -27,15 +27,12 @@ from moa_jax.predictions.answer_basis import MODALITIES_OF, AnswerBasis, answer_
 from moa_jax.predictions.known_compounds import KNOWN, KNOWN_COLUMNS, NEW
 from moa_jax.schemas import Examples
 
-# Mechanisms that are listed beside an answer.
+# Ranked mechanisms in an answer.
 NUM_RANKED = 5
-
-# Mechanisms of a label set that are named; a set of more is no help, and says how many there are.
+# Mechanisms of a label set that are named; of a larger set, the others are only counted.
 NUM_IN_SET = 20
 
-_NO_VALIDATION = (
-    "the run stored no predictions for held-out compounds, so its confidence cannot be calibrated"
-)
+_NO_VALIDATION = "the run has no out-of-fold answers, so its confidence cannot be calibrated"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +42,13 @@ class Answers:
     Attributes:
       table: one row per compound, in the order of the groups: `pert_id` (the group: the ids of
         one drug, joined by `|`), `compound`, `KNOWN_COLUMNS`, `answer`, `confidence`,
-        `none_of_these` (probability that its mechanism is one of which nothing was learned; where
-        that is more likely than not it is the answer), `answered_from`; `moa_1`, `probability_1`
-        (calibrated), `compounds_1` (training compounds that have it) and so on; `label_set`
-        (conformal, joined by `|`, the `NUM_IN_SET` most probable of a larger one),
-        `label_set_size`, `n_signatures`, `n_signatures_used`, `MEASURED_COLUMNS`, `carried_by`,
-        `reasons`, `notes`. What cannot be told is missing.
-      basis: what the answers rest on.
+        `none_of_these` (probability that its mechanism was not trained on, which is the answer
+        from `MIN_CONFIDENCE` on), `answered_from`; `moa_1`, `probability_1` (calibrated),
+        `compounds_1` (training compounds that have it) and so on; `label_set` (conformal, joined
+        by `|`, the `NUM_IN_SET` most probable of a larger one), `label_set_size`, `n_signatures`,
+        `n_signatures_used`, `MEASURED_COLUMNS`, `carried_by`, `reasons`, `notes`. Unknown values
+        are missing.
+      basis: what the answers are based on.
     """
 
     table: pd.DataFrame
@@ -59,21 +56,18 @@ class Answers:
 
     @property
     def is_answered(self) -> Bool[np.ndarray, " compound"]:
-        """Compounds with a mechanism for an answer."""
+        """Compounds whose answer is a mechanism."""
         return (~self.table["answer"].isin([CANNOT_TELL, NONE_OF_THESE])).to_numpy(bool)
 
     def of_compounds(self, groups: Collection[str], rows: Int[np.ndarray, " row"]) -> Answers:
-        """Answers for some compound groups, whose examples are in the given rows."""
+        """The answers for some compound groups, whose examples are in the given rows."""
         places = np.flatnonzero(np.isin(self.basis.groups, list(groups)))
         return Answers(
             self.table.iloc[places].reset_index(drop=True), self.basis.take(places, rows)
         )
 
     def to_explain(self, count: int) -> list[str]:
-        """Groups of the answers that are most worth an explanation.
-
-        New compounds come first and known ones last; among each the most confident, ties by name.
-        """
+        """Groups to explain first: new before known compounds, then by confidence, then by name."""
         answered = self.table[self.is_answered]
         answered = answered.assign(is_known=answered["known"] == KNOWN)
         order = ["is_known", "confidence", "pert_id"]
@@ -93,16 +87,14 @@ def answer_compounds(
     known: pd.DataFrame | None = None,
     num_compounds: Mapping[str, int] | None = None,
 ) -> Answers:
-    """Answers each compound from its good signatures, or else from its structure alone.
+    """Answers each compound from its signatures that pass, or else from its structure alone.
 
     Args:
       examples: signatures, or structures without expression; the groups are the compounds.
       views: see `answer_basis`.
-      quality: what the gates say.
-      calibrators: view -> how far its answers can be trusted; empty where the run kept no
-        validation
-        answers: then no answer is given.
-      known: what `known_compounds` says of the groups.
+      quality: results of the quality gates.
+      calibrators: view -> its calibrator; without one every answer is "cannot tell".
+      known: `known_compounds` of the groups.
       num_compounds: mechanism -> training compounds that have it.
     """
     basis = answer_basis(examples, views, quality.passes)
@@ -112,22 +104,22 @@ def answer_compounds(
     for place, group in enumerate(basis.groups):
         own = np.flatnonzero(groups == group)
         signatures = own[examples.has_expression[own]]
-        told_of = signatures if len(signatures) else own
+        described = signatures if len(signatures) else own
         row = {"pert_id": group, "compound": _name(examples.table["compound"].iloc[own])}
         if known is not None:
             row |= known.loc[group, list(KNOWN_COLUMNS)].to_dict()
         row |= measured(examples.table.iloc[signatures])
         row |= {"n_signatures": len(signatures), "n_signatures_used": int(basis.used[own].sum())}
         view = basis.views[place]
-        failed = [] if basis.used[own].any() else _failed_gates(quality, told_of)
-        notes = _of_signatures(quality.notes, told_of)
-        if known is not None and _is_unseen(row, examples, own):
+        failed = [] if basis.used[own].any() else _failed_gates(quality, described)
+        notes = _of_signatures(quality.notes, described)
+        if known is not None and _is_new_by_name(row, examples, own):
             notes.append(
-                "without a structure, a training compound under another name is taken for new"
+                "without a structure, a training compound under another name counts as new"
             )
         if view is None:
             row["answer"] = CANNOT_TELL
-            reasons = [*failed, "give its structure with --compoundinfo to get an answer from that"]
+            reasons = [*failed, "provide its structure with --compoundinfo for an answer from that"]
         else:
             row["answered_from"] = MODALITIES_OF[view]
             calibrator = calibrators.get(view)
@@ -166,24 +158,27 @@ def _name(names: pd.Series) -> str | None:
     return " / ".join(spelled.values()) or None
 
 
-def _is_unseen(row: Mapping[str, Any], examples: Examples, own: Int[np.ndarray, " row"]) -> bool:
-    """Whether a compound is called new by its name alone."""
+def _is_new_by_name(
+    row: Mapping[str, Any], examples: Examples, own: Int[np.ndarray, " row"]
+) -> bool:
+    """Whether a compound counts as new only because of its name."""
     return row["known"] == NEW and not examples.has_structure[own].any()
 
 
 def _calibrate(
     basis: AnswerBasis, calibrators: Mapping[str, Calibrator]
 ) -> dict[int, CalibratedAnswers]:
-    """Place of a compound -> its answer, judged; those that nothing judges are missing."""
+    """Place of a compound -> its calibrated answer, if its view has a calibrator."""
     calibrated_of = {}
     for view, calibrator in calibrators.items():
-        places = [place for place, own in enumerate(basis.views) if own == view]
+        places = [place for place, used in enumerate(basis.views) if used == view]
         if not places:
             continue
         calibrated = calibrator.calibrate(basis.pooled[places])
         for number, place in enumerate(places):
-            own = {name: values[number : number + 1] for name, values in vars(calibrated).items()}
-            calibrated_of[place] = dataclasses.replace(calibrated, **own)
+            calibrated_of[place] = CalibratedAnswers(
+                **{name: values[number : number + 1] for name, values in vars(calibrated).items()}
+            )
     return calibrated_of
 
 
@@ -193,7 +188,7 @@ def _ranked(
     moas: Sequence[str],
     num_compounds: Mapping[str, int] | None,
 ) -> dict[str, Any]:
-    """Ranked mechanisms, and confidence and label set where there is something to judge by."""
+    """Ranked mechanisms, with confidence and label set if the answer is calibrated."""
     probs = pooled if calibrated is None else calibrated.probs[0]
     row: dict[str, Any] = {}
     for rank, moa in enumerate(np.argsort(-probs, kind="stable")[:NUM_RANKED], start=1):
@@ -211,10 +206,9 @@ def _ranked(
 
 
 def label_set(calibrated: CalibratedAnswers) -> Bool[np.ndarray, " moa"]:
-    """The conformal set of one compound, which is never of one mechanism without an answer.
+    """The conformal set of one compound, with two mechanisms or more if it is not answered.
 
-    Where the confidence is too low for an answer it is widened to the first two mechanisms at
-    least, so that it does not look like one. A superset keeps what the set promises.
+    A set of one would look like an answer. A superset keeps the coverage.
     """
     in_set = calibrated.in_set[0].copy()
     if not calibrated.is_answered[0] and in_set.sum() < 2:
@@ -236,7 +230,7 @@ def named_set(
 def _doubts(
     row: Mapping[str, Any], calibrator: Calibrator | None, view: str, *, has_signatures: bool
 ) -> list[str]:
-    """Why no answer is given, and what to do; nothing where one is."""
+    """Reasons for "cannot tell", with advice; empty for an answer."""
     if calibrator is None:
         return [_NO_VALIDATION]
     if row["is_sure"]:
@@ -260,11 +254,11 @@ def _doubts(
 
 
 def _better(view: str, *, has_signatures: bool) -> str:
-    """What would make an answer surer."""
+    """What would make an answer more confident."""
     if view == "structure":
         return "measure it again" if has_signatures else "measure its expression"
     more = "measure more replicates, cell lines or doses"
-    return more if view == "fusion" else f"give the structure with --compoundinfo or {more}"
+    return more if view == "fusion" else f"provide the structure with --compoundinfo or {more}"
 
 
 def _carried_by(
@@ -274,7 +268,7 @@ def _carried_by(
     own: Int[np.ndarray, " row"],
     moa: str,
 ) -> str:
-    """Which conditions the probability of the first mechanism comes from."""
+    """The conditions that contribute most to the probability of a mechanism."""
     rows = own[basis.used[own]]
     if not len(rows):
         return ""
@@ -284,15 +278,16 @@ def _carried_by(
 
 
 def _failed_gates(quality: SignatureQuality, rows: Int[np.ndarray, " row"]) -> list[str]:
-    """Why none of a compound's signatures is good enough, and what to do."""
+    """The gates that a compound's signatures failed, with advice."""
     if len(rows) == 1:
         return list(quality.reasons[rows[0]])
+    texts = _of_signatures(quality.reasons, rows)
     todo = {text.partition(":")[0]: advice(text) for row in rows for text in quality.reasons[row]}
-    return [text + todo[text.rpartition(" (")[0]] for text in _of_signatures(quality.reasons, rows)]
+    return [text + todo[text.rpartition(" (")[0]] for text in texts]
 
 
 def _of_signatures(texts: tuple[tuple[str, ...], ...], rows: Int[np.ndarray, " row"]) -> list[str]:
-    """What is said of a compound's signatures; of several, what it is about and of how many."""
+    """Reasons or notes on a compound's signatures; of several signatures, titles with counts."""
     if len(rows) == 1:
         return list(texts[rows[0]])
     counts = collections.Counter(text.partition(":")[0] for row in rows for text in texts[row])

@@ -1,8 +1,8 @@
 """Known or new: whether a compound, or one with its structure, is in the training data.
 
 An answer for a known compound is recalled, one for an analogue relies on its neighbour, and only
-one for a new compound is a prediction. The training data are what the kernel experts of a run
-compare with (`kernels.references`).
+one for a new compound is a prediction. The training data are the references of a run's kernel
+experts (`kernels.references`).
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ from moa_jax.compounds.tables import compound_of_sample
 from moa_jax.schemas import Examples
 
 KNOWN, ANALOGUE, NEW = "yes", "analogue", "no"
-# Tanimoto similarity of Morgan fingerprints from which a structure is an analogue. Of 1,820
-# labelled structures that a run on LINCS 2020 learned from, the nearest of another compound has a
-# mechanism in common with .55 of those that it resembles by .40 to .45, .74 of those by .45 to .50,
-# and .78 to .92 of those by more (a look that was not kept as code).
+# Tanimoto similarity of Morgan fingerprints from which a structure is an analogue. Among 1,820
+# labelled training structures of LINCS 2020, the nearest one of another compound shares a mechanism
+# in .55 of cases at a similarity of .40 to .45, in .74 at .45 to .50, and in .78 to .92 above.
 ANALOGUE_TANIMOTO = 0.45
 # Columns of `known_compounds`, and of the answers.
 KNOWN_COLUMNS = ("known", "nearest_tanimoto", "nearest_known")
-# An atom of a SMILES: its element, in brackets without what else stands there.
+# An atom of a SMILES; in brackets, only its element is captured.
 _ATOM = re.compile(r"\[\d*([A-Za-z][a-z]?)[^\]]*\]|(Br|Cl|[BCNOPSFI]|[bcnops])")
 
 
@@ -40,8 +39,8 @@ class _Training:
     """Training compounds: their names, structures and identifiers.
 
     Attributes:
-      described: of each compound, its name and mechanisms.
-      smiles: structures that are known.
+      described: name and mechanisms of each compound.
+      smiles: known structures.
       owner: compound of each structure.
       by_block: first InChIKey block -> compound.
       by_name: normalised name or pert_id -> compound.
@@ -55,18 +54,18 @@ class _Training:
 
 
 def known_compounds(examples: Examples, references: pd.DataFrame | None) -> pd.DataFrame:
-    """Which compounds are in the training data.
+    """Looks compounds up in the training data.
 
     Args:
-      examples: of the compounds to look up.
-      references: `references.REFERENCE_COLUMNS` of the run; None where it kept none.
+      examples: examples of the compounds.
+      references: `references.REFERENCE_COLUMNS` of the run, if it has any.
 
     Returns:
-      Indexed by compound group, sorted: `known` (`KNOWN` where a training compound has the first
-      InChIKey block, so also of stereoisomers and salts, the name or the pert_id; `ANALOGUE` from
-      `ANALOGUE_TANIMOTO`; else `NEW`), `nearest_tanimoto` (to the most similar training structure;
-      NaN where the structure is not known) and `nearest_known` (that training compound's name and
-      mechanisms; of a known compound, its own). Without references all is missing.
+      Indexed by compound group, sorted: `known` (`KNOWN` if a training compound has the same first
+      InChIKey block, which stereoisomers and salts share, name or pert_id; `ANALOGUE` from
+      `ANALOGUE_TANIMOTO` on; else `NEW`), `nearest_tanimoto` (to the most similar training
+      structure; NaN without a structure) and `nearest_known` (that training compound's name and
+      mechanisms; for a known compound, its own). All are missing without references.
     """
     names, unit = np.unique(np.asarray(examples.groups, str), return_inverse=True)
     if references is None or not len(references):
@@ -99,13 +98,13 @@ def known_compounds(examples: Examples, references: pd.DataFrame | None) -> pd.D
 
 def _block(smiles: str | None) -> str | None:
     """First block of a structure's InChIKey."""
-    found = standardise(smiles)
-    return found.inchi_block if isinstance(found, Structure) else None
+    structure = standardise(smiles)
+    return structure.inchi_block if isinstance(structure, Structure) else None
 
 
 @functools.lru_cache(maxsize=2**16)
 def _composition(smiles: str) -> tuple[tuple[str, int], ...]:
-    """Elements of a SMILES and how many atoms, hydrogens left out: equal where structures are."""
+    """Counts of the elements in a SMILES, without hydrogen; equal if the structures are equal."""
     atoms = (next(filter(None, match.groups())) for match in _ATOM.finditer(smiles))
     counts = collections.Counter(atom.capitalize() for atom in atoms)
     return tuple(sorted((atom, count) for atom, count in counts.items() if atom != "H"))
@@ -114,7 +113,7 @@ def _composition(smiles: str) -> tuple[tuple[str, int], ...]:
 def _training(
     references: pd.DataFrame, compositions: Collection[tuple[tuple[str, int], ...]]
 ) -> _Training:
-    """Training compounds; blocks of InChIKeys of those alone that have one of `compositions`."""
+    """Training compounds; InChIKey blocks only of structures with one of the `compositions`."""
     described, smiles, owner = [], [], []
     by_block: dict[str, int] = {}
     by_name: dict[str, int] = {}
@@ -140,7 +139,7 @@ def _training(
 
 
 def _marks(names: Iterable[object], pert_ids: Iterable[object]) -> list[str]:
-    """Names and ids that a compound can be known by; several may share a structure's row."""
+    """Normalised names and ids of a compound, or of several that share a structure's row."""
     texts = [part for name in dict.fromkeys(names) for part in str(name).split(" / ")]
     ids = dict.fromkeys(map(str, pert_ids))
     texts += [compound_of_sample(pert_id.upper()) for pert_id in ids]
@@ -153,14 +152,14 @@ def _marks_of(table: pd.DataFrame) -> list[str]:
 
 
 def known_sentence(row: Mapping[str, object]) -> str:
-    """What `known_compounds` says of one compound, as the first words of a report."""
+    """A row of `known_compounds` as a sentence for a report."""
     known, nearest, similarity = (
         row[name] for name in ("known", "nearest_known", KNOWN_COLUMNS[1])
     )
     if known == KNOWN:
         return f"Known: in the training data ({nearest})."
     if pd.isna(known):
-        return "Known or new: the run does not say."
+        return "Known or new: unknown, because the run has no references."
     if not nearest:
         return "New: not in the training data, with no structure to compare."
     word = "An analogue" if known == ANALOGUE else "New"
@@ -168,25 +167,25 @@ def known_sentence(row: Mapping[str, object]) -> str:
 
 
 def mechanism_table(references: pd.DataFrame | None, moas: Sequence[str]) -> pd.DataFrame:
-    """How many training compounds stand behind each mechanism.
+    """Numbers of training compounds of each mechanism.
 
     Returns:
-      One row per mechanism, in their order: `mechanism`, `training_compounds`, and of those
-      `with_signature` and `with_structure_only`; compounds count by group. The counts are missing
+      One row per mechanism, in their order: `mechanism`, and numbers of compound groups:
+      `training_compounds`, `with_signature` and `with_structure_only`. The numbers are missing
       without references.
     """
     columns = ["mechanism", "training_compounds", "with_signature", "with_structure_only"]
     if references is None or not len(references):
         return pd.DataFrame({"mechanism": list(moas)}, columns=columns)
-    carrying: dict[str, set[str]] = collections.defaultdict(set)
+    training: dict[str, set[str]] = collections.defaultdict(set)
     measured: dict[str, set[str]] = collections.defaultdict(set)
     for row in references.itertuples(index=False):
         for moa in row.moas:
-            carrying[moa].add(row.group)
+            training[moa].add(row.group)
             if pd.notna(row.sig_id):
                 measured[moa].add(row.group)
     rows = [
-        (moa, len(carrying[moa]), len(measured[moa]), len(carrying[moa] - measured[moa]))
+        (moa, len(training[moa]), len(measured[moa]), len(training[moa] - measured[moa]))
         for moa in moas
     ]
     return pd.DataFrame(rows, columns=columns)

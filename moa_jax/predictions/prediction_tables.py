@@ -1,4 +1,4 @@
-"""The tables beside the answers: what each signature says, how good it is, what was pooled."""
+"""Tables beside the answers: predictions and quality per signature, and pooled probabilities."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def signature_table(
 def quality_table(
     examples: Examples, quality: SignatureQuality, basis: AnswerBasis
 ) -> pd.DataFrame:
-    """One row a signature: ids, conditions, `weight`, the gates and what they measured.
+    """One row a signature: ids, conditions, `weight`, gates and measures.
 
-    The gates: `passes`, `reasons`, `notes`; measured: `share_of_genes` and `quality.measures`. Of
-    a compound without signature nothing was measured.
+    Gates: `passes`, `reasons`, `notes`. Measures: `share_of_genes` and `quality.measures`, missing
+    without a signature.
     """
     table = _described(examples).assign(
         weight=basis.weights,
@@ -47,10 +47,10 @@ def quality_table(
 
 
 def compound_table(examples: Examples, basis: AnswerBasis) -> pd.DataFrame:
-    """`pert_id`, `n_signatures`, `modalities_used` and what was pooled; one row a compound.
+    """`pert_id`, `n_signatures`, `modalities_used` and pooled probabilities; one row a compound.
 
-    It is what the answers rest on, before calibration: missing where that is nothing. As in the
-    answers, the ids of one drug stand together.
+    The probabilities are before calibration, and missing without a basis for an answer. As in the
+    answers, `pert_id` joins the ids of one drug.
     """
     groups = np.asarray(examples.groups, str)
     counts = pd.Series(examples.has_expression).groupby(groups).sum()

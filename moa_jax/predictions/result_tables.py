@@ -1,7 +1,7 @@
-"""Results as people and programs read them: Markdown, `metrics.json` and two CSV files.
+"""Results as Markdown, `metrics.json` and two CSV files.
 
-Every CSV file that people may open in a spreadsheet is written by `write_csv`, which keeps text
-from running as a formula, and read back by `read_csv`.
+Every CSV file that may be opened in a spreadsheet is written by `write_csv`, which prevents text
+from being run as a formula, and read back by `read_csv`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _MANY_COLUMNS = 20
 # Nine significant digits give back every float32 exactly.
 _EXACT_DIGITS = 9
 
-# What a spreadsheet may run begins with one of four signs, or with their wide forms (U+FF1D and so
-# on). A cell begins where its text does; in spreadsheets that part cells by another sign than the
-# comma, also where that sign, a tab or the end of a line stands in it, for no quotes hold there.
+# A formula begins with one of four signs or their full-width forms (U+FF1D and so on), at the start
+# of a cell. Spreadsheets with another separator also start a cell after it, a tab or a line break
+# inside the text, whose quotes they ignore.
 _BEGINS = r"(?<![^;\t\r\n])"
 _NUMBER = r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?(?:[;\t\r\n]|\Z)"
 _FORMULA = rf"(?!{_NUMBER})[^\S\t\r\n]*[=+\-@\uff1d\uff0b\uff0d\uff20]"
@@ -42,7 +42,7 @@ _MADE_SAFE = re.compile(rf"\A'(?='*[\t\r\n])|{_BEGINS}'(?='*{_FORMULA})")
 
 
 def file_name(name: str, release: str) -> str:
-    """`name`, marked where the release is simulated."""
+    """`name`, with a prefix if the release is simulated."""
     return f"simulated_{name}" if "simulated" in release.lower() else name
 
 
@@ -65,7 +65,7 @@ class Results:
     release: str
 
     def file_name(self, name: str) -> str:
-        """`name`, marked where the release is simulated."""
+        """`name`, with a prefix if the release is simulated."""
         return file_name(name, self.release)
 
     def scores(self) -> dict[str, dict[str, float | int]]:
@@ -95,8 +95,8 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """A Markdown table, aligned for the terminal, that ends without a line break.
 
     Args:
-      rows: one mapping per row; the columns are their keys in order of appearance. Floats get
-        three decimals; what a row lacks stays empty and NaN reads `n/a`.
+      rows: one mapping per row; the columns are their keys in order of appearance. Floats have
+        three decimals, a missing key is an empty cell and NaN is `n/a`.
     """
     columns = list(dict.fromkeys(key for row in rows for key in row))
     numeric = {
@@ -133,7 +133,7 @@ def write_results(folder: str | os.PathLike[str], results: Results) -> None:
 
     Names of files about a simulated release begin with `simulated_`.
 
-    - `metrics.json`: method -> headline metrics; null where a metric is not defined.
+    - `metrics.json`: method -> headline metrics; null if a metric is not defined.
     - `per_moa.csv`: one row per method and MoA.
     - `compound_predictions.csv`: one row per method and compound: its MoAs (separated by `|`)
       and one column of probability per MoA.
@@ -168,7 +168,7 @@ def prediction_table(
     compounds: Sequence[str],
     moas: Sequence[str],
 ) -> pd.DataFrame:
-    """Predictions of a method as a file holds them.
+    """Predictions of a method as written to a file.
 
     Returns:
       One row per compound: `compound_group`, `moas` (its own, separated by `|`) and one column of
@@ -182,23 +182,21 @@ def prediction_table(
 
 
 def json_number(value: float | int) -> float | int | None:
-    """A number as JSON has it: null where it is not defined."""
+    """A number for JSON: null in place of NaN."""
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def write_csv(path: pathlib.Path, table: pd.DataFrame, *, digits: int = _EXACT_DIGITS) -> None:
     """Writes a table, whole or not at all; equal tables give equal bytes.
 
-    Text that a spreadsheet would run as a formula (`=`, `+`, `-`, `@` or a tab in front) gets an
-    apostrophe in front, in cells and in names of columns (CWE-1236). Numbers are left alone, also
-    those that stand in text, as LINCS has -666 for what is missing. `read_csv` takes the
-    apostrophes away again.
+    Text that a spreadsheet would run as a formula (beginning with `=`, `+`, `-`, `@` or a tab) gets
+    an apostrophe in front, in cells and column names (CWE-1236). Numbers do not change, even as
+    text, such as -666 for a missing value in LINCS. `read_csv` removes the apostrophes.
 
     Args:
       path: the file.
-      table: what to write.
-      digits: significant digits of numbers; as many as give back every float32 exactly, unless
-        the table is rather to be read.
+      table: the table.
+      digits: significant digits of numbers; by default enough for every float32.
 
     Raises:
       InputError: the disk is full or the folder cannot be written.
@@ -209,9 +207,9 @@ def write_csv(path: pathlib.Path, table: pd.DataFrame, *, digits: int = _EXACT_D
 
 
 def _write_lines(path: pathlib.Path, table: pd.DataFrame, float_format: str) -> None:
-    """Writes what `DataFrame.to_csv` would; hundreds of columns of probabilities ten times faster.
+    """Writes what `DataFrame.to_csv` would, but many float columns ten times faster.
 
-    The columns of floats that end a table are formatted a row at a time.
+    The float columns at the end of a table are formatted a row at a time.
     """
     is_float = [pd.api.types.is_float_dtype(dtype) for dtype in table.dtypes]
     num_first = len(is_float) - sum(1 for _ in itertools.takewhile(bool, reversed(is_float)))
@@ -246,15 +244,15 @@ def _line(cells: Sequence[str]) -> str:
 def read_csv(
     path: pathlib.Path, text_columns: Sequence[str], *, keep_default_na: bool = True
 ) -> pd.DataFrame:
-    """Reads a table that `write_csv` wrote, or anybody else.
+    """Reads a CSV table, by `write_csv` or from elsewhere.
 
     Args:
       path: the file.
-      text_columns: columns that hold text, also where it looks like numbers.
+      text_columns: columns to read as text even if they look like numbers.
       keep_default_na: whether empty text, `NA` and the like are missing values.
 
     Raises:
-      InputError: there is no such file, it is not a CSV table, or has a column twice.
+      InputError: there is no such file, it is not a CSV table, or it has a column twice.
     """
     try:
         table = pd.read_csv(

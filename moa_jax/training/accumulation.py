@@ -1,4 +1,4 @@
-"""Gradients of a batch taken piece by piece, for batches that memory does not hold at once."""
+"""Gradient accumulation over micro-batches, for batches that do not fit in memory."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def summed_gradients(
 ) -> tuple[Array, dict[str, Array], Any]:
     """Loss, parts and gradients, summed over the examples of a batch.
 
-    Several micro-batches go one after the other, so that the activations of one alone are kept,
-    and their sums are those of the whole batch. Each has its own key. What a loss makes of a
-    batch as a whole, such as a ranking of its examples, it makes of each micro-batch.
+    Micro-batches are processed one after the other, each with its own key, so that the activations
+    of only one are in memory. A loss that compares the examples of a batch, for instance ranks
+    them, compares those of a micro-batch.
 
     Args:
       loss_of: the loss summed over examples.
-      params: what is differentiated.
+      params: the parameters to differentiate.
       batch: the batch; molecules of each micro-batch in its own shards, see `micro_batches_of`.
       rng: key of the step.
-      micro_batches: how many; 1 takes the batch as it is.
+      micro_batches: number of micro-batches.
     """
     differentiate = jax.value_and_grad(loss_of, has_aux=True)
 
@@ -43,9 +43,9 @@ def summed_gradients(
     shapes = jax.eval_shape(totals_of, jax.tree.map(lambda leaf: leaf[0], pieces), rng)
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
-    def add(totals: Any, place_and_piece: tuple[Array, Batch]) -> tuple[Any, None]:
-        place, piece = place_and_piece
-        new = totals_of(piece, jax.random.fold_in(rng, place))
+    def add(totals: Any, number_and_piece: tuple[Array, Batch]) -> tuple[Any, None]:
+        number, piece = number_and_piece
+        new = totals_of(piece, jax.random.fold_in(rng, number))
         return jax.tree.map(jnp.add, totals, new), None
 
     return jax.lax.scan(add, zeros, (jnp.arange(micro_batches), pieces))[0]
@@ -54,8 +54,8 @@ def summed_gradients(
 def micro_batches_of(batch: Batch, count: int) -> Batch:
     """Every array of a batch with a leading axis of micro-batches.
 
-    A batch over several devices has one run of rows per device. Each micro-batch takes its part
-    of every run, so that no row changes its device.
+    A batch over several devices has one block of rows per device. Each micro-batch takes a part of
+    every block, so that no row moves to another device.
 
     Args:
       batch: a batch whose molecules are in `count` shards per device.
@@ -65,7 +65,7 @@ def micro_batches_of(batch: Batch, count: int) -> Batch:
 
     def divide(leaf: Array) -> Array:
         rows = leaf.shape[0] // (num_devices * count)
-        runs = leaf.reshape(num_devices, count, rows, *leaf.shape[1:])
-        return jnp.swapaxes(runs, 0, 1).reshape(count, num_devices * rows, *leaf.shape[1:])
+        blocks = leaf.reshape(num_devices, count, rows, *leaf.shape[1:])
+        return jnp.swapaxes(blocks, 0, 1).reshape(count, num_devices * rows, *leaf.shape[1:])
 
     return jax.tree.map(divide, batch)

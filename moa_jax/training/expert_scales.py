@@ -1,4 +1,4 @@
-"""Scales of the experts of the fusion model, fitted to out-of-sample answers."""
+"""Scales of the experts of the fusion model, fitted to out-of-fold answers."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ from moa_jax.schemas import Batch, Examples, GraphArrays
 from moa_jax.training.runs.predictor import Predictor
 from moa_jax.training.sharding import shard
 
-# Range of a scale; an expert at the lower end hardly counts.
+# Range of a scale; an expert at the lower end has almost no effect.
 SCALE_BOUNDS = (0.01, 100.0)
-# Below it a probability counts as this one.
+# Smaller probabilities are raised to this one.
 MIN_PROB = 1e-12
 
 # Logits of the experts for every example; zeros where an expert does not answer.
-Evidence = Float[np.ndarray, "expert example moa"]
+ExpertLogits = Float[np.ndarray, "expert example moa"]
 # View -> expert -> scale.
 Scales = Mapping[str, Mapping[str, float]]
 
 
 def fit_expert_scales(
-    start: Scales, asked: Mapping[str, tuple[Evidence, Examples]], *, prior_strength: float
+    prior: Scales, answers: Mapping[str, tuple[ExpertLogits, Examples]], *, prior_strength: float
 ) -> dict[str, dict[str, float]]:
-    """Maximum a posteriori scales for the pooled answers about compounds, view by view.
+    """Maximum a posteriori scales, view by view.
 
-    Minimises the negative log likelihood of the compounds' labels in the logarithm of the scales
-    (temperature scaling: Guo 2017; product of experts: Hinton 2002). Few compounds cannot tell
-    much, so the logarithms have a Gaussian prior centred on `start`.
+    Minimises the negative log likelihood of the compounds' labels, given their pooled answers, in
+    the logarithms of the scales (temperature scaling: Guo 2017; product of experts: Hinton 2002).
+    The logarithms have a Gaussian prior, because there are few compounds.
 
     Args:
-      start: scales around which the prior lies, in the model's order of the experts.
-      asked: view -> out-of-sample logits of the experts, and the labelled examples they are for.
+      prior: scales on which the prior is centred, in the model's order of the experts.
+      answers: view -> out-of-fold logits of the experts, and the labelled examples they are for.
       prior_strength: inverse variance of the prior; 0 for none.
 
     Returns:
       View -> expert -> scale. An expert that does not answer in a view keeps its scale.
     """
     scales = {}
-    for view, (evidence, examples) in asked.items():
-        around = np.array(list(start[view].values()), np.float32).astype(np.float64)
-        fitted = fit_view_scales(around, evidence, examples, prior_strength=prior_strength)
-        scales[view] = dict(zip(start[view], fitted.tolist(), strict=True))
+    for view, (logits, examples) in answers.items():
+        centre = np.array(list(prior[view].values()), np.float32).astype(np.float64)
+        fitted = _fit_view_scales(centre, logits, examples, prior_strength=prior_strength)
+        scales[view] = dict(zip(prior[view], fitted.tolist(), strict=True))
     return scales
 
 
@@ -66,61 +66,58 @@ def scale_array(scales: Scales) -> Float32[np.ndarray, "view expert"]:
 
 
 def combined_probs(
-    view: str, scales: Scales, evidence: Evidence, examples: Examples
+    view: str, scales: Scales, logits: ExpertLogits, examples: Examples
 ) -> Float[np.ndarray, "example moa"]:
-    """Probabilities in a view, as the model computes them: scales depend on what is measured.
+    """Probabilities in a view, as the model computes them.
+
+    An example's scales are those of the view that it is seen in (`experts.view_of`): one without a
+    structure has the scales of `expression` in the view `fusion`, too.
 
     Args:
       view: one of `VIEWS`.
       scales: view -> expert -> scale.
-      evidence: logits of the experts in this view.
+      logits: logits of the experts in this view.
       examples: the examples.
     """
     expression, structure = SHOWN_IN[view]
     shown = (examples.has_expression & expression, examples.has_structure & structure)
-    own = np.zeros(evidence.shape[:2], np.float32)
+    weights = np.zeros(logits.shape[:2], np.float32)
     for name, reads in SHOWN_IN.items():
-        # Without either modality the scales are those of both.
         here = (shown[0] == reads[0]) & (shown[1] == reads[1])
+        # An example without either modality has the scales of both.
         if name == "fusion":
             here |= ~shown[0] & ~shown[1]
-        own[:, here] = np.array(list(scales[name].values()), np.float32)[:, None]
-    logits = np.einsum("en,enm->nm", own, evidence, optimize=True)
-    return scipy.special.softmax(logits, axis=1)
+        weights[:, here] = np.array(list(scales[name].values()), np.float32)[:, None]
+    combined = np.einsum("en,enm->nm", weights, logits, optimize=True)
+    return scipy.special.softmax(combined, axis=1)
 
 
-def fit_view_scales(
-    start: Float[np.ndarray, " expert"],
-    evidence: Evidence,
-    validation: Examples,
+def _fit_view_scales(
+    prior: Float[np.ndarray, " expert"],
+    logits: ExpertLogits,
+    examples: Examples,
     *,
     prior_strength: float,
 ) -> Float[np.ndarray, " expert"]:
-    """Scales of one view; see `fit_expert_scales`.
-
-    Args:
-      start: the scales around which the prior lies.
-      evidence: out-of-sample logits of the experts.
-      validation: the examples they are for; each has a label.
-      prior_strength: see `fit_expert_scales`.
-    """
-    if not validation.num_examples:
-        return start
-    has_modality_here = np.flatnonzero(np.abs(evidence).max(axis=(1, 2)) > 0)
-    if not len(has_modality_here):
-        return start
-    center = np.log(start[has_modality_here])
-    likelihood = _Likelihood.of(evidence[has_modality_here], validation)
+    """Scales of one view; see `fit_expert_scales`."""
+    if not examples.num_examples:
+        return prior
+    answering = np.flatnonzero(np.abs(logits).max(axis=(1, 2)) > 0)
+    if not len(answering):
+        return prior
+    center = np.log(prior[answering])
+    likelihood = _Likelihood.of(logits[answering], examples)
     precision = prior_strength / len(likelihood.share)
 
     def objective(
-        logs: Float[np.ndarray, " heard"],
-    ) -> tuple[float, Float[np.ndarray, " heard"]]:
+        logs: Float[np.ndarray, " expert"],
+    ) -> tuple[float, Float[np.ndarray, " expert"]]:
         value, slope = likelihood(np.exp(logs))
-        away = logs - center
-        return value + 0.5 * precision * float(away @ away), slope * np.exp(logs) + precision * away
+        offset = logs - center
+        penalty = 0.5 * precision * float(offset @ offset)
+        return value + penalty, slope * np.exp(logs) + precision * offset
 
-    found = scipy.optimize.minimize(
+    fitted = scipy.optimize.minimize(
         objective,
         center,
         jac=True,
@@ -128,8 +125,8 @@ def fit_view_scales(
         bounds=[tuple(np.log(SCALE_BOUNDS))] * len(center),
         options={"ftol": 1e-12, "gtol": 1e-8},
     )
-    scales = start.copy()
-    scales[has_modality_here] = np.exp(found.x)
+    scales = prior.copy()
+    scales[answering] = np.exp(fitted.x)
     return scales
 
 
@@ -138,54 +135,52 @@ class _Likelihood:
     """Mean negative log likelihood of the compounds' labels as a function of the scales.
 
     Attributes:
-      evidence: logits of the experts that answer.
-      pooling: takes the mean of each compound's examples.
+      logits: logits of the experts that answer.
+      pooling: matrix that averages the examples of each compound.
       share: labels of each compound, summing to 1.
     """
 
-    evidence: Float[np.ndarray, "heard example moa"]
+    logits: ExpertLogits
     pooling: scipy.sparse.csr_array
     share: Float[np.ndarray, "compound moa"]
 
     @classmethod
-    def of(
-        cls, evidence: Float[np.ndarray, "heard example moa"], validation: Examples
-    ) -> _Likelihood:
+    def of(cls, logits: ExpertLogits, examples: Examples) -> _Likelihood:
         """The likelihood of labelled examples."""
-        _, labels, names = pool_by_compound(validation.labels, validation.labels, validation.groups)
+        _, labels, names = pool_by_compound(examples.labels, examples.labels, examples.groups)
         place = {name: row for row, name in enumerate(names)}
-        rows = np.array([place[group] for group in validation.groups])
+        rows = np.array([place[group] for group in examples.groups])
         counts = np.bincount(rows)
         pooling = scipy.sparse.csr_array(
             (1.0 / counts[rows], (rows, np.arange(len(rows)))), shape=(len(names), len(rows))
         )
-        return cls(evidence, pooling, labels / labels.sum(axis=1, keepdims=True))
+        return cls(logits, pooling, labels / labels.sum(axis=1, keepdims=True))
 
     def __call__(
-        self, scales: Float[np.ndarray, " heard"]
-    ) -> tuple[float, Float[np.ndarray, " heard"]]:
+        self, scales: Float[np.ndarray, " expert"]
+    ) -> tuple[float, Float[np.ndarray, " expert"]]:
         """The value and its gradient."""
-        probs = scipy.special.softmax(np.tensordot(scales, self.evidence, axes=1), axis=-1)
+        probs = scipy.special.softmax(np.tensordot(scales, self.logits, axes=1), axis=-1)
         pooled = self.pooling @ probs
         likely = np.maximum(pooled, MIN_PROB)
         value = -float((self.share * np.log(likely)).sum(axis=1).mean())
         slope = np.where(pooled > MIN_PROB, -self.share / likely, 0.0) / len(self.share)
         of_probs = self.pooling.T @ slope
         of_logits = probs * (of_probs - (probs * of_probs).sum(axis=1, keepdims=True))
-        return value, np.tensordot(self.evidence, of_logits, axes=([1, 2], [0, 1]))
+        return value, np.tensordot(self.logits, of_logits, axes=([1, 2], [0, 1]))
 
 
-def expert_evidence(predictor: Predictor, examples: Examples) -> dict[str, Evidence]:
+def expert_logits(predictor: Predictor, examples: Examples) -> dict[str, ExpertLogits]:
     """Logits of each expert for every example, in each of the three views."""
     task = predictor.task
 
     # Replicated, so that every process can read all of it.
     @functools.partial(jax.jit, out_shardings=NamedSharding(predictor.mesh, PartitionSpec()))
-    def evidence(params: Any, batch: Batch, graph: GraphArrays) -> dict[str, Array]:
-        return task.evidence(params, batch, graph)
+    def logits(params: Any, batch: Batch, graph: GraphArrays) -> dict[str, Array]:
+        return task.expert_logits(params, batch, graph)
 
     parts = [
-        jax.device_get(evidence(predictor.params, shard(batch, predictor.mesh), predictor.graph))
+        jax.device_get(logits(predictor.params, shard(batch, predictor.mesh), predictor.graph))
         for batch in evaluation_batches(
             predictor.encode(examples), predictor.batch_size, num_shards=predictor.mesh.size
         )
@@ -198,11 +193,11 @@ def expert_evidence(predictor: Predictor, examples: Examples) -> dict[str, Evide
     }
 
 
-def learnable_evidence(out_of_fold: LeaveOneOutAnswers) -> dict[str, tuple[Evidence, Examples]]:
-    """View -> logits for the examples whose mechanism another compound shares, and these."""
-    learnable, found = out_of_fold.learnable(), {}
+def learnable_logits(answers: LeaveOneOutAnswers) -> dict[str, tuple[ExpertLogits, Examples]]:
+    """View -> the examples that share a mechanism with another compound, after their logits."""
+    learnable, of_view = answers.learnable(), {}
     for view in VIEWS:
-        rows = np.flatnonzero(out_of_fold.answered(view) & learnable.any(axis=1))
-        asked = dataclasses.replace(out_of_fold.examples.take(rows), labels=learnable[rows])
-        found[view] = out_of_fold.evidence(view)[:, rows].astype(np.float64), asked
-    return found
+        rows = np.flatnonzero(answers.answered(view) & learnable.any(axis=1))
+        examples = dataclasses.replace(answers.examples.take(rows), labels=learnable[rows])
+        of_view[view] = answers.expert_logits(view)[:, rows].astype(np.float64), examples
+    return of_view

@@ -1,4 +1,4 @@
-"""Training in steps: examples in, a run's folder out."""
+"""Training by gradient steps: examples in, a run's folder out."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any
 
 import jax
 import ml_collections
-import pandas as pd
 
 from moa_jax.data.examples.batches import make_batch, training_rows
-from moa_jax.data.examples.features import EncodedExamples, encode, fit_features
+from moa_jax.data.examples.features import EncodedExamples, FeatureSpec, encode
 from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.evaluation.metrics import score
 from moa_jax.progress import say, track
@@ -44,10 +43,10 @@ from moa_jax.training.task import MakeTrainingTask, Views
 
 
 class Run:
-    """One training run: a task, its data on the host, and its folder.
+    """One training of networks: a task, its data on the host, and its folder.
 
-    Everything that a step depends on is a function of the configuration, the examples and the
-    step's number, so a run that was killed and started again ends as if nothing had happened.
+    A step depends on the configuration, the examples and its number alone, so a run that was
+    killed and restarted ends as if it had not been interrupted.
     """
 
     def __init__(
@@ -57,27 +56,29 @@ class Run:
         validation: Examples | None,
         *,
         make_task: MakeTrainingTask,
-        genes: pd.DataFrame,
+        features: FeatureSpec,
+        encoded: EncodedExamples,
         graph: GraphArrays,
         graph_size: tuple[int, int],
         workdir: pathlib.Path,
         unlabelled: Examples | None = None,
-        given: Mapping[str, Any] | None = None,
+        non_trainable: Mapping[str, Any] | None = None,
     ) -> None:
         """Prepares the run.
 
         Args:
           config: a complete configuration; see `configs/fusion.py`.
           train: training examples.
-          validation: examples that choose the step; None trains to the end.
-          make_task: makes what is trained from the configuration.
-          genes: `GENE_COLUMNS`, one row per expression column.
+          validation: examples that select the step; None trains to the last step.
+          make_task: makes the training task of the configuration.
+          features: vocabularies and gene statistics of the training examples.
+          encoded: the training examples as model inputs.
           graph: the knowledge graph.
-          graph_size: number of gene nodes and of term nodes.
+          graph_size: numbers of gene nodes and term nodes.
           workdir: folder of checkpoints and metrics.
-          unlabelled: what pretraining sees beside the training examples, where the configuration
-            names `pretraining`; and what `given` was solved from beside them.
-          given: parameters of the task's model that are not trained; none where None.
+          unlabelled: additional examples, without labels, for pretraining (if the configuration
+            has `pretraining`) and for the kernels among `non_trainable`.
+          non_trainable: parameters of the model that gradients do not change.
 
         Raises:
           InputError: the configuration's batch or devices do not fit the machine.
@@ -86,21 +87,22 @@ class Run:
         self.train_examples = train
         self.validation = validation
         self.workdir = workdir
-        self.features = fit_features(train, genes)
+        self.features = features
         training = ml_collections.FrozenConfigDict(config.training)
         self._weights = SampleWeights(train, training)
-        self._train = encode(train, self.features)
-        self._validation = None if validation is None else encode(validation, self.features)
+        self._train = encoded
+        self._validation = None if validation is None else encode(validation, features)
         self._unlabelled = unlabelled
-        self._given = given or {}
-        self._examples = [
-            None if some is None else digest(some) for some in (train, validation, unlabelled)
+        self._non_trainable = non_trainable or {}
+        self._digests = [
+            None if examples is None else digest(examples)
+            for examples in (train, validation, unlabelled)
         ]
         self.mesh = make_training_mesh(
             config.num_devices, training.batch_size, micro_batches=training.micro_batches
         )
         self._make_task = make_task
-        self.task = make_task(config, self.features, graph_size)
+        self.task = make_task(config, features, graph_size)
         self.graph = replicate(graph, self.mesh)
         self._graph_size = graph_size
         self._learning_rate = make_schedule(training.optimiser, training.num_steps)
@@ -108,9 +110,9 @@ class Run:
         self._predict_step = make_predict_step(self.task, self.mesh)
 
     def train(self, *, num_steps: int | None = None) -> Predictor:
-        """Trains to `num_steps` (the configuration's where None), or until validation stalls.
+        """Trains to `num_steps` (by default the configuration's), or until validation stalls.
 
-        Continues from the newest whole checkpoint in the run's folder.
+        Resumes from the newest complete checkpoint in the run's folder.
 
         Returns:
           The predictor of the step with the best validation score, or of the last step.
@@ -130,7 +132,7 @@ class Run:
             state, metrics = self.train_step(state, self.batch(step), self.graph)
             done = step + 1
             is_last = done == num_steps
-            # Values are fetched from the devices here alone, so that the host runs ahead of them.
+            # The only place that waits for the devices; in between, the host runs ahead of them.
             if is_last or done % training.log_every == 0:
                 self._log(writer, done, metrics)
             if is_last or done % training.eval_every == 0:
@@ -145,11 +147,8 @@ class Run:
         )
 
     def initial_state(self) -> TrainState:
-        """The state before the first step, replicated on the mesh.
-
-        Its encoders are pretrained where the configuration names `pretraining`.
-        """
-        state = self._drawn_state()
+        """The state before the first step, pretrained if the configuration has `pretraining`."""
+        state = self._random_state()
         if "pretraining" not in self.config:
             return state
         pretrained = pretrain(
@@ -164,21 +163,21 @@ class Run:
         )
         return warm_start(state, pretrained)
 
-    def _drawn_state(self) -> TrainState:
+    def _random_state(self) -> TrainState:
         return initial_state(
             self.task,
             ml_collections.FrozenConfigDict(self.config),
             self.batch(0),
             self.graph,
             self.mesh,
-            given={**self._given, **self.task.first_state(self._train.num_examples)},
+            non_trainable={
+                **self._non_trainable,
+                **self.task.first_state(self._train.num_examples),
+            },
         )
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step, on the devices.
-
-        A function of the configuration, the examples and the step alone.
-        """
+        """The batch of a step, on the devices."""
         training = self.config.training
         rows = training_rows(
             self._train.num_examples, training.batch_size, seed=self.config.seed, step=step
@@ -198,16 +197,16 @@ class Run:
             return self.initial_state(), Progress()
         stored = read_description(checkpoints, step, self.workdir)
         refuse_other_run(stored, self._describe(Progress()), self.workdir)
-        say(f"continuing {self.workdir} at step {step}")
-        return checkpoints.restore(step, self._drawn_state()), Progress(**stored["progress"])
+        say(f"resuming {self.workdir} at step {step}")
+        return checkpoints.restore(step, self._random_state()), Progress(**stored["progress"])
 
     def _describe(self, progress: Progress) -> dict[str, Any]:
         return describe_run(
-            self.config, self.features, self._graph_size, examples=self._examples, progress=progress
+            self.config, self.features, self._graph_size, examples=self._digests, progress=progress
         )
 
     def _evaluate(self, writer: MetricWriter, state: TrainState, step: int) -> float | None:
-        """Scores the validation part; returns the score that selects, None without one."""
+        """Scores the validation part; returns the score that selects the step, if there is one."""
         if self.validation is None or self._validation is None:
             return None
         read_out = self.task.fit_read_out(
@@ -247,11 +246,11 @@ class Run:
 
 
 def curve_name(view: str) -> str:
-    """Name under which the validation macro AUPRC of a view stands in `metrics.jsonl`."""
+    """Name of a view's validation macro AUPRC in `metrics.jsonl`."""
     return f"validation/{view}/macro_auprc"
 
 
 def validation_curve(workdir: pathlib.Path, view: str) -> list[list[int | float]]:
-    """The [step, macro AUPRC of the validation compounds] pairs of a run, in order."""
+    """[step, validation macro AUPRC] pairs of a run, in order."""
     lines = read_metrics(workdir / METRICS_FILE)
     return [[line["step"], line[curve_name(view)]] for line in lines if curve_name(view) in line]

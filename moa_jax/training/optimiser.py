@@ -22,7 +22,7 @@ def make_schedule(config: ml_collections.FrozenConfigDict, num_steps: int) -> op
 def make_optimiser(
     config: ml_collections.FrozenConfigDict, num_steps: int
 ) -> optax.GradientTransformation:
-    """Clipped AdamW (Loshchilov 2019); weight decay on matrices alone.
+    """AdamW (Loshchilov 2019) with gradient clipping; only matrices decay.
 
     Args:
       config: `learning_rate`, `warmup_fraction`, `weight_decay`, `clip_norm`, `adam_b2`.

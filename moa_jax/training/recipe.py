@@ -1,4 +1,4 @@
-"""How a fusion model is made: kernels solved in closed form, networks trained in steps."""
+"""How a fusion model is fitted: kernels in closed form, networks by gradient steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import ml_collections
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 
 from moa_jax.data.examples.features import FeatureSpec, fit_features
@@ -21,11 +20,12 @@ from moa_jax.models.experts import NETWORKS, VIEWS, has_all_shown
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, GraphArrays, KnowledgeGraph, concatenate
 from moa_jax.training.expert_scales import (
+    ExpertLogits,
     Scales,
     combined_probs,
-    expert_evidence,
+    expert_logits,
     fit_expert_scales,
-    learnable_evidence,
+    learnable_logits,
     scale_array,
 )
 from moa_jax.training.fit import Run, validation_curve
@@ -43,18 +43,18 @@ from moa_jax.training.runs.run_fingerprint import digest, refuse_other_run
 from moa_jax.training.sharding import is_first_process, make_mesh, replicate
 from moa_jax.training.task import Views
 
-# Subfolder of the run that chooses the number of steps.
+# Subfolder of the run that selects the number of steps.
 SELECTION = "selection"
 
 
 @dataclasses.dataclass(frozen=True)
 class OutOfFoldAnswers:
-    """Out-of-sample answers of a model in one view.
+    """Predictions for compounds by models that were not trained on them, in one view.
 
     Attributes:
       examples: labelled examples, and compounds whose mechanisms are all outside the vocabulary.
-      probs: probabilities, by a model that did not learn from the example's compound.
-      learnable: labels, without those of mechanisms of which that model saw no other compound.
+      probs: probabilities by a model that was not trained on the example's compound.
+      learnable: labels without the mechanisms that no other training compound has.
     """
 
     examples: Examples
@@ -64,28 +64,28 @@ class OutOfFoldAnswers:
 
 @dataclasses.dataclass(frozen=True)
 class FusionFit:
-    """A fusion model and how it was chosen.
+    """A fusion model and how it was selected.
 
     Attributes:
       predictor: the model trained on training and validation examples.
-      validation_probs: view -> out-of-sample probabilities of the validation examples: by a model
-        of the training examples or, for kernels alone, of all compounds but the one in question.
-      unseen: view -> out-of-sample answers for calibration: for the validation examples or, for
-        kernels alone, for all training compounds; and for compounds whose mechanisms are outside
-        the vocabulary.
+      validation_probs: view -> probabilities of the validation examples by a model of the training
+        examples or, for kernels alone, of all other compounds.
+      out_of_fold: view -> answers to calibrate on: for the validation examples or, for kernels
+        alone, for all training compounds; and for compounds whose mechanisms are outside the
+        vocabulary.
       choices: JSON values: `best_step`, `expert_scales` by expert; empty without validation.
       curves: view -> [step, validation macro AUPRC] pairs.
     """
 
     predictor: Predictor
     validation_probs: Views
-    unseen: dict[str, OutOfFoldAnswers]
+    out_of_fold: dict[str, OutOfFoldAnswers]
     choices: dict[str, Any]
     curves: dict[str, list[list[int | float]]]
 
 
 def is_solved(config: ml_collections.ConfigDict) -> bool:
-    """Whether the model is kernels alone, which are solved in closed form."""
+    """Whether the model has no networks, so that it is solved in closed form."""
     return not set(config.model.experts) & set(NETWORKS)
 
 
@@ -98,19 +98,18 @@ def fit_fusion(
     *,
     unlabelled: Examples | None = None,
 ) -> FusionFit:
-    """Fits the fusion model of a configuration; an interrupted call continues.
+    """Fits the fusion model of a configuration; resumes if it was interrupted.
 
     Args:
       config: a complete configuration; see `configs/fusion.py`.
       train: training examples.
-      validation: examples of other compounds; where there are none, networks are trained to the
-        last step, and the scales are the configuration's.
+      validation: examples of other compounds. Without any, networks are trained to the last step
+        and the scales are the configuration's.
       graph: the knowledge graph over the examples' genes.
       workdir: folder of the run.
-      unlabelled: examples without a label, none of a compound in `validation`. Kernel experts learn
-        from those with known targets and no known mechanism; pretraining, where the configuration
-        has it, from all. Those whose mechanisms are outside the vocabulary are predicted for
-        calibration.
+      unlabelled: examples without a label, none of a compound in `validation`. Kernel experts use
+        those with known targets and no known mechanism; pretraining, if configured, uses all.
+        Those whose mechanisms are outside the vocabulary are predicted for calibration.
 
     Raises:
       InputError: `workdir` holds a run of another configuration or on other examples.
@@ -122,33 +121,29 @@ def fit_fusion(
         recipe.write_references(train, workdir)
         predictor = recipe.run(train, None, workdir).train()
         nothing = np.zeros(validation.labels.shape)
-        curves: dict[str, list[list[int | float]]] = {view: [] for view in VIEWS}
-        return FusionFit(predictor, dict.fromkeys(VIEWS, nothing), {}, {}, curves)
+        return FusionFit(
+            predictor, dict.fromkeys(VIEWS, nothing), {}, {}, {view: [] for view in VIEWS}
+        )
 
-    # A first run, on the training part, finds the number of steps and the scales of the experts.
-    chosen = recipe.run(train, validation, workdir / SELECTION).train()
-    step, score = chosen.progress.best_step, chosen.progress.best_score
+    # A first run, on the training part, selects the number of steps and the experts' scales.
+    selected = recipe.run(train, validation, workdir / SELECTION).train()
+    step, score = selected.progress.best_step, selected.progress.best_score
     say(f"validation macro AUPRC {score:.3f} at step {step}")
-    evidence = expert_evidence(chosen, validation)
-    scales = fit_expert_scales(
-        recipe.first_scales,
-        {view: (own, validation) for view, own in evidence.items()},
-        prior_strength=config.scale_prior,
-    )
-    _say_scales(scales)
+    logits = expert_logits(selected, validation)
+    scales = recipe.fit_scales({view: (logits[view], validation) for view in VIEWS})
 
-    # A second one, from new parameters, trains that long on all examples, with those scales.
+    # A second run, from new parameters, trains for as many steps on all examples.
     everything = concatenate(train, validation)
     recipe.write_references(everything, workdir)
     predictor = recipe.run(everything, None, workdir, scales=scales).train(num_steps=step)
 
-    probs = {view: combined_probs(view, scales, own, validation) for view, own in evidence.items()}
+    probs = {view: combined_probs(view, scales, logits[view], validation) for view in VIEWS}
     learnable = validation.labels * train.labels.any(axis=0)
-    unseen = {view: OutOfFoldAnswers(validation, own, learnable) for view, own in probs.items()}
+    out_of_fold = {view: OutOfFoldAnswers(validation, probs[view], learnable) for view in VIEWS}
     return FusionFit(
         predictor=predictor,
         validation_probs=probs,
-        unseen=_with_others(unseen, predictor, unlabelled),
+        out_of_fold=_with_other_moas(out_of_fold, predictor, unlabelled),
         choices={"best_step": step, "expert_scales": scales},
         curves={view: validation_curve(workdir / SELECTION, view) for view in VIEWS},
     )
@@ -159,37 +154,33 @@ def _solve(
 ) -> FusionFit:
     """Solves a model of kernels alone for all examples at once, and saves it.
 
-    The scales of the experts are fitted to leave-one-compound-out answers, so no validation part
-    is needed.
+    The scales are fitted to leave-one-compound-out answers, so no validation part is needed.
     """
     everything = concatenate(train, validation)
     closed_form = recipe.closed_form(everything)
-    params = closed_form.params()
-    out_of_fold = closed_form.leave_one_out(everything.num_examples)
-    # Its inverses are large.
+    params, features = closed_form.params(), closed_form.features
+    answers = closed_form.leave_one_out(everything.num_examples)
+    # Free the inverses, which are large.
     del closed_form
-    scales = fit_expert_scales(
-        recipe.first_scales,
-        learnable_evidence(out_of_fold),
-        prior_strength=recipe.config.scale_prior,
-    )
-    _say_scales(scales)
+    scales = recipe.fit_scales(learnable_logits(answers))
     recipe.write_references(everything, workdir)
-    predictor = recipe.save_solved(
-        {**params, "expert_scales": scale_array(scales)}, everything, workdir
-    )
+    params["expert_scales"] = scale_array(scales)
+    predictor = recipe.save_solved(params, everything, features, workdir)
 
     probs = {
-        view: combined_probs(view, scales, out_of_fold.evidence(view), everything) for view in VIEWS
+        view: combined_probs(view, scales, answers.expert_logits(view), everything)
+        for view in VIEWS
     }
-    learnable, unseen = out_of_fold.learnable(), {}
+    learnable, out_of_fold = answers.learnable(), {}
     for view in VIEWS:
-        rows = np.flatnonzero(out_of_fold.answered(view))
-        unseen[view] = OutOfFoldAnswers(everything.take(rows), probs[view][rows], learnable[rows])
+        rows = np.flatnonzero(answers.answered(view))
+        out_of_fold[view] = OutOfFoldAnswers(
+            everything.take(rows), probs[view][rows], learnable[rows]
+        )
     return FusionFit(
         predictor=predictor,
-        validation_probs={view: own[train.num_examples :] for view, own in probs.items()},
-        unseen=_with_others(unseen, predictor, recipe.unlabelled),
+        validation_probs={view: probs[view][train.num_examples :] for view in VIEWS},
+        out_of_fold=_with_other_moas(out_of_fold, predictor, recipe.unlabelled),
         choices={"best_step": 0, "expert_scales": scales},
         curves={view: [] for view in VIEWS},
     )
@@ -197,13 +188,7 @@ def _solve(
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """What every fit of a configuration's fusion model shares.
-
-    Attributes:
-      config: see `fit_fusion`; so are `graph` and `unlabelled`.
-      graph: the knowledge graph.
-      unlabelled: examples without label.
-    """
+    """The steps of `fit_fusion`; see there for the attributes."""
 
     config: ml_collections.ConfigDict
     graph: KnowledgeGraph
@@ -211,7 +196,7 @@ class Recipe:
 
     def closed_form(self, train: Examples) -> ClosedForm:
         """The kernel experts of the model, ready to be solved for `train`."""
-        features = self._features(train)
+        features = fit_features(train, self.graph.genes.iloc[: self.graph.num_landmarks])
         return ClosedForm.of(
             self.config,
             make_fusion_task(self.config, features, self._graph_size).model,
@@ -228,37 +213,43 @@ class Recipe:
         *,
         scales: Scales | None = None,
     ) -> Run:
-        """A training run of the networks, beside kernels that are solved already.
+        """A training run of the networks; kernels beside them are solved here.
 
         Args:
           train: training examples.
-          validation: examples that choose the step; None trains to the end.
+          validation: examples that select the step; None trains to the last step.
           workdir: folder of the run.
-          scales: scales of the experts; the configuration's where None.
+          scales: scales of the experts; by default the configuration's.
         """
         closed_form = self.closed_form(train)
-        given = {**closed_form.params(), "expert_scales": scale_array(scales or self.first_scales)}
+        scales = scale_array(scales or self.prior_scales)
         return Run(
             self.config,
             train,
             validation,
             make_task=make_fusion_task,
-            genes=self._genes,
+            features=closed_form.features,
+            encoded=closed_form.encoded_training(train),
             graph=self.arrays,
             graph_size=self._graph_size,
             workdir=workdir,
             unlabelled=self.unlabelled,
-            given=given,
+            non_trainable={**closed_form.params(), "expert_scales": scales},
         )
 
     def save_solved(
-        self, params: Mapping[str, Any], train: Examples, workdir: pathlib.Path
+        self,
+        params: Mapping[str, Any],
+        train: Examples,
+        features: FeatureSpec,
+        workdir: pathlib.Path,
     ) -> Predictor:
         """Writes a solved model into the folder of its run, unless it is there already.
 
         Args:
           params: all parameters of the model.
-          train: what it was solved for.
+          train: the examples that it was solved for.
+          features: their vocabularies and gene statistics.
           workdir: folder of the run.
 
         Raises:
@@ -266,10 +257,12 @@ class Recipe:
         """
         description = describe_run(
             self.config,
-            self._features(train),
+            features,
             self._graph_size,
             examples=[
-                None if some is None else digest(some) for some in (train, None, self.unlabelled)
+                digest(train),
+                None,
+                None if self.unlabelled is None else digest(self.unlabelled),
             ],
             progress=Progress(),
         )
@@ -290,29 +283,31 @@ class Recipe:
         return references_of(self.config.target_propagation, train, self.unlabelled)
 
     def write_references(self, train: Examples, workdir: pathlib.Path) -> None:
-        """Writes what the kernel experts compare with into the folder of a run."""
+        """Writes the table of the kernel experts' references into the folder of a run."""
         if is_first_process():
             table = reference_table(self.config, self._references(train).examples)
             write_references(workdir, table)
 
     @functools.cached_property
     def arrays(self) -> GraphArrays:
-        """The knowledge graph as the model takes it."""
+        """The knowledge graph as an input of the model."""
         return make_graph_arrays(self.config, self.graph)
-
-    def _features(self, train: Examples) -> FeatureSpec:
-        return fit_features(train, self._genes)
-
-    @property
-    def _genes(self) -> pd.DataFrame:
-        return self.graph.genes.iloc[: self.graph.num_landmarks]
 
     @property
     def _graph_size(self) -> tuple[int, int]:
         return self.graph.num_genes, self.graph.num_terms
 
+    def fit_scales(self, answers: Mapping[str, tuple[ExpertLogits, Examples]]) -> Scales:
+        """Fits the experts' scales to out-of-fold answers; see `fit_expert_scales`."""
+        scales = fit_expert_scales(
+            self.prior_scales, answers, prior_strength=self.config.scale_prior
+        )
+        values = (f"{expert} {scale:.2f}" for expert, scale in scales["fusion"].items())
+        say(f"scales of the experts: {', '.join(values)}")
+        return scales
+
     @property
-    def first_scales(self) -> dict[str, dict[str, float]]:
+    def prior_scales(self) -> dict[str, dict[str, float]]:
         """The configuration's scales of the model's experts."""
         return {
             view: {
@@ -322,26 +317,21 @@ class Recipe:
         }
 
 
-def _with_others(
-    unseen: dict[str, OutOfFoldAnswers], predictor: Predictor, unlabelled: Examples | None
+def _with_other_moas(
+    out_of_fold: dict[str, OutOfFoldAnswers], predictor: Predictor, unlabelled: Examples | None
 ) -> dict[str, OutOfFoldAnswers]:
     """Adds answers for compounds whose mechanisms are outside the vocabulary."""
     if unlabelled is None or not unlabelled.has_other_moas.any():
-        return unseen
+        return out_of_fold
     others = unlabelled.take(np.flatnonzero(unlabelled.has_other_moas))
     probs = predictor.predict(others)
     joined = {}
-    for view, own in unseen.items():
+    for view, answers in out_of_fold.items():
         rows = np.flatnonzero(has_all_shown(view, others.has_expression, others.has_structure))
         more = others.take(rows)
         joined[view] = OutOfFoldAnswers(
-            concatenate(own.examples, more),
-            np.concatenate([own.probs, probs[view][rows]]),
-            np.concatenate([own.learnable, np.zeros(more.labels.shape, np.float32)]),
+            concatenate(answers.examples, more),
+            np.concatenate([answers.probs, probs[view][rows]]),
+            np.concatenate([answers.learnable, np.zeros(more.labels.shape, np.float32)]),
         )
     return joined
-
-
-def _say_scales(scales: Scales) -> None:
-    told = (f"{expert} {scale:.2f}" for expert, scale in scales["fusion"].items())
-    say(f"scales of the experts: {', '.join(told)}")

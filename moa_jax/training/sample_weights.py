@@ -1,4 +1,4 @@
-"""How much each training example counts: by class, by quality, and by signal at first."""
+"""Weights of training examples: by class, by replicate agreement and by a curriculum."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from moa_jax.data.examples.labels import strata
 from moa_jax.data.examples.pooling import signature_strength
 from moa_jax.schemas import Examples
 
-# No signature counts for nothing, however little its replicates agree.
+# The least reliability, so that no signature has weight 0.
 MIN_RELIABILITY = 0.01
 
 
 class SampleWeights:
     """Weights of the training examples in the loss, as a function of the step.
 
-    Those of the classes (`balanced_weights`), times `reliability ** quality_power`, times the
-    curriculum's: `signal ** (signal_power * (1 - step / num_gradual))`, which brings strong
-    signatures forward at first and lets all count alike from the step `num_gradual` on.
+    The product of class weights (`balanced_weights`), `reliability ** quality_power` and a
+    curriculum, `signal ** (signal_power * (1 - step / num_gradual))`, which favours strong
+    signatures at first and becomes 1 at the step `num_gradual`.
     """
 
     def __init__(self, train: Examples, config: ml_collections.FrozenConfigDict) -> None:
@@ -29,12 +29,12 @@ class SampleWeights:
         Args:
           train: training examples.
           config: `training` of a configuration: `balance_power`, `quality_power` and
-            `curriculum.signal_power`, each 0 for none of it; `curriculum.gradual_fraction`, the
-            share of `num_steps` after which all signals count alike.
+            `curriculum.signal_power`, each switched off by 0; `curriculum.gradual_fraction`, the
+            share of `num_steps` that the curriculum takes.
         """
-        self._still = balanced_weights(strata(train), power=config.balance_power)
+        self._constant = balanced_weights(strata(train), power=config.balance_power)
         if config.quality_power:
-            self._still *= reliability(train.table) ** np.float32(config.quality_power)
+            self._constant *= reliability(train.table) ** np.float32(config.quality_power)
         self._signal_power = config.curriculum.signal_power
         self._num_gradual = config.curriculum.gradual_fraction * config.num_steps
         self._signal = signal_rank(train) if self._signal_power else None
@@ -43,8 +43,8 @@ class SampleWeights:
         """The weights of the step after `step` updates."""
         left = max(0.0, 1.0 - step / self._num_gradual) if self._num_gradual else 0.0
         if self._signal is None or not left:
-            return self._still
-        return self._still * self._signal ** np.float32(self._signal_power * left)
+            return self._constant
+        return self._constant * self._signal ** np.float32(self._signal_power * left)
 
 
 def balanced_weights(
@@ -54,7 +54,7 @@ def balanced_weights(
 
     Args:
       strata: class of every example.
-      power: 0 leaves the classes as they are, 1 gives every class the same total weight
+      power: 0 gives equal weights, 1 gives every class the same total weight
         (scikit-learn's `class_weight="balanced"`).
     """
     counts = np.bincount(strata)[strata].astype(np.float64)
@@ -63,11 +63,10 @@ def balanced_weights(
 
 
 def reliability(table: pd.DataFrame) -> Float32[np.ndarray, " example"]:
-    """How far a signature would agree with another one of as many replicates.
+    """Spearman-Brown reliability of each signature, divided by the mean; 1 where unknown.
 
     `n r / (1 + (n - 1) r)` for n replicates that correlate by r (Spearman 1910, Brown 1910), with
-    `n_replicates` and `cc_q75` of the signature table. Divided by the mean of those that are
-    known; 1 where one of the two is not.
+    `n_replicates` and `cc_q75` of the signature table.
     """
     count = table["n_replicates"].to_numpy(np.float64, na_value=np.nan)
     correlation = table["cc_q75"].to_numpy(np.float64, na_value=np.nan).clip(0.0, 1.0)
@@ -82,10 +81,9 @@ def reliability(table: pd.DataFrame) -> Float32[np.ndarray, " example"]:
 def signal_rank(examples: Examples) -> Float32[np.ndarray, " example"]:
     """Share of the examples whose signal is no stronger, from just above 0 to 1.
 
-    The signal is the signature's `tas`; where that is missing `cc_q75`, and else its strength
-    (`signature_strength`). Each measure has a scale of its own, so a signature is compared with
-    all that have its measure. An example without signature has no noise and counts as the
-    strongest.
+    The signal is the signature's `tas`, or its `cc_q75` if that is missing, or else its strength
+    (`signature_strength`). The measures have different scales, so a signature is compared with all
+    that have the same measure. An example without a signature has no noise and ranks highest.
     """
     rank = np.ones(examples.num_examples)
     left = examples.has_expression

@@ -23,14 +23,15 @@ def make_mesh(num_devices: int | None = None) -> Mesh:
     The axis is Auto: with Explicit axes linen's Dropout and graph gathers raise.
 
     Raises:
-      InputError: there are fewer devices, or one of several processes would be left without.
+      InputError: there are fewer devices, or one of several processes would have none.
     """
-    found = jax.device_count()
-    if num_devices is not None and num_devices > found:
-        raise InputError(f"config.num_devices is {num_devices}, but there are {found} devices.")
-    if jax.process_count() > 1 and num_devices not in (None, found):
+    available = jax.device_count()
+    if num_devices is not None and num_devices > available:
+        raise InputError(f"config.num_devices is {num_devices}, but there are {available} devices.")
+    if jax.process_count() > 1 and num_devices not in (None, available):
         raise InputError(
-            f"config.num_devices is {num_devices}; several processes use all {found} devices (0)."
+            f"config.num_devices is {num_devices}, but several processes use all {available} "
+            "devices; set it to 0."
         )
     devices = jax.devices()[:num_devices]
     return jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
@@ -42,7 +43,7 @@ def make_training_mesh(num_devices: int, batch_size: int, *, micro_batches: int 
     Args:
       num_devices: devices to use; 0 means all.
       batch_size: examples per step, split over the devices.
-      micro_batches: pieces in which each device takes its part.
+      micro_batches: pieces of a device's share of the batch.
 
     Raises:
       InputError: there are fewer devices, or the batch cannot be split over them.
@@ -50,7 +51,7 @@ def make_training_mesh(num_devices: int, batch_size: int, *, micro_batches: int 
     mesh = make_mesh(num_devices or None)
     if batch_size % mesh.size:
         raise InputError(
-            f"config.training.batch_size is {batch_size}, which is no multiple of the "
+            f"config.training.batch_size is {batch_size}, which is not a multiple of the "
             f"{mesh.size} devices."
         )
     if micro_batches < 1 or batch_size % (mesh.size * micro_batches):
@@ -72,7 +73,7 @@ def replicate(tree: Tree, mesh: Mesh) -> Tree:
 def shard(tree: Tree, mesh: Mesh) -> Tree:
     """Splits the first axis of every array over the devices.
 
-    Every process holds the same whole arrays and hands over the part of its own devices.
+    Every process holds the same whole arrays and places the parts of its own devices.
     """
     sharding = NamedSharding(mesh, PartitionSpec("data"))
 
@@ -84,14 +85,14 @@ def shard(tree: Tree, mesh: Mesh) -> Tree:
 
 
 def join_processes() -> None:
-    """Joins the processes of one job, where a launcher started several.
+    """Joins the processes of one job, if a launcher started several.
 
-    A launcher says so by `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`,
-    by `JAX_NUM_PROCESSES=auto` on a cluster that JAX knows (Cloud TPU), or is SLURM's `srun`;
-    see `launch/`. Must come before the first use of a device.
+    A launcher sets `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`, sets
+    `JAX_NUM_PROCESSES=auto` on a cluster that JAX detects (Cloud TPU), or is SLURM's `srun`; see
+    `launch/`. Call it before the first use of a device.
 
     Raises:
-      InputError: the variables do not say how to join.
+      InputError: the variables are incomplete.
     """
     address = os.environ.get("JAX_COORDINATOR_ADDRESS")
     if address:
@@ -107,7 +108,7 @@ def join_processes() -> None:
             raise InputError(
                 f"JAX_NUM_PROCESSES is auto, but JAX does not know this cluster: {error}"
             ) from None
-    # Set inside `srun` alone; `SLURM_NTASKS` is also there in the shell of an allocation.
+    # Set only inside `srun`; `SLURM_NTASKS` is also set in the shell of an allocation.
     elif int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         jax.distributed.initialize(cluster_detection_method="slurm")
 
@@ -116,25 +117,23 @@ def _count_in(variable: str) -> int:
     text = os.environ.get(variable, "")
     if not text.isdecimal():
         raise InputError(
-            f'{variable} is "{text}"; beside JAX_COORDINATOR_ADDRESS it must be a number.'
+            f'{variable} is "{text}"; with JAX_COORDINATOR_ADDRESS it must be a number.'
         )
     return int(text)
 
 
 def is_first_process() -> bool:
-    """Whether this process writes what all of them know."""
+    """Whether this is the process that writes files."""
     return jax.process_index() == 0
 
 
 @contextlib.contextmanager
 def one_process_first() -> Iterator[None]:
-    """Lets the first process go through the body before the others.
-
-    For work that makes files when they are not there yet.
+    """Lets the first process run the body before the others, for work that creates files.
 
     Raises:
-      InputError: in the other processes, where the first one failed: it would wait for them at
-        its end, and they for it here.
+      InputError: in the other processes, if the first one failed; else each side would wait for
+        the other.
     """
     if jax.process_count() == 1:
         yield
@@ -151,7 +150,7 @@ def one_process_first() -> Iterator[None]:
     _receive_from_first(True)
 
 
-def _receive_from_first(well: bool) -> None:
-    """Waits for all processes and hands on how it went in the first one."""
-    if not multihost_utils.broadcast_one_to_all(np.asarray(well)) and not is_first_process():
-        raise InputError("the first process failed; its own message says why.")
+def _receive_from_first(succeeded: bool) -> None:
+    """Waits for all processes; raises in the others if the first one failed."""
+    if not multihost_utils.broadcast_one_to_all(np.asarray(succeeded)) and not is_first_process():
+        raise InputError("the first process failed; see its own message.")

@@ -22,14 +22,14 @@ from moa_jax.training.task import TrainingTask
 
 @flax.struct.dataclass
 class TrainState:
-    """What a run needs to go on; every field may also hold shapes or shardings.
+    """What a run needs to continue; every field may also hold shapes or shardings.
 
     Attributes:
       step: number of updates done.
-      params: parameters that are trained.
-      ema_params: their exponential average over the steps, used to predict.
-      given: parameters that no gradient changes: those solved in closed form, the scales of the
-        experts, and what a loss remembers; see `TrainingTask.first_state`.
+      params: parameters that gradients change.
+      ema_params: their exponential moving average, used to predict.
+      non_trainable: parameters that no gradient changes: those solved in closed form, the experts'
+        scales, and the state of a loss (`TrainingTask.first_state`).
       opt_state: state of the optimiser.
       rng: key of the run; a step uses `fold_in(rng, step)`.
     """
@@ -37,14 +37,14 @@ class TrainState:
     step: Any
     params: Any
     ema_params: Any
-    given: Any
+    non_trainable: Any
     opt_state: Any
     rng: Any
 
     @property
     def predicting(self) -> dict[str, Any]:
-        """All parameters as the model takes them to predict."""
-        return {**self.ema_params, **self.given}
+        """All parameters that the model predicts with."""
+        return {**self.ema_params, **self.non_trainable}
 
 
 def initial_state(
@@ -54,14 +54,11 @@ def initial_state(
     graph: GraphArrays,
     mesh: jax.sharding.Mesh,
     *,
-    given: Mapping[str, Any],
+    non_trainable: Mapping[str, Any],
 ) -> TrainState:
-    """The state before the first step, replicated on the mesh; `batch` gives the shapes.
-
-    Parameters that are `given` (see `TrainState`) take no part in training.
-    """
+    """The state before the first step, replicated on the mesh; `batch` provides the shapes."""
     init = _make_init(task, config.training.optimiser, config.training.num_steps, mesh)
-    return init(jax.random.key(config.seed), given, batch, graph)
+    return init(jax.random.key(config.seed), non_trainable, batch, graph)
 
 
 @functools.lru_cache(maxsize=32)
@@ -71,18 +68,20 @@ def _make_init(
     num_steps: int,
     mesh: jax.sharding.Mesh,
 ) -> Callable[[Array, Mapping[str, Any], Batch, GraphArrays], TrainState]:
-    """Builds the jitted initialisation; runs of one task share it, as they share their steps."""
+    """Builds the jitted initialisation, which runs of one task share."""
     optimiser = make_optimiser(config, num_steps)
 
-    def init(rng: Array, given: Mapping[str, Any], batch: Batch, graph: GraphArrays) -> TrainState:
+    def init(
+        rng: Array, non_trainable: Mapping[str, Any], batch: Batch, graph: GraphArrays
+    ) -> TrainState:
         init_rng, run_rng = jax.random.split(rng)
         drawn = task.init(init_rng, batch, graph)
-        params = {name: value for name, value in drawn.items() if name not in given}
+        params = {name: value for name, value in drawn.items() if name not in non_trainable}
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
             ema_params=jax.tree.map(jnp.copy, params),
-            given=dict(given),
+            non_trainable=dict(non_trainable),
             opt_state=optimiser.init(params),
             rng=run_rng,
         )
@@ -104,11 +103,11 @@ def make_train_step(
         state: TrainState, batch: Batch, graph: GraphArrays
     ) -> tuple[TrainState, dict[str, Array]]:
         rng = jax.random.fold_in(state.rng, state.step)
-        before = {**state.params, **state.given}
-        given = {**state.given, **task.next_state(before, batch, graph, rng)}
+        before = {**state.params, **state.non_trainable}
+        non_trainable = {**state.non_trainable, **task.next_state(before, batch, graph, rng)}
 
         def loss_of(trained: Any, piece: Batch, rng: Array) -> tuple[Array, dict[str, Array]]:
-            return task.loss({**trained, **given}, piece, graph, rng, state.step)
+            return task.loss({**trained, **non_trainable}, piece, graph, rng, state.step)
 
         totals = summed_gradients(
             loss_of, state.params, batch, rng, micro_batches=config.micro_batches
@@ -118,7 +117,7 @@ def make_train_step(
         updates, opt_state = optimiser.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         step = state.step + 1
-        # Less at first, when the average follows the parameters closely.
+        # Smaller at first, so that the average follows the parameters closely.
         decay = jnp.minimum(config.ema_decay, (1.0 + step) / (10.0 + step))
         ema = jax.tree.map(
             lambda old, new: decay * old + (1 - decay) * new, state.ema_params, params
@@ -131,7 +130,11 @@ def make_train_step(
             "update_norm": optax.global_norm(updates),
         }
         after = state.replace(
-            step=step, params=params, ema_params=ema, given=given, opt_state=opt_state
+            step=step,
+            params=params,
+            ema_params=ema,
+            non_trainable=non_trainable,
+            opt_state=opt_state,
         )
         return after, metrics
 
@@ -142,8 +145,5 @@ def make_train_step(
 def make_predict_step(
     task: TrainingTask, mesh: jax.sharding.Mesh
 ) -> Callable[[Any, Batch, GraphArrays], dict[str, Float[Array, "batch column"]]]:
-    """Builds the jitted views of a task.
-
-    They come back replicated, so that every process can read all of them.
-    """
+    """Builds the jitted prediction; its output is replicated, so every process can read it."""
     return jax.jit(task.views, out_shardings=NamedSharding(mesh, PartitionSpec()))

@@ -43,7 +43,7 @@ def test_held_out_signatures_come_back(tmp_path):
 def test_answers_are_pooled_by_compound(tmp_path):
     examples = make_raw_examples(6)
     probs = np.random.default_rng(0).random((2, 6, 3)).astype(np.float32)
-    # Of the second compound's mechanism nothing was learned, and structure tells two of them.
+    # The second compound's mechanism was not trained on, and two compounds have a structure.
     learnable = examples.labels.copy()
     learnable[2:4] = 0
     first = np.arange(4)
@@ -73,9 +73,9 @@ def test_answers_are_pooled_by_compound(tmp_path):
 
 def test_what_is_absent_or_of_another_model_is_refused(tmp_path):
     examples = make_raw_examples(6)
-    with pytest.raises(InputError, match="keeps no answers for held-out compounds"):
+    with pytest.raises(InputError, match="has no out-of-fold answers"):
         read_calibration_store(tmp_path, examples.moas)
-    with pytest.raises(InputError, match="keeps no signatures that it was tested on"):
+    with pytest.raises(InputError, match="has no signatures of a test part"):
         read_held_out(tmp_path, examples.moas)
     answers = OutOfFoldAnswers(examples, np.full((6, 3), 1 / 3), examples.labels)
     write_calibration_store(tmp_path, {"fusion": answers})

@@ -18,7 +18,7 @@ from moa_jax.schemas import InputError
 
 
 def made_up(num_compounds=60, num_moas=4, seed=0):
-    """Answers that are right more often the surer they are."""
+    """Answers that are right more often the more confident they are."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(num_moas, size=num_compounds)
     logits = rng.normal(size=(num_compounds, num_moas))

@@ -76,7 +76,9 @@ def test_quality_by_hand():
 
 def test_what_cannot_be_done_is_refused():
     probs, labels = compounds(np.random.default_rng(5), 10)
-    with pytest.raises(InputError, match="no labelled compound among 10 to calibrate on"):
+    with pytest.raises(
+        InputError, match="no labelled compound among 10 to calibrate label sets on"
+    ):
         calibrate_label_sets(probs, np.zeros((10, 8)))
     sets = calibrate_label_sets(probs, labels)
     with pytest.raises(InputError, match=r"error rate is 1\.5"):

@@ -131,7 +131,7 @@ def test_zeros_ones_and_rows_of_zeros_are_handled(fit):
         calibrated = fit(probs.astype(dtype), labels)(probs.astype(dtype))
         assert np.isfinite(calibrated).all()
         assert ((calibrated >= 0) & (calibrated <= 1)).all()
-        # A row of zeros says nothing about one MoA that it does not say about the others.
+        # A row of zeros becomes uniform.
         assert np.ptp(calibrated[1]) == 0
     assert Temperature(1.0, 1e-6)(probs)[1] == pytest.approx([1 / 3] * 3)
 

@@ -9,7 +9,7 @@ import pytest
 from moa_jax.calibration.quality_gates import (
     RunLimits,
     advice,
-    apply_quality_gates,
+    check_signatures,
     run_limits,
 )
 from moa_jax.data.examples.features import fit_features
@@ -23,7 +23,7 @@ NO_LIMITS = RunLimits(strength=np.nan, similarity=np.nan)
 def gated(limits=NO_LIMITS, similarity=0.5, examples=RAW, **columns):
     table = examples.table.assign(**columns)
     examples = dataclasses.replace(examples, table=table)
-    return apply_quality_gates(examples, FEATURES, limits, np.full(len(table), similarity))
+    return check_signatures(examples, FEATURES, limits, np.full(len(table), similarity))
 
 
 def test_good_signatures_pass():
@@ -75,24 +75,24 @@ def test_far_from_training():
     assert gated(limits, similarity=np.nan).passes.all()
     quality = gated(limits, similarity=0.29)
     assert not quality.passes.any()
-    assert quality.reasons[0][0].startswith("unlike anything in training: the nearest")
+    assert quality.reasons[0][0].startswith("unlike anything in training: the largest cosine")
 
 
 def test_too_few_genes_and_no_zscores():
     few = dataclasses.replace(RAW, gene_mask=np.array([True, True, False, False, False]))
     assert gated(examples=few).reasons[0] == (
         "too few genes: 2 of the model's 5 are measured, at least 50% are needed, "
-        "so give a file with more of the landmark genes",
+        "so provide a file with more of the landmark genes",
     )
     log2 = dataclasses.replace(RAW, expression=RAW.expression + 12)
     (only,) = gated(examples=log2).reasons[0]
-    assert only.startswith("no z-scores: the values lie")
+    assert only.startswith("no z-scores: the median distance")
     assert only.endswith("which looks like level 3, so give --level=3")
     both_signs = np.where(np.arange(5) % 2, -50, 50).astype(np.float32)
     (only,) = gated(
         examples=dataclasses.replace(RAW, expression=RAW.expression + both_signs)
     ).reasons[0]
-    assert advice(only) == ", so give z-scores, or say of which level the values are with --level"
+    assert advice(only) == ", so provide z-scores, or set the level of the values with --level"
     # As many genes down as up: a strong signature, until it is beyond belief.
     signs = np.where(np.arange(5) % 2, -1, 1)
     for size, passes in ((5, True), (50, False)):
@@ -108,8 +108,8 @@ def test_what_is_worth_knowing_is_a_note():
     assert quality.notes == (
         (),
         ("cell line HELA was not in training",),
-        ("cell line not given", "agreement of replicates not given"),
-        ("one replicate, so nothing says whether it can be repeated",),
+        ("cell line not given", "correlation of replicates not given"),
+        ("one replicate, so its reproducibility is unknown",),
     )
 
 

@@ -12,7 +12,7 @@ from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers, leave_one_out, lea
 from moa_jax.kernels.ridge import KernelSystem, kernel_systems, structure_labels
 from moa_jax.kernels.target_propagation import References, TargetPropagation, references_of
 from moa_jax.schemas import concatenate
-from moa_jax.training.expert_scales import combined_probs, fit_expert_scales, learnable_evidence
+from moa_jax.training.expert_scales import combined_probs, fit_expert_scales, learnable_logits
 from tests.small_sets import ALCOHOLS
 from tests.small_sets import examples as small_examples
 from tests.synthetic import make_gene_table, make_graph, make_model, make_raw_examples, tiny_config
@@ -80,18 +80,16 @@ def shared(count=40, seed=3):
 
 def test_labels_without_a_compound_are_those_shared_without_it():
     train = shared()
-    propagated_labels = TargetPropagation.of(train, share=0.5, doubt=1.0, prior=1.0)
+    propagation = TargetPropagation.of(train, share=0.5, doubt=1.0, prior=1.0)
     num_changed = 0
     for group in sorted(set(train.groups)):
         rest = np.flatnonzero(np.array(train.groups) != group)
         expected = references_of(SHARING, train.take(rest), None).labels
-        labels = propagated_labels.labels.copy()
-        units, moas, now = propagated_labels.without(group)
+        labels = propagation.labels.copy()
+        units, moas, now = propagation.without(group)
         labels[np.ix_(units, moas)] = now
         num_changed += len(units)
-        np.testing.assert_allclose(
-            labels[propagated_labels.unit][rest], expected, rtol=1e-4, atol=1e-6
-        )
+        np.testing.assert_allclose(labels[propagation.unit][rest], expected, rtol=1e-4, atol=1e-6)
     assert num_changed > 20
 
 
@@ -141,19 +139,22 @@ def test_views_show_what_they_have_and_structures_count_once():
         "signature_kernel": np.arange(10, dtype=np.float32).reshape(5, 2),
         "structure_kernel": np.ones((5, 2), np.float32),
     }
-    told = {"signature_kernel": train.has_expression, "structure_kernel": train.has_structure}
-    out_of_fold = LeaveOneOutAnswers(train, logits, told)
+    is_reference = {
+        "signature_kernel": train.has_expression,
+        "structure_kernel": train.has_structure,
+    }
+    out_of_fold = LeaveOneOutAnswers(train, logits, is_reference)
     assert out_of_fold.answered("fusion").tolist() == [True, True, True, False, False]
     assert out_of_fold.answered("expression").tolist() == [True, True, True, True, False]
     assert out_of_fold.answered("structure").tolist() == [True, False, True, False, True]
-    np.testing.assert_array_equal(out_of_fold.evidence("expression")[1], 0)
+    np.testing.assert_array_equal(out_of_fold.expert_logits("expression")[1], 0)
     # A mechanism of A and D is learnable of either, and that of B and C.
     np.testing.assert_array_equal(out_of_fold.learnable(), train.labels)
     scales = {
         view: {"signature_kernel": 1.0, "structure_kernel": 0.0}
         for view in ("fusion", "expression", "structure")
     }
-    probs = combined_probs("fusion", scales, out_of_fold.evidence("fusion"), train)
+    probs = combined_probs("fusion", scales, out_of_fold.expert_logits("fusion"), train)
     np.testing.assert_allclose(probs[:, 1] / probs[:, 0], [np.e] * 4 + [1.0], rtol=1e-5)
 
 
@@ -170,21 +171,21 @@ def test_scales_are_fitted_to_what_can_be_known():
     logits[:, 2] = -50.0
     start = {view: {"structure_kernel": 1.0} for view in ("fusion", "expression", "structure")}
 
-    def fitted(examples, said):
+    def fitted(examples, logits_of):
         out_of_fold = LeaveOneOutAnswers(
             examples,
-            {"structure_kernel": said},
+            {"structure_kernel": logits_of},
             {"structure_kernel": np.ones(examples.num_examples, bool)},
         )
-        return fit_expert_scales(start, learnable_evidence(out_of_fold), prior_strength=0.0)[
+        return fit_expert_scales(start, learnable_logits(out_of_fold), prior_strength=0.0)[
             "structure"
         ]
 
     assert fitted(train, logits)["structure_kernel"] == pytest.approx(np.log(4), rel=1e-3)
     lonely = small_examples(np.array([[0, 0, 1]]), ["H"], smiles=["CCC"])
     joined = concatenate(train, lonely)
-    said = np.concatenate([logits, [[5.0, 0.0, -50.0]]]).astype(np.float32)
-    assert fitted(joined, said)["structure_kernel"] == pytest.approx(np.log(4), rel=1e-3)
+    logits_of = np.concatenate([logits, [[5.0, 0.0, -50.0]]]).astype(np.float32)
+    assert fitted(joined, logits_of)["structure_kernel"] == pytest.approx(np.log(4), rel=1e-3)
 
 
 def test_references_of_a_network_of_labels_keep_their_examples():

@@ -30,10 +30,10 @@ def settings(**changes):
 
 def doubt_of(train):
     """How much of each example's label is doubted, from how much of it is propagated."""
-    propagated_labels = TargetPropagation.of(train, share=0.0, doubt=1.0, prior=1.0)
+    propagation = TargetPropagation.of(train, share=0.0, doubt=1.0, prior=1.0)
     propagated = target_propagated_labels(train.targets, train, prior=1.0)
     away = train.labels - propagated
-    moved = train.labels - propagated_labels.labels[propagated_labels.unit]
+    moved = train.labels - propagation.labels[propagation.unit]
     return (moved * away).sum(axis=1) / np.maximum((away**2).sum(axis=1), 1e-12)
 
 

@@ -56,7 +56,7 @@ def test_the_card_says_what_the_run_is(tmp_path, tiny_run, finished):
         "Calibration and abstention",
         "Known failures",
         "Intended use",
-        "What the checkpoint holds",
+        "Contents of the checkpoint",
         "Versions",
     ]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in card.splitlines()]
@@ -64,7 +64,7 @@ def test_the_card_says_what_the_run_is(tmp_path, tiny_run, finished):
         compounds = str(len(set(part.groups)))
         count = str(part.num_examples)
         assert [name, compounds, compounds, count, compounds, "2"] in rows
-    assert ["hub.txt", "further labels and structures; the Hub's", "non-commercial use"] in [
+    assert ["hub.txt", "labels and structures (Hub)", "non-commercial use"] in [
         row[:3] for row in rows
     ]
     assert ["links.gz", "STRING", "CC BY 4.0", "abababababababab"] in rows
@@ -75,9 +75,9 @@ def test_the_card_says_what_the_run_is(tmp_path, tiny_run, finished):
     assert any(row[:1] == ["fusion_expression"] for row in rows)
     kept = read_calibration_store(tiny_run, results.moas)["fusion"]
     calibrator = fit_calibrator(kept.probs, kept.labels, kept.is_learnable)
-    (answered,) = (row for row in rows if row[:1] == ["share answered"])
+    (answered,) = (row for row in rows if row[:1] == ["coverage"])
     assert answered[1] == f"{calibrator.coverage:.3f}"
-    # In the end the model learned from validation compounds, too.
+    # The final model is trained on validation compounds, too.
     learned = parts["train"].num_examples + parts["validation"].num_examples
     assert f"{learned} in signature_kernel" in card
     assert ["rdkit", importlib.metadata.version("rdkit")] in rows
@@ -94,5 +94,5 @@ def test_a_simulated_release_is_called_so(tmp_path, tiny_run, finished):
     write_model_card(tmp_path, tiny_config(), split, parts, simulated)
     card = (tmp_path / "simulated_model_card.md").read_text()
     assert "nothing below is about real compounds" in card
-    assert "Not known: the run has no validation part." in card
+    assert "Not calibrated: the run has no validation part." in card
     assert not (tmp_path / "model_card.md").exists()

@@ -45,7 +45,7 @@ def test_what_is_at_chance_is_named_with_its_reason():
     assert found.auprc == pytest.approx(average_precision(probs, labels)[1])
     assert found.p_value > 0.05
     assert found.reasons == (
-        "few measured compounds to learn from (2)",
+        "few measured training compounds (2)",
         "weak signatures (their median is in the lowest quarter)",
     )
 

@@ -9,7 +9,7 @@ import pytest
 
 from moa_jax.explanation.evidence.similar_compounds import kernel_evidence
 from moa_jax.kernels.references import read_references
-from moa_jax.models.experts import EXPERTS, NETWORKS, Expert, has_all_shown, heard_in
+from moa_jax.models.experts import EXPERTS, NETWORKS, Expert, answers_in, has_all_shown
 from moa_jax.models.kernel_experts import StructureComparison
 from moa_jax.training.recipe import fit_fusion
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
@@ -39,16 +39,16 @@ def test_a_comparison_reads_the_settings_that_its_entry_names(name):
 
 
 @pytest.mark.parametrize(
-    ("view", "heard"),
+    ("view", "answering"),
     [
         ("fusion", {"joint", "signature", "molecule", "signature_kernel", "structure_kernel"}),
         ("expression", {"joint", "signature", "signature_kernel"}),
         ("structure", {"joint", "molecule", "structure_kernel"}),
     ],
 )
-def test_a_view_hears_the_experts_whose_modality_it_shows(view, heard):
+def test_a_view_is_answered_by_the_experts_whose_modality_it_shows(view, answering):
     experts = ("joint", "signature", "molecule", "signature_kernel", "structure_kernel")
-    assert {name for name in experts if heard_in(name, view)} == heard
+    assert {name for name in experts if answers_in(name, view)} == answering
 
 
 def test_an_example_is_answered_in_a_view_if_it_has_all_that_the_view_shows():

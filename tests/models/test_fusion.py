@@ -197,7 +197,7 @@ def test_relabelled_nodes_give_the_same_answer(run, params):
 
 
 def test_the_answer_is_the_scaled_product_of_the_experts(run, params):
-    """Each view has its own scales; an expert whose modality is masked has no say."""
+    """Each view has its own scales; an expert whose modality is masked takes no part."""
     batch = batch_of()
     expression = np.arange(8) % 4 != 0
     batch = replace(batch, expression_mask=expression)

@@ -86,7 +86,7 @@ def test_references_come_back_as_they_were(left):
 
 
 def slow_minmax(a, b, views):
-    """Sum of smaller over sum of larger counts, of counts as far as the levels tell them apart."""
+    """Sum of smaller over sum of larger counts, of counts rounded down to the levels."""
     rank = lambda count: sum(int(count) >= level for level in COUNT_LEVELS)  # noqa: E731 (used twice)
     values, start = [], 0
     for size in views:

@@ -167,7 +167,7 @@ def test_levels_stand_above_all_their_children():
     graph = levelled_graph(ontology())
     laid_out = graph.ontology
     assert [TERMS[row] for row in laid_out.roots] == ["top", "lone"]
-    # `top` hears one gene and four terms, `bottom` two genes.
+    # `top` receives one gene and four terms, `bottom` two genes.
     np.testing.assert_allclose(laid_out.levels[2].children.weight, 5**-0.5)
     assert laid_out.levels[0].children.weight.shape == (0,)
     into_bottom = laid_out.annotated_to.receivers == TERMS.index("bottom")

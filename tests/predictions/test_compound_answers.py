@@ -90,7 +90,7 @@ def test_low_confidence_is_no_answer_and_no_set_of_one(calibrator):
     assert f"below the threshold of {calibrator.threshold:.2f} that gives" in table["reasons"][0]
     assert table["reasons"][0].endswith(", so measure more replicates, cell lines or doses")
     without = answered(calibrator, probs, examples=NO_STRUCTURE).table
-    assert ", so give the structure with --compoundinfo or measure more" in without["reasons"][0]
+    assert ", so provide the structure with --compoundinfo or measure more" in without["reasons"][0]
 
 
 @pytest.mark.parametrize(("inside", "expected"), [([1], [0, 1]), ([], [0, 1]), ([1, 2], [1, 2])])
@@ -122,11 +122,11 @@ def test_poor_signatures_do_not_count(calibrator):
     assert table["reasons"].tolist() == [
         "",
         "weak (2 of 2 signatures), so try a higher dose; replicates disagree (1 of 2 signatures), "
-        "so measure more replicates; give its structure with --compoundinfo to get an answer from "
+        "so measure more replicates; provide its structure with --compoundinfo for an answer from "
         "that",
         "",
     ]
-    # What cannot be told looks like it.
+    # Without an answer these are missing.
     shown = ["confidence", "moa_1", "probability_1", "label_set", "answered_from", "carried_by"]
     assert table.loc[1, shown].isna().all()
     assert np.isnan(answers.basis.pooled[1]).all()
@@ -197,7 +197,7 @@ def test_new_compounds_are_explained_first(calibrator):
     unseen = answered(calibrator, probs, known=known, examples=NO_STRUCTURE).table["notes"]
     assert unseen.tolist() == [
         "",
-        "without a structure, a training compound under another name is taken for new",
+        "without a structure, a training compound under another name counts as new",
         "",
     ]
 
@@ -260,5 +260,5 @@ def test_without_validation_nothing_is_answered():
     views = {"fusion": sure_of(0, 0, 1, 1, 2, 2)}
     answers = answer_compounds(RAW, views, quality_of(((),) * 6), {})
     assert not answers.is_answered.any()
-    assert answers.table["reasons"].str.startswith("the run stored no predictions").all()
+    assert answers.table["reasons"].str.startswith("the run has no out-of-fold answers").all()
     assert answers.table[["confidence", "label_set"]].isna().all(axis=None)

@@ -1,4 +1,4 @@
-"""Known, an analogue or new, by structure and by name; and how much stands behind a mechanism."""
+"""Known, analogue or new, by structure and by name; and training compounds per mechanism."""
 
 import dataclasses
 
@@ -66,7 +66,7 @@ def known(**compound):
         # So is one drawn with a heavy hydrogen or with rings closed elsewhere.
         ({"smiles": R_THALIDOMIDE.replace("[C@@H]", "[C@@]([2H])")}, "thalidomide: moa 0"),
         ({"smiles": "c1ccc2c(c1)C(=O)N(C2=O)C1CCC(=O)NC1=O"}, "thalidomide: moa 0"),
-        # Where a structure is missing, the name or the id tells.
+        # Without a structure, the name or the id decides.
         ({"name": "Thalidomide"}, "thalidomide: moa 0"),
         ({"name": "sti571"}, "STI-571: moa 1, moa 2"),
         ({"pert_id": "Z-9"}, "zonisamide: moa 0"),
@@ -123,7 +123,10 @@ def test_a_run_that_kept_nothing_tells_nothing():
     for nothing in (None, REFERENCES.iloc[:0]):
         row = known_compounds(asked(name="thalidomide"), nothing).iloc[0]
         assert row.isna().all()
-        assert known_sentence(row.to_dict()) == "Known or new: the run does not say."
+        assert (
+            known_sentence(row.to_dict())
+            == "Known or new: unknown, because the run has no references."
+        )
         assert mechanism_table(nothing, ["moa 0"])["training_compounds"].isna().all()
 
 

@@ -111,7 +111,7 @@ def test_simulated_results_say_so_in_every_name_and_heading(tmp_path, results):
     assert results_markdown(results).startswith("LINCS 2020: 4 compounds, 3 MoAs")
 
 
-# Text and what stands for it in the file.
+# Text and its form in the file.
 CELLS = {
     "=cmd|' /C calc'!A0": "'=cmd|' /C calc'!A0",
     "+1+cmd": "'+1+cmd",

@@ -21,7 +21,7 @@ from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.models.fusion import VIEWS
 from moa_jax.schemas import InputError
-from moa_jax.training.expert_scales import SCALE_BOUNDS, expert_evidence, fit_expert_scales
+from moa_jax.training.expert_scales import SCALE_BOUNDS, expert_logits, fit_expert_scales
 from moa_jax.training.fusion.task import make_fusion_task
 from moa_jax.training.recipe import Recipe
 from moa_jax.training.runs.checkpoints import Checkpoints
@@ -59,9 +59,7 @@ def fit_scales(predictor, validation, *, prior_strength=PRIOR):
     start = {
         view: dict(zip(experts, row, strict=True)) for view, row in zip(VIEWS, rows, strict=True)
     }
-    asked = {
-        view: (own, validation) for view, own in expert_evidence(predictor, validation).items()
-    }
+    asked = {view: (own, validation) for view, own in expert_logits(predictor, validation).items()}
     return fit_expert_scales(start, asked, prior_strength=prior_strength)
 
 
@@ -244,7 +242,7 @@ def test_the_scales_are_not_trained(uninterrupted):
 
 def test_kernels_do_not_change_while_networks_are_trained(uninterrupted):
     run = make_run(uninterrupted[0])
-    given = run.initial_state().given
+    given = run.initial_state().non_trainable
     params = uninterrupted[1].params
     assert_equal_trees({name: params[name] for name in given}, given)
 
@@ -300,9 +298,8 @@ def loss_and_gradients(run):
     state = run.initial_state()
 
     def loss(params, batch, graph):
-        params = {**params, **state.given}
-        output = run.task.model.apply({"params": params}, batch, graph, train=False)
-        return run.task.loss_of(output, batch)[0]
+        params = {**params, **state.non_trainable}
+        return run.task.loss(params, batch, graph, jax.random.key(6), state.step)[0]
 
     noise = jax.random.normal(jax.random.key(5), (200_000,))
     params = jax.tree.map(

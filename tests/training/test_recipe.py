@@ -1,4 +1,4 @@
-"""How a fusion model is made, and what it answers for compounds that it has not learned from."""
+"""Fitting of a fusion model, and its answers for compounds that it was not trained on."""
 
 import dataclasses
 
@@ -40,7 +40,7 @@ def kernels(tmp_path_factory):
 
 
 def test_kernels_answer_for_every_compound_without_it(kernels, tmp_path):
-    """Solved anew without one compound, with the scales that were found, they say the same."""
+    """Solving again without one compound, with the fitted scales, gives the same answers."""
     train, validation, fit = kernels
     everything = concatenate(train, validation)
     scales = fit.choices["expert_scales"]
@@ -51,27 +51,27 @@ def test_kernels_answer_for_every_compound_without_it(kernels, tmp_path):
     nobody = train.take(np.arange(0))
     without = fit_fusion(config, everything.take(rest), nobody, GRAPH, tmp_path / "without")
     for view in VIEWS:
-        unseen = fit.unseen[view]
-        rows = np.flatnonzero(np.array(unseen.examples.groups) == group)
-        told = own[: len(rows)]
+        out_of_fold = fit.out_of_fold[view]
+        rows = np.flatnonzero(np.array(out_of_fold.examples.groups) == group)
+        answered = own[: len(rows)]
         # Means of cell lines and standard deviations of genes are those of all compounds.
         np.testing.assert_allclose(
-            unseen.probs[rows],
-            without.predictor.predict(everything.take(told))[view],
+            out_of_fold.probs[rows],
+            without.predictor.predict(everything.take(answered))[view],
             atol=0.02 if view != "structure" else 1e-4,
         )
-        np.testing.assert_array_equal(unseen.learnable, unseen.examples.labels)
+        np.testing.assert_array_equal(out_of_fold.learnable, out_of_fold.examples.labels)
 
 
 def test_validation_is_answered_as_all_compounds_are(kernels):
     train, validation, fit = kernels
     for view in ("fusion", "expression"):
-        unseen = fit.unseen[view]
-        assert unseen.examples.groups == (*train.groups, *validation.groups)
+        out_of_fold = fit.out_of_fold[view]
+        assert out_of_fold.examples.groups == (*train.groups, *validation.groups)
         np.testing.assert_array_equal(
-            fit.validation_probs[view], unseen.probs[train.num_examples :]
+            fit.validation_probs[view], out_of_fold.probs[train.num_examples :]
         )
-    # The model that learned from them says something else.
+    # The model that was trained on them gives other answers.
     learned = fit.predictor.predict(validation)["fusion"]
     assert np.abs(learned - fit.validation_probs["fusion"]).max() > 1e-3
 
@@ -86,13 +86,15 @@ def test_compounds_of_other_mechanisms_are_answered_and_not_learned_from(kernels
     again = fit_fusion(
         tiny_config(model=KERNELS), train, validation, GRAPH, tmp_path, unlabelled=others
     )
-    unseen = again.unseen["fusion"]
-    assert unseen.examples.groups[-4:] == others.groups[:4]
-    assert len(unseen.probs) == len(fit.unseen["fusion"].probs) + 4
-    assert not unseen.learnable[-4:].any()
-    np.testing.assert_allclose(unseen.probs[:-4], fit.unseen["fusion"].probs, rtol=1e-4, atol=1e-6)
+    out_of_fold = again.out_of_fold["fusion"]
+    assert out_of_fold.examples.groups[-4:] == others.groups[:4]
+    assert len(out_of_fold.probs) == len(fit.out_of_fold["fusion"].probs) + 4
+    assert not out_of_fold.learnable[-4:].any()
+    np.testing.assert_allclose(
+        out_of_fold.probs[:-4], fit.out_of_fold["fusion"].probs, rtol=1e-4, atol=1e-6
+    )
     answers = again.predictor.predict(others)["fusion"]
-    np.testing.assert_allclose(unseen.probs[-4:], answers[:4], rtol=1e-5)
+    np.testing.assert_allclose(out_of_fold.probs[-4:], answers[:4], rtol=1e-5)
 
 
 def test_networks_answer_for_validation(tmp_path):
@@ -100,8 +102,8 @@ def test_networks_answer_for_validation(tmp_path):
     train, validation = compounds(24), compounds(12, first=12, seed=1)
     fit = fit_fusion(config, train, validation, GRAPH, tmp_path)
     for view in VIEWS:
-        assert fit.unseen[view].examples.groups == validation.groups
-        np.testing.assert_array_equal(fit.unseen[view].probs, fit.validation_probs[view])
+        assert fit.out_of_fold[view].examples.groups == validation.groups
+        np.testing.assert_array_equal(fit.out_of_fold[view].probs, fit.validation_probs[view])
     assert (
         np.abs(fit.predictor.predict(validation)["fusion"] - fit.validation_probs["fusion"]).max()
         > 1e-3

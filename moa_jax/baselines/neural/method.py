@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from moa_jax.baselines.neural.modalities import Modalities
 from moa_jax.baselines.prevalence import FittedPrevalence, fit_prevalence
 from moa_jax.baselines.tuning import FittedTuned, check_budget
+from moa_jax.data.examples.features import encode, fit_features
 from moa_jax.data.examples.labels import strata
 from moa_jax.schemas import Examples, GraphArrays, KnowledgeGraph, concatenate
 from moa_jax.training.fit import Run, validation_curve
@@ -145,12 +146,14 @@ class NeuralMethod:
         if validation is not None:
             rows = np.flatnonzero(self.modalities.usable(validation))
             validation = self.modalities.visible(validation.take(rows))
+        features = fit_features(known, graph.genes.iloc[: graph.num_landmarks])
         predictor = Run(
             config,
             known,
             validation,
             make_task=self.make_task,
-            genes=graph.genes.iloc[: graph.num_landmarks],
+            features=features,
+            encoded=encode(known, features),
             graph=self.make_graph(graph),
             graph_size=(graph.num_genes, graph.num_terms),
             workdir=self.workdir / folder,

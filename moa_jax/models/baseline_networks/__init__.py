@@ -1,1 +1,1 @@
-"""Networks of the baselines."""
+"""Networks that only baselines use."""

@@ -12,7 +12,7 @@ from moa_jax.schemas import Batch, GraphArrays
 
 
 class ExpressionTrunk(nn.Module):
-    """Hidden layers over standardised genes; genes that are not measured count as unchanged.
+    """Hidden layers over standardised genes; unmeasured genes count as unchanged.
 
     Attributes:
       hidden: widths of the layers.
@@ -101,7 +101,7 @@ class ExpressionEmbedding(nn.Module):
 
 @flax.struct.dataclass
 class AutoencoderOutput:
-    """What the autoencoder computes.
+    """Outputs of the autoencoder.
 
     Attributes:
       mean: mean of the latent state.
@@ -138,7 +138,7 @@ class ExpressionAutoencoder(nn.Module):
             batch.expression, batch.gene_mask, train=train
         )
         mean = nn.Dense(self.features, name="mean")(state)
-        # Starts at the prior's variance.
+        # The initial variance is the prior's.
         log_variance = nn.Dense(
             self.features, kernel_init=nn.initializers.zeros_init(), name="log_variance"
         )(state)

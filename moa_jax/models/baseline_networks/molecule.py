@@ -1,4 +1,4 @@
-"""Networks that read the molecular graph: a classifier on it alone and a plain fusion."""
+"""Networks on structure: a classifier on the molecular graph, and an intermediate fusion."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class MoleculeGnn(nn.Module):
 
 
 class IntermediateFusion(nn.Module):
-    """A perceptron on the joined embeddings of expression and Morgan bits.
+    """A perceptron on the concatenated embeddings of expression and Morgan bits.
 
-    A modality that may not be used is a learned constant.
+    A masked modality is replaced by a learned constant.
 
     Attributes:
       num_moas: size of the output.

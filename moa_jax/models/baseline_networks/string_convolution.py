@@ -25,9 +25,9 @@ class StringConvolution(nn.Module):
     def __call__(
         self, signals: Float[Array, "gene batch channel"], edges: EdgeArrays
     ) -> Float[Array, "gene batch feature"]:
-        """Filters the signals of all examples at once; a gene without neighbours hears zeros."""
+        """Filters the signals of all examples; a gene without neighbours receives zeros."""
         num_genes = signals.shape[0]
-        # One column per example and channel: the edges are walked once for the whole batch.
+        # One column per example and channel, so that the edges are read once per batch.
         neighbours = weighted_mean(signals.reshape(num_genes, -1), edges, num_genes)
         return nn.Dense(self.features, name="own")(signals) + nn.Dense(
             self.features, use_bias=False, name="neighbours"

@@ -49,7 +49,7 @@ class RelationalLayer(nn.Module):
 
 
 class KnowledgeEncoder(nn.Module):
-    """Static node embeddings: computed once a step, whatever the batch.
+    """Static node embeddings, which do not depend on the batch.
 
     Attributes:
       num_genes: gene nodes of the graph, landmarks first.

@@ -1,4 +1,4 @@
-"""Encoder of a drug's structure: its molecular graph and its Morgan fingerprint."""
+"""Encoder of a compound's structure: its molecular graph and its Morgan fingerprint."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from moa_jax.schemas import MoleculeBatch
 
 @flax.struct.dataclass
 class MoleculeEncoding:
-    """What the molecule encoder returns.
+    """Outputs of the molecule encoder.
 
     Attributes:
-      logits: evidence of structure alone.
+      logits: logits from structure alone.
       state: summary of the molecule.
-      atoms: state of every atom; padding atoms are arbitrary.
-      mean: mean over a molecule's atoms.
-      bits: the fingerprint as the encoder saw it.
+      atoms: state of every atom; arbitrary on padding.
+      mean: mean state of a molecule's atoms.
+      bits: the fingerprint after dropout.
     """
 
     logits: Float[Array, "batch moa"]
@@ -44,7 +44,7 @@ class AtomEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, molecules: MoleculeBatch) -> Float[Array, "atom feature"]:
-        """Encodes the molecules of one shard, whose axis is not there."""
+        """Encodes the molecules of one shard, without an axis for shards."""
         atoms = nn.Dense(self.features, name="embed")(molecules.atom_features)
         for layer in range(self.num_layers):
             atoms = BondNetworkLayer(self.features, name=f"layer_{layer}")(
@@ -60,7 +60,7 @@ class AtomEncoder(nn.Module):
 def atom_states(
     molecules: MoleculeBatch, features: int, num_layers: int
 ) -> Float[Array, "shard atom feature"]:
-    """States of all atoms by an `AtomEncoder` named `atoms` of the module that calls this."""
+    """States of all atoms, by an `AtomEncoder` named `atoms` within the calling module."""
     if molecules.atom_mask.shape[0] == 1:
         # Without an axis for the shards the backward pass takes half the time on CPU.
         only = jax.tree.map(lambda leaf: jnp.asarray(leaf)[0], molecules)
@@ -74,7 +74,7 @@ def atom_states(
 def mean_over_atoms(
     atoms: Float[Array, "shard atom feature"], molecules: MoleculeBatch, num_examples: int
 ) -> Float[Array, "example feature"]:
-    """Mean state of each example's atoms; zeros where it has none."""
+    """Mean state of each example's atoms; zeros if it has none."""
     num_owners = num_examples // molecules.atom_mask.shape[0]
     mask = molecules.atom_mask[..., None]
     pool = jax.vmap(owner_sum, in_axes=(0, 0, None))
@@ -86,7 +86,7 @@ def mean_over_atoms(
 def largest_over_atoms(
     atoms: Float[Array, "shard atom feature"], molecules: MoleculeBatch, num_examples: int
 ) -> Float[Array, "example feature"]:
-    """Largest value of each feature over each example's atoms; zeros where it has none."""
+    """Maximum of each feature over each example's atoms; zeros if it has none."""
     num_owners = num_examples // molecules.atom_mask.shape[0]
     pool = jax.vmap(owner_max, in_axes=(0, 0, 0, None))
     largest = pool(atoms, molecules.owner, molecules.atom_mask, num_owners)
@@ -94,9 +94,9 @@ def largest_over_atoms(
 
 
 class MoleculeEncoder(nn.Module):
-    """Linear evidence per fingerprint bit and a summary of graph and fingerprint.
+    """Linear logits from fingerprint bits plus a nonlinear summary of graph and fingerprint.
 
-    The fingerprint's linear path alone is multinomial logistic regression on Morgan bits.
+    The linear path alone is multinomial logistic regression on Morgan bits.
 
     Attributes:
       num_moas: size of the output.

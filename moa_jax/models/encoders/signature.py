@@ -1,4 +1,4 @@
-"""Encoder of an expression signature: genes, and their echo on the knowledge graph."""
+"""Encoder of an expression signature: genes, and their activity on the knowledge graph."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from jaxtyping import Array, Bool, Float
 
 @flax.struct.dataclass
 class SignatureEncoding:
-    """What the signature encoder returns.
+    """Outputs of the signature encoder.
 
     Attributes:
-      logits: evidence of expression alone.
+      logits: logits from expression alone.
       state: summary of the signature.
       activity: activity of every graph node in the signature.
-      genes: the genes as the encoder saw them.
-      known: the view through the graph's nodes.
+      genes: the genes after dropout.
+      knowledge: node embeddings pooled by node activity.
     """
 
     logits: Float[Array, "batch moa"]
     state: Float[Array, "batch feature"]
     activity: Float[Array, "batch node"]
     genes: Float[Array, "batch gene"]
-    known: Float[Array, "batch node_feature"]
+    knowledge: Float[Array, "batch node_feature"]
 
 
 class SignatureEncoder(nn.Module):
-    """Linear evidence per gene, a nonlinear summary, and a view through the graph's nodes.
+    """Linear logits from genes plus a nonlinear summary of genes and graph.
 
-    The linear path alone is multinomial logistic regression on the standardised genes. The
-    knowledge view pools node embeddings by node activity, so its weights on genes are smooth
-    over STRING and GO.
+    The linear path alone is multinomial logistic regression on the standardised genes. The graph
+    enters as node embeddings pooled by node activity, so its weights on genes are smooth over
+    STRING and GO.
 
     Attributes:
       num_moas: size of the output.
@@ -58,15 +58,15 @@ class SignatureEncoder(nn.Module):
         *,
         train: bool,
     ) -> SignatureEncoding:
-        """Encodes standardised signatures; genes that are not measured count as unchanged."""
+        """Encodes standardised signatures; unmeasured genes count as unchanged."""
         genes = jnp.where(gene_mask, expression, 0.0)
         genes = nn.Dropout(self.input_dropout, name="gene_dropout")(genes, deterministic=not train)
         activity = genes @ propagation
         num_nodes = nodes.shape[0]
-        known = nn.LayerNorm(name="knowledge_norm")((activity @ nodes) / jnp.sqrt(num_nodes))
+        knowledge = nn.LayerNorm(name="knowledge_norm")((activity @ nodes) / jnp.sqrt(num_nodes))
         hidden = nn.gelu(
             nn.Dense(self.hidden, name="gene_hidden")(genes)
-            + nn.Dense(self.hidden, use_bias=False, name="knowledge_hidden")(known)
+            + nn.Dense(self.hidden, use_bias=False, name="knowledge_hidden")(knowledge)
         )
         hidden = nn.Dropout(self.dropout, name="hidden_dropout")(hidden, deterministic=not train)
         zeros = nn.initializers.zeros_init()
@@ -75,5 +75,5 @@ class SignatureEncoder(nn.Module):
         )(hidden)
         state = nn.Dense(self.features, name="state")(hidden)
         return SignatureEncoding(
-            logits=logits, state=state, activity=activity, genes=genes, known=known
+            logits=logits, state=state, activity=activity, genes=genes, knowledge=knowledge
         )

@@ -1,4 +1,4 @@
-"""Mix-up of signatures and labels: a change of a batch."""
+"""Mix-up of signatures and labels within a batch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from moa_jax.schemas import Batch
 def mix_up(rng: Array, batch: Batch, *, alpha: float) -> Batch:
     """Mixes each signature and its labels with those of another row (Zhang 2018, section 2).
 
-    With share s ~ Beta(alpha, alpha), at least 1/2, a row becomes s times itself and 1 - s times
-    its partner. The share is folded to the upper half so that what is not mixed (structure, dose
-    and time) is that of the larger part; a mixed row's structure is hidden, because no molecule
-    has the mixed labels, and its cell line is unknown where the two differ. Rows stay as they are
-    where they or their partner have no signature or are padding.
+    With share s ~ Beta(alpha, alpha), folded to at least 1/2, a row becomes s times itself plus
+    1 - s times its partner, and keeps its own dose and time. Its structure is hidden, because no
+    molecule has the mixed labels, and its cell line is unknown if the two differ. A row is not
+    mixed if it or its partner has no signature or is padding.
 
     Args:
       rng: key.
-      batch: batch with the masks of what is there.
+      batch: the batch.
       alpha: parameter of the Beta distribution; above 0.
     """
     order_rng, share_rng = jax.random.split(rng)
@@ -33,13 +32,13 @@ def mix_up(rng: Array, batch: Batch, *, alpha: float) -> Batch:
 
 
 def mixed_with(batch: Batch, partner: Array, share: Float[Array, " batch"]) -> Batch:
-    """The batch with each row mixed with a given partner; see `mix_up`."""
+    """The batch with each row mixed with its partner; see `mix_up`."""
     usable = batch.expression_mask & batch.example_mask
     mixed = usable & usable[partner] & (partner != jnp.arange(len(partner)))
     share = jnp.where(mixed, share, 1.0)
 
     def blend(values: Array) -> Array:
-        # A partner of share 0 counts for nothing, whatever stands there.
+        # Zeros, because a partner of share 0 may hold NaN.
         other = jnp.where(mixed[:, None], values[partner], 0.0)
         return share[:, None] * values + (1.0 - share[:, None]) * other
 

@@ -1,4 +1,4 @@
-"""Batches of which a network sees less than is there, and tasks that train on them."""
+"""Hiding modalities from a network in training."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from moa_jax.training.task import TrainingTask
 def modality_dropout(
     rng: Array, batch: Batch, *, drop_expression: float, drop_structure: float
 ) -> Batch:
-    """Hides one modality of some examples, never both, never the only one.
+    """Hides one modality of some examples that have both.
 
     Args:
       rng: key.
-      batch: batch with the masks of what is there.
-      drop_expression: share of examples that lose expression.
-      drop_structure: share of examples that lose structure.
+      batch: batch with all its modalities.
+      drop_expression: share of these examples that lose expression.
+      drop_structure: share that lose structure.
     """
     both = batch.expression_mask & batch.structure_mask
     draw = jax.random.uniform(rng, both.shape)
@@ -36,7 +36,7 @@ def modality_dropout(
 
 
 def keep_only(batch: Batch, *, expression: bool, structure: bool) -> Batch:
-    """The batch as seen with some modalities alone."""
+    """The batch without the other modalities."""
     return dataclasses.replace(
         batch,
         expression_mask=batch.expression_mask & expression,
@@ -46,13 +46,7 @@ def keep_only(batch: Batch, *, expression: bool, structure: bool) -> Batch:
 
 @dataclasses.dataclass(frozen=True)
 class ModalityDropoutTask(TrainingTask):
-    """A task whose network must do without one modality now and then.
-
-    Attributes:
-      model: the network.
-      drop_expression: share of examples with both modalities that lose expression in a step.
-      drop_structure: share of them that lose structure.
-    """
+    """A task with modality dropout in training; see `modality_dropout` for the shares."""
 
     drop_expression: float
     drop_structure: float
@@ -62,12 +56,6 @@ class ModalityDropoutTask(TrainingTask):
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """Loss of one step; see `TrainingTask.loss`."""
         del step
-        return self.loss_of(self.expert_logits_in_training(params, batch, graph, rng), batch)
-
-    def expert_logits_in_training(
-        self, params: Any, batch: Batch, graph: GraphArrays, rng: Array
-    ) -> Any:
-        """The model's output in a training step; see `TrainingTask.loss` for the arguments."""
         modality_rng, dropout_rng = jax.random.split(rng)
         seen = modality_dropout(
             modality_rng,
@@ -75,11 +63,10 @@ class ModalityDropoutTask(TrainingTask):
             drop_expression=self.drop_expression,
             drop_structure=self.drop_structure,
         )
-        return self.apply_in_training(params, seen, graph, dropout_rng)
-
-    def apply_in_training(self, params: Any, seen: Batch, graph: GraphArrays, rng: Array) -> Any:
-        """The model's output in training for a batch with the masks that the model shall see."""
-        return self.model.apply({"params": params}, seen, graph, train=True, rngs={"dropout": rng})
+        output = self.model.apply(
+            {"params": params}, seen, graph, train=True, rngs={"dropout": dropout_rng}
+        )
+        return self.loss_of(output, batch)
 
     @abc.abstractmethod
     def loss_of(
@@ -88,6 +75,6 @@ class ModalityDropoutTask(TrainingTask):
         """The loss and its parts, summed over examples.
 
         Args:
-          output: the model's output for the batch whose masks the model saw.
-          batch: the batch with the masks of what is really there.
+          output: the model's output for the batch after modality dropout.
+          batch: the batch before it.
         """

@@ -1,11 +1,11 @@
-"""The fusion model's task: experts that must answer alone, and views of what they know."""
+"""The fusion model's training task: losses of its networks, and its predictions in three views."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -23,31 +23,33 @@ from moa_jax.schemas import Batch, GraphArrays, InputError, KnowledgeGraph
 from moa_jax.training.fusion.mix_up import mix_up
 from moa_jax.training.fusion.modality_dropout import keep_only, modality_dropout
 from moa_jax.training.losses.factory import make_objective
-from moa_jax.training.losses.objectives import Answer, Heard, Objective, PlainObjective
+from moa_jax.training.losses.objectives import Answer, ModalityMasks, Objective, PlainObjective
 from moa_jax.training.losses.softmax import label_distribution_cross_entropy
-from moa_jax.training.precision import PRECISIONS, cast_floats, refuse_unknown_precision
 from moa_jax.training.task import TrainingTask
 
 # Cross-entropy of a softmax on all examples.
 SOFTMAX = PlainObjective(label_distribution_cross_entropy)
+# Name in a configuration -> type in which networks compute.
+PRECISIONS = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+Tree = TypeVar("Tree")
 
 
 @dataclasses.dataclass(frozen=True)
 class FusionTask(TrainingTask):
-    """Losses of the networks among the experts under modality dropout.
+    """Losses of the networks among the experts, under modality dropout.
 
-    The product itself is not trained: its scales are fitted to validation compounds later.
-    Networks answer by the softmax of their logits, also when a loss with a sigmoid per MoA has
+    The product of experts is not trained; its scales are fitted to validation compounds later.
+    Networks predict by the softmax of their logits, even if a loss with a sigmoid per MoA has
     trained them: that is the distribution over MoAs given that exactly one is right.
 
     Attributes:
-      model: the network.
-      drop_expression: share of examples with both modalities that lose expression in a step.
-      drop_structure: share of them that lose structure.
-      objective: what the networks minimise.
-      precision: one of `PRECISIONS`: in which type the networks compute in a training step.
-        Parameters, their gradients and what a loss makes of logits are float32 in any case, and
-        so are answers.
+      model: the fusion model.
+      drop_expression: see `modality_dropout`.
+      drop_structure: see `modality_dropout`.
+      objective: the loss of the networks.
+      precision: one of `PRECISIONS`, in which networks compute in a training step. Parameters,
+        gradients, losses and predictions are always float32.
       mix_up_alpha: see `mix_up`; 0 mixes nothing.
     """
 
@@ -61,11 +63,11 @@ class FusionTask(TrainingTask):
     selection_view: ClassVar[str] = "fusion"
 
     def init(self, rng: Array, batch: Batch, graph: GraphArrays) -> Mapping[str, Any]:
-        """First parameters of the networks, as many sets of them as the objective trains."""
+        """Initial parameters of the networks, in as many sets as the objective trains."""
         draw = functools.partial(super().init, batch=batch, graph=graph)
 
         def networks(rng: Array) -> dict[str, Any]:
-            return {name: own for name, own in draw(rng).items() if name != "expert_scales"}
+            return {name: value for name, value in draw(rng).items() if name != "expert_scales"}
 
         return self.objective.first_params(networks, rng)
 
@@ -77,26 +79,28 @@ class FusionTask(TrainingTask):
             mix_rng, rng = jax.random.split(rng)
             batch = mix_up(mix_rng, batch, alpha=self.mix_up_alpha)
         answer, rng = self._answer(batch, graph, rng)
-        parts = self.objective.sums(answer, params, rng, self._heard(batch), batch, step=step)
+        parts = self.objective.sums(
+            answer, params, rng, self._modality_masks(batch), batch, step=step
+        )
         return sum(parts.values(), jnp.zeros(())), parts
 
     def first_state(self, num_examples: int) -> dict[str, Any]:
-        """What the objective remembers; see `TrainingTask.first_state`."""
+        """The objective's initial state; see `TrainingTask.first_state`."""
         return self.objective.first_state(self._networks, num_examples, self.model.num_moas)
 
     def next_state(
         self, params: Any, batch: Batch, graph: GraphArrays, rng: Array
     ) -> dict[str, Any]:
-        """What the objective remembers when a step begins; see `TrainingTask.next_state`."""
+        """The objective's state at the beginning of a step; see `TrainingTask.next_state`."""
         answer, rng = self._answer(batch, graph, rng)
-        return self.objective.next_state(answer, params, rng, self._heard(batch), batch)
+        return self.objective.next_state(answer, params, rng, self._modality_masks(batch), batch)
 
     def answering(self, params: Any) -> Any:
-        """Parameters of the one set of networks that answers; see `TrainingTask.answering`."""
+        """Parameters of the one set of networks that predicts; see `TrainingTask.answering`."""
         return self.objective.answering(params)
 
     def _answer(self, batch: Batch, graph: GraphArrays, rng: Array) -> tuple[Answer, Array]:
-        """What the networks say of a batch that has lost some of its modalities, and a key."""
+        """The networks' logits for a batch after modality dropout, and a new key."""
         modality_rng, rng = jax.random.split(rng)
         seen = modality_dropout(
             modality_rng,
@@ -106,22 +110,22 @@ class FusionTask(TrainingTask):
         )
 
         def answer(params: Any, rng: Array) -> dict[str, Float[Array, "batch moa"]]:
-            expert_logits = self.apply_in_training(params, seen, graph, rng).experts
-            return {network: expert_logits[network] for network in self._networks}
+            logits = self._apply_in_training(params, seen, graph, rng).experts
+            return {network: logits[network] for network in self._networks}
 
         return answer, rng
 
-    def apply_in_training(
+    def _apply_in_training(
         self, params: Any, seen: Batch, graph: GraphArrays, rng: Array
     ) -> FusionOutput:
         """The model's output in float32, computed in `precision`."""
-        params, seen, graph = cast_floats((params, seen, graph), PRECISIONS[self.precision])
+        params, seen, graph = _cast_floats((params, seen, graph), PRECISIONS[self.precision])
         output = self.model.apply(
             {"params": params}, seen, graph, train=True, rngs={"dropout": rng}
         )
-        return cast_floats(output, jnp.float32)
+        return _cast_floats(output, jnp.float32)
 
-    def _heard(self, batch: Batch) -> Heard:
+    def _modality_masks(self, batch: Batch) -> ModalityMasks:
         return {
             network: has_modality(network, batch) & batch.example_mask for network in self._networks
         }
@@ -140,15 +144,15 @@ class FusionTask(TrainingTask):
             for view, (seen, logits) in self._seen_in_views(params, batch, graph).items()
         }
 
-    def evidence(
+    def expert_logits(
         self, params: Any, batch: Batch, graph: GraphArrays
     ) -> dict[str, Float[Array, "expert batch moa"]]:
-        """Logits of the experts in each view; zeros where one has no say."""
+        """Logits of the experts in each view; zeros where one does not answer."""
         return {
             view: jnp.stack(
                 [
-                    jnp.where(has_modality(name, seen)[:, None], own, 0.0)
-                    for name, own in logits.items()
+                    jnp.where(has_modality(expert, seen)[:, None], values, 0.0)
+                    for expert, values in logits.items()
                 ]
             )
             for view, (seen, logits) in self._seen_in_views(params, batch, graph).items()
@@ -157,10 +161,10 @@ class FusionTask(TrainingTask):
     def _seen_in_views(
         self, params: Any, batch: Batch, graph: GraphArrays
     ) -> dict[str, tuple[Batch, dict[str, Float[Array, "batch moa"]]]]:
-        """View -> the batch with what it shows, and the experts' logits for that.
+        """View -> the batch with the modalities it shows, and the experts' logits for that.
 
         The model is applied once, unless an expert reads both modalities: the logits of the others
-        do not depend on what else may be seen.
+        do not depend on the other modality.
         """
 
         def logits(seen: Batch) -> dict[str, Float[Array, "batch moa"]]:
@@ -174,22 +178,33 @@ class FusionTask(TrainingTask):
         return views
 
 
+def _cast_floats(tree: Tree, dtype: Any) -> Tree:
+    """The tree with its floating-point arrays in another type.
+
+    The gradient of a cast is a cast back: parameters in float32 get gradients in float32.
+    """
+
+    def cast(leaf: jax.Array) -> jax.Array:
+        leaf = jnp.asarray(leaf)
+        return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+    return jax.tree.map(cast, tree)
+
+
 def make_graph_arrays(config: ml_collections.ConfigDict, graph: KnowledgeGraph) -> GraphArrays:
-    """The knowledge graph as the model of a configuration takes it."""
+    """The knowledge graph as an input of the model."""
     return graph_arrays(graph, restart=config.graph.restart, num_steps=config.graph.num_steps)
 
 
 def make_fusion_task(
     config: ml_collections.ConfigDict, features: FeatureSpec, graph_size: tuple[int, int]
 ) -> FusionTask:
-    """The task of a configuration (see `configs/fusion.py`) for given vocabularies and graph.
+    """The task of a configuration; see `configs/fusion.py` and `configs/networks.py`.
 
     Raises:
-      InputError: the configuration names an expert that does not exist, none, or one twice; it
-        lacks a setting of one of them, or has one of none of them; it
-        has networks among them (see `configs/networks.py`) without their settings, or joins them
-        in a way that does not exist; attention heads cannot share the features among them; or its
-        training cannot be done; see `make_objective` and `refuse_unknown_precision`.
+      InputError: the configuration names an unknown expert, none, or one twice; it lacks the
+        settings of its networks; a setting of an expert is missing or belongs to none;
+        or a setting is not possible.
     """
     settings = config.model.to_dict()
     experts = tuple(settings.pop("experts"))
@@ -214,12 +229,16 @@ def make_fusion_task(
         return FusionTask(model)
     _refuse_networks(model)
     training = ml_collections.FrozenConfigDict(config.training)
-    refuse_unknown_precision(training.precision)
+    if training.precision not in PRECISIONS:
+        raise InputError(
+            f"config.training.precision is {training.precision!r}, expected one of "
+            f"{', '.join(PRECISIONS)}."
+        )
     objective = make_objective(training)
     if training.co_teaching.enabled and "pretraining" in config:
         raise InputError(
-            "the configuration has pretraining and training.co_teaching.enabled, whose "
-            "networks must start apart; expected one of them."
+            "the configuration has pretraining and training.co_teaching.enabled, whose two sets "
+            "of networks must start from different parameters; expected one of them."
         )
     return FusionTask(
         model=model,
@@ -248,7 +267,7 @@ def _refuse_kernel_settings(model: FusionModel) -> None:
 
 
 def _refuse_networks(model: FusionModel) -> None:
-    """Raises InputError where the networks' settings are not there or do not fit together."""
+    """Raises InputError if the networks' settings are missing or do not fit together."""
     for name in NETWORK_SETTINGS:
         if getattr(model, name) is None:
             raise InputError(

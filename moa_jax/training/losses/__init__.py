@@ -1,1 +1,1 @@
-"""What networks minimise: losses of one signature, and who learns from which examples."""
+"""Losses of networks: per example, and objectives that select, weight or remember examples."""

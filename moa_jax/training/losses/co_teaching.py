@@ -1,9 +1,9 @@
-"""Co-teaching: two sets of networks that choose each other's examples.
+"""Co-teaching: two sets of networks that select each other's training examples.
 
-Networks fit right labels before wrong ones, so examples with a small loss are likely to be labelled
-right. Each set ranks the batch by its own losses, and the other learns from the first of that
-order, because what one has fitted by mistake the other has not. The parameters of the sets stand
-side by side in one tree, `first` and `second`; the first one answers.
+Networks fit right labels before wrong ones, so examples with a small loss are probably labelled
+correctly. Each set is trained on the examples that have the smallest losses under the other, which
+has not made the same mistakes. The parameters of both are in one tree, under `first` and `second`;
+the first set predicts.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from jaxtyping import Array, Bool, Float, Int
 from moa_jax.schemas import Batch
 from moa_jax.training.losses.objectives import (
     Answer,
-    Heard,
     Loss,
+    ModalityMasks,
     Objective,
     Sums,
     mean_over_networks,
@@ -34,14 +34,14 @@ MEMBERS = ("first", "second")
 
 @dataclasses.dataclass(frozen=True)
 class CoTeaching:
-    """Who learns from what in co-teaching (Han 2018) and co-teaching+ (Yu 2019).
+    """Selection of examples in co-teaching (Han 2018) and co-teaching+ (Yu 2019).
 
     Attributes:
-      forget_rate: share of the examples that is left out in the end, Han's tau: the expected
-        share of wrong labels.
-      num_gradual: steps over which the share rises to that from 0.
-      on_disagreement: from step `num_gradual` on, only examples for which the networks' most
-        probable MoAs differ are ranked (co-teaching+); all are where they agree on every one.
+      forget_rate: Han's tau, the final share of examples that are dropped: the expected share of
+        wrong labels.
+      num_gradual: steps over which the share rises from 0 to `forget_rate`.
+      on_disagreement: from step `num_gradual` on, only examples on whose most probable MoA the
+        sets disagree are ranked (co-teaching+), or all if they agree on every one.
     """
 
     forget_rate: float
@@ -55,7 +55,7 @@ class CoTeaching:
         batch: Batch,
         step: Int[Array, ""],
     ) -> Bool[Array, "member batch"]:
-        """The examples that each keeps for the other."""
+        """The examples that each set selects for the other."""
         candidates = batch.example_mask
         if self.on_disagreement:
             lowest = jnp.finfo(logits.dtype).min
@@ -76,13 +76,9 @@ class CoTeaching:
 class CoTeachingObjective(Objective):
     """Co-teaching (Han 2018, algorithm 1) and co-teaching+ (Yu 2019, algorithm 1).
 
-    Examples are ranked by the mean loss over a set's networks, and the sets disagree where the sums
-    of their networks' logits do. Each set's mean loss over the examples that it is given counts
-    as if it were that of the whole batch; no term has parameters of both.
-
-    Attributes:
-      loss: ranks the examples and trains.
-      teaching: who learns from what.
+    Examples are ranked by the mean loss over a set's networks; the sets disagree if the largest of
+    their networks' summed logits differ. Each set's mean loss over its selected examples is scaled
+    to the whole batch.
     """
 
     loss: Loss
@@ -93,7 +89,7 @@ class CoTeachingObjective(Objective):
         answer: Answer,
         params: Any,
         rng: Array,
-        has_modality: Heard,
+        has_modality: ModalityMasks,
         batch: Batch,
         *,
         step: Int[Array, ""],
@@ -101,41 +97,41 @@ class CoTeachingObjective(Objective):
         """The loss of either set. See `Objective.sums`."""
         logits, losses = [], []
         for member, key in zip(MEMBERS, jax.random.split(rng), strict=True):
-            expert_logits = answer(_of_member(params, member), key)
+            of_networks = answer(_of_member(params, member), key)
             logits.append(
                 sum(
-                    jnp.where(has_modality[name][:, None], own, 0.0)
-                    for name, own in expert_logits.items()
+                    jnp.where(has_modality[name][:, None], values, 0.0)
+                    for name, values in of_networks.items()
                 )
             )
             losses.append(
                 {
-                    name: self.loss(own, batch.labels, batch.label_mask)
-                    for name, own in expert_logits.items()
+                    name: self.loss(values, batch.labels, batch.label_mask)
+                    for name, values in of_networks.items()
                 }
             )
-        ranks = jnp.stack([mean_over_networks(own, has_modality) for own in losses])
+        ranks = jnp.stack([mean_over_networks(of_member, has_modality) for of_member in losses])
         kept = self.teaching.kept(jnp.stack(logits), ranks, batch, step)
         return {
             member: sum(
-                sum_as_of_all(loss, batch.weight, given & has_modality[name], has_modality[name])
-                for name, loss in own.items()
+                sum_as_of_all(loss, batch.weight, selected & has_modality[name], has_modality[name])
+                for name, loss in of_member.items()
             )
-            # Each learns from what the other keeps.
-            for member, own, given in zip(MEMBERS, losses, kept[::-1], strict=True)
+            # Each is trained on the other's selection.
+            for member, of_member, selected in zip(MEMBERS, losses, kept[::-1], strict=True)
         }
 
     def first_params(self, draw: Callable[[Array], Any], rng: Array) -> dict[str, Any]:
-        """Two draws."""
+        """Two sets of parameters."""
         keys = jax.random.split(rng)
         return {member: draw(key) for member, key in zip(MEMBERS, keys, strict=True)}
 
     def answering(self, params: Any) -> Any:
-        """Those of the first set."""
+        """The parameters of the first set."""
         return _of_member(params, MEMBERS[0])
 
 
 def _of_member(params: Any, member: str) -> dict[str, Any]:
-    """Parameters of one set, with those that both share."""
+    """The parameters of one set and those that both share."""
     shared = {name: value for name, value in params.items() if name not in MEMBERS}
     return {**params[member], **shared}

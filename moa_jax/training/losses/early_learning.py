@@ -1,7 +1,7 @@
-"""Early-learning regularisation: a loss that remembers what a network said of each example.
+"""Early-learning regularisation: a loss that remembers earlier predictions of each example.
 
-What is remembered stands among the parameters that are not trained, under `TARGETS`, and moves
-once before every step. Other losses have no such state.
+They are kept among the parameters that are not trained, under `TARGETS`, and updated once before
+every step. No other loss has a state.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from moa_jax.schemas import Batch
-from moa_jax.training.losses.objectives import Answer, Heard, Loss, Objective, Sums
+from moa_jax.training.losses.objectives import Answer, Loss, ModalityMasks, Objective, Sums
 from moa_jax.training.losses.sigmoid import Known, Numbers, Ranged, RobustLoss, between
 from moa_jax.training.losses.sums import masked_sum
 
@@ -24,15 +24,15 @@ TARGETS = "early_learning_targets"
 
 @dataclasses.dataclass(frozen=True)
 class EarlyLearning(Ranged):
-    """Early-learning regularisation: stay with what was predicted early (Liu 2020, section 4).
+    """Early-learning regularisation: stay near early predictions (Liu 2020, section 4).
 
-    Every training example has targets: its own probabilities, averaged over the steps that saw
-    it. They start at `EarlyLearning.FIRST_TARGET`, from where they pull nowhere.
+    Every training example has targets: an exponential moving average of its predicted
+    probabilities. They start at `FIRST_TARGET`, where the regularisation has no gradient.
 
     Attributes:
-      loss: what is regularised; cross-entropy in the paper.
-      weight: of the regularisation, Liu's lambda.
-      momentum: what the targets keep in an update, Liu's beta.
+      loss: the loss that is regularised; cross-entropy in the paper.
+      weight: Liu's lambda, the weight of the regularisation.
+      momentum: Liu's beta, the weight of the old targets in an update.
     """
 
     loss: RobustLoss
@@ -41,14 +41,14 @@ class EarlyLearning(Ranged):
 
     NAME: ClassVar[str] = "early_learning"
     FIRST_TARGET: ClassVar[float] = 0.5
-    # Liu's bounds of the probabilities; without them the regularisation has no minimum.
+    # Probabilities are clipped as in the paper; otherwise the regularisation has no minimum.
     MIN_PROBABILITY: ClassVar[float] = 1e-4
 
     def towards(self, targets: Numbers) -> Loss:
         """The loss of examples with these targets: `loss + weight log(1 - <p, t>)`.
 
-        `<p, t>` is `p t + (1 - p) (1 - t)`, the agreement of two answers with the targets, summed
-        over known labels. No gradient flows into the targets, which `updated` moves.
+        `<p, t>` is `p t + (1 - p) (1 - t)`, and its logarithms are summed over known labels. No
+        gradient flows into the targets.
         """
 
         def pulled(logits: Numbers, labels: Numbers, label_mask: Known) -> Float[Array, " batch"]:
@@ -72,11 +72,7 @@ class EarlyLearning(Ranged):
 
 @dataclasses.dataclass(frozen=True)
 class EarlyLearningObjective(Objective):
-    """Early-learning regularisation, with targets of each network for each training example.
-
-    Attributes:
-      loss: the regularised loss.
-    """
+    """Early-learning regularisation with targets per network and training example."""
 
     loss: EarlyLearning
 
@@ -85,12 +81,12 @@ class EarlyLearningObjective(Objective):
         answer: Answer,
         params: Any,
         rng: Array,
-        has_modality: Heard,
+        has_modality: ModalityMasks,
         batch: Batch,
         *,
         step: Int[Array, ""],
     ) -> Sums:
-        """The loss of every network, pulled to the targets. See `Objective.sums`."""
+        """The regularised loss of every network. See `Objective.sums`."""
         del step
         return {
             network: masked_sum(
@@ -106,23 +102,23 @@ class EarlyLearningObjective(Objective):
     def first_state(
         self, networks: tuple[str, ...], num_examples: int, num_moas: int
     ) -> dict[str, Any]:
-        """Targets that pull nowhere."""
+        """Targets at which the regularisation has no gradient."""
         first = jnp.full((num_examples, num_moas), self.loss.FIRST_TARGET)
         return {TARGETS: dict.fromkeys(networks, first)}
 
     def next_state(
-        self, answer: Answer, params: Any, rng: Array, has_modality: Heard, batch: Batch
+        self, answer: Answer, params: Any, rng: Array, has_modality: ModalityMasks, batch: Batch
     ) -> dict[str, Any]:
-        """Liu's order: before a step pulls to them, the targets move towards what it will say.
+        """The targets updated by this step's predictions, before the loss uses them (Liu's order).
 
-        The key is that of the step, so XLA finds the step's own forward pass here and shares it.
+        The key is that of the step, so XLA merges this forward pass with that of the loss.
         """
-        moved = {}
+        updated = {}
         for network, logits in answer(params, rng).items():
             old = params[TARGETS][network]
-            own = self.loss.updated(old[batch.row], logits)
-            moved[network] = with_rows(old, batch.row, own, has_modality[network])
-        return {TARGETS: moved}
+            new = self.loss.updated(old[batch.row], logits)
+            updated[network] = with_rows(old, batch.row, new, has_modality[network])
+        return {TARGETS: updated}
 
 
 def with_rows(
@@ -131,13 +127,13 @@ def with_rows(
     new: Float[Array, "batch moa"],
     seen: Bool[Array, " batch"],
 ) -> Float[Array, "example moa"]:
-    """The values of all examples with those of some replaced.
+    """The values of all examples, some of them replaced.
 
     Args:
       values: values of every example.
-      row: which example each row of `new` belongs to.
+      row: the example that each row of `new` belongs to.
       new: new values.
-      seen: rows of `new` that are taken; of several of one example the last.
+      seen: rows of `new` to use; if an example has several, the last is used.
     """
     later = jnp.triu(jnp.ones((len(row), len(row)), bool), k=1)
     repeated = jnp.any(later & (row[:, None] == row[None, :]) & seen[None, :], axis=1)

@@ -14,20 +14,19 @@ def supervised_contrastive_loss(
     *,
     temperature: float,
 ) -> Float[Array, " batch"]:
-    """How much nearer each example is to those that share an MoA than to others.
+    """Supervised contrastive loss (Khosla 2020, eq. 2): examples that share an MoA attract.
 
-    Khosla 2020, eq. 2: the mean over the example's positives p of
-    `-log(exp(z . z_p / t) / sum over all others a of exp(z . z_a / t))`. Examples with a common
-    MoA are positives of each other.
+    The mean over the example's positives p, those that share an MoA with it, of
+    `-log(exp(z . z_p / t) / sum over all others a of exp(z . z_a / t))`.
 
     Args:
       embedding: rows of unit length.
       labels: 0 or 1.
-      example_mask: rows that are real; the others are nobody's positive or negative.
+      example_mask: rows that take part, as anchor, positive or negative.
       temperature: t.
 
     Returns:
-      The loss of each example as the anchor; 0 where it is masked or has no positive.
+      The loss of each example as the anchor; 0 if it is masked or has no positive.
     """
     other = example_mask[:, None] & example_mask[None, :] & ~jnp.eye(len(embedding), dtype=bool)
     similarity = embedding @ embedding.T / temperature
@@ -44,10 +43,7 @@ def gaussian_reconstruction(
     reconstructed: Float[Array, "batch gene"],
     mask: Bool[Array, "batch gene"],
 ) -> Float[Array, " batch"]:
-    """Negative log likelihood under unit Gaussians, in nats, without its constant.
-
-    Half the squared error summed over the unmasked genes.
-    """
+    """Half the squared error summed over the unmasked genes: a unit Gaussian's log likelihood."""
     return 0.5 * jnp.sum(jnp.where(mask, (values - reconstructed) ** 2, 0.0), axis=-1)
 
 

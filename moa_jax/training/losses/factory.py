@@ -27,7 +27,7 @@ from moa_jax.training.losses.softmax import label_distribution_cross_entropy
 
 # Name of `label_distribution_cross_entropy` in a configuration.
 LABEL_DISTRIBUTION = "label_distribution"
-# Name -> loss with a sigmoid per MoA, in the order of tables.
+# Name -> loss with a sigmoid per MoA, in the order in which tables list them.
 SIGMOID_LOSSES: dict[str, type[RobustLoss]] = {
     loss.NAME: loss
     for loss in (
@@ -50,11 +50,11 @@ def make_loss(config: ml_collections.ConfigDict) -> Loss | EarlyLearning:
     """The loss of a configuration's `training.loss`.
 
     Args:
-      config: `name`, one of `LOSSES`, and settings of that loss that are not to have their default;
-        those of a loss with a sigmoid per MoA include `positive_weight`, see `WeightedPositives`.
+      config: `name`, one of `LOSSES`, and settings of that loss that differ from their defaults;
+        a loss with a sigmoid per MoA also has `positive_weight`, see `WeightedPositives`.
 
     Raises:
-      InputError: there is no such loss, or it has no such setting, or not with that value.
+      InputError: the loss or a setting does not exist, or a value is out of range.
     """
     frozen = ml_collections.FrozenConfigDict(config)
     settings = {key: _floats(value) for key, value in frozen.items()}
@@ -81,7 +81,7 @@ def make_loss(config: ml_collections.ConfigDict) -> Loss | EarlyLearning:
 
 
 def make_objective(config: ml_collections.FrozenConfigDict) -> Objective:
-    """The objective of a configuration.
+    """The training objective of a configuration.
 
     Args:
       config: `training` of a configuration; see `configs/networks.py`: `loss`, `co_teaching`,
@@ -128,13 +128,11 @@ def make_objective(config: ml_collections.FrozenConfigDict) -> Objective:
 def _refuse_two_at_once(used: Mapping[str, bool]) -> None:
     chosen = [name for name, is_used in used.items() if is_used]
     if len(chosen) > 1:
-        raise InputError(
-            f"config.training has {' and '.join(chosen)}, of which only one can be used at a time."
-        )
+        raise InputError(f"config.training has {' and '.join(chosen)}, which cannot be combined.")
 
 
 def _floats(value: Any) -> Any:
-    """The same with floats for whole numbers, in tuples too."""
+    """The value with floats in place of integers, also inside tuples."""
     if isinstance(value, tuple):
         return tuple(map(_floats, value))
     return float(value) if isinstance(value, int) else value

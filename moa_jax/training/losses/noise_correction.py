@@ -1,4 +1,4 @@
-"""Forward correction: losses of what is recorded, where it is known how labels go wrong."""
+"""Forward correction: losses of the recorded labels under a known label noise."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from moa_jax.training.losses.sigmoid import Known, Numbers, RobustLoss, between
 
 
 class NoiseCorrection(RobustLoss):
-    """A loss with settings that depend on the MoAs."""
+    """A loss with settings per MoA."""
 
     def _for_moas(
         self, name: str, setting: Any, *shapes: tuple[int, ...]
     ) -> Float[np.ndarray, "..."]:
-        """A setting as an array, which must have one of some shapes.
+        """A setting as an array.
 
         Raises:
-          InputError: it has another.
+          InputError: it has none of the shapes.
         """
         values = np.asarray(setting, np.float32)
         if values.shape not in shapes:
@@ -39,7 +39,7 @@ class FlipCorrection(NoiseCorrection):
     """Forward correction by a 2x2 noise matrix of each MoA (Patrini 2017, theorem 2).
 
     Attributes:
-      false_positive: probability that a 0 is recorded as 1; one number, or one of each MoA.
+      false_positive: probability that a 0 is recorded as 1; one number, or one per MoA.
       false_negative: probability that a 1 is recorded as 0; likewise.
     """
 
@@ -49,7 +49,7 @@ class FlipCorrection(NoiseCorrection):
     NAME: ClassVar[str] = "flip_correction"
 
     def costs(self, logits: Numbers, labels: Numbers, label_mask: Known) -> Numbers:
-        """Cross-entropy of the label that is recorded, `P(1) = p (1 - fn) + (1 - p) fp`."""
+        """Cross-entropy of the recorded label, `P(1) = p (1 - fn) + (1 - p) fp`."""
         log_p, log_not_p = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
         moas = logits.shape[-1:]
         gained = self._for_moas("false_positive", self.false_positive, (), moas)
@@ -77,7 +77,7 @@ class TransitionCorrection(NoiseCorrection):
     NAME: ClassVar[str] = "transition_correction"
 
     def costs(self, logits: Numbers, labels: Numbers, label_mask: Known) -> Numbers:
-        """Cross-entropy of the MoAs that are recorded."""
+        """Cross-entropy of the recorded MoAs."""
         num_moas = logits.shape[-1]
         transition = self.transition
         if isinstance(transition, float):
@@ -85,28 +85,23 @@ class TransitionCorrection(NoiseCorrection):
         transition = self._for_moas("transition", transition, (num_moas, num_moas))
         log_p, log_not_p = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
         moved = jax.nn.sigmoid(logits)[:, :, None] * transition
-        # log(1 - p T) by whichever form rounds less: p T near 1, or near 0.
+        # log(1 - p T) in the form that rounds less: for p T near 1, or near 0.
         near_one = jnp.logaddexp(log_not_p[:, :, None], log_p[:, :, None] + _log(1 - transition))
         kept = jnp.where(moved > 0.5, near_one, jnp.log1p(-jnp.minimum(moved, 0.5)))
         missing = jnp.sum(jnp.where(label_mask[:, :, None], kept, 0.0), axis=1)
-        # Where no MoA is in sight the product is 1 to the last bit.
+        # If all probabilities are tiny, the product rounds to 1.
         recorded = jnp.log(jnp.maximum(-jnp.expm1(missing), jnp.finfo(logits.dtype).tiny))
         return -labels * recorded - (1 - labels) * missing
 
 
 def uniform_transition(num_moas: int, rate: float) -> tuple[tuple[float, ...], ...]:
-    """T of labels that are wrong with probability `rate`, each other MoA as likely.
-
-    Args:
-      num_moas: how many MoAs there are, at least 2.
-      rate: probability of a wrong label.
-    """
+    """T of labels that are wrong with probability `rate`, each of the other MoAs as likely."""
     matrix = np.full((num_moas, num_moas), rate / (num_moas - 1))
     np.fill_diagonal(matrix, 1 - rate)
     return tuple(map(tuple, matrix.tolist()))
 
 
 def _log(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Logarithms of probabilities, that of 0 too."""
+    """Logarithms, without the warning about 0."""
     with np.errstate(divide="ignore"):
         return np.log(values)

@@ -1,4 +1,4 @@
-"""How networks learn from a batch: from all its examples, or from easy ones first."""
+"""Training objectives: a loss on all examples of a batch, or on easy ones first."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Loss = Callable[
 ]
 # (parameters, key) -> logits of every network in a training step.
 Answer = Callable[[Any, Array], Mapping[str, Float[Array, "batch moa"]]]
-# Network -> real examples that it is trained on: those with the modality that it reads.
-Heard = Mapping[str, Bool[Array, " batch"]]
+# Network -> examples that it is trained on: those with the modality that it reads.
+ModalityMasks = Mapping[str, Bool[Array, " batch"]]
 # Name -> a loss summed over the examples of a batch.
 Sums = dict[str, Float[Array, ""]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective(abc.ABC):
-    """What a step minimises, as one of several networks on the same examples. Hashable.
+    """What a training step minimises; hashable.
 
-    Most have no state and one set of parameters; the methods after `sums` are for those that do.
+    The methods after `sums` are for objectives with a state or with several sets of parameters.
     """
 
     @abc.abstractmethod
@@ -39,7 +39,7 @@ class Objective(abc.ABC):
         answer: Answer,
         params: Any,
         rng: Array,
-        has_modality: Heard,
+        has_modality: ModalityMasks,
         batch: Batch,
         *,
         step: Int[Array, ""],
@@ -47,8 +47,8 @@ class Objective(abc.ABC):
         """Losses whose sum the step minimises.
 
         Args:
-          answer: what the networks say of the batch.
-          params: their parameters, and those that are not trained.
+          answer: computes the networks' logits for the batch.
+          params: all parameters, trainable or not.
           rng: key of the step.
           has_modality: the examples that each network is trained on.
           batch: labels and weights.
@@ -56,27 +56,24 @@ class Objective(abc.ABC):
         """
 
     def first_params(self, draw: Callable[[Array], Any], rng: Array) -> Any:
-        """Parameters before the first step; `draw` makes those of one set of networks."""
+        """Initial parameters; `draw` makes those of one set of networks."""
         return draw(rng)
 
     def answering(self, params: Any) -> Any:
-        """The parameters that the model answers with, out of those that are trained."""
+        """The parameters that the model predicts with, out of those that are trained."""
         return params
 
     def first_state(
         self, networks: tuple[str, ...], num_examples: int, num_moas: int
     ) -> dict[str, Any]:
-        """What the objective remembers of the training examples, as further parameters.
-
-        They are not trained, and a step sees them among its parameters.
-        """
+        """Initial state, kept among the parameters that are not trained."""
         del networks, num_examples, num_moas
         return {}
 
     def next_state(
-        self, answer: Answer, params: Any, rng: Array, has_modality: Heard, batch: Batch
+        self, answer: Answer, params: Any, rng: Array, has_modality: ModalityMasks, batch: Batch
     ) -> dict[str, Any]:
-        """What the objective remembers when a step begins; see `sums` for the arguments."""
+        """The state at the beginning of a step; see `sums` for the arguments."""
         del answer, params, rng, has_modality, batch
         return {}
 
@@ -99,7 +96,7 @@ class SelfPaced:
         candidates: Bool[Array, " batch"],
         step: Int[Array, ""],
     ) -> Bool[Array, " batch"]:
-        """The examples that are trained on in the step after `step` updates."""
+        """The examples that the next step after `step` updates is trained on."""
         share = self.first_share + (1.0 - self.first_share) * risen(step, self.num_gradual)
         return small_losses(losses, candidates, share)
 
@@ -110,7 +107,7 @@ class PlainObjective(Objective):
 
     Attributes:
       loss: the loss.
-      pace: which examples are trained on when; None for all of them always.
+      pace: selects examples; None for all.
     """
 
     loss: Loss
@@ -121,7 +118,7 @@ class PlainObjective(Objective):
         answer: Answer,
         params: Any,
         rng: Array,
-        has_modality: Heard,
+        has_modality: ModalityMasks,
         batch: Batch,
         *,
         step: Int[Array, ""],
@@ -146,11 +143,11 @@ class PlainObjective(Objective):
 
 
 def mean_over_networks(
-    losses: Mapping[str, Float[Array, " batch"]], has_modality: Heard
+    losses: Mapping[str, Float[Array, " batch"]], has_modality: ModalityMasks
 ) -> Float[Array, " batch"]:
-    """Each example's mean loss over the networks that are trained on it, by which it is ranked.
+    """Each example's mean loss over the networks that are trained on it; infinite without any.
 
-    A sum would call examples easy that lack a modality. Examples of no network come last.
+    A sum would make examples look easy because they lack a modality.
     """
     number = sum(has_modality[network].astype(jnp.int32) for network in losses)
     total = sum(jnp.where(has_modality[network], loss, 0.0) for network, loss in losses.items())
@@ -160,12 +157,12 @@ def mean_over_networks(
 def small_losses(
     losses: Float[Array, " batch"], candidates: Bool[Array, " batch"], share: Float[Array, ""]
 ) -> Bool[Array, " batch"]:
-    """The share of the candidates with the smallest losses; one at least, where there is one."""
+    """The share of the candidates with the smallest losses, at least one of them."""
     rank = jnp.argsort(jnp.argsort(jnp.where(candidates, losses, jnp.inf)))
     num_kept = jnp.maximum(jnp.round(share * candidates.sum()), 1)
     return candidates & (rank < num_kept)
 
 
 def risen(step: Int[Array, ""], num_gradual: int) -> Float[Array, ""]:
-    """`min(step / num_gradual, 1)`; 1 where there are no such steps."""
+    """`min(step / num_gradual, 1)`; 1 if `num_gradual` is 0."""
     return jnp.minimum(step / num_gradual, 1.0) if num_gradual else jnp.ones(())

@@ -1,6 +1,6 @@
-"""Losses that wrong labels mislead less, in their form for several labels (a sigmoid per MoA).
+"""Losses that are robust to wrong labels, in their multi-label form (a sigmoid per MoA).
 
-Each was published for one label and a softmax; `sigmoid` says what becomes of it here.
+Most were published for one label and a softmax; see `sigmoid` for the multi-label form.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from moa_jax.training.losses.sigmoid import Known, Numbers, RobustLoss, between,
 
 @dataclasses.dataclass(frozen=True)
 class Focal(RobustLoss):
-    """Easy labels count less: `(1 - p_y)^gamma` times cross-entropy (Lin 2017, eq. 5).
+    """Easy labels weigh less: `(1 - p_y)^gamma` times cross-entropy (Lin 2017, eq. 5).
 
     Attributes:
       gamma: 0 is cross-entropy.
-      positive_share: Lin's alpha, the weight of positive labels; negative ones get the rest.
-        Both are doubled, so that .5 weighs nothing.
+      positive_share: Lin's alpha, the weight of positive labels; negative ones have 1 - alpha.
+        Both are doubled, so that .5 is neutral.
     """
 
     gamma: float = between(0.0, default=2.0)
@@ -40,7 +40,7 @@ class Focal(RobustLoss):
 
 @dataclasses.dataclass(frozen=True)
 class Asymmetric(RobustLoss):
-    """Focal with an exponent for each answer, and easy negatives cut off (Ridnik 2021, section 2).
+    """Focal loss with two exponents, without easy negatives (Ridnik 2021, section 2).
 
     Attributes:
       positive_gamma: exponent of labels 1.
@@ -75,7 +75,7 @@ class GeneralisedCrossEntropy(RobustLoss):
     """Between cross-entropy and mean absolute error: `(1 - p_y^q) / q` (Zhang 2018, eq. 6).
 
     Attributes:
-      q: towards 0 cross-entropy, 1 the distance of the probability from the label.
+      q: near 0 cross-entropy, at 1 mean absolute error.
     """
 
     q: float = between(1e-6, 1.0, default=0.7)
@@ -83,7 +83,7 @@ class GeneralisedCrossEntropy(RobustLoss):
     NAME: ClassVar[str] = "generalised_cross_entropy"
 
     def costs(self, logits: Numbers, labels: Numbers, label_mask: Known) -> Numbers:
-        """The two answers, weighted by the label."""
+        """`y (1 - p^q) / q + (1 - y) (1 - (1 - p)^q) / q`."""
         positive = -jnp.expm1(self.q * jax.nn.log_sigmoid(logits)) / self.q
         negative = -jnp.expm1(self.q * jax.nn.log_sigmoid(-logits)) / self.q
         return labels * positive + (1 - labels) * negative
@@ -91,12 +91,12 @@ class GeneralisedCrossEntropy(RobustLoss):
 
 @dataclasses.dataclass(frozen=True)
 class SymmetricCrossEntropy(RobustLoss):
-    """Cross-entropy and its reverse: label and prediction change places (Wang 2019, section 3).
+    """Cross-entropy plus reverse cross-entropy (Wang 2019, section 3).
 
     Attributes:
       alpha: weight of cross-entropy.
-      beta: weight of the reverse.
-      log_zero: stands for the logarithm of a label's 0; Wang's A.
+      beta: weight of reverse cross-entropy, in which label and prediction change places.
+      log_zero: Wang's A, used as the logarithm of 0.
     """
 
     alpha: float = between(0.0, default=0.1)
@@ -116,10 +116,10 @@ class SymmetricCrossEntropy(RobustLoss):
 
 @dataclasses.dataclass(frozen=True)
 class LabelSmoothing(RobustLoss):
-    """Cross-entropy with labels drawn towards a constant (Szegedy 2016, section 7).
+    """Cross-entropy with labels moved towards a constant (Szegedy 2016, section 7).
 
     Attributes:
-      smoothing: how far; 0 is cross-entropy.
+      smoothing: weight of the constant; 0 is cross-entropy.
       towards: the constant; .5 is usual for a sigmoid.
     """
 
@@ -146,7 +146,7 @@ class SoftBootstrapping(RobustLoss):
     NAME: ClassVar[str] = "soft_bootstrapping"
 
     def costs(self, logits: Numbers, labels: Numbers, label_mask: Known) -> Numbers:
-        """Differentiated through the probabilities too, as Reed does: entropy is pushed down."""
+        """Gradients also flow through the probabilities, as in the paper: entropy is minimised."""
         return cross_entropy(
             logits, self.trust * labels + (1 - self.trust) * jax.nn.sigmoid(logits)
         )
@@ -154,7 +154,7 @@ class SoftBootstrapping(RobustLoss):
 
 @dataclasses.dataclass(frozen=True)
 class HardBootstrapping(RobustLoss):
-    """Cross-entropy from labels mixed with the network's own decisions (Reed 2015, section 3).
+    """Cross-entropy from labels mixed with the network's predictions (Reed 2015, section 3).
 
     Attributes:
       trust: weight of the labels, Reed's beta; 1 is cross-entropy.
@@ -165,6 +165,6 @@ class HardBootstrapping(RobustLoss):
     NAME: ClassVar[str] = "hard_bootstrapping"
 
     def costs(self, logits: Numbers, labels: Numbers, label_mask: Known) -> Numbers:
-        """An MoA is decided for where p > .5."""
-        decided = (logits > 0).astype(logits.dtype)
-        return cross_entropy(logits, self.trust * labels + (1 - self.trust) * decided)
+        """An MoA is predicted if p > .5."""
+        predicted = (logits > 0).astype(logits.dtype)
+        return cross_entropy(logits, self.trust * labels + (1 - self.trust) * predicted)

@@ -1,8 +1,7 @@
-"""What every loss with a sigmoid per MoA shares: masked sums and checked settings.
+"""The base of losses with a sigmoid per MoA: masked sums and checked settings.
 
-Every MoA is a question of its own with the answers 1 and 0, and an example costs the sum over the
-MoAs whose label is known. Labels between 0 and 1 are allowed. p is the sigmoid of a logit, y its
-label.
+Every MoA is a binary classification, and the loss of an example is the sum over the MoAs whose
+label is known. Labels between 0 and 1 are allowed. p is the sigmoid of a logit, y its label.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from moa_jax.schemas import InputError
 
 # Logits, labels or losses of every label.
 Numbers = Float[Array, "batch moa"]
-# The label is known.
+# Whether a label is known.
 Known = Bool[Array, "batch moa"]
 
 
@@ -30,13 +29,13 @@ def cross_entropy(logits: Numbers, targets: Numbers) -> Numbers:
 
 
 def between(lowest: float, highest: float = np.inf, *, default: float) -> Any:
-    """A setting of a loss with its default and the range that its value or values must lie in."""
+    """A setting of a loss with its default and range; the setting may be a tuple of numbers."""
     return dataclasses.field(default=default, metadata={"range": (lowest, highest)})
 
 
 @dataclasses.dataclass(frozen=True)
 class Ranged:
-    """Settings of a loss, by default those of its paper; hashable, so that a task can hold them.
+    """Settings of a loss, with the paper's as defaults; hashable, so that a task can hold them.
 
     Raises:
       InputError: a setting is out of its range.
@@ -62,15 +61,12 @@ class Ranged:
 
 
 class RobustLoss(Ranged, abc.ABC):
-    """A loss of logits and labels alone."""
+    """A loss without state."""
 
     def __call__(
         self, logits: Numbers, labels: Numbers, label_mask: Known
     ) -> Float[Array, " batch"]:
-        """Loss of every example: the sum over MoAs whose label is known.
-
-        What stands in the others, logit or label, takes no part.
-        """
+        """Loss of every example: the sum over MoAs whose label is known."""
         costs = self.costs(
             jnp.where(label_mask, logits, 0.0), jnp.where(label_mask, labels, 0.0), label_mask
         )
@@ -83,7 +79,7 @@ class RobustLoss(Ranged, abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class BinaryCrossEntropy(RobustLoss):
-    """The usual loss, which the others bend."""
+    """The standard loss, which the others modify."""
 
     NAME: ClassVar[str] = "binary_cross_entropy"
 
@@ -94,14 +90,14 @@ class BinaryCrossEntropy(RobustLoss):
 
 @dataclasses.dataclass(frozen=True)
 class WeightedPositives(RobustLoss):
-    """A loss in which labels 1 count more.
+    """A loss in which labels 1 weigh more.
 
-    An example has one MoA or two of many. Losses that forgive what looks impossible forgive its
-    few positive labels first, and end where every probability is 0, unless these weigh more.
+    An example has one or two MoAs out of many. Losses that tolerate unlikely labels tolerate these
+    few positive ones first, and end with every probability at 0, unless they weigh more.
 
     Attributes:
-      loss: what is weighted.
-      weight: of labels 1, where labels 0 have 1.
+      loss: the loss to be weighted.
+      weight: weight of labels 1; labels 0 have 1.
     """
 
     loss: RobustLoss
@@ -110,6 +106,6 @@ class WeightedPositives(RobustLoss):
     NAME: ClassVar[str] = "weighted_positives"
 
     def costs(self, logits: Numbers, labels: Numbers, label_mask: Known) -> Numbers:
-        """The other's costs, each times `1 + (weight - 1) y`."""
+        """The costs of `loss`, each times `1 + (weight - 1) y`."""
         costs = self.loss.costs(logits, labels, label_mask)
         return costs * (1.0 + (self.weight - 1.0) * labels)

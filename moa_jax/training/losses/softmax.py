@@ -12,11 +12,11 @@ def label_distribution_cross_entropy(
     labels: Float[Array, "batch moa"],
     label_mask: Bool[Array, "batch moa"],
 ) -> Float[Array, " batch"]:
-    """Cross-entropy between an example's labels, shared evenly, and the softmax over MoAs.
+    """Cross-entropy between an example's labels, divided by their sum, and the softmax over MoAs.
 
-    With one label this is multinomial logistic loss; with several the optimum gives each an
-    equal share. MoAs whose label is unknown take no part. An example without a known positive
-    label costs 0. Labels may be probabilities: those that sum to 1 or less count as they are.
+    With one label this is the multinomial logistic loss. MoAs whose label is unknown are left out
+    of the softmax. An example without a known positive label costs 0. Labels may be probabilities;
+    those that sum to less than 1 are not scaled up.
     """
     lowest = jnp.finfo(logits.dtype).min
     log_probs = jax.nn.log_softmax(jnp.where(label_mask, logits, lowest), axis=-1)

@@ -1,8 +1,7 @@
-"""Sums of losses over a batch, in which masked examples take no part.
+"""Masked sums of losses over a batch.
 
-Rows that pad the last batch are masked by `Batch.example_mask`, not by a weight of 0: rankings of
-examples, contrasts between them and the partners of mix-up see no weights, and a real example may
-weigh 0.
+Padding rows are masked by `Batch.example_mask`, not by a weight of 0: rankings, contrastive losses
+and mix-up see no weights, and a real example may have weight 0.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from jaxtyping import Array, Bool, Float
 def masked_sum(
     values: Float[Array, " batch"], weight: Float[Array, " batch"], mask: Bool[Array, " batch"]
 ) -> Float[Array, ""]:
-    """Weighted sum of the unmasked values, whatever stands in the masked ones."""
+    """Weighted sum of the unmasked values; the masked ones may be NaN."""
     return jnp.sum(jnp.where(mask, weight, 0.0) * jnp.where(mask, values, 0.0))
 
 
@@ -24,7 +23,7 @@ def sum_as_of_all(
     kept: Bool[Array, " batch"],
     whole: Bool[Array, " batch"],
 ) -> Float[Array, ""]:
-    """Weighted sum over `whole` if all its values were like those kept; 0 where none is kept."""
+    """The kept values' weighted mean times the weight of `whole`; 0 if none is kept."""
     ones = jnp.ones_like(values)
     of_kept = masked_sum(ones, weight, kept)
     scale = masked_sum(ones, weight, whole) / jnp.where(of_kept > 0, of_kept, 1.0)

@@ -1,4 +1,4 @@
-"""Batches for pretraining: whole compounds side by side, as a pure function of (seed, step)."""
+"""Batches for pretraining, in which compounds stay together: a pure function of (seed, step)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ from moa_jax.training.pretraining.molecules import Properties, standardised_desc
 
 @flax.struct.dataclass
 class PretrainingBatch:
-    """A batch and what it may be asked for beside its own content.
-
-    Every field may also hold shapes or shardings.
+    """A batch with additional targets. Every field may also hold shapes or shardings.
 
     Attributes:
-      batch: the `schemas.Batch`; nothing reads their labels.
+      batch: the `schemas.Batch`; its labels are not used.
       compound: `[batch]`, number of each example's compound.
-      descriptors: `[batch, descriptor]`, standardised; zeros where the structure is unknown.
+      descriptors: `[batch, descriptor]`, standardised; zeros if the structure is unknown.
     """
 
     batch: Any
@@ -86,17 +84,10 @@ def compound_rows(
     seed: int,
     step: int,
 ) -> Int[np.ndarray, " batch"]:
-    """Rows of the batch of a step: pieces of a stream in which compounds stay together.
+    """Rows of the batch of a step, from a stream in which compounds stay together.
 
-    Every epoch is a new order of all rows in runs of at most `rows_per_compound` of one compound.
-    A run at the end of a batch may be cut.
-
-    Args:
-      compound: compound of each example.
-      batch_size: rows of a batch.
-      rows_per_compound: longest run.
-      seed: seed of the stream.
-      step: step of the batch.
+    Every epoch is a new order of all rows in blocks of at most `rows_per_compound` rows of one
+    compound. The end of a batch may cut a block.
     """
     positions = np.arange(step * batch_size, (step + 1) * batch_size)
     epochs = positions // len(compound)
@@ -115,14 +106,14 @@ def compound_rows(
 def _order(
     compound: Int[np.ndarray, " example"], longest: int, seed: int, epoch: int
 ) -> Int[np.ndarray, " example"]:
-    """All rows in runs of at most `longest` of one compound, the runs in random order."""
+    """All rows in blocks of at most `longest` of one compound, the blocks in random order."""
     rng = np.random.default_rng([seed, epoch])
     shuffled = rng.permutation(len(compound))
     shuffled = shuffled[np.argsort(compound[shuffled], kind="stable")]
     _, first, count = np.unique(compound[shuffled], return_index=True, return_counts=True)
     within = np.arange(len(compound)) - np.repeat(first, count)
-    run = np.cumsum(within % longest == 0) - 1
-    return shuffled[np.argsort(rng.permutation(run[-1] + 1)[run], kind="stable")]
+    block = np.cumsum(within % longest == 0) - 1
+    return shuffled[np.argsort(rng.permutation(block[-1] + 1)[block], kind="stable")]
 
 
 def _numbers(groups: Sequence[str]) -> Int32[np.ndarray, " example"]:

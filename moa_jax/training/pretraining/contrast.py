@@ -19,19 +19,18 @@ def compound_contrast(
     *,
     temperature: float,
 ) -> Float[Array, ""]:
-    """How much nearer a signature is to others of its compound than to the rest of the batch.
+    """NT-Xent loss (Chen 2020, eq. 1) in which signatures of one compound attract.
 
-    Chen 2020, eq. 1 (NT-Xent), with all signatures of the compound in the batch as positives, as
-    in Khosla 2020, eq. 2: replicates and other cell lines.
+    All signatures of the compound in the batch are positives, as in Khosla 2020, eq. 2.
 
     Args:
       embedding: rows of unit length.
       compound: number of each row's compound.
       mask: rows that have a signature.
-      temperature: by which cosines are divided.
+      temperature: divides the cosines.
 
     Returns:
-      Mean over the rows that have a positive; 0 where none has.
+      Mean over the rows that have a positive; 0 if none has.
     """
     same = compound[:, None] == compound[None, :]
     losses = supervised_contrastive_loss(
@@ -50,17 +49,16 @@ def alignment_loss(
     *,
     temperature: float,
 ) -> Float[Array, ""]:
-    """Symmetric cross-entropy that finds a signature's structure, and a structure's signature.
+    """Symmetric contrastive loss between signatures and their structures (Radford 2021, figure 3).
 
-    Radford 2021, figure 3. A row's own partner is the answer; other rows of its compound are
-    neither answer nor alternative.
+    A row's own structure is its positive; other rows of its compound are left out.
 
     Args:
       signature: embeddings of signatures, rows of unit length.
       structure: embeddings of the structures of the same rows, of unit length.
       compound: number of each row's compound.
       mask: rows that have both.
-      temperature: by which cosines are divided.
+      temperature: divides the cosines.
 
     Returns:
       Mean over the unmasked rows; 0 without any.

@@ -1,6 +1,6 @@
-"""Link prediction on STRING and GO: hidden edges are told from random ones.
+"""Link prediction on STRING and GO: hidden edges are distinguished from random ones.
 
-Hidden edges take no part in message passing, in either direction.
+Hidden edges are removed from message passing, in both directions.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from jaxtyping import Array, Bool, Float, Int, Int32
 
 from moa_jax.schemas import EdgeArrays, GraphArrays
 
-# Edge sets that are predicted, in the order of the relation vectors.
+# Edge sets to predict, in the order of the relation vectors.
 RELATIONS = ("interacts", "annotated_to")
 # Relation -> number of each edge's link.
 LinkNumbers = dict[str, Int32[Array | np.ndarray, "_"]]
 
 
 def link_numbers(graph: GraphArrays) -> LinkNumbers:
-    """For each of `RELATIONS` the number of the link that each directed edge belongs to.
+    """The link that each directed edge belongs to, for each of `RELATIONS`.
 
-    Both directions of one interaction are one link, so that they are hidden together.
+    Both directions of an interaction are one link, so that they are hidden together.
     """
     ends = np.stack([np.asarray(graph.interacts.senders), np.asarray(graph.interacts.receivers)])
     _, links = np.unique(np.sort(ends, axis=0), axis=1, return_inverse=True)
@@ -37,13 +37,13 @@ def link_numbers(graph: GraphArrays) -> LinkNumbers:
 def hide_links(
     rng: Array, graph: GraphArrays, links: LinkNumbers, *, share: float
 ) -> tuple[GraphArrays, dict[str, Bool[Array, "_"]]]:
-    """Takes some links out of the graph by giving their edges weight 0.
+    """Hides some links of the graph by giving their edges weight 0.
 
     Args:
       rng: key.
       graph: the knowledge graph.
-      links: `link_numbers` of it.
-      share: chance of a link to be hidden. Edges of weight 0 are not there to be hidden.
+      links: its `link_numbers`.
+      share: probability that a link is hidden, unless its weight is 0 already.
 
     Returns:
       The graph without the hidden links, and which edges of each relation are hidden.
@@ -65,7 +65,7 @@ def link_scores(
     senders: Int[Array | np.ndarray, " edge"],
     receivers: Int[Array | np.ndarray, " edge"],
 ) -> Float[Array | np.ndarray, " edge"]:
-    """DistMult (Yang 2015, eq. 4) divided by the root of the size; a dot product for ones.
+    """DistMult scores (Yang 2015, eq. 4), divided by the square root of the number of features.
 
     Args:
       nodes: node states.
@@ -84,8 +84,8 @@ def link_loss(
 
     Args:
       positive: scores of the edges.
-      negative: scores of the edges with another receiver.
-      hidden: edges that count.
+      negative: scores of the edges with a random receiver.
+      hidden: edges that enter the loss.
     """
     losses = (jax.nn.softplus(-positive) + jax.nn.softplus(negative)) / 2
     return jnp.sum(jnp.where(hidden, losses, 0.0)) / jnp.maximum(hidden.sum(), 1)
@@ -100,15 +100,15 @@ def relation_loss(
     *,
     num_genes: int,
 ) -> Float[Array, ""]:
-    """Mean over `RELATIONS` of `link_loss`; the other receiver is any node of its kind.
+    """Mean over `RELATIONS` of `link_loss`, with random receivers of the same kind.
 
     Args:
-      rng: key of the other receivers.
-      nodes: node states, genes first, made without the hidden edges.
+      rng: key of the random receivers.
+      nodes: node states, genes first, computed without the hidden edges.
       relations: vector of each relation.
       graph: the whole graph.
-      hidden: edges of each relation that count.
-      num_genes: gene nodes.
+      hidden: hidden edges of each relation.
+      num_genes: number of gene nodes.
     """
     total = jnp.zeros(())
     for place, relation in enumerate(RELATIONS):

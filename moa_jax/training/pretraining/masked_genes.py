@@ -1,4 +1,4 @@
-"""Masked-gene modelling: hidden genes are predicted from those that are left."""
+"""Masked-gene modelling: hidden genes are predicted from the others."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from moa_jax.schemas import Batch
 def hide_genes(
     rng: Array, batch: Batch, *, share: float
 ) -> tuple[Batch, Bool[Array, "batch gene"]]:
-    """Hides measured genes, each by itself, as if they had not been measured.
+    """Hides measured genes independently, as if they had not been measured.
 
     Args:
       rng: key.
-      batch: batch with the masks of what is there.
-      share: chance of a gene to be hidden.
+      batch: the batch.
+      share: probability that a gene is hidden.
 
     Returns:
-      The batch without the hidden genes, and which ones they are.
+      The batch without the hidden genes, and the mask of these.
     """
     drawn = jax.random.uniform(rng, batch.gene_mask.shape) < share
     hidden = drawn & batch.gene_mask & batch.example_mask[:, None]
@@ -39,9 +39,6 @@ def mean_squared_error(
     values: Float[Array, "batch column"],
     mask: Bool[Array, "batch column"],
 ) -> Float[Array, ""]:
-    """Mean squared error over the unmasked entries, whatever stands in the others; 0 without any.
-
-    With the hidden genes as mask it is the loss of masked-gene modelling.
-    """
+    """Mean squared error over the unmasked entries; 0 without any. The others may be NaN."""
     error = jnp.where(mask, predicted - jnp.where(mask, values, 0.0), 0.0)
     return jnp.sum(error**2) / jnp.maximum(mask.sum(), 1)

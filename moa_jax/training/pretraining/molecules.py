@@ -15,7 +15,7 @@ from moa_jax.schemas import MoleculeBatch
 
 # Columns of the atom features that name the element.
 ELEMENTS = tuple(column for column, name in enumerate(ATOM_FEATURES) if name.startswith("element "))
-# Values of a structure, in the order of the descriptors.
+# Descriptors of each structure.
 Properties = Float32[np.ndarray, "structure descriptor"]
 
 
@@ -24,15 +24,15 @@ def hide_atoms(
 ) -> tuple[MoleculeBatch, Bool[Array, "shard atom"]]:
     """Hides all features of some atoms (Hu 2020, section 3.1.2); their bonds stay.
 
-    No real atom has features of zeros alone, so zeros are the mask token.
+    Zeros are the mask token, because every real atom has a feature that is not 0.
 
     Args:
       rng: key.
       molecules: the molecules of a batch.
-      share: chance of an atom to be hidden.
+      share: probability that an atom is hidden.
 
     Returns:
-      The molecules as they are seen, and which atoms are hidden.
+      The molecules without these features, and the mask of hidden atoms.
     """
     hidden = (jax.random.uniform(rng, molecules.atom_mask.shape) < share) & molecules.atom_mask
     features = jnp.where(hidden[..., None], 0.0, molecules.atom_features)
@@ -47,9 +47,9 @@ def hidden_element_loss(
     """Mean cross-entropy of the elements of hidden atoms, in nats; 0 without any.
 
     Args:
-      logits: what is said of each atom's element.
-      atom_features: the features before any was hidden.
-      hidden: atoms that count.
+      logits: predicted element of each atom.
+      atom_features: the features before hiding.
+      hidden: hidden atoms.
     """
     elements = atom_features[..., list(ELEMENTS)]
     losses = -jnp.sum(elements * jax.nn.log_softmax(logits, axis=-1), axis=-1)
@@ -59,8 +59,7 @@ def hidden_element_loss(
 def standardised_descriptors(smiles: tuple[str, ...]) -> Properties:
     """Descriptors of structures with mean 0 and variance 1, and a last row of zeros for none.
 
-    Mean and variance are those of the given structures; a descriptor that is the same in all of
-    them stays 0.
+    A descriptor that is constant over the structures is 0.
 
     Raises:
       InputError: RDKit cannot read a SMILES.

@@ -1,6 +1,6 @@
-"""The objectives of pretraining, weighed and summed over one forward pass.
+"""The objectives of pretraining, weighted and summed over one forward pass.
 
-Genes, atoms and links are hidden once, and every objective reads the same states of what is left.
+Genes, atoms and links are hidden once, and every objective reads the same states.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ _OWN_OF_FLAX = ("parent", "name")
 
 @dataclasses.dataclass(frozen=True)
 class PretrainingTask:
-    """What is pretrained; hashable.
+    """A model and its pretraining losses; hashable.
 
     Attributes:
       model: encoders and heads.
-      weights: (objective, weight) pairs; those of `OBJECTIVES` that are not named are not learned.
+      weights: (objective, weight) pairs; other `OBJECTIVES` are not used.
       hidden_genes: share of genes that are hidden.
       hidden_atoms: share of atoms that are hidden.
       hidden_links: share of links that are hidden.
-      temperature: of the contrastive losses.
+      temperature: temperature of the contrastive losses.
     """
 
     model: PretrainingModel
@@ -86,7 +86,7 @@ class PretrainingTask:
           params: parameters of the model.
           seen: the batch before anything is hidden.
           graph: the knowledge graph.
-          links: `link_numbers` of it.
+          links: its `link_numbers`.
           rng: key of the step.
         """
         genes_rng, atoms_rng, links_rng, others_rng, dropout_rng = jax.random.split(rng, 5)
@@ -150,13 +150,15 @@ def make_pretraining_task(
       InputError: the configuration names an objective that does not exist, or gives none weight.
     """
     settings = config.pretraining
-    given: Mapping[str, float] = settings.objectives.to_dict()
-    if unknown := sorted(set(given) - set(OBJECTIVES)):
+    weight_of: Mapping[str, float] = settings.objectives.to_dict()
+    if unknown := sorted(set(weight_of) - set(OBJECTIVES)):
         raise InputError(
             f"pretraining.objectives names {unknown[0]}; the objectives are "
             f"{', '.join(OBJECTIVES)}."
         )
-    weights = tuple((name, float(given[name])) for name in OBJECTIVES if given.get(name, 0.0) > 0)
+    weights = tuple(
+        (name, float(weight_of[name])) for name in OBJECTIVES if weight_of.get(name, 0.0) > 0
+    )
     if not weights:
         raise InputError("pretraining.objectives gives no objective a weight above 0.")
     fusion = make_fusion_task(config, features, graph_size).model

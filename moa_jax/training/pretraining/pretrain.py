@@ -29,7 +29,7 @@ from moa_jax.training.step import TrainState
 
 # Subfolder of a run that holds the losses of its pretraining.
 FOLDER = "pretraining"
-# Keeps the draws of pretraining apart from those of the run with the same seed.
+# Separates the random numbers of pretraining from those of the run with the same seed.
 _STREAM = 1_000_003
 
 # Parameters and the optimiser's state.
@@ -50,22 +50,22 @@ def pretrain(
 ) -> dict[str, Any]:
     """Trains the encoders on examples without their labels.
 
-    Expression and structures are learned from, so no example may be of a compound that is held
-    out, but for structures alone where the configuration says `transductive`.
+    No example may be of a held-out compound, except for structures alone if the configuration is
+    `transductive`.
 
     Args:
       config: a complete configuration with `pretraining`; see `configs/pretraining.py`.
       train: training examples.
-      unlabelled: further examples (`data.splits.unlabelled.unlabelled_part`). Those whose compound
-        is among the training examples are left out: it has its signatures and structures there.
-      features: vocabularies and scales of the run.
+      unlabelled: additional examples (`data.splits.unlabelled.unlabelled_part`); those of training
+        compounds are left out.
+      features: vocabularies and gene statistics of the run.
       graph: the knowledge graph, replicated.
-      graph_size: number of gene nodes and of term nodes.
+      graph_size: numbers of gene nodes and term nodes.
       mesh: devices of the run.
-      workdir: folder of the run, into which the losses are written; None writes none.
+      workdir: folder of the run, to write the losses; None writes none.
 
     Returns:
-      The parameters of each encoder that an objective trains, by its name in the fusion model.
+      The encoder's name in the fusion model -> its parameters, for each that an objective trains.
 
     Raises:
       InputError: the configuration names an objective that does not exist, or none.
@@ -124,7 +124,7 @@ def train_heads(
 
 @functools.lru_cache(maxsize=32)
 def _make_start(task: PretrainingTask) -> Callable[[Array, Batch, GraphArrays], Any]:
-    """Builds the jitted draw of the first parameters."""
+    """Builds the jitted initialisation."""
 
     def start(rng: Array, batch: Batch, graph: GraphArrays) -> Any:
         return task.model.init(rng, batch, graph, train=False)["params"]
@@ -136,7 +136,7 @@ def _make_start(task: PretrainingTask) -> Callable[[Array, Batch, GraphArrays], 
 def _make_update(
     task: PretrainingTask, settings: ml_collections.FrozenConfigDict
 ) -> Callable[[State, PretrainingBatch, GraphArrays, LinkNumbers, Array], tuple[State, Losses]]:
-    """Builds the jitted update of the settings `pretraining`; the state is donated."""
+    """Builds the jitted update; the state is donated."""
     optimiser = make_optimiser(settings.optimiser, settings.num_steps)
 
     def update(
@@ -169,15 +169,15 @@ def _log(writer: MetricWriter | None, step: int, losses: Mapping[str, Array]) ->
 
 
 def warm_start(state: TrainState, pretrained: Mapping[str, Any]) -> TrainState:
-    """The state before the first step with pretrained encoders in place of drawn ones.
+    """The state before the first step, with pretrained encoders in place of random ones.
 
     Args:
-      state: the state with drawn parameters.
-      pretrained: encoder -> its parameters. Those that the model lacks are left out.
+      state: the state with random parameters.
+      pretrained: encoder -> its parameters; encoders that the model lacks are ignored.
     """
 
     def started(params: Mapping[str, Any]) -> dict[str, Any]:
-        # A copy each, since the train step gives its buffers away.
+        # Copies, because the train step donates its buffers.
         return {
             name: jax.tree.map(jnp.copy, pretrained.get(name, own)) for name, own in params.items()
         }

@@ -1,1 +1,1 @@
-"""The folder of a run: checkpoints, metrics, the model restored from it."""
+"""The folder of a run: checkpoints, metrics, and the model restored from it."""

@@ -1,6 +1,6 @@
-"""Orbax checkpoints that describe themselves.
+"""Self-describing Orbax checkpoints.
 
-Each step holds three items: `params` (what predicts), `training` (what a run needs to go on)
+Each step holds three items: `params` (for prediction), `training` (the rest of the train state)
 and `description` (configuration, vocabularies and progress, as JSON). A model that was solved in
 closed form has no `training`.
 """
@@ -40,7 +40,7 @@ class Checkpoints:
         self._folder = folder
         self._manager = ocp.CheckpointManager(
             folder,
-            # Without handlers a fresh manager does not know the items' shapes.
+            # A new manager needs handlers to know the items' shapes.
             item_handlers={
                 "params": ocp.StandardCheckpointHandler(),
                 "training": ocp.StandardCheckpointHandler(),
@@ -49,19 +49,19 @@ class Checkpoints:
             options=ocp.CheckpointManagerOptions(
                 create=create,
                 read_only=not create,
-                # Without it the manager's best step is its latest one.
+                # Otherwise the manager's best step is its latest one.
                 best_fn=lambda metrics: metrics[METRIC],
                 preservation_policy=AnyPreservationPolicy([LatestN(1), keep_best]),
             ),
         )
 
     def save(self, state: TrainState, description: dict[str, Any], score: float | None) -> None:
-        """Starts to write a checkpoint; training goes on meanwhile.
+        """Starts to write a checkpoint in the background.
 
         Args:
           state: state to save.
-          description: JSON values stored beside it.
-          score: validation score, higher is better; None where there is no validation part.
+          description: JSON values stored with it.
+          score: validation score, higher is better; None without a validation part.
         """
         self._manager.save(
             int(state.step),
@@ -74,12 +74,7 @@ class Checkpoints:
         )
 
     def save_solved(self, params: Any, description: dict[str, Any]) -> None:
-        """Saves a model that was solved in closed form, as the only checkpoint.
-
-        Args:
-          params: all parameters of the model.
-          description: JSON values stored beside them.
-        """
+        """Saves a model that was solved in closed form, as the only checkpoint."""
         self._manager.save(
             0,
             args=ocp.args.Composite(
@@ -89,7 +84,7 @@ class Checkpoints:
         )
 
     def latest_step(self) -> int | None:
-        """Newest whole checkpoint; None where there is none."""
+        """The newest complete checkpoint; None if there is none."""
         return self._manager.latest_step()
 
     def restore(self, step: int, like: TrainState) -> TrainState:
@@ -108,16 +103,13 @@ class Checkpoints:
             step=training["step"],
             params=training["params"],
             ema_params={name: items.params[name] for name in like.ema_params},
-            given={name: items.params[name] for name in like.given},
+            non_trainable={name: items.params[name] for name in like.non_trainable},
             opt_state=training["opt_state"],
             rng=jax.random.wrap_key_data(training["rng"]),
         )
 
     def restore_params(self, step: int, mesh: jax.sharding.Mesh) -> Any:
-        """Restores what predicts, replicated on `mesh`.
-
-        The target comes from the checkpoint's own metadata: any number of devices will do.
-        """
+        """Restores the parameters for prediction, replicated on any mesh."""
         sharding = NamedSharding(mesh, PartitionSpec())
         metadata = self._manager.item_metadata(step).params
         target = jax.tree.map(
@@ -137,12 +129,12 @@ class Checkpoints:
         """The best step by validation score, else the latest.
 
         Raises:
-          InputError: there is no whole checkpoint.
+          InputError: there is no complete checkpoint.
         """
         best = self._manager.best_step()
         step = self.latest_step() if best is None else best
         if step is None:
-            raise InputError(f"there is no whole checkpoint in {self._folder}.")
+            raise InputError(f"there is no complete checkpoint in {self._folder}.")
         return step
 
     def close(self) -> None:

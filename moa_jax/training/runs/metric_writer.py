@@ -17,11 +17,11 @@ METRICS_FILE = "metrics.jsonl"
 class MetricWriter:
     """Appends to `metrics.jsonl` and to TensorBoard files under `tensorboard/`.
 
-    Every process computes the same numbers; the first one alone writes them.
+    Every process computes the same numbers; only the first one writes them.
     """
 
     def __init__(self, folder: pathlib.Path, *, resume_step: int) -> None:
-        """Opens the files; lines past `resume_step` belong to work that was lost and go."""
+        """Opens the files and removes lines after `resume_step`, whose work was lost."""
         self._writes = is_first_process()
         if not self._writes:
             return
@@ -50,8 +50,7 @@ class MetricWriter:
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, int | float]]:
-    """Reads `metrics.jsonl`; an unfinished last line, left by a killed run, is passed over."""
+    """Reads `metrics.jsonl`, without an unfinished last line that a killed run left."""
     if not path.exists():
         return []
-    # A whole line ends with a newline, so what follows the last newline is unfinished.
     return [json.loads(line) for line in path.read_text().split("\n")[:-1]]

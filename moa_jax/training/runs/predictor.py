@@ -1,4 +1,4 @@
-"""Trained models: restored from a run's folder, asked for probabilities."""
+"""Trained models, restored from a run's folder to predict."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Progress:
     def after(self, step: int, value: float) -> Progress:
         """Progress after an evaluation at `step` that scored `value`.
 
-        Of equal scores the last is the best, as for the checkpoint manager, but it is no advance.
+        Of equal scores the last is the best, as for the checkpoint manager, but not an improvement.
         """
         if self.best_score is None or value > self.best_score:
             return Progress(best_score=value, best_step=step)
@@ -50,16 +50,16 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
-    """A trained model with everything it needs to answer.
+    """A trained model with everything it needs to predict.
 
     Attributes:
-      task: the network and what it answers.
-      params: the network's parameters, replicated on `mesh`.
+      task: the training task.
+      params: the model's parameters, replicated on `mesh`.
       features: how examples become inputs.
       graph: the knowledge graph, replicated on `mesh`.
       mesh: devices.
       batch_size: rows per prediction step.
-      progress: how far the run had come.
+      progress: progress of the run when the parameters were saved.
     """
 
     task: TrainingTask
@@ -75,11 +75,10 @@ class Predictor:
         return encode(examples, self.features)
 
     def predict(self, examples: Examples | EncodedExamples) -> Views:
-        """What the task's network says about examples, in each view.
+        """View -> the model's outputs for the examples.
 
-        Of the fusion model: probabilities from what each example has (`fusion`), and from each
-        modality alone (`expression`, `structure`); a row of a view whose modality the example
-        lacks says what is likely without it.
+        The fusion model returns probabilities: from all modalities of an example (`fusion`), and
+        from each alone (`expression`, `structure`), which mean nothing for an example without it.
         """
         return predict_encoded(
             make_predict_step(self.task, self.mesh),
@@ -119,11 +118,11 @@ def load_predictor(
     Args:
       workdir: folder of the run.
       graph: the knowledge graph that the run was trained with.
-      make_task: what made the run's task.
+      make_task: the function that made the run's task.
       num_devices: devices to use; 0 means all.
 
     Raises:
-      InputError: there is no whole checkpoint, or it is of another version.
+      InputError: there is no complete checkpoint, or it has another format version.
     """
     mesh = make_mesh(num_devices or None)
     checkpoints = Checkpoints(workdir / CHECKPOINTS, create=False)
@@ -153,14 +152,15 @@ def describe_run(
     examples: list[str | None],
     progress: Progress,
 ) -> dict[str, Any]:
-    """What a checkpoint says about itself, as JSON values: enough to build the model again.
+    """The description in a checkpoint, as JSON values: enough to build the model again.
 
     Args:
       config: the run's configuration.
       features: how examples become inputs.
-      graph_size: number of gene nodes and of term nodes.
-      examples: `same_run.digest` of what was learned from; None for what was not there.
-      progress: how far the run has come.
+      graph_size: numbers of gene nodes and term nodes.
+      examples: `run_fingerprint.digest` of the training, validation and unlabelled examples; None
+        if there are none.
+      progress: the run's progress.
     """
     return {
         "format_version": CHECKPOINT_FORMAT_VERSION,
@@ -173,10 +173,10 @@ def describe_run(
 
 
 def read_description(checkpoints: Checkpoints, step: int, workdir: pathlib.Path) -> dict[str, Any]:
-    """What a checkpoint says of itself.
+    """Reads what `describe_run` returned for a checkpoint.
 
     Raises:
-      InputError: it was written in another format version.
+      InputError: it has another format version.
     """
     stored = checkpoints.describe(step)
     version = stored.get("format_version")

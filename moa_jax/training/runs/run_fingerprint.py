@@ -1,4 +1,4 @@
-"""Checks that the run in a folder is the one that was asked for."""
+"""Checks that a folder holds the same run, so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def refuse_other_config(
 def refuse_other_run(
     stored: dict[str, Any], current: dict[str, Any], workdir: pathlib.Path
 ) -> None:
-    """Raises InputError where a folder holds a run of another configuration or on other examples.
+    """Raises InputError if a folder's run has another configuration or other examples.
 
     Args:
-      stored: `predictor.describe_run` of the run that the folder holds.
-      current: the same of the run that is asked for.
+      stored: `predictor.describe_run` of the folder's run.
+      current: that of the new run.
       workdir: the folder.
     """
     refuse_other_config(stored["config"], current["config"], workdir)
@@ -41,12 +41,12 @@ def refuse_other_run(
 
 
 def digest(examples: Examples) -> str:
-    """Tells sets of examples apart: their signatures, targets, labels and expression."""
-    found = hashlib.sha256("\n".join(map(str, examples.table["sig_id"])).encode())
-    found.update(repr(examples.targets).encode())
+    """SHA-256 of the examples' signature ids, targets, labels and expression."""
+    sha256 = hashlib.sha256("\n".join(map(str, examples.table["sig_id"])).encode())
+    sha256.update(repr(examples.targets).encode())
     for array in (examples.labels, examples.expression):
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
+        sha256.update(np.ascontiguousarray(array).tobytes())
+    return sha256.hexdigest()
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

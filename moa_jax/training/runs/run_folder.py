@@ -4,16 +4,16 @@ Layout::
 
     config.json        the complete configuration
     data_manifest.json where the data came from
-    split.json         which compound was in which part
+    split.json         the part of each compound
     genes.parquet      the measured genes
     graph/             the knowledge graph
-    gene_sets.parquet  sets of genes that explanations are summed over, where there are any
+    gene_sets.parquet  gene sets for explanations, if there are any
     references.parquet the training examples that the kernel experts compare with
-    calibration_answers.parquet  out-of-sample answers that predictions are calibrated on
+    calibration_answers.parquet  out-of-fold answers that predictions are calibrated on
     held_out.parquet   signatures of the test part, to be explained
-    checkpoints/       Orbax checkpoints of the result
-    selection/         the run that chose the number of steps, where there was one
-    model_card.md      what the model is, how good, where it fails, what it is for
+    checkpoints/       Orbax checkpoints of the final model
+    selection/         the run that selected the number of steps, if the model has networks
+    model_card.md      data, scores, failures and intended use
     metrics.jsonl, tensorboard/, plots/, metrics.json, per_moa.csv, compound_predictions.csv
 """
 
@@ -48,7 +48,7 @@ class FinishedRun:
     Attributes:
       predictor: the trained model.
       genes: `GENE_COLUMNS` of the model's expression columns.
-      graph: the knowledge graph that it was trained with.
+      graph: the knowledge graph that the model was trained with.
       manifest: where the training data came from.
     """
 
@@ -64,7 +64,7 @@ def start_run(
     split: Split,
     dataset: PreparedDataset,
 ) -> None:
-    """Writes what does not change during a run; a folder of the same run is left as it is.
+    """Writes the files that do not change during a run, unless the folder has them already.
 
     Raises:
       InputError: the folder holds a run of another configuration or other data.
@@ -83,7 +83,7 @@ def start_run(
     with atomic_path(workdir / "graph") as temporary:
         write_graph(temporary, dataset.graph)
     write_gene_sets(workdir, dataset.gene_sets)
-    # Last, so that a folder with a config has everything else.
+    # Written last: a folder with a config has everything else.
     write_json(path, config.to_dict())
 
 
@@ -95,11 +95,11 @@ def open_run(workdir: pathlib.Path, *, num_devices: int = 0) -> FinishedRun:
       num_devices: devices to use; 0 means all.
 
     Raises:
-      InputError: the folder is not that of a run, or is of another version.
+      InputError: the folder holds no run, or one of another format version.
     """
     if not (workdir / "config.json").is_file():
         raise InputError(f"{workdir} is not the folder of a run: it has no config.json.")
-    # Before anything reads settings that another version may not have had.
+    # Checks the format version before anything reads settings that older versions lack.
     checkpoints = Checkpoints(workdir / CHECKPOINTS, create=False)
     read_description(checkpoints, checkpoints.step_to_use(), workdir)
     checkpoints.close()
@@ -115,7 +115,7 @@ def open_run(workdir: pathlib.Path, *, num_devices: int = 0) -> FinishedRun:
 
 
 def run_identity(workdir: pathlib.Path, run: FinishedRun) -> dict[str, Any]:
-    """Identifies a run's model, as JSON values."""
+    """Release, size and digests of a run's model, as JSON values."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(jax.device_get(run.predictor.params)):
         digest.update(np.ascontiguousarray(leaf).tobytes())

@@ -57,7 +57,7 @@ FOUR = dataclasses.replace(
 
 
 def test_four_nodes_hear_every_relation_both_ways():
-    """Each relation has a matrix; a node hears the weighted mean of its senders."""
+    """Each relation has a matrix; a node receives the weighted mean of its senders."""
     module, graph = KnowledgeEncoder(2, 2, 3, 1), on_device(FOUR)
     params, apply = fitted(module, graph)
     p = in_double(params)

@@ -60,7 +60,7 @@ def assert_close_trees(left, right, tolerance):
         ({"curriculum": {"first_share": 1.5}}, "curriculum.first_share is 1.5, expected a number"),
         (
             {"co_teaching": {"enabled": True}, "curriculum": {"first_share": 0.5}},
-            "co_teaching.enabled and curriculum.first_share below 1, of which only one",
+            "co_teaching.enabled and curriculum.first_share below 1, which cannot be combined",
         ),
         ({"mix_up_alpha": -0.1}, "mix_up_alpha is -0.1, expected 0 or more"),
     ],
@@ -107,7 +107,7 @@ def test_the_loss_of_mix_up_is_that_of_the_mixed_batch(tmp_path):
         make_run(tmp_path / str(alpha), training={"mix_up_alpha": alpha}) for alpha in (0.0, 0.4)
     )
     state, batch = plain.initial_state(), plain.batch(0)
-    params = {**state.params, **state.given}
+    params = {**state.params, **state.non_trainable}
     mix_rng, rng = jax.random.split(jax.random.key(3))
     expected = plain.task.loss(
         params, mix_up(mix_rng, batch, alpha=0.4), plain.graph, rng, jnp.asarray(0)
@@ -142,7 +142,7 @@ def test_early_learning_keeps_its_memory_over_a_restart(tmp_path, early_run):
     folder, _, whole = early_run
     stopped = make_run(tmp_path, training=EARLY).train(num_steps=3)
     again = make_run(tmp_path, training=EARLY)
-    # Up to the second update the networks say 1/2.
+    # Up to the second update the networks predict 1/2.
     targets = stopped.params[TARGETS]["molecule"]
     assert (np.array(targets) != 0.5).any(axis=1).sum() == 8
     assert_equal_trees(again.train().params, whole.params)
@@ -154,14 +154,14 @@ def test_the_memory_is_that_of_the_rows_that_a_step_saw(early_run):
     _, run, _ = early_run
     state, batch = run.initial_state(), run.batch(0)
     rng = jax.random.fold_in(state.rng, 0)
-    params = {**state.params, **state.given}
+    params = {**state.params, **state.non_trainable}
     answer, rng = run.task._answer(batch, run.graph, rng)
     logits = answer(params, rng)["molecule"]
     expected = np.full((24, 3), 0.5)
     rows = np.array(batch.row)
     expected[rows] = 0.7 * 0.5 + 0.3 * expit(np.array(logits))
     after, _ = run.train_step(state, batch, run.graph)
-    np.testing.assert_allclose(after.given[TARGETS]["molecule"], expected, rtol=1e-5)
+    np.testing.assert_allclose(after.non_trainable[TARGETS]["molecule"], expected, rtol=1e-5)
     np.testing.assert_array_equal(run.train_examples.labels[rows], batch.labels)
 
 
@@ -172,11 +172,14 @@ def test_co_teaching_forgets_more_and_more_within_a_run(tmp_path):
     run = make_run(tmp_path, training=CO_TEACHING, model={**MOLECULE, **STILL})
     assert isinstance(run.task.objective, CoTeachingObjective)
     state, batch = run.initial_state(), run.batch(0)
-    params = {**state.params, **state.given}
+    params = {**state.params, **state.non_trainable}
     logits = np.array(
         [
             run.task.model.apply(
-                {"params": {**state.params[member], **state.given}}, batch, run.graph, train=False
+                {"params": {**state.params[member], **state.non_trainable}},
+                batch,
+                run.graph,
+                train=False,
             ).experts["molecule"]
             for member in ("first", "second")
         ]
@@ -289,7 +292,7 @@ def test_low_precision_computes_low_and_keeps_parameters_and_losses_high(tmp_pat
     ]
     assert {leaf.dtype for leaf in floats} == {jnp.dtype("float32")}
     exact, rounded = (float(metrics[precision]["loss"]) for precision in runs)
-    # bfloat16 has 8 bits; the two are alike and not the same.
+    # bfloat16 has 8 bits: the two are similar, but not equal.
     assert rounded == pytest.approx(exact, rel=0.02)
     assert rounded != exact
     grad_norms = [float(metrics[precision]["grad_norm"]) for precision in runs]

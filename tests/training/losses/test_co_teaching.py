@@ -56,7 +56,7 @@ def on_device(batch):
 
 @pytest.fixture(scope="module")
 def right():
-    """Five MoAs, each of which shifts its gene: every example is easy to tell."""
+    """Five MoAs, each of which shifts its gene: every example is easy to classify."""
     planted = planted_examples(num_compounds=NUM_COMPOUNDS // 10, num_moas=5, num_signatures=10)
     known = dataclasses.replace(planted, smiles=(None,) * NUM_COMPOUNDS)
     encoded = encode(known, fit_features(known, gene_table(7)))

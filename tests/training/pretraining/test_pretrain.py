@@ -74,7 +74,7 @@ def test_a_run_starts_from_the_encoders_that_were_pretrained(tmp_path):
     warm = run.initial_state()
     assert differing(warm.params, drawn.params) == {"signature", "molecule", "knowledge", "context"}
     assert differing(warm.params, warm.ema_params) == set()
-    assert differing(warm.given, drawn.given) == set()
+    assert differing(warm.non_trainable, drawn.non_trainable) == set()
     # Evidence per MoA is not learned without labels.
     for encoder in ("signature", "molecule"):
         assert not np.asarray(warm.params[encoder]["hidden_logits"]["kernel"]).any()
