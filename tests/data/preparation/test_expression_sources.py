@@ -203,7 +203,7 @@ def test_a_well_without_plate_cannot_be_normalised(raw):
         return table.assign(det_plate=plates)
 
     edit_tsv(raw / "instinfo.txt", forget)
-    with pytest.raises(InputError, match=r"instinfo.txt has no plate .* of the well SIM001.*:A01"):
+    with pytest.raises(InputError, match=r"instinfo.txt has no plate .* for the well SIM001.*:A01"):
         prepare(config_of(raw, 3))
 
 
