@@ -81,8 +81,8 @@ def check_output_folder(
         others = sorted(found - set(names))
         if others:
             raise InputError(
-                f"{folder} contains {others[0]}, which is not part of a {kind}; choose another "
-                "--out."
+                f"{folder} contains {others[0]}, which does not belong to the {kind}; choose "
+                "another --out."
             )
         if found and not overwrite:
             raise InputError(

@@ -186,8 +186,9 @@ def test_predictions_need_their_splits(prepared, tmp_path, capsys):
 
 def test_an_unknown_method_is_named(prepared, tmp_path, capsys):
     assert start(tmp_path, prepared, 'config.blocks.main = block(("horoscope",))') == 2
-    assert "error: config.blocks.main.methods names 'horoscope'; there are fusion," in (
-        capsys.readouterr().err
+    assert (
+        "error: config.blocks.main.methods: there is no 'horoscope'; expected one of fusion,"
+        in (capsys.readouterr().err)
     )
 
 

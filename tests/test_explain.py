@@ -141,7 +141,9 @@ def labels_section(page):
 
 def test_the_index_lists_labels_that_model_and_evidence_contradict(written):
     empty = parse((written / "index.html").read_text())
-    assert "No label of these compounds is contradicted so." in next(empty.all("main")).text
+    assert (
+        "No label of these compounds is contradicted in this way." in next(empty.all("main")).text
+    )
     # A compound whose label the model finds impossible, while all that is near carries the answer.
     found = object.__new__(CompoundExplanation)
     doubted = {"labels": "moa 1|moa 2", "moa": "moa 1", "kind": DOUBTED, "prob": 0.01}
@@ -258,7 +260,7 @@ def test_wells_are_explained_as_predict_answers_them(run, tmp_path, capsys):
     plate = {"signatures": tmp_path / "plate.tsv", "siginfo": tmp_path / "wells.txt", "level": 3}
     assert start(run, tmp_path / "out", **plate) == 0
     printed = capsys.readouterr().out
-    assert "made of 4 of 7 wells on 1 plate, 3 of them vehicle wells" in printed
+    assert "from 4 of 7 wells on 1 plate, 3 of them vehicle wells" in printed
     argv = arguments(tmp_path, run, **plate, compoundinfo=None, out=tmp_path / "predicted")
     assert predict.run(argv) == 0
     predicted = pd.read_csv(tmp_path / "predicted" / "compound_predictions.csv")
@@ -323,7 +325,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(run, held_out, tmp_path, c
     out.mkdir()
     (out / "thesis.txt").write_text("years of work")
     message = refused(capsys, run, out, compounds=known)
-    assert "out holds thesis.txt, which is not part of an explanation" in message
+    assert "out contains thesis.txt, which does not belong to the explanation" in message
 
 
 @pytest.mark.parametrize("name", [CALIBRATION_FILE, HELD_OUT_FILE])
@@ -331,4 +333,4 @@ def test_a_run_that_kept_too_little_is_refused(run, held_out, tmp_path, capsys, 
     poor = shutil.copytree(run, tmp_path / "poor")
     (poor / name).unlink()
     message = refused(capsys, poor, tmp_path / "out", compounds=held_out.table["pert_id"].iloc[0])
-    assert "poor keeps no " in message
+    assert "poor has no " in message

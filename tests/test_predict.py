@@ -397,7 +397,7 @@ def test_what_is_no_prediction_is_never_deleted(inputs, tiny_run, capsys):
     (inputs / "out").mkdir()
     (inputs / "out" / "thesis.txt").write_text("years of work")
     message = refused(capsys, arguments(inputs, tiny_run))
-    assert "out holds thesis.txt, which is not part of a prediction" in message
+    assert "out contains thesis.txt, which does not belong to the prediction" in message
     assert (inputs / "out" / "thesis.txt").read_text() == "years of work"
     file = inputs / "siginfo.txt"
     assert "is a file" in refused(capsys, arguments(inputs, tiny_run, out=file))

@@ -35,7 +35,7 @@ def test_a_plate_gives_the_answers_of_its_signatures(inputs, tiny_run, capsys):
     assert predict.run(argv) == 0
     printed = capsys.readouterr().out
     assert "level: 3, because it was requested" in printed
-    assert "made of 4 of 7 wells on 1 plate, 3 of them vehicle wells" in printed
+    assert "from 4 of 7 wells on 1 plate, 3 of them vehicle wells" in printed
 
     vehicle = values[:3].astype(float)
     middle = np.median(vehicle, axis=0)
@@ -113,7 +113,7 @@ def test_an_explanation_lies_beside_the_answers(inputs, sure_run):
     assert len(list((explanations / "reports").iterdir())) == 1
     index = (explanations / "index.html").read_text()
     assert best["answer"] in index
-    assert "none of them are in the training data" in index
+    assert "none in the training data" in index
     (page,) = (explanations / "reports").iterdir()
     assert f"Answer: {best['answer']}, with confidence" in page.read_text()
     assert "New: n" in page.read_text()

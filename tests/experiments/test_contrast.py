@@ -52,5 +52,5 @@ def test_order_is_by_magnitude_of_the_mean_then_by_name():
 
 
 def test_no_example_is_refused():
-    with pytest.raises(InputError, match="found no compound"):
+    with pytest.raises(InputError, match="needs at least one compound"):
         moa_summary(np.zeros((0, 2)), [], [], ["a", "b"])

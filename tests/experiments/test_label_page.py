@@ -222,7 +222,7 @@ def test_the_command_asks_each_fold_about_what_it_has_not_seen(tiny_run, tmp_pat
     assert names == ["contradicted_labels.csv", "labels.html"]
     with pytest.raises(SystemExit, match="2"):
         page.main([f"--data={tmp_path / 'none'}", argv[1]])
-    with pytest.raises(InputError, match="keeps no "):
+    with pytest.raises(InputError, match="has no out-of-fold answers"):
         held_out_of(without_answers(tiny_run, tmp_path))
 
 

@@ -197,7 +197,7 @@ def test_peak_swap_leaves_a_pair_with_an_unmeasured_gene_alone():
     [
         (GENES.drop(columns="bead"), "the gene table lacks the column bead"),
         (GENES.assign(bead=""), "no two of the 40 genes have the same bead"),
-        (GENES.assign(bead="12"), "gives the bead 12 to 40 genes, expected at most two"),
+        (GENES.assign(bead="12"), "has 40 genes with the bead 12; expected at most two"),
     ],
 )
 def test_peak_swap_without_pairs_is_refused(genes, message):

@@ -83,7 +83,7 @@ def test_the_release_says_what_was_planted(tmp_path, planted):
         SETTINGS, cell_lines=("SIM1",), doses_um=(10.0,), replicates=1, wrong_moa_rate=0.0
     )
     write_simulated_release(tmp_path / "release", settings)
-    assert "was drawn by lot" in (tmp_path / "release" / "README.txt").read_text()
+    assert "mechanism of each drug is random" in (tmp_path / "release" / "README.txt").read_text()
 
     def table(name):
         path = tmp_path / "release" / name
@@ -114,7 +114,7 @@ def test_the_release_says_what_was_planted(tmp_path, planted):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_moas": 9}, "num_terms is 20, which makes 8 modules; .* the 9 mechanisms needs its"),
+        ({"num_moas": 9}, "num_terms is 20, which gives 8 modules; .* the 9 mechanisms needs its"),
         ({"hits_per_drug": 20}, "hits_per_drug is 20; the 7 drugs of one mechanism need as many"),
     ],
 )

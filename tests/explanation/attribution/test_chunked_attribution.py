@@ -292,7 +292,7 @@ def test_wrong_questions_are_refused(encoded):
     attribution_target = AttributionTarget(predictor.task)
     with pytest.raises(InputError, match="cannot be attributed to 'fingerprint'"):
         AttributionTarget(predictor.task, input_name="fingerprint")
-    with pytest.raises(InputError, match="directions are of 3 examples"):
+    with pytest.raises(InputError, match="directions of 3 examples, but 8 examples to explain"):
         attribute(predictor, encoded, attribution_target, every_moa(3), InputXGradient())
     with pytest.raises(InputError, match="no examples"):
         attribute(

@@ -72,7 +72,7 @@ def test_counts_without_an_atom_lack_what_holds_it():
     torsions = slice(4 * 1024, 5 * 1024)
     # Torsions of paracetamol: 14, of which the methyl group and the hydroxyl hold one and two.
     assert [int(part[torsions].sum()) for part in (whole, *left)] == [14, 13, 12]
-    with pytest.raises(InputError, match="has 11 atoms, but 3 were named"):
+    with pytest.raises(InputError, match="has 11 atoms, but 3 were given"):
         counts_without_atoms(PARACETAMOL, np.zeros((1, 3), bool))
 
 
