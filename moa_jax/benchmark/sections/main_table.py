@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from jaxtyping import Float
 
@@ -22,8 +24,9 @@ def estimate(scored: ScoredSplit, line: Line, metric: str) -> Estimate:
     """A method's metric with its 95 % confidence interval over compounds."""
     scores = scored.scores[line]
     low, high = interval(scores.samples[metric])
-    # Centred bootstrap samples of a small estimate can be negative.
-    return Estimate(scores.estimate[metric], max(low, 0.0), high)
+    # Centred bootstrap samples can leave the range of the metric.
+    largest = math.inf if metric == "log_loss" else 1.0
+    return Estimate(scores.estimate[metric], max(low, 0.0), min(high, largest))
 
 
 def difference(scored: ScoredSplit, line: Line, other: Line, metric: str) -> Estimate:

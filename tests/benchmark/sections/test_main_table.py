@@ -1,5 +1,7 @@
 """The main results and the results by MoA, every column by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from moa_jax.benchmark.sections.main_table import (
     headline_section,
     moa_section,
 )
+from moa_jax.evaluation.bootstrap import BootstrapScores
 from moa_jax.report.parts import Estimate
 from tests.benchmark.tiny_results import (
     LABELS,
@@ -62,12 +65,20 @@ def scored():
     )
 
 
-def test_an_interval_is_that_of_the_resamples_but_not_below_zero(scored):
+def test_an_interval_is_that_of_the_resamples_within_the_range_of_the_metric(scored):
     found = estimate(scored, KNN, "macro_auprc")
     assert (found.low, found.high) == pytest.approx(interval_of([0.4, 0.5, 0.6]))
     assert (found.low, found.high) == pytest.approx((0.405, 0.595))
     found = estimate(scored, FUSION, "macro_auprc")
     assert (found.value, found.low, found.high) == (0.02, 0.0, pytest.approx(0.0485))
+    metrics = ("top5", "log_loss")
+    near_one = BootstrapScores(
+        estimate=dict.fromkeys(metrics, 0.99),
+        samples=dict.fromkeys(metrics, np.array([0.98, 1.0, 1.02])),
+    )
+    high = dataclasses.replace(scored, scores={KNN: near_one})
+    assert estimate(high, KNN, "top5").high == 1.0
+    assert estimate(high, KNN, "log_loss").high == pytest.approx(1.019)
 
 
 def test_a_difference_is_paired_by_resample(scored):
