@@ -19,7 +19,8 @@ from moa_jax.data.examples.features import EncodedExamples
 from moa_jax.data.splits.manifest import split_rows
 from moa_jax.data.splits.rules import make_split
 from moa_jax.data.storage.prepared_folder import PreparedDataset
-from moa_jax.models.fusion import EXPERTS, VIEWS, FusionModel
+from moa_jax.models.experts import EXPERTS, VIEWS
+from moa_jax.models.fusion import FusionModel
 from moa_jax.schemas import (
     Batch,
     Compounds,

@@ -15,7 +15,7 @@ MAX_FILES = 15
 HOMELESS_NAMES = ("utils", "util", "helpers", "helper", "common", "misc")
 
 # What every room may use.
-GROUND = {"schemas", "files", "progress", "text"}
+GROUND = {"schemas", "files", "progress", "random_streams", "text"}
 PUBLIC_FILES = {"lincs", "knowledge", "compounds"}
 BELOW = GROUND | PUBLIC_FILES
 # Rooms that know models, each of which may import those before it.
@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "schemas": set(),
     "files": {"schemas"},
     "progress": set(),
+    "random_streams": set(),
     "text": {"schemas"},
     "command_line": {"schemas"},
     **dict.fromkeys(PUBLIC_FILES, GROUND),

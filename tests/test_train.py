@@ -15,7 +15,7 @@ from moa_jax import command_line
 from moa_jax.calibration.calibration_store import HELD_OUT_FILE, read_calibration_store
 from moa_jax.files import read_json, write_json
 from moa_jax.kernels.references import read_references
-from moa_jax.models.fusion import VIEWS
+from moa_jax.models.experts import VIEWS
 from moa_jax.train import OPTIONS, main
 from moa_jax.training.runs.metric_writer import read_metrics
 from moa_jax.training.runs.run_folder import open_run

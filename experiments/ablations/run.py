@@ -36,7 +36,7 @@ from moa_jax.evaluation.bootstrap import bootstrap_scores, interval, paired_diff
 from moa_jax.evaluation.metrics import top_k_hits
 from moa_jax.evaluation.risk_coverage import accuracy_at_coverage
 from moa_jax.files import write_text
-from moa_jax.models.fusion import VIEWS
+from moa_jax.models.experts import VIEWS
 from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.progress import say
 from moa_jax.schemas import InputError

@@ -22,7 +22,7 @@ from moa_jax.command_line import load_config
 from moa_jax.data.storage.prepared_folder import read_prepared
 from moa_jax.evaluation.metrics import Labels
 from moa_jax.evaluation.risk_coverage import aurc
-from moa_jax.models.fusion import VIEWS
+from moa_jax.models.experts import VIEWS
 from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.schemas import InputError
 

@@ -24,7 +24,7 @@ from experiments.main_result.open_vocabulary import arguments, print_and_write, 
 from moa_jax.calibration.calibrator import CANNOT_TELL
 from moa_jax.data.examples.labels import OPEN
 from moa_jax.data.storage.prepared_folder import read_prepared
-from moa_jax.models.fusion import VIEWS
+from moa_jax.models.experts import VIEWS
 from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.schemas import InputError
 

@@ -41,7 +41,7 @@ from moa_jax.data.storage.prepared_folder import read_prepared
 from moa_jax.evaluation.bootstrap import bootstrap_scores, interval
 from moa_jax.evaluation.metrics import average_precision, top_k_hits
 from moa_jax.files import atomic_path
-from moa_jax.models.fusion import VIEWS
+from moa_jax.models.experts import VIEWS
 from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.schemas import InputError
 

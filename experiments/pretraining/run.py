@@ -32,7 +32,7 @@ from moa_jax.data.splits.partition import partition_examples
 from moa_jax.data.splits.rules import make_split
 from moa_jax.data.splits.unlabelled import unlabelled_part
 from moa_jax.data.storage.prepared_folder import PreparedDataset, read_prepared
-from moa_jax.models.fusion import VIEWS
+from moa_jax.models.experts import VIEWS
 from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, KnowledgeGraph

@@ -35,7 +35,7 @@ from moa_jax.data.splits.partition import partition_by_rule
 from moa_jax.data.storage.prepared_folder import PreparedDataset, read_prepared
 from moa_jax.evaluation.bootstrap import bootstrap_scores, paired_difference
 from moa_jax.evaluation.metrics import score
-from moa_jax.models.fusion import VIEWS
+from moa_jax.models.experts import VIEWS
 from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.progress import say
 from moa_jax.schemas import Examples

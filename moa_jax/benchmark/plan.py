@@ -20,7 +20,7 @@ from moa_jax.benchmark.perturbations.training_perturbations import (
     training_perturbations,
 )
 from moa_jax.data.splits.rules import SPLIT_RULES
-from moa_jax.models.fusion import VIEWS
+from moa_jax.models.experts import VIEWS
 from moa_jax.schemas import InputError
 
 CLEAN_TRAINING = TrainingPerturbation(CLEAN)

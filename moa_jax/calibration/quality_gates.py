@@ -162,7 +162,7 @@ def _failed(row: tuple, limits: RunLimits) -> list[str]:
     failed = []
     most = MAX_MAGNITUDE if row.one_sign >= ONE_SIGN else ANY_SIGN_MAGNITUDE
     if row.magnitude > most:
-        todo = (
+        remedy = (
             "which looks like level 3, so give --level=3"
             if row.one_sign >= ONE_SIGN
             else "so provide z-scores, or set the level of the values with --level"
@@ -170,7 +170,7 @@ def _failed(row: tuple, limits: RunLimits) -> list[str]:
         failed.append(
             f"no z-scores: the median distance of the values from the training mean is "
             f"{row.magnitude:.1f} training standard deviations, at most {most:.0f} is expected, "
-            f"{todo}"
+            f"{remedy}"
         )
     if row.cc_q75 < MIN_CC_Q75:
         failed.append(
@@ -213,8 +213,8 @@ def _notes(row: tuple, cell_line: str | None, known_lines: set[str]) -> list[str
 
 def advice(reason: str) -> str:
     """The advice in a reason of `SignatureQuality`, `, so ...`; empty if there is none."""
-    _, mark, todo = reason.rpartition(_SO)
-    return mark + todo if mark else ""
+    _, mark, remedy = reason.rpartition(_SO)
+    return mark + remedy if mark else ""
 
 
 def joined_sentences(parts: Sequence[str]) -> str:

@@ -282,8 +282,8 @@ def _failed_gates(quality: SignatureQuality, rows: Int[np.ndarray, " row"]) -> l
     if len(rows) == 1:
         return list(quality.reasons[rows[0]])
     texts = _of_signatures(quality.reasons, rows)
-    todo = {text.partition(":")[0]: advice(text) for row in rows for text in quality.reasons[row]}
-    return [text + todo[text.rpartition(" (")[0]] for text in texts]
+    remedy = {text.partition(":")[0]: advice(text) for row in rows for text in quality.reasons[row]}
+    return [text + remedy[text.rpartition(" (")[0]] for text in texts]
 
 
 def _of_signatures(texts: tuple[tuple[str, ...], ...], rows: Int[np.ndarray, " row"]) -> list[str]:

@@ -18,8 +18,7 @@ from jaxtyping import Array, Float, Float32
 from moa_jax.data.examples.batches import evaluation_batches
 from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers
-from moa_jax.models.experts import SHOWN_IN
-from moa_jax.models.fusion import VIEWS
+from moa_jax.models.experts import SHOWN_IN, VIEWS
 from moa_jax.schemas import Batch, Examples, GraphArrays
 from moa_jax.training.runs.predictor import Predictor
 from moa_jax.training.sharding import shard

@@ -8,7 +8,7 @@ from experiments.main_result.confidence import calibrated_by_run, trust_row
 from moa_jax.calibration.calibration_store import read_calibration_store
 from moa_jax.calibration.calibrator import CalibratedAnswers, fit_calibrator
 from moa_jax.data.storage.prepared_folder import write_prepared
-from moa_jax.models.fusion import VIEWS
+from moa_jax.models.experts import VIEWS
 from moa_jax.training.runs.run_folder import open_run
 from tests.synthetic import make_dataset, make_raw_examples
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from moa_jax.models.fusion import EXPERTS, VIEWS
+from moa_jax.models.experts import EXPERTS, VIEWS
 from moa_jax.models.networks import NETWORKS
 from moa_jax.schemas import GraphArrays
 from tests import synthetic

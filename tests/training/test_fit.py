@@ -19,7 +19,7 @@ from moa_jax.baselines.fusion import Fusion
 from moa_jax.baselines.interface import FittedMethod
 from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.knowledge.propagation import graph_arrays
-from moa_jax.models.fusion import VIEWS
+from moa_jax.models.experts import VIEWS
 from moa_jax.schemas import InputError
 from moa_jax.training.expert_scales import SCALE_BOUNDS, expert_logits, fit_expert_scales
 from moa_jax.training.fusion.task import make_fusion_task

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from moa_jax.models.fusion import VIEWS
+from moa_jax.models.experts import VIEWS
 from moa_jax.schemas import InputError, concatenate
 from moa_jax.training.recipe import fit_fusion
 from tests.small_sets import ALCOHOLS

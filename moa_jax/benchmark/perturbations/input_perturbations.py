@@ -34,7 +34,7 @@ from moa_jax.benchmark.perturbations.perturbation import (
 )
 from moa_jax.benchmark.perturbations.shuffling import permute_between_units
 from moa_jax.data.examples.bead_pairs import bead_pairs
-from moa_jax.data.simulated.random_streams import generator
+from moa_jax.random_streams import generator
 from moa_jax.schemas import Examples, InputError
 
 

@@ -27,8 +27,8 @@ from moa_jax.benchmark.perturbations.perturbation import (
 )
 from moa_jax.data.examples.labels import strata
 from moa_jax.data.examples.pooling import pool_by_compound
-from moa_jax.data.simulated.random_streams import generator
 from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
+from moa_jax.random_streams import generator
 from moa_jax.schemas import Examples, InputError, KnowledgeGraph
 
 # Temperature of the softmax over the centroids' cosines that draws confusable labels.

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
-from moa_jax.data.simulated import random_streams
+from moa_jax import random_streams
 from moa_jax.data.simulated.mechanisms import Mechanisms, response_log2
 from moa_jax.data.simulated.screen import VEHICLE, PlateGroup, PlateMap
 from moa_jax.data.simulated.settings import SimulationSettings

@@ -9,7 +9,8 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
-from moa_jax.data.simulated import drugs, random_streams
+from moa_jax import random_streams
+from moa_jax.data.simulated import drugs
 from moa_jax.data.simulated.settings import SimulationSettings
 from moa_jax.schemas import InputError
 

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Int
 
-from moa_jax.data.simulated import drugs, random_streams
+from moa_jax import random_streams
+from moa_jax.data.simulated import drugs
 from moa_jax.data.simulated.biology import Biology, spread_over_network
 from moa_jax.data.simulated.settings import SimulationSettings
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from moa_jax.data.simulated import random_streams
+from moa_jax import random_streams
 from moa_jax.data.simulated.biology import Biology
 from moa_jax.data.simulated.settings import SimulationSettings
 

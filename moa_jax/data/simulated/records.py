@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from moa_jax.data.simulated import drugs, random_streams
+from moa_jax import random_streams
+from moa_jax.data.simulated import drugs
 from moa_jax.data.simulated.screen import VEHICLE, PlateGroup, PlateMap
 from moa_jax.data.simulated.settings import SimulationSettings
 

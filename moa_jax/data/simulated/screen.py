@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
-from moa_jax.data.simulated import random_streams
+from moa_jax import random_streams
 from moa_jax.data.simulated.settings import SimulationSettings
 
 VEHICLE = -1

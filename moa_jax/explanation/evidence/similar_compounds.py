@@ -22,8 +22,7 @@ from jaxtyping import Array, Float
 
 from moa_jax.data.examples.batches import evaluation_batches
 from moa_jax.data.examples.features import EncodedExamples
-from moa_jax.models.experts import EXPERTS
-from moa_jax.models.fusion import has_modality, view_of
+from moa_jax.models.experts import EXPERTS, has_modality, view_of
 from moa_jax.schemas import Batch, GraphArrays, InputError
 from moa_jax.training.runs.predictor import Predictor
 

@@ -1,4 +1,4 @@
-"""Named independent random streams, so that parts of a release do not influence each other."""
+"""Named independent random streams: a draw under one name does not influence the others."""
 
 from __future__ import annotations
 
