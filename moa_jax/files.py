@@ -9,7 +9,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from moa_jax.schemas import InputError
@@ -97,6 +97,14 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_files(paths: Sequence[pathlib.Path]) -> str:
+    """One hexadecimal SHA-256 for the names and contents of some files, whatever their order."""
+    sha256 = hashlib.sha256()
+    for path in sorted(paths):
+        sha256.update(f"{path.name} {sha256_of(path)}\n".encode())
+    return sha256.hexdigest()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

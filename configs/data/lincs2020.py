@@ -31,6 +31,13 @@ def get_config() -> ml_collections.ConfigDict:
     # for non-commercial use only; leave both empty to omit it.
     config.files.structure_only_compounds = "compounds/repurposing_drugs_20200324.txt"
     config.files.structure_only_compound_samples = "compounds/repurposing_samples_20200324.txt"
+    # Ligands of known targets without signature: kinases, and 29 proteins of ChEMBL; DrugCentral
+    # says what drugs do to their targets. (KIBA has no stated licence; the others are CC BY-SA.)
+    config.files.ligands = (
+        "targets/kiba",
+        "targets/chembl_moleculeace",
+        "targets/drugcentral_drug.target.interaction.tsv.gz",
+    )
     config.files.excluded_compounds = "compounds/kept_aside_compounds.tsv"
     config.files.string_links = "string/9606.protein.links.v12.0.notextmining.txt.gz"
     config.files.string_info = "string/9606.protein.info.v12.0.txt.gz"

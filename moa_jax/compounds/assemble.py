@@ -11,7 +11,7 @@ from moa_jax.compounds.moa_labels import harmonise_moas
 from moa_jax.compounds.structures import Rejection, Structure, standardise
 from moa_jax.compounds.tables import RAW_COLUMNS, ExclusionList
 from moa_jax.progress import track
-from moa_jax.schemas import COMPOUND_COLUMNS, Compounds, InputError, require_columns
+from moa_jax.schemas import COMPOUND_COLUMNS, RELEASE, Compounds, InputError, require_columns
 
 # Reason under which excluded compounds are counted.
 EXCLUDED_REASON = "compound is excluded"
@@ -35,7 +35,8 @@ def assemble_compounds(
       excluded_compounds: compounds to leave out, if any.
 
     Returns:
-      The compounds, sorted by `pert_id`, and counts by reason: `compound is excluded` for rows
+      The compounds, sorted by `pert_id`, all of the source `release` and with unknown actions, and
+      counts by reason: `compound is excluded` for rows
       left out, and `structure missing: <reason>` for rows kept without structure.
 
     Raises:
@@ -64,6 +65,8 @@ def assemble_compounds(
             "scaffold": [structure.scaffold if structure else None for structure in known],
             "moas": moas,
             "targets": raw["targets"],
+            "actions": [("",) * len(targets) for targets in raw["targets"]],
+            "source": RELEASE,
         },
         columns=list(COMPOUND_COLUMNS),
         dtype=object,

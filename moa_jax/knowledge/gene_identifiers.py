@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from moa_jax.knowledge.reading import open_table, read_columns
 from moa_jax.schemas import GENE_NAME_COLUMNS, InputError, require_columns
+from moa_jax.text.chunks import open_table, read_columns
 
 ALIAS_SEPARATOR = "|"
 

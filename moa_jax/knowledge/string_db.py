@@ -11,8 +11,8 @@ import os
 import pandas as pd
 
 from moa_jax.knowledge.gene_identifiers import AMBIGUOUS, UNKNOWN, WAYS, GeneIdentifiers
-from moa_jax.knowledge.reading import open_table, read_chunks, read_columns
 from moa_jax.schemas import InputError
+from moa_jax.text.chunks import open_table, read_chunks, read_columns
 
 TAXON = "9606"
 MAX_SCORE = 1000

@@ -13,7 +13,13 @@ from moa_jax.schemas.batch import (
     OntologyArrays,
     TermLevel,
 )
-from moa_jax.schemas.compounds import COMPOUND_COLUMNS, Compounds
+from moa_jax.schemas.compounds import (
+    COMPOUND_COLUMNS,
+    LIGANDS,
+    RELEASE,
+    STRUCTURE_ONLY,
+    Compounds,
+)
 from moa_jax.schemas.errors import InputError, require_columns
 from moa_jax.schemas.examples import Examples, concatenate
 from moa_jax.schemas.knowledge_graph import (
@@ -32,7 +38,7 @@ from moa_jax.schemas.signatures import (
 from moa_jax.schemas.splits import PARTS, SPLIT_UNITS, UNUSED, Split
 
 # Version of the prepared folder's layout; other versions are refused.
-PREPARED_FORMAT_VERSION = 3
+PREPARED_FORMAT_VERSION = 4
 # Raised whenever a checkpoint's parameters, or the settings they are read with, change.
 CHECKPOINT_FORMAT_VERSION = 7
 
@@ -43,10 +49,13 @@ __all__ = (
     "GENE_NAME_COLUMNS",
     "GENE_NODE_COLUMNS",
     "GENE_SET_COLUMNS",
+    "LIGANDS",
     "PARTS",
     "PREPARED_FORMAT_VERSION",
+    "RELEASE",
     "SIGNATURE_COLUMNS",
     "SPLIT_UNITS",
+    "STRUCTURE_ONLY",
     "TERM_COLUMNS",
     "UNUSED",
     "Batch",

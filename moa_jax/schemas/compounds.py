@@ -17,7 +17,12 @@ COMPOUND_COLUMNS = (
     "scaffold",
     "moas",
     "targets",
+    "actions",
+    "source",
 )
+# Tables that compounds come from: the release's own, that of structure-only compounds, and ligand
+# tables.
+RELEASE, STRUCTURE_ONLY, LIGANDS = "release", "structure_only", "ligands"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +33,9 @@ class Compounds:
       table: `COMPOUND_COLUMNS`. `smiles` is canonical, salt stripped and neutralised (missing
         where unknown); `scaffold` is the Murcko scaffold's SMILES (empty for acyclic
         molecules, missing without structure); `moas` and `targets` are sorted tuples of
-        strings, empty where unlabelled; `compound_group` is the unit of every split.
+        strings, empty where unlabelled; `actions` says for each target what the compound does to
+        it, `inhibits`, `activates` or empty (unknown); `source` is `release`, `structure_only` or
+        `ligands`; `compound_group` is the unit of every split.
     """
 
     table: pd.DataFrame
@@ -38,3 +45,10 @@ class Compounds:
         repeated = self.table["pert_id"][self.table["pert_id"].duplicated()]
         if len(repeated):
             raise InputError(f"the compound table repeats pert_id {repeated.iloc[0]}.")
+        columns = (self.table[name] for name in ("pert_id", "targets", "actions"))
+        for pert_id, targets, actions in zip(*columns, strict=True):
+            if len(targets) != len(actions):
+                raise InputError(
+                    f"the compound table gives {pert_id} {len(targets)} targets and "
+                    f"{len(actions)} actions; expected one action for each target."
+                )

@@ -33,6 +33,8 @@ class Examples:
         the bead colours are unknown.
       other_moas: known mechanisms of each example's compound that are not in the vocabulary; None
         if there are none.
+      actions: what the compound does to each of its targets, in their order: `inhibits`,
+        `activates` or empty (unknown). Without this argument all are unknown.
     """
 
     expression: Float32[np.ndarray, "example gene"]
@@ -46,8 +48,12 @@ class Examples:
     labels: Float32[np.ndarray, "example moa"]
     bead_partners: Int32[np.ndarray, " gene"] | None = None
     other_moas: tuple[tuple[str, ...], ...] | None = None
+    actions: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.actions:
+            unknown = tuple(("",) * len(targets) for targets in self.targets)
+            object.__setattr__(self, "actions", unknown)
         require_columns(self.table, SIGNATURE_COLUMNS, "the examples' table")
         expected = {
             "expression": ((len(self.table), len(self.gene_mask)), self.expression.shape),
@@ -56,6 +62,7 @@ class Examples:
             "smiles": (len(self.table), len(self.smiles)),
             "groups": (len(self.table), len(self.groups)),
             "targets": (len(self.table), len(self.targets)),
+            "actions": (tuple(map(len, self.targets)), tuple(map(len, self.actions))),
         }
         if self.other_moas is not None:
             expected["other_moas"] = (len(self.table), len(self.other_moas))
@@ -75,6 +82,7 @@ class Examples:
         moas: tuple[str, ...],
         smiles: Iterable[Any] | None = None,
         targets: Iterable[Iterable[str]] | None = None,
+        actions: Iterable[Iterable[str]] = (),
         labels: Float32[np.ndarray, "example moa"] | None = None,
         gene_mask: Bool[np.ndarray, " gene"] | None = None,
         bead_partners: Int32[np.ndarray, " gene"] | None = None,
@@ -89,6 +97,7 @@ class Examples:
           moas: the vocabulary.
           smiles: canonical SMILES, missing (None or NaN) where the structure is unknown.
           targets: gene symbols of each compound's known targets.
+          actions: see `Examples`.
           labels: zeros by default.
           gene_mask: by default all genes were measured.
           bead_partners: see `Examples`.
@@ -110,6 +119,7 @@ class Examples:
             labels=np.zeros((count, len(moas)), np.float32) if labels is None else labels,
             bead_partners=bead_partners,
             other_moas=other_moas,
+            actions=tuple(map(tuple, actions)),
         )
 
     @classmethod
@@ -122,6 +132,7 @@ class Examples:
         moas: tuple[str, ...],
         gene_mask: Bool[np.ndarray, " gene"],
         targets: Iterable[Iterable[str]] | None = None,
+        actions: Iterable[Iterable[str]] = (),
         labels: Float32[np.ndarray, "example moa"] | None = None,
         other_moas: tuple[tuple[str, ...], ...] | None = None,
     ) -> Examples:
@@ -140,6 +151,7 @@ class Examples:
             moas=moas,
             smiles=smiles,
             targets=targets,
+            actions=actions,
             labels=labels,
             gene_mask=gene_mask,
             other_moas=other_moas,
@@ -173,6 +185,7 @@ class Examples:
             smiles=tuple(self.smiles[row] for row in rows),
             groups=tuple(self.groups[row] for row in rows),
             targets=tuple(self.targets[row] for row in rows),
+            actions=tuple(self.actions[row] for row in rows),
             labels=self.labels[rows],
             other_moas=None
             if self.other_moas is None
@@ -203,6 +216,7 @@ def concatenate(first: Examples, second: Examples) -> Examples:
         smiles=first.smiles + second.smiles,
         groups=first.groups + second.groups,
         targets=first.targets + second.targets,
+        actions=first.actions + second.actions,
         labels=np.concatenate([first.labels, second.labels]),
         other_moas=_joined_moas(first, second),
     )

@@ -4,10 +4,10 @@ import re
 import pandas as pd
 import pytest
 
-from moa_jax.knowledge import reading
 from moa_jax.knowledge.gene_identifiers import GeneIdentifiers
 from moa_jax.knowledge.string_db import genes_of_proteins, read_string_info, read_string_links
 from moa_jax.schemas import InputError
+from moa_jax.text import chunks
 from tests.knowledge.tiny_files import GENES, protein, write, write_info, write_links
 
 
@@ -18,7 +18,7 @@ def rows_of(table):
 @pytest.mark.parametrize("name", ["links.txt", "links.txt.gz"])
 @pytest.mark.parametrize("chunk_rows", [1, 3, 1000])
 def test_links_are_folded_filtered_and_counted(tmp_path, monkeypatch, name, chunk_rows):
-    monkeypatch.setattr(reading, "CHUNK_ROWS", chunk_rows)
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", chunk_rows)
     links = [("TT", "LB", 700), ("LA", "LB", 0), ("NX", "LA", 1000), ("NX", "NX", 900)]
     table = read_string_links(write_links(tmp_path / name, links), min_score=700)
     # ENSP00000000002 (LB) < ENSP00000000005 (NX) < ...7 (TT) < ...10 (LA).
@@ -56,7 +56,7 @@ def test_no_links_are_an_empty_table(tmp_path):
 
 @pytest.mark.parametrize("score", ["1001", "-1", "0.7", "7e2", "high", "", "nan"])
 def test_bad_scores_are_refused_with_their_line(tmp_path, monkeypatch, score):
-    monkeypatch.setattr(reading, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", 2)
     links = [("LA", "LB", 900), ("LA", "NX", score)]
     path = write_links(tmp_path / "links.txt", links)
     message = f"{path}, line 4: the combined_score is '{score}'; expected an integer from 0 to 1000"

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moa_jax.compounds.tables import read_exclusion_list
-from moa_jax.knowledge.reading import open_table, read_columns
 from moa_jax.lincs.metadata.releases import read_table
 from moa_jax.schemas import InputError
+from moa_jax.text.chunks import open_table, read_columns
 from moa_jax.text.dialects import open_text_table
 from moa_jax.text.files import open_text
 from moa_jax.text.tables import read_cells

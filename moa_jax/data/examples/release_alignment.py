@@ -63,6 +63,7 @@ def align_examples(
         moas=like.moas,
         smiles=joined["smiles"],
         targets=joined["targets"],
+        actions=joined["actions"],
         labels=labels,
         gene_mask=gene_mask,
     )

@@ -27,8 +27,9 @@ from moa_jax.compounds.tables import (
 )
 from moa_jax.data.preparation.expression_sources import Paths
 from moa_jax.data.preparation.row_filter import RowFilter
-from moa_jax.schemas import COMPOUND_COLUMNS, Compounds, InputError
+from moa_jax.schemas import COMPOUND_COLUMNS, STRUCTURE_ONLY, Compounds, InputError
 
+KNOWN_REASON = "the release knows the compound"
 _NO_STRUCTURE = "structure missing: "
 
 
@@ -51,6 +52,12 @@ class Identities:
         """The identities of a raw compound table."""
         blocks = (block for blocks in _blocks(raw) for block in blocks)
         return cls(frozenset(raw["pert_id"]), frozenset(blocks), _names(raw["compound"]))
+
+    def and_of(self, other: Identities) -> Identities:
+        """The identities of both."""
+        return Identities(
+            self.pert_ids | other.pert_ids, self.blocks | other.blocks, self.names | other.names
+        )
 
     def known(self, raw: pd.DataFrame) -> Bool[np.ndarray, " row"]:
         """Whether each row of a raw compound table is one of these compounds."""
@@ -106,6 +113,13 @@ class OwnCompounds:
     exclusion_list: ExclusionList | None
     report: dict[str, Any]
 
+    @property
+    def all_excluded(self) -> Identities:
+        """The identities of excluded compounds, of the table and of the exclusion list."""
+        if (listed := self.exclusion_list) is None:
+            return self.excluded
+        return self.excluded.and_of(Identities(frozenset(), listed.groups, listed.names))
+
     def is_excluded(self, pert_id: str | None, name: str | None) -> bool:
         """Whether a signature's compound is excluded, by id or name."""
         if self.exclusion_list is None:
@@ -113,6 +127,24 @@ class OwnCompounds:
         if pert_id in self.excluded.pert_ids or normalise_name(name) in self.excluded.names:
             return True
         return self.exclusion_list.excludes(None, name)
+
+
+@dataclasses.dataclass(frozen=True)
+class StructureOnlyCompounds:
+    """The compounds of the table of structure-only compounds.
+
+    Attributes:
+      compounds: the added compounds.
+      known: identities of all compounds that the table shares with the release, and of those that
+        it adds.
+      excluded: identities of the excluded ones, some of which only this table knows.
+      report: counts by reason as JSON values.
+    """
+
+    compounds: Compounds
+    known: Identities
+    excluded: Identities
+    report: dict[str, Any]
 
 
 def read_own_compounds(paths: Paths) -> OwnCompounds:
@@ -148,7 +180,7 @@ def read_own_compounds(paths: Paths) -> OwnCompounds:
 
 def read_structure_only_compounds(
     paths: Paths, own: OwnCompounds, signatures: pd.DataFrame
-) -> tuple[Compounds, dict[str, Any]]:
+) -> StructureOnlyCompounds:
     """Reads labelled structures of compounds that are not in the release.
 
     Rows that share an InChIKey block or a name are one compound, which is left out completely if
@@ -160,14 +192,13 @@ def read_structure_only_compounds(
       signatures: `SIGNATURE_COLUMNS`; a compound with a signature is in the release even if its
         own table lacks it, so that no signature gains a label here.
 
-    Returns:
-      The added compounds, and counts by reason as JSON values.
-
     Raises:
       InputError: a file cannot be used.
     """
+    nobody = Identities(frozenset(), frozenset(), frozenset())
     if "structure_only_compounds" not in paths:
-        return Compounds(own.compounds.table.iloc[:0]), {"found": 0, "kept": 0, "dropped": {}}
+        none = Compounds(own.compounds.table.iloc[:0])
+        return StructureOnlyCompounds(none, nobody, nobody, {"found": 0, "kept": 0, "dropped": {}})
     raw = read_compound_table(
         paths["structure_only_compounds"], paths.get("structure_only_compound_samples")
     )
@@ -176,22 +207,27 @@ def read_structure_only_compounds(
     raw = raw.drop(columns="compound_group", errors="ignore")
     raw = raw.sort_values("pert_id", ignore_index=True)
     row_filter = RowFilter(assemble_compounds(raw, None)[0].table)
-    measured = Identities(
-        frozenset(signatures["pert_id"].dropna()), frozenset(), _names(signatures["compound"])
-    )
-    excluded = own.excluded.known(raw)
-    if (listed := own.exclusion_list) is not None:
-        excluded |= Identities(frozenset(), listed.groups, listed.names).known(raw)
-    known = own.known.known(raw) | measured.known(raw)
+    excluded = own.all_excluded.known(raw)
+    known = own.known.and_of(measured_identities(signatures)).known(raw)
     groups = row_filter.table["compound_group"]
-    for dropped, reason in (
-        (excluded, EXCLUDED_REASON),
-        (known, "the release knows the compound"),
-    ):
+    for dropped, reason in ((excluded, EXCLUDED_REASON), (known, KNOWN_REASON)):
         stays = ~row_filter.table["compound_group"].isin(set(groups[dropped]))
         row_filter.keep(stays.to_numpy(bool), reason)
     row_filter.keep([len(moas) > 0 for moas in row_filter.table["moas"]], "no MoA")
     row_filter.keep(row_filter.table["smiles"].notna().to_numpy(bool), "no structure")
     spellings = dominant_spellings(list(own.compounds.table["moas"]))
     table = row_filter.table.assign(moas=harmonise_moas(list(row_filter.table["moas"]), spellings))
-    return Compounds(table[list(COMPOUND_COLUMNS)]), {**row_filter.report(), "table": reading}
+    table = table.assign(source=STRUCTURE_ONLY)[list(COMPOUND_COLUMNS)]
+    added = raw["pert_id"].isin(set(table["pert_id"]))
+    return StructureOnlyCompounds(
+        compounds=Compounds(table),
+        known=Identities.of(raw[added | groups.isin(set(groups[known]))]),
+        excluded=Identities.of(raw[groups.isin(set(groups[excluded]))]),
+        report={**row_filter.report(), "table": reading},
+    )
+
+
+def measured_identities(signatures: pd.DataFrame) -> Identities:
+    """The identities of compounds with a signature (`SIGNATURE_COLUMNS`)."""
+    pert_ids = frozenset(signatures["pert_id"].dropna())
+    return Identities(pert_ids, frozenset(), _names(signatures["compound"]))

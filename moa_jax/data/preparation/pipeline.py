@@ -14,21 +14,28 @@ import ml_collections
 import pandas as pd
 
 import moa_jax
+from moa_jax.compounds.ligands.formats import files_of
 from moa_jax.data.expression.gene_matrix import open_gene_matrix
 from moa_jax.data.expression.landmark_columns import LandmarkColumns
 from moa_jax.data.expression.option_names import CONFIG_OPTIONS
+from moa_jax.data.preparation.compound_actions import with_actions
 from moa_jax.data.preparation.compound_sources import (
+    OwnCompounds,
+    StructureOnlyCompounds,
+    measured_identities,
     read_own_compounds,
     read_structure_only_compounds,
 )
 from moa_jax.data.preparation.expression_sources import Paths, read_signatures
+from moa_jax.data.preparation.ligand_sources import ligand_compounds, read_activities
+from moa_jax.data.preparation.ligand_targets import TargetGenes
 from moa_jax.data.preparation.settings import (
     PreparationSettings,
     portable_name,
     settings_from_config,
 )
 from moa_jax.data.storage.prepared_folder import PreparedDataset
-from moa_jax.files import sha256_of
+from moa_jax.files import sha256_of, sha256_of_files
 from moa_jax.knowledge.gene_identifiers import GeneIdentifiers, read_gene_ids
 from moa_jax.knowledge.gene_ontology import read_gaf, read_obo
 from moa_jax.knowledge.gene_sets import no_gene_sets, read_gmt
@@ -68,6 +75,8 @@ def describe_sources(config: ml_collections.ConfigDict) -> dict[str, Any]:
         name: {"file": portable_name(names[name]), "sha256": sha256_of(path)}
         for name, path in track(settings.paths().items(), "fingerprints of the files")
     }
+    for name, path in settings.ligand_paths().items():
+        inputs[f"ligands {name}"] = {"file": name, "sha256": sha256_of_files(files_of(path))}
     return {
         "release": settings.release,
         "config": settings.described(),
@@ -107,17 +116,18 @@ def prepare(
         settings, paths, matrix, own.is_excluded, own.known.pert_ids
     )
     signatures = Signatures(expression, columns.genes, table)
-    structure_only, structure_only_counts = read_structure_only_compounds(paths, own, table)
-    compounds = _joined(own.compounds, structure_only)
+    structure_only = read_structure_only_compounds(paths, own, table)
+    compounds, ligand_report = _joined(settings, own, structure_only, table, identifiers)
     say("reading STRING and Gene Ontology")
-    # Structure-only compounds do not influence the graph.
+    # Structure-only compounds and ligands do not influence the graph.
     graph, coverage = _read_graph(settings, paths, signatures, own.compounds, identifiers)
     gene_sets, set_reports = _read_gene_sets(paths, identifiers)
     manifest = {
         **description,
         **counts,
         "compounds": own.report,
-        "structure_only_compounds": structure_only_counts,
+        "structure_only_compounds": structure_only.report,
+        **ligand_report,
         "genes": _gene_report(columns, num_landmarks=len(landmarks)),
         "joined": _join_report(signatures, compounds),
         "cell_lines": _cell_line_report(paths, table),
@@ -153,10 +163,30 @@ def _read_genes(paths: Paths) -> tuple[pd.DataFrame, GeneIdentifiers]:
     return landmarks[list(GENE_COLUMNS)], identifiers
 
 
-def _joined(own: Compounds, structure_only: Compounds) -> Compounds:
-    """The compounds of both tables, sorted by `pert_id`."""
-    table = pd.concat([own.table, structure_only.table], ignore_index=True)
-    return Compounds(table.sort_values("pert_id", ignore_index=True))
+def _joined(
+    settings: PreparationSettings,
+    own: OwnCompounds,
+    structure_only: StructureOnlyCompounds,
+    signatures: pd.DataFrame,
+    identifiers: GeneIdentifiers,
+) -> tuple[Compounds, dict[str, Any]]:
+    """The compounds of all tables, sorted by `pert_id`, with actions; and counts of ligands."""
+    paths = settings.paths()
+    targets = TargetGenes.of(paths, identifiers)
+    read = read_activities(settings.ligand_paths(), targets, settings.ligands)
+    others = pd.concat([own.compounds.table, structure_only.compounds.table], ignore_index=True)
+    ligands, report = ligand_compounds(
+        read.table,
+        settings.ligands,
+        known=own.known.and_of(structure_only.known).and_of(measured_identities(signatures)),
+        excluded=own.all_excluded.and_of(structure_only.excluded),
+        spellings=targets.spellings(others["targets"]),
+    )
+    table = pd.concat([others, ligands.table], ignore_index=True)
+    table = table.sort_values("pert_id", ignore_index=True)
+    compounds, actions = with_actions(Compounds(table), read.table, identifiers)
+    reports = {"ligands": {**report, "tables": read.report}, "actions": actions}
+    return compounds, reports
 
 
 def _read_graph(

@@ -6,6 +6,7 @@ import dataclasses
 
 import ml_collections
 
+from moa_jax.compounds.ligands.selection import LigandSettings
 from moa_jax.data.expression.plate_zscores import POPULATION
 from moa_jax.data.preparation.settings import SourceFiles
 from moa_jax.knowledge.graph import GraphSettings
@@ -25,8 +26,12 @@ def release_config(release: str, out: str) -> ml_collections.ConfigDict:
     config.out = out
     # Relative to raw_dir, or absolute; empty if a release has none. See `SourceFiles`.
     config.files = ml_collections.ConfigDict(
-        {field.name: "" for field in dataclasses.fields(SourceFiles)}
+        {field.name: "" for field in dataclasses.fields(SourceFiles) if field.name != "ligands"}
     )
+    # Any number of ligand tables: files, or the folders of KIBA, Davis and MoleculeACE.
+    config.files.ligands = ()
+    # Which of their ligands are taken; see `LigandSettings`.
+    config.ligands = ml_collections.ConfigDict(dataclasses.asdict(LigandSettings()))
 
     # Level of the matrix: 5 (signatures), 4 (z-scores, collapsed by MODZ), 3 (normalised
     # expression); 0: automatic.

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import ml_collections
 
+from moa_jax.compounds.ligands.selection import LigandSettings
 from moa_jax.data.expression.level_and_scale import check_scale_name
 from moa_jax.data.expression.option_names import CONFIG_OPTIONS
 from moa_jax.data.expression.plate_zscores import POPULATION, REFERENCES, VEHICLE
@@ -51,6 +52,10 @@ class SourceFiles:
       annotations: Gene Ontology annotations, GAF.
       hallmark: MSigDB's hallmark gene sets, GMT.
       reactome: Reactome's pathways, GMT.
+      ligands: tables of further compounds with known targets, in any format that
+        `compounds.ligands.formats` knows; KIBA, Davis and MoleculeACE are folders.
+      chembl_targets: ChEMBL's `chembl_uniprot_mapping.txt`, for ligand tables that name targets by
+        ChEMBL id.
       older_geneinfo: gene table of an earlier release, with previous symbols.
     """
 
@@ -72,6 +77,8 @@ class SourceFiles:
     annotations: str
     hallmark: str
     reactome: str
+    ligands: tuple[str, ...] = ()
+    chembl_targets: str = ""
     older_geneinfo: str = ""
 
     def __post_init__(self) -> None:
@@ -129,6 +136,7 @@ class PreparationSettings:
       allow_missing_signatures: collapse the available profiles of a signature if others are not in
         the files, instead of refusing it. Metadata without a profile are always only counted.
       graph: selection of the knowledge graph.
+      ligands: selection of ligands from the ligand tables.
       gene_ids: how the matrix names its genes: `entrez`, `symbol`, or the name of a column; empty
         for automatic.
     """
@@ -144,6 +152,7 @@ class PreparationSettings:
     drop_nonfinite: bool
     allow_missing_signatures: bool
     graph: GraphSettings
+    ligands: LigandSettings
     gene_ids: str = ""
 
     def __post_init__(self) -> None:
@@ -166,24 +175,46 @@ class PreparationSettings:
             raise InputError(f"config.raw_dir names {self.raw_dir}, which is not a folder.")
 
     def paths(self) -> dict[str, pathlib.Path]:
-        """Path of each file by its name in `SourceFiles`, without empty ones.
+        """Path of each file by its name in `SourceFiles`, without empty ones and ligand tables.
 
         Raises:
           InputError: a file does not exist.
         """
         folder = pathlib.Path(self.raw_dir)
         named = dataclasses.asdict(self.files)
+        del named["ligands"]
         found = {name: folder / text for name, text in named.items() if text}
         for name, path in found.items():
             if not path.is_file():
                 raise InputError(f"config.files.{name} names {path}, which is not a file.")
         return found
 
+    def ligand_paths(self) -> dict[str, pathlib.Path]:
+        """Path of each ligand table, a file or a folder, by its name without absolute path.
+
+        Raises:
+          InputError: a table does not exist, or two have the same name.
+        """
+        found: dict[str, pathlib.Path] = {}
+        for text in self.files.ligands:
+            path = pathlib.Path(self.raw_dir) / text
+            if not path.exists():
+                raise InputError(
+                    f"config.files.ligands names {path}, which is neither a file nor a folder."
+                )
+            if portable_name(text) in found:
+                raise InputError(f"config.files.ligands has two tables {portable_name(text)}.")
+            found[portable_name(text)] = path
+        return found
+
     def described(self) -> dict[str, Any]:
         """The settings as JSON values, without absolute paths."""
         values = dataclasses.asdict(self)
         del values["raw_dir"]
+        ligands = values["files"].pop("ligands")
         values["files"] = {name: portable_name(text) for name, text in values["files"].items()}
+        values["files"]["ligands"] = list(map(portable_name, ligands))
+        values["ligands"]["measures"] = list(self.ligands.measures)
         values["filters"]["pert_types"] = list(self.filters.pert_types)
         values["graph"]["namespaces"] = list(self.graph.namespaces)
         return values

@@ -66,6 +66,7 @@ def unlabelled_examples(dataset: PreparedDataset, examples: Examples) -> Example
         moas=examples.moas,
         smiles=joined["smiles"],
         targets=joined["targets"],
+        actions=joined["actions"],
         gene_mask=examples.gene_mask,
         other_moas=names_outside(joined["moas"], examples.moas),
     )
@@ -88,6 +89,7 @@ def structure_only_examples(examples: Examples) -> Examples:
             "compound_group": [examples.groups[row] for row in known],
             "smiles": [examples.smiles[row] for row in known],
             "targets": [()] * len(known),
+            "actions": [()] * len(known),
             "moas": [()] * len(known),
         }
     )
@@ -104,5 +106,6 @@ def _without_expression(compounds: pd.DataFrame, like: Examples) -> Examples:
         moas=like.moas,
         gene_mask=like.gene_mask,
         targets=compounds["targets"],
+        actions=compounds["actions"],
         other_moas=names_outside(compounds["moas"], like.moas),
     )

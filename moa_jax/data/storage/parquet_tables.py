@@ -21,6 +21,7 @@ _COLUMN_TYPES = {
     "moas": pa.list_(pa.string()),
     "other_moas": pa.list_(pa.string()),
     "targets": pa.list_(pa.string()),
+    "actions": pa.list_(pa.string()),
     "genes": pa.list_(pa.string()),
     "senders": pa.int32(),
     "receivers": pa.int32(),

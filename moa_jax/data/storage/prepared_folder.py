@@ -4,7 +4,7 @@ Layout::
 
     expression.npy                  float32, signature x gene, C order
     signatures.parquet              SIGNATURE_COLUMNS
-    compounds.parquet               COMPOUND_COLUMNS; moas and targets are lists
+    compounds.parquet               COMPOUND_COLUMNS; moas, targets, actions are lists
     genes.parquet                   GENE_COLUMNS, one row per column of expression.npy
     graph/{genes,terms}.parquet     the nodes
     graph/{interacts,annotated_to,is_a,part_of}.parquet   the edges

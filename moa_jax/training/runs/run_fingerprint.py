@@ -44,6 +44,7 @@ def digest(examples: Examples) -> str:
     """SHA-256 of the examples' signature ids, targets, labels and expression."""
     sha256 = hashlib.sha256("\n".join(map(str, examples.table["sig_id"])).encode())
     sha256.update(repr(examples.targets).encode())
+    sha256.update(repr(examples.actions).encode())
     for array in (examples.labels, examples.expression):
         sha256.update(np.ascontiguousarray(array).tobytes())
     return sha256.hexdigest()

@@ -1,0 +1,84 @@
+"""What a compound does to its targets, inhibits or activates, as its mechanisms' names say.
+
+Only words that state a direction count. `modulator`, `ligand`, `stabilizer` or `substrate` state
+none, and names of uses (`antidepressant`) say nothing about a protein.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+INHIBITS, ACTIVATES = "inhibits", "activates"
+ACTIONS = (INHIBITS, ACTIVATES)
+
+_WORDS = {
+    **dict.fromkeys(
+        (
+            "antagonist",
+            "blocker",
+            "degrader",
+            "destabilizer",
+            "disruptor",
+            "downregulator",
+            "inactivator",
+            "inhibitor",
+            "suppressant",
+            "suppressor",
+        ),
+        INHIBITS,
+    ),
+    **dict.fromkeys(
+        (
+            "activator",
+            "agonist",
+            "enhancer",
+            "inducer",
+            "mimetic",
+            "opener",
+            "potentiator",
+            "reactivator",
+            "sensitizer",
+            "stimulant",
+            "stimulator",
+        ),
+        ACTIVATES,
+    ),
+}
+# Words that turn a modulator or an agonist into one of a direction.
+_PHRASES = (
+    (re.compile(r"\binverse (?:\w+ )?agonists?\b"), INHIBITS),
+    (re.compile(r"\bnegative (?:allosteric )?modulators?\b"), INHIBITS),
+    (re.compile(r"\bpositive (?:allosteric )?modulators?\b"), ACTIVATES),
+)
+# A substance that lacks the action it is named after.
+_NO_ACTION = re.compile(r"\b(?:negative |inactive )?control\b")
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def action_of(moa: str) -> str:
+    """`inhibits` or `activates`, as a mechanism's name says; empty if it says neither or both.
+
+    Case and plural do not count: `Adrenergic receptor antagonists` inhibit.
+    """
+    text = moa.casefold()
+    if _NO_ACTION.search(text):
+        return ""
+    found = set()
+    for phrase, action in _PHRASES:
+        text, number = phrase.subn(" ", text)
+        found |= {action} if number else set()
+    words = _WORD.findall(text)
+    found |= {_WORDS[word] for word in (each.removesuffix("s") for each in words) if word in _WORDS}
+    return one_action(found)
+
+
+def action_of_all(moas: Iterable[str]) -> str:
+    """The action that all mechanisms of a compound state; empty if one states none or another."""
+    return one_action({action_of(moa) for moa in moas})
+
+
+def one_action(actions: Iterable[str]) -> str:
+    """The action if there is exactly one; empty if there are several or none."""
+    distinct = set(actions)
+    return distinct.pop() if len(distinct) == 1 else ""

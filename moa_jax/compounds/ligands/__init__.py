@@ -1,0 +1,1 @@
+"""Ligand tables: activities of compounds on proteins, in their published formats."""
