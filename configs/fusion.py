@@ -28,6 +28,8 @@ def get_config() -> ml_collections.ConfigDict:
     # Also train on structures without a signature whose MoA or targets are known. (In a benchmark,
     # its blocks decide.)
     config.structure_only_compounds = True
+    # Also train on ligands of the ligand tables, which have known targets and no known MoA.
+    config.ligands = False
     # Seed of the networks, and of the references if there are more than max_references.
     config.seed = 0
 

@@ -97,6 +97,8 @@ def compound_table(rows):
             "scaffold": [None if row[2] is None else "" for row in rows],
             "moas": [row[3] for row in rows],
             "targets": [() for _ in rows],
+            "actions": [() for _ in rows],
+            "source": ["release" for _ in rows],
         }
     )
     return table[list(COMPOUND_COLUMNS)]

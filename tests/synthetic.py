@@ -276,6 +276,8 @@ def make_dataset(examples: Examples) -> PreparedDataset:
             "scaffold": "",
             "moas": [(moas[row],) for row in first],
             "targets": [() for _ in first],
+            "actions": [() for _ in first],
+            "source": "release",
         }
     )
     return PreparedDataset(

@@ -108,7 +108,6 @@ def answer(
     """Trains one arm on one split and predicts its test part in every view."""
     settings = config.arms[arm]
     parts = benchmark_data.parts(key, structure_only_compounds=settings.structure_only_compounds)
-    unlabelled = benchmark_data.unlabelled(key) if settings.structure_only_compounds else None
     condition = CLEAN_TRAINING
     if settings.training:
         condition = TrainingPerturbation(settings.training)
@@ -116,11 +115,14 @@ def answer(
         condition, parts.train, parts.validation, benchmark_data.dataset.graph, seed=key.seed
     )
     shutil.rmtree(folder, ignore_errors=True)
-    method = (
-        make_method(settings.method)
-        if settings.method
-        else Fusion(model_config(config, arm), folder, unlabelled)
-    )
+    if settings.method:
+        method = make_method(settings.method)
+    else:
+        model = model_config(config, arm)
+        unlabelled = benchmark_data.unlabelled(
+            key, model, structure_only_compounds=settings.structure_only_compounds
+        )
+        method = Fusion(model, folder, unlabelled)
     start = time.monotonic()
     fitted = method.fit(train, validation, graph, seed=key.seed)
     fit_s = time.monotonic() - start

@@ -19,7 +19,7 @@ from moa_jax.data.examples.build import build_examples
 from moa_jax.data.examples.features import FeatureSpec, fit_features
 from moa_jax.data.splits.partition import partition_examples
 from moa_jax.data.splits.rules import make_split
-from moa_jax.data.splits.unlabelled import unlabelled_part
+from moa_jax.data.splits.unlabelled import LABELLED_SOURCES, unlabelled_part
 from moa_jax.data.storage.prepared_folder import PreparedDataset
 from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.schemas import Examples, concatenate
@@ -43,7 +43,9 @@ def parts_with_structure(dataset: PreparedDataset) -> dict[str, Examples]:
     examples = build_examples(dataset)
     split = make_split("compound", examples, fold=0, num_folds=5, seed=0, validation_fraction=0.2)
     parts = partition_examples(split, examples)
-    unlabelled = unlabelled_part(dataset, split, examples, transductive=False)
+    unlabelled = unlabelled_part(
+        dataset, split, examples, sources=LABELLED_SOURCES, transductive=False
+    )
     parts["train"] = concatenate(parts["train"], unlabelled)
     return {
         part: of_part.take(np.flatnonzero(of_part.has_expression & of_part.has_structure))

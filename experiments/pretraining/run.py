@@ -30,7 +30,7 @@ from experiments.pretraining.response import augmentation_rows, response_rows
 from moa_jax.data.examples.build import build_examples
 from moa_jax.data.splits.partition import partition_examples
 from moa_jax.data.splits.rules import make_split
-from moa_jax.data.splits.unlabelled import unlabelled_part
+from moa_jax.data.splits.unlabelled import LABELLED_SOURCES, unlabelled_part
 from moa_jax.data.storage.prepared_folder import PreparedDataset, read_prepared
 from moa_jax.models.experts import VIEWS
 from moa_jax.predictions.result_tables import markdown_table
@@ -110,7 +110,7 @@ def make_fold(dataset: PreparedDataset, fold: int) -> Fold:
     return Fold(
         parts["train"],
         parts["validation"],
-        unlabelled_part(dataset, split, examples, transductive=False),
+        unlabelled_part(dataset, split, examples, sources=LABELLED_SOURCES, transductive=False),
     )
 
 

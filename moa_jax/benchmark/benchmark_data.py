@@ -17,7 +17,7 @@ from moa_jax.data.splits.leaks import check_no_leaks, without_leaks
 from moa_jax.data.splits.manifest import read_split, write_split
 from moa_jax.data.splits.partition import both_releases, examples_of, partition_examples
 from moa_jax.data.splits.rules import make_split, phase_split
-from moa_jax.data.splits.unlabelled import unlabelled_examples
+from moa_jax.data.splits.unlabelled import training_sources, unlabelled_examples
 from moa_jax.data.storage.prepared_folder import PreparedDataset, read_prepared
 from moa_jax.progress import say, track
 from moa_jax.schemas import Examples, InputError, Split
@@ -59,9 +59,9 @@ class BenchmarkData:
     def _structures_only(self) -> Examples:
         return structure_only_compounds(self.dataset, self.examples)
 
-    @functools.cached_property
-    def _unlabelled(self) -> Examples:
-        return unlabelled_examples(self.dataset, self.examples)
+    @functools.lru_cache(maxsize=2)  # noqa: B019 (one object per process, alive until its end)
+    def _unlabelled(self, sources: frozenset[str]) -> Examples:
+        return unlabelled_examples(self.dataset, self.examples, sources)
 
     @functools.lru_cache(maxsize=4)  # noqa: B019 (one object per process, alive until its end)
     def tested(self, test_data: str) -> Examples:
@@ -117,10 +117,23 @@ class BenchmarkData:
             **settings,
         )
 
-    def unlabelled(self, key: SplitKey) -> Examples:
-        """Unlabelled signatures and structures that do not leak into the test part."""
+    def unlabelled(
+        self, key: SplitKey, model: ml_collections.ConfigDict, *, structure_only_compounds: bool
+    ) -> Examples | None:
+        """Unlabelled signatures and structures that do not leak into the test part.
+
+        None if the model trains on labelled ones alone.
+
+        Args:
+          key: the split.
+          model: configuration of the model.
+          structure_only_compounds: use structure-only compounds.
+        """
+        if not (structure_only_compounds or model.ligands):
+            return None
         split = read_split(self.manifest_path(key))
-        return without_leaks(split, self._all_examples(key), self._unlabelled)
+        sources = training_sources(model, structure_only=structure_only_compounds)
+        return without_leaks(split, self._all_examples(key), self._unlabelled(sources))
 
     def parts(self, key: SplitKey, *, structure_only_compounds: bool) -> Parts:
         """The partition of a split, by its manifest.

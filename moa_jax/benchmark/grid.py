@@ -164,7 +164,9 @@ class _Worker:
         """The method of a cell; the fusion model for each of its views."""
         if cell.method not in FUSION_VIEWS:
             return make_method(cell.method, folder)
-        unlabelled = self._data.unlabelled(cell.split) if cell.structure_only_compounds else None
+        unlabelled = self._data.unlabelled(
+            cell.split, self._fusion, structure_only_compounds=cell.structure_only_compounds
+        )
         return Fusion(self._fusion, folder, unlabelled)
 
 

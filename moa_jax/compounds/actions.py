@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable
 
 INHIBITS, ACTIVATES = "inhibits", "activates"
-ACTIONS = (INHIBITS, ACTIVATES)
 
 _WORDS = {
     **dict.fromkeys(

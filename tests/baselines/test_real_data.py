@@ -72,6 +72,10 @@ def dataset(real_data):
                     "scaffold": None,
                     "moas": compounds["moa"].map(names_of),
                     "targets": compounds["target"].map(names_of),
+                    "actions": compounds["target"]
+                    .map(names_of)
+                    .map(lambda names: ("",) * len(names)),
+                    "source": "release",
                 }
             )
         ),

@@ -24,7 +24,9 @@ def test_held_out_signatures_come_back(tmp_path):
     smiles = (None, None, *examples.smiles[2:])
     targets = (("A", "B"), ("A", "B"), (), (), (), ())
     other_moas = ((), (), ("moa of another list",), (), (), ())
-    examples = dataclasses.replace(examples, smiles=smiles, targets=targets, other_moas=other_moas)
+    examples = dataclasses.replace(
+        examples, smiles=smiles, targets=targets, actions=(), other_moas=other_moas
+    )
     write_held_out(tmp_path, examples)
     back = read_held_out(tmp_path, examples.moas)
     for field in dataclasses.fields(examples):

@@ -74,6 +74,7 @@ def shared(count=40, seed=3):
     return dataclasses.replace(
         raw,
         targets=tuple(targets[group] for group in raw.groups),
+        actions=(),
         smiles=tuple(smiles[group] for group in raw.groups),
     )
 

@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from moa_jax.compounds.actions import ACTIVATES, one_action
+from moa_jax.compounds.actions import ACTIVATES, INHIBITS
 from moa_jax.compounds.ligands.activities import KIBA, MEASURES
 from moa_jax.schemas import InputError
 
@@ -47,7 +47,7 @@ class LigandSettings:
     min_p_activity: float = 6.5
     min_kiba: float = 12.1
     max_spread: float = 1.0
-    max_per_target: int = 300
+    max_per_target: int = 150
     ec50_activates: bool = True
     default_unit: str = ""
 
@@ -124,29 +124,40 @@ def _pairs(rows: pd.DataFrame, settings: LigandSettings) -> pd.DataFrame:
         low=rows["margin"].where(rows["relation"] != ">", -np.inf),
         high=rows["margin"].where(rows["relation"] != "<", np.inf),
         inferred=inferred,
+        inhibits=rows["action"] == INHIBITS,
+        activates=rows["action"] == ACTIVATES,
     )
-    grouped = rows.groupby(["key", "gene"], sort=True)
-    pairs = grouped.agg(
+    pairs = rows.groupby(["key", "gene"], sort=True).agg(
         margin=("margin", "median"),
         low=("low", "max"),
         high=("high", "min"),
-        stated=("action", _stated),
         inferred=("inferred", "any"),
-        source=("source", lambda texts: "|".join(sorted(set(texts)))),
-    ).reset_index()
-    is_stated = pairs["stated"] != ""
-    return pairs.assign(
-        spread=pairs["high"].rsub(pairs["low"]).clip(lower=0.0),
-        is_inferred=pairs["inferred"] & ~is_stated,
-        action=pairs["stated"].where(
-            is_stated, pairs["inferred"].map({True: ACTIVATES, False: ""})
-        ),
+        inhibits=("inhibits", "any"),
+        activates=("activates", "any"),
     )
+    # Sources that contradict each other state nothing.
+    stated = pairs["inhibits"] != pairs["activates"]
+    is_inferred = pairs["inferred"] & ~pairs["inhibits"] & ~pairs["activates"]
+    action = np.select(
+        [stated & pairs["inhibits"], (stated & pairs["activates"]) | is_inferred],
+        [INHIBITS, ACTIVATES],
+        default="",
+    )
+    return pairs.assign(
+        spread=(pairs["low"] - pairs["high"]).clip(lower=0.0),
+        is_inferred=is_inferred,
+        action=action.astype(object),
+        source=_sources(rows),
+    ).reset_index()
 
 
-def _stated(actions: pd.Series) -> str:
-    """The action that the sources state, if they agree."""
-    return one_action(set(actions) - {""})
+def _sources(rows: pd.DataFrame) -> pd.Series:
+    """The sources of each ligand and gene, sorted and joined by `|`."""
+    distinct = rows[["key", "gene", "source"]].drop_duplicates().sort_values("source")
+    distinct = distinct.set_index(["key", "gene"])["source"]
+    several = distinct.index.duplicated(keep=False)
+    joined = distinct[several].groupby(level=["key", "gene"]).agg("|".join)
+    return pd.concat([distinct[~several], joined])
 
 
 def within_pool(pairs: pd.DataFrame, size: int) -> pd.Series:

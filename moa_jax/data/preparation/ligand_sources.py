@@ -32,9 +32,10 @@ from moa_jax.progress import track
 from moa_jax.schemas import COMPOUND_COLUMNS, LIGANDS, Compounds
 
 # Structures that are standardised per gene, in units of `max_per_target`.
-_POOL = 4
+_POOL = 2
 _NOT_CHOSEN = "beyond config.ligands.max_per_target"
-_NOT_USABLE = "no structure that can be used: "
+_WEAK = "no activity that reaches the cut-off"
+_SAME = "written in several ways"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,12 +102,14 @@ def ligand_compounds(
       of compounds (`found`, `kept`, `dropped`) and of pairs of ligand and target, as JSON values.
     """
     activities = activities[activities["smiles"] != ""]
-    pool, pair_counts = _standardised_pool(activities, settings)
+    pool, counts = _standardised_pool(activities, settings)
     pairs, dropped_pairs = pairs_of(pool, settings)
     structures = _structures_of(pool, set(pairs["key"]))
+    counts[_WEAK] += pool["key"].nunique() - len(structures)
     assembled = assemble_compounds(structures, None)[0].table
     row_filter = RowFilter(assembled)
-    pair_counts.update(dropped_pairs)
+    for reason, number in counts.items():
+        row_filter.count(number, reason)
     for identities, reason in ((excluded, EXCLUDED_REASON), (known, KNOWN_REASON)):
         groups = assembled["compound_group"][identities.known(structures)]
         stays = ~row_filter.table["compound_group"].isin(set(groups))
@@ -118,7 +121,11 @@ def ligand_compounds(
     row_filter.keep(row_filter.table["pert_id"].isin(chosen).to_numpy(bool), _NOT_CHOSEN)
     pairs = pairs[pairs["key"].isin(chosen)]
     compounds = _with_targets(row_filter.table, pairs, spellings)
-    report = {**row_filter.report(), "pairs": _pair_report(pairs, pair_counts)}
+    report = {
+        **row_filter.report(),
+        "found": activities["smiles"].nunique(),
+        "pairs": _pair_report(pairs, dropped_pairs),
+    }
     return Compounds(compounds), report
 
 
@@ -127,23 +134,34 @@ def _standardised_pool(
 ) -> tuple[pd.DataFrame, collections.Counter[str]]:
     """Activities of the structures that may be chosen; `key` is `ligand:` and the InChIKey.
 
-    Structures whose activities as written do not reach the cut-off are left out, and so are those
-    of many targets' weaker ligands, because standardising takes a millisecond each.
+    Standardising takes a millisecond. So structures that reach no cut-off as they are written, and
+    the weakest ligands of targets that have many more than the cap, are left out before.
+
+    Returns:
+      The activities, and the number of SMILES left out, by reason.
     """
     activities = activities.assign(key=activities["smiles"])
-    pairs, dropped = pairs_of(activities, settings)
-    is_near = within_pool(pairs, _POOL * settings.max_per_target)
-    counts = collections.Counter({**dropped, _NOT_CHOSEN: int((~is_near).sum())})
-    texts = sorted(set(pairs["key"][is_near]))
+    pairs = pairs_of(activities, settings)[0]
+    texts = sorted(set(pairs["key"][within_pool(pairs, _POOL * settings.max_per_target)]))
+    num_strong = pairs["key"].nunique()
+    counts = collections.Counter(
+        {
+            _WEAK: activities["key"].nunique() - num_strong,
+            _NOT_CHOSEN: num_strong - len(texts),
+        }
+    )
     found = {text: standardise(text) for text in track(texts, "structures of ligands")}
     keys = {
         text: f"ligand:{structure.inchi_key}"
         for text, structure in found.items()
         if isinstance(structure, Structure)
     }
-    for structure in found.values():
-        if not isinstance(structure, Structure):
-            counts[_NOT_USABLE + structure.reason] += 1
+    counts.update(
+        f"structure missing: {structure.reason}"
+        for structure in found.values()
+        if not isinstance(structure, Structure)
+    )
+    counts[_SAME] += len(keys) - len(set(keys.values()))
     activities = activities.assign(key=activities["key"].map(keys))
     return activities[activities["key"].notna()], counts
 

@@ -11,7 +11,7 @@ from moa_jax.data.examples.build import build_examples, structure_only_compounds
 from moa_jax.data.splits.leaks import check_no_leaks, without_leaks
 from moa_jax.data.splits.manifest import split_rows
 from moa_jax.data.splits.rules import make_split
-from moa_jax.data.splits.unlabelled import unlabelled_part
+from moa_jax.data.splits.unlabelled import training_sources, unlabelled_part
 from moa_jax.data.storage.prepared_folder import PreparedDataset
 from moa_jax.schemas import Examples, Split, concatenate
 
@@ -63,9 +63,15 @@ def make_partition(
     parts = partition_examples(split, examples, structures=structures)
     unlabelled = None
     pretraining = config.get("pretraining")
-    if config.structure_only_compounds or pretraining:
-        transductive = bool(pretraining and pretraining.transductive)
-        unlabelled = unlabelled_part(dataset, split, examples, transductive=transductive)
+    if config.structure_only_compounds or config.ligands or pretraining:
+        structure_only = bool(config.structure_only_compounds or pretraining)
+        unlabelled = unlabelled_part(
+            dataset,
+            split,
+            examples,
+            sources=training_sources(config, structure_only=structure_only),
+            transductive=bool(pretraining and pretraining.transductive),
+        )
     return Partition(split, crossing, parts, unlabelled)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_collections
 import numpy as np
 import pandas as pd
 
@@ -9,11 +10,38 @@ from moa_jax.data.examples.build import are_compounds_of, finite_expression, tab
 from moa_jax.data.examples.labels import names_outside
 from moa_jax.data.splits.leaks import without_leaks
 from moa_jax.data.storage.prepared_folder import PreparedDataset
-from moa_jax.schemas import SIGNATURE_COLUMNS, Examples, Split, concatenate
+from moa_jax.schemas import (
+    LIGANDS,
+    RELEASE,
+    SIGNATURE_COLUMNS,
+    STRUCTURE_ONLY,
+    Examples,
+    Split,
+    concatenate,
+)
+
+# Sources of compounds with a table of labels: the release's own and that of structures.
+LABELLED_SOURCES = frozenset({RELEASE, STRUCTURE_ONLY})
+
+
+def training_sources(config: ml_collections.ConfigDict, *, structure_only: bool) -> frozenset[str]:
+    """Sources of the compounds without a label that a configuration trains on.
+
+    Args:
+      config: a complete configuration; see `configs/fusion.py`.
+      structure_only: use structure-only compounds.
+    """
+    used = {RELEASE: True, STRUCTURE_ONLY: structure_only, LIGANDS: config.ligands}
+    return frozenset(source for source, is_used in used.items() if is_used)
 
 
 def unlabelled_part(
-    dataset: PreparedDataset, split: Split, examples: Examples, *, transductive: bool
+    dataset: PreparedDataset,
+    split: Split,
+    examples: Examples,
+    *,
+    sources: frozenset[str],
+    transductive: bool,
 ) -> Examples:
     """Unlabelled training examples of a split.
 
@@ -21,6 +49,7 @@ def unlabelled_part(
       dataset: the dataset of the examples.
       split: the parts.
       examples: all examples of the split.
+      sources: see `unlabelled_examples`.
       transductive: add the structures of all examples, including the validation and test part, for
         pretraining. Results are then transductive: the model has seen the structures of the test
         compounds, but neither their expression nor their MoAs.
@@ -29,13 +58,16 @@ def unlabelled_part(
       Unlabelled signatures and structures that do not leak into other parts; if transductive, also
       the structures of held-out compounds.
     """
-    unlabelled = without_leaks(split, examples, unlabelled_examples(dataset, examples))
+    additional = unlabelled_examples(dataset, examples, sources)
+    unlabelled = without_leaks(split, examples, additional)
     return (
         concatenate(unlabelled, structure_only_examples(examples)) if transductive else unlabelled
     )
 
 
-def unlabelled_examples(dataset: PreparedDataset, examples: Examples) -> Examples:
+def unlabelled_examples(
+    dataset: PreparedDataset, examples: Examples, sources: frozenset[str]
+) -> Examples:
     """All signatures and structures of a dataset whose compounds are not among the examples.
 
     Compounds that share a compound group, an InChIKey block or a name with a compound of
@@ -47,6 +79,8 @@ def unlabelled_examples(dataset: PreparedDataset, examples: Examples) -> Example
     Args:
       dataset: the dataset of the examples.
       examples: output of `build_examples`.
+      sources: sources of the compounds (`Compounds.table`), of which `training_sources` says which
+        a configuration uses.
 
     Returns:
       The signatures in the dataset's order, then one example without expression for each compound
@@ -55,6 +89,7 @@ def unlabelled_examples(dataset: PreparedDataset, examples: Examples) -> Example
     """
     compounds = dataset.compounds.table
     known = compounds["compound_group"].notna()
+    known &= compounds["source"].isin(sources)
     compounds = compounds[~are_compounds_of(examples, compounds) & known]
     joined = compounds.set_index("pert_id").reindex(dataset.signatures.table["pert_id"].to_numpy())
     rows = np.flatnonzero(joined["compound_group"].notna())

@@ -5,7 +5,7 @@ import pytest
 
 from moa_jax.data.examples.build import build_examples, structure_only_compounds
 from moa_jax.data.examples.labels import strata
-from moa_jax.data.splits.unlabelled import unlabelled_examples
+from moa_jax.data.splits.unlabelled import LABELLED_SOURCES, unlabelled_examples
 from moa_jax.schemas import Examples, InputError, concatenate
 from tests.small_sets import dataset, examples
 
@@ -72,7 +72,7 @@ def test_mechanisms_outside_the_vocabulary_are_remembered():
     bare = dataclasses.replace(taken, other_moas=None)
     assert not bare.has_other_moas.any()
     assert concatenate(bare, taken).other_moas == ((), (), (), ("z",))
-    unlabelled = unlabelled_examples(small, built)
+    unlabelled = unlabelled_examples(small, built, LABELLED_SOURCES)
     known = dict(zip(unlabelled.table["pert_id"], unlabelled.other_moas, strict=True))
     # P4 and P6 have mechanisms that no compound of the vocabulary has, P5 has none.
     assert known == {"P4": ("z",), "P5": (), "P6": ("w",)}

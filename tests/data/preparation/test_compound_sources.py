@@ -77,7 +77,8 @@ SIGNATURES = pd.DataFrame({"pert_id": ["S1", "P1", None], "compound": [None, "on
 
 def test_only_labelled_structures_that_nobody_knows_join(paths):
     own = read_own_compounds(paths)
-    compounds, report = read_structure_only_compounds(paths, own, SIGNATURES)
+    found = read_structure_only_compounds(paths, own, SIGNATURES)
+    compounds, report = found.compounds, found.report
     table = compounds.table.set_index("pert_id")
     assert list(table.index) == [row[1] for row in FURTHER if row[0] == "joins"]
     assert report == {
@@ -121,9 +122,9 @@ def test_compounds_without_mechanisms_come_from_any_usual_table(tmp_path):
 def test_a_release_may_have_no_structure_only_compounds(paths):
     del paths["structure_only_compounds"]
     own = read_own_compounds(paths)
-    compounds, report = read_structure_only_compounds(paths, own, SIGNATURES)
-    assert len(compounds.table) == 0
-    assert report == {"found": 0, "kept": 0, "dropped": {}}
+    found = read_structure_only_compounds(paths, own, SIGNATURES)
+    assert len(found.compounds.table) == 0
+    assert found.report == {"found": 0, "kept": 0, "dropped": {}}
 
 
 def test_the_hubs_samples_need_its_drugs(release):

@@ -14,6 +14,7 @@ from experiments.pretraining.signature_prediction import predict_signatures
 from moa_jax.data.examples.build import build_examples
 from moa_jax.data.examples.features import fit_features
 from moa_jax.data.splits.unlabelled import (
+    LABELLED_SOURCES,
     structure_only_examples,
     unlabelled_examples,
     unlabelled_part,
@@ -198,6 +199,8 @@ def dataset_with_unlabelled():
             "scaffold": "",
             "moas": [()] * 4,
             "targets": [()] * 4,
+            "actions": [()] * 4,
+            "source": "release",
         }
     )
     return dataclasses.replace(
@@ -210,7 +213,7 @@ def dataset_with_unlabelled():
 def test_no_compound_of_the_examples_is_unlabelled():
     dataset = dataset_with_unlabelled()
     examples = build_examples(dataset, min_compounds=1)
-    found = unlabelled_examples(dataset, examples)
+    found = unlabelled_examples(dataset, examples, LABELLED_SOURCES)
     assert found.groups == ("G-X1", "G-X1", "G-X2")
     np.testing.assert_array_equal(found.has_expression, [True, True, False])
     np.testing.assert_array_equal(found.expression[:2], dataset.signatures.expression[25:27])
@@ -225,9 +228,13 @@ def test_held_out_compounds_give_their_structures_alone_and_only_when_asked():
     pert_ids = sorted(set(examples.table["pert_id"]))
     parts = {name: "test" if name == pert_ids[-1] else "train" for name in pert_ids}
     split = Split("random_signature", 0, 0, 5, parts)
-    inductive = unlabelled_part(dataset, split, examples, transductive=False)
+    inductive = unlabelled_part(
+        dataset, split, examples, sources=LABELLED_SOURCES, transductive=False
+    )
     assert not set(inductive.groups) & set(examples.groups)
-    transductive = unlabelled_part(dataset, split, examples, transductive=True)
+    transductive = unlabelled_part(
+        dataset, split, examples, sources=LABELLED_SOURCES, transductive=True
+    )
     added = [row for row, group in enumerate(transductive.groups) if group in examples.groups]
     assert {transductive.groups[row] for row in added} == set(examples.groups)
     assert not transductive.has_expression[added].any()
@@ -245,5 +252,5 @@ def test_a_structure_of_a_test_compound_under_another_name_is_left_out():
     parts = dict.fromkeys(examples.table["pert_id"], "train")
     parts[examples.table["pert_id"].iloc[-1]] = "test"
     split = Split("compound", 0, 0, 5, parts)
-    found = unlabelled_part(dataset, split, examples, transductive=False)
+    found = unlabelled_part(dataset, split, examples, sources=LABELLED_SOURCES, transductive=False)
     assert found.groups == ("G-X2",)
