@@ -110,8 +110,7 @@ def prepare(
     structure_only, structure_only_counts = read_structure_only_compounds(paths, own, table)
     compounds = _joined(own.compounds, structure_only)
     say("reading STRING and Gene Ontology")
-    # Structure-only compounds do not influence the graph.
-    graph, coverage = _read_graph(settings, paths, signatures, own.compounds, identifiers)
+    graph, coverage = _read_graph(settings, paths, signatures, compounds, identifiers)
     gene_sets, set_reports = _read_gene_sets(paths, identifiers)
     manifest = {
         **description,
