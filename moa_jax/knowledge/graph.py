@@ -10,17 +10,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from moa_jax.knowledge.gene_identifiers import AMBIGUOUS, UNKNOWN, GeneIdentifiers
+from moa_jax.knowledge.coverage import (
+    GeneSources,
+    GeneTerms,
+    landmark_report,
+    size_report,
+    target_report,
+)
+from moa_jax.knowledge.gene_identifiers import GeneIdentifiers
 from moa_jax.knowledge.gene_ontology import IS_A, PART_OF, Annotations, Ontology, ancestors
 from moa_jax.knowledge.gene_selection import gene_interactions, interaction_edges, select_genes
 from moa_jax.knowledge.string_db import MAX_SCORE, genes_of_proteins
-from moa_jax.knowledge.term_selection import nearest_kept, select_terms, specific_annotations
+from moa_jax.knowledge.term_selection import (
+    Ancestors,
+    nearest_kept,
+    select_terms,
+    specific_annotations,
+)
 from moa_jax.schemas import GENE_NAME_COLUMNS, EdgeSet, InputError, KnowledgeGraph, require_columns
 
 NAMESPACES = ("biological_process", "molecular_function", "cellular_component")
-
-# Entrez id -> term -> evidence codes.
-GeneTerms = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,16 +43,16 @@ class GraphSettings:
         always kept.
       min_term_genes: smallest number of the graph's genes annotated with a term or a descendant.
       max_term_genes: largest such number.
-      max_terms: largest number of terms.
+      max_terms: largest number of terms, see `select_terms`.
       namespaces: namespaces of the Gene Ontology from which terms are taken.
     """
 
     min_score: int = 700
     max_hops: int = 1
-    max_genes: int = 3500
-    min_term_genes: int = 10
+    max_genes: int = 4000
+    min_term_genes: int = 5
     max_term_genes: int = 500
-    max_terms: int = 1000
+    max_terms: int = 1500
     namespaces: tuple[str, ...] = NAMESPACES
 
     def __post_init__(self) -> None:
@@ -75,8 +84,9 @@ def assemble_graph(
 ) -> tuple[KnowledgeGraph, dict[str, Any]]:
     """Assembles the graph; the order of the rows of its sources does not matter.
 
-    Gene nodes are the landmarks in their order, then the targets that STRING has, then STRING
-    neighbours (see `settings`), the last two by Entrez id. Term nodes are sorted by id.
+    Gene nodes are the landmarks in their order, then the other targets, then STRING neighbours (see
+    `settings`), the last two by Entrez id. A landmark or target that neither STRING nor the
+    annotations have is a node without edges. Term nodes are sorted by id.
 
     Args:
       landmarks: columns `entrez_id symbol`, in the order of the signatures' genes.
@@ -85,53 +95,38 @@ def assemble_graph(
       string_links: output of `read_string_links`, with a min_score not above the settings'.
       ontology: output of `read_obo`.
       annotations: output of `read_gaf`.
-      targets: gene symbols of the compounds' known targets.
+      targets: names of the known targets of all compounds.
       settings: selection of nodes and edges.
 
     Returns:
-      The graph, and its coverage as JSON values: counts of landmarks, targets, nodes and edges,
-      and counts of what was left out, by reason.
+      The graph, and its coverage as JSON values: reports on landmarks and targets, counts of nodes
+      and edges, and counts of what was left out, by reason.
 
     Raises:
       InputError: a landmark is repeated, or STRING or the annotations have none of them.
     """
     landmark_ids = _landmark_ids(landmarks)
-    protein_genes, dropped_proteins = genes_of_proteins(string_info, identifiers)
-    interactions, dropped_links = gene_interactions(string_links, protein_genes, settings.min_score)
-    gene_terms, dropped_annotations = _terms_of_genes(annotations.table, identifiers)
-    in_string = set(protein_genes.values())
-    _require_known(landmark_ids, in_string, set(gene_terms))
-    target_report, target_ids = _find_targets(targets, identifiers, in_string)
+    sources = _gene_sources(identifiers, string_info, string_links, annotations, settings.min_score)
+    _require_known(landmark_ids, sources)
+    found = {name: identifiers.resolve(name) for name in sorted(set(targets))}
+    target_ids = sorted({gene.entrez_id for gene in found.values() if gene.entrez_id})
     gene_ids = select_genes(
         landmark_ids,
         target_ids,
-        interactions,
+        sources.interactions,
         max_hops=settings.max_hops,
         max_genes=settings.max_genes,
     )
+    num_known = len({*landmark_ids, *target_ids})
     genes = _gene_nodes(gene_ids, landmarks, identifiers)
-    interacts = interaction_edges(interactions, gene_ids)
-    terms, annotated_to, is_a, part_of, num_lost = _ontology_part(
-        gene_ids, len(landmark_ids), gene_terms, ontology, settings
-    )
-    graph = KnowledgeGraph(genes, terms, interacts, annotated_to, is_a, part_of)
+    graph, num_lost = _joined(genes, num_known, sources, ontology, settings)
     coverage = {
-        "landmarks": _landmark_report(
-            landmark_ids=landmark_ids,
-            in_string=in_string,
-            interactions=interactions,
-            gene_terms=gene_terms,
-            ontology=ontology,
-            graph=graph,
-        ),
-        "targets": target_report,
-        **_size_report(graph, landmark_ids, target_ids),
+        "landmarks": landmark_report(landmark_ids, sources, ontology, graph),
+        "targets": target_report(found, sources, graph),
+        **size_report(graph, num_known),
         "dropped": {
             **string_links.attrs.get("dropped", {}),
-            **dropped_links,
-            **dropped_proteins,
-            **annotations.dropped,
-            **dropped_annotations,
+            **sources.dropped,
             "annotated term of a gene node without a kept term above it": num_lost,
         },
     }
@@ -148,10 +143,34 @@ def _landmark_ids(landmarks: pd.DataFrame) -> list[str]:
     return list(landmarks["entrez_id"])
 
 
-def _require_known(landmark_ids: list[str], in_string: set[str], annotated: set[str]) -> None:
+def _gene_sources(
+    identifiers: GeneIdentifiers,
+    string_info: pd.DataFrame,
+    string_links: pd.DataFrame,
+    annotations: Annotations,
+    min_score: int,
+) -> GeneSources:
+    """STRING and the annotations by Entrez id."""
+    protein_genes, dropped_proteins = genes_of_proteins(string_info, identifiers)
+    interactions, dropped_links = gene_interactions(string_links, protein_genes, min_score)
+    terms, dropped_annotations = _terms_of_genes(annotations.table, identifiers)
+    return GeneSources(
+        in_string=frozenset(protein_genes.values()),
+        interactions=interactions,
+        terms=terms,
+        dropped={
+            **dropped_links,
+            **dropped_proteins,
+            **annotations.dropped,
+            **dropped_annotations,
+        },
+    )
+
+
+def _require_known(landmark_ids: list[str], sources: GeneSources) -> None:
     """Refuses sources that have none of the landmarks."""
-    for source, known in (("STRING", in_string), ("the GO annotations", annotated)):
-        if not known & set(landmark_ids):
+    for source, known in (("STRING", sources.in_string), ("the GO annotations", sources.terms)):
+        if not set(known) & set(landmark_ids):
             raise InputError(
                 f"none of the {len(landmark_ids)} landmarks, such as {landmark_ids[0]}, is in "
                 f"{source}; check that the gene identifiers and the species are the same."
@@ -170,25 +189,6 @@ def _gene_nodes(
             "is_landmark": np.arange(len(gene_ids)) < len(landmarks),
         }
     )
-
-
-def _size_report(
-    graph: KnowledgeGraph, landmark_ids: list[str], target_ids: list[str]
-) -> dict[str, dict[str, int]]:
-    """Numbers of nodes and edges by kind."""
-    return {
-        "nodes": {
-            "genes": graph.num_genes,
-            "landmarks": graph.num_landmarks,
-            "targets": len(set(target_ids) - set(landmark_ids)),
-            "neighbours": graph.num_genes - len({*landmark_ids, *target_ids}),
-            "terms": graph.num_terms,
-        },
-        "edges": {
-            name: getattr(graph, name).num_edges
-            for name in ("interacts", "annotated_to", "is_a", "part_of")
-        },
-    }
 
 
 def _terms_of_genes(
@@ -216,21 +216,32 @@ def _terms_of_genes(
     return terms, dict(dropped)
 
 
-def _ontology_part(
-    gene_ids: Sequence[str],
-    num_landmarks: int,
-    gene_terms: GeneTerms,
+def _joined(
+    genes: pd.DataFrame,
+    num_known: int,
+    sources: GeneSources,
     ontology: Ontology,
     settings: GraphSettings,
-) -> tuple[pd.DataFrame, EdgeSet, EdgeSet, EdgeSet, int]:
-    """Term nodes, their three edge sets, and the number of annotations without a kept term."""
+) -> tuple[KnowledgeGraph, int]:
+    """Adds terms and edges to the gene nodes.
+
+    Args:
+      genes: `GENE_NODE_COLUMNS`, landmarks and targets first.
+      num_known: number of landmarks and targets.
+      sources: interactions and annotations of all genes.
+      ontology: the terms.
+      settings: selection of terms.
+
+    Returns:
+      The graph, and the number of its genes' annotations without a kept term.
+    """
     above = ancestors(ontology)
-    direct = [gene_terms.get(gene, {}) for gene in gene_ids]
+    direct = [sources.terms.get(gene, {}) for gene in genes["entrez_id"]]
     kept = select_terms(
         direct,
         ontology,
         above,
-        num_landmarks=num_landmarks,
+        num_known=num_known,
         namespaces=settings.namespaces,
         min_term_genes=settings.min_term_genes,
         max_term_genes=settings.max_term_genes,
@@ -238,6 +249,25 @@ def _ontology_part(
     )
     row_of = {term: row for row, term in enumerate(kept)}
     nearest = nearest_kept(ontology, kept, above)
+    annotated_to, num_lost = _annotations(direct, row_of, nearest, above)
+    graph = KnowledgeGraph(
+        genes=genes,
+        terms=ontology.terms[ontology.terms["go_id"].isin(row_of)].reset_index(drop=True),
+        interacts=interaction_edges(sources.interactions, list(genes["entrez_id"])),
+        annotated_to=annotated_to,
+        is_a=_term_edges(nearest, row_of, IS_A),
+        part_of=_term_edges(nearest, row_of, PART_OF),
+    )
+    return graph, num_lost
+
+
+def _annotations(
+    direct: Sequence[Mapping[str, Sequence[str]]],
+    row_of: Mapping[str, int],
+    nearest: Mapping[str, Mapping[str, str]],
+    above: Ancestors,
+) -> tuple[EdgeSet, int]:
+    """Edges from genes to their most specific kept terms, and the number of terms without one."""
     annotated: list[tuple[int, int]] = []
     evidence: list[str] = []
     num_lost = 0
@@ -246,71 +276,23 @@ def _ontology_part(
         num_lost += lost
         annotated += [(row, row_of[term]) for term in specific]
         evidence += specific.values()
-    links = {
-        wanted: [
-            (row_of[term], row_of[ancestor])
-            for term in kept
-            for ancestor, relation in nearest[term].items()
-            if relation == wanted
-        ]
-        for wanted in (IS_A, PART_OF)
-    }
-    terms = ontology.terms[ontology.terms["go_id"].isin(row_of)].reset_index(drop=True)
-    annotated_to = _edges(annotated, tuple(evidence))
-    return terms, annotated_to, _edges(links[IS_A]), _edges(links[PART_OF]), num_lost
+    return _edges(annotated, tuple(evidence)), num_lost
+
+
+def _term_edges(
+    nearest: Mapping[str, Mapping[str, str]], row_of: Mapping[str, int], wanted: str
+) -> EdgeSet:
+    """Edges of one relation from each kept term to its nearest kept ancestors."""
+    pairs = [
+        (row_of[term], row_of[ancestor])
+        for term in row_of
+        for ancestor, relation in nearest[term].items()
+        if relation == wanted
+    ]
+    return _edges(pairs)
 
 
 def _edges(pairs: Sequence[tuple[int, int]], evidence: tuple[str, ...] = ()) -> EdgeSet:
     """Edges of weight 1 from (sender, receiver)."""
     ends = np.array(pairs, dtype=np.int32).reshape(-1, 2)
     return EdgeSet(ends[:, 0], ends[:, 1], np.ones(len(ends), np.float32), evidence)
-
-
-def _find_targets(
-    targets: Sequence[str], identifiers: GeneIdentifiers, in_string: set[str]
-) -> tuple[dict[str, Any], list[str]]:
-    """A report on the target symbols, and the Entrez ids of those in STRING."""
-    names = sorted(set(targets))
-    found = {name: identifiers.resolve(name) for name in names}
-    resolved = {name: result.entrez_id for name, result in found.items() if result.entrez_id}
-    report = {
-        "given": len(names),
-        "resolved": len(resolved),
-        "in_string": sum(gene in in_string for gene in resolved.values()),
-        "ambiguous": [name for name in names if found[name].how == AMBIGUOUS],
-        "unknown": [name for name in names if found[name].how == UNKNOWN],
-        "not_in_string": [name for name, gene in resolved.items() if gene not in in_string],
-    }
-    return report, sorted({*resolved.values()} & in_string)
-
-
-def _landmark_report(
-    *,
-    landmark_ids: Sequence[str],
-    in_string: set[str],
-    interactions: pd.DataFrame,
-    gene_terms: GeneTerms,
-    ontology: Ontology,
-    graph: KnowledgeGraph,
-) -> dict[str, Any]:
-    namespace_of = dict(zip(ontology.terms["go_id"], ontology.terms["namespace"], strict=True))
-    linked = {*interactions["gene1"], *interactions["gene2"]}
-    in_namespace = collections.Counter(
-        namespace
-        for gene in landmark_ids
-        for namespace in {namespace_of[term] for term in gene_terms.get(gene, ())}
-    )
-
-    def num_touched(edges: EdgeSet) -> int:
-        return len(np.unique(edges.senders[edges.senders < len(landmark_ids)]))
-
-    return {
-        "total": len(landmark_ids),
-        "in_string": sum(gene in in_string for gene in landmark_ids),
-        "not_in_string": [gene for gene in landmark_ids if gene not in in_string],
-        "with_string_link": sum(gene in linked for gene in landmark_ids),
-        "with_interaction": num_touched(graph.interacts),
-        "annotated": sum(gene in gene_terms for gene in landmark_ids),
-        "annotated_by_namespace": dict(sorted(in_namespace.items())),
-        "with_term": num_touched(graph.annotated_to),
-    }

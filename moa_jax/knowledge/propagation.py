@@ -1,4 +1,4 @@
-"""Network propagation from measured genes to all nodes, and the graph's device arrays."""
+"""The graph as matrices: its device arrays, and network propagation from measured genes."""
 
 from __future__ import annotations
 
@@ -49,20 +49,14 @@ def propagation_matrix(
     Returns:
       One row per measured gene, one column per node (genes, then terms).
     """
-    num_genes, num_terms, num_landmarks = graph.num_genes, graph.num_terms, graph.num_landmarks
-    adjacency = _matrix(graph.interacts, num_genes, num_genes)
-    degree = np.asarray(adjacency.sum(axis=1)).ravel()
-    scale = scipy.sparse.diags_array(1.0 / np.sqrt(np.maximum(degree, 1e-12)) * (degree > 0))
-    walk = (scale @ adjacency @ scale).tocsr()
+    num_genes, num_landmarks = graph.num_genes, graph.num_landmarks
+    walk = normalised_interactions(graph)
     start = scipy.sparse.eye_array(num_landmarks, num_genes, format="csr").toarray()
     genes = start
     for _ in range(num_steps):
         genes = (1.0 - restart) * (walk.T @ genes.T).T + restart * start
 
-    annotated = _matrix(graph.annotated_to, num_genes, num_terms)
-    ontology = _matrix(graph.is_a, num_terms, num_terms) + _matrix(
-        graph.part_of, num_terms, num_terms
-    )
+    annotated, ontology = term_links(graph)
     evidence = np.asarray(annotated.sum(axis=0) + ontology.sum(axis=0)).ravel()
     share = 1.0 / np.maximum(evidence, 1.0)
     direct = (annotated.T @ genes.T).T
@@ -73,6 +67,25 @@ def propagation_matrix(
     columns = np.concatenate([genes, terms], axis=1)
     length = np.linalg.norm(columns, axis=0)
     return (columns / np.where(length > 0, length, 1.0)).astype(np.float32)
+
+
+def normalised_interactions(graph: KnowledgeGraph) -> scipy.sparse.csr_array:
+    """`D^-1/2 A D^-1/2` of the weighted interactions, gene by gene, float64.
+
+    Rows of genes without an interaction are zero.
+    """
+    adjacency = _matrix(graph.interacts, graph.num_genes, graph.num_genes)
+    degree = np.asarray(adjacency.sum(axis=1)).ravel()
+    scale = scipy.sparse.diags_array(1.0 / np.sqrt(np.maximum(degree, 1e-12)) * (degree > 0))
+    return (scale @ adjacency @ scale).tocsr()
+
+
+def term_links(graph: KnowledgeGraph) -> tuple[scipy.sparse.csr_array, scipy.sparse.csr_array]:
+    """Annotations (gene by term) and is_a and part_of (child by parent) as float64 matrices."""
+    num_genes, num_terms = graph.num_genes, graph.num_terms
+    annotated = _matrix(graph.annotated_to, num_genes, num_terms)
+    is_a = _matrix(graph.is_a, num_terms, num_terms)
+    return annotated, is_a + _matrix(graph.part_of, num_terms, num_terms)
 
 
 def _matrix(edges: EdgeSet, num_senders: int, num_receivers: int) -> scipy.sparse.csr_array:

@@ -8,6 +8,7 @@ most specific annotations, since message passing over the term edges implies the
 from __future__ import annotations
 
 import collections
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 from moa_jax.knowledge.gene_ontology import IS_A, PART_OF, Ontology
@@ -38,41 +39,48 @@ def select_terms(
     ontology: Ontology,
     above: Ancestors,
     *,
-    num_landmarks: int,
+    num_known: int,
     namespaces: Collection[str],
     min_term_genes: int,
     max_term_genes: int,
     max_terms: int,
 ) -> list[str]:
-    """Chooses terms of a useful size.
+    """Chooses terms of a useful size that tell the landmarks and targets apart.
+
+    Each gene is described by its terms with weights `idf^2`, with `idf = log(genes / genes of the
+    term)`, which sum to 1. The terms with the largest sums over landmarks and targets are kept. On
+    human data, similarities of targets by 1,500 such terms are as good as those by all terms;
+    the terms with most landmarks, which are less specific, lose half of the precision.
 
     Args:
-      direct: annotated terms of each gene, landmarks first.
+      direct: annotated terms of each gene, landmarks and targets first.
       ontology: terms and their namespaces.
       above: ancestors of each term.
-      num_landmarks: number of landmarks among the genes.
+      num_known: number of landmarks and targets among the genes.
       namespaces: terms of other namespaces are left out.
       min_term_genes: smallest number of genes of a kept term, including descendants' genes.
       max_term_genes: largest such number.
-      max_terms: largest number of kept terms: those with most landmarks, ties by id.
+      max_terms: largest number of kept terms; ties by id.
 
     Returns:
       The kept terms, sorted by id.
     """
-    num_genes: collections.Counter[str] = collections.Counter()
-    num_landmark_genes: collections.Counter[str] = collections.Counter()
-    for row, terms in enumerate(direct):
-        implied = frozenset(terms).union(*(above[term] for term in terms))
-        num_genes.update(implied)
-        if row < num_landmarks:
-            num_landmark_genes.update(implied)
+    implied = [frozenset(terms).union(*(above[term] for term in terms)) for terms in direct]
+    num_genes = collections.Counter(term for terms in implied for term in terms)
     namespace_of = dict(zip(ontology.terms["go_id"], ontology.terms["namespace"], strict=True))
-    candidates = [
-        term
+    squared_idf = {
+        term: math.log(len(direct) / count) ** 2
         for term, count in num_genes.items()
         if min_term_genes <= count <= max_term_genes and namespace_of[term] in namespaces
-    ]
-    candidates.sort(key=lambda term: (-num_landmark_genes[term], term))
+    }
+    shares: dict[str, list[float]] = {term: [] for term in squared_idf}
+    for terms in implied[:num_known]:
+        weights = {term: squared_idf[term] for term in terms if term in squared_idf}
+        total = math.fsum(weights.values())
+        for term, weight in weights.items():
+            shares[term].append(weight / total if total else 0.0)
+    # Exact sums do not depend on the order of the annotations.
+    candidates = sorted(shares, key=lambda term: (-math.fsum(shares[term]), term))
     return sorted(candidates[:max_terms])
 
 

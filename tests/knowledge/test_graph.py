@@ -117,6 +117,10 @@ def test_golden_coverage(sources):
         "ambiguous": ["SHARED"],
         "unknown": ["NOBODY"],
         "not_in_string": [],
+        "genes": 2,
+        "without_interaction": {"number": 0, "genes": []},
+        "without_term": {"number": 0, "genes": []},
+        "without_either": {"number": 0, "genes": []},
     }
     assert coverage["nodes"] == {
         "genes": 5,
@@ -175,13 +179,18 @@ def test_gene_nodes_follow_the_settings(sources, changes, symbols):
             {"is_a": [(A, R), (B, A)], "part_of": [(C, A)]},
         ),
         (
-            # B, C and D have two landmarks each; the lower ids stay.
+            # idf^2 of D is ln(5 / 2)^2 = 0.840, of B and C ln(5 / 3)^2 = 0.261. D has the share
+            # 0.617 of the landmarks LA and LB, B and C 0.192; the target TT has C alone. NX, whose
+            # only one is B, does not count. Sums: C 1.383, D 1.233, B 0.383.
             {"max_terms": 2},
-            [B, C],
-            [
-                *[("LA", B, "IDA"), ("LA", C, "IDA"), ("LB", B, "IDA"), ("LB", C, "IDA")],
-                *[("TT", C, "IMP"), ("NX", B, "IBA")],
-            ],
+            [C, D],
+            [("LA", D, "IDA"), ("LB", D, "IDA"), ("TT", C, "IMP")],
+            {"is_a": [], "part_of": [(D, C)]},
+        ),
+        (
+            {"max_terms": 1},
+            [C],
+            [("LA", C, "IDA"), ("LB", C, "IDA"), ("TT", C, "IMP")],
             {"is_a": [], "part_of": []},
         ),
         (
@@ -305,6 +314,29 @@ def test_a_landmark_without_protein_and_annotation_stays_a_node(sources):
     assert list(graph.genes["entrez_id"])[:2] == ["999", "10"]
     assert coverage["landmarks"]["not_in_string"] == ["999"]
     assert coverage["landmarks"]["annotated"] == 1
+
+
+def test_every_target_is_a_node_and_the_coverage_names_those_without_edges(sources, tmp_path):
+    # STRING has neither TT nor FF, and no link of NY to the others; FF and NY have no annotation.
+    info = read_string_info(write_info(tmp_path / "short.txt", ["LA", "LB", "NX", "NY"]))
+    targets = ["FF", "NX", "OLDT", "TT", "NY"]
+    graph, coverage = assemble({**sources, "string_info": info, "targets": targets})
+    assert list(graph.genes["symbol"]) == ["LA", "LB", "NY", "FF", "NX", "TT"]
+    assert gene_edges(graph) == {"LA-LB": 0.9, "LA-NX": 0.8}
+    assert coverage["targets"] == {
+        "given": 5,
+        "resolved": 5,
+        "in_string": 2,
+        "ambiguous": [],
+        "unknown": [],
+        "not_in_string": ["FF", "OLDT", "TT"],
+        "genes": 4,
+        "without_interaction": {"number": 3, "genes": ["FF", "NY", "TT"]},
+        "without_term": {"number": 2, "genes": ["FF", "NY"]},
+        "without_either": {"number": 2, "genes": ["FF", "NY"]},
+    }
+    assert coverage["nodes"]["targets"] == 4
+    assert coverage["nodes"]["neighbours"] == 0
 
 
 @pytest.mark.parametrize(

@@ -122,13 +122,13 @@ def test_coverage_of_the_whole_network(real):
 def test_default_graph_is_small_enough_for_a_cpu(real):
     graph, coverage = assembled(real, GraphSettings())
     assert coverage["nodes"] == {
-        "genes": 3500,
+        "genes": 4000,
         "landmarks": 978,
-        "targets": 779,
-        "neighbours": 1743,
-        "terms": 1000,
+        "targets": 784,
+        "neighbours": 2238,
+        "terms": 1500,
     }
-    assert coverage["edges"]["interacts"] < 100_000
+    assert coverage["edges"]["interacts"] < 120_000
     assert list(graph.genes["entrez_id"][:978]) == list(real.landmarks["entrez_id"])
     rewired = rewire_interactions(graph, seed=0).interacts
     np.testing.assert_array_equal(

@@ -26,7 +26,7 @@ from moa_jax.compounds.ligands.selection import (
 )
 from moa_jax.compounds.structures import Structure, standardise
 from moa_jax.data.preparation.compound_sources import KNOWN_REASON, Identities
-from moa_jax.data.preparation.ligand_targets import Spellings, TargetGenes
+from moa_jax.data.preparation.ligand_targets import TargetGenes
 from moa_jax.data.preparation.row_filter import RowFilter
 from moa_jax.progress import track
 from moa_jax.schemas import COMPOUND_COLUMNS, LIGANDS, Compounds
@@ -86,7 +86,7 @@ def ligand_compounds(
     *,
     known: Identities,
     excluded: Identities,
-    spellings: Spellings,
+    symbol_of: Mapping[str, str],
 ) -> tuple[Compounds, dict[str, Any]]:
     """Chooses ligands by their activities.
 
@@ -95,7 +95,7 @@ def ligand_compounds(
       settings: cut-offs and cap.
       known: the release's compounds and the structure-only ones.
       excluded: compounds that must not be trained on.
-      spellings: names of genes.
+      symbol_of: Entrez id -> symbol.
 
     Returns:
       One compound per InChIKey, without MoAs, with all targets that reach the cut-off; and counts
@@ -120,7 +120,7 @@ def ligand_compounds(
     chosen = set(pairs["key"][within_cap(pairs, scaffolds, settings.max_per_target)])
     row_filter.keep(row_filter.table["pert_id"].isin(chosen).to_numpy(bool), _NOT_CHOSEN)
     pairs = pairs[pairs["key"].isin(chosen)]
-    compounds = _with_targets(row_filter.table, pairs, spellings)
+    compounds = _with_targets(row_filter.table, pairs, symbol_of)
     report = {
         **row_filter.report(),
         "found": activities["smiles"].nunique(),
@@ -190,9 +190,11 @@ def _structures_of(pool: pd.DataFrame, keys: set[str]) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def _with_targets(table: pd.DataFrame, pairs: pd.DataFrame, spellings: Spellings) -> pd.DataFrame:
+def _with_targets(
+    table: pd.DataFrame, pairs: pd.DataFrame, symbol_of: Mapping[str, str]
+) -> pd.DataFrame:
     """The compound table with targets by name, and actions."""
-    named = pairs.assign(name=pairs["gene"].map(lambda gene: spellings.get(gene, gene)))
+    named = pairs.assign(name=pairs["gene"].map(lambda gene: symbol_of.get(gene, gene)))
     rows_of = dict(iter(named.sort_values("name").groupby("key")))
     rows = [rows_of[key] for key in table["pert_id"]]
     table = table.assign(

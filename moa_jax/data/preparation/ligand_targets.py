@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -93,22 +93,27 @@ class TargetGenes:
         reasons = collections.Counter(found[code][1] for code in codes if found[code][0] is None)
         return table.assign(gene=genes)[genes.notna()], dict(sorted(reasons.items()))
 
-    def spellings(self, targets: Iterable[tuple[str, ...]]) -> Spellings:
-        """How genes are called, given the targets of the compound tables."""
-        counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-        for names in targets:
-            for name in names:
-                if (gene := self._identifiers.resolve(name).entrez_id) is not None:
-                    counts[gene][name] += 1
-        in_tables = {
-            gene: min(names, key=lambda name: (-names[name], name))
-            for gene, names in counts.items()
+    def with_current_symbols(self, compounds: pd.DataFrame) -> pd.DataFrame:
+        """A compound table whose targets have their genes' current symbols, as the graph's nodes.
+
+        A name that is unknown or ambiguous is kept. Actions become unknown.
+        """
+        names = sorted({name for targets in compounds["targets"] for name in targets})
+        genes = {name: self._identifiers.resolve(name).entrez_id for name in names}
+        symbols = {
+            name: self._identifiers.symbol_of.get(gene, name) if gene else name
+            for name, gene in genes.items()
         }
-        return {**self._identifiers.symbol_of, **in_tables}
-
-
-# Entrez id -> the name by which compound tables call the gene most often, else its symbol.
-Spellings = dict[str, str]
+        renamed = [
+            tuple(sorted({symbols[name] for name in targets})) for targets in compounds["targets"]
+        ]
+        columns = {"targets": renamed, "actions": [("",) * len(targets) for targets in renamed]}
+        return compounds.assign(
+            **{
+                name: pd.Series(values, index=compounds.index, dtype=object)
+                for name, values in columns.items()
+            }
+        )
 
 
 def _single(genes: tuple[str, ...]) -> tuple[str | None, str]:

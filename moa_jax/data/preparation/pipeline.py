@@ -119,8 +119,7 @@ def prepare(
     structure_only = read_structure_only_compounds(paths, own, table)
     compounds, ligand_report = _joined(settings, own, structure_only, table, identifiers)
     say("reading STRING and Gene Ontology")
-    # Structure-only compounds and ligands do not influence the graph.
-    graph, coverage = _read_graph(settings, paths, signatures, own.compounds, identifiers)
+    graph, coverage = _read_graph(settings, paths, signatures, compounds, identifiers)
     gene_sets, set_reports = _read_gene_sets(paths, identifiers)
     manifest = {
         **description,
@@ -175,12 +174,13 @@ def _joined(
     targets = TargetGenes.of(paths, identifiers)
     read = read_activities(settings.ligand_paths(), targets, settings.ligands)
     others = pd.concat([own.compounds.table, structure_only.compounds.table], ignore_index=True)
+    others = targets.with_current_symbols(others)
     ligands, report = ligand_compounds(
         read.table,
         settings.ligands,
         known=own.known.and_of(structure_only.known).and_of(measured_identities(signatures)),
         excluded=own.all_excluded.and_of(structure_only.excluded),
-        spellings=targets.spellings(others["targets"]),
+        symbol_of=identifiers.symbol_of,
     )
     table = pd.concat([others, ligands.table], ignore_index=True)
     table = table.sort_values("pert_id", ignore_index=True)

@@ -175,6 +175,25 @@ def test_kept_aside_compounds_do_not_reach_the_graph(raw):
     assert prepare(aside).manifest["coverage"]["targets"]["given"] == 0
 
 
+def test_targets_of_structure_only_compounds_are_nodes_of_the_graph(raw):
+    before = prepare(config_of(raw)).graph.genes
+    further = {
+        "pert_id": "FURTHER-1",
+        "cmap_name": "further",
+        # A neighbour that no compound of the release acts on.
+        "target": f"{before['symbol'].iloc[-1]}|NOBODY",
+        "moa": "HDAC inhibitor",
+        "canonical_smiles": "CCOC(=O)c1ccncc1",
+    }
+    path = raw / "structure_only_compounds.txt"
+    edit_tsv(path, lambda table: pd.concat([table, pd.DataFrame([further])]).fillna(""))
+    dataset = prepare(config_of(raw, graph_max_hops=0))
+    coverage = dataset.manifest["coverage"]
+    assert coverage["nodes"] == {**coverage["nodes"], "targets": 35, "neighbours": 0}
+    assert set(before["symbol"].iloc[[-1]]) <= set(dataset.graph.genes["symbol"])
+    assert coverage["targets"]["unknown"] == ["NOBODY"]
+
+
 def test_bad_structures_are_counted_and_their_compounds_stay(raw):
     smiles = {"SIM-K00001": "C1CC", "SIM-K00002": "[Na+].[Cl-]", "SIM-K00003": " "}
 

@@ -24,7 +24,7 @@ SHARED = {
     "read_string_info": lambda path: path,
     "read_string_links": lambda path, min_score: (path, min_score),
     "read_gene_ids": lambda path: path,
-    "assemble_graph": lambda landmarks, **_: tuple(landmarks["entrez_id"]),
+    "assemble_graph": lambda landmarks, targets, **_: (*landmarks["entrez_id"], *targets),
     "read_own_compounds": lambda paths: paths["compounds"],
 }
 
