@@ -82,8 +82,9 @@ def target_report(
 
     Returns:
       Counts of names (`given`, `resolved`, `in_string`) and of different genes (`genes`); the names
-      that are `ambiguous`, `unknown` or `not_in_string`; number and symbols of the genes without
-      an interaction, without a term, and without either.
+      that are `ambiguous`, `unknown` or `not_in_string`; for names that are not the gene's symbol
+      in the graph, that symbol (`renamed`); number and symbols of the genes without an interaction,
+      without a term, and without either.
     """
     resolved = {name: gene.entrez_id for name, gene in found.items() if gene.entrez_id}
     is_target = graph.genes["entrez_id"].isin(set(resolved.values())).to_numpy()
@@ -94,6 +95,8 @@ def target_report(
         "without_either": ~(with_interaction | with_term),
     }
     symbols = graph.genes["symbol"]
+    symbol_of = dict(zip(graph.genes["entrez_id"], symbols, strict=True))
+    current = {name: symbol_of[gene] for name, gene in resolved.items()}
     named = {name: sorted(symbols[is_target & lacks]) for name, lacks in lacking.items()}
     return {
         "given": len(found),
@@ -102,6 +105,7 @@ def target_report(
         "ambiguous": [name for name, gene in found.items() if gene.how == AMBIGUOUS],
         "unknown": [name for name, gene in found.items() if gene.how == UNKNOWN],
         "not_in_string": [n for n, gene in resolved.items() if gene not in sources.in_string],
+        "renamed": {name: symbol for name, symbol in current.items() if symbol != name},
         "genes": int(is_target.sum()),
         **{name: {"number": len(genes), "genes": genes} for name, genes in named.items()},
     }

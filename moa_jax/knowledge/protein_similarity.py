@@ -99,8 +99,8 @@ def without_gene_families(
 
     A control: what is left of a similarity without paralogues. A family shares the letters
     before the first digit, and from four letters on all but the last of them (ADRB1, ADRB2 and
-    ADRA1A; HDAC1, HDAC3; CYP2D6, CYP2C9; GABRA1, GABRG2; PRKCA, PRKCD). Names tell more than
-    families: SLC6A4 and SLC22A1 are separated, too.
+    ADRA1A; HDAC1, HDAC3; CYP2D6, CYP2C9; GABRA1, GABRG2; PRKCA, PRKCD). This
+    cuts too much rather than too little: SLC6A4 and SLC22A1 are not related, but are cut, too.
 
     With zeros alone, the kernel would not stay positive semi-definite. The similarities of a family
     with others are therefore divided by the square root of the largest eigenvalue of its block,

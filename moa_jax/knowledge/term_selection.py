@@ -49,8 +49,8 @@ def select_terms(
 
     Each gene is described by its terms with weights `idf^2`, with `idf = log(genes / genes of the
     term)`, which sum to 1. The terms with the largest sums over landmarks and targets are kept. On
-    human data, similarities of targets by 1,500 such terms are as good as those by all terms;
-    the terms with most landmarks, which are less specific, lose half of the precision.
+    human data, 1,500 such terms find pairs of targets that share a compound as well as all 20,000
+    do (average precision .144 and .149); the terms with most landmarks are too general (.086).
 
     Args:
       direct: annotated terms of each gene, landmarks and targets first.
