@@ -55,7 +55,12 @@ def get_config() -> ml_collections.ConfigDict:
     config.model = ml_collections.ConfigDict()
     # Out of signature_kernel, structure_kernel, network_kernel (configs/network_kernel.py) and the
     # networks signature, molecule and joint (configs/networks.py).
-    config.model.experts = ("signature_kernel", "structure_kernel")
+    config.model.experts = (
+        "signature_kernel",
+        "structure_kernel",
+        "signature_proteins",
+        "structure_proteins",
+    )
     # The kernel of two signatures is exp(width * (cosine - 1)).
     config.model.signature_kernel_width = 1.0
 
@@ -64,13 +69,13 @@ def get_config() -> ml_collections.ConfigDict:
     # Added to the diagonal of the kernel of signatures.
     config.kernels.signature.ridge = 0.1
     # Maximum number of references; if there are more training signatures, they are sampled.
-    config.kernels.signature.max_references = 10_000
+    config.kernels.signature.max_references = 20_000
     # Factor of the difference between the two genes of a bead, which L1000 may exchange; 1 leaves
     # signatures as they are.
     config.kernels.signature.bead_difference = 1.0
     # The same for structures.
     config.kernels.structure.ridge = 0.3
-    config.kernels.structure.max_references = 10_000
+    config.kernels.structure.max_references = 20_000
 
     # Soft labels for the kernel experts from compounds with the same targets.
     config.target_propagation = ml_collections.ConfigDict()
@@ -78,17 +83,16 @@ def get_config() -> ml_collections.ConfigDict:
     config.target_propagation.share = 0.5
     # Share of the remaining weight that they get if they contradict the compound's label.
     config.target_propagation.doubt = 1.0
-    # Votes for no MoA, in units of a compound with equal targets.
+    # Votes for no label, in units of a compound with equal targets.
     config.target_propagation.prior = 1.0
-    # Propagated label from which a compound without a known mechanism is trained on.
-    config.target_propagation.least = 0.1
 
     # Prior scales of the experts in each view, before they are fitted to out-of-fold answers.
+    through_proteins = {"signature_proteins": 3.0, "structure_proteins": 6.0}
     config.expert_scales = ml_collections.ConfigDict(
         {
-            "fusion": {"signature_kernel": 12.0, "structure_kernel": 16.0},
-            "expression": {"signature_kernel": 16.0, "structure_kernel": 20.0},
-            "structure": {"signature_kernel": 16.0, "structure_kernel": 20.0},
+            "fusion": {"signature_kernel": 12.0, "structure_kernel": 16.0, **through_proteins},
+            "expression": {"signature_kernel": 16.0, "structure_kernel": 20.0, **through_proteins},
+            "structure": {"signature_kernel": 16.0, "structure_kernel": 20.0, **through_proteins},
         }
     )
     # Strength of this prior: inverse variance of a Gaussian on the logarithms of the scales.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-INHIBITS, ACTIVATES = "inhibits", "activates"
+from moa_jax.schemas import ACTIVATES, INHIBITS
 
 _WORDS = {
     **dict.fromkeys(

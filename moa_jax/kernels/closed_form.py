@@ -1,17 +1,22 @@
-"""The kernel experts of a fusion model in closed form, and their leave-one-out answers."""
+"""The experts of a fusion model in closed form, and their leave-one-out answers."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
 from moa_jax.data.examples.features import EncodedExamples, FeatureSpec
+from moa_jax.kernels.label_propagation import LabelPropagation
 from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers, leave_one_out
-from moa_jax.kernels.ridge import KernelSystem, kernel_systems, solve
+from moa_jax.kernels.ridge import KernelSystem, kernel_systems, reference_labels
+from moa_jax.kernels.target_actions import MechanismPrototypes, action_labels
 from moa_jax.kernels.target_propagation import References
+from moa_jax.models.experts import EXPERTS
 from moa_jax.models.fusion import FusionModel
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, GraphArrays
@@ -19,19 +24,21 @@ from moa_jax.schemas import Examples, GraphArrays
 
 @dataclasses.dataclass(frozen=True)
 class ClosedForm:
-    """The kernel experts of a model, ready to be solved.
+    """The kernel experts of a model and those through proteins, ready to be solved.
 
     Attributes:
       features: vocabularies and gene statistics of the training examples.
       references: the examples they are fitted to, training examples first.
       encoded: the references as model inputs, with their soft labels.
       systems: kernel expert -> its system; none in a model of networks alone.
+      through_proteins: expert through proteins -> the kernel expert whose evidence it reads.
     """
 
     features: FeatureSpec
     references: References
     encoded: EncodedExamples
     systems: dict[str, KernelSystem]
+    through_proteins: dict[str, str]
 
     @classmethod
     def of(
@@ -42,7 +49,7 @@ class ClosedForm:
         graph: GraphArrays,
         references: References,
     ) -> ClosedForm:
-        """The kernel experts of a model.
+        """The experts of a model.
 
         Args:
           config: a complete configuration; see `configs/fusion.py`.
@@ -53,18 +60,33 @@ class ClosedForm:
         """
         encoded = references.encode(features)
         systems = kernel_systems(config, model, encoded, features, graph)
-        return cls(features, references, encoded, systems)
+        readers = {name: EXPERTS[name].through_proteins for name in model.experts}
+        through = {name: kernel for name, kernel in readers.items() if kernel}
+        return cls(features, references, encoded, systems, through)
 
     def encoded_training(self, train: Examples) -> EncodedExamples:
         """The training examples, the first of the references, with their own labels."""
         encoded = self.encoded.take(np.arange(train.num_examples))
         return dataclasses.replace(encoded, labels=train.labels)
 
-    def params(self) -> dict[str, dict[str, Any]]:
-        """Kernel expert -> its parameters."""
+    def params(self) -> dict[str, Any]:
+        """Kernel expert -> its parameters; and the prototypes of mechanisms, if any reads them."""
+        params: dict[str, Any] = {}
         for expert, system in self.systems.items():
             say(f"solving {expert}: {len(system.rows)} references")
-        return solve(self.systems, self.encoded)
+            labels = {"coefficients": self.encoded.labels}
+            if self.through_proteins:
+                labels["action_coefficients"] = self._targets.labels[self._targets.unit]
+            solved = {
+                name: system.coefficients(reference_labels(expert, system, self.encoded, values))
+                for name, values in labels.items()
+            }
+            params[expert] = system.params | {
+                name: jnp.asarray(values) for name, values in solved.items()
+            }
+        if self.through_proteins:
+            params["mechanism_prototypes"] = jnp.asarray(self._prototypes.matrix)
+        return params
 
     def leave_one_out(self, num_labelled: int) -> LeaveOneOutAnswers:
         """Leave-one-compound-out answers for the training examples.
@@ -72,4 +94,24 @@ class ClosedForm:
         Args:
           num_labelled: number of training examples.
         """
-        return leave_one_out(self.systems, self.references, self.encoded, num_labelled)
+        references, proteins = self.references, {}
+        asked = (references.examples, self.encoded, num_labelled)
+        logits, answered = leave_one_out(self.systems, references.mechanisms, *asked)
+        if self.through_proteins:
+            proteins, _ = leave_one_out(self.systems, self._targets, *asked)
+            rows = np.arange(num_labelled)
+            for expert, kernel in self.through_proteins.items():
+                logits[expert] = self._prototypes.leave_one_out_logits(proteins[kernel], rows)
+                answered[expert] = answered[kernel]
+        return LeaveOneOutAnswers(
+            references.examples.take(np.arange(num_labelled)), logits, answered, proteins
+        )
+
+    @functools.cached_property
+    def _targets(self) -> LabelPropagation:
+        return self.references.targets(self.features.proteins)
+
+    @functools.cached_property
+    def _prototypes(self) -> MechanismPrototypes:
+        examples = self.references.examples
+        return MechanismPrototypes.of(examples, action_labels(examples, self.features.proteins))

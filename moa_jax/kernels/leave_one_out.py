@@ -17,14 +17,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
 from moa_jax.data.examples.features import EncodedExamples
+from moa_jax.kernels.label_propagation import LabelPropagation
 from moa_jax.kernels.ridge import KernelSystem, reference_labels
-from moa_jax.kernels.target_propagation import References, TargetPropagation
 from moa_jax.models.experts import EXPERTS, answers_in, has_all_shown
 from moa_jax.progress import track
 from moa_jax.schemas import Examples
 
-# Compound group -> references of other compounds whose soft labels change without it, the MoAs in
-# which they may change, and their new labels for these.
+# Compound group -> references of other compounds whose soft labels change without it, the labels
+# that may change, and their new values.
 Relabelled = Callable[
     [str],
     tuple[
@@ -35,10 +35,10 @@ Relabelled = Callable[
 
 def leave_one_out_logits(
     system: KernelSystem,
-    labels: Float32[np.ndarray, "reference moa"],
+    labels: Float32[np.ndarray, "reference label"],
     groups: list[str],
     relabelled: Relabelled | None = None,
-) -> Float32[np.ndarray, "reference moa"]:
+) -> Float32[np.ndarray, "reference label"]:
     """An expert's logits for each reference when all references of its compound are left out.
 
     Args:
@@ -77,17 +77,20 @@ def leave_one_out_logits(
 
 @dataclasses.dataclass(frozen=True)
 class LeaveOneOutAnswers:
-    """Leave-one-compound-out logits of each kernel expert for the training examples.
+    """Leave-one-compound-out answers of each expert for the training examples.
 
     Attributes:
       examples: the training examples.
       logits: expert -> its logits, zeros where it does not answer.
       is_reference: expert -> the examples among its references, for which it answers.
+      proteins: kernel expert -> its evidence for what the compound does to each protein; empty in a
+        model without experts through proteins.
     """
 
     examples: Examples
     logits: Mapping[str, Float32[np.ndarray, "example moa"]]
     is_reference: Mapping[str, Bool[np.ndarray, " example"]]
+    proteins: Mapping[str, Float32[np.ndarray, "example action_protein"]]
 
     def learnable(self) -> Float32[np.ndarray, "example moa"]:
         """The labels of each example, without those that no other compound has."""
@@ -133,50 +136,55 @@ def _first_of_structure(examples: Examples) -> Bool[np.ndarray, " example"]:
 
 def leave_one_out(
     systems: Mapping[str, KernelSystem],
-    references: References,
+    propagation: LabelPropagation,
+    examples: Examples,
     encoded: EncodedExamples,
     num_labelled: int,
-) -> LeaveOneOutAnswers:
-    """Leave-one-compound-out logits of the kernel experts for the training examples.
+) -> tuple[
+    dict[str, Float32[np.ndarray, "example label"]], dict[str, Bool[np.ndarray, " example"]]
+]:
+    """Leave-one-compound-out values of labels for the training examples, by each kernel expert.
 
     Args:
       systems: kernel expert -> its system.
-      references: the examples they are fitted to, training examples first.
-      encoded: the references as model inputs, with their soft labels.
+      propagation: soft labels of the references.
+      examples: the references, training examples first.
+      encoded: the references as model inputs.
       num_labelled: number of training examples.
+
+    Returns:
+      Kernel expert -> its values, zeros where it does not answer; and the examples that are among
+      its references, for which it answers.
     """
-    count = references.examples.num_examples
-    logits, is_reference = {}, {}
+    soft, values, is_reference = propagation.labels[propagation.unit], {}, {}
     for expert, system in systems.items():
-        place = np.full(count, -1)
-        labels = reference_labels(expert, system, encoded)
+        place = np.full(examples.num_examples, -1)
+        labels = reference_labels(expert, system, encoded, soft)
         if EXPERTS[expert].reads_expression:
-            groups = [references.examples.groups[row] for row in system.rows]
+            groups = [examples.groups[row] for row in system.rows]
             place[system.rows] = np.arange(len(system.rows))
-            changes = _of_signatures(references.propagation, system)
+            changes = _of_signatures(propagation, system)
         else:
             of_structure = np.full(len(encoded.substructures), -1)
             of_structure[system.rows] = np.arange(len(system.rows))
             place = np.where(encoded.has_structure, of_structure[encoded.structure], -1)
             first = {int(ref): row for row, ref in reversed(list(enumerate(place))) if ref >= 0}
-            groups = [references.examples.groups[first[ref]] for ref in range(len(system.rows))]
-            changes = _of_structures(references.propagation, place, len(system.rows))
-        expert_logits = leave_one_out_logits(system, labels, groups, changes)
+            groups = [examples.groups[first[ref]] for ref in range(len(system.rows))]
+            changes = _of_structures(propagation, place, len(system.rows))
+        logits = leave_one_out_logits(system, labels, groups, changes)
         asked = place[:num_labelled]
         is_reference[expert] = asked >= 0
-        logits[expert] = (
-            np.where(
-                is_reference[expert][:, None], expert_logits[np.maximum(asked, 0)], 0.0
-            ).astype(np.float32)
-            if len(expert_logits)
+        values[expert] = (
+            np.where(is_reference[expert][:, None], logits[np.maximum(asked, 0)], 0.0).astype(
+                np.float32
+            )
+            if len(logits)
             else np.zeros((num_labelled, labels.shape[1]), np.float32)
         )
-    return LeaveOneOutAnswers(
-        references.examples.take(np.arange(num_labelled)), logits, is_reference
-    )
+    return values, is_reference
 
 
-def _of_signatures(propagation: TargetPropagation, system: KernelSystem) -> Relabelled:
+def _of_signatures(propagation: LabelPropagation, system: KernelSystem) -> Relabelled:
     """Changes of labels if each reference is one example."""
     places = _places(propagation.unit[system.rows], len(propagation.own))
 
@@ -190,7 +198,7 @@ def _of_signatures(propagation: TargetPropagation, system: KernelSystem) -> Rela
 
 
 def _of_structures(
-    propagation: TargetPropagation, place: Int[np.ndarray, " example"], count: int
+    propagation: LabelPropagation, place: Int[np.ndarray, " example"], count: int
 ) -> Relabelled:
     """Changes of labels if a reference is a structure, with the largest of its examples' labels."""
     pairs = np.unique(np.stack([place, propagation.unit], axis=1)[place >= 0], axis=0)

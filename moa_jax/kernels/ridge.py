@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -54,18 +52,18 @@ class KernelSystem:
         factor[upper] = factor.T[upper]
         return factor
 
-    def solved(self, labels: Float32[np.ndarray, "reference moa"]) -> dict[str, Array]:
-        """The expert's parameters, with coefficients `(kernel + ridge I)^-1 (labels - mean)`.
+    def coefficients(
+        self, labels: Float32[np.ndarray, "reference label"]
+    ) -> Float32[np.ndarray, "reference label"]:
+        """`(kernel + ridge I)^-1 (labels - mean)`.
 
         Without references there is a single one of zeros, whose logits are zero.
         """
-        if len(self.rows):
-            targets = labels.astype(np.float64) - labels.mean(axis=0, dtype=np.float64)
-            coefficients = (self.inverse @ targets).astype(np.float32)
-        else:
+        if not len(self.rows):
             # Arrays without rows cannot be saved.
-            coefficients = np.zeros((1, labels.shape[1]), np.float32)
-        return {**self.params, "coefficients": jnp.asarray(coefficients)}
+            return np.zeros((1, labels.shape[1]), np.float32)
+        centred = labels.astype(np.float64) - labels.mean(axis=0, dtype=np.float64)
+        return (self.inverse @ centred).astype(np.float32)
 
 
 def kernel_systems(
@@ -168,25 +166,20 @@ def _cell_line_means(
 
 
 def reference_labels(
-    expert: str, system: KernelSystem, train: EncodedExamples
-) -> Float32[np.ndarray, "reference moa"]:
+    expert: str,
+    system: KernelSystem,
+    train: EncodedExamples,
+    labels: Float32[np.ndarray, "example label"],
+) -> Float32[np.ndarray, "reference label"]:
     """Label of each reference of an expert, from those of the training examples."""
     if EXPERTS[expert].reads_structure:
-        return structure_labels(train, train.labels)[system.rows]
-    return train.labels[system.rows]
-
-
-def solve(systems: Mapping[str, KernelSystem], train: EncodedExamples) -> dict[str, dict[str, Any]]:
-    """Kernel expert -> its parameters, for the labels of the training examples."""
-    return {
-        expert: system.solved(reference_labels(expert, system, train))
-        for expert, system in systems.items()
-    }
+        return structure_labels(train, labels)[system.rows]
+    return labels[system.rows]
 
 
 def structure_labels(
-    train: EncodedExamples, labels: Float32[np.ndarray, "example moa"]
-) -> Float32[np.ndarray, "structure moa"]:
+    train: EncodedExamples, labels: Float32[np.ndarray, "example label"]
+) -> Float32[np.ndarray, "structure label"]:
     """Label of each structure: the maximum over the examples that have it."""
     known = train.has_structure
     largest = np.zeros((len(train.substructures), labels.shape[1]), np.float32)

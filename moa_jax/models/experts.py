@@ -1,7 +1,8 @@
 """The registry of experts: the modalities they read, and whether they are solved or trained.
 
 A new kernel expert needs a `Comparison`, an entry here, and settings in the configuration. A new
-network also needs a module in `FusedNetworks.networks`.
+network also needs a module in `FusedNetworks.networks`. An expert through proteins needs the kernel
+expert whose evidence for proteins it reads.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Expert:
       title: its name on pages; of a kernel expert, what it compares.
       reads_nodes: whether it reads the activity of the graph's nodes.
       comparison: fusion model -> how a kernel expert compares examples with references; None for
-        a network.
+        others.
+      through_proteins: the kernel expert whose evidence for proteins it reads; None for others.
       settings: keys of `config.model` that the comparison finds in the model's `kernel_settings`.
     """
 
@@ -43,6 +45,7 @@ class Expert:
     title: str
     reads_nodes: bool = False
     comparison: Callable[[Any], Comparison] | None = None
+    through_proteins: str | None = None
     settings: tuple[str, ...] = ()
 
     @property
@@ -50,9 +53,15 @@ class Expert:
         """Whether its logits depend on which modalities are masked."""
         return self.reads_expression and self.reads_structure
 
+    @property
+    def is_network(self) -> bool:
+        """Whether it is trained by gradient steps; the others are solved in closed form."""
+        return self.comparison is None and self.through_proteins is None
+
 
 # The expert whose parameters hold the training signatures and the means of the cell lines.
 SIGNATURE_KERNEL = "signature_kernel"
+STRUCTURE_KERNEL = "structure_kernel"
 EXPERTS = {
     "signature": Expert(True, False, "signature network", reads_nodes=True),
     "molecule": Expert(False, True, "molecule network"),
@@ -78,15 +87,20 @@ EXPERTS = {
         ),
         settings=("network_kernel_width", "network_term_share"),
     ),
-    "structure_kernel": Expert(
+    STRUCTURE_KERNEL: Expert(
         False,
         True,
         "structure",
         comparison=lambda model: StructureComparison(model.substructure_families),
     ),
+    "signature_proteins": Expert(
+        True, False, "proteins by signature", through_proteins=SIGNATURE_KERNEL
+    ),
+    "structure_proteins": Expert(
+        False, True, "proteins by structure", through_proteins=STRUCTURE_KERNEL
+    ),
 }
-# The experts that are trained by gradient steps; the others are solved in closed form.
-NETWORKS = tuple(name for name, expert in EXPERTS.items() if expert.comparison is None)
+NETWORKS = tuple(name for name, expert in EXPERTS.items() if expert.is_network)
 
 # View -> whether it shows expression and structure. Experts on the two modalities are not
 # independent, so each view has its own scales.

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from moa_jax.models.experts import EXPERTS, VIEWS, has_modality, view_of
 from moa_jax.models.kernel_experts import KernelExpert
 from moa_jax.models.networks import FusedNetworks, FusedState
-from moa_jax.schemas import Batch, GraphArrays
+from moa_jax.schemas import ACTIONS, Batch, GraphArrays
 
 
 @flax.struct.dataclass
@@ -22,11 +22,13 @@ class FusionOutput:
     Attributes:
       logits: logits of the product of experts.
       experts: expert -> its logits, also where its modality is masked; in the model's order.
+      proteins: kernel expert -> its evidence for what the compound does to each protein.
       state: hidden states of the networks; None in a model without networks.
     """
 
     logits: Float[Array, "batch moa"]
     experts: dict[str, Float[Array, "batch moa"]]
+    proteins: dict[str, Float[Array, "batch action_protein"]]
     state: FusedState | None
 
 
@@ -62,11 +64,13 @@ class FusionModel(FusedNetworks, kw_only=True):
 
     Attributes:
       substructure_families: columns of each view of the substructure counts.
+      num_proteins: proteins that experts through proteins know; 0 without such experts.
       kernel_settings: name -> setting of a kernel expert, such as `signature_kernel_width`; the
         registry of experts says which reads which.
     """
 
     substructure_families: tuple[int, ...]
+    num_proteins: int
     kernel_settings: Mapping[str, float]
 
     @nn.compact
@@ -76,14 +80,44 @@ class FusionModel(FusedNetworks, kw_only=True):
         In training, kernel experts are not computed, because no step changes them.
         """
         logits, state = self.networks(batch, graph, train=train)
-        for name in () if train else self.experts:
-            if make_comparison := EXPERTS[name].comparison:
-                expert = KernelExpert(self.num_moas, make_comparison(self), name=name)
-                logits[name] = expert(batch, graph)
+        proteins = {}
+        if not train:
+            of_kernels, proteins = self._kernel_experts(batch, graph)
+            logits |= of_kernels | self._through_proteins(proteins)
         logits = {name: logits[name] for name in self.experts if name in logits}
         scales = self.param(
             "expert_scales", nn.initializers.ones_init(), (len(VIEWS), len(self.experts))
         )
         of_expert = dict(zip(self.experts, scales.T, strict=True))
         product = product_of_experts({name: of_expert[name] for name in logits}, logits, batch)
-        return FusionOutput(logits=product, experts=logits, state=state)
+        return FusionOutput(logits=product, experts=logits, proteins=proteins, state=state)
+
+    def _kernel_experts(
+        self, batch: Batch, graph: GraphArrays
+    ) -> tuple[dict[str, Float[Array, "batch moa"]], dict[str, Float[Array, "batch _"]]]:
+        """The kernel experts' logits, and their evidence for proteins."""
+        logits, proteins = {}, {}
+        for name in self.experts:
+            if make_comparison := EXPERTS[name].comparison:
+                expert = KernelExpert(
+                    self.num_moas,
+                    len(ACTIONS) * self.num_proteins,
+                    make_comparison(self),
+                    name=name,
+                )
+                logits[name], proteins[name] = expert(batch, graph)
+        return logits, proteins
+
+    def _through_proteins(
+        self, proteins: Mapping[str, Float[Array, "batch action_protein"]]
+    ) -> dict[str, Float[Array, "batch moa"]]:
+        """The logits of the experts that answer through proteins."""
+        readers = [name for name in self.experts if EXPERTS[name].through_proteins]
+        if not readers:
+            return {}
+        shape = (len(ACTIONS) * self.num_proteins, self.num_moas)
+        prototypes = self.param("mechanism_prototypes", nn.initializers.zeros_init(), shape)
+        return {
+            name: jnp.matmul(proteins[EXPERTS[name].through_proteins], prototypes)
+            for name in readers
+        }

@@ -353,24 +353,43 @@ def _centred_inputs(
     return centred(inputs.expression, inputs.cell_line, params["gene_scale"], params["offsets"])
 
 
+class KernelAnswer(NamedTuple):
+    """What a kernel expert says about examples.
+
+    Attributes:
+      logits: logits of the MoAs.
+      proteins: evidence that the compound inhibits or activates each protein; without columns in a
+        model without experts through proteins.
+    """
+
+    logits: Float[Array, "batch moa"]
+    proteins: Float[Array, "batch action_protein"]
+
+
 class KernelExpert(nn.Module):
     """Kernel ridge regression with a comparison's kernel.
 
     Attributes:
-      num_moas: size of the output.
+      num_moas: number of MoAs.
+      num_action_proteins: number of pairs of action and protein; 0 for none.
       comparison: how examples are compared with references.
     """
 
     num_moas: int
+    num_action_proteins: int
     comparison: Comparison
 
     @nn.compact
-    def __call__(
-        self, batch: Batch | KernelInputs, graph: GraphArrays
-    ) -> Float[Array, "batch moa"]:
-        """Logits; zeros while the model is initialised, before the parameters are solved."""
+    def __call__(self, batch: Batch | KernelInputs, graph: GraphArrays) -> KernelAnswer:
+        """The answer; zeros while the model is initialised, before the parameters are solved."""
+        count = len(batch.expression)
+        proteins = jnp.zeros((count, self.num_action_proteins))
         if self.is_initializing():
-            return jnp.zeros((len(batch.expression), self.num_moas))
+            return KernelAnswer(jnp.zeros((count, self.num_moas)), proteins)
         params = self.variables["params"]
         kernel = self.comparison.compare(params, batch, graph)
-        return jnp.matmul(kernel, params["coefficients"], precision="highest")
+        if self.num_action_proteins:
+            proteins = jnp.matmul(kernel, params["action_coefficients"])
+        return KernelAnswer(
+            jnp.matmul(kernel, params["coefficients"], precision="highest"), proteins
+        )

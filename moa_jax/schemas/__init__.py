@@ -14,7 +14,10 @@ from moa_jax.schemas.batch import (
     TermLevel,
 )
 from moa_jax.schemas.compounds import (
+    ACTIONS,
+    ACTIVATES,
     COMPOUND_COLUMNS,
+    INHIBITS,
     LIGANDS,
     RELEASE,
     STRUCTURE_ONLY,
@@ -40,15 +43,18 @@ from moa_jax.schemas.splits import PARTS, SPLIT_UNITS, UNUSED, Split
 # Version of the prepared folder's layout; other versions are refused.
 PREPARED_FORMAT_VERSION = 4
 # Raised whenever a checkpoint's parameters, or the settings they are read with, change.
-CHECKPOINT_FORMAT_VERSION = 7
+CHECKPOINT_FORMAT_VERSION = 8
 
 __all__ = (
+    "ACTIONS",
+    "ACTIVATES",
     "CHECKPOINT_FORMAT_VERSION",
     "COMPOUND_COLUMNS",
     "GENE_COLUMNS",
     "GENE_NAME_COLUMNS",
     "GENE_NODE_COLUMNS",
     "GENE_SET_COLUMNS",
+    "INHIBITS",
     "LIGANDS",
     "PARTS",
     "PREPARED_FORMAT_VERSION",

@@ -20,6 +20,8 @@ COMPOUND_COLUMNS = (
     "actions",
     "source",
 )
+# What a compound does to a target.
+ACTIONS = INHIBITS, ACTIVATES = "inhibits", "activates"
 # Tables that compounds come from: the release's own, that of structure-only compounds, and ligand
 # tables.
 RELEASE, STRUCTURE_ONLY, LIGANDS = "release", "structure_only", "ligands"

@@ -15,8 +15,9 @@ from jaxtyping import Float
 from moa_jax.data.examples.features import FeatureSpec, fit_features
 from moa_jax.kernels.closed_form import ClosedForm
 from moa_jax.kernels.references import reference_table, write_references
+from moa_jax.kernels.target_actions import known_targets
 from moa_jax.kernels.target_propagation import References, references_of
-from moa_jax.models.experts import NETWORKS, VIEWS, has_all_shown
+from moa_jax.models.experts import EXPERTS, NETWORKS, VIEWS, has_all_shown
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, GraphArrays, KnowledgeGraph, concatenate
 from moa_jax.training.expert_scales import (
@@ -196,13 +197,19 @@ class Recipe:
 
     def closed_form(self, train: Examples) -> ClosedForm:
         """The kernel experts of the model, ready to be solved for `train`."""
+        references = self._references(train)
         features = fit_features(train, self.graph.genes.iloc[: self.graph.num_landmarks])
+        if any(EXPERTS[name].through_proteins for name in self.config.model.experts):
+            symbols = self.graph.genes["symbol"]
+            features = dataclasses.replace(
+                features, proteins=known_targets(references.examples, symbols)
+            )
         return ClosedForm.of(
             self.config,
             make_fusion_task(self.config, features, self._graph_size).model,
             features,
             self.arrays,
-            self._references(train),
+            references,
         )
 
     def run(

@@ -16,10 +16,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from moa_jax.compounds.actions import INHIBITS
 from moa_jax.compounds.ligands import activities
 from moa_jax.compounds.ligands.activities import Activities
-from moa_jax.schemas import InputError
+from moa_jax.schemas import INHIBITS, InputError
 from moa_jax.text.files import open_text
 
 _LIGANDS, _PROTEINS = "ligands_can.txt", "proteins.txt"

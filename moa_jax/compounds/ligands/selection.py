@@ -8,9 +8,8 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from moa_jax.compounds.actions import ACTIVATES, INHIBITS
 from moa_jax.compounds.ligands.activities import KIBA, MEASURES
-from moa_jax.schemas import InputError
+from moa_jax.schemas import ACTIVATES, INHIBITS, InputError
 
 # Columns of `pairs_of`.
 PAIR_COLUMNS = ("key", "gene", "margin", "action", "is_inferred", "source")

@@ -41,6 +41,7 @@ class FeatureSpec:
       num_bits: length of the Morgan fingerprint.
       radius: radius of the Morgan fingerprint.
       bead_partners: see `bead_pairs.bead_partners`.
+      proteins: gene symbols of the proteins of experts through proteins.
     """
 
     moas: tuple[str, ...]
@@ -52,6 +53,7 @@ class FeatureSpec:
     num_bits: int = 2048
     radius: int = 2
     bead_partners: tuple[int, ...] = ()
+    proteins: tuple[str, ...] = ()
 
     def distances(self, examples: Examples) -> Float[np.ndarray, "example measured_gene"]:
         """Distance of each measured value from the training mean, in training standard deviations.
@@ -99,7 +101,7 @@ class FeatureSpec:
             raise InputError(
                 f"the checkpoint's features should be {sorted(names)}, found {sorted(values)}."
             )
-        for name in ("moas", "genes", "gene_symbols", "cell_lines", "bead_partners"):
+        for name in ("moas", "genes", "gene_symbols", "cell_lines", "bead_partners", "proteins"):
             values[name] = tuple(values[name])
         for name in ("mean", "scale"):
             values[name] = np.asarray(values[name], np.float32)

@@ -218,6 +218,7 @@ def make_fusion_task(
         num_terms=graph_size[1],
         num_cell_lines=len(features.cell_lines),
         substructure_families=tuple(SUBSTRUCTURE_FAMILIES.values()),
+        num_proteins=len(features.proteins),
         experts=experts,
         kernel_settings=FrozenDict(
             {name: settings.pop(name) for name in tuple(settings) if name not in NETWORK_SETTINGS}
@@ -225,6 +226,7 @@ def make_fusion_task(
         **settings,
     )
     _refuse_kernel_settings(model)
+    _refuse_lone_readers(experts)
     if not set(experts) & set(NETWORKS):
         return FusionTask(model)
     _refuse_networks(model)
@@ -264,6 +266,14 @@ def _refuse_kernel_settings(model: FusionModel) -> None:
             f"the configuration has model.{unknown[0]}; the settings of the model are "
             f"{', '.join(('experts', *NETWORK_SETTINGS, *sorted(known)))}."
         )
+
+
+def _refuse_lone_readers(experts: tuple[str, ...]) -> None:
+    """Raises InputError where an expert through proteins lacks the kernel expert that it reads."""
+    for name in experts:
+        kernel = EXPERTS[name].through_proteins
+        if kernel and kernel not in experts:
+            raise InputError(f"model.experts names {name}, but not {kernel}, which it reads.")
 
 
 def _refuse_networks(model: FusionModel) -> None:

@@ -1,0 +1,120 @@
+"""What compounds do to their targets, as labels, and the mechanisms that this describes.
+
+A label has two columns for each protein, how much the compound inhibits it and how much it
+activates it; all of the first action come first (`schemas.ACTIONS`). A compound is described by
+these pairs of protein and action, a mechanism by the mean of its compounds, so that it can be
+recognised by its proteins and actions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Float32, Int
+from scipy import sparse
+
+from moa_jax.kernels.label_propagation import sources
+from moa_jax.schemas import ACTIONS, Examples
+
+
+def known_targets(examples: Examples, symbols: Sequence[str]) -> tuple[str, ...]:
+    """The targets of examples among the given gene symbols, in the order of the latter."""
+    known = {name for names in examples.targets for name in names}
+    return tuple(symbol for symbol in symbols if symbol in known)
+
+
+def action_labels(
+    examples: Examples, proteins: Sequence[str]
+) -> Float32[np.ndarray, "example action_protein"]:
+    """Pairs of action and protein of each example: `1 / sqrt(targets)`, halved if unknown which.
+
+    So the sum over the actions is the row of unit length of the example's targets.
+
+    Args:
+      examples: the examples.
+      proteins: gene symbols; other targets only count in the number of targets.
+    """
+    place = {symbol: column for column, symbol in enumerate(proteins)}
+    labels = np.zeros((examples.num_examples, len(ACTIONS), len(proteins)), np.float32)
+    for row, (targets, actions) in enumerate(zip(examples.targets, examples.actions, strict=True)):
+        for target, action in zip(targets, actions, strict=True):
+            if target in place:
+                share = [action == each for each in ACTIONS] if action else [0.5, 0.5]
+                labels[row, :, place[target]] = np.array(share) / np.sqrt(len(targets))
+    return labels.reshape(examples.num_examples, -1)
+
+
+@dataclasses.dataclass(frozen=True)
+class MechanismPrototypes:
+    """Mechanisms as sums of what their compounds do to their targets.
+
+    Attributes:
+      sums: sum of the action labels of the compounds that have the MoA.
+      own: action labels of each example that is counted in the sums, zeros for others.
+      moas: labels of these examples.
+    """
+
+    sums: Float[np.ndarray, "moa action_protein"]
+    own: sparse.csr_array
+    moas: sparse.csr_array
+
+    @classmethod
+    def of(
+        cls,
+        examples: Examples,
+        labels: Float32[np.ndarray, "example action_protein"],
+    ) -> MechanismPrototypes:
+        """Prototypes of the compounds of examples; each compound counts once.
+
+        Args:
+          examples: training examples.
+          labels: their `action_labels`.
+        """
+        rows = sources(examples.labels, examples.targets, examples.groups)
+        group_of = {examples.groups[row]: row for row in rows.tolist()}
+        row_of = [group_of.get(group, -1) for group in examples.groups]
+        counted = np.array(row_of) >= 0
+        own = sparse.csr_array(labels)[np.array(row_of)]
+        moas = sparse.csr_array(examples.labels)[np.array(row_of)]
+        keep = sparse.diags_array(counted.astype(np.float64))
+        sums = (
+            sparse.csr_array(examples.labels[rows]).T @ sparse.csr_array(labels[rows])
+        ).toarray()
+        return cls(sums, (keep @ own).tocsr(), (keep @ moas).tocsr())
+
+    @property
+    def matrix(self) -> Float32[np.ndarray, "action_protein moa"]:
+        """The prototypes, each of unit length; zeros for a MoA without known targets."""
+        return _unit(self.sums).T.astype(np.float32)
+
+    def leave_one_out_logits(
+        self,
+        evidence: Float32[np.ndarray, "example action_protein"],
+        rows: Int[np.ndarray, " example"],
+    ) -> Float32[np.ndarray, "example moa"]:
+        """Logits by prototypes that do not count the example's own compound.
+
+        Args:
+          evidence: what an expert that does not know the example's compound says about it.
+          rows: the examples among those of `of`.
+        """
+        logits = (evidence @ self.matrix).astype(np.float32)
+        for place, row in enumerate(rows.tolist()):
+            moas = self.moas[[row]].indices
+            if len(moas):
+                left = self.sums[moas] - self.own[[row]].toarray()
+                left[np.abs(left) < _ROUNDING] = 0.0
+                logits[place, moas] = _unit(left) @ evidence[place]
+        return logits
+
+
+# Smaller differences of sums are rounding errors.
+_ROUNDING = 1e-5
+
+
+def _unit(rows: Float[np.ndarray, "row column"]) -> Float[np.ndarray, "row column"]:
+    """Rows divided by their lengths; rows of zeros stay."""
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(length > 0, length, 1.0)
