@@ -86,6 +86,15 @@ def get_config() -> ml_collections.ConfigDict:
     # Votes for no label, in units of a compound with equal targets.
     config.target_propagation.prior = 1.0
 
+    # The step over proteins of two-step kernel ridge regression. The kernel of proteins is a mean of
+    # random walks with restart on STRING and of Gene Ontology terms.
+    config.proteins = ml_collections.ConfigDict()
+    # Probability of a restart, and weight of STRING.
+    config.proteins.restart = 0.2
+    config.proteins.string_share = 0.5
+    # Added to the diagonal of the kernel of proteins.
+    config.proteins.ridge = 3.0
+
     # Prior scales of the experts in each view, before they are fitted to out-of-fold answers.
     through_proteins = {"signature_proteins": 3.0, "structure_proteins": 6.0}
     config.expert_scales = ml_collections.ConfigDict(
@@ -95,7 +104,12 @@ def get_config() -> ml_collections.ConfigDict:
             "structure": {"signature_kernel": 16.0, "structure_kernel": 20.0, **through_proteins},
         }
     )
-    # Strength of this prior: inverse variance of a Gaussian on the logarithms of the scales.
+    # The same for the evidence for proteins.
+    evidence = {"signature_kernel": 10.0, "structure_kernel": 20.0}
+    config.protein_scales = ml_collections.ConfigDict(
+        {view: dict(evidence) for view in ("fusion", "expression", "structure")}
+    )
+    # Strength of these priors: inverse variance of a Gaussian on the logarithms of the scales.
     config.scale_prior = 4.0
 
     # Examples in a batch, for prediction and for training steps of networks.

@@ -14,10 +14,13 @@ from jaxtyping import Float
 
 from moa_jax.data.examples.features import FeatureSpec, fit_features
 from moa_jax.kernels.closed_form import ClosedForm
+from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers
+from moa_jax.kernels.protein_carry import carry_matrix
 from moa_jax.kernels.references import reference_table, write_references
 from moa_jax.kernels.target_actions import known_targets
 from moa_jax.kernels.target_propagation import References, references_of
 from moa_jax.models.experts import EXPERTS, NETWORKS, VIEWS, has_all_shown
+from moa_jax.models.protein_answers import PROTEINS
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, GraphArrays, KnowledgeGraph, concatenate
 from moa_jax.training.expert_scales import (
@@ -31,6 +34,7 @@ from moa_jax.training.expert_scales import (
 )
 from moa_jax.training.fit import Run, validation_curve
 from moa_jax.training.fusion.task import make_fusion_task, make_graph_arrays
+from moa_jax.training.protein_scales import fit_protein_scales
 from moa_jax.training.runs.checkpoints import Checkpoints
 from moa_jax.training.runs.predictor import (
     CHECKPOINTS,
@@ -161,6 +165,8 @@ def _solve(
     closed_form = recipe.closed_form(everything)
     params, features = closed_form.params(), closed_form.features
     answers = closed_form.leave_one_out(everything.num_examples)
+    if answers.proteins:
+        params[PROTEINS] = recipe.protein_params(answers, features.proteins)
     # Free the inverses, which are large.
     del closed_form
     scales = recipe.fit_scales(learnable_logits(answers))
@@ -285,6 +291,21 @@ class Recipe:
         return load_predictor(
             workdir, self.arrays, make_fusion_task, num_devices=self.config.num_devices
         )
+
+    def protein_params(
+        self, answers: LeaveOneOutAnswers, proteins: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """The parameters of `protein_logits`.
+
+        Args:
+          answers: leave-one-compound-out answers.
+          proteins: gene symbols of the proteins with evidence.
+        """
+        carry = carry_matrix(self.config.proteins, self.graph, proteins)
+        rows = self.graph.genes["symbol"].reset_index().set_index("symbol")["index"]
+        among = carry[:, rows[list(proteins)].to_numpy()]
+        scales = fit_protein_scales(self.config, answers, proteins, among)
+        return {"carry": carry, "scales": scale_array(scales)}
 
     def _references(self, train: Examples) -> References:
         return references_of(self.config.target_propagation, train, self.unlabelled)

@@ -147,3 +147,11 @@ def make_predict_step(
 ) -> Callable[[Any, Batch, GraphArrays], dict[str, Float[Array, "batch column"]]]:
     """Builds the jitted prediction; its output is replicated, so every process can read it."""
     return jax.jit(task.views, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+
+@functools.lru_cache(maxsize=32)
+def make_protein_step(
+    task: TrainingTask, mesh: jax.sharding.Mesh
+) -> Callable[[Any, Batch, GraphArrays], dict[str, Float[Array, "batch action gene"]]]:
+    """Builds the jitted prediction of proteins; its output is replicated."""
+    return jax.jit(task.proteins, out_shardings=NamedSharding(mesh, PartitionSpec()))

@@ -84,6 +84,13 @@ class TrainingTask(abc.ABC):
     ) -> dict[str, Float[Array, "batch column"]]:
         """View -> the trained model's output for a batch."""
 
+    def proteins(
+        self, params: Any, batch: Batch, graph: GraphArrays
+    ) -> dict[str, Float[Array, "batch action gene"]]:
+        """View -> logits of what the compound does to each gene node; by default none."""
+        del params, batch, graph
+        return {}
+
     def fit_read_out(self, known: Examples, views_of_known: Callable[[], Views]) -> ReadOut:
         """How outputs become MoA probabilities; by default they are probabilities already.
 

@@ -19,6 +19,7 @@ from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.models.experts import EXPERTS, NETWORKS, SHOWN_IN, has_modality
 from moa_jax.models.fusion import FusionModel, FusionOutput, product_of_experts
 from moa_jax.models.networks import JOINT_FUSIONS, NETWORK_SETTINGS
+from moa_jax.models.protein_answers import PROTEINS, protein_logits
 from moa_jax.schemas import Batch, GraphArrays, InputError, KnowledgeGraph
 from moa_jax.training.fusion.mix_up import mix_up
 from moa_jax.training.fusion.modality_dropout import keep_only, modality_dropout
@@ -156,6 +157,25 @@ class FusionTask(TrainingTask):
                 ]
             )
             for view, (seen, logits) in self._seen_in_views(params, batch, graph).items()
+        }
+
+    def proteins(
+        self, params: Any, batch: Batch, graph: GraphArrays
+    ) -> dict[str, Float[Array, "batch action gene"]]:
+        """Logits of what the compound does to each gene node, in each view; see `protein_logits`.
+
+        Empty for a model without experts through proteins.
+        """
+        if PROTEINS not in params:
+            return {}
+        evidence = self.model.apply({"params": params}, batch, graph, train=False).proteins
+        return {
+            view: protein_logits(
+                params[PROTEINS],
+                evidence,
+                keep_only(batch, expression=shown[0], structure=shown[1]),
+            )
+            for view, shown in SHOWN_IN.items()
         }
 
     def _seen_in_views(

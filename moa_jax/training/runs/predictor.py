@@ -16,7 +16,7 @@ from moa_jax.data.examples.features import EncodedExamples, FeatureSpec, encode
 from moa_jax.schemas import CHECKPOINT_FORMAT_VERSION, Batch, Examples, GraphArrays, InputError
 from moa_jax.training.runs.checkpoints import Checkpoints
 from moa_jax.training.sharding import make_mesh, replicate, shard
-from moa_jax.training.step import make_predict_step
+from moa_jax.training.step import make_predict_step, make_protein_step
 from moa_jax.training.task import MakeTrainingTask, TrainingTask, Views
 
 # Folder of a run's checkpoints.
@@ -82,6 +82,20 @@ class Predictor:
         """
         return predict_encoded(
             make_predict_step(self.task, self.mesh),
+            self.params,
+            self.graph,
+            self.encode(examples) if isinstance(examples, Examples) else examples,
+            mesh=self.mesh,
+            batch_size=self.batch_size,
+        )
+
+    def predict_proteins(self, examples: Examples | EncodedExamples) -> Views:
+        """View -> logits of each action (`schemas.ACTIONS`) on each gene node, by example.
+
+        Empty for a model without experts through proteins.
+        """
+        return predict_encoded(
+            make_protein_step(self.task, self.mesh),
             self.params,
             self.graph,
             self.encode(examples) if isinstance(examples, Examples) else examples,

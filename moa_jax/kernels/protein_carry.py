@@ -1,0 +1,39 @@
+"""The step over proteins of two-step kernel ridge regression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ml_collections
+import numpy as np
+import scipy.linalg
+from jaxtyping import Float32
+
+from moa_jax.knowledge.protein_similarity import protein_kernel
+from moa_jax.schemas import KnowledgeGraph
+
+
+def carry_matrix(
+    config: ml_collections.ConfigDict, graph: KnowledgeGraph, proteins: Sequence[str]
+) -> Float32[np.ndarray, "protein gene"]:
+    """`(K + ridge I)^-1 K`: evidence for proteins, carried to all gene nodes (Stock 2018, eq. 4).
+
+    Args:
+      config: `restart` and `string_share` of `protein_kernel`, and `ridge`.
+      graph: the knowledge graph.
+      proteins: gene symbols of gene nodes, each once.
+    """
+    rows = np.flatnonzero(graph.genes["symbol"].isin(set(proteins)))
+    place = {
+        symbol: row for row, symbol in zip(rows, graph.genes["symbol"].iloc[rows], strict=True)
+    }
+    rows = np.array([place[symbol] for symbol in proteins], int)
+    kernel = protein_kernel(
+        graph,
+        np.arange(graph.num_genes),
+        restart=config.restart,
+        string_share=config.string_share,
+    )[rows].astype(np.float64)
+    system = kernel[:, rows]
+    system[np.diag_indices_from(system)] += config.ridge
+    return scipy.linalg.solve(system, kernel, assume_a="pos").astype(np.float32)
