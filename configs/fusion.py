@@ -86,8 +86,8 @@ def get_config() -> ml_collections.ConfigDict:
     # Votes for no label, in units of a compound with equal targets.
     config.target_propagation.prior = 1.0
 
-    # The step over proteins of two-step kernel ridge regression. The kernel of proteins is a mean of
-    # random walks with restart on STRING and of Gene Ontology terms.
+    # The step over proteins of two-step kernel ridge regression. The kernel of proteins is a
+    # mean of random walks with restart on STRING and of Gene Ontology terms.
     config.proteins = ml_collections.ConfigDict()
     # Probability of a restart, and weight of STRING.
     config.proteins.restart = 0.2

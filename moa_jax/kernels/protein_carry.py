@@ -7,10 +7,16 @@ from collections.abc import Sequence
 import ml_collections
 import numpy as np
 import scipy.linalg
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 
 from moa_jax.knowledge.protein_similarity import protein_kernel
 from moa_jax.schemas import KnowledgeGraph
+
+
+def gene_rows(graph: KnowledgeGraph, symbols: Sequence[str]) -> Int[np.ndarray, " symbol"]:
+    """Rows of the gene nodes with the given symbols."""
+    place = {symbol: row for row, symbol in enumerate(graph.genes["symbol"])}
+    return np.array([place[symbol] for symbol in symbols], int)
 
 
 def carry_matrix(
@@ -23,11 +29,7 @@ def carry_matrix(
       graph: the knowledge graph.
       proteins: gene symbols of gene nodes, each once.
     """
-    rows = np.flatnonzero(graph.genes["symbol"].isin(set(proteins)))
-    place = {
-        symbol: row for row, symbol in zip(rows, graph.genes["symbol"].iloc[rows], strict=True)
-    }
-    rows = np.array([place[symbol] for symbol in proteins], int)
+    rows = gene_rows(graph, proteins)
     kernel = protein_kernel(
         graph,
         np.arange(graph.num_genes),

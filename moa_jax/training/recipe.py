@@ -15,7 +15,7 @@ from jaxtyping import Float
 from moa_jax.data.examples.features import FeatureSpec, fit_features
 from moa_jax.kernels.closed_form import ClosedForm
 from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers
-from moa_jax.kernels.protein_carry import carry_matrix
+from moa_jax.kernels.protein_carry import carry_matrix, gene_rows
 from moa_jax.kernels.references import reference_table, write_references
 from moa_jax.kernels.target_actions import known_targets
 from moa_jax.kernels.target_propagation import References, references_of
@@ -302,8 +302,7 @@ class Recipe:
           proteins: gene symbols of the proteins with evidence.
         """
         carry = carry_matrix(self.config.proteins, self.graph, proteins)
-        rows = self.graph.genes["symbol"].reset_index().set_index("symbol")["index"]
-        among = carry[:, rows[list(proteins)].to_numpy()]
+        among = carry[:, gene_rows(self.graph, proteins)]
         scales = fit_protein_scales(self.config, answers, proteins, among)
         return {"carry": carry, "scales": scale_array(scales)}
 

@@ -169,14 +169,11 @@ class FusionTask(TrainingTask):
         if PROTEINS not in params:
             return {}
         evidence = self.model.apply({"params": params}, batch, graph, train=False).proteins
-        return {
-            view: protein_logits(
-                params[PROTEINS],
-                evidence,
-                keep_only(batch, expression=shown[0], structure=shown[1]),
-            )
-            for view, shown in SHOWN_IN.items()
-        }
+        logits = {}
+        for view, (expression, structure) in SHOWN_IN.items():
+            seen = keep_only(batch, expression=expression, structure=structure)
+            logits[view] = protein_logits(params[PROTEINS], evidence, seen)
+        return logits
 
     def _seen_in_views(
         self, params: Any, batch: Batch, graph: GraphArrays
