@@ -18,7 +18,7 @@ from moa_jax.schemas import InputError
 from tests.small_sets import ALCOHOLS, dataset
 
 MOAS = ("m0", "m1", "m2")
-FUSION = ml_collections.ConfigDict({"size": 1})
+FUSION = ml_collections.ConfigDict({"size": 1, "ligands": False})
 
 
 @pytest.fixture(scope="module")

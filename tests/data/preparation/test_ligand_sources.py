@@ -296,6 +296,18 @@ def test_no_ligand_leaks(with_ligands, rule, num_left):
     kept = unlabelled_part(planted, split, examples, sources=sources, transductive=False)
     left = kept.table["pert_id"][kept.table["pert_id"].str.startswith("ligand:")]
     assert len(left) == num_left
+    assert table["pert_id"][same] not in set(left)
+    assert (table["pert_id"][analogue] in set(left)) == (rule == "compound")
+
+
+def with_methyl(scaffold):
+    """A structure with a scaffold and one methyl group."""
+    editable = Chem.RWMol(Chem.MolFromSmiles(scaffold))
+    place = next(
+        atom.GetIdx()
+        for atom in editable.GetAtoms()
+        if atom.GetSymbol() == "C" and atom.GetTotalNumHs() and atom.IsInRing()
+    )
     editable.AddBond(place, editable.AddAtom(Chem.Atom("C")), Chem.BondType.SINGLE)
     Chem.SanitizeMol(editable)
     return Chem.MolToSmiles(editable)
