@@ -101,7 +101,8 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     # Folders of earlier versions lack it.
     if "level" in manifest:
         yield from level_lines(manifest["level"])
-    for stage in ("profiles", "signatures", "compounds", "structure_only_compounds"):
+    stages = ("profiles", "signatures", "compounds", "structure_only_compounds", "ligands")
+    for stage in stages:
         if manifest.get(stage, {}).get("found"):
             counts = manifest[stage]
             yield f"{stage.replace('_', ' ')}: {counts['kept']:,} of {counts['found']:,} kept"
@@ -109,6 +110,10 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
             for why, count in counts.get("without_structure", {}).items():
                 yield f"  {count:,} kept without structure: {why}"
             yield from _reading_lines(counts)
+            yield from _pair_lines(counts)
+    if actions := manifest["actions"]:
+        counts = ", ".join(f"{count:,} {origin}" for origin, count in actions.items())
+        yield f"what compounds do to their targets: {counts}"
     joined, genes, coverage = manifest["joined"], manifest["genes"], manifest["coverage"]
     yield (
         f"labelled: {joined['signatures_with_moa']:,} signatures of "
@@ -145,6 +150,21 @@ def _reading_lines(counts: Mapping[str, Any]) -> Iterator[str]:
         yield "  none of them has a mechanism of action"
     if table["contradicting"]:
         yield f"  {contradictions(table['contradicting'])}"
+
+
+def _pair_lines(counts: Mapping[str, Any]) -> Iterator[str]:
+    """Pairs of ligand and target by source; nothing for other files."""
+    if (pairs := counts.get("pairs")) is None:
+        return
+    yield f"  {pairs['kept']:,} pairs with {pairs['targets']:,} targets"
+    for source, found in pairs["by_source"].items():
+        yield f"  {source}: {found['ligands']:,} ligands of {found['targets']:,} targets"
+    yield from (f"  {count:,} pairs dropped: {why}" for why, count in pairs["dropped"].items())
+    actions = ", ".join(f"{count:,} {action}" for action, count in pairs["actions"].items())
+    yield (
+        f"  actions: {actions} ({pairs['actions_inferred_from_ec50']:,} of them inferred from EC50 "
+        "on receptors)"
+    )
 
 
 def run(argv: Sequence[str] | None = None) -> int:

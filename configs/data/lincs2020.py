@@ -4,7 +4,8 @@
         --config.raw_dir=FOLDER --config.out=data/lincs2020
 
 About a minute on one core. Result: 3,366 signatures of 978 landmarks; with at least five compounds
-per mechanism, 1,707 labelled signatures of 414 compounds over 53 mechanisms.
+per mechanism, 1,707 labelled signatures of 414 compounds over 53 mechanisms. Beside them 4,020
+labelled structures without signature, and 5,218 ligands of 248 targets.
 
 For another release copy this file and change the paths; the other keys are explained in
 `moa_jax/data/preparation/release_config.py`.

@@ -3,7 +3,7 @@
     python -m moa_jax.prepare --config=configs/data/phase1_consensus.py \
         --config.raw_dir=FOLDER --config.out=data/phase1_consensus
 
-About half a minute on one core. Result: 1,061 signatures of 1,040 compounds, 805 of them labelled.
+About a minute on one core. Result: 1,061 signatures of 1,040 compounds, 805 of them labelled.
 Values are Stouffer-combined z-scores with heavy tails (up to 207 in absolute value), not clipped by
 default (`--config.clip=10` does). There are no doses, times or cell lines.
 """

@@ -3,7 +3,7 @@
     python -m moa_jax.prepare --config=configs/data/phase2_consensus.py \
         --config.raw_dir=FOLDER --config.out=data/phase2_consensus
 
-About half a minute on one core. Result: 1,518 signatures of 1,505 compounds over 960 of the 978
+About a minute on one core. Result: 1,518 signatures of 1,505 compounds over 960 of the 978
 landmarks (the manifest lists the others), 1,378 of them labelled. Values are signed counts
 (Stathias 2018), most of them 0; there are no doses, times or cell lines.
 """

@@ -138,7 +138,7 @@ def _summary(config: ml_collections.ConfigDict, results: Results) -> str:
 def _data(manifest: Mapping[str, Any], parts: Mapping[str, Examples]) -> str:
     rows = []
     for role, entry in sorted(manifest.get("inputs", {}).items()):
-        source, terms = _LICENCES.get(role, (role, "terms of its provider"))
+        source, terms = _source_and_licence(role, entry["file"], manifest)
         name = pathlib.PurePosixPath(entry["file"]).name
         digest = entry["sha256"][:16]
         rows.append({"file": name, "source": source, "licence": terms, "SHA-256 begins": digest})
@@ -159,6 +159,14 @@ def _data(manifest: Mapping[str, Any], parts: Mapping[str, Examples]) -> str:
         f"## Data\n\nRelease: {manifest['release']}.\n\n{markdown_table(counts)}\n\n### Sources\n\n"
         f"{sources}\n\nThe model inherits the licences of its sources."
     )
+
+
+def _source_and_licence(role: str, file: str, manifest: Mapping[str, Any]) -> tuple[str, str]:
+    """Source and licence of an input; a ligand table's are those of its format."""
+    tables = manifest.get("ligands", {}).get("tables", {})
+    if role.startswith("ligands ") and file in tables:
+        return f"{tables[file]['format']} (ligands)", tables[file]["licence"]
+    return _LICENCES.get(role, (role, "terms of its provider"))
 
 
 def _groups(part: Examples, has: np.ndarray) -> set[str]:

@@ -18,7 +18,7 @@ from moa_jax.schemas import InputError
 from tests.small_sets import ALCOHOLS, dataset
 
 MOAS = ("m0", "m1", "m2")
-FUSION = ml_collections.ConfigDict({"size": 1})
+FUSION = ml_collections.ConfigDict({"size": 1, "ligands": False})
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_views_of_the_fusion_model_share_one_model(prepared, tmp_path, made):
     for fold, model in enumerate(made):
         assert model.views == list(VIEWS)
         assert model.folder == tmp_path / "models/compound_seed0" / f"fold{fold}/clean/fusion_seed5"
-        assert model.config.to_dict() == {"size": 1}
+        assert model.config.to_dict() == {"size": 1, "ligands": False}
         assert model.unlabelled is None
         rows = parts_of(tmp_path, fold, benchmark_data.examples)["train"]
         groups = tuple(benchmark_data.examples.groups[row] for row in rows)
@@ -191,7 +191,7 @@ def test_views_of_the_fusion_model_share_one_model(prepared, tmp_path, made):
             assert (found.probs["clean"] == number / 8).all()
             assert (found.validation_probs == number / 16).all()
             assert found.report == {"best_step": number}
-    assert read_json(tmp_path / "benchmark.json")["fusion"] == {"size": 1}
+    assert read_json(tmp_path / "benchmark.json")["fusion"] == {"size": 1, "ligands": False}
 
 
 @pytest.mark.parametrize("keep", [False, True])

@@ -1,8 +1,8 @@
 """KIBA and Davis as papers on drug-target affinity publish them: a folder with three files.
 
 `ligands_can.txt` (JSON: id -> SMILES) and `proteins.txt` (JSON: name -> sequence) name the rows and
-columns of a matrix of affinities, in the order of the two files (DeepDTA, Ozturk 2018). Neither
-data set has a licence file. Both are panels of kinase inhibitors, so that their ligands inhibit.
+columns of a matrix of affinities, in the order of the two files (DeepDTA, Ozturk 2018). Both
+are panels of kinase inhibitors, so that their ligands inhibit.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from moa_jax.compounds.ligands.activities import Activities
 from moa_jax.schemas import INHIBITS, InputError
 from moa_jax.text.files import open_text
 
+LICENCE = "none stated"
 _LIGANDS, _PROTEINS = "ligands_can.txt", "proteins.txt"
 _MATRIX = "*affinit*.txt"
 # KIBA scores are below 20, dissociation constants of Davis are up to 10,000 nM.

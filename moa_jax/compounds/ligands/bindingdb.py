@@ -1,4 +1,4 @@
-"""BindingDB's table of all data (TSV), read in blocks. Licence: CC BY 4.0."""
+"""BindingDB's table of all data (TSV), read in blocks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from moa_jax.text.chunks import read_chunks
 from moa_jax.text.tables import TextTable
 
 # Beginnings of the names: columns of target chains are repeated, and releases number them.
+LICENCE = "CC BY 4.0; its ChEMBL data CC BY-SA 3.0"
 NAMES = {
     "smiles": ("Ligand SMILES",),
     "inchi_key": ("Ligand InChI Key",),

@@ -1,7 +1,4 @@
-"""ChEMBL's activity export: the web page's CSV or TSV, or a table of its web services.
-
-Licence of ChEMBL: CC BY-SA 3.0.
-"""
+"""ChEMBL's activity export: the web page's CSV or TSV, or a table of its web services."""
 
 from __future__ import annotations
 
@@ -15,6 +12,7 @@ from moa_jax.compounds.ligands.activities import Activities, Rows
 from moa_jax.text.chunks import read_chunks
 from moa_jax.text.tables import TextTable
 
+LICENCE = "CC BY-SA 3.0"
 NAMES = {
     "id": ("Molecule ChEMBL ID",),
     "name": ("Molecule Name", "Molecule Pref Name"),

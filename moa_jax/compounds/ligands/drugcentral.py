@@ -1,4 +1,4 @@
-"""DrugCentral's drug-target table: by drug name, without structures. Licence: CC BY-SA 4.0."""
+"""DrugCentral's drug-target table: by drug name, without structures."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from moa_jax.compounds.ligands.activities import Activities, Rows
 from moa_jax.text.chunks import read_columns
 from moa_jax.text.tables import TextTable
 
+LICENCE = "CC BY-SA 4.0"
 NAMES = {
     "name": ("DRUG_NAME",),
     "target": ("GENE",),

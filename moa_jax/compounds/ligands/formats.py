@@ -34,10 +34,12 @@ class LigandTable:
 
     Attributes:
       format: name of the format.
+      licence: licence of its data.
       activities: what it contains.
     """
 
     format: str
+    licence: str
     activities: Activities
 
 
@@ -53,14 +55,14 @@ def read_ligand_table(path: pathlib.Path, *, default_unit: str) -> LigandTable:
     """
     if path.is_dir():
         name = _folder_format(path)
-        return LigandTable(name, _FOLDERS[name].read(path))
+        return LigandTable(name, _FOLDERS[name].LICENCE, _FOLDERS[name].read(path))
     names = [theirs for module in (*_TABLES.values(), plain) for theirs in module.NAMES.values()]
     table = open_table(path, [name for theirs in names for name in theirs])
     for name, module in _TABLES.items():
         if module.fits(table.header):
-            return LigandTable(name, module.read(table))
+            return LigandTable(name, module.LICENCE, module.read(table))
     if plain.fits(table.header):
-        return LigandTable(_PLAIN, plain.read(table, default_unit))
+        return LigandTable(_PLAIN, plain.LICENCE, plain.read(table, default_unit))
     shown = ", ".join(table.header[:8]) + (", ..." if len(table.header) > 8 else "")
     raise InputError(
         f"{path} is not a ligand table: it has the columns {shown}; expected {_EXPECTED}."

@@ -1,6 +1,6 @@
 """MoleculeACE's folder: one CSV of ChEMBL activities per target and measure (van Tilborg 2022).
 
-Files are named `CHEMBL234_Ki.csv`. Licences: MIT; of the data (ChEMBL) CC BY-SA 3.0.
+Files are named `CHEMBL234_Ki.csv`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from moa_jax.compounds.ligands import activities
 from moa_jax.compounds.ligands.activities import Activities
 from moa_jax.text.chunks import open_table, read_columns
 
+LICENCE = "MIT; ChEMBL CC BY-SA 3.0"
 _FILE = re.compile(r"(CHEMBL[0-9]+)_(Ki|Kd|IC50|EC50)\.csv")
 # Names and classes of the targets; may be absent.
 _DATASETS = "datasets.csv"

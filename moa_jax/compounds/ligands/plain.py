@@ -15,6 +15,7 @@ from moa_jax.schemas import InputError
 from moa_jax.text.chunks import read_columns
 from moa_jax.text.tables import TextTable
 
+LICENCE = "terms of its provider"
 NAMES = {
     "smiles": ("smiles", "canonical_smiles", "isomeric_smiles"),
     "inchi_key": ("inchi_key", "standard_inchi_key"),

@@ -71,6 +71,7 @@ def read_activities(
         dropped = {**read.activities.dropped, **unknown}
         report[name] = {
             "format": read.format,
+            "licence": read.licence,
             "found": len(read.activities.table) + sum(read.activities.dropped.values()),
             "kept": len(known),
             "dropped": dict(sorted(dropped.items())),

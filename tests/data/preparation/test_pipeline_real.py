@@ -85,6 +85,23 @@ def test_lincs2020(prepare_real, real_data):
         },
         "table": {"structures": "smiles", "ids": "broad_id", "contradicting": []},
     }
+    ligands = dataset.manifest["ligands"]
+    assert (ligands["found"], ligands["kept"]) == (37700, 5218)
+    assert ligands["dropped"]["compound is excluded"] == 13
+    assert ligands["dropped"]["the release knows the compound"] == 264
+    pairs = ligands["pairs"]
+    assert (pairs["kept"], pairs["targets"]) == (27029, 248)
+    assert pairs["by_source"] == {
+        "KIBA": {"ligands": 1568, "targets": 226},
+        "MoleculeACE": {"ligands": 3796, "targets": 29},
+    }
+    # Agonists of the receptors whose sets are of EC50.
+    assert pairs["actions_inferred_from_ec50"] == pairs["actions"]["activates"] == 1089
+    assert dataset.manifest["actions"] == {
+        "by the mechanism's name": 6479,
+        "stated by a ligand table": 1956,
+        "unknown": 643,
+    }
     further = structure_only_compounds(dataset, examples)
     assert (further.num_examples, len(set(further.groups))) == (1376, 1341)
     aside = read_exclusion_list(real_data / "compounds/kept_aside_compounds.tsv")
