@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
@@ -19,6 +20,7 @@ from moa_jax.data.examples.features import EncodedExamples
 from moa_jax.data.splits.manifest import split_rows
 from moa_jax.data.splits.rules import make_split
 from moa_jax.data.storage.prepared_folder import PreparedDataset
+from moa_jax.kernels.ridge import KernelSystem, reference_labels
 from moa_jax.models.experts import EXPERTS, VIEWS
 from moa_jax.models.fusion import FusionModel
 from moa_jax.schemas import (
@@ -35,6 +37,7 @@ from moa_jax.training.recipe import fit_fusion
 from moa_jax.training.runs.run_folder import start_run
 
 NUM_GENES, NUM_LANDMARKS, NUM_TERMS, NUM_MOAS, NUM_BITS = 7, 5, 4, 3, 16
+NUM_PROTEINS = 2
 SUBSTRUCTURE_FAMILIES = (6, 10)
 SMILES = ("CCO", "c1ccccc1C(=O)O", "C", "CC(C)N[C@H](C)C(=O)O", "C/C=C/C", "OCC1CC1")
 
@@ -52,6 +55,7 @@ def make_model(*, kernel_settings=None, **overrides) -> FusionModel:
         "num_terms": NUM_TERMS,
         "num_cell_lines": 3,
         "substructure_families": SUBSTRUCTURE_FAMILIES,
+        "num_proteins": NUM_PROTEINS,
         "experts": tuple(EXPERTS),
         "joint_fusion": "cross_attention",
         "features": 8,
@@ -71,9 +75,9 @@ def make_model(*, kernel_settings=None, **overrides) -> FusionModel:
 
 
 def make_given(seed=3) -> dict[str, Any]:
-    """Parameters of `make_model`'s kernel experts."""
+    """Parameters of `make_model`'s kernel experts, and of those through proteins."""
     rng = np.random.default_rng(seed)
-    normal = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731 (four uses)
+    normal = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731 (many uses)
     return {
         "signature_kernel": {
             "gene_scale": np.ones(NUM_LANDMARKS, np.float32),
@@ -82,6 +86,7 @@ def make_given(seed=3) -> dict[str, Any]:
             "bead_difference": np.float32(0.4),
             "references": normal(6, NUM_LANDMARKS),
             "coefficients": normal(6, NUM_MOAS),
+            "action_coefficients": normal(6, 2 * NUM_PROTEINS),
         },
         "network_kernel": {
             "gene_scale": np.ones(NUM_LANDMARKS, np.float32),
@@ -92,8 +97,20 @@ def make_given(seed=3) -> dict[str, Any]:
         "structure_kernel": {
             "references": rng.integers(0, 6, (4, sum(SUBSTRUCTURE_FAMILIES)), np.uint8),
             "coefficients": normal(4, NUM_MOAS),
+            "action_coefficients": normal(4, 2 * NUM_PROTEINS),
         },
+        "mechanism_prototypes": normal(2 * NUM_PROTEINS, NUM_MOAS),
     }
+
+
+def solved(systems: Mapping[str, KernelSystem], train: EncodedExamples) -> dict[str, Any]:
+    """Kernel expert -> its parameters, for the labels of the training examples."""
+    params = {}
+    for expert, system in systems.items():
+        labels = reference_labels(expert, system, train, train.labels)
+        coefficients = np.asarray(system.coefficients(labels), np.float32)
+        params[expert] = {**system.params, "coefficients": coefficients}
+    return params
 
 
 def edges(pairs, weight=None) -> EdgeArrays:

@@ -22,7 +22,7 @@ from configs import (
 from moa_jax.command_line import load_config
 from moa_jax.data.examples.features import encode, fit_features
 from moa_jax.data.preparation.settings import settings_from_config
-from moa_jax.kernels.ridge import kernel_systems, solve
+from moa_jax.kernels.ridge import kernel_systems
 from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.models.experts import EXPERTS
 from moa_jax.schemas import InputError
@@ -117,7 +117,10 @@ def test_the_full_size_model_can_be_built_and_trained(module):
     batch = synthetic.make_batch(encoded, np.arange(24), config.training.batch_size, num_shards=1)
     task = make_fusion_task(config, features, (knowledge.num_genes, knowledge.num_terms))
     systems = kernel_systems(config, task.model, encoded, features, graph)
-    given = {**solve(systems, encoded), "expert_scales": np.ones((3, len(config.model.experts)))}
+    given = {
+        **synthetic.solved(systems, encoded),
+        "expert_scales": np.ones((3, len(config.model.experts))),
+    }
     state = jax.eval_shape(
         lambda batch, graph: initial_state(
             task,

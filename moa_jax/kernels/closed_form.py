@@ -9,11 +9,13 @@ from typing import Any
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+from jaxtyping import Float32
 
 from moa_jax.data.examples.features import EncodedExamples, FeatureSpec
 from moa_jax.kernels.label_propagation import LabelPropagation
 from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers, leave_one_out
 from moa_jax.kernels.ridge import KernelSystem, kernel_systems, reference_labels
+from moa_jax.kernels.solved_system import SolvedSystem
 from moa_jax.kernels.target_actions import MechanismPrototypes, action_labels
 from moa_jax.kernels.target_propagation import References
 from moa_jax.models.experts import EXPERTS
@@ -74,15 +76,11 @@ class ClosedForm:
         params: dict[str, Any] = {}
         for expert, system in self.systems.items():
             say(f"solving {expert}: {len(system.rows)} references")
-            labels = {"coefficients": self.encoded.labels}
-            if self.through_proteins:
-                labels["action_coefficients"] = self._targets.labels[self._targets.unit]
-            solved = {
-                name: system.coefficients(reference_labels(expert, system, self.encoded, values))
-                for name, values in labels.items()
-            }
+            solved = {"coefficients": self._by_moas[expert]}
+            if expert in self._by_proteins:
+                solved["action_coefficients"] = self._by_proteins[expert]
             params[expert] = system.params | {
-                name: jnp.asarray(values) for name, values in solved.items()
+                name: jnp.asarray(each.coefficients, jnp.float32) for name, each in solved.items()
             }
         if self.through_proteins:
             params["mechanism_prototypes"] = jnp.asarray(self._prototypes.matrix)
@@ -96,16 +94,33 @@ class ClosedForm:
         """
         references, proteins = self.references, {}
         asked = (references.examples, self.encoded, num_labelled)
-        logits, answered = leave_one_out(self.systems, references.mechanisms, *asked)
+        logits, answered = leave_one_out(self._by_moas, references.mechanisms, *asked)
         if self.through_proteins:
-            proteins, _ = leave_one_out(self.systems, self._targets, *asked)
-            rows = np.arange(num_labelled)
+            proteins, _ = leave_one_out(self._by_proteins, self._targets, *asked)
             for expert, kernel in self.through_proteins.items():
-                logits[expert] = self._prototypes.leave_one_out_logits(proteins[kernel], rows)
+                logits[expert] = self._prototypes.leave_one_out_logits(proteins[kernel])
                 answered[expert] = answered[kernel]
         return LeaveOneOutAnswers(
             references.examples.take(np.arange(num_labelled)), logits, answered, proteins
         )
+
+    @functools.cached_property
+    def _by_moas(self) -> dict[str, SolvedSystem]:
+        """Kernel expert -> its system, solved for soft labels of MoAs."""
+        return {expert: self._solved(expert, self.encoded.labels) for expert in self.systems}
+
+    @functools.cached_property
+    def _by_proteins(self) -> dict[str, SolvedSystem]:
+        """Kernel expert -> its system, solved for soft labels of targets, if these are read."""
+        read = [expert for expert in self.systems if expert in self.through_proteins.values()]
+        if not read:
+            return {}
+        labels = self._targets.labels[self._targets.unit]
+        return {expert: self._solved(expert, labels) for expert in read}
+
+    def _solved(self, expert: str, labels: Float32[np.ndarray, "example label"]) -> SolvedSystem:
+        system = self.systems[expert]
+        return SolvedSystem(system, reference_labels(expert, system, self.encoded, labels))
 
     @functools.cached_property
     def _targets(self) -> LabelPropagation:

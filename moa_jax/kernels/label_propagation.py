@@ -13,13 +13,19 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 from scipy import sparse
 
 # Exponent by which doubt falls with the share of other compounds that agree.
 _DOUBT_POWER = 4
 # Smaller differences of votes are rounding errors.
 _MIN_VOTES = 1e-6
+
+# Units whose labels change, the labels that may change, and their new values.
+Relabelled = tuple[
+    Int[np.ndarray, " unit"], Int[np.ndarray, " label"], Float[np.ndarray, "unit label"]
+]
+_NOTHING: Relabelled = (np.zeros(0, int), np.zeros(0, int), np.zeros((0, 0)))
 
 # What each row is compared by: names, such as those of targets.
 Annotations = Sequence[tuple[str, ...]]
@@ -34,9 +40,9 @@ class LabelPropagation:
     Attributes:
       share: weight of the labels of compounds with the same annotations.
       doubt_weight: how much of the remaining weight they get if they contradict the label.
-      prior: votes for no MoA.
+      prior: votes for no label.
       unit: unit of each example.
-      own: labels of each unit; 0 or 1, zeros if unlabelled.
+      own: labels of each unit; from 0 to 1, zeros if unlabelled.
       groups: compound group of each unit.
       sources: units whose labels are propagated, one per compound group.
       similarity: cosine of the annotations of each unit with those of each source.
@@ -65,7 +71,7 @@ class LabelPropagation:
         """Propagation among examples.
 
         Args:
-          labels: labels of each example; at least 0, zeros if unlabelled.
+          labels: labels of each example; from 0 to 1, zeros if unlabelled.
           annotations: what examples are compared by.
           groups: compound group of each example.
           share: see `LabelPropagation`.
@@ -73,9 +79,10 @@ class LabelPropagation:
           prior: votes for no label.
         """
         place: dict[tuple, int] = {}
-        first, unit = [], np.empty(len(groups), int)
+        first, unit, known = [], np.empty(len(groups), int), sparse.csr_array(labels)
         for row, named in enumerate(zip(groups, annotations, strict=True)):
-            key = (*named, labels[row].tobytes())
+            of_row = slice(known.indptr[row], known.indptr[row + 1])
+            key = (*named, known.indices[of_row].tobytes(), known.data[of_row].tobytes())
             if key not in place:
                 place[key] = len(place)
                 first.append(row)
@@ -98,85 +105,55 @@ class LabelPropagation:
     @functools.cached_property
     def labels(self) -> Float32[np.ndarray, "unit label"]:
         """Soft labels of each unit, between 0 and 1."""
-        votes = self._votes.toarray()
-        agreement = self._agreement.toarray() if self.doubt_weight else votes
-        every = np.arange(len(self.own))
-        weight = self._weight(every, agreement, self._others, votes, self.own)
-        propagated = votes / self._total(self._similar)[:, None]
-        return ((1 - weight) * self.own + weight * propagated).astype(np.float32)
+        agreeing = np.zeros(len(self.own))
+        if self.doubt_weight:
+            agreeing = self._agreement.multiply(self._own > 0).max(axis=1).toarray()
+        has_votes = np.diff(self._votes.indptr) > 0
+        weight = self._weight(agreeing, self._others, has_votes, self._is_labelled)
+        propagated = _scaled(self._votes, weight / self._total(self._similar))
+        return (_scaled(self._own, 1 - weight) + propagated).toarray().astype(np.float32)
 
-    def without(
-        self, group: str
-    ) -> tuple[
-        Int[np.ndarray, " unit"], Int[np.ndarray, " label"], Float[np.ndarray, "unit label"]
-    ]:
-        """Soft labels of the other compounds without one compound group.
-
-        Returns:
-          Units whose labels change, the labels that may change, and their values.
-        """
-        nothing = (np.zeros(0, int), np.zeros(0, int), np.zeros((0, 0)))
+    def without(self, group: str) -> Relabelled:
+        """Soft labels that change for other compounds without the given compound group."""
         source = self._source_of.get(group)
-        if source is None or not self.share:
-            return nothing
-        column = self._by_source[:, [source]].tocoo()
-        units, similarity = column.coords[0], column.data.astype(np.float64)
-        elsewhere = self._group_of[units] != self._group_of[self.sources[source]]
-        units, similarity = units[elsewhere], similarity[elsewhere]
+        if source is None:
+            return _NOTHING
+        column = self._by_source[:, [source]]
+        elsewhere = self._group_of[column.indices] != self._group_of[self.sources[source]]
+        units, similarity = column.indices[elsewhere], column.data[elsewhere]
         if not len(units):
-            return nothing
-        theirs = self.own[self.sources[source]]
-        votes = self._votes[units]
+            return _NOTHING
+        votes, own = self._votes[units], self._own[units]
         # A label that neither the units nor their sources have stays 0.
-        columns = np.unique(np.concatenate([votes.indices, self._own[units].indices]))
-        left = votes[:, columns].toarray() - similarity[:, None] * (theirs / theirs.sum())[columns]
+        place = np.full(self.own.shape[1], -1)
+        place[votes.indices] = place[own.indices] = 0
+        columns = np.flatnonzero(place == 0)
+        place[columns] = np.arange(len(columns))
+        theirs = self._shares[[source]].toarray()[0, columns]
+        left = _dense(votes, place, len(columns)) - np.outer(similarity, theirs)
         left[np.abs(left) < _MIN_VOTES] = 0.0
-        agreement = self._agreement[units][:, columns].toarray()
-        agreement = agreement - similarity[:, None] * (theirs[columns] > 0)
-        own = self.own[units][:, columns]
+        own = _dense(own, place, len(columns))
+        agreeing = np.zeros(len(units))
+        if self.doubt_weight:
+            agreement = _dense(self._agreement[units], place, len(columns))
+            agreement -= np.outer(similarity, theirs > 0)
+            agreeing = np.where(own > 0, agreement, 0.0).max(axis=1, initial=0.0)
         others = self._others[units] - similarity
-        weight = self._weight(units, agreement, others, left, own)
-        propagated = left / self._total(self._similar[units] - similarity)[:, None]
-        return units, columns, (1 - weight) * own + weight * propagated
-
-    def doubt(
-        self,
-        agreement: Float[np.ndarray, "unit label"],
-        others: Float[np.ndarray, " unit"],
-        own: Float[np.ndarray, "unit label"],
-    ) -> Float[np.ndarray, " unit"]:
-        """How much other compounds with the same annotations contradict a unit's label.
-
-        From 0 to 1: `n / (n + 1) * (1 - a) ** 4`, where `n` is the sum of the other labelled
-        compounds' cosines (see `similarity`) and `a` the share of it from compounds with the same
-        label; of several labels, the one that is shared most. The power spares mechanisms that
-        share their targets with another one, such as agonists and antagonists of a receptor: a
-        label that a third of the others have is hardly doubted. 0 if no other compound has the
-        annotations.
-
-        Args:
-          agreement: sum of the other sources' cosines that have each label.
-          others: `n`.
-          own: labels of the units.
-        """
-        others = np.where(others > _MIN_VOTES, others, 0.0)
-        agreeing = np.where(own > 0, agreement, 0.0).max(axis=1, initial=0.0)
-        share = np.clip(agreeing / np.where(others > 0, others, 1.0), 0.0, 1.0)
-        return others / (others + 1) * (1 - share) ** _DOUBT_POWER
+        weight = self._weight(agreeing, others, left.any(axis=1), self._is_labelled[units])
+        propagated = weight / self._total(self._similar[units] - similarity)
+        return units, columns, (1 - weight)[:, None] * own + propagated[:, None] * left
 
     def _weight(
         self,
-        units: Int[np.ndarray, " unit"],
-        agreement: Float[np.ndarray, "unit label"],
+        agreeing: Float[np.ndarray, " unit"],
         others: Float[np.ndarray, " unit"],
-        votes: Float[np.ndarray, "unit label"],
-        own: Float[np.ndarray, "unit label"],
-    ) -> Float[np.ndarray, "unit 1"]:
-        """Weight of the propagated labels of each unit; 1 if it is unlabelled."""
-        doubted = self.doubt_weight * self.doubt(agreement, others, own)
-        weight = self.share + (1 - self.share) * doubted
-        weight = np.where(votes.any(axis=1), weight, 0.0)
-        return np.where(self._is_labelled[units], weight, 1.0)[:, None]
+        has_votes: Bool[np.ndarray, " unit"],
+        is_labelled: Bool[np.ndarray, " unit"],
+    ) -> Float[np.ndarray, " unit"]:
+        """Weight of the propagated labels of some units; 1 for those without labels."""
+        doubted = self.doubt_weight * doubt(agreeing, others)
+        weight = np.where(has_votes, self.share + (1 - self.share) * doubted, 0.0)
+        return np.where(is_labelled, weight, 1.0)
 
     def _total(self, similar: Float[np.ndarray, " unit"]) -> Float[np.ndarray, " unit"]:
         total = self.prior + similar
@@ -213,12 +190,18 @@ class LabelPropagation:
         )
 
     @functools.cached_property
+    def _shares(self) -> sparse.csr_array:
+        """Labels of each source, divided by their sum if that is above 1."""
+        labels = self._own[self.sources].astype(np.float64)
+        return _scaled(labels, 1 / np.maximum(labels.sum(axis=1), 1.0))
+
+    @functools.cached_property
     def _votes(self) -> sparse.csr_array:
-        return (self.similarity @ sparse.csr_array(_unit_sums(self.own[self.sources]))).tocsr()
+        return (self.similarity @ self._shares).tocsr()
 
     @functools.cached_property
     def _agreement(self) -> sparse.csr_array:
-        has_label = sparse.csr_array((self.own[self.sources] > 0).astype(np.float64))
+        has_label = (self._own[self.sources] > 0).astype(np.float64)
         return (self._similarity_to_others @ has_label).tocsr()
 
     @functools.cached_property
@@ -230,14 +213,27 @@ class LabelPropagation:
         return self._similarity_to_others.sum(axis=1)
 
 
-def _unit_sums(labels: Float32[np.ndarray, "row label"]) -> Float[np.ndarray, "row label"]:
-    return labels / np.maximum(labels.sum(axis=1, keepdims=True).astype(np.float64), 1.0)
+def doubt(
+    agreeing: Float[np.ndarray, " unit"], others: Float[np.ndarray, " unit"]
+) -> Float[np.ndarray, " unit"]:
+    """How much other compounds with the same annotations contradict a compound's label.
+
+    From 0 to 1: `n / (n + 1) * (1 - a / n) ** 4`. The power spares mechanisms that share their
+    targets with another one, such as agonists and antagonists of a receptor: a label that a third
+    of the others have is hardly doubted. 0 if no other compound has the annotations.
+
+    Args:
+      agreeing: `a`, the part of `n` that has the compound's label; of several labels, the one that
+        is shared most.
+      others: `n`, the sum of the other labelled compounds' cosines (see `similarity`).
+    """
+    others = np.where(others > _MIN_VOTES, others, 0.0)
+    share = np.clip(agreeing / np.where(others > 0, others, 1.0), 0.0, 1.0)
+    return others / (others + 1) * (1 - share) ** _DOUBT_POWER
 
 
 def sources(
-    labels: Float32[np.ndarray, "row label"],
-    annotations: Annotations,
-    groups: Sequence[str],
+    labels: Float32[np.ndarray, "row label"], annotations: Annotations, groups: Sequence[str]
 ) -> Int[np.ndarray, " source"]:
     """The first row with label and annotations of each compound group."""
     annotated = np.array([len(names) > 0 for names in annotations], bool)
@@ -261,3 +257,18 @@ def _unit_rows(annotations: Annotations, place: dict[str, int]) -> sparse.csr_ar
         columns += [place[name] for name in known]
         values += [max(len(set(names)), 1) ** -0.5] * len(known)
     return sparse.csr_array((values, (rows, columns)), shape=(len(annotations), len(place)))
+
+
+def _scaled(matrix: sparse.csr_array, by: Float[np.ndarray, " row"]) -> sparse.csr_array:
+    """The rows of a matrix, each times a number."""
+    return (sparse.diags_array(by) @ matrix).tocsr()
+
+
+def _dense(
+    matrix: sparse.csr_array, place: Int[np.ndarray, " label"], num_columns: int
+) -> Float[np.ndarray, "row column"]:
+    """The matrix with its columns put in their places; none may have a negative place."""
+    dense = np.zeros((matrix.shape[0], num_columns))
+    rows = np.repeat(np.arange(len(dense)), np.diff(matrix.indptr))
+    dense[rows, place[matrix.indices]] = matrix.data
+    return dense

@@ -1,78 +1,26 @@
 """Leave-one-compound-out answers of the kernel experts, in closed form.
 
-Kernel ridge regression needs no refitting: with `A = K + ridge I` and the rows `B` of a compound,
-the model without them predicts `y_B - [(A^-1)_BB]^-1 (A^-1 Y)_B` for them (Allen 1974, for blocks
-of rows). Labels are propagated by targets and centred, so leaving out a compound also changes `Y`;
-this change is exact. Statistics without labels (standard deviations of genes, means of cell lines)
-stay those of all compounds.
+Each is what the expert would answer if it had been solved without the compound, whose annotations
+then do not reach the soft labels of others either. Statistics without labels (standard deviations
+of genes, means of cell lines) stay those of all compounds.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float32, Int
+from scipy import sparse
 
 from moa_jax.data.examples.features import EncodedExamples
-from moa_jax.kernels.label_propagation import LabelPropagation
-from moa_jax.kernels.ridge import KernelSystem, reference_labels
-from moa_jax.models.experts import EXPERTS, answers_in, has_all_shown
+from moa_jax.kernels.label_propagation import LabelPropagation, Relabelled
+from moa_jax.kernels.ridge import reference_places
+from moa_jax.kernels.solved_system import LabelChange, SolvedSystem
+from moa_jax.models.experts import answers_in, has_all_shown
 from moa_jax.progress import track
 from moa_jax.schemas import Examples
-
-# Compound group -> references of other compounds whose soft labels change without it, the labels
-# that may change, and their new values.
-Relabelled = Callable[
-    [str],
-    tuple[
-        Int[np.ndarray, " changed"], Int[np.ndarray, " column"], Float[np.ndarray, "changed column"]
-    ],
-]
-
-
-def leave_one_out_logits(
-    system: KernelSystem,
-    labels: Float32[np.ndarray, "reference label"],
-    groups: list[str],
-    relabelled: Relabelled | None = None,
-) -> Float32[np.ndarray, "reference label"]:
-    """An expert's logits for each reference when all references of its compound are left out.
-
-    Args:
-      system: the references and their kernel.
-      labels: soft label of each reference.
-      groups: compound group of each reference.
-      relabelled: how labels change without a compound; None if they do not.
-    """
-    inverse, count = system.inverse, len(groups)
-    rows_of: dict[str, list[int]] = {}
-    for row, group in enumerate(groups):
-        rows_of.setdefault(group, []).append(row)
-    solved = inverse @ labels.astype(np.float64)
-    ones, total = inverse.sum(axis=1), labels.sum(axis=0, dtype=np.float64)
-    logits = np.zeros(labels.shape, np.float32)
-    for group, members in track(rows_of.items(), "leaving out compounds"):
-        rows = np.array(members)
-        if len(rows) == count:
-            # No other compound is left.
-            continue
-        product, left = solved[rows], total - labels[rows].sum(axis=0, dtype=np.float64)
-        if relabelled is not None:
-            changed, columns, now = relabelled(group)
-            others = ~np.isin(changed, rows)
-            changed, now = changed[others], now[others]
-            if len(changed):
-                change = now - labels[np.ix_(changed, columns)]
-                product[:, columns] += inverse[np.ix_(rows, changed)] @ change
-                left[columns] += change.sum(axis=0)
-        mean = left / (count - len(rows))
-        product -= np.outer(ones[rows], mean)
-        block = inverse[np.ix_(rows, rows)]
-        logits[rows] = labels[rows] - mean - np.linalg.solve(block, product)
-    return logits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,8 +31,8 @@ class LeaveOneOutAnswers:
       examples: the training examples.
       logits: expert -> its logits, zeros where it does not answer.
       is_reference: expert -> the examples among its references, for which it answers.
-      proteins: kernel expert -> its evidence for what the compound does to each protein; empty in a
-        model without experts through proteins.
+      proteins: kernel expert that an expert through proteins reads -> its evidence for what the
+        compound does to each protein.
     """
 
     examples: Examples
@@ -135,7 +83,7 @@ def _first_of_structure(examples: Examples) -> Bool[np.ndarray, " example"]:
 
 
 def leave_one_out(
-    systems: Mapping[str, KernelSystem],
+    solved: Mapping[str, SolvedSystem],
     propagation: LabelPropagation,
     examples: Examples,
     encoded: EncodedExamples,
@@ -145,8 +93,10 @@ def leave_one_out(
 ]:
     """Leave-one-compound-out values of labels for the training examples, by each kernel expert.
 
+    A compound is left out with all its references, also a structure that it shares with others.
+
     Args:
-      systems: kernel expert -> its system.
+      solved: kernel expert -> its system, solved for the soft labels.
       propagation: soft labels of the references.
       examples: the references, training examples first.
       encoded: the references as model inputs.
@@ -156,76 +106,74 @@ def leave_one_out(
       Kernel expert -> its values, zeros where it does not answer; and the examples that are among
       its references, for which it answers.
     """
-    soft, values, is_reference = propagation.labels[propagation.unit], {}, {}
-    for expert, system in systems.items():
-        place = np.full(examples.num_examples, -1)
-        labels = reference_labels(expert, system, encoded, soft)
-        if EXPERTS[expert].reads_expression:
-            groups = [examples.groups[row] for row in system.rows]
-            place[system.rows] = np.arange(len(system.rows))
-            changes = _of_signatures(propagation, system)
-        else:
-            of_structure = np.full(len(encoded.substructures), -1)
-            of_structure[system.rows] = np.arange(len(system.rows))
-            place = np.where(encoded.has_structure, of_structure[encoded.structure], -1)
-            first = {int(ref): row for row, ref in reversed(list(enumerate(place))) if ref >= 0}
-            groups = [examples.groups[first[ref]] for ref in range(len(system.rows))]
-            changes = _of_structures(propagation, place, len(system.rows))
-        logits = leave_one_out_logits(system, labels, groups, changes)
-        asked = place[:num_labelled]
-        is_reference[expert] = asked >= 0
-        values[expert] = (
-            np.where(is_reference[expert][:, None], logits[np.maximum(asked, 0)], 0.0).astype(
-                np.float32
-            )
-            if len(logits)
-            else np.zeros((num_labelled, labels.shape[1]), np.float32)
-        )
-    return values, is_reference
+    shape = num_labelled, propagation.own.shape[1]
+    values = {expert: np.zeros(shape, np.float32) for expert in solved}
+    place = {name: reference_places(name, each.system, encoded) for name, each in solved.items()}
+    members = {name: _UnitsOfReferences.of(place[name], propagation) for name in solved}
+    for group, rows in track(_rows_of(examples.groups[:num_labelled]), "leaving out compounds"):
+        changed = propagation.without(group)
+        for expert, each in solved.items():
+            asked = rows[place[expert][rows] >= 0]
+            left, answer = np.unique(place[expert][asked], return_inverse=True)
+            if len(left):
+                change = members[expert].change(changed, left)
+                values[expert][asked] = each.answers_without(left, change)[answer]
+    return values, {expert: place[expert][:num_labelled] >= 0 for expert in solved}
 
 
-def _of_signatures(propagation: LabelPropagation, system: KernelSystem) -> Relabelled:
-    """Changes of labels if each reference is one example."""
-    places = _places(propagation.unit[system.rows], len(propagation.own))
-
-    def relabelled(group: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        units, moas, labels = propagation.without(group)
-        sizes = [len(places[unit]) for unit in units]
-        rows = np.concatenate([places[unit] for unit in units]) if sum(sizes) else np.zeros(0, int)
-        return rows, moas, np.repeat(labels, sizes, axis=0)
-
-    return relabelled
+def _rows_of(groups: Sequence[str]) -> list[tuple[str, Int[np.ndarray, " row"]]]:
+    """Each group with its rows."""
+    names, number = np.unique(np.asarray(groups, str), return_inverse=True)
+    order, sizes = np.argsort(number, kind="stable"), np.bincount(number)
+    return list(zip(names.tolist(), np.split(order, np.cumsum(sizes)[:-1]), strict=True))
 
 
-def _of_structures(
-    propagation: LabelPropagation, place: Int[np.ndarray, " example"], count: int
-) -> Relabelled:
-    """Changes of labels if a reference is a structure, with the largest of its examples' labels."""
-    pairs = np.unique(np.stack([place, propagation.unit], axis=1)[place >= 0], axis=0)
-    units_of = _places(pairs[:, 0], count, values=pairs[:, 1])
-    references_of = _places(pairs[:, 1], len(propagation.own), values=pairs[:, 0])
+@dataclasses.dataclass(frozen=True)
+class _UnitsOfReferences:
+    """The units of a propagation that the references of an expert stand for.
 
-    def relabelled(group: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        units, moas, labels = propagation.without(group)
-        changed = {int(unit): row for row, unit in enumerate(units)}
-        rows = np.unique(np.concatenate([references_of[unit] for unit in units] or [[]])).astype(
-            int
-        )
-        now = np.zeros((len(rows), len(moas)))
-        for row, reference in enumerate(rows):
-            for unit in units_of[reference]:
-                label = labels[changed[unit]] if unit in changed else propagation.labels[unit][moas]
-                now[row] = np.maximum(now[row], label)
-        return rows, moas, now
+    The label of a reference is the largest of its units' labels (see `structure_labels`).
 
-    return relabelled
+    Attributes:
+      propagation: the units and their labels.
+      units: units of each reference.
+      references: references of each unit.
+    """
 
+    propagation: LabelPropagation
+    units: sparse.csr_array
+    references: sparse.csr_array
 
-def _places(
-    keys: Int[np.ndarray, " row"], count: int, values: Int[np.ndarray, " row"] | None = None
-) -> list[Int[np.ndarray, " place"]]:
-    """For each of `count` keys, the rows that have it, or their values."""
-    values = np.arange(len(keys)) if values is None else values
-    order = np.argsort(keys, kind="stable")
-    ends = np.searchsorted(keys[order], np.arange(count + 1))
-    return [values[order[start:end]] for start, end in itertools.pairwise(ends)]
+    @classmethod
+    def of(
+        cls, place: Int[np.ndarray, " example"], propagation: LabelPropagation
+    ) -> _UnitsOfReferences:
+        """From the reference of each example, -1 for none."""
+        known = np.flatnonzero(place >= 0)
+        pairs = np.unique(np.stack([place[known], propagation.unit[known]]), axis=1)
+        shape = place.max(initial=-1) + 1, len(propagation.own)
+        units = sparse.csr_array((np.ones(pairs.shape[1]), pairs), shape=shape)
+        return cls(propagation, units, units.T.tocsr())
+
+    def change(
+        self, relabelled: Relabelled, left_out: Int[np.ndarray, " reference"]
+    ) -> LabelChange | None:
+        """How labels of references change with those of units; None if none does.
+
+        Args:
+          relabelled: see `LabelPropagation.without`.
+          left_out: references that are left out, whose labels do not matter.
+        """
+        units, columns, labels = relabelled
+        references = np.setdiff1d(self.references[units].indices, left_out)
+        if not len(references):
+            return None
+        of_references = self.units[references]
+        now = np.full(len(self.propagation.own), -1)
+        now[units] = np.arange(len(units))
+        now = now[of_references.indices]
+        same = now < 0
+        values = labels[now]
+        values[same] = self.propagation.labels[np.ix_(of_references.indices[same], columns)]
+        largest = np.maximum.reduceat(values, of_references.indptr[:-1], axis=0)
+        return LabelChange(references, columns, largest)

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import scipy.linalg
-from jaxtyping import Array, Bool, Float, Float32, Int
+from jaxtyping import Array, Bool, Float, Float32, Float64, Int
+from scipy import sparse
 
 from moa_jax.data.examples.features import EncodedExamples, FeatureSpec
 from moa_jax.models.experts import EXPERTS
@@ -48,22 +49,39 @@ class KernelSystem:
                 f"a kernel of {len(system)} references is not positive definite with the ridge "
                 f"{self.ridge}; raise the ridge."
             )
-        upper = np.triu_indices_from(factor, 1)
-        factor[upper] = factor.T[upper]
-        return factor
+        _mirror(factor)
+        # Symmetric, and so in the order of rows.
+        return factor.T
 
     def coefficients(
         self, labels: Float32[np.ndarray, "reference label"]
-    ) -> Float32[np.ndarray, "reference label"]:
+    ) -> Float64[np.ndarray, "row label"]:
         """`(kernel + ridge I)^-1 (labels - mean)`.
 
-        Without references there is a single one of zeros, whose logits are zero.
+        Without references there is a single one of zeros, whose answers are zero.
         """
         if not len(self.rows):
             # Arrays without rows cannot be saved.
-            return np.zeros((1, labels.shape[1]), np.float32)
-        centred = labels.astype(np.float64) - labels.mean(axis=0, dtype=np.float64)
-        return (self.inverse @ centred).astype(np.float32)
+            return np.zeros((1, labels.shape[1]))
+        # Most labels are 0, so sums of rows of the inverse are faster than a product with zeros.
+        product = sparse.csc_array(labels.T, dtype=np.float64) @ self.inverse
+        product -= np.outer(labels.mean(axis=0, dtype=np.float64), self.inverse_sums)
+        return np.ascontiguousarray(product.T)
+
+    @functools.cached_property
+    def inverse_sums(self) -> Float[np.ndarray, " reference"]:
+        """Sums of the rows of the inverse."""
+        return self.inverse.sum(axis=1)
+
+
+def _mirror(matrix: Float[np.ndarray, "row row"]) -> None:
+    """Copies the lower triangle to the upper one, in place, block by block."""
+    size = 512
+    for start in range(0, len(matrix), size):
+        block = slice(start, start + size)
+        matrix[block, start + size :] = matrix[start + size :, block].T
+        corner = np.tril(matrix[block, block])
+        matrix[block, block] = corner + np.tril(corner, -1).T
 
 
 def kernel_systems(
@@ -165,6 +183,19 @@ def _cell_line_means(
     return means
 
 
+def reference_places(
+    expert: str, system: KernelSystem, encoded: EncodedExamples
+) -> Int[np.ndarray, " example"]:
+    """The reference that stands for each example in the system of an expert; -1 for none."""
+    if EXPERTS[expert].reads_structure:
+        of_structure = np.full(len(encoded.substructures), -1)
+        of_structure[system.rows] = np.arange(len(system.rows))
+        return np.where(encoded.has_structure, of_structure[encoded.structure], -1)
+    place = np.full(len(encoded.labels), -1)
+    place[system.rows] = np.arange(len(system.rows))
+    return place
+
+
 def reference_labels(
     expert: str,
     system: KernelSystem,
@@ -181,9 +212,12 @@ def structure_labels(
     train: EncodedExamples, labels: Float32[np.ndarray, "example label"]
 ) -> Float32[np.ndarray, "structure label"]:
     """Label of each structure: the maximum over the examples that have it."""
-    known = train.has_structure
+    rows = np.flatnonzero(train.has_structure)
+    rows = rows[np.argsort(train.structure[rows], kind="stable")]
+    present, start = np.unique(train.structure[rows], return_index=True)
     largest = np.zeros((len(train.substructures), labels.shape[1]), np.float32)
-    np.maximum.at(largest, train.structure[known], labels[known])
+    if len(rows):
+        largest[present] = np.maximum.reduceat(labels[rows], start, axis=0)
     return largest
 
 

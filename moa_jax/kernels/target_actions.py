@@ -9,14 +9,18 @@ recognised by its proteins and actions.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32
 from scipy import sparse
 
 from moa_jax.kernels.label_propagation import sources
 from moa_jax.schemas import ACTIONS, Examples
+
+# Smaller differences of sums are rounding errors.
+_ROUNDING = 1e-9
 
 
 def known_targets(examples: Examples, symbols: Sequence[str]) -> tuple[str, ...]:
@@ -41,8 +45,8 @@ def action_labels(
     for row, (targets, actions) in enumerate(zip(examples.targets, examples.actions, strict=True)):
         for target, action in zip(targets, actions, strict=True):
             if target in place:
-                share = [action == each for each in ACTIONS] if action else [0.5, 0.5]
-                labels[row, :, place[target]] = np.array(share) / np.sqrt(len(targets))
+                share = np.array([each == action for each in ACTIONS]) if action else 0.5
+                labels[row, :, place[target]] = share / np.sqrt(len(targets))
     return labels.reshape(examples.num_examples, -1)
 
 
@@ -51,9 +55,9 @@ class MechanismPrototypes:
     """Mechanisms as sums of what their compounds do to their targets.
 
     Attributes:
-      sums: sum of the action labels of the compounds that have the MoA.
-      own: action labels of each example that is counted in the sums, zeros for others.
-      moas: labels of these examples.
+      sums: sum of the action labels of the compounds that have each MoA.
+      own: action labels of each example, as they are counted in the sums; zeros if they are not.
+      moas: labels of MoAs, likewise.
     """
 
     sums: Float[np.ndarray, "moa action_protein"]
@@ -72,46 +76,41 @@ class MechanismPrototypes:
           examples: training examples.
           labels: their `action_labels`.
         """
+        known, moas = (
+            sparse.csr_array(each, dtype=np.float64) for each in (labels, examples.labels)
+        )
         rows = sources(examples.labels, examples.targets, examples.groups)
-        group_of = {examples.groups[row]: row for row in rows.tolist()}
-        row_of = [group_of.get(group, -1) for group in examples.groups]
-        counted = np.array(row_of) >= 0
-        own = sparse.csr_array(labels)[np.array(row_of)]
-        moas = sparse.csr_array(examples.labels)[np.array(row_of)]
-        keep = sparse.diags_array(counted.astype(np.float64))
-        sums = (
-            sparse.csr_array(examples.labels[rows]).T @ sparse.csr_array(labels[rows])
-        ).toarray()
-        return cls(sums, (keep @ own).tocsr(), (keep @ moas).tocsr())
+        sums = (moas[rows].T @ known[rows]).toarray()
+        row_of = {examples.groups[row]: row for row in rows.tolist()}
+        of_compound = np.array([row_of.get(group, -1) for group in examples.groups], int)
+        counted = sparse.diags_array((of_compound >= 0).astype(np.float64))
+        return cls(
+            sums, (counted @ known[of_compound]).tocsr(), (counted @ moas[of_compound]).tocsr()
+        )
 
-    @property
+    @functools.cached_property
     def matrix(self) -> Float32[np.ndarray, "action_protein moa"]:
         """The prototypes, each of unit length; zeros for a MoA without known targets."""
         return _unit(self.sums).T.astype(np.float32)
 
     def leave_one_out_logits(
-        self,
-        evidence: Float32[np.ndarray, "example action_protein"],
-        rows: Int[np.ndarray, " example"],
-    ) -> Float32[np.ndarray, "example moa"]:
+        self, evidence: Float32[np.ndarray, "asked action_protein"]
+    ) -> Float32[np.ndarray, "asked moa"]:
         """Logits by prototypes that do not count the example's own compound.
 
         Args:
-          evidence: what an expert that does not know the example's compound says about it.
-          rows: the examples among those of `of`.
+          evidence: what an expert that does not know their compounds says about the first examples.
         """
         logits = (evidence @ self.matrix).astype(np.float32)
-        for place, row in enumerate(rows.tolist()):
-            moas = self.moas[[row]].indices
-            if len(moas):
-                left = self.sums[moas] - self.own[[row]].toarray()
-                left[np.abs(left) < _ROUNDING] = 0.0
-                logits[place, moas] = _unit(left) @ evidence[place]
+        example, moa = self.moas[: len(evidence)].nonzero()
+        left = (sparse.csr_array(self.sums)[moa] - self.own[example]).tocsr()
+        left.data[np.abs(left.data) < _ROUNDING] = 0.0
+        pair = np.repeat(np.arange(len(moa)), np.diff(left.indptr))
+        product = left.data * evidence[example[pair], left.indices]
+        length = np.sqrt(np.bincount(pair, left.data**2, len(moa)))
+        length = np.where(length > 0, length, 1.0)
+        logits[example, moa] = np.bincount(pair, product, len(moa)) / length
         return logits
-
-
-# Smaller differences of sums are rounding errors.
-_ROUNDING = 1e-5
 
 
 def _unit(rows: Float[np.ndarray, "row column"]) -> Float[np.ndarray, "row column"]:

@@ -22,7 +22,8 @@ class FusionOutput:
     Attributes:
       logits: logits of the product of experts.
       experts: expert -> its logits, also where its modality is masked; in the model's order.
-      proteins: kernel expert -> its evidence for what the compound does to each protein.
+      proteins: kernel expert that an expert through proteins reads -> its evidence for what the
+        compound does to each protein.
       state: hidden states of the networks; None in a model without networks.
     """
 
@@ -83,7 +84,7 @@ class FusionModel(FusedNetworks, kw_only=True):
         proteins = {}
         if not train:
             of_kernels, proteins = self._kernel_experts(batch, graph)
-            logits |= of_kernels | self._through_proteins(proteins)
+            logits |= of_kernels | self._through_proteins(batch, proteins)
         logits = {name: logits[name] for name in self.experts if name in logits}
         scales = self.param(
             "expert_scales", nn.initializers.ones_init(), (len(VIEWS), len(self.experts))
@@ -95,29 +96,31 @@ class FusionModel(FusedNetworks, kw_only=True):
     def _kernel_experts(
         self, batch: Batch, graph: GraphArrays
     ) -> tuple[dict[str, Float[Array, "batch moa"]], dict[str, Float[Array, "batch _"]]]:
-        """The kernel experts' logits, and their evidence for proteins."""
+        """The kernel experts' logits, and the evidence for proteins of those that are read."""
         logits, proteins = {}, {}
+        read = {EXPERTS[name].through_proteins for name in self.experts}
         for name in self.experts:
             if make_comparison := EXPERTS[name].comparison:
-                expert = KernelExpert(
-                    self.num_moas,
-                    len(ACTIONS) * self.num_proteins,
-                    make_comparison(self),
-                    name=name,
+                width = len(ACTIONS) * self.num_proteins if name in read else 0
+                answer = KernelExpert(self.num_moas, width, make_comparison(self), name=name)(
+                    batch, graph
                 )
-                logits[name], proteins[name] = expert(batch, graph)
+                logits[name] = answer.logits
+                if name in read:
+                    proteins[name] = answer.proteins
         return logits, proteins
 
     def _through_proteins(
-        self, proteins: Mapping[str, Float[Array, "batch action_protein"]]
+        self, batch: Batch, proteins: Mapping[str, Float[Array, "batch action_protein"]]
     ) -> dict[str, Float[Array, "batch moa"]]:
-        """The logits of the experts that answer through proteins."""
+        """The logits of the experts that answer through proteins; zeros before they are solved."""
         readers = [name for name in self.experts if EXPERTS[name].through_proteins]
-        if not readers:
-            return {}
-        shape = (len(ACTIONS) * self.num_proteins, self.num_moas)
-        prototypes = self.param("mechanism_prototypes", nn.initializers.zeros_init(), shape)
+        if self.is_initializing():
+            return {name: jnp.zeros((len(batch.expression), self.num_moas)) for name in readers}
         return {
-            name: jnp.matmul(proteins[EXPERTS[name].through_proteins], prototypes)
+            name: jnp.matmul(
+                proteins[EXPERTS[name].through_proteins],
+                self.variables["params"]["mechanism_prototypes"],
+            )
             for name in readers
         }

@@ -19,10 +19,11 @@ from moa_jax.data.splits.manifest import split_rows
 from moa_jax.data.splits.rules import make_split
 from moa_jax.evaluation.bootstrap import BootstrapScores
 from moa_jax.evaluation.metrics import macro_auprc
-from moa_jax.kernels.ridge import kernel_systems, solve
+from moa_jax.kernels.ridge import kernel_systems
 from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.models.experts import VIEWS
 from moa_jax.training.fusion.task import make_fusion_task
+from tests.synthetic import solved
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +73,7 @@ def out_of_fold(dataset, method):
         scales = [
             [config.expert_scales[view][name] for name in config.model.experts] for view in VIEWS
         ]
-        params = {**solve(systems, train), "expert_scales": np.asarray(scales, np.float32)}
+        params = {**solved(systems, train), "expert_scales": np.asarray(scales, np.float32)}
         test = encode(examples.take(rows["test"]), features)
         batch = make_batch(test, np.arange(test.num_examples), test.num_examples, num_shards=1)
         views = task.views(*jax.tree.map(jnp.asarray, (params, batch, graph)))

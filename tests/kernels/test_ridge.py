@@ -8,9 +8,9 @@ import pytest
 from sklearn.kernel_ridge import KernelRidge
 
 from moa_jax.data.examples.features import encode, fit_features
-from moa_jax.kernels.ridge import kernel_system, solve
+from moa_jax.kernels.ridge import kernel_system
 from moa_jax.knowledge.propagation import graph_arrays
-from moa_jax.models.kernel_experts import signature_kernel, structure_kernel
+from moa_jax.models.kernel_functions import signature_kernel, structure_kernel
 from tests.synthetic import (
     NUM_GENES,
     NUM_LANDMARKS,
@@ -20,6 +20,7 @@ from tests.synthetic import (
     make_knowledge_graph,
     make_model,
     make_raw_examples,
+    solved,
     tiny_config,
 )
 
@@ -37,7 +38,7 @@ def coefficients(expert, encoded, spec, *, graph=None, model=None, **settings):
     system = kernel_system(
         expert, config, model, encoded, features=spec, graph=graph or make_graph()
     )
-    return solve({expert: system}, encoded)[expert]
+    return solved({expert: system}, encoded)[expert]
 
 
 def signature_coefficients(encoded, spec, **settings):

@@ -1,4 +1,4 @@
-"""Target propagation: labels shared among compounds with the same targets."""
+"""References of the kernel experts: who they are, and what their soft labels are made from."""
 
 import dataclasses
 
@@ -6,125 +6,104 @@ import ml_collections
 import numpy as np
 import pytest
 
-from moa_jax.kernels.target_propagation import (
-    TargetPropagation,
-    references_of,
-    target_propagated_labels,
-)
-from tests.small_sets import examples
+from moa_jax.data.examples.features import fit_features
+from moa_jax.kernels.target_propagation import known_mechanisms, references_of
+from moa_jax.schemas import ACTIONS, INHIBITS
+from tests.small_sets import examples, gene_table
 
-# A and B bind one protein in common; A has two signatures, D no target, E no label.
-GROUPS = ["A", "A", "B", "C", "D", "E"]
-TARGETS = [("HDAC1",), ("HDAC1",), ("HDAC1", "HDAC2"), ("MTOR",), (), ("HDAC2",)]
-LABELS = np.array([[1, 0], [1, 0], [1, 1], [0, 1], [0, 1], [0, 0]])
-TRAIN = examples(LABELS, GROUPS, targets=TARGETS)
+# A and B bind one protein in common; A has two signatures, D no target.
+GROUPS = ["A", "A", "B", "C", "D"]
+TARGETS = [("HDAC1",), ("HDAC1",), ("HDAC1", "HDAC2"), ("MTOR",), ()]
+LABELS = np.array([[1, 0], [1, 0], [1, 1], [0, 1], [0, 1]])
+TRAIN = examples(LABELS, GROUPS, targets=TARGETS, moas=("HDAC inhibitor", "MTOR inhibitor"))
 # Cosine of {HDAC1} and {HDAC1, HDAC2}.
 HALF = 0.5**0.5
+# Without a label: A is a training compound, E has no known target.
+FURTHER = examples(
+    np.zeros((4, 2)),
+    ["A", "E", "F", "G"],
+    targets=[("HDAC1",), (), ("HDAC2",), ("EGFR",)],
+    moas=TRAIN.moas,
+)
 
 
 def settings(**changes):
-    return ml_collections.ConfigDict(
-        {"share": 0.5, "doubt": 0.0, "prior": 1.0, "least": 0.1} | changes
-    )
+    return ml_collections.ConfigDict({"share": 0.5, "doubt": 0.0, "prior": 1.0} | changes)
 
 
-def doubt_of(train):
-    """How much of each example's label is doubted, from how much of it is propagated."""
-    propagation = TargetPropagation.of(train, share=0.0, doubt=1.0, prior=1.0)
-    propagated = target_propagated_labels(train.targets, train, prior=1.0)
-    away = train.labels - propagated
-    moved = train.labels - propagation.labels[propagation.unit]
-    return (moved * away).sum(axis=1) / np.maximum((away**2).sum(axis=1), 1e-12)
-
-
-def test_labels_are_lent_by_target_and_once_per_compound():
-    propagated = target_propagated_labels(tuple(TARGETS), TRAIN, prior=1.0)
-    # B's two labels count half each.
-    expected = [
-        [1 + HALF / 2, HALF / 2],
-        [1 + HALF / 2, HALF / 2],
-        [HALF + 0.5, 0.5],
-        [0, 1],
-        [0, 0],
-        [HALF / 2, HALF / 2],
-    ]
-    total = np.array([2 + HALF, 2 + HALF, 2 + HALF, 2, 1, 1 + HALF])
-    np.testing.assert_allclose(propagated, np.array(expected) / total[:, None], rtol=1e-6)
-
-
-def test_without_prior_votes_sum_to_one_where_there_are_any():
-    propagated = target_propagated_labels((("HDAC1",), ("EGFR",)), TRAIN, prior=0.0)
-    np.testing.assert_allclose(propagated.sum(axis=1), [1.0, 0.0], rtol=1e-6)
-
-
-def test_a_label_is_partly_its_own():
-    propagated = target_propagated_labels(tuple(TARGETS), TRAIN, prior=1.0)
-    labels = references_of(settings(share=0.3), TRAIN, None).labels
-    np.testing.assert_allclose(labels[:4], 0.7 * LABELS[:4] + 0.3 * propagated[:4], rtol=1e-6)
-    # Nobody shares the targets of a compound without any.
-    np.testing.assert_array_equal(labels[4], LABELS[4])
-
-
-def test_a_label_that_others_with_the_targets_contradict_is_doubted():
-    # Of EGFR's five, four carry the first MoA and one the second; the last one's label is its own
-    # (nobody else binds MTOR), and one binds nothing.
-    labels = np.array([[1, 0]] * 4 + [[0, 1]] * 3)
-    targets = [("EGFR",)] * 5 + [("MTOR",), ()]
-    train = examples(labels, list("ABCDEFG"), targets=targets)
-    found = doubt_of(train)
-    # Four others; three of them agree, or none does.
-    np.testing.assert_allclose(found[:4], 4 / 5 * (1 / 4) ** 4, rtol=1e-4)
-    np.testing.assert_allclose(found[4:], [4 / 5, 0, 0], rtol=1e-4, atol=1e-7)
-    propagated = target_propagated_labels(tuple(targets), train, prior=1.0)
-    learned = references_of(settings(share=0.5, doubt=1.0), train, None).labels
-    share = 0.5 + 0.5 * 4 / 5
-    np.testing.assert_allclose(
-        learned[4], (1 - share) * labels[4] + share * propagated[4], rtol=1e-6
-    )
-    assert learned[4, 0] > learned[4, 1]
-
-
-def signatures_of_run_one_compound_do_not_vouch_for_each_other():
-    train = examples(np.array([[1, 0]] * 2), ["A", "A"], targets=[("EGFR",)] * 2)
-    np.testing.assert_array_equal(doubt_of(train), [0, 0])
-
-
-def test_a_compound_of_two_mechanisms_is_trusted_where_one_is_shared():
-    train = examples(np.array([[1, 1], [1, 0]]), ["A", "B"], targets=[("EGFR",)] * 2)
-    np.testing.assert_array_equal(doubt_of(train), [0, 0])
-
-
-def test_nothing_is_shared_at_a_share_of_zero():
-    # Of E nothing is known but what others lend it.
-    learned = references_of(settings(share=0.0), TRAIN, None).labels
-    np.testing.assert_array_equal(learned[:5], LABELS[:5])
-
-
-@pytest.mark.parametrize(("least", "kept"), [(0.1, ["F", "G"]), (0.3, ["F"]), (0.9, [])])
-def test_unlabelled_compounds_are_learned_from_where_labels_reach_them(least, kept):
-    further = examples(
-        np.zeros((4, 2)),
-        ["A", "F", "G", "H"],
-        targets=[("HDAC1",), ("MTOR",), ("HDAC2",), ("EGFR",)],
-    )
-    found = references_of(settings(least=least), TRAIN, further)
-    assert found.examples.groups == (*GROUPS, *kept)
-    propagated = target_propagated_labels(further.targets, TRAIN, prior=1.0)
-    expected = propagated[[further.groups.index(group) for group in kept]]
+def test_all_unlabelled_compounds_with_known_targets_are_references():
+    found = references_of(settings(), TRAIN, FURTHER)
+    assert found.examples.groups == (*GROUPS, "F", "G")
+    # F has the targets of B in part; nobody has those of G.
+    expected = [[HALF / 2 / (1 + HALF)] * 2, [0, 0]]
     np.testing.assert_allclose(found.labels[len(GROUPS) :], expected, rtol=1e-6)
 
 
-def test_nothing_is_lent_to_a_compound_whose_mechanism_is_another():
-    """It has the targets of A, and is known to do something that the vocabulary lacks."""
-    further = examples(np.zeros((2, 2)), ["F", "G"], targets=[("HDAC1",)] * 2)
-    known = dataclasses.replace(further, other_moas=(("HDAC activator",), ()))
-    assert references_of(settings(), TRAIN, further).examples.groups == (*GROUPS, "F", "G")
-    assert references_of(settings(), TRAIN, known).examples.groups == (*GROUPS, "G")
+@pytest.mark.parametrize("unlabelled", [None, examples(np.zeros((1, 2)), ["E"])])
+def test_without_further_compounds_of_known_targets_the_training_examples_are_all(unlabelled):
+    assert references_of(settings(), TRAIN, unlabelled).examples is TRAIN
 
 
 def test_without_any_target_labels_stay_as_they_are():
     bare = examples(LABELS, GROUPS)
-    unlabelled = examples(np.zeros((1, 2)), ["F"])
-    found = references_of(settings(), bare, unlabelled)
-    assert found.examples.groups == tuple(GROUPS)
-    np.testing.assert_array_equal(found.labels, LABELS)
+    np.testing.assert_array_equal(references_of(settings(), bare, None).labels, LABELS)
+
+
+def test_mechanisms_are_shared_by_targets():
+    found = references_of(settings(share=0.3), TRAIN, None).labels
+    propagated = np.array([1 + HALF / 2, HALF / 2]) / (2 + HALF)
+    np.testing.assert_allclose(found[0], 0.7 * LABELS[0] + 0.3 * propagated, rtol=1e-6)
+
+
+def test_a_compound_whose_mechanisms_are_outside_the_vocabulary_gets_none_of_it():
+    """It has the targets of A, and is known to do something that the vocabulary lacks."""
+    further = dataclasses.replace(FURTHER.take(np.array([2, 2])), groups=("F", "G"))
+    known = dataclasses.replace(further, other_moas=(("HDAC activator",), ()))
+    found = references_of(settings(), TRAIN, known)
+    assert found.examples.groups == (*GROUPS, "F", "G")
+    labels = found.labels[len(GROUPS) :]
+    np.testing.assert_array_equal(labels[0], [0, 0])
+    assert labels[1].min() > 0
+    # Its targets are labels of its own all the same.
+    targets = found.targets(("HDAC1", "HDAC2"))
+    np.testing.assert_array_equal(targets.own[targets.unit[len(GROUPS)]], [0, 0.5, 0, 0.5])
+
+
+def test_targets_are_shared_by_mechanisms_inside_and_outside_the_vocabulary():
+    further = dataclasses.replace(
+        FURTHER.take(np.array([1, 2, 3])),
+        groups=("F", "G", "H"),
+        other_moas=(("EGFR inhibitor",), (), ("EGFR inhibitor",)),
+        actions=((), ("",), (INHIBITS,)),
+    )
+    found = references_of(settings(), TRAIN, further)
+    # F has no targets: it is no reference. D has none either, but its mechanism is that of B and C.
+    assert found.examples.groups == (*GROUPS, "G", "H")
+    assert known_mechanisms(found.examples) == [
+        ("HDAC inhibitor",),
+        ("HDAC inhibitor",),
+        ("HDAC inhibitor", "MTOR inhibitor"),
+        ("MTOR inhibitor",),
+        ("MTOR inhibitor",),
+        (),
+        ("EGFR inhibitor",),
+    ]
+    proteins = ("EGFR", "HDAC1", "HDAC2", "MTOR")
+    propagation = found.targets(proteins)
+    labels = propagation.labels[propagation.unit].reshape(-1, len(ACTIONS), len(proteins))
+    # D: B's two targets, of which each counts half, by a cosine; C's one; and a vote for none.
+    np.testing.assert_allclose(
+        labels[4].sum(axis=0), np.array([0, HALF / 2, HALF / 2, 1]) / (2 + HALF), rtol=1e-6
+    )
+    # G's own, as nobody shares a mechanism with it; half of H's is for none.
+    np.testing.assert_allclose(labels[5].sum(axis=0), [0, 0, 1, 0], rtol=1e-6)
+    inhibits = ACTIONS.index(INHIBITS)
+    np.testing.assert_allclose(labels[6, inhibits], [0.5 + 0.5 / 2, 0, 0, 0], rtol=1e-6)
+    np.testing.assert_array_equal(labels[6, 1 - inhibits], 0)
+
+
+def test_references_are_encoded_with_their_soft_labels():
+    found = references_of(settings(), TRAIN, FURTHER)
+    encoded = found.encode(fit_features(TRAIN, gene_table(4)))
+    np.testing.assert_array_equal(encoded.labels, found.labels)
+    assert encoded.has_expression.tolist() == found.examples.has_expression.tolist()

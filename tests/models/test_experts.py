@@ -15,9 +15,16 @@ from moa_jax.training.recipe import fit_fusion
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
 
 
-def test_experts_are_networks_or_kernels():
+def test_experts_are_networks_kernels_or_read_the_proteins_of_kernels():
     kernels = ("signature_kernel", "network_kernel", "structure_kernel")
-    assert (*NETWORKS, *kernels) == tuple(EXPERTS)
+    readers = ("signature_proteins", "structure_proteins")
+    assert (*NETWORKS, *kernels, *readers) == tuple(EXPERTS)
+    for name in readers:
+        kernel = EXPERTS[EXPERTS[name].through_proteins]
+        assert kernel.comparison
+        # It answers where the kernel expert does that it reads.
+        assert kernel.reads_expression == EXPERTS[name].reads_expression
+        assert kernel.reads_structure == EXPERTS[name].reads_structure
 
 
 @pytest.mark.parametrize("name", EXPERTS)
@@ -41,14 +48,16 @@ def test_a_comparison_reads_the_settings_that_its_entry_names(name):
 @pytest.mark.parametrize(
     ("view", "answering"),
     [
-        ("fusion", {"joint", "signature", "molecule", "signature_kernel", "structure_kernel"}),
-        ("expression", {"joint", "signature", "signature_kernel"}),
-        ("structure", {"joint", "molecule", "structure_kernel"}),
+        ("fusion", set(EXPERTS)),
+        (
+            "expression",
+            {"joint", "signature", "signature_kernel", "network_kernel", "signature_proteins"},
+        ),
+        ("structure", {"joint", "molecule", "structure_kernel", "structure_proteins"}),
     ],
 )
 def test_a_view_is_answered_by_the_experts_whose_modality_it_shows(view, answering):
-    experts = ("joint", "signature", "molecule", "signature_kernel", "structure_kernel")
-    assert {name for name in experts if answers_in(name, view)} == answering
+    assert {name for name in EXPERTS if answers_in(name, view)} == answering
 
 
 def test_an_example_is_answered_in_a_view_if_it_has_all_that_the_view_shows():

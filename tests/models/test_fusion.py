@@ -12,7 +12,7 @@ from moa_jax.models.networks import NETWORKS
 from moa_jax.schemas import GraphArrays
 from tests import synthetic
 from tests.models.random_params import randomised
-from tests.synthetic import batch_of, make_given, make_graph, make_model, replace
+from tests.synthetic import NUM_PROTEINS, batch_of, make_given, make_graph, make_model, replace
 
 pytestmark = pytest.mark.slow
 
@@ -211,7 +211,8 @@ def test_the_answer_is_the_scaled_product_of_the_experts(run, params):
     rows = np.asarray(params["expert_scales"])[[VIEWS.index(view) for view in views]]
     reads = {"signature": expression, "molecule": structure, "joint": np.ones(8, bool)}
     reads |= {"signature_kernel": expression, "structure_kernel": structure}
-    reads["network_kernel"] = expression
+    reads |= {"network_kernel": expression}
+    reads |= {"signature_proteins": expression, "structure_proteins": structure}
     expected = sum(
         (rows[:, place] * reads[expert])[:, None] * np.asarray(output.experts[expert])
         for place, expert in enumerate(EXPERTS)
@@ -225,6 +226,19 @@ def test_the_graph_handed_in_reaches_the_network_kernel_alone(run):
     left, right = run(batch_of(), graph).experts, run(batch_of(), other).experts
     assert np.abs(left["network_kernel"] - right["network_kernel"]).max() > 1e-3
     np.testing.assert_array_equal(left["signature_kernel"], right["signature_kernel"])
+
+
+def test_experts_through_proteins_multiply_evidence_with_prototypes(run, params):
+    output = run(batch_of())
+    # No expert reads the evidence of the network kernel.
+    assert set(output.proteins) == {"signature_kernel", "structure_kernel"}
+    for reader, kernel in (
+        ("signature_proteins", "signature_kernel"),
+        ("structure_proteins", "structure_kernel"),
+    ):
+        assert output.proteins[kernel].shape == (8, 2 * NUM_PROTEINS)
+        expected = np.asarray(output.proteins[kernel]) @ params["mechanism_prototypes"]
+        np.testing.assert_allclose(output.experts[reader], expected, **TOLERANCE)
 
 
 def test_kernels_alone_need_no_network(params):

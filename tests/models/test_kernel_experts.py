@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 
 from moa_jax.models.kernel_experts import (
-    COUNT_LEVELS,
     KernelExpert,
     KernelInputs,
     NetworkComparison,
+    StructureComparison,
+    reference_signatures,
+)
+from moa_jax.models.kernel_functions import (
+    COUNT_LEVELS,
     centred,
     node_activity,
-    reference_signatures,
     signature_kernel,
     structure_kernel,
     with_shrunk_bead_differences,
@@ -174,7 +177,7 @@ def network_expert(nodes, propagation, seed=1):
         "coefficients": normal(5, 3),
     }
     given = jax.tree.map(jnp.asarray, given)
-    expert = KernelExpert(3, NetworkComparison(width=1.5, num_genes=nodes, term_share=0.0))
+    expert = KernelExpert(3, 0, NetworkComparison(width=1.5, num_genes=nodes, term_share=0.0))
     graph = dataclasses.replace(make_graph(), propagation=propagation)
 
     def logits(expression):
@@ -184,7 +187,7 @@ def network_expert(nodes, propagation, seed=1):
             jnp.zeros(2, jnp.int32),
             jnp.zeros((2, 1), jnp.uint8),
         )
-        return expert.apply({"params": given}, inputs, graph)
+        return expert.apply({"params": given}, inputs, graph).logits
 
     return logits, given, jnp.asarray(normal(2, 4))
 
@@ -212,3 +215,22 @@ def test_derivatives_of_the_network_expert_reach_the_genes():
         jax.grad(of_nodes)(activity) @ propagation.T,
         atol=1e-4,
     )
+
+
+def test_evidence_for_proteins_comes_from_the_same_kernel():
+    counts = RNG.integers(0, 5, (4, 6)).astype(np.uint8)
+    normal = lambda *shape: RNG.normal(size=shape).astype(np.float32)  # noqa: E731 (three uses)
+    given = {
+        "references": counts,
+        "coefficients": normal(4, 3),
+        "action_coefficients": normal(4, 8),
+    }
+    inputs = KernelInputs(normal(2, 1), np.ones((2, 1), bool), np.zeros(2, np.int32), counts[:2])
+    comparison = StructureComparison((2, 4))
+    answer = KernelExpert(3, 8, comparison).apply({"params": given}, inputs, make_graph())
+    kernel = structure_kernel(counts[:2], counts, views=(2, 4))
+    np.testing.assert_allclose(answer.logits, kernel @ given["coefficients"], rtol=1e-5)
+    np.testing.assert_allclose(answer.proteins, kernel @ given["action_coefficients"], rtol=1e-5)
+    # Nobody reads it: there is none.
+    answer = KernelExpert(3, 0, comparison).apply({"params": given}, inputs, make_graph())
+    assert answer.proteins.shape == (2, 0)

@@ -12,7 +12,7 @@ import numpy as np
 
 from moa_jax.data.examples.batches import make_batch
 from moa_jax.data.examples.features import FeatureSpec, encode, fit_features
-from moa_jax.kernels.ridge import kernel_systems, solve
+from moa_jax.kernels.ridge import kernel_systems
 from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.training.fusion.task import make_fusion_task
 from moa_jax.training.runs.predictor import Predictor, Progress
@@ -27,6 +27,7 @@ from tests.synthetic import (
     make_graph,
     make_knowledge_graph,
     make_raw_examples,
+    solved,
     tiny_config,
 )
 
@@ -125,7 +126,7 @@ def tiny_predictor(experts, *, seed=0) -> Predictor:
     scales = [
         [config.expert_scales[view][expert] for expert in experts] for view in config.expert_scales
     ]
-    given = {**solve(systems, train), "expert_scales": np.asarray(scales, np.float32)}
+    given = {**solved(systems, train), "expert_scales": np.asarray(scales, np.float32)}
     return Predictor(
         task=task,
         params=replicate({**params, **given}, mesh),

@@ -8,7 +8,7 @@ from moa_jax.data.examples.features import encode
 from moa_jax.explanation.attribution.affine_paths import gradients_along_path, split_linear
 from moa_jax.explanation.attribution.gradients import gauss_legendre
 from moa_jax.explanation.attribution.target import AttributionTarget
-from moa_jax.models.kernel_experts import signature_kernel
+from moa_jax.models.kernel_functions import signature_kernel
 from tests.explanation.attribution.linear_models import every_moa, tiny_predictor
 from tests.synthetic import make_raw_examples
 
