@@ -11,7 +11,7 @@ user's signatures, wells or structures (see `moa_jax.predict`), all or those of 
 compounds. A compound is named by its name, pert_id or group. DIR is written as a whole:
 
     index.html     links to reports/, one page per compound, readable offline
-    tables/        mechanisms, genes, pathways, substructures, graph nodes, evidence, audit, ...
+    tables/        mechanisms, proteins, genes, pathways, substructures, evidence, audit, ...
                    of all compounds, as parquet and CSV
     figures/       the pictures of the pages, as SVG and PNG
     explanation_manifest.json

@@ -31,6 +31,8 @@ from moa_jax.data.examples.features import fit_features
 from moa_jax.data.preparation.embedded_release import open_dataset
 from moa_jax.data.splits.manifest import scored_part
 from moa_jax.data.splits.partition import Partition, examples_of, make_partition
+from moa_jax.explanation.audit.target_ranking import audit_held_out, write_target_audit
+from moa_jax.kernels.references import read_references
 from moa_jax.model_card.card import write_model_card
 from moa_jax.model_card.plots import plot_curves, plot_per_moa
 from moa_jax.models.experts import VIEWS
@@ -102,6 +104,11 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
             write_calibration_store(workdir, fit.out_of_fold)
         if scored == "test":
             write_held_out(workdir, parts["test"])
+            # Whether the proteins that explanations show are targets of held-out compounds.
+            references = read_references(workdir)
+            audit = audit_held_out(config, fit.predictor, parts["test"], graph, references)
+            if audit is not None:
+                write_target_audit(workdir, audit)
 
     # Scores.
     views = fit.predictor.predict(parts["test"]) if scored == "test" else fit.validation_probs

@@ -37,7 +37,7 @@ from moa_jax.training.recipe import fit_fusion
 from moa_jax.training.runs.run_folder import start_run
 
 NUM_GENES, NUM_LANDMARKS, NUM_TERMS, NUM_MOAS, NUM_BITS = 7, 5, 4, 3, 16
-NUM_PROTEINS = 2
+NUM_PROTEINS = 4
 SUBSTRUCTURE_FAMILIES = (6, 10)
 SMILES = ("CCO", "c1ccccc1C(=O)O", "C", "CC(C)N[C@H](C)C(=O)O", "C/C=C/C", "OCC1CC1")
 
@@ -93,6 +93,7 @@ def make_given(seed=3) -> dict[str, Any]:
             "offsets": normal(3, NUM_LANDMARKS),
             "references": normal(6, NUM_GENES + NUM_TERMS),
             "coefficients": normal(6, NUM_MOAS),
+            "action_coefficients": normal(6, 2 * NUM_PROTEINS),
         },
         "structure_kernel": {
             "references": rng.integers(0, 6, (4, sum(SUBSTRUCTURE_FAMILIES)), np.uint8),
@@ -231,6 +232,22 @@ def make_raw_examples(num_examples=24, *, seed=0, num_landmarks=NUM_LANDMARKS) -
         moas=tuple(f"moa {row}" for row in range(NUM_MOAS)),
         labels=np.eye(NUM_MOAS, dtype=np.float32)[moa],
     )
+
+
+def with_targets(examples: Examples) -> Examples:
+    """The examples of `make_raw_examples` with known targets: one by MoA, one by compound.
+
+    The compounds of the first MoA inhibit their targets, those of the second activate them, and
+    what those of the third do is unknown.
+    """
+    symbols, actions = make_knowledge_graph().genes["symbol"], ("inhibits", "activates", "")
+    targets, known = [], []
+    for row, labels in enumerate(examples.labels):
+        moa = int(labels.argmax())
+        own = {symbols[NUM_GENES - 1 - moa], symbols[row // 2 % 4]}
+        targets.append(tuple(sorted(own)))
+        known.append((actions[moa],) * len(own))
+    return dataclasses.replace(examples, targets=tuple(targets), actions=tuple(known))
 
 
 def tiny_config(**overrides) -> ml_collections.ConfigDict:

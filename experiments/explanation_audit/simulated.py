@@ -22,9 +22,9 @@ from moa_jax.explanation.attribution.network_attribution import (
     smoothed_node_attribution,
 )
 from moa_jax.explanation.attribution.occlusion import occlude_atoms, occlude_neighbourhoods
-from moa_jax.explanation.audit.deletion import string_degree
 from moa_jax.explanation.audit.weight_randomisation import randomised
 from moa_jax.explanation.evidence.gene_sets import term_sets
+from moa_jax.knowledge.propagation import string_degree
 from moa_jax.models.experts import EXPERTS
 
 HITS = (1, 10, 50)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from moa_jax.schemas import EdgeArrays, EdgeSet, GraphArrays, KnowledgeGraph
 
@@ -92,4 +92,11 @@ def _matrix(edges: EdgeSet, num_senders: int, num_receivers: int) -> scipy.spars
     return scipy.sparse.csr_array(
         (edges.weight.astype(np.float64), (edges.senders, edges.receivers)),
         shape=(num_senders, num_receivers),
+    )
+
+
+def string_degree(graph: KnowledgeGraph) -> Float[np.ndarray, " gene"]:
+    """Weighted number of interactions of every gene node."""
+    return np.bincount(
+        graph.interacts.senders, weights=graph.interacts.weight, minlength=graph.num_genes
     )

@@ -19,6 +19,7 @@ from moa_jax.explanation.attribution.target import (
     measured_genes,
     score,
 )
+from moa_jax.knowledge.propagation import string_degree
 from moa_jax.schemas import Batch, GraphArrays, KnowledgeGraph
 from moa_jax.training.runs.predictor import Predictor
 
@@ -170,10 +171,3 @@ def control_importance(
         "absolute_z": np.broadcast_to(change[:, None], shape).astype(np.float32),
         "degree": np.broadcast_to(degree, shape).astype(np.float32),
     }
-
-
-def string_degree(graph: KnowledgeGraph) -> Float[np.ndarray, " gene"]:
-    """Weighted degree of every gene node."""
-    return np.bincount(
-        graph.interacts.senders, weights=graph.interacts.weight, minlength=graph.num_genes
-    )

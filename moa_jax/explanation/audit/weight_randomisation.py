@@ -9,13 +9,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from moa_jax.models.experts import EXPERTS, NETWORKS
+from moa_jax.models.experts import EXPERTS
+from moa_jax.models.protein_answers import PROTEINS
 from moa_jax.training.runs.predictor import Predictor
 from moa_jax.training.sharding import replicate
 
-# Modules of the fusion model from output to input; any others come last.
+# Modules of the fusion model from output to input; any others come last. Those of kernel experts
+# hold the coefficients of their evidence for proteins, too.
 FROM_OUTPUT = (
-    *(expert for expert in EXPERTS if expert not in NETWORKS),
+    "mechanism_prototypes",
+    PROTEINS,
+    *(name for name, expert in EXPERTS.items() if expert.comparison),
     "joint_logits",
     "fuse",
     "fuse_norm",

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from moa_jax.calibration.calibration_store import CalibrationAnswers, read_calibration_store
 from moa_jax.calibration.calibrator import CANNOT_TELL, Calibrator
 from moa_jax.data.storage.graph_folder import read_gene_sets
 from moa_jax.explanation.audit.checks import Check
 from moa_jax.explanation.audit.deletion import Curves
+from moa_jax.explanation.audit.target_ranking import TargetAudit, read_target_audit
 from moa_jax.explanation.compound_page.answers import CompoundAnswer, compound_answers
 from moa_jax.explanation.compound_page.compound_audit import compound_checks
 from moa_jax.explanation.compound_page.signature_attributions import (
@@ -36,6 +37,12 @@ from moa_jax.explanation.compound_page.tables import (
     signature_table,
 )
 from moa_jax.explanation.evidence.gene_sets import GeneSets, joined, listed_sets, term_sets
+from moa_jax.explanation.evidence.protein_evidence import (
+    ProteinEvidence,
+    num_ligands,
+    protein_evidence,
+    protein_table,
+)
 from moa_jax.explanation.evidence.similar_compounds import KernelEvidence, kernel_evidence
 from moa_jax.explanation.evidence.substructure_scores import substructure_scores
 from moa_jax.kernels.references import read_references
@@ -62,6 +69,8 @@ class ExplainedRun:
       references: references of its kernel experts (`kernels.references`).
       residuals: see `tables.reference_residuals`.
       sets: gene sets over the measured genes.
+      ligands: number of training compounds that act on each gene node.
+      target_audit: whether its ranking of proteins finds targets; None if the run has no audit.
     """
 
     run: FinishedRun
@@ -69,6 +78,8 @@ class ExplainedRun:
     references: pd.DataFrame
     residuals: Float[np.ndarray, "residual gene"] | None
     sets: GeneSets
+    ligands: Int[np.ndarray, " gene"]
+    target_audit: TargetAudit | None
 
 
 def read_explained_run(workdir: pathlib.Path, run: FinishedRun) -> ExplainedRun:
@@ -88,6 +99,8 @@ def read_explained_run(workdir: pathlib.Path, run: FinishedRun) -> ExplainedRun:
         references=references,
         residuals=reference_residuals(run.predictor.params, references),
         sets=sets.of_size(MIN_SET, MAX_SET),
+        ligands=num_ligands(references, list(run.graph.genes["symbol"])),
+        target_audit=read_target_audit(workdir),
     )
 
 
@@ -115,7 +128,8 @@ class CompoundExplanation:
       nodes_are_read: see `SignatureAttributions`.
       tables: `moas`, `modalities`, `genes`, `pathways`, `substructures`, `nodes`, `evidence`,
         `proximity`, `labels`, `signatures`; those about genes and signatures are empty if the
-        compound has no signature.
+        compound has no signature. With experts through proteins also `proteins`.
+      target_audit: see `ExplainedRun`.
       node_scores: of all gene nodes.
       atom_scores: of all atoms, for `moa`; None without structure.
       curves: replacement -> ranking -> deletion curves.
@@ -139,6 +153,7 @@ class CompoundExplanation:
     calibrator: Calibrator
     nodes_are_read: bool
     tables: Mapping[str, pd.DataFrame]
+    target_audit: TargetAudit | None
     node_scores: Float[np.ndarray, " gene_node"]
     atom_scores: Float[np.ndarray, " atom"] | None
     curves: Mapping[str, Mapping[str, Curves]]
@@ -192,8 +207,16 @@ def explain_compounds(
         runners_up=runners_up[place],
     )
     evidence = kernel_evidence(run.predictor, encoded, explained.references)
+    proteins = protein_evidence(run.predictor, encoded)
     return [
-        _explanation(explained, answer, examples.take(answer.rows), attributions, evidence)
+        _explanation(
+            explained,
+            answer,
+            examples.take(answer.rows),
+            attributions,
+            evidence=evidence,
+            proteins=proteins,
+        )
         for answer in track(answers, "compounds")
     ]
 
@@ -203,7 +226,9 @@ def _explanation(
     answer: CompoundAnswer,
     own: Examples,
     found: SignatureAttributions,
+    *,
     evidence: Mapping[str, KernelEvidence],
+    proteins: ProteinEvidence | None,
 ) -> CompoundExplanation:
     """The explanation of one compound, whose signatures or structure are `own`."""
     moas, graph, rows = explained.run.predictor.features.moas, explained.run.graph, answer.rows
@@ -218,6 +243,10 @@ def _explanation(
     }
     if atoms is not None:
         tables["substructures"] = _substructures(smiles, atoms)
+    if proteins is not None:
+        tables["proteins"] = protein_table(
+            proteins, rows, answer.moa, graph=graph, ligands=explained.ligands, targets=targets
+        )
     if not has_signatures:
         tables |= {name: tables[name].iloc[:0] for name in _OF_SIGNATURES}
         of_structure = [not EXPERTS[name].reads_expression for name in tables["evidence"]["expert"]]
@@ -242,6 +271,7 @@ def _explanation(
         calibrator=answer.calibrator,
         nodes_are_read=found.nodes_are_read,
         tables=tables,
+        target_audit=explained.target_audit,
         node_scores=nodes[: graph.num_genes].astype(np.float64),
         atom_scores=None if atoms is None else atoms.astype(np.float64),
         curves={

@@ -10,6 +10,7 @@ from moa_jax.evaluation.label_audit import DOUBTED
 from moa_jax.explanation.audit.checks import RULES, overall
 from moa_jax.explanation.audit.deletion import Curves
 from moa_jax.explanation.compound_page.explanation import CompoundExplanation
+from moa_jax.explanation.compound_page.protein_section import proteins_section
 from moa_jax.explanation.compound_page.sections import (
     contrast_section,
     genes_section,
@@ -60,6 +61,7 @@ def compound_page(
             _answer(found, home),
             _audit(found),
             reasons_section(found, pictures),
+            *proteins_section(found),
             *_gene_sections(found, pictures),
             molecule_section(found, pictures),
             *([signatures_section(found)] if found.has_signatures else []),

@@ -38,7 +38,8 @@ def reasons_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> 
     return Section(
         "Evidence",
         "The model compares the compound with training compounds. Contributions are exact: how "
-        "much the similarity to each compound adds to the score. Similar training compounds share "
+        "much the similarity to each compound adds to the score, by its mechanisms or through the "
+        "proteins that it acts on. Similar training compounds share "
         "their weight, so a single one may count against its own mechanism. A compound without "
         "a label may have a target-propagated label, or a pseudo-label from its structure.",
         parts,
@@ -62,6 +63,7 @@ def _evidence_table(table: pd.DataFrame, caption: str) -> Table:
             EXPERTS[row.expert].title,
             float(row.similarity),
             Estimate(row.from_similarity),
+            float(row.from_proteins),
             float(row.contrast),
         )
         for row in table.itertuples()
@@ -72,8 +74,12 @@ def _evidence_table(table: pd.DataFrame, caption: str) -> Table:
         "kernel",
         "similarity",
         "contribution",
+        "through proteins",
         "contribution to contrast",
     )
+    if not table["from_proteins"].any():
+        rows = [(*row[:-2], row[-1]) for row in rows]
+        columns = (*columns[:-2], columns[-1])
     return Table(columns, rows, caption=caption)
 
 

@@ -13,12 +13,12 @@ from moa_jax.calibration.calibrator import CalibratedAnswers
 from moa_jax.data.examples.features import FeatureSpec
 from moa_jax.evaluation.label_audit import suspicious_labels
 from moa_jax.explanation.attribution.modality_shares import MODALITIES
-from moa_jax.explanation.audit.deletion import string_degree
 from moa_jax.explanation.evidence.enrichment import distinct_sets, enrichment, residuals
 from moa_jax.explanation.evidence.gene_sets import GeneSets
 from moa_jax.explanation.evidence.label_evidence import nearest_labelled, with_evidence
 from moa_jax.explanation.evidence.similar_compounds import KernelEvidence, compound_evidence
 from moa_jax.explanation.evidence.target_proximity import proximity, target_distances
+from moa_jax.knowledge.propagation import string_degree
 from moa_jax.models.experts import SIGNATURE_KERNEL
 from moa_jax.models.kernel_experts import reference_signatures
 from moa_jax.predictions.compound_answers import label_set
@@ -202,7 +202,8 @@ def _mean_evidence(
     tables = [compound_evidence(evidence, int(row), moa) for row in rows]
     keys = ["expert", "group"]
     together = pd.concat(tables, ignore_index=True).groupby(keys, sort=True)
-    columns = {"similarity": "max", "contribution": "mean", "from_similarity": "mean"}
+    means = dict.fromkeys(("contribution", "from_similarity", "from_proteins"), "mean")
+    columns = {"similarity": "max", **means}
     numbers = together[list(columns)].agg(columns)
     table = tables[0].drop(columns=list(columns)).join(numbers, on=keys)
     return table.sort_values(["from_similarity", *keys], ascending=[False, True, True]).reset_index(

@@ -2,7 +2,9 @@
 
 A kernel expert's logit is a sum over its references, `sum_r kernel(example, r) * coefficient[r]`
 (kernel ridge regression, Saunders 1998), so the contribution of each reference is exact.
-References that lack an MoA count against it: their coefficients are mostly negative.
+References that lack an MoA count against it: their coefficients are mostly negative. An expert
+through proteins is linear in the evidence of a kernel expert, `sum_r kernel(example, r) *
+action_coefficient[r] @ prototype`, and so divides among the same references.
 
 A signature that is orthogonal to every reference still has a kernel of `exp(-width)` with each, so
 a compound with many references contributes much to any answer. The contribution of its similarity
@@ -12,7 +14,7 @@ is counted from there.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -28,16 +30,33 @@ from moa_jax.training.runs.predictor import Predictor
 
 
 @dataclasses.dataclass(frozen=True)
+class ScaledCoefficients:
+    """What each reference adds to an expert's logits per unit of kernel, and the expert's scale.
+
+    Attributes:
+      scale: the expert scale; 0 where an example lacks the modality.
+      coefficients: weight of each reference for each MoA.
+    """
+
+    scale: Float[np.ndarray, " example"]
+    coefficients: Float[np.ndarray, "reference moa"]
+
+    def weights(self, example: int, moa: int) -> Float[np.ndarray, " reference"]:
+        """Weight of each reference in the model's logit."""
+        return self.scale[example] * self.coefficients[:, moa]
+
+
+@dataclasses.dataclass(frozen=True)
 class KernelEvidence:
-    """Kernel, references and coefficients of one kernel expert.
+    """Kernel and references of one kernel expert, and their coefficients.
 
     Attributes:
       expert: its name.
       kernel: kernel of each example with each reference.
       similarity: the similarity that the kernel is a function of: cosine of the centred signatures
         or of node activities, or mean Tanimoto similarity of the structures.
-      scale: the expert scale; 0 where an example lacks the modality.
-      coefficients: weight of each reference for each MoA.
+      direct: coefficients of the expert itself.
+      through_proteins: expert that answers through the proteins of this one -> its coefficients.
       references: `kernels.references.REFERENCE_COLUMNS`, one row per reference.
       blank: kernel of an example that resembles no reference.
     """
@@ -45,25 +64,40 @@ class KernelEvidence:
     expert: str
     kernel: Float[np.ndarray, "example reference"]
     similarity: Float[np.ndarray, "example reference"]
-    scale: Float[np.ndarray, " example"]
-    coefficients: Float[np.ndarray, "reference moa"]
+    direct: ScaledCoefficients
+    through_proteins: Mapping[str, ScaledCoefficients]
     references: pd.DataFrame
     blank: float
 
     def contributions(self, example: int, moa: int) -> Float[np.ndarray, " reference"]:
-        """Contribution of each reference to the model's logit; they sum to the scaled logit."""
-        return self.scale[example] * self.kernel[example] * self.coefficients[:, moa]
+        """Contribution of each reference to the model's logit.
+
+        They sum to the scaled logits of this expert and of those through its proteins.
+        """
+        return self.kernel[example] * self._weights(example, moa)
 
     def from_similarity(self, example: int, moa: int) -> Float[np.ndarray, " reference"]:
         """The same, minus the reference's contribution to an example that resembles nothing."""
-        beyond = self.kernel[example] - self.blank
-        return self.scale[example] * beyond * self.coefficients[:, moa]
+        return (self.kernel[example] - self.blank) * self._weights(example, moa)
+
+    def from_proteins(self, example: int, moa: int) -> Float[np.ndarray, " reference"]:
+        """The part of `from_similarity` that comes through proteins."""
+        return (self.kernel[example] - self.blank) * self._protein_weights(example, moa)
+
+    def _weights(self, example: int, moa: int) -> Float[np.ndarray, " reference"]:
+        return self.direct.weights(example, moa) + self._protein_weights(example, moa)
+
+    def _protein_weights(self, example: int, moa: int) -> Float[np.ndarray, " reference"]:
+        total = np.zeros(len(self.references))
+        for reader in self.through_proteins.values():
+            total += reader.weights(example, moa)
+        return total
 
 
 def kernel_evidence(
     predictor: Predictor, examples: EncodedExamples, references: pd.DataFrame
 ) -> dict[str, KernelEvidence]:
-    """The evidence of the kernel experts of a model.
+    """The evidence of the kernel experts of a model, and of the experts through their proteins.
 
     Args:
       predictor: a fusion model.
@@ -84,27 +118,45 @@ def kernel_evidence(
             continue
         comparison = EXPERTS[expert].comparison(model)
         own = references[references["expert"] == expert].reset_index(drop=True)
-        coefficients = np.asarray(params[expert]["coefficients"], np.float64)
+        coefficients = _coefficients(expert, model.experts, params)
         # A kernel without references has one blank reference, which keeps the arrays' shape.
-        if len(own) == 0 and len(coefficients) == 1 and not coefficients.any():
-            coefficients = coefficients[:0]
-        if len(own) != len(coefficients):
+        if len(own) == 0 and len(coefficients[expert]) == 1 and not coefficients[expert].any():
+            coefficients = {name: values[:0] for name, values in coefficients.items()}
+        if len(own) != len(coefficients[expert]):
             raise InputError(
                 f"the run's table of references has {len(own)} rows for {expert}, but its "
-                f"checkpoint has {len(coefficients)} references; they belong to different runs."
+                f"checkpoint has {len(coefficients[expert])} references; they belong to different "
+                "runs."
             )
-        kernel, scale = _kernel_and_scale(predictor, expert, examples)
+        kernel, scales = _kernel_and_scales(predictor, expert, tuple(coefficients), examples)
         kernel = kernel[:, : len(own)]
+        scaled = {
+            name: ScaledCoefficients(scale, coefficients[name]) for name, scale in scales.items()
+        }
         evidence[expert] = KernelEvidence(
             expert=expert,
             kernel=kernel,
             similarity=comparison.similarity(kernel),
-            scale=scale,
-            coefficients=coefficients,
+            direct=scaled.pop(expert),
+            through_proteins=scaled,
             references=own,
             blank=comparison.blank,
         )
     return evidence
+
+
+def _coefficients(
+    expert: str, experts: Sequence[str], params: Mapping[str, Any]
+) -> dict[str, Float[np.ndarray, "reference moa"]]:
+    """Coefficients of a kernel expert, then of the experts through its proteins."""
+    own = params[expert]
+    coefficients = {expert: np.asarray(own["coefficients"], np.float64)}
+    readers = [name for name in experts if EXPERTS[name].through_proteins == expert]
+    if readers:
+        prototypes = np.asarray(params["mechanism_prototypes"])
+        through = np.asarray(own["action_coefficients"]) @ prototypes
+        coefficients |= dict.fromkeys(readers, through.astype(np.float64))
+    return coefficients
 
 
 def compound_evidence(
@@ -120,21 +172,23 @@ def compound_evidence(
     Returns:
       One row per expert and compound: `expert`, `group`, `compound`, `moas` (tuple), `cell_lines`
       (tuple; empty for structures), `num_references`, `similarity` (of the most similar
-      reference), `contribution` and `from_similarity` (see `KernelEvidence`). Contributions sum
-      to that of the kernel experts to the model's logit. The largest `from_similarity` comes
-      first, ties by name.
+      reference), `contribution`, `from_similarity` and `from_proteins` (see `KernelEvidence`).
+      Contributions sum to that of the experts with references to the model's logit: of a model
+      without networks, to all of it. The largest `from_similarity` comes first, ties by name.
     """
     tables = [
         own.references.assign(
             similarity=own.similarity[example],
             contribution=own.contributions(example, moa),
             from_similarity=own.from_similarity(example, moa),
+            from_proteins=own.from_proteins(example, moa),
         )
         for own in evidence.values()
         if len(own.references)
     ]
     columns = ["expert", "group", "compound", "moas", "cell_lines"]
-    columns += ["num_references", "similarity", "contribution", "from_similarity"]
+    columns += ["num_references", "similarity", "contribution"]
+    columns += ["from_similarity", "from_proteins"]
     if not tables:
         return pd.DataFrame(columns=columns)
     grouped = pd.concat(tables, ignore_index=True).groupby(["expert", "group"], sort=True)
@@ -146,6 +200,7 @@ def compound_evidence(
         similarity=("similarity", "max"),
         contribution=("contribution", "sum"),
         from_similarity=("from_similarity", "sum"),
+        from_proteins=("from_proteins", "sum"),
     ).reset_index()
     return summary.sort_values(
         ["from_similarity", "expert", "group"], ascending=[False, True, True], ignore_index=True
@@ -157,24 +212,28 @@ def _first_name(column: pd.Series) -> str:
     return min(column.astype(str))
 
 
-def _kernel_and_scale(
-    predictor: Predictor, expert: str, examples: EncodedExamples
-) -> tuple[Float[np.ndarray, "example reference"], Float[np.ndarray, " example"]]:
-    model, params = predictor.task.model, predictor.params
-    place, comparison = model.experts.index(expert), EXPERTS[expert].comparison(model)
+def _kernel_and_scales(
+    predictor: Predictor, expert: str, scaled: tuple[str, ...], examples: EncodedExamples
+) -> tuple[Float[np.ndarray, "example reference"], dict[str, Float[np.ndarray, " example"]]]:
+    """The kernel of one expert, and the scales of the experts `scaled`."""
+    model, comparison = predictor.task.model, EXPERTS[expert].comparison(predictor.task.model)
+    places = {name: model.experts.index(name) for name in scaled}
 
     @jax.jit
-    def compute(params: Any, batch: Batch, graph: GraphArrays) -> tuple[Array, Array]:
-        scale = params["expert_scales"][view_of(batch)][:, place]
-        kernel = comparison.compare(params[expert], batch, graph)
-        return kernel, scale * has_modality(expert, batch)
+    def compute(params: Any, batch: Batch, graph: GraphArrays) -> tuple[Array, dict[str, Array]]:
+        of_view = params["expert_scales"][view_of(batch)]
+        scales = {
+            name: of_view[:, place] * has_modality(name, batch) for name, place in places.items()
+        }
+        return comparison.compare(params[expert], batch, graph), scales
 
     parts = [
-        jax.device_get(compute(params, batch, predictor.graph))
+        jax.device_get(compute(predictor.params, batch, predictor.graph))
         for batch in evaluation_batches(examples, predictor.batch_size, num_shards=1)
     ]
-    kernel, scale = (
-        np.concatenate(column)[: examples.num_examples].astype(np.float64)
-        for column in zip(*parts, strict=True)
-    )
-    return kernel, scale
+    count = examples.num_examples
+    kernel = np.concatenate([kernel for kernel, _ in parts])[:count].astype(np.float64)
+    return kernel, {
+        name: np.concatenate([scales[name] for _, scales in parts])[:count].astype(np.float64)
+        for name in scaled
+    }

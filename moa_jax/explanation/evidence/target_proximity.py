@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csgraph
 
 from moa_jax.evaluation.multiple_testing import adjusted_p_values
-from moa_jax.explanation.audit.deletion import string_degree
+from moa_jax.knowledge.propagation import string_degree
 from moa_jax.schemas import InputError, KnowledgeGraph
 
 # Number of first genes of each compound in `proximity_table`.

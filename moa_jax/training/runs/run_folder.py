@@ -11,6 +11,7 @@ Layout::
     references.parquet the training examples that the kernel experts compare with
     calibration_answers.parquet  out-of-fold answers that predictions are calibrated on
     held_out.parquet   signatures of the test part, to be explained
+    target_audit.json  whether the proteins that the model ranks first are targets of the test part
     checkpoints/       Orbax checkpoints of the final model
     selection/         the run that selected the number of steps, if the model has networks
     model_card.md      data, scores, failures and intended use

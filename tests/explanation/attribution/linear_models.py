@@ -12,8 +12,11 @@ import numpy as np
 
 from moa_jax.data.examples.batches import make_batch
 from moa_jax.data.examples.features import FeatureSpec, encode, fit_features
-from moa_jax.kernels.ridge import kernel_systems
+from moa_jax.kernels.closed_form import ClosedForm
+from moa_jax.kernels.target_actions import known_targets
+from moa_jax.kernels.target_propagation import references_of
 from moa_jax.knowledge.propagation import graph_arrays
+from moa_jax.models.experts import EXPERTS
 from moa_jax.training.fusion.task import make_fusion_task
 from moa_jax.training.runs.predictor import Predictor, Progress
 from moa_jax.training.sharding import make_mesh, replicate
@@ -27,8 +30,8 @@ from tests.synthetic import (
     make_graph,
     make_knowledge_graph,
     make_raw_examples,
-    solved,
     tiny_config,
+    with_targets,
 )
 
 NUM_NODES = make_graph().propagation.shape[1]
@@ -105,13 +108,16 @@ def every_moa(num_examples, num_moas=3):
 
 
 def tiny_predictor(experts, *, seed=0) -> Predictor:
-    """The fusion model with random weights; kernel experts are fitted to made-up examples."""
+    """The fusion model with random weights; the others are solved for made-up examples."""
     config = tiny_config()
     config.model.experts = experts
-    raw = make_raw_examples(24)
+    raw, knowledge = with_targets(make_raw_examples(24)), make_knowledge_graph()
     features = fit_features(raw, make_gene_table())
+    if any(EXPERTS[expert].through_proteins for expert in experts):
+        proteins = known_targets(raw, knowledge.genes["symbol"])
+        features = dataclasses.replace(features, proteins=proteins)
     train = encode(raw, features)
-    graph, mesh = graph_arrays(make_knowledge_graph(), restart=0.5, num_steps=3), make_mesh(1)
+    graph, mesh = graph_arrays(knowledge, restart=0.5, num_steps=3), make_mesh(1)
     task = make_fusion_task(config, features, (NUM_GENES, NUM_TERMS))
     batch = make_batch(train, np.arange(2), 2, num_shards=1)
     start = jax.jit(functools.partial(task.model.init, train=False))(
@@ -122,11 +128,12 @@ def tiny_predictor(experts, *, seed=0) -> Predictor:
         lambda values: np.asarray(values + 0.3 * rng.normal(size=values.shape), np.float32),
         start["params"],
     )
-    systems = kernel_systems(config, task.model, train, features, graph)
+    references = references_of(config.target_propagation, raw, None)
+    closed_form = ClosedForm.of(config, task.model, features, graph, references)
     scales = [
         [config.expert_scales[view][expert] for expert in experts] for view in config.expert_scales
     ]
-    given = {**solved(systems, train), "expert_scales": np.asarray(scales, np.float32)}
+    given = {**closed_form.params(), "expert_scales": np.asarray(scales, np.float32)}
     return Predictor(
         task=task,
         params=replicate({**params, **given}, mesh),

@@ -8,8 +8,8 @@ from moa_jax.explanation.audit.deletion import (
     control_importance,
     deletion_curves,
     ranks,
-    string_degree,
 )
+from moa_jax.knowledge.propagation import string_degree
 from tests.explanation.attribution.linear_models import every_moa, feature_spec, linear_predictor
 from tests.synthetic import make_examples, make_knowledge_graph
 

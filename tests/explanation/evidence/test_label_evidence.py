@@ -11,7 +11,7 @@ from moa_jax.explanation.evidence.label_evidence import (
     similar_compounds,
     with_evidence,
 )
-from moa_jax.explanation.evidence.similar_compounds import KernelEvidence
+from moa_jax.explanation.evidence.similar_compounds import KernelEvidence, ScaledCoefficients
 
 pytestmark = pytest.mark.slow
 
@@ -24,8 +24,8 @@ def evidence_of(expert, groups, moas, similarity):
         expert=expert,
         kernel=similarity,
         similarity=similarity,
-        scale=np.ones(len(similarity)),
-        coefficients=np.zeros((count, 3)),
+        direct=ScaledCoefficients(np.ones(len(similarity)), np.zeros((count, 3))),
+        through_proteins={},
         references=references.assign(moas=moas),
         blank=0.0,
     )

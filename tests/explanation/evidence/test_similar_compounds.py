@@ -89,7 +89,7 @@ def test_similarity_is_counted_from_an_example_that_resembles_nothing(explained)
         coefficients = np.asarray(predictor.params[expert]["coefficients"])[:, 2].sum()
         np.testing.assert_allclose(
             rows["contribution"].sum() - rows["from_similarity"].sum(),
-            own.scale[4] * blank[expert] * coefficients,
+            own.direct.scale[4] * blank[expert] * coefficients,
             atol=1e-5,
         )
     # An orthogonal reference adds nothing by its similarity.

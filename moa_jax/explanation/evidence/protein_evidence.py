@@ -1,0 +1,238 @@
+"""The proteins behind an answer: evidence that a compound acts on them, and what it adds.
+
+An expert through proteins is linear in the evidence of a kernel expert: its logits are `evidence @
+prototypes`. So the contribution of each action on each protein to the model's logit is exact,
+`scale * evidence * prototype`; only proteins that known compounds of the mechanism act on
+contribute. Proteins are ranked by their logits as targets (`models.protein_answers`), which are
+sums over the modalities.
+
+Known targets of the compound itself are never an input of the model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+from jaxtyping import Array, Float, Int
+
+from moa_jax.data.examples.batches import evaluation_batches
+from moa_jax.data.examples.features import EncodedExamples
+from moa_jax.models.experts import EXPERTS, has_modality, view_of
+from moa_jax.models.protein_answers import PROTEINS
+from moa_jax.schemas import ACTIONS, Batch, GraphArrays, KnowledgeGraph
+from moa_jax.training.runs.predictor import Predictor
+
+# Proteins with the largest scores that a table holds, besides all that contribute.
+NUM_RANKED = 200
+# Proteins with the largest scores among which neighbours in STRING are looked up.
+NUM_TOP = 20
+TABLE_COLUMNS = (
+    "rank",
+    "entrez_id",
+    "symbol",
+    "action",
+    "score",
+    "from_signature",
+    "from_structure",
+    *(f"contribution_{action}" for action in ACTIONS),
+    "contribution",
+    "is_target_of_mechanism",
+    "num_ligands",
+    "neighbours",
+    "is_known_target",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ProteinEvidence:
+    """Evidence for what examples do to each protein, scaled; 0 where a modality is missing.
+
+    Attributes:
+      proteins: gene symbols of the proteins that training compounds act on.
+      for_mechanisms: expert through proteins -> its evidence, times the scale of its logits.
+      for_targets: kernel expert -> its evidence, times the scale of its evidence for targets.
+      prototypes: the mechanisms as pairs of action and protein.
+      carry: from these proteins to all gene nodes (`kernels.protein_carry`).
+    """
+
+    proteins: tuple[str, ...]
+    for_mechanisms: Mapping[str, Float[np.ndarray, "example action_protein"]]
+    for_targets: Mapping[str, Float[np.ndarray, "example action_protein"]]
+    prototypes: Float[np.ndarray, "action_protein moa"]
+    carry: Float[np.ndarray, "protein gene"]
+
+    def contributions(
+        self, rows: Int[np.ndarray, " row"], moa: int
+    ) -> Float[np.ndarray, "action protein"]:
+        """Contributions to the logit of a MoA, means over examples.
+
+        They sum to the scaled logits of all experts through proteins.
+        """
+        weighted = sum(values[rows].mean(axis=0) for values in self.for_mechanisms.values())
+        found = weighted.astype(np.float64) * self.prototypes[:, moa]
+        return found.reshape(len(ACTIONS), -1)
+
+    def target_logits(
+        self, rows: Int[np.ndarray, " row"]
+    ) -> dict[str, Float[np.ndarray, "action gene"]]:
+        """Kernel expert -> its part of the logits of each action on each gene node, means."""
+        return {
+            expert: values[rows].mean(axis=0).reshape(len(ACTIONS), -1) @ self.carry
+            for expert, values in self.for_targets.items()
+        }
+
+    def targets_of(self, moa: int) -> set[str]:
+        """The proteins that training compounds with a MoA are known to act on."""
+        known = self.prototypes[:, moa].reshape(len(ACTIONS), -1).any(axis=0)
+        return {self.proteins[place] for place in np.flatnonzero(known)}
+
+
+def protein_evidence(predictor: Predictor, examples: EncodedExamples) -> ProteinEvidence | None:
+    """The evidence of a model; None if it does not answer through proteins.
+
+    Args:
+      predictor: a fusion model.
+      examples: examples to explain.
+    """
+    params, model = predictor.params, predictor.task.model
+    if PROTEINS not in params:
+        return None
+    readers = {
+        name: EXPERTS[name].through_proteins
+        for name in model.experts
+        if EXPERTS[name].through_proteins
+    }
+
+    @jax.jit
+    def compute(params: Any, batch: Batch, graph: GraphArrays) -> tuple[dict, dict]:
+        evidence = model.apply({"params": params}, batch, graph, train=False).proteins
+        of_view = params["expert_scales"][view_of(batch)]
+        target_scales = params[PROTEINS]["scales"][view_of(batch)]
+
+        def scaled(expert: str, scale: Array, values: Array) -> Array:
+            return (scale * has_modality(expert, batch))[:, None] * values
+
+        return (
+            {
+                name: scaled(name, of_view[:, model.experts.index(name)], evidence[kernel])
+                for name, kernel in readers.items()
+            },
+            {
+                name: scaled(name, target_scales[:, column], values)
+                for column, (name, values) in enumerate(evidence.items())
+            },
+        )
+
+    parts = [
+        jax.device_get(compute(params, batch, predictor.graph))
+        for batch in evaluation_batches(examples, predictor.batch_size, num_shards=1)
+    ]
+    for_mechanisms, for_targets = (
+        {
+            name: np.concatenate([part[kind][name] for part in parts])[: examples.num_examples]
+            for name in parts[0][kind]
+        }
+        for kind in (0, 1)
+    )
+    return ProteinEvidence(
+        proteins=predictor.features.proteins,
+        for_mechanisms=for_mechanisms,
+        for_targets=for_targets,
+        prototypes=np.asarray(params["mechanism_prototypes"], np.float64),
+        carry=np.asarray(params[PROTEINS]["carry"]),
+    )
+
+
+def num_ligands(references: pd.DataFrame, symbols: Sequence[str]) -> Int[np.ndarray, " symbol"]:
+    """Number of training compounds that are known to act on each protein.
+
+    Args:
+      references: of `kernels.references.read_references`.
+      symbols: gene symbols.
+    """
+    pairs = references[["group", "targets"]].explode("targets").dropna().drop_duplicates()
+    counts = pairs["targets"].value_counts()
+    return np.array([counts.get(symbol, 0) for symbol in symbols], int)
+
+
+def protein_table(
+    evidence: ProteinEvidence,
+    rows: Int[np.ndarray, " row"],
+    moa: int,
+    *,
+    graph: KnowledgeGraph,
+    ligands: Int[np.ndarray, " gene"],
+    targets: Sequence[str],
+) -> pd.DataFrame:
+    """Proteins by their score as targets of a compound, the largest first.
+
+    Args:
+      evidence: of `protein_evidence`.
+      rows: the compound's examples; values are means over them.
+      moa: column of the MoA that contributions are to.
+      graph: the knowledge graph.
+      ligands: number of training compounds that act on each gene node (`num_ligands`).
+      targets: the compound's known targets, which are compared with the answer.
+
+    Returns:
+      `TABLE_COLUMNS` of the `NUM_RANKED` first proteins and of all that contribute: `action` with
+      the larger logit (empty where they are equal), `score` as a target (the sum of
+      `from_signature` and `from_structure`), contributions by action and their sum,
+      `is_target_of_mechanism` (of a training compound with the MoA), `num_ligands`, `neighbours`
+      in STRING among the `NUM_TOP` first (separated by `|`), `is_known_target` (of this compound).
+      Contributions sum to those of the experts through proteins.
+    """
+    symbols, count = graph.genes["symbol"].to_numpy(str), graph.num_genes
+    parts = evidence.target_logits(rows)
+    by_modality = {True: np.zeros((len(ACTIONS), count)), False: np.zeros((len(ACTIONS), count))}
+    for expert, logits in parts.items():
+        by_modality[EXPERTS[expert].reads_expression] += logits
+    by_action = by_modality[True] + by_modality[False]
+    score = by_action.sum(axis=0)
+    order = np.argsort(-score, kind="stable")
+    place = {symbol: row for row, symbol in enumerate(symbols)}
+    contributions = np.zeros((len(ACTIONS), count))
+    columns = [place[symbol] for symbol in evidence.proteins]
+    contributions[:, columns] = evidence.contributions(rows, moa)
+    table = pd.DataFrame(
+        {
+            "entrez_id": graph.genes["entrez_id"],
+            "symbol": symbols,
+            "action": _larger(by_action),
+            "score": score,
+            "from_signature": by_modality[True].sum(axis=0),
+            "from_structure": by_modality[False].sum(axis=0),
+            **{f"contribution_{action}": contributions[row] for row, action in enumerate(ACTIONS)},
+            "contribution": contributions.sum(axis=0),
+            "is_target_of_mechanism": np.isin(symbols, sorted(evidence.targets_of(moa))),
+            "num_ligands": ligands,
+            "neighbours": _neighbours(graph, order[:NUM_TOP]),
+            "is_known_target": np.isin(symbols, sorted(set(targets))),
+        }
+    ).iloc[order]
+    table.insert(0, "rank", np.arange(1, count + 1))
+    kept = (table["rank"] <= NUM_RANKED) | (table["contribution"] != 0)
+    return table.loc[kept, list(TABLE_COLUMNS)].reset_index(drop=True)
+
+
+def _larger(by_action: Float[np.ndarray, "action gene"]) -> list[str]:
+    """The action with the larger logit; empty where both are equal but for rounding."""
+    equal = np.isclose(by_action[0], by_action[1], rtol=1e-4, atol=1e-6)
+    larger = by_action.argmax(axis=0)
+    return ["" if same else ACTIONS[place] for same, place in zip(equal, larger, strict=True)]
+
+
+def _neighbours(graph: KnowledgeGraph, top: Int[np.ndarray, " top"]) -> list[str]:
+    """Symbols of each top protein's neighbours among them; empty for other genes."""
+    symbols, found = graph.genes["symbol"].to_numpy(str), [""] * graph.num_genes
+    edges = graph.interacts
+    within = np.isin(edges.senders, top) & np.isin(edges.receivers, top)
+    for row in top.tolist():
+        linked = set(edges.receivers[within & (edges.senders == row)].tolist())
+        found[row] = "|".join(symbols[other] for other in top.tolist() if other in linked)
+    return found
