@@ -138,7 +138,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
             targets = target_results(model, scores, parts["test"], results.release)
         if targets is not None:
             write_target_results(workdir, targets)
-        write_model_card(workdir, config, partition.split, parts, results, targets)
+        write_model_card(workdir, config, partition.split, parts, results, targets=targets)
     return results
 
 

@@ -94,6 +94,7 @@ def write_model_card(
     split: Split,
     parts: Mapping[str, Examples],
     results: Results,
+    *,
     targets: TargetResults | None = None,
 ) -> None:
     """Writes the card into the folder of a finished run.

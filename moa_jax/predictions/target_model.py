@@ -26,6 +26,8 @@ from moa_jax.training.target_answers import action_margins, target_scores
 
 # Examples whose logits for all genes are held at a time.
 _BLOCK = 1024
+# Least difference of the logits of the two actions, as a share of their sum, to tell which it is.
+_MIN_DIFFERENCE = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +88,8 @@ class PooledTargets:
       rows: the examples that it is answered from.
       probs: calibrated probability that it is a target.
       scores: score before calibration, which orders equal probabilities.
-      activates: probability of `activates`, if it is a target.
+      activates: probability of `activates`, if it is a target; NaN where it cannot be told, because
+        the gene has no ligands or little is known of what they do to it.
       parts: evidence from structure and from signatures, in logits.
     """
 
@@ -127,19 +130,27 @@ def pooled_targets(model: TargetModel, answered: AnsweredExamples) -> Iterator[P
             shares = weights / weights.sum()
             total = logits["structure" if view == "structure" else "fusion"][here]
             scores = shares @ target_scores(total, model.columns)
-            calibrator = model.calibrators[view]
+            parts = _parts(model, view, logits["structure"][here], total, scales)
             yield PooledTargets(
                 place=place,
                 rows=own,
-                probs=calibrator.probability(scores[None], model.num_ligands)[0],
+                probs=model.calibrators[view].probability(scores[None], model.num_ligands)[0],
                 scores=scores,
-                activates=calibrator.activates(shares @ action_margins(total)),
-                parts=np.einsum(
-                    "e,peg->pg",
-                    shares,
-                    _parts(model, view, logits["structure"][here], total, scales),
-                ),
+                activates=_activates(model, view, total, shares),
+                parts=np.einsum("e,peg->pg", shares, parts),
             )
+
+
+def _activates(
+    model: TargetModel,
+    view: str,
+    logits: Float[np.ndarray, "example action gene"],
+    shares: Float[np.ndarray, " example"],
+) -> Float[np.ndarray, " gene"]:
+    """Probability of `activates` for each gene; NaN where it cannot be told."""
+    margins, total = shares @ action_margins(logits), shares @ logits.sum(axis=1)
+    told = (np.abs(margins) >= _MIN_DIFFERENCE * np.abs(total)) & (model.num_ligands > 0)
+    return np.where(told, model.calibrators[view].activates(margins), np.nan)
 
 
 def _blocks(

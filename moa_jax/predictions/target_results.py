@@ -18,6 +18,7 @@ from moa_jax.evaluation.target_metrics import (
     reliability_of_pairs,
 )
 from moa_jax.files import write_json
+from moa_jax.models.experts import VIEWS
 from moa_jax.predictions.result_tables import file_name, json_number, write_csv
 from moa_jax.predictions.target_model import TargetModel
 from moa_jax.schemas import Examples
@@ -38,8 +39,8 @@ class TargetResults:
     Attributes:
       release: name of the release, which heads every table.
       groups: the compounds, sorted.
-      symbols: the proteins: those with a ligand in training, or among these compounds.
-      num_ligands: training compounds that are known to act on each protein.
+      symbols: all genes of the graph.
+      num_ligands: training compounds that are known to act on each gene.
       probs: view -> probabilities of known targets.
       is_target: known targets.
     """
@@ -47,19 +48,24 @@ class TargetResults:
     release: str
     groups: tuple[str, ...]
     symbols: tuple[str, ...]
-    num_ligands: Int[np.ndarray, " protein"]
-    probs: Mapping[str, Float[np.ndarray, "compound protein"]]
-    is_target: Bool[np.ndarray, "compound protein"]
+    num_ligands: Int[np.ndarray, " gene"]
+    probs: Mapping[str, Float[np.ndarray, "compound gene"]]
+    is_target: Bool[np.ndarray, "compound gene"]
+
+    @property
+    def ranked(self) -> Int[np.ndarray, " protein"]:
+        """The genes with a ligand in training or among these compounds."""
+        return np.flatnonzero((self.num_ligands > 0) | self.is_target.any(axis=0))
 
     def precision(self) -> pd.DataFrame:
-        """Mean average precision by the rarest target; see `precision_by_stratum`."""
-        frequency = np.tile(self.num_ligands.astype(float), (len(self.groups), 1))
-        return precision_by_stratum(
-            {**self.probs, FREQUENCY: frequency}, self.is_target, self.num_ligands
-        )
+        """Mean average precision among `ranked`, by the rarest target."""
+        ranked, num_ligands = self.ranked, self.num_ligands[self.ranked]
+        scores = {view: probs[:, ranked] for view, probs in self.probs.items()}
+        scores[FREQUENCY] = np.tile(num_ligands.astype(float), (len(self.groups), 1))
+        return precision_by_stratum(scores, self.is_target[:, ranked], num_ligands)
 
     def reliability(self, *, with_ligands: bool) -> pd.DataFrame:
-        """Stated and observed probabilities, proteins with ligands and others apart (`fusion`)."""
+        """Stated and observed probabilities, genes with ligands and without apart (`fusion`)."""
         columns = (self.num_ligands > 0) == with_ligands
         probs = self.probs["fusion"][:, columns]
         return reliability_of_pairs(probs.ravel(), self.is_target[:, columns].ravel())
@@ -115,21 +121,19 @@ def target_results(
     known = known_actions(examples, symbols).any(axis=0)
     _, is_target, groups = pool_by_compound(np.zeros(known.shape), known, examples.groups)
     rows = np.flatnonzero(is_target.any(axis=1))
-    columns = np.flatnonzero((model.num_ligands > 0) | is_target.any(axis=0))
-    views = [view for view in scores if view in model.calibrators]
+    views = [view for view in VIEWS if view in scores and view in model.calibrators]
     if not len(rows) or "fusion" not in views:
         return None
-    inside = np.ix_(rows, columns)
     return TargetResults(
         release=release,
         groups=tuple(groups[row] for row in rows),
-        symbols=tuple(symbols[column] for column in columns),
-        num_ligands=model.num_ligands[columns],
+        symbols=tuple(symbols),
+        num_ligands=model.num_ligands,
         probs={
-            view: model.calibrators[view].probability(scores[view], model.num_ligands)[inside]
+            view: model.calibrators[view].probability(scores[view][rows], model.num_ligands)
             for view in views
         },
-        is_target=is_target[inside] > 0,
+        is_target=is_target[rows] > 0,
     )
 
 

@@ -47,7 +47,7 @@ def target_table(model: TargetModel, answered: AnsweredExamples) -> pd.DataFrame
 
     Returns:
       `TARGET_COLUMNS`, compound by compound: `probability` that the protein is a known target;
-      `action` and its probability, missing where neither action reaches `MIN_ACTION`; shares of
+      `action` and its probability, missing where it cannot be told or is less than `MIN_ACTION` sure; shares of
       structure and signatures in the evidence for it, missing where neither is for it;
       `n_known_ligands`: training compounds that are known to act on it (with 0 the protein is
       scored by the graph alone); `is_measured`: whether its expression is in the user's file, and
@@ -92,7 +92,8 @@ def _listed(
     z = _pooled_z(answered, pooled.rows)
     for rank, (gene, symbol) in enumerate(zip(order.tolist(), symbols, strict=True)):
         activates = float(pooled.activates[gene])
-        told = max(activates, 1.0 - activates)
+        surest = max(activates, 1.0 - activates)
+        told = surest >= MIN_ACTION
         for_it = np.maximum(pooled.parts[:, gene], 0.0)
         shares = for_it / for_it.sum() if for_it.any() else np.full(2, np.nan)
         measured = gene < len(z) and bool(answered.examples.gene_mask[gene])
@@ -103,8 +104,8 @@ def _listed(
             "symbol": symbol,
             "entrez_id": genes["entrez_id"].iloc[rank],
             "probability": float(pooled.probs[gene]),
-            "action": (ACTIVATES if activates >= 0.5 else INHIBITS) if told >= MIN_ACTION else None,
-            "action_probability": told if told >= MIN_ACTION else np.nan,
+            "action": (ACTIVATES if activates >= 0.5 else INHIBITS) if told else None,
+            "action_probability": surest if told else np.nan,
             "structure_share": float(shares[0]),
             "signature_share": float(shares[1]),
             "n_known_ligands": int(model.num_ligands[gene]),
