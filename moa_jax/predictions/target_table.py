@@ -46,14 +46,14 @@ def target_table(model: TargetModel, answered: AnsweredExamples) -> pd.DataFrame
       answered: the examples and their answers.
 
     Returns:
-      `TARGET_COLUMNS`, compound by compound: `probability` that the protein is a known target;
-      `action` and its probability, missing where it cannot be told or is less than `MIN_ACTION` sure; shares of
-      structure and signatures in the evidence for it, missing where neither is for it;
-      `n_known_ligands`: training compounds that are known to act on it (with 0 the protein is
-      scored by the graph alone); `is_measured`: whether its expression is in the user's file, and
-      its mean `z` in the compound's signatures; `string_neighbours`: other listed proteins of the
-      compound with a STRING interaction with it, joined by `|`; `known`: `KNOWN_TARGET` if the
-      compound is a training compound with that target.
+      `TARGET_COLUMNS`, compound by compound. `probability`: that the protein is a known target.
+      `action`: missing where it cannot be told or is less than `MIN_ACTION` sure. The shares are
+      those of structure and signatures in the evidence for it, missing where neither is for it.
+      `n_known_ligands`: training compounds that are known to act on it; with 0 the protein is
+      scored by the graph alone. `is_measured`: whether it is a landmark that was measured in the
+      compound's signatures, and `z` its mean there. `string_neighbours`: other listed proteins of
+      the compound with a STRING interaction with it, joined by `|`. `known`: `KNOWN_TARGET` if the
+      compound is a training compound with that target, else empty.
     """
     rows: list[dict[str, Any]] = []
     for pooled in pooled_targets(model, answered):
@@ -96,7 +96,7 @@ def _listed(
         told = surest >= MIN_ACTION
         for_it = np.maximum(pooled.parts[:, gene], 0.0)
         shares = for_it / for_it.sum() if for_it.any() else np.full(2, np.nan)
-        measured = gene < len(z) and bool(answered.examples.gene_mask[gene])
+        measured = gene < len(z) and bool(answered.examples.gene_mask[gene] & ~np.isnan(z[gene]))
         yield {
             "pert_id": answer["pert_id"],
             "compound": answer["compound"],
