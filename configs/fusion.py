@@ -105,7 +105,7 @@ def get_config() -> ml_collections.ConfigDict:
         }
     )
     # The same for the evidence for proteins.
-    evidence = {"signature_kernel": 10.0, "structure_kernel": 20.0}
+    evidence = {"signature_kernel": 80.0, "structure_kernel": 150.0}
     config.protein_scales = ml_collections.ConfigDict(
         {view: dict(evidence) for view in ("fusion", "expression", "structure")}
     )

@@ -16,6 +16,9 @@ writes into DIR, whole or not at all:
                                column of probability per mechanism
     compound_predictions.csv   pert_id, n_signatures, modalities_used, the pooled probabilities
     mechanisms.csv             number of training compounds of each mechanism
+    targets.csv                the proteins that each compound probably acts on, with calibrated
+                               probability, action and evidence; not for a model without experts
+                               through proteins
     prediction_manifest.json   model, input files, missing and unused data
     explanations/              with --explain: reports on the most confident answers, new compounds
                                first
@@ -67,15 +70,18 @@ from moa_jax.predictions.prediction_tables import (
     signature_table,
 )
 from moa_jax.predictions.result_tables import write_csv
+from moa_jax.predictions.target_model import read_target_model
+from moa_jax.predictions.target_table import target_counts, target_table
 from moa_jax.progress import say
 from moa_jax.schemas import InputError
-from moa_jax.training.runs.run_folder import open_run, run_identity
+from moa_jax.training.runs.run_folder import FinishedRun, open_run, run_identity
 
 ANSWER_FILE = "answers.csv"
 QUALITY_FILE = "signature_quality.csv"
 SIGNATURE_FILE = "signature_predictions.csv"
 COMPOUND_FILE = "compound_predictions.csv"
 MECHANISM_FILE = "mechanisms.csv"
+TARGET_FILE = "targets.csv"
 MANIFEST_FILE = "prediction_manifest.json"
 EXPLANATIONS = "explanations"
 _FILES = (
@@ -84,6 +90,7 @@ _FILES = (
     SIGNATURE_FILE,
     COMPOUND_FILE,
     MECHANISM_FILE,
+    TARGET_FILE,
     MANIFEST_FILE,
 )
 
@@ -149,6 +156,7 @@ def main(
     what = "signature" if signatures else "structure"
     say(f"predicting {examples.num_examples} {what}{'s' * (examples.num_examples != 1)}")
     answered = answer_examples(place, run.predictor, examples)
+    targets = _targets(place, run, answered)
     chosen = answered.answers.to_explain(int(explain))
     manifest = {
         "moa_jax": moa_jax.__version__,
@@ -156,11 +164,13 @@ def main(
         "inputs": files.fingerprints(),
         "level": new.level,
         "answers": _counts(answered),
+        "targets": None if targets is None else targets[1],
         **new.report,
     }
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        for name, table in _tables(answered).items():
+        tables = _tables(answered) | ({} if targets is None else {TARGET_FILE: targets[0]})
+        for name, table in tables.items():
             write_csv(temporary / name, table, digits=DIGITS)
         write_json(temporary / MANIFEST_FILE, manifest)
         if explained is not None and chosen:
@@ -169,7 +179,7 @@ def main(
     print("\n".join(_summary(manifest)))
     if explained is not None:
         print(f"explained: {len(chosen)} answers, new compounds first, in {EXPLANATIONS}/")
-    print(f"written to {folder}: {', '.join(_FILES)}")
+    print(f"written to {folder}: {', '.join(name for name in _FILES if (folder / name).exists())}")
 
 
 def _tables(answered: AnsweredExamples) -> dict[str, pd.DataFrame]:
@@ -182,6 +192,17 @@ def _tables(answered: AnsweredExamples) -> dict[str, pd.DataFrame]:
         COMPOUND_FILE: compound_table(examples, basis),
         MECHANISM_FILE: answered.mechanisms,
     }
+
+
+def _targets(
+    workdir: pathlib.Path, run: FinishedRun, answered: AnsweredExamples
+) -> tuple[pd.DataFrame, dict[str, Any]] | None:
+    """The table of targets and its counts; None for a run that does not answer for proteins."""
+    model = read_target_model(workdir, run.predictor, run.graph)
+    if model is None:
+        return None
+    table = target_table(model, answered)
+    return table, target_counts(model, table)
 
 
 def _counts(answered: AnsweredExamples) -> dict[str, Any]:
@@ -232,6 +253,7 @@ def _summary(manifest: Mapping[str, Any]) -> Iterator[str]:
     if manifest["level"] is not None:
         yield from _context_lines(manifest["context"])
     yield from _answer_lines(manifest["answers"])
+    yield from _target_lines(manifest["targets"])
     yield from _warnings(manifest)
 
 
@@ -276,6 +298,15 @@ def _answer_lines(answers: Mapping[str, Any]) -> Iterator[str]:
         yield f"  one answer for ids of one drug: {_named(joined)}"
     for reason, count in answers["signatures_that_failed_gates"].items():
         yield f"  {count:,} signatures not used: {reason}"
+
+
+def _target_lines(targets: Mapping[str, Any] | None) -> Iterator[str]:
+    if targets is not None:
+        yield (
+            f"targets: {targets['listed']:,} proteins with a probability of "
+            f"{targets['least_probability']:g} or more for {targets['compounds']:,} compounds, "
+            f"{targets['by_graph_alone']:,} of them by the graph alone"
+        )
 
 
 def _named(names: Sequence[str]) -> str:

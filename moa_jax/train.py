@@ -26,17 +26,25 @@ from moa_jax import command_line
 from moa_jax.baselines.fusion import method_name
 from moa_jax.baselines.registry import make_method
 from moa_jax.calibration.calibration_store import write_calibration_store, write_held_out
+from moa_jax.calibration.target_calibration import write_target_calibration
 from moa_jax.data.examples.build import of_other_groups
 from moa_jax.data.examples.features import fit_features
 from moa_jax.data.preparation.embedded_release import open_dataset
 from moa_jax.data.splits.manifest import scored_part
 from moa_jax.data.splits.partition import Partition, examples_of, make_partition
 from moa_jax.explanation.audit.target_ranking import audit_held_out, write_target_audit
+from moa_jax.kernels.protein_carry import gene_rows
 from moa_jax.kernels.references import read_references
 from moa_jax.model_card.card import write_model_card
 from moa_jax.model_card.plots import plot_curves, plot_per_moa
 from moa_jax.models.experts import VIEWS
 from moa_jax.predictions.result_tables import Results, pool_results, results_markdown, write_results
+from moa_jax.predictions.target_model import read_target_model
+from moa_jax.predictions.target_results import (
+    pooled_scores,
+    target_results,
+    write_target_results,
+)
 from moa_jax.progress import say
 from moa_jax.training.fusion.task import make_fusion_task
 from moa_jax.training.recipe import SELECTION, fit_fusion, is_solved
@@ -102,6 +110,8 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     if is_first_process():
         if fit.out_of_fold:
             write_calibration_store(workdir, fit.out_of_fold)
+        if fit.targets:
+            write_target_calibration(workdir, fit.targets, graph.num_genes)
         if scored == "test":
             write_held_out(workdir, parts["test"])
             # Whether the proteins that explanations show are targets of held-out compounds.
@@ -122,9 +132,20 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
         probs[method.name] = fitted.predict(parts[scored])
     results = pool_results(probs, parts[scored], dataset.manifest["release"])
 
+    # Targets of the test compounds.
+    scores = {}
+    if scored == "test" and fit.targets:
+        columns = gene_rows(graph, fit.predictor.features.proteins)
+        scores = pooled_scores(fit.predictor, parts["test"], columns)
+
     # Model card.
     if is_first_process():
-        write_model_card(workdir, config, partition.split, parts, results)
+        model, targets = read_target_model(workdir, fit.predictor, graph), None
+        if model is not None and scores:
+            targets = target_results(model, scores, parts["test"], results.release)
+        if targets is not None:
+            write_target_results(workdir, targets)
+        write_model_card(workdir, config, partition.split, parts, results, targets=targets)
     return results
 
 

@@ -29,13 +29,26 @@ def carry_matrix(
       graph: the knowledge graph.
       proteins: gene symbols of gene nodes, each once.
     """
-    rows = gene_rows(graph, proteins)
     kernel = protein_kernel(
         graph,
         np.arange(graph.num_genes),
         restart=config.restart,
         string_share=config.string_share,
-    )[rows].astype(np.float64)
-    system = kernel[:, rows]
-    system[np.diag_indices_from(system)] += config.ridge
-    return scipy.linalg.solve(system, kernel, assume_a="pos").astype(np.float32)
+    )
+    return carried_by(kernel, gene_rows(graph, proteins), ridge=config.ridge)
+
+
+def carried_by(
+    kernel: Float32[np.ndarray, "gene gene"], rows: Int[np.ndarray, " protein"], *, ridge: float
+) -> Float32[np.ndarray, "protein gene"]:
+    """`carry_matrix` by a kernel of all gene nodes.
+
+    Args:
+      kernel: similarities of gene nodes.
+      rows: the proteins that have evidence.
+      ridge: added to the diagonal of the kernel of proteins.
+    """
+    of_proteins = kernel[rows].astype(np.float64)
+    system = of_proteins[:, rows]
+    system[np.diag_indices_from(system)] += ridge
+    return scipy.linalg.solve(system, of_proteins, assume_a="pos").astype(np.float32)

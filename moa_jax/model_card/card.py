@@ -28,7 +28,9 @@ from moa_jax.evaluation.metrics import top_k_hits
 from moa_jax.files import read_json, write_text
 from moa_jax.kernels.references import REFERENCES_FILE, read_references
 from moa_jax.model_card.moa_failures import Failure, failures
+from moa_jax.model_card.targets import target_sections
 from moa_jax.predictions.result_tables import Results, markdown_table
+from moa_jax.predictions.target_results import TargetResults
 from moa_jax.schemas import Examples, Split
 
 CARD_FILE = "model_card.md"
@@ -92,6 +94,8 @@ def write_model_card(
     split: Split,
     parts: Mapping[str, Examples],
     results: Results,
+    *,
+    targets: TargetResults | None = None,
 ) -> None:
     """Writes the card into the folder of a finished run.
 
@@ -101,6 +105,7 @@ def write_model_card(
       split: the split of the compounds.
       parts: part -> its examples; `train` includes structure-only compounds, if any.
       results: pooled predictions for the part that the model is scored on (`scored_part`).
+      targets: predicted targets of the test part, if the model predicts any.
 
     Raises:
       InputError: a file of the run is missing or damaged, or the card cannot be written.
@@ -114,6 +119,7 @@ def write_model_card(
         _split(config, split, parts),
         _metrics(scored, results),
         _calibration(workdir, parts["test"], results),
+        *target_sections(targets),
         _failures(scored, parts, results),
         _USES,
         _contents(workdir),

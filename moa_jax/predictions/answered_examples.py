@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Collection, Mapping
 
@@ -17,7 +18,11 @@ from moa_jax.calibration.quality_gates import SignatureQuality
 from moa_jax.data.examples.features import EncodedExamples
 from moa_jax.kernels.references import REFERENCES_FILE, read_references
 from moa_jax.predictions.compound_answers import Answers, answer_compounds
-from moa_jax.predictions.known_compounds import known_compounds, mechanism_table
+from moa_jax.predictions.known_compounds import (
+    TRAINING_GROUP,
+    known_compounds,
+    mechanism_table,
+)
 from moa_jax.schemas import Examples, InputError
 from moa_jax.training.runs.predictor import Predictor
 from moa_jax.training.task import Views
@@ -35,6 +40,8 @@ class AnsweredExamples:
       calibrators: view -> its calibrator; empty if the run has no calibration store.
       answers: one per compound.
       mechanisms: see `known_compounds.mechanism_table`.
+      training_groups: compound group of each answered compound in the training data; None for a
+        new one.
     """
 
     examples: Examples
@@ -44,10 +51,12 @@ class AnsweredExamples:
     calibrators: Mapping[str, Calibrator]
     answers: Answers
     mechanisms: pd.DataFrame
+    training_groups: tuple[str | None, ...]
 
     def of_compounds(self, groups: Collection[str]) -> AnsweredExamples:
         """The examples and answers of the given compound groups, in their order."""
         rows = np.flatnonzero(np.isin(self.examples.groups, list(groups)))
+        chosen = np.isin(self.answers.basis.groups, list(groups))
         return dataclasses.replace(
             self,
             examples=self.examples.take(rows),
@@ -55,6 +64,7 @@ class AnsweredExamples:
             views={view: probs[rows] for view, probs in self.views.items()},
             quality=self.quality.take(rows),
             answers=self.answers.of_compounds(groups, rows),
+            training_groups=tuple(itertools.compress(self.training_groups, chosen)),
         )
 
 
@@ -84,15 +94,26 @@ def answer_examples(
     }
     quality = signature_quality(predictor, examples, encoded, store, references)
     mechanisms = mechanism_table(references, examples.moas)
+    known = known_compounds(examples, references)
     answers = answer_compounds(
         examples,
         views,
         quality,
         calibrators,
-        known=known_compounds(examples, references),
+        known=known,
         num_compounds=mechanisms.set_index("mechanism")["training_compounds"].dropna().to_dict(),
     )
-    return AnsweredExamples(examples, encoded, views, quality, calibrators, answers, mechanisms)
+    training = known[TRAINING_GROUP].reindex(answers.basis.groups)
+    return AnsweredExamples(
+        examples,
+        encoded,
+        views,
+        quality,
+        calibrators,
+        answers,
+        mechanisms,
+        training_groups=tuple(None if pd.isna(group) else group for group in training),
+    )
 
 
 def _require_finite(examples: Examples, probs: Float[np.ndarray, "example moa"]) -> None:

@@ -30,6 +30,8 @@ KNOWN, ANALOGUE, NEW = "yes", "analogue", "no"
 ANALOGUE_TANIMOTO = 0.45
 # Columns of `known_compounds`, and of the answers.
 KNOWN_COLUMNS = ("known", "nearest_tanimoto", "nearest_known")
+# Column of `known_compounds` beside them.
+TRAINING_GROUP = "training_group"
 # An atom of a SMILES; in brackets, only its element is captured.
 _ATOM = re.compile(r"\[\d*([A-Za-z][a-z]?)[^\]]*\]|(Br|Cl|[BCNOPSFI]|[bcnops])")
 
@@ -39,13 +41,15 @@ class _Training:
     """Training compounds: their names, structures and identifiers.
 
     Attributes:
-      described: name and mechanisms of each compound.
+      groups: compound group of each compound.
+      described: its name and mechanisms.
       smiles: known structures.
       owner: compound of each structure.
       by_block: first InChIKey block -> compound.
       by_name: normalised name or pert_id -> compound.
     """
 
+    groups: tuple[str, ...]
     described: tuple[str, ...]
     smiles: tuple[str, ...]
     owner: tuple[int, ...]
@@ -64,12 +68,13 @@ def known_compounds(examples: Examples, references: pd.DataFrame | None) -> pd.D
       Indexed by compound group, sorted: `known` (`KNOWN` if a training compound has the same first
       InChIKey block, which stereoisomers and salts share, name or pert_id; `ANALOGUE` from
       `ANALOGUE_TANIMOTO` on; else `NEW`), `nearest_tanimoto` (to the most similar training
-      structure; NaN without a structure) and `nearest_known` (that training compound's name and
-      mechanisms; for a known compound, its own). All are missing without references.
+      structure; NaN without a structure), `nearest_known` (that training compound's name and
+      mechanisms; for a known compound, its own) and `TRAINING_GROUP` (a known compound's group in
+      the training data, else missing). All are missing without references.
     """
     names, unit = np.unique(np.asarray(examples.groups, str), return_inverse=True)
     if references is None or not len(references):
-        return pd.DataFrame(index=names, columns=list(KNOWN_COLUMNS), dtype=object)
+        return pd.DataFrame(index=names, columns=[*KNOWN_COLUMNS, TRAINING_GROUP], dtype=object)
     smiles = list(dict.fromkeys(text for text in examples.smiles if text is not None))
     training = _training(references, {_composition(text) for text in smiles})
     similarities, places = nearest_structures(smiles, training.smiles)
@@ -92,8 +97,10 @@ def known_compounds(examples: Examples, references: pd.DataFrame | None) -> pd.D
             known, place = KNOWN, itself
         else:
             known = ANALOGUE if similarity >= ANALOGUE_TANIMOTO else NEW
-        rows.append((known, similarity, "" if place is None else training.described[place]))
-    return pd.DataFrame(rows, index=names, columns=list(KNOWN_COLUMNS))
+        described = "" if place is None else training.described[place]
+        group = None if itself is None else training.groups[itself]
+        rows.append((known, similarity, described, group))
+    return pd.DataFrame(rows, index=names, columns=[*KNOWN_COLUMNS, TRAINING_GROUP])
 
 
 def _block(smiles: str | None) -> str | None:
@@ -120,7 +127,8 @@ def _training(
     rows_of: dict[str, list[Any]] = collections.defaultdict(list)
     for row in references.itertuples(index=False):
         rows_of[row.group].append(row)
-    for place, group in enumerate(sorted(rows_of)):
+    groups = tuple(sorted(rows_of))
+    for place, group in enumerate(groups):
         rows = rows_of[group]
         called = [row.compound for row in rows if pd.notna(row.compound)]
         pert_ids = [row.pert_id for row in rows if pd.notna(row.pert_id)]
@@ -135,7 +143,7 @@ def _training(
                 by_block.setdefault(block, place)
         for mark in _marks(called, pert_ids):
             by_name.setdefault(mark, place)
-    return _Training(tuple(described), tuple(smiles), tuple(owner), by_block, by_name)
+    return _Training(groups, tuple(described), tuple(smiles), tuple(owner), by_block, by_name)
 
 
 def _marks(names: Iterable[object], pert_ids: Iterable[object]) -> list[str]:

@@ -24,7 +24,7 @@ from moa_jax.training.runs.predictor import Predictor
 from moa_jax.training.sharding import shard
 
 # Range of a scale; an expert at the lower end has almost no effect.
-SCALE_BOUNDS = (0.01, 100.0)
+SCALE_BOUNDS = (0.01, 1000.0)
 # Smaller probabilities are raised to this one.
 MIN_PROB = 1e-12
 

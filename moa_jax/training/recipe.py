@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from moa_jax.data.examples.features import FeatureSpec, fit_features
 from moa_jax.kernels.closed_form import ClosedForm
+from moa_jax.kernels.known_targets import known_target_table, write_known_targets
 from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers
 from moa_jax.kernels.protein_carry import carry_matrix, gene_rows
 from moa_jax.kernels.references import reference_table, write_references
@@ -46,6 +47,7 @@ from moa_jax.training.runs.predictor import (
 )
 from moa_jax.training.runs.run_fingerprint import digest, refuse_other_run
 from moa_jax.training.sharding import is_first_process, make_mesh, replicate
+from moa_jax.training.target_answers import TargetAnswers, pooled_target_answers
 from moa_jax.training.task import Views
 
 # Subfolder of the run that selects the number of steps.
@@ -80,6 +82,8 @@ class FusionFit:
         vocabulary.
       choices: JSON values: `best_step`, `expert_scales` by expert; empty without validation.
       curves: view -> [step, validation macro AUPRC] pairs.
+      targets: view -> answers for proteins to calibrate on; empty for a model with networks or
+        without experts through proteins.
     """
 
     predictor: Predictor
@@ -87,6 +91,7 @@ class FusionFit:
     out_of_fold: dict[str, OutOfFoldAnswers]
     choices: dict[str, Any]
     curves: dict[str, list[list[int | float]]]
+    targets: dict[str, TargetAnswers] = dataclasses.field(default_factory=dict)
 
 
 def is_solved(config: ml_collections.ConfigDict) -> bool:
@@ -165,8 +170,10 @@ def _solve(
     closed_form = recipe.closed_form(everything)
     params, features = closed_form.params(), closed_form.features
     answers = closed_form.leave_one_out(everything.num_examples)
+    targets = {}
     if answers.proteins:
         params[PROTEINS] = recipe.protein_params(answers, features.proteins)
+        targets = recipe.target_answers(answers, params[PROTEINS], closed_form)
     # Free the inverses, which are large.
     del closed_form
     scales = recipe.fit_scales(learnable_logits(answers))
@@ -190,6 +197,7 @@ def _solve(
         out_of_fold=_with_other_moas(out_of_fold, predictor, recipe.unlabelled),
         choices={"best_step": 0, "expert_scales": scales},
         curves={view: [] for view in VIEWS},
+        targets=targets,
     )
 
 
@@ -306,14 +314,29 @@ class Recipe:
         scales = fit_protein_scales(self.config, answers, proteins, among)
         return {"carry": carry, "scales": scale_array(scales)}
 
+    def target_answers(
+        self, answers: LeaveOneOutAnswers, params: Mapping[str, Any], closed_form: ClosedForm
+    ) -> dict[str, TargetAnswers]:
+        """View -> leave-one-compound-out answers for proteins, with the `protein_params`."""
+        proteins = closed_form.features.proteins
+        return pooled_target_answers(
+            answers,
+            params,
+            gene_rows(self.graph, proteins),
+            proteins,
+            known_target_table(closed_form.references.examples),
+            seed=self.config.seed,
+        )
+
     def _references(self, train: Examples) -> References:
         return references_of(self.config.target_propagation, train, self.unlabelled)
 
     def write_references(self, train: Examples, workdir: pathlib.Path) -> None:
-        """Writes the table of the kernel experts' references into the folder of a run."""
+        """Writes the kernel experts' references and their targets into the folder of a run."""
         if is_first_process():
-            table = reference_table(self.config, self._references(train).examples)
-            write_references(workdir, table)
+            examples = self._references(train).examples
+            write_references(workdir, reference_table(self.config, examples))
+            write_known_targets(workdir, known_target_table(examples))
 
     @functools.cached_property
     def arrays(self) -> GraphArrays:

@@ -1,0 +1,273 @@
+"""Targets of a fold's test compounds by several graphs.
+
+The evidence of the kernel experts does not depend on the graph, so that one fit serves all graphs:
+only what carries it to proteins, and its scales, are made for each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int
+
+from moa_jax.calibration.target_calibration import fit_target_calibrator
+from moa_jax.data.examples.pooling import pool_by_compound
+from moa_jax.data.splits.partition import make_partition, train_and_validation
+from moa_jax.data.storage.prepared_folder import PreparedDataset
+from moa_jax.files import atomic_path
+from moa_jax.kernels.closed_form import ClosedForm
+from moa_jax.kernels.known_targets import count_ligands, known_target_table
+from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers, leave_one_out
+from moa_jax.kernels.protein_carry import carried_by, gene_rows
+from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
+from moa_jax.knowledge.protein_similarity import protein_kernel, without_gene_families
+from moa_jax.models.experts import VIEWS, answers_in
+from moa_jax.models.protein_answers import PROTEINS
+from moa_jax.progress import say
+from moa_jax.schemas import ACTIONS, LIGANDS, Examples, KnowledgeGraph
+from moa_jax.training.expert_scales import scale_array
+from moa_jax.training.fusion.task import make_fusion_task
+from moa_jax.training.protein_scales import fit_protein_scales
+from moa_jax.training.recipe import Recipe
+from moa_jax.training.runs.predictor import Predictor, Progress
+from moa_jax.training.sharding import make_mesh, replicate
+from moa_jax.training.target_answers import known_actions, pooled_target_answers, target_scores
+
+TRUE, IDENTITY = "STRING and GO", "no graph"
+CONTROL, NO_FAMILIES = "rewired and shuffled", "without gene families"
+
+Evidence = Mapping[str, Float32[np.ndarray, "example action_protein"]]
+
+
+@dataclasses.dataclass(frozen=True)
+class FoldTargets:
+    """Predicted and known targets of the test compounds of one fold.
+
+    Attributes:
+      groups: the compounds with a known target, sorted.
+      symbols: known targets of compounds of the release and of structure-only compounds, among the
+        genes of the graph; in every fold the same.
+      num_ligands: training compounds that are known to act on each; ligands of ligand tables are
+        not counted, so that strata are the same with and without them.
+      has_ligands: whether any training compound is known to act on it.
+      is_target: known targets.
+      scores: graph and view, joined by `/` -> scores of the proteins.
+      probs: view -> calibrated probabilities by the true graph.
+    """
+
+    groups: tuple[str, ...]
+    symbols: tuple[str, ...]
+    num_ligands: Int[np.ndarray, " protein"]
+    has_ligands: Bool[np.ndarray, " protein"]
+    is_target: Bool[np.ndarray, "compound protein"]
+    scores: Mapping[str, Float[np.ndarray, "compound protein"]]
+    probs: Mapping[str, Float[np.ndarray, "compound protein"]]
+
+
+def kernels_of(
+    config: ml_collections.ConfigDict, graph: KnowledgeGraph, *, seed: int
+) -> dict[str, Float32[np.ndarray, "gene gene"]]:
+    """Kernels of all gene nodes by each graph.
+
+    Args:
+      config: `config.proteins` of the model.
+      graph: the true graph.
+      seed: of the control.
+    """
+
+    def kernel(of: KnowledgeGraph) -> Float32[np.ndarray, "gene gene"]:
+        rows = np.arange(of.num_genes)
+        return protein_kernel(of, rows, restart=config.restart, string_share=config.string_share)
+
+    say(f"kernels of proteins, control of seed {seed}")
+    true = kernel(graph)
+    control = shuffle_annotations(rewire_interactions(graph, seed=seed), seed=seed)
+    return {
+        TRUE: true,
+        IDENTITY: np.eye(graph.num_genes, dtype=np.float32),
+        CONTROL: kernel(control),
+        NO_FAMILIES: without_gene_families(true, list(graph.genes["symbol"])),
+    }
+
+
+def answer_fold(
+    config: ml_collections.ConfigDict,
+    dataset: PreparedDataset,
+    examples: Examples,
+    kernels: Mapping[str, Float32[np.ndarray, "gene gene"]],
+) -> FoldTargets:
+    """Fits one fold and scores the proteins of its test compounds.
+
+    Args:
+      config: a complete configuration; its split says which fold.
+      dataset: the data.
+      examples: all examples of the configuration.
+      kernels: output of `kernels_of`.
+    """
+    partition = make_partition(config, dataset, examples)
+    graph, test = dataset.graph, partition.parts["test"]
+    recipe = Recipe(config, graph, partition.unlabelled)
+    train = train_and_validation(partition.parts)
+    closed_form = recipe.closed_form(train)
+    answers = _left_out(closed_form, train)
+    evidence = _test_evidence(config, recipe, closed_form, test)
+    proteins = closed_form.features.proteins
+    rows, known = gene_rows(graph, proteins), known_target_table(closed_form.references.examples)
+
+    symbols = graph.genes["symbol"].tolist()
+    own = known_actions(test, symbols).any(axis=0)
+    _, is_target, groups = pool_by_compound(np.zeros(own.shape), own, test.groups)
+    candidates, counts = _candidates(dataset, groups)
+    columns = gene_rows(graph, candidates)
+    asked = np.flatnonzero(is_target[:, columns].any(axis=1))
+    inside = np.ix_(asked, columns)
+
+    scores, probs = {}, {}
+    for name, kernel in kernels.items():
+        say(f"{name}:")
+        carry = carried_by(kernel, rows, ridge=config.proteins.ridge)
+        scales = scale_array(fit_protein_scales(config, answers, proteins, carry[:, rows]))
+        pooled = _pooled_scores(evidence, carry, scales, rows, test.groups)
+        scores |= {f"{name}/{view}": own[inside] for view, own in pooled.items()}
+        if name == TRUE:
+            params = {"carry": carry, "scales": scales}
+            left_out = pooled_target_answers(
+                answers, params, rows, proteins, known, seed=config.seed
+            )
+            num_ligands = count_ligands(known, symbols)
+            for view, of_view in left_out.items():
+                calibrator = fit_target_calibrator(of_view, graph.num_genes)
+                if calibrator is not None:
+                    probs[view] = calibrator.probability(pooled[view], num_ligands)[inside]
+    return FoldTargets(
+        groups=tuple(groups[row] for row in asked),
+        symbols=candidates,
+        num_ligands=counts,
+        has_ligands=np.isin(columns, rows),
+        is_target=is_target[inside] > 0,
+        scores=scores,
+        probs=probs,
+    )
+
+
+def _left_out(closed_form: ClosedForm, train: Examples) -> LeaveOneOutAnswers:
+    """Leave-one-compound-out evidence for proteins, without the answers for mechanisms."""
+    references = closed_form.references
+    evidence, is_reference = leave_one_out(
+        closed_form.systems,
+        references.targets(closed_form.features.proteins),
+        references.examples,
+        closed_form.encoded,
+        train.num_examples,
+    )
+    return LeaveOneOutAnswers(train, {}, is_reference, evidence)
+
+
+def _test_evidence(
+    config: ml_collections.ConfigDict, recipe: Recipe, closed_form: ClosedForm, test: Examples
+) -> Evidence:
+    """Kernel expert -> its evidence for each test example; zeros without its modality."""
+    features, graph, mesh = closed_form.features, recipe.graph, make_mesh(1)
+    kernels = tuple(closed_form.systems)
+    size = len(features.proteins)
+    ones = jnp.ones((len(VIEWS), len(kernels)))
+    params = closed_form.params() | {
+        "expert_scales": jnp.ones((len(VIEWS), len(config.model.experts))),
+        # As it is: carried to itself alone.
+        PROTEINS: {"carry": jnp.eye(size), "scales": ones},
+    }
+    predictor = Predictor(
+        task=make_fusion_task(config, features, (graph.num_genes, graph.num_terms)),
+        params=replicate(params, mesh),
+        features=features,
+        graph=replicate(recipe.arrays, mesh),
+        mesh=mesh,
+        batch_size=config.training.batch_size,
+        progress=Progress(),
+    )
+    alone = predictor.predict_proteins(test)
+    flat = {view: values.reshape(len(values), -1) for view, values in alone.items()}
+    # The shipped model has one kernel expert for each modality.
+    return {
+        kernel: flat["expression" if answers_in(kernel, "expression") else "structure"]
+        for kernel in kernels
+    }
+
+
+def _candidates(
+    dataset: PreparedDataset, test_groups: tuple[str, ...]
+) -> tuple[tuple[str, ...], Int[np.ndarray, " protein"]]:
+    """The proteins that are ranked, and their compounds outside the test part."""
+    table = dataset.compounds.table
+    table = table[(table["source"] != LIGANDS) & table["compound_group"].notna()]
+    present = set(dataset.graph.genes["symbol"])
+    targets_of: dict[str, set[str]] = {}
+    for group, targets in zip(table["compound_group"], table["targets"], strict=True):
+        targets_of.setdefault(group, set()).update(present.intersection(targets))
+    symbols = tuple(sorted(set().union(*targets_of.values())))
+    place = {symbol: column for column, symbol in enumerate(symbols)}
+    counts = np.zeros(len(symbols), int)
+    for group in targets_of.keys() - set(test_groups):
+        for target in targets_of[group]:
+            counts[place[target]] += 1
+    return symbols, counts
+
+
+def _pooled_scores(
+    evidence: Evidence,
+    carry: Float32[np.ndarray, "protein gene"],
+    scales: Float32[np.ndarray, "view expert"],
+    rows: Int[np.ndarray, " protein"],
+    groups: tuple[str, ...],
+) -> dict[str, Float[np.ndarray, "compound gene"]]:
+    """View -> scores of all genes, averaged over the examples of each compound."""
+    pooled = {}
+    for view, of_view in zip(VIEWS, scales, strict=True):
+        total = sum(
+            scale * values
+            for scale, (kernel, values) in zip(of_view, evidence.items(), strict=True)
+            if answers_in(kernel, view)
+        )
+        logits = np.matmul(total.reshape(len(total), len(ACTIONS), -1), carry)
+        scores = target_scores(logits, rows)
+        pooled[view], _, _ = pool_by_compound(scores, np.zeros(scores.shape), groups)
+    return pooled
+
+
+def write_fold(path: pathlib.Path, fold: FoldTargets) -> None:
+    """Writes the answers of a fold, whole or not at all."""
+    arrays = {
+        "groups": np.array(fold.groups, str),
+        "symbols": np.array(fold.symbols, str),
+        **{name: getattr(fold, name) for name in ("num_ligands", "has_ligands", "is_target")},
+        **{f"scores:{name}": own.astype(np.float32) for name, own in fold.scores.items()},
+        **{f"probs:{view}": own.astype(np.float32) for view, own in fold.probs.items()},
+    }
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def read_fold(path: pathlib.Path) -> FoldTargets:
+    """Reads what `write_fold` wrote."""
+    with np.load(path) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+
+    def named(prefix: str) -> dict[str, np.ndarray]:
+        return {
+            name.partition(":")[2]: values
+            for name, values in arrays.items()
+            if name.startswith(prefix)
+        }
+
+    return FoldTargets(
+        groups=tuple(arrays["groups"].tolist()),
+        symbols=tuple(arrays["symbols"].tolist()),
+        **{name: arrays[name] for name in ("num_ligands", "has_ligands", "is_target")},
+        scores=named("scores:"),
+        probs=named("probs:"),
+    )
