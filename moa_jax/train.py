@@ -26,6 +26,7 @@ from moa_jax import command_line
 from moa_jax.baselines.fusion import method_name
 from moa_jax.baselines.registry import make_method
 from moa_jax.calibration.calibration_store import write_calibration_store, write_held_out
+from moa_jax.calibration.described_mechanisms import write_unseen
 from moa_jax.data.examples.build import of_other_groups
 from moa_jax.data.examples.features import fit_features
 from moa_jax.data.preparation.embedded_release import open_dataset
@@ -100,6 +101,8 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     if is_first_process():
         if fit.out_of_fold:
             write_calibration_store(workdir, fit.out_of_fold)
+        if fit.unseen is not None:
+            write_unseen(workdir, fit.unseen)
         if scored == "test":
             write_held_out(workdir, parts["test"])
 
