@@ -3,7 +3,7 @@ r"""Predicts mechanisms of action for new signatures with a trained model, or sa
     python -m moa_jax.predict --workdir=RUN --signatures=F.gctx \
         [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] --out=DIR \
         [--level=3|4|5] [--scale=log2|linear|zscore] [--zscore_reference=vehicle|population] \
-        [--gene_ids=entrez|symbol|COLUMN] [--explain=N] [--overwrite]
+        [--gene_ids=entrez|symbol|COLUMN] [--mechanisms=TABLE.csv] [--explain=N] [--overwrite]
     python -m moa_jax.predict --workdir=RUN --compoundinfo=COMPOUNDS.csv --out=DIR [--explain=N]
 
 writes into DIR, whole or not at all:
@@ -19,6 +19,8 @@ writes into DIR, whole or not at all:
     targets.csv                the proteins that each compound probably acts on, with calibrated
                                probability, action and evidence; not for a model without experts
                                through proteins
+    described_mechanisms.csv   with --mechanisms: compound, mechanism, score, calibrated
+                               probability and what stands behind it
     prediction_manifest.json   model, input files, missing and unused data
     explanations/              with --explain: reports on the most confident answers, new compounds
                                first
@@ -33,7 +35,14 @@ or a name are one drug and get one answer.
 
 The compound table needs ids and SMILES (or InChIs) under any usual column names, separated by tabs,
 commas or semicolons; a list of SMILES and names is enough. Without --signatures its compounds are
-answered from structure alone. An earlier prediction is replaced only with --overwrite.
+answered from structure alone.
+
+--mechanisms is a table of mechanisms that the model need not have seen, with columns name, genes
+(separated by `|`) and action (inhibits, activates, or a word such as antagonist). Without genes or
+action they are read from the name: `PIM kinase inhibitor`. Each compound is scored for each by what
+the model says that it does to these proteins.
+
+An earlier prediction is replaced only with --overwrite.
 """
 
 from __future__ import annotations
@@ -53,6 +62,11 @@ from moa_jax.calibration.quality_gates import MAX_MAGNITUDE, MIN_GENES
 from moa_jax.data.expression.landmark_columns import gene_lines
 from moa_jax.data.expression.plate_zscores import VEHICLE
 from moa_jax.data.user_input.compound_groups import ID_SEPARATOR, one_group_per_drug
+from moa_jax.data.user_input.described_mechanisms import (
+    BY_NAME,
+    DescribedMechanisms,
+    read_described_mechanisms,
+)
 from moa_jax.data.user_input.plate_signatures import PlateSettings
 from moa_jax.data.user_input.signature_files import SignatureFiles
 from moa_jax.data.user_input.signatures import level_lines, read_new_signatures
@@ -62,6 +76,7 @@ from moa_jax.explanation.compound_page.files import write_explanations
 from moa_jax.files import atomic_path, check_output_folder, write_json
 from moa_jax.predictions.answered_examples import AnsweredExamples, answer_examples
 from moa_jax.predictions.compound_answers import Answers
+from moa_jax.predictions.described_answers import described_answers
 from moa_jax.predictions.known_compounds import ANALOGUE, KNOWN, NEW
 from moa_jax.predictions.prediction_tables import (
     DIGITS,
@@ -83,6 +98,7 @@ COMPOUND_FILE = "compound_predictions.csv"
 MECHANISM_FILE = "mechanisms.csv"
 TARGET_FILE = "targets.csv"
 MANIFEST_FILE = "prediction_manifest.json"
+DESCRIBED_FILE = "described_mechanisms.csv"
 EXPLANATIONS = "explanations"
 _FILES = (
     ANSWER_FILE,
@@ -116,6 +132,7 @@ OPTIONS = (
     command_line.Option(
         "gene_ids", "names of genes: entrez, symbol or a column (default: recognised)"
     ),
+    command_line.Option("mechanisms", "table of mechanisms described by genes and an action"),
     command_line.Option("explain", "number of answers to explain, new compounds first", "0"),
     command_line.Option("overwrite", "replace an earlier prediction", is_switch=True),
 )
@@ -132,6 +149,7 @@ def main(
     scale: str,
     zscore_reference: str,
     gene_ids: str,
+    mechanisms: str,
     explain: str,
     overwrite: bool,
 ) -> None:
@@ -141,7 +159,9 @@ def main(
       InputError: the run, a file or the output folder cannot be used.
     """
     folder, place = pathlib.Path(out), pathlib.Path(workdir)
-    check_output_folder(folder, (*_FILES, EXPLANATIONS), "prediction", overwrite=overwrite)
+    check_output_folder(
+        folder, (*_FILES, DESCRIBED_FILE, EXPLANATIONS), "prediction", overwrite=overwrite
+    )
     settings = PlateSettings.of_options(level, zscore_reference, scale)
     if not explain.isdecimal():
         raise InputError(f"--explain={explain} is not a whole number.")
@@ -151,6 +171,7 @@ def main(
     run = open_run(place)
     # A run that cannot be explained is refused before anything is computed.
     explained = read_explained_run(place, run) if int(explain) else None
+    described = read_described_mechanisms(mechanisms, run.gene_names) if mechanisms else None
     new = read_new_signatures(files, run.genes, run.predictor.features, settings, gene_ids)
     examples = one_group_per_drug(new.examples)
     what = "signature" if signatures else "structure"
@@ -167,9 +188,12 @@ def main(
         "targets": None if targets is None else targets[1],
         **new.report,
     }
+    tables = _tables(answered) | ({} if targets is None else {TARGET_FILE: targets[0]})
+    if described is not None:
+        manifest["described"] = described.report()
+        tables[DESCRIBED_FILE] = described_answers(place, run, answered, described)
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        tables = _tables(answered) | ({} if targets is None else {TARGET_FILE: targets[0]})
         for name, table in tables.items():
             write_csv(temporary / name, table, digits=DIGITS)
         write_json(temporary / MANIFEST_FILE, manifest)
@@ -177,9 +201,11 @@ def main(
             explanations = explain_compounds(explained, answered.of_compounds(chosen))
             write_explanations(temporary / EXPLANATIONS, explanations, run.graph, manifest)
     print("\n".join(_summary(manifest)))
+    if described is not None:
+        print("\n".join(_described_lines(described)))
     if explained is not None:
         print(f"explained: {len(chosen)} answers, new compounds first, in {EXPLANATIONS}/")
-    print(f"written to {folder}: {', '.join(name for name in _FILES if (folder / name).exists())}")
+    print(f"written to {folder}: {', '.join((*tables, MANIFEST_FILE))}")
 
 
 def _tables(answered: AnsweredExamples) -> dict[str, pd.DataFrame]:
@@ -307,6 +333,17 @@ def _target_lines(targets: Mapping[str, Any] | None) -> Iterator[str]:
             f"{targets['least_probability']:g} or more for {targets['compounds']:,} compounds, "
             f"{targets['by_graph_alone']:,} of them by the graph alone"
         )
+
+
+def _described_lines(described: DescribedMechanisms) -> Iterator[str]:
+    """Lines about the mechanisms of the user's table."""
+    yield f"described mechanisms: {len(described.names)}"
+    columns = (described.names, described.genes, described.actions, described.read_from)
+    for name, genes, action, source in zip(*columns, strict=True):
+        done = action or "acts on"
+        how = " (read from the name)" if source == BY_NAME else ""
+        yield f"  {name}: {done} {_named(genes)}{how}"
+    yield from (f"  left out: {sentence}" for sentence in described.unknown)
 
 
 def _named(names: Sequence[str]) -> str:

@@ -26,6 +26,7 @@ from moa_jax import command_line
 from moa_jax.baselines.fusion import method_name
 from moa_jax.baselines.registry import make_method
 from moa_jax.calibration.calibration_store import write_calibration_store, write_held_out
+from moa_jax.calibration.described_mechanisms import write_unseen
 from moa_jax.calibration.target_calibration import write_target_calibration
 from moa_jax.data.examples.build import of_other_groups
 from moa_jax.data.examples.features import fit_features
@@ -112,6 +113,8 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
             write_calibration_store(workdir, fit.out_of_fold)
         if fit.targets:
             write_target_calibration(workdir, fit.targets, graph.num_genes)
+        if fit.unseen is not None:
+            write_unseen(workdir, fit.unseen)
         if scored == "test":
             write_held_out(workdir, parts["test"])
             # Whether the proteins that explanations show are targets of held-out compounds.

@@ -23,7 +23,7 @@ from moa_jax.files import atomic_path
 from moa_jax.kernels.closed_form import ClosedForm
 from moa_jax.kernels.known_targets import count_ligands, known_target_table
 from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers, leave_one_out
-from moa_jax.kernels.protein_carry import carried_by, gene_rows
+from moa_jax.kernels.protein_carry import carry_by, gene_rows
 from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
 from moa_jax.knowledge.protein_similarity import protein_kernel, without_gene_families
 from moa_jax.models.experts import VIEWS, answers_in
@@ -130,7 +130,7 @@ def answer_fold(
     scores, probs = {}, {}
     for name, kernel in kernels.items():
         say(f"{name}:")
-        carry = carried_by(kernel, rows, ridge=config.proteins.ridge)
+        carry = carry_by(kernel, rows, config.proteins.ridge)
         scales = scale_array(fit_protein_scales(config, answers, proteins, carry[:, rows]))
         pooled = _pooled_scores(evidence, carry, scales, rows, test.groups)
         scores |= {f"{name}/{view}": own[inside] for view, own in pooled.items()}

@@ -19,36 +19,34 @@ def gene_rows(graph: KnowledgeGraph, symbols: Sequence[str]) -> Int[np.ndarray, 
     return np.array([place[symbol] for symbol in symbols], int)
 
 
-def carry_matrix(
-    config: ml_collections.ConfigDict, graph: KnowledgeGraph, proteins: Sequence[str]
-) -> Float32[np.ndarray, "protein gene"]:
-    """`(K + ridge I)^-1 K`: evidence for proteins, carried to all gene nodes (Stock 2018, eq. 4).
+def gene_kernel(
+    config: ml_collections.ConfigDict, graph: KnowledgeGraph
+) -> Float32[np.ndarray, "gene gene"]:
+    """`protein_kernel` of all gene nodes.
 
     Args:
-      config: `restart` and `string_share` of `protein_kernel`, and `ridge`.
+      config: its `restart` and `string_share`.
       graph: the knowledge graph.
-      proteins: gene symbols of gene nodes, each once.
     """
-    kernel = protein_kernel(
+    return protein_kernel(
         graph,
         np.arange(graph.num_genes),
         restart=config.restart,
         string_share=config.string_share,
     )
-    return carried_by(kernel, gene_rows(graph, proteins), ridge=config.ridge)
 
 
-def carried_by(
-    kernel: Float32[np.ndarray, "gene gene"], rows: Int[np.ndarray, " protein"], *, ridge: float
+def carry_by(
+    kernel: Float32[np.ndarray, "gene gene"], rows: Int[np.ndarray, " protein"], ridge: float
 ) -> Float32[np.ndarray, "protein gene"]:
-    """`carry_matrix` by a kernel of all gene nodes.
+    """`(K + ridge I)^-1 K`: evidence for proteins, carried to all gene nodes (Stock 2018, eq. 4).
 
     Args:
-      kernel: similarities of gene nodes.
-      rows: the proteins that have evidence.
-      ridge: added to the diagonal of the kernel of proteins.
+      kernel: of all gene nodes.
+      rows: the proteins, each once.
+      ridge: added to the diagonal of their kernel.
     """
-    of_proteins = kernel[rows].astype(np.float64)
-    system = of_proteins[:, rows]
+    to_all = kernel[rows].astype(np.float64)
+    system = to_all[:, rows]
     system[np.diag_indices_from(system)] += ridge
-    return scipy.linalg.solve(system, of_proteins, assume_a="pos").astype(np.float32)
+    return scipy.linalg.solve(system, to_all, assume_a="pos").astype(np.float32)

@@ -40,14 +40,21 @@ def action_labels(
       examples: the examples.
       proteins: gene symbols; other targets only count in the number of targets.
     """
+    return action_rows(examples.targets, examples.actions, proteins)
+
+
+def action_rows(
+    targets: Sequence[Sequence[str]], actions: Sequence[Sequence[str]], proteins: Sequence[str]
+) -> Float32[np.ndarray, "row action_protein"]:
+    """`action_labels` of compounds, or mechanisms, with these targets and actions."""
     place = {symbol: column for column, symbol in enumerate(proteins)}
-    labels = np.zeros((examples.num_examples, len(ACTIONS), len(proteins)), np.float32)
-    for row, (targets, actions) in enumerate(zip(examples.targets, examples.actions, strict=True)):
-        for target, action in zip(targets, actions, strict=True):
+    labels = np.zeros((len(targets), len(ACTIONS), len(proteins)), np.float32)
+    for row, (names, done) in enumerate(zip(targets, actions, strict=True)):
+        for target, action in zip(names, done, strict=True):
             if target in place:
                 share = np.array([each == action for each in ACTIONS]) if action else 0.5
-                labels[row, :, place[target]] = share / np.sqrt(len(targets))
-    return labels.reshape(examples.num_examples, -1)
+                labels[row, :, place[target]] = share / np.sqrt(len(names))
+    return labels.reshape(len(targets), len(ACTIONS) * len(proteins))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +98,7 @@ class MechanismPrototypes:
     @functools.cached_property
     def matrix(self) -> Float32[np.ndarray, "action_protein moa"]:
         """The prototypes, each of unit length; zeros for a MoA without known targets."""
-        return _unit(self.sums).T.astype(np.float32)
+        return unit_rows(self.sums).T.astype(np.float32)
 
     def leave_one_out_logits(
         self, evidence: Float32[np.ndarray, "asked action_protein"]
@@ -113,7 +120,7 @@ class MechanismPrototypes:
         return logits
 
 
-def _unit(rows: Float[np.ndarray, "row column"]) -> Float[np.ndarray, "row column"]:
+def unit_rows(rows: Float[np.ndarray, "row column"]) -> Float[np.ndarray, "row column"]:
     """Rows divided by their lengths; rows of zeros stay."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(length > 0, length, 1.0)

@@ -33,6 +33,8 @@ class GeneIdLayout:
     ensembl: str
 
 
+# Columns of id and full name, in the same order.
+_FULL_NAMES = (("gene_id", "name"), ("GeneID", "description"), ("entrez_id", "name"))
 # org.Hs.eg.db as a table, NCBI's gene_info, HGNC's complete set.
 GENE_ID_LAYOUTS = (
     GeneIdLayout("gene_id", "symbol", "aliases", "gene_type", "", "ensembl_gene"),
@@ -265,3 +267,18 @@ def read_gene_ids(path: str | os.PathLike[str]) -> pd.DataFrame:
         }
     )
     return genes.sort_values("entrez_id", key=lambda ids: ids.map(entrez_order), ignore_index=True)
+
+
+def read_full_names(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Entrez id -> full name, from a table that `read_gene_ids` reads; empty if it has none.
+
+    Raises:
+      InputError: the file cannot be read.
+    """
+    opened = open_table(path, [name for columns in _FULL_NAMES for name in columns])
+    for gene, name in _FULL_NAMES:
+        if {gene, name} <= set(opened.header):
+            table = read_columns(opened, {gene: "gene", name: "name"})
+            names = table["name"].str.strip('"').replace("-", "")
+            return {key: text for key, text in zip(table["gene"], names, strict=True) if text}
+    return {}

@@ -17,6 +17,12 @@ MODALITIES_OF = {
     "expression": "expression",
     "structure": "structure",
 }
+# Least number of training compounds of a mechanism -> what stands behind an answer with it.
+TRAINING_BASES = {
+    10: "10 or more training compounds",
+    3: "3 to 9 training compounds",
+    1: "1 or 2 training compounds",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +54,11 @@ class AnswerBasis:
             used=self.used[rows],
             weights=self.weights[rows],
         )
+
+
+def training_basis(count: int) -> str:
+    """What stands behind a mechanism that so many training compounds have; empty for none."""
+    return next((words for least, words in TRAINING_BASES.items() if count >= least), "")
 
 
 def answer_basis(

@@ -23,7 +23,12 @@ from moa_jax.calibration.calibrator import (
 from moa_jax.calibration.quality_gates import SignatureQuality, advice, joined_sentences
 from moa_jax.compounds.identity import normalise_name
 from moa_jax.data.examples.measured_conditions import MEASURED_COLUMNS, carried_by, measured
-from moa_jax.predictions.answer_basis import MODALITIES_OF, AnswerBasis, answer_basis
+from moa_jax.predictions.answer_basis import (
+    MODALITIES_OF,
+    AnswerBasis,
+    answer_basis,
+    training_basis,
+)
 from moa_jax.predictions.known_compounds import KNOWN, KNOWN_COLUMNS, NEW
 from moa_jax.schemas import Examples
 
@@ -43,7 +48,8 @@ class Answers:
       table: one row per compound, in the order of the groups: `pert_id` (the group: the ids of
         one drug, joined by `|`), `compound`, `KNOWN_COLUMNS`, `answer`, `confidence`,
         `none_of_these` (probability that its mechanism was not trained on, which is the answer
-        from `MIN_CONFIDENCE` on), `answered_from`; `moa_1`, `probability_1` (calibrated),
+        from `MIN_CONFIDENCE` on), `answered_from`, `basis` (how
+        many training compounds have `moa_1`); `moa_1`, `probability_1` (calibrated),
         `compounds_1` (training compounds that have it) and so on; `label_set` (conformal, joined
         by `|`, the `NUM_IN_SET` most probable of a larger one), `label_set_size`, `n_signatures`,
         `n_signatures_used`, `MEASURED_COLUMNS`, `carried_by`, `reasons`, `notes`. Unknown values
@@ -127,6 +133,7 @@ def answer_compounds(
                 basis.pooled[place], calibrated_of.get(place), examples.moas, num_compounds
             )
             reasons = _doubts(row, calibrator, view, has_signatures=bool(len(signatures)))
+            row["basis"] = training_basis(row.get("compounds_1", 0))
             row["answer"] = CANNOT_TELL if reasons else row["moa_1"]
             if row.get("none_of_these", 0.0) >= MIN_CONFIDENCE:
                 row["answer"] = NONE_OF_THESE
@@ -147,7 +154,16 @@ def _columns() -> list[str]:
     first = ["pert_id", "compound", *KNOWN_COLUMNS, "answer", "confidence", "none_of_these"]
     counts = ["n_signatures", "n_signatures_used"]
     last = [*MEASURED_COLUMNS, "carried_by", "reasons", "notes"]
-    return [*first, "answered_from", *ranked, "label_set", "label_set_size", *counts, *last]
+    return [
+        *first,
+        "answered_from",
+        "basis",
+        *ranked,
+        "label_set",
+        "label_set_size",
+        *counts,
+        *last,
+    ]
 
 
 def _name(names: pd.Series) -> str | None:

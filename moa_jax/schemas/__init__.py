@@ -28,6 +28,7 @@ from moa_jax.schemas.examples import Examples, concatenate
 from moa_jax.schemas.knowledge_graph import (
     GENE_NODE_COLUMNS,
     GENE_SET_COLUMNS,
+    GENE_TEXT_COLUMNS,
     TERM_COLUMNS,
     EdgeSet,
     KnowledgeGraph,
@@ -54,6 +55,7 @@ __all__ = (
     "GENE_NAME_COLUMNS",
     "GENE_NODE_COLUMNS",
     "GENE_SET_COLUMNS",
+    "GENE_TEXT_COLUMNS",
     "INHIBITS",
     "LIGANDS",
     "PARTS",

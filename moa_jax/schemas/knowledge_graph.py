@@ -13,6 +13,9 @@ from moa_jax.schemas.errors import InputError, require_columns
 GENE_NODE_COLUMNS = ("entrez_id", "symbol", "is_landmark")
 TERM_COLUMNS = ("go_id", "name", "namespace")
 # `genes`: tuple of Entrez ids.
+# Of a gene node, to read tables and names of mechanisms: its full name and other names, which are
+# separated by `|`.
+GENE_TEXT_COLUMNS = ("entrez_id", "symbol", "name", "aliases")
 GENE_SET_COLUMNS = ("collection", "set_id", "name", "genes")
 
 

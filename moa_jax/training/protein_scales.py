@@ -31,7 +31,7 @@ def fit_protein_scales(
       config: `protein_scales`, on which the prior is centred, and `scale_prior`, its strength.
       answers: leave-one-compound-out answers.
       proteins: gene symbols of the proteins with evidence.
-      carry: `carry_matrix` to these proteins.
+      carry: `carry_by` from and to these proteins.
     """
     targets = _with_target_labels(answers.examples, proteins)
     prior = {

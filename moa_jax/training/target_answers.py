@@ -87,7 +87,7 @@ def scores_without_ligands(
 
     Args:
       evidence: scaled evidence of each protein, summed over actions.
-      carry: columns of `carry_matrix` of these proteins, in their order.
+      carry: columns of `carry_by` for these proteins, in their order.
     """
     carried = evidence @ carry
     left_out = evidence - (evidence - carried) / (1.0 - np.diag(carry))

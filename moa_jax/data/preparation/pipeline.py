@@ -27,6 +27,7 @@ from moa_jax.data.preparation.compound_sources import (
     read_structure_only_compounds,
 )
 from moa_jax.data.preparation.expression_sources import Paths, read_signatures
+from moa_jax.data.preparation.gene_names import gene_texts
 from moa_jax.data.preparation.ligand_sources import ligand_compounds, read_activities
 from moa_jax.data.preparation.ligand_targets import TargetGenes
 from moa_jax.data.preparation.settings import (
@@ -133,7 +134,8 @@ def prepare(
         "coverage": coverage,
         "gene_sets": set_reports,
     }
-    return PreparedDataset(signatures, compounds, graph, manifest, gene_sets)
+    names = gene_texts(paths, graph.genes, identifiers)
+    return PreparedDataset(signatures, compounds, graph, manifest, gene_sets, names)
 
 
 def _read_genes(paths: Paths) -> tuple[pd.DataFrame, GeneIdentifiers]:

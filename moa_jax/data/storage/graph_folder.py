@@ -1,4 +1,4 @@
-"""Storage of the knowledge graph (a folder of parquet files) and of gene sets (one file)."""
+"""Storage of the knowledge graph (a folder of parquet files), gene sets and gene names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from moa_jax.knowledge.gene_sets import no_gene_sets
 from moa_jax.schemas import (
     GENE_NODE_COLUMNS,
     GENE_SET_COLUMNS,
+    GENE_TEXT_COLUMNS,
     TERM_COLUMNS,
     EdgeSet,
     KnowledgeGraph,
@@ -20,6 +21,7 @@ from moa_jax.schemas import (
 EDGE_SETS = ("interacts", "annotated_to", "is_a", "part_of")
 EDGE_COLUMNS = ("senders", "receivers", "weight")
 GENE_SETS_FILE = "gene_sets.parquet"
+GENE_NAMES_FILE = "gene_names.parquet"
 
 
 def write_graph(folder: pathlib.Path, graph: KnowledgeGraph) -> None:
@@ -59,6 +61,28 @@ def read_gene_sets(folder: pathlib.Path) -> pd.DataFrame:
     """
     path = folder / GENE_SETS_FILE
     return read_table(path, GENE_SET_COLUMNS) if path.exists() else no_gene_sets()
+
+
+def write_gene_names(folder: pathlib.Path, names: pd.DataFrame) -> None:
+    """Writes `GENE_TEXT_COLUMNS` into a folder; no file where there are none."""
+    if len(names):
+        with atomic_path(folder / GENE_NAMES_FILE) as temporary:
+            write_table(temporary, names, GENE_TEXT_COLUMNS)
+
+
+def read_gene_names(folder: pathlib.Path) -> pd.DataFrame:
+    """Reads what `write_gene_names` wrote; empty without a file.
+
+    Raises:
+      InputError: the file is damaged.
+    """
+    path = folder / GENE_NAMES_FILE
+    return read_table(path, GENE_TEXT_COLUMNS) if path.exists() else no_gene_names()
+
+
+def no_gene_names() -> pd.DataFrame:
+    """The table of a dataset that knows its genes by their symbols alone."""
+    return pd.DataFrame(columns=list(GENE_TEXT_COLUMNS))
 
 
 def _write_edges(path: pathlib.Path, edges: EdgeSet) -> None:

@@ -9,6 +9,7 @@ Layout::
     graph/{genes,terms}.parquet     the nodes
     graph/{interacts,annotated_to,is_a,part_of}.parquet   the edges
     gene_sets.parquet               GENE_SET_COLUMNS; absent where the release has no gene sets
+    gene_names.parquet              GENE_TEXT_COLUMNS of the gene nodes; may be absent
     manifest.json                   format_version, inputs, counts
 
 Equal datasets give equal bytes. Columns beyond the contract are not stored.
@@ -26,8 +27,11 @@ import pandas as pd
 from jaxtyping import Float
 
 from moa_jax.data.storage.graph_folder import (
+    no_gene_names,
+    read_gene_names,
     read_gene_sets,
     read_graph,
+    write_gene_names,
     write_gene_sets,
     write_graph,
 )
@@ -61,6 +65,7 @@ class PreparedDataset:
       graph: STRING and Gene Ontology; its first gene nodes are the signatures' genes.
       manifest: provenance of the dataset, as JSON values.
       gene_sets: `GENE_SET_COLUMNS`; pathways by which explanations are summarised.
+      gene_names: `GENE_TEXT_COLUMNS`; full and other names of the gene nodes.
     """
 
     signatures: Signatures
@@ -68,6 +73,7 @@ class PreparedDataset:
     graph: KnowledgeGraph
     manifest: dict[str, Any]
     gene_sets: pd.DataFrame = dataclasses.field(default_factory=no_gene_sets)
+    gene_names: pd.DataFrame = dataclasses.field(default_factory=no_gene_names)
 
     def __post_init__(self) -> None:
         require_columns(self.gene_sets, GENE_SET_COLUMNS, "the table of gene sets")
@@ -96,6 +102,7 @@ def write_prepared(folder: str | os.PathLike[str], dataset: PreparedDataset) -> 
         for name, (table, columns) in tables.items():
             write_table(temporary / f"{name}.parquet", table, columns)
         write_gene_sets(temporary, dataset.gene_sets)
+        write_gene_names(temporary, dataset.gene_names)
         manifest = {**dataset.manifest, "format_version": PREPARED_FORMAT_VERSION}
         write_json(temporary / "manifest.json", manifest)
 
@@ -129,6 +136,7 @@ def read_prepared(folder: str | os.PathLike[str]) -> PreparedDataset:
         graph=read_graph(folder / "graph"),
         manifest=manifest,
         gene_sets=read_gene_sets(folder),
+        gene_names=read_gene_names(folder),
     )
 
 

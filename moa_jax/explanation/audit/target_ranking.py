@@ -22,7 +22,7 @@ from moa_jax.evaluation.bootstrap import Difference, interval, resample_counts, 
 from moa_jax.evaluation.metrics import average_precision
 from moa_jax.explanation.evidence.protein_evidence import num_ligands, protein_evidence
 from moa_jax.files import read_json, write_json
-from moa_jax.kernels.protein_carry import carry_matrix, gene_rows
+from moa_jax.kernels.protein_carry import carry_by, gene_kernel, gene_rows
 from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
 from moa_jax.schemas import ACTIONS, Examples, InputError, KnowledgeGraph
 from moa_jax.training.runs.predictor import Predictor
@@ -121,11 +121,12 @@ def audit_held_out(
     seed = 0
     rewired = shuffle_annotations(rewire_interactions(graph, seed=seed), seed=seed)
     columns = gene_rows(graph, proteins)
+    carry = carry_by(gene_kernel(config.proteins, rewired), columns, config.proteins.ridge)
     ligands = num_ligands(references, proteins).astype(float)
     scores = {
         MODEL: pooled @ evidence.carry[:, columns],
         FREQUENCY: np.tile(ligands, (len(pooled), 1)),
-        REWIRED: pooled @ carry_matrix(config.proteins, rewired, proteins)[:, columns],
+        REWIRED: pooled @ carry[:, columns],
     }
     return target_audit(scores, is_target, seed=seed)
 

@@ -8,6 +8,7 @@ Layout::
     genes.parquet      the measured genes
     graph/             the knowledge graph
     gene_sets.parquet  gene sets for explanations, if there are any
+    gene_names.parquet full and other names of the graph's genes, if they are known
     references.parquet the training examples that the kernel experts compare with
     calibration_answers.parquet  out-of-fold answers that predictions are calibrated on
     held_out.parquet   signatures of the test part, to be explained
@@ -31,7 +32,13 @@ import numpy as np
 import pandas as pd
 
 from moa_jax.data.splits.manifest import write_split
-from moa_jax.data.storage.graph_folder import read_graph, write_gene_sets, write_graph
+from moa_jax.data.storage.graph_folder import (
+    read_gene_names,
+    read_graph,
+    write_gene_names,
+    write_gene_sets,
+    write_graph,
+)
 from moa_jax.data.storage.parquet_tables import read_table, write_table
 from moa_jax.data.storage.prepared_folder import PreparedDataset
 from moa_jax.files import atomic_path, read_json, sha256_of, write_json
@@ -51,12 +58,14 @@ class FinishedRun:
       genes: `GENE_COLUMNS` of the model's expression columns.
       graph: the knowledge graph that the model was trained with.
       manifest: where the training data came from.
+      gene_names: `GENE_TEXT_COLUMNS` of the graph's genes; symbols alone for older data.
     """
 
     predictor: Predictor
     genes: pd.DataFrame
     graph: KnowledgeGraph
     manifest: dict[str, Any]
+    gene_names: pd.DataFrame
 
 
 def start_run(
@@ -84,6 +93,7 @@ def start_run(
     with atomic_path(workdir / "graph") as temporary:
         write_graph(temporary, dataset.graph)
     write_gene_sets(workdir, dataset.gene_sets)
+    write_gene_names(workdir, dataset.gene_names)
     # Written last: a folder with a config has everything else.
     write_json(path, config.to_dict())
 
@@ -112,7 +122,15 @@ def open_run(workdir: pathlib.Path, *, num_devices: int = 0) -> FinishedRun:
         genes=read_table(workdir / "genes.parquet", GENE_COLUMNS),
         graph=graph,
         manifest=read_json(workdir / "data_manifest.json"),
+        gene_names=_gene_names(workdir, graph),
     )
+
+
+def _gene_names(workdir: pathlib.Path, graph: KnowledgeGraph) -> pd.DataFrame:
+    names = read_gene_names(workdir)
+    if len(names):
+        return names
+    return graph.genes[["entrez_id", "symbol"]].assign(name="", aliases="")
 
 
 def run_identity(workdir: pathlib.Path, run: FinishedRun) -> dict[str, Any]:
