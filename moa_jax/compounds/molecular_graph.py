@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float32, Int32
@@ -81,6 +82,24 @@ class MolecularGraph:
     def num_bonds(self) -> int:
         """Number of directed bonds, twice the chemical ones."""
         return len(self.senders)
+
+
+@dataclasses.dataclass(frozen=True)
+class MolecularGraphs(Sequence[MolecularGraph | None]):
+    """Graphs of structures, each made when it is read: kernel experts need none.
+
+    Attributes:
+      smiles: SMILES of each structure; None for no structure.
+    """
+
+    smiles: tuple[str | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.smiles)
+
+    def __getitem__(self, row: int) -> MolecularGraph | None:
+        smiles = self.smiles[row]
+        return None if smiles is None else molecular_graph(smiles)
 
 
 @functools.lru_cache(maxsize=2**13)

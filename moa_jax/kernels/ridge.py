@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import operator
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import scipy.linalg
-from jaxtyping import Array, Bool, Float, Float32, Float64, Int
+from jaxtyping import Array, Bool, Float, Float32, Float64, Int, Shaped
 from scipy import sparse
 
 from moa_jax.data.examples.features import EncodedExamples, FeatureSpec
 from moa_jax.models.experts import EXPERTS
 from moa_jax.models.fusion import FusionModel
-from moa_jax.models.kernel_experts import KernelInputs
+from moa_jax.models.kernel_experts import Comparison, KernelInputs
 from moa_jax.schemas import GraphArrays
+
+# Rows of a block of a kernel.
+_BLOCK = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,17 +45,13 @@ class KernelSystem:
         """`(kernel + ridge I)^-1`."""
         system = self.kernel.astype(np.float64)
         system[np.diag_indices_from(system)] += self.ridge
-        factor, failed = scipy.linalg.lapack.dpotrf(system, lower=True, overwrite_a=True)
-        if not failed:
-            factor, failed = scipy.linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
-        if failed:
+        try:
+            return scipy.linalg.inv(system, assume_a="pos", overwrite_a=True)
+        except np.linalg.LinAlgError as error:
             raise FloatingPointError(
                 f"a kernel of {len(system)} references is not positive definite with the ridge "
                 f"{self.ridge}; raise the ridge."
-            )
-        _mirror(factor)
-        # Symmetric, and so in the order of rows.
-        return factor.T
+            ) from error
 
     def coefficients(
         self, labels: Float32[np.ndarray, "reference label"]
@@ -72,16 +72,6 @@ class KernelSystem:
     def inverse_sums(self) -> Float[np.ndarray, " reference"]:
         """Sums of the rows of the inverse."""
         return self.inverse.sum(axis=1)
-
-
-def _mirror(matrix: Float[np.ndarray, "row row"]) -> None:
-    """Copies the lower triangle to the upper one, in place, block by block."""
-    size = 512
-    for start in range(0, len(matrix), size):
-        block = slice(start, start + size)
-        matrix[block, start + size :] = matrix[start + size :, block].T
-        corner = np.tril(matrix[block, block])
-        matrix[block, block] = corner + np.tril(corner, -1).T
 
 
 def kernel_systems(
@@ -139,12 +129,34 @@ def kernel_system(
     )
     references = comparison.represent(params, inputs, graph)
     if len(rows):
-        kernel = np.asarray(jax.jit(comparison.kernel)(references, inputs, references))
+        kernel = _symmetric_kernel(comparison, references, inputs)
     else:
         # Arrays without rows cannot be saved.
         kernel = np.zeros((0, 0), np.float32)
         references = jnp.zeros((1, references.shape[1]), references.dtype)
     return KernelSystem(rows, {**params, "references": references}, kernel, settings.ridge)
+
+
+def _symmetric_kernel(
+    comparison: Comparison, references: Shaped[Array, "reference column"], inputs: KernelInputs
+) -> Float32[np.ndarray, "reference reference"]:
+    """The kernel of references with each other; only blocks on and below the diagonal are computed.
+
+    Args:
+      comparison: whose kernel it is.
+      references: the references as they are compared.
+      inputs: the references as inputs.
+    """
+    kernel = np.empty((len(references), len(references)), np.float32)
+    of_block = jax.jit(comparison.kernel)
+    for start in range(0, len(references), _BLOCK):
+        block, before = slice(start, start + _BLOCK), slice(0, start)
+        rows = jax.tree.map(operator.itemgetter(block), inputs)
+        kernel[block, : start + _BLOCK] = of_block(
+            references[block], rows, references[: start + _BLOCK]
+        )
+        kernel[before, block] = kernel[block, before].T
+    return kernel
 
 
 def kernel_settings(config: ml_collections.ConfigDict, expert: str) -> ml_collections.ConfigDict:

@@ -67,10 +67,8 @@ def string_similarity(
         raise InputError(f"restart is {restart}; expected above 0 and at most 1.")
     system = (1 - restart) * -normalised_interactions(graph).toarray()
     system[np.diag_indices_from(system)] += 1.0
-    start = np.zeros((graph.num_genes, len(rows)))
-    start[rows, np.arange(len(rows))] = 1.0
-    reached = scipy.linalg.solve(system, start, assume_a="pos", overwrite_a=True, overwrite_b=True)
-    return _unit_diagonal(reached.T @ reached)
+    reached = scipy.linalg.inv(system, assume_a="pos", overwrite_a=True)[rows]
+    return _unit_diagonal(reached @ reached.T)
 
 
 def go_similarity(

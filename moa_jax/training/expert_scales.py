@@ -10,10 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 import scipy.optimize
-import scipy.sparse
 import scipy.special
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float, Float32, Int
 
 from moa_jax.data.examples.batches import evaluation_batches
 from moa_jax.data.examples.pooling import pool_by_compound
@@ -106,7 +105,7 @@ def _fit_view_scales(
         return prior
     center = np.log(prior[answering])
     likelihood = _Likelihood.of(logits[answering], examples)
-    precision = prior_strength / len(likelihood.share)
+    precision = prior_strength / len(set(examples.groups))
 
     def objective(
         logs: Float[np.ndarray, " expert"],
@@ -133,40 +132,62 @@ def _fit_view_scales(
 class _Likelihood:
     """Mean negative log likelihood of the compounds' labels as a function of the scales.
 
+    A compound's probability of a MoA is the mean over its examples. Only the MoAs that a compound
+    has enter: a pair is one of them in one of its examples.
+
     Attributes:
       logits: logits of the experts that answer.
-      pooling: matrix that averages the examples of each compound.
-      share: labels of each compound, summing to 1.
+      example: example of each pair.
+      moa: MoA of each pair.
+      label: the label, of a compound, that a pair belongs to.
+      weight: one over the number of the compound's examples, by pair.
+      share: share of each label among those of its compound, over the number of compounds.
     """
 
-    logits: ExpertLogits
-    pooling: scipy.sparse.csr_array
-    share: Float[np.ndarray, "compound moa"]
+    logits: Float[np.ndarray, "example expert moa"]
+    example: Int[np.ndarray, " pair"]
+    moa: Int[np.ndarray, " pair"]
+    label: Int[np.ndarray, " pair"]
+    weight: Float[np.ndarray, " pair"]
+    share: Float[np.ndarray, " label"]
 
     @classmethod
     def of(cls, logits: ExpertLogits, examples: Examples) -> _Likelihood:
         """The likelihood of labelled examples."""
         _, labels, names = pool_by_compound(examples.labels, examples.labels, examples.groups)
         place = {name: row for row, name in enumerate(names)}
-        rows = np.array([place[group] for group in examples.groups])
-        counts = np.bincount(rows)
-        pooling = scipy.sparse.csr_array(
-            (1.0 / counts[rows], (rows, np.arange(len(rows)))), shape=(len(names), len(rows))
+        compound = np.array([place[group] for group in examples.groups])
+        number = np.full(labels.shape, -1)
+        of_compound, moa = labels.nonzero()
+        number[of_compound, moa] = np.arange(len(moa))
+        shares = labels / labels.sum(axis=1, keepdims=True) / len(labels)
+        example, column = (number[compound] >= 0).nonzero()
+        return cls(
+            logits=np.ascontiguousarray(logits.transpose(1, 0, 2)),
+            example=example,
+            moa=column,
+            label=number[compound[example], column],
+            weight=1.0 / np.bincount(compound)[compound[example]],
+            share=shares[of_compound, moa],
         )
-        return cls(logits, pooling, labels / labels.sum(axis=1, keepdims=True))
 
     def __call__(
         self, scales: Float[np.ndarray, " expert"]
     ) -> tuple[float, Float[np.ndarray, " expert"]]:
         """The value and its gradient."""
-        probs = scipy.special.softmax(np.tensordot(scales, self.logits, axes=1), axis=-1)
-        pooled = self.pooling @ probs
-        likely = np.maximum(pooled, MIN_PROB)
-        value = -float((self.share * np.log(likely)).sum(axis=1).mean())
-        slope = np.where(pooled > MIN_PROB, -self.share / likely, 0.0) / len(self.share)
-        of_probs = self.pooling.T @ slope
-        of_logits = probs * (of_probs - (probs * of_probs).sum(axis=1, keepdims=True))
-        return value, np.tensordot(self.logits, of_logits, axes=([1, 2], [0, 1]))
+        probs = scales @ self.logits
+        probs -= probs.max(axis=1, keepdims=True)
+        np.exp(probs, out=probs)
+        probs /= probs.sum(axis=1, keepdims=True)
+        likely = probs[self.example, self.moa] * self.weight
+        pooled = np.bincount(self.label, likely, len(self.share))
+        value = -float(self.share @ np.log(np.maximum(pooled, MIN_PROB)))
+        slope = np.where(pooled > MIN_PROB, -self.share / np.maximum(pooled, MIN_PROB), 0.0)
+        of_pair = slope[self.label] * likely
+        # Of the softmax: the logits of the pairs, minus their mean under the probabilities.
+        mean = (self.logits @ probs[:, :, None])[:, :, 0]
+        of_logits = self.logits[self.example, :, self.moa] - mean[self.example]
+        return value, of_pair @ of_logits
 
 
 def expert_logits(predictor: Predictor, examples: Examples) -> dict[str, ExpertLogits]:

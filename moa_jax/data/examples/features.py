@@ -7,7 +7,7 @@ checkpoint.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from moa_jax.compounds.molecular_graph import (
     ATOM_FEATURES,
     BOND_FEATURES,
     MolecularGraph,
-    molecular_graph,
+    MolecularGraphs,
 )
 from moa_jax.compounds.substructures import SUBSTRUCTURE_FAMILIES, substructure_counts
 from moa_jax.schemas import Examples, InputError
@@ -125,7 +125,7 @@ class EncodedExamples:
     structure: Int32[np.ndarray, " example"]
     fingerprints: Float32[np.ndarray, "structure bit"]
     substructures: UInt8[np.ndarray, "structure substructure"]
-    molecules: tuple[MolecularGraph | None, ...]
+    molecules: Sequence[MolecularGraph | None]
     labels: Float32[np.ndarray, "example moa"]
     label_mask: Bool[np.ndarray, "example moa"]
     weight: Float32[np.ndarray, " example"]
@@ -201,7 +201,7 @@ def encode(examples: Examples, spec: FeatureSpec) -> EncodedExamples:
             [*distinct, None], radius=spec.radius, num_bits=spec.num_bits
         ),
         substructures=substructure_counts([*distinct, None]),
-        molecules=(*map(molecular_graph, distinct), None),
+        molecules=MolecularGraphs((*distinct, None)),
         labels=examples.labels,
         label_mask=np.ones(examples.labels.shape, bool),
         weight=np.ones(len(examples.smiles), np.float32),
