@@ -22,7 +22,7 @@ from moa_jax.evaluation.bootstrap import Difference, interval, resample_counts, 
 from moa_jax.evaluation.metrics import average_precision
 from moa_jax.explanation.evidence.protein_evidence import num_ligands, protein_evidence
 from moa_jax.files import read_json, write_json
-from moa_jax.kernels.protein_carry import carry_matrix, gene_rows
+from moa_jax.kernels.protein_carry import carry_matrix
 from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
 from moa_jax.schemas import ACTIONS, Examples, InputError, KnowledgeGraph
 from moa_jax.training.runs.predictor import Predictor
@@ -109,7 +109,9 @@ def audit_held_out(
     """
     known = np.flatnonzero([len(targets) > 0 for targets in held_out.targets])
     held_out = held_out.take(known)
-    evidence = protein_evidence(predictor, predictor.encode(held_out)) if len(known) else None
+    if not len(known):
+        return None
+    evidence = protein_evidence(predictor, predictor.encode(held_out), graph)
     if evidence is None:
         return None
     proteins = evidence.proteins
@@ -120,12 +122,12 @@ def audit_held_out(
     pooled, is_target, _ = pool_by_compound(by_action.sum(axis=1), is_target, held_out.groups)
     seed = 0
     rewired = shuffle_annotations(rewire_interactions(graph, seed=seed), seed=seed)
-    columns = gene_rows(graph, proteins)
+    carry = carry_matrix(config.proteins, rewired, proteins)[:, evidence.genes]
     ligands = num_ligands(references, proteins).astype(float)
     scores = {
-        MODEL: pooled @ evidence.carry[:, columns],
+        MODEL: pooled @ evidence.carry,
         FREQUENCY: np.tile(ligands, (len(pooled), 1)),
-        REWIRED: pooled @ carry_matrix(config.proteins, rewired, proteins)[:, columns],
+        REWIRED: pooled @ carry,
     }
     return target_audit(scores, is_target, seed=seed)
 
