@@ -27,7 +27,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from configs.data import simulated_network
-from experiments.explanation_audit import faithful, real, simulated, stable
+from experiments.explanation_audit import faithful, flat, real, simulated, stable
 from experiments.explanation_audit.folds import (
     ScoredSignatures,
     first_rows,
@@ -253,6 +253,10 @@ def main() -> None:
     else:
         audit_known(report, folds, values, runs, settings)
     audit_stability(report, folds, values, other_splits, settings)
+    report.add(
+        "Are explanations of signatures without effect flat?",
+        flat.flat_rows(flat.flat_maps_of_folds(folds, values, seed=settings.seed)),
+    )
     audit_faithfulness(report, some, rankings, settings)
     taken = time.perf_counter() - start[0], time.process_time() - start[1]
     report.write(

@@ -1,3 +1,4 @@
+import dataclasses
 import types
 
 import numpy as np
@@ -6,12 +7,19 @@ import pytest
 
 from experiments.case_studies.page import expected_rows
 from experiments.case_studies.run import HERE, MOAS
-from experiments.explanation_audit.folds import compound_means, first_rows
+from experiments.explanation_audit.faithful import integrated
+from experiments.explanation_audit.flat import flat_maps_of_folds, flat_rows, strength_of
+from experiments.explanation_audit.folds import ScoredSignatures, compound_means, first_rows
 from experiments.explanation_audit.real import MOA_SETS, proximity_summary
 from experiments.explanation_audit.retrained import summary
 from experiments.explanation_audit.simulated import Recovered, recovery_rows
 from experiments.explanation_audit.stable import agreement_row, pairs_within
+from moa_jax.compounds.substructures import SUBSTRUCTURE_FAMILIES
+from moa_jax.data.examples.pooling import signature_strength
+from moa_jax.explanation.audit.flat_maps import evenness
 from moa_jax.explanation.audit.stability import Agreement
+from tests.explanation.attribution.linear_models import linear_predictor
+from tests.synthetic import make_knowledge_graph, make_raw_examples
 
 pytestmark = pytest.mark.slow
 
@@ -121,3 +129,30 @@ def test_retrained_scores_are_compared_with_random_genes_fold_by_fold():
     assert (row["replaced"], row["random"], row["ours"]) == ("50% of a", 0.45, 0.3)
     # Mean of .2 and .1; Student's quantile for two is 12.706, the standard error .05.
     assert row["random - ours"] == "+0.150 [-0.485, +0.785]"
+
+
+def test_flat_maps_compare_the_weakest_and_the_strongest_quarter():
+    examples = make_raw_examples(16)
+    no_structure = np.zeros((sum(SUBSTRUCTURE_FAMILIES.values()), 3), np.float32)
+    predictor = linear_predictor(structure=no_structure)
+    rng = np.random.default_rng(0)
+    # Replicates 0 and 1 of every compound, in turn without and with an effect of one gene.
+    expression = rng.normal(size=(16, 5)).astype(np.float32) * 0.1
+    expression[1::2, 0] += 50.0
+    tas = np.tile([0.05, 0.8], 8) + 0.001 * np.arange(16)
+    examples = dataclasses.replace(
+        examples, expression=expression, table=examples.table.assign(tas=tas)
+    )
+    scored = ScoredSignatures(predictor, make_knowledge_graph(), examples, np.zeros(16, int))
+    values = integrated(scored).values
+    found = flat_maps_of_folds([scored], [values], seed=0)
+    own = evenness(values[:, 0])
+    assert found.weak == pytest.approx(own[[0, 2, 4, 6]].mean())
+    assert found.strong == pytest.approx(own[[9, 11, 13, 15]].mean())
+    assert found.weak > found.strong + 0.3
+    (row,) = flat_rows(found)
+    assert row["flat"] == "yes"
+    assert row["weakest quarter"] == round(found.weak, 3)
+    assert strength_of(examples).tolist() == tas.tolist()
+    unknown = dataclasses.replace(examples, table=examples.table.assign(tas=np.nan))
+    np.testing.assert_array_equal(strength_of(unknown), signature_strength(unknown))

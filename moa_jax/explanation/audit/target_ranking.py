@@ -109,7 +109,9 @@ def audit_held_out(
     """
     known = np.flatnonzero([len(targets) > 0 for targets in held_out.targets])
     held_out = held_out.take(known)
-    evidence = protein_evidence(predictor, predictor.encode(held_out)) if len(known) else None
+    if not len(known):
+        return None
+    evidence = protein_evidence(predictor, predictor.encode(held_out), graph)
     if evidence is None:
         return None
     proteins = evidence.proteins
@@ -120,13 +122,14 @@ def audit_held_out(
     pooled, is_target, _ = pool_by_compound(by_action.sum(axis=1), is_target, held_out.groups)
     seed = 0
     rewired = shuffle_annotations(rewire_interactions(graph, seed=seed), seed=seed)
-    columns = gene_rows(graph, proteins)
-    carry = carry_by(gene_kernel(config.proteins, rewired), columns, config.proteins.ridge)
+    rows = gene_rows(graph, proteins)
+    kernel = gene_kernel(config.proteins, rewired)
+    carry = carry_by(kernel, rows, config.proteins.ridge)[:, evidence.genes]
     ligands = num_ligands(references, proteins).astype(float)
     scores = {
-        MODEL: pooled @ evidence.carry[:, columns],
+        MODEL: pooled @ evidence.carry,
         FREQUENCY: np.tile(ligands, (len(pooled), 1)),
-        REWIRED: pooled @ carry[:, columns],
+        REWIRED: pooled @ carry,
     }
     return target_audit(scores, is_target, seed=seed)
 

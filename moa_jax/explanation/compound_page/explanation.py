@@ -69,7 +69,7 @@ class ExplainedRun:
       references: references of its kernel experts (`kernels.references`).
       residuals: see `tables.reference_residuals`.
       sets: gene sets over the measured genes.
-      ligands: number of training compounds that act on each gene node.
+      ligands: number of training compounds that act on each protein of the model.
       target_audit: whether its ranking of proteins finds targets; None if the run has no audit.
     """
 
@@ -78,7 +78,7 @@ class ExplainedRun:
     references: pd.DataFrame
     residuals: Float[np.ndarray, "residual gene"] | None
     sets: GeneSets
-    ligands: Int[np.ndarray, " gene"]
+    ligands: Int[np.ndarray, " protein"]
     target_audit: TargetAudit | None
 
 
@@ -99,7 +99,7 @@ def read_explained_run(workdir: pathlib.Path, run: FinishedRun) -> ExplainedRun:
         references=references,
         residuals=reference_residuals(run.predictor.params, references),
         sets=sets.of_size(MIN_SET, MAX_SET),
-        ligands=num_ligands(references, list(run.graph.genes["symbol"])),
+        ligands=num_ligands(references, features.proteins),
         target_audit=read_target_audit(workdir),
     )
 
@@ -207,7 +207,7 @@ def explain_compounds(
         runners_up=runners_up[place],
     )
     evidence = kernel_evidence(run.predictor, encoded, explained.references)
-    proteins = protein_evidence(run.predictor, encoded)
+    proteins = protein_evidence(run.predictor, encoded, run.graph)
     return [
         _explanation(
             explained,

@@ -10,6 +10,7 @@ import pandas as pd
 from moa_jax.evaluation.bootstrap import Difference
 from moa_jax.explanation.audit.target_ranking import FREQUENCY, MODEL, REWIRED, TargetAudit
 from moa_jax.explanation.compound_page.explanation import CompoundExplanation
+from moa_jax.explanation.evidence.protein_evidence import NUM_TOP
 from moa_jax.report.parts import Estimate, Note, Part, Section, Table, Text
 
 # Rows of the tables that a page shows; the files have more.
@@ -129,10 +130,10 @@ def _ranking(table: pd.DataFrame, found: CompoundExplanation) -> Table:
         columns[:width],
         [row[:width] for row in rows],
         caption=(
-            "The proteins that rank first as targets. The score is a logit, the sum of the "
-            "evidence from signature and structure. The action is the one with more evidence. "
-            f"A target of the mechanism is one of a training compound with {found.moa}; neighbours "
-            "are those among the 20 first proteins."
+            f"The proteins that rank first, of {len(table)} with training ligands. The score is a "
+            "logit, the sum of the evidence from signature and structure; the action is the one "
+            "with more evidence. Targets of the mechanism are those of training compounds with "
+            f"{found.moa}. Neighbours are those among the {NUM_TOP} first proteins."
         ),
     )
 

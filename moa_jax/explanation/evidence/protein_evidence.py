@@ -4,7 +4,8 @@ An expert through proteins is linear in the evidence of a kernel expert: its log
 prototypes`. So the contribution of each action on each protein to the model's logit is exact,
 `scale * evidence * prototype`; only proteins that known compounds of the mechanism act on
 contribute. Proteins are ranked by their logits as targets (`models.protein_answers`), which are
-sums over the modalities.
+sums over the modalities: those that training compounds act on, for which the ranking is tested
+(`audit.target_ranking`).
 
 Known targets of the compound itself are never an input of the model.
 """
@@ -22,13 +23,12 @@ from jaxtyping import Array, Float, Int
 
 from moa_jax.data.examples.batches import evaluation_batches
 from moa_jax.data.examples.features import EncodedExamples
+from moa_jax.kernels.protein_carry import gene_rows
 from moa_jax.models.experts import EXPERTS, has_modality, view_of
 from moa_jax.models.protein_answers import PROTEINS
 from moa_jax.schemas import ACTIONS, Batch, GraphArrays, KnowledgeGraph
 from moa_jax.training.runs.predictor import Predictor
 
-# Proteins with the largest scores that a table holds, besides all that contribute.
-NUM_RANKED = 200
 # Proteins with the largest scores among which neighbours in STRING are looked up.
 NUM_TOP = 20
 TABLE_COLUMNS = (
@@ -54,17 +54,19 @@ class ProteinEvidence:
 
     Attributes:
       proteins: gene symbols of the proteins that training compounds act on.
+      genes: gene node of each.
       for_mechanisms: expert through proteins -> its evidence, times the scale of its logits.
       for_targets: kernel expert -> its evidence, times the scale of its evidence for targets.
       prototypes: the mechanisms as pairs of action and protein.
-      carry: from these proteins to all gene nodes (`kernels.protein_carry`).
+      carry: from these proteins to each other (`kernels.protein_carry`).
     """
 
     proteins: tuple[str, ...]
+    genes: Int[np.ndarray, " protein"]
     for_mechanisms: Mapping[str, Float[np.ndarray, "example action_protein"]]
     for_targets: Mapping[str, Float[np.ndarray, "example action_protein"]]
     prototypes: Float[np.ndarray, "action_protein moa"]
-    carry: Float[np.ndarray, "protein gene"]
+    carry: Float[np.ndarray, "protein protein"]
 
     def contributions(
         self, rows: Int[np.ndarray, " row"], moa: int
@@ -79,8 +81,8 @@ class ProteinEvidence:
 
     def target_logits(
         self, rows: Int[np.ndarray, " row"]
-    ) -> dict[str, Float[np.ndarray, "action gene"]]:
-        """Kernel expert -> its part of the logits of each action on each gene node, means."""
+    ) -> dict[str, Float[np.ndarray, "action protein"]]:
+        """Kernel expert -> its part of the logits of each action on each protein, means."""
         return {
             expert: values[rows].mean(axis=0).reshape(len(ACTIONS), -1) @ self.carry
             for expert, values in self.for_targets.items()
@@ -92,12 +94,15 @@ class ProteinEvidence:
         return {self.proteins[place] for place in np.flatnonzero(known)}
 
 
-def protein_evidence(predictor: Predictor, examples: EncodedExamples) -> ProteinEvidence | None:
+def protein_evidence(
+    predictor: Predictor, examples: EncodedExamples, graph: KnowledgeGraph
+) -> ProteinEvidence | None:
     """The evidence of a model; None if it does not answer through proteins.
 
     Args:
       predictor: a fusion model.
       examples: examples to explain.
+      graph: the knowledge graph that it was trained with.
     """
     params, model = predictor.params, predictor.task.model
     if PROTEINS not in params:
@@ -139,12 +144,15 @@ def protein_evidence(predictor: Predictor, examples: EncodedExamples) -> Protein
         }
         for kind in (0, 1)
     )
+    proteins = predictor.features.proteins
+    genes = gene_rows(graph, proteins)
     return ProteinEvidence(
-        proteins=predictor.features.proteins,
+        proteins=proteins,
+        genes=genes,
         for_mechanisms=for_mechanisms,
         for_targets=for_targets,
         prototypes=np.asarray(params["mechanism_prototypes"], np.float64),
-        carry=np.asarray(params[PROTEINS]["carry"]),
+        carry=np.asarray(params[PROTEINS]["carry"])[:, genes],
     )
 
 
@@ -166,7 +174,7 @@ def protein_table(
     moa: int,
     *,
     graph: KnowledgeGraph,
-    ligands: Int[np.ndarray, " gene"],
+    ligands: Int[np.ndarray, " protein"],
     targets: Sequence[str],
 ) -> pd.DataFrame:
     """Proteins by their score as targets of a compound, the largest first.
@@ -176,32 +184,28 @@ def protein_table(
       rows: the compound's examples; values are means over them.
       moa: column of the MoA that contributions are to.
       graph: the knowledge graph.
-      ligands: number of training compounds that act on each gene node (`num_ligands`).
+      ligands: number of training compounds that act on each protein (`num_ligands`).
       targets: the compound's known targets, which are compared with the answer.
 
     Returns:
-      `TABLE_COLUMNS` of the `NUM_RANKED` first proteins and of all that contribute: `action` with
-      the larger logit (empty where they are equal), `score` as a target (the sum of
-      `from_signature` and `from_structure`), contributions by action and their sum,
-      `is_target_of_mechanism` (of a training compound with the MoA), `num_ligands`, `neighbours`
-      in STRING among the `NUM_TOP` first (separated by `|`), `is_known_target` (of this compound).
+      `TABLE_COLUMNS` of `ProteinEvidence.proteins`: `action` with the larger logit (empty where
+      they are equal), `score` as a target (the sum of `from_signature` and `from_structure`),
+      contributions by action and their sum, `is_target_of_mechanism` (of a training compound with
+      the MoA), `num_ligands`, `neighbours` in STRING among the `NUM_TOP` first (separated by
+      `|`), `is_known_target` (of this compound).
       Contributions sum to those of the experts through proteins.
     """
-    symbols, count = graph.genes["symbol"].to_numpy(str), graph.num_genes
-    parts = evidence.target_logits(rows)
-    by_modality = {True: np.zeros((len(ACTIONS), count)), False: np.zeros((len(ACTIONS), count))}
-    for expert, logits in parts.items():
+    symbols, count = np.array(evidence.proteins, str), len(evidence.proteins)
+    by_modality = {shown: np.zeros((len(ACTIONS), count)) for shown in (True, False)}
+    for expert, logits in evidence.target_logits(rows).items():
         by_modality[EXPERTS[expert].reads_expression] += logits
     by_action = by_modality[True] + by_modality[False]
     score = by_action.sum(axis=0)
     order = np.argsort(-score, kind="stable")
-    place = {symbol: row for row, symbol in enumerate(symbols)}
-    contributions = np.zeros((len(ACTIONS), count))
-    columns = [place[symbol] for symbol in evidence.proteins]
-    contributions[:, columns] = evidence.contributions(rows, moa)
+    contributions = evidence.contributions(rows, moa)
     table = pd.DataFrame(
         {
-            "entrez_id": graph.genes["entrez_id"],
+            "entrez_id": graph.genes["entrez_id"].to_numpy()[evidence.genes],
             "symbol": symbols,
             "action": _larger(by_action),
             "score": score,
@@ -211,28 +215,30 @@ def protein_table(
             "contribution": contributions.sum(axis=0),
             "is_target_of_mechanism": np.isin(symbols, sorted(evidence.targets_of(moa))),
             "num_ligands": ligands,
-            "neighbours": _neighbours(graph, order[:NUM_TOP]),
+            "neighbours": _neighbours(graph, evidence.genes, order[:NUM_TOP]),
             "is_known_target": np.isin(symbols, sorted(set(targets))),
         }
     ).iloc[order]
     table.insert(0, "rank", np.arange(1, count + 1))
-    kept = (table["rank"] <= NUM_RANKED) | (table["contribution"] != 0)
-    return table.loc[kept, list(TABLE_COLUMNS)].reset_index(drop=True)
+    return table[list(TABLE_COLUMNS)].reset_index(drop=True)
 
 
-def _larger(by_action: Float[np.ndarray, "action gene"]) -> list[str]:
+def _larger(by_action: Float[np.ndarray, "action protein"]) -> list[str]:
     """The action with the larger logit; empty where both are equal but for rounding."""
     equal = np.isclose(by_action[0], by_action[1], rtol=1e-4, atol=1e-6)
     larger = by_action.argmax(axis=0)
     return ["" if same else ACTIONS[place] for same, place in zip(equal, larger, strict=True)]
 
 
-def _neighbours(graph: KnowledgeGraph, top: Int[np.ndarray, " top"]) -> list[str]:
-    """Symbols of each top protein's neighbours among them; empty for other genes."""
-    symbols, found = graph.genes["symbol"].to_numpy(str), [""] * graph.num_genes
-    edges = graph.interacts
-    within = np.isin(edges.senders, top) & np.isin(edges.receivers, top)
-    for row in top.tolist():
-        linked = set(edges.receivers[within & (edges.senders == row)].tolist())
-        found[row] = "|".join(symbols[other] for other in top.tolist() if other in linked)
+def _neighbours(
+    graph: KnowledgeGraph, genes: Int[np.ndarray, " protein"], top: Int[np.ndarray, " top"]
+) -> list[str]:
+    """Symbols of each top protein's neighbours among them; empty for the others."""
+    symbols, edges = graph.genes["symbol"].to_numpy(str), graph.interacts
+    found, first = [""] * len(genes), genes[top]
+    within = np.isin(edges.senders, first) & np.isin(edges.receivers, first)
+    senders, receivers = edges.senders[within], edges.receivers[within]
+    for place in top.tolist():
+        linked = receivers[senders == genes[place]]
+        found[place] = "|".join(symbols[gene] for gene in first.tolist() if gene in linked)
     return found

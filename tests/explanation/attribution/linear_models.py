@@ -114,7 +114,7 @@ def tiny_predictor(experts, *, seed=0) -> Predictor:
     raw, knowledge = with_targets(make_raw_examples(24)), make_knowledge_graph()
     features = fit_features(raw, make_gene_table())
     if any(EXPERTS[expert].through_proteins for expert in experts):
-        proteins = known_targets(raw, knowledge.genes["symbol"])
+        proteins = known_targets(raw, list(knowledge.genes["symbol"]))
         features = dataclasses.replace(features, proteins=proteins)
     train = encode(raw, features)
     graph, mesh = graph_arrays(knowledge, restart=0.5, num_steps=3), make_mesh(1)

@@ -1,15 +1,20 @@
+import dataclasses
+
+import jax
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 from experiments.explanation_audit.roar import roar_curves, without_top_genes
+from moa_jax.explanation.attribution.baseline_signatures import no_change
 from moa_jax.explanation.attribution.chunked_attribution import attribute
 from moa_jax.explanation.attribution.gradients import IntegratedGradients
 from moa_jax.explanation.attribution.target import AttributionTarget
 from moa_jax.explanation.audit.weight_randomisation import randomisation_cascade, randomised
 from moa_jax.schemas import InputError
 from tests.explanation.attribution.linear_models import every_moa, linear_predictor
+from tests.explanation.protein_models import asked_examples, protein_predictor
 from tests.small_sets import planted_examples
 from tests.synthetic import make_examples
 
@@ -31,6 +36,45 @@ def test_a_cascade_changes_one_part_after_the_other():
     assert (second["genes"] != original["genes"]).any()
     assert (second["structure"] == original["structure"]).all()
     assert (first["context"] == second["context"]).all()
+
+
+def test_the_cascade_of_a_model_through_proteins_begins_with_its_mechanisms():
+    predictor = protein_predictor()
+    encoded = predictor.encode(asked_examples())
+    steps = list(randomisation_cascade(predictor, seed=1))
+    assert [name for name, _ in steps] == [
+        *("mechanism_prototypes", "proteins", "signature_kernel", "structure_kernel")
+    ]
+    original = jax.device_get(predictor.params)
+    for (name, model), key in zip(steps[2:], ("coefficients", "action_coefficients"), strict=True):
+        values = np.asarray(model.params[name][key])
+        assert (values != original[name][key]).any()
+        np.testing.assert_array_equal(np.sort(values.ravel()), np.sort(original[name][key].ravel()))
+    # Each of the two parts by itself changes what the model answers, and so its explanation.
+    for changed in (
+        {"mechanism_prototypes": steps[0][1].params["mechanism_prototypes"]},
+        {
+            "signature_kernel": {
+                **predictor.params["signature_kernel"],
+                "action_coefficients": steps[2][1].params["signature_kernel"][
+                    "action_coefficients"
+                ],
+            }
+        },
+    ):
+        other = dataclasses.replace(predictor, params={**predictor.params, **changed})
+        usual, now = (
+            attribute(
+                model,
+                encoded,
+                AttributionTarget(predictor.task),
+                every_moa(6),
+                IntegratedGradients(4),
+                baselines=no_change(encoded, predictor.features),
+            ).values
+            for model in (predictor, other)
+        )
+        assert np.abs(usual - now).max() > 0.01
 
 
 def test_contributions_change_with_the_weights():

@@ -1,0 +1,62 @@
+"""A model that answers through proteins, solved for made-up examples with known targets."""
+
+import dataclasses
+
+import numpy as np
+
+from moa_jax.kernels.protein_carry import carry_matrix
+from moa_jax.kernels.references import reference_table
+from moa_jax.training.sharding import replicate
+from tests.explanation.attribution.linear_models import tiny_predictor
+from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config, with_targets
+
+THROUGH_PROTEINS = (
+    "signature_kernel",
+    "structure_kernel",
+    "signature_proteins",
+    "structure_proteins",
+)
+# Kernel expert in each view -> scale of its evidence for targets.
+TARGET_SCALES = np.array([[2.0, 3.0], [4.0, 5.0], [6.0, 7.0]], np.float32)
+
+
+def protein_config():
+    config = tiny_config()
+    config.model.experts = THROUGH_PROTEINS
+    return config
+
+
+def protein_predictor():
+    """The predictor of `tiny_predictor` with unequal scales in every view and expert."""
+    predictor = tiny_predictor(THROUGH_PROTEINS)
+    carry = carry_matrix(
+        protein_config().proteins, make_knowledge_graph(), predictor.features.proteins
+    )
+    given = {
+        "expert_scales": np.arange(1, 13, dtype=np.float32).reshape(3, 4),
+        "proteins": {"carry": carry, "scales": TARGET_SCALES},
+    }
+    params = {**predictor.params, **replicate(given, predictor.mesh)}
+    return dataclasses.replace(predictor, params=params)
+
+
+def training_examples():
+    """What it is solved for: 12 compounds."""
+    return with_targets(make_raw_examples(24))
+
+
+def its_references():
+    return reference_table(protein_config(), training_examples())
+
+
+def asked_examples():
+    """Six signatures of three compounds; the first without a structure, the last without both."""
+    examples = make_raw_examples(6, seed=5)
+    has_expression = np.ones(6, bool)
+    has_expression[[1, 5]] = False
+    return dataclasses.replace(
+        examples,
+        smiles=(None, *examples.smiles[1:5], None),
+        has_expression=has_expression,
+        expression=np.where(has_expression[:, None], examples.expression, 0).astype(np.float32),
+    )
