@@ -41,6 +41,9 @@ from moa_jax.training.target_answers import known_actions, pooled_target_answers
 TRUE, IDENTITY = "STRING and GO", "no graph"
 CONTROL, NO_FAMILIES = "rewired and shuffled", "without gene families"
 
+# Fields of `FoldTargets` that are arrays.
+_ARRAYS = ("num_ligands", "has_ligands", "is_target", "by_graph", "is_new_target")
+
 Evidence = Mapping[str, Float32[np.ndarray, "example action_protein"]]
 
 
@@ -58,6 +61,8 @@ class FoldTargets:
       is_target: known targets.
       scores: graph and view, joined by `/` -> scores of the proteins.
       probs: view -> calibrated probabilities by the true graph.
+      by_graph: probabilities of all genes without any training ligand in the view `fusion`.
+      is_new_target: known targets among these.
     """
 
     groups: tuple[str, ...]
@@ -67,6 +72,8 @@ class FoldTargets:
     is_target: Bool[np.ndarray, "compound protein"]
     scores: Mapping[str, Float[np.ndarray, "compound protein"]]
     probs: Mapping[str, Float[np.ndarray, "compound protein"]]
+    by_graph: Float[np.ndarray, "compound gene"]
+    is_new_target: Bool[np.ndarray, "compound gene"]
 
 
 def kernels_of(
@@ -127,6 +134,7 @@ def answer_fold(
     asked = np.flatnonzero(is_target[:, columns].any(axis=1))
     inside = np.ix_(asked, columns)
 
+    num_ligands, new = count_ligands(known, symbols), {}
     scores, probs = {}, {}
     for name, kernel in kernels.items():
         say(f"{name}:")
@@ -139,11 +147,13 @@ def answer_fold(
             left_out = pooled_target_answers(
                 answers, params, rows, proteins, known, seed=config.seed
             )
-            num_ligands = count_ligands(known, symbols)
             for view, of_view in left_out.items():
                 calibrator = fit_target_calibrator(of_view, graph.num_genes)
                 if calibrator is not None:
-                    probs[view] = calibrator.probability(pooled[view], num_ligands)[inside]
+                    of_all = calibrator.probability(pooled[view], num_ligands)
+                    probs[view] = of_all[inside]
+                    new[view] = of_all[np.ix_(asked, np.flatnonzero(num_ligands == 0))]
+    nothing = np.zeros((len(asked), 0))
     return FoldTargets(
         groups=tuple(groups[row] for row in asked),
         symbols=candidates,
@@ -152,6 +162,10 @@ def answer_fold(
         is_target=is_target[inside] > 0,
         scores=scores,
         probs=probs,
+        by_graph=new.get("fusion", nothing),
+        is_new_target=is_target[np.ix_(asked, np.flatnonzero(num_ligands == 0))] > 0
+        if "fusion" in new
+        else nothing > 0,
     )
 
 
@@ -244,12 +258,16 @@ def write_fold(path: pathlib.Path, fold: FoldTargets) -> None:
     arrays = {
         "groups": np.array(fold.groups, str),
         "symbols": np.array(fold.symbols, str),
-        **{name: getattr(fold, name) for name in ("num_ligands", "has_ligands", "is_target")},
-        **{f"scores:{name}": own.astype(np.float32) for name, own in fold.scores.items()},
-        **{f"probs:{view}": own.astype(np.float32) for view, own in fold.probs.items()},
+        **{name: _stored(getattr(fold, name)) for name in _ARRAYS},
+        **{f"scores:{name}": _stored(own) for name, own in fold.scores.items()},
+        **{f"probs:{view}": _stored(own) for view, own in fold.probs.items()},
     }
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
+
+
+def _stored(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32) if values.dtype == np.float64 else values
 
 
 def read_fold(path: pathlib.Path) -> FoldTargets:
@@ -267,7 +285,7 @@ def read_fold(path: pathlib.Path) -> FoldTargets:
     return FoldTargets(
         groups=tuple(arrays["groups"].tolist()),
         symbols=tuple(arrays["symbols"].tolist()),
-        **{name: arrays[name] for name in ("num_ligands", "has_ligands", "is_target")},
+        **{name: arrays[name] for name in _ARRAYS},
         scores=named("scores:"),
         probs=named("probs:"),
     )

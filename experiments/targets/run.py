@@ -64,7 +64,7 @@ def main(
                 write_fold(path, answer_fold(config, dataset, examples, kernels))
                 say(f"{name} ligands, split {seed}, fold {fold}: {time.monotonic() - start:.0f} s")
     arms = [
-        Arm(f"{name} ligands", tuple(map(read_fold, paths)))
+        Arm(f"{name} ligands", {path.stem: read_fold(path) for path in paths})
         for name in (WITHOUT, WITH)
         if (paths := sorted((folder / name).glob("split*_fold*.npz")))
     ]

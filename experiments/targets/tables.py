@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, Float
 
 from experiments.main_result.confidence_tables import Row, mean_with_interval
@@ -24,6 +23,7 @@ from moa_jax.predictions.result_tables import markdown_table
 # Compounds whose rarest target has at most so many training compounds.
 RARE = 2
 FREQUENCY = "frequency"
+_ROUNDED = ("low", "high", "stated", "observed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,21 +32,25 @@ class Arm:
 
     Attributes:
       name: in the tables.
-      folds: their answers.
+      folds: split and fold -> the answers.
     """
 
     name: str
-    folds: tuple[FoldTargets, ...]
+    folds: Mapping[str, FoldTargets]
+
+    def common(self, other: Arm) -> Arm:
+        """The folds that another arm has, too; the compounds and their order are the same."""
+        return Arm(self.name, {key: own for key, own in self.folds.items() if key in other.folds})
 
     @property
     def groups(self) -> tuple[str, ...]:
         """Compound of each answer; one answer in each division."""
-        return tuple(group for fold in self.folds for group in fold.groups)
+        return tuple(group for fold in self.folds.values() for group in fold.groups)
 
     @property
     def rarest(self) -> Float[np.ndarray, " answer"]:
         """Training compounds of the rarest target of each answer."""
-        own = [least_known(fold.is_target, fold.num_ligands) for fold in self.folds]
+        own = [least_known(fold.is_target, fold.num_ligands) for fold in self.folds.values()]
         return np.concatenate(own).astype(float)
 
     def precision(self, name: str) -> Float[np.ndarray, " answer"]:
@@ -59,7 +63,7 @@ class Arm:
                     else fold.scores[name],
                     fold.is_target,
                 )
-                for fold in self.folds
+                for fold in self.folds.values()
             ]
         )
 
@@ -71,7 +75,7 @@ def tables(arms: Sequence[Arm]) -> str:
         ("Views, by the training compounds of the rarest target", _view_rows(arms)),
     ]
     if len(arms) > 1:
-        sections.append(("What ligands add", _ligand_rows(arms)))
+        sections.append(("What ligands add", _ligand_rows(arms[0], arms[1])))
     for arm in arms:
         sections.append((f"Proteins with five test compounds or more, {arm.name}", _proteins(arm)))
         sections.append((f"Stated and observed, {arm.name}", _reliability_rows(arm)))
@@ -81,7 +85,7 @@ def tables(arms: Sequence[Arm]) -> str:
         for arm in arms
     )
     parts = [
-        f"{counts}; {len(arms[0].folds[0].symbols):,} proteins are ranked.",
+        f"{counts}; {len(next(iter(arms[0].folds.values())).symbols):,} proteins are ranked.",
         *map(_part, sections),
     ]
     return "\n\n".join(parts)
@@ -96,7 +100,7 @@ def _graph_rows(arms: Sequence[Arm]) -> list[Row]:
     rows = []
     for arm in arms:
         true, rare = arm.precision(f"{TRUE}/fusion"), arm.rarest <= RARE
-        for score in arm.folds[0].scores:
+        for score in next(iter(arm.folds.values())).scores:
             graph, _, view = score.partition("/")
             if view != "fusion":
                 continue
@@ -131,34 +135,16 @@ def _view_rows(arms: Sequence[Arm]) -> list[Row]:
     return rows
 
 
-def _ligand_rows(arms: Sequence[Arm]) -> list[Row]:
+def _ligand_rows(first: Arm, second: Arm) -> list[Row]:
     """The second arm minus the first, on the folds that both have."""
-    first, second = arms[:2]
-    precision = [
-        pd.DataFrame(
-            {
-                "group": arm.groups,
-                "answer": _occurrence(arm.groups),
-                "ap": arm.precision(f"{TRUE}/fusion"),
-                "rarest": arm.rarest,
-            }
-        )
-        for arm in (first, second)
-    ]
-    both = precision[0].merge(precision[1], on=["group", "answer"])
-    gain = (both["ap_y"] - both["ap_x"]).to_numpy()
-    row: Row = {"": f"{second.name} minus {first.name}"}
-    for name, inside in (
-        ("all", np.ones(len(both), bool)),
-        ("rare", (both["rarest_x"] <= RARE).to_numpy()),
-    ):
-        row[name] = mean_with_interval(gain[inside], tuple(both["group"][inside]))
+    first, second = first.common(second), second.common(first)
+    row: Row = {"": f"{second.name} minus {first.name}", "folds": len(first.folds)}
+    for score in (f"{TRUE}/{view}" for view in VIEWS):
+        gain = second.precision(score) - first.precision(score)
+        view = score.partition("/")[2]
+        row[f"{view}, all"] = _mean(gain, gain > -2, first)
+        row[f"{view}, rare"] = _mean(gain, first.rarest <= RARE, first)
     return [row]
-
-
-def _occurrence(groups: Sequence[str]) -> list[int]:
-    """How often each compound was answered before."""
-    return pd.Series(list(groups)).groupby(list(groups)).cumcount().tolist()
 
 
 def _proteins(arm: Arm) -> list[Row]:
@@ -169,7 +155,7 @@ def _proteins(arm: Arm) -> list[Row]:
     """
     rows = []
     for view in VIEWS:
-        folds = [fold for fold in arm.folds if view in fold.probs]
+        folds = [fold for fold in arm.folds.values() if view in fold.probs]
         if not folds:
             continue
         table = per_protein_table(
@@ -184,24 +170,20 @@ def _proteins(arm: Arm) -> list[Row]:
 
 
 def _reliability_rows(arm: Arm) -> list[Row]:
-    """Bins of the probability in the view `fusion`, proteins with ligands and others apart.
-
-    Others are here those that some compound of the data is known to act on, which has none in
-    training: they are more often targets than genes without any known ligand.
+    """Bins of the probability in the view `fusion`: ranked proteins with ligands, and all genes
+    without.
     """
-    folds = [fold for fold in arm.folds if "fusion" in fold.probs]
-    rows = []
-    for name, wanted in (("with ligands", True), ("by the graph alone", False)):
-        pairs = [
-            (
-                fold.probs["fusion"][:, fold.has_ligands == wanted].ravel(),
-                fold.is_target[:, fold.has_ligands == wanted].ravel(),
-            )
+    folds = [fold for fold in arm.folds.values() if "fusion" in fold.probs]
+    pairs = {
+        "with ligands": [
+            (fold.probs["fusion"][:, fold.has_ligands], fold.is_target[:, fold.has_ligands])
             for fold in folds
-        ]
-        if not pairs:
-            continue
-        probs, is_target = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-        bins = reliability_of_pairs(probs.astype(float), is_target)
+        ],
+        "by the graph alone": [(fold.by_graph, fold.is_new_target) for fold in folds],
+    }
+    rows = []
+    for name, own in pairs.items():
+        probs = np.concatenate([part.ravel() for part, _ in own]).astype(float)
+        bins = reliability_of_pairs(probs, np.concatenate([part.ravel() for _, part in own]))
         rows += [{"proteins": name, **row} for row in bins.to_dict(orient="records")]
-    return rows
+    return [{**row, **{name: f"{row[name]:.2g}" for name in _ROUNDED}} for row in rows]

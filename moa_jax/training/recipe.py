@@ -220,7 +220,7 @@ class Recipe:
         references = self._references(train)
         features = fit_features(train, self.graph.genes.iloc[: self.graph.num_landmarks])
         if any(EXPERTS[name].through_proteins for name in self.config.model.experts):
-            symbols = self.graph.genes["symbol"]
+            symbols = self.graph.genes["symbol"].tolist()
             features = dataclasses.replace(
                 features, proteins=known_targets(references.examples, symbols)
             )
