@@ -138,7 +138,7 @@ class UnseenFold:
     held_out: Prototypes
     proteins: tuple[str, ...]
     evidence: dict[str, Float32[np.ndarray, "compound action_protein"]]
-    labels: Bool[np.ndarray, "compound mechanism"]
+    labels: Bool[np.ndarray, "tested mechanism"]
     groups: tuple[str, ...]
 
     @classmethod
