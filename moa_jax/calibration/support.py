@@ -16,6 +16,8 @@ from moa_jax.calibration.confidence_signals import Signal
 
 # Least number of training compounds in each stratum; the first is for none.
 STRATA = (0, 1, 3, 10)
+# Inverse variance of the prior on a shift.
+_PRIOR = 4.0
 # Confidences are clipped this far from 0 and 1, so that log odds are finite.
 _CLIP = 1e-6
 
@@ -48,9 +50,7 @@ def fit_support_shifts(
     answer: Int[np.ndarray, " example"],
     num_compounds: Int[np.ndarray, " moa"],
 ) -> SupportShifts:
-    """The shifts of greatest posterior, with a standard normal prior on each.
-
-    The prior leaves strata with few answers as they are.
+    """The shifts of greatest posterior; a normal prior leaves strata with few answers as they are.
 
     Args:
       confidence: out-of-fold confidence of training compounds.
@@ -67,7 +67,7 @@ def fit_support_shifts(
 
         def loss(shift: float, odds: Signal = odds, target: Signal = target) -> float:
             logits = odds + shift
-            return float((np.logaddexp(0, logits) - target * logits).sum() + shift**2 / 2)
+            return float((np.logaddexp(0, logits) - target * logits).sum() + _PRIOR * shift**2 / 2)
 
         if inside.any():
             shifts[place] = optimize.minimize_scalar(loss).x

@@ -213,7 +213,7 @@ class Recipe:
         references = self._references(train)
         features = fit_features(train, self.graph.genes.iloc[: self.graph.num_landmarks])
         if any(EXPERTS[name].through_proteins for name in self.config.model.experts):
-            symbols = self.graph.genes["symbol"]
+            symbols = list(self.graph.genes["symbol"])
             features = dataclasses.replace(
                 features, proteins=known_targets(references.examples, symbols)
             )
