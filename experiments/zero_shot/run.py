@@ -38,8 +38,8 @@ from moa_jax.kernels.unseen_mechanisms import (
     UnseenFold,
     by_other_compounds,
     fold_of,
+    measured_mechanisms,
     standardised,
-    testable_mechanisms,
 )
 from moa_jax.knowledge.mechanism_names import GeneTexts
 from moa_jax.models.experts import VIEWS, answers_in
@@ -142,7 +142,7 @@ def table_rows(
 ) -> Iterator[Row]:
     """All rows of the table."""
     examples, symbols = closed_form.references.examples, list(dataset.graph.genes["symbol"])
-    names = testable_mechanisms(examples)
+    names = measured_mechanisms(examples)
     described = {
         "other compounds": by_other_compounds(examples, names, symbols),
         "name": by_name(GeneTexts(dataset.gene_names), names, symbols),

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy import special
 from sklearn.isotonic import IsotonicRegression
 
@@ -23,6 +23,7 @@ from moa_jax.calibration.confidence_signals import (
 )
 from moa_jax.calibration.conformal_sets import LabelSets, calibrate_label_sets
 from moa_jax.calibration.probability_calibration import Temperature, fit_temperature, log_terms
+from moa_jax.calibration.support import SupportShifts, fit_support_shifts
 from moa_jax.evaluation.metrics import Labels, Probs, top_k_hits
 from moa_jax.schemas import InputError
 
@@ -127,6 +128,8 @@ class Calibrator:
       num_unlearnable: number of those whose mechanisms were not trained on.
       coverage: share of held-out compounds whose confidence reaches the threshold.
       accuracy: accuracy among those; NaN without any.
+      support: corrects the confidence by the training compounds of the answer; None if their
+        numbers are unknown.
     """
 
     temperature: Temperature
@@ -139,6 +142,7 @@ class Calibrator:
     num_unlearnable: int
     coverage: float
     accuracy: float
+    support: SupportShifts | None = None
 
     def calibrate(self, probs: Probs) -> CalibratedAnswers:
         """Calibrates pooled probabilities of compounds."""
@@ -146,6 +150,9 @@ class Calibrator:
         signals = _signals(scaled)
         none = self.none(signals)
         confidence = np.minimum(self.confidence(signals), 1 - none)
+        if self.support is not None:
+            corrected = self.support(confidence, scaled.argmax(axis=1))
+            confidence = np.minimum(corrected, 1 - none)
         first = confidence / np.maximum(1 - none, np.finfo(float).tiny)
         p_values = self.label_sets.p_values(probs)
         # Conformal p-value of "none of these".
@@ -163,7 +170,11 @@ class Calibrator:
 
 
 def fit_calibrator(
-    probs: Probs, labels: Labels, is_learnable: Bool[np.ndarray, " compound"] | None = None
+    probs: Probs,
+    labels: Labels,
+    is_learnable: Bool[np.ndarray, " compound"] | None = None,
+    *,
+    num_compounds: Int[np.ndarray, " moa"] | None = None,
 ) -> Calibrator:
     """Fits a calibrator to held-out compounds.
 
@@ -176,6 +187,7 @@ def fit_calibrator(
       labels: the compounds' labels.
       is_learnable: whether one of a compound's mechanisms was trained on; None for all compounds
         that have a label, the others being left out.
+      num_compounds: training compounds of each mechanism, by which the confidence is corrected.
 
     Raises:
       InputError: no compound has a mechanism that was trained on.
@@ -193,7 +205,11 @@ def fit_calibrator(
     confidence = fit_answer_confidence(signals, correct)
     none = fit_confidence(signals, ~is_learnable)
     share_none = none(signals)
-    confidences = np.minimum(confidence(signals), 1 - share_none)
+    confidences, support = np.minimum(confidence(signals), 1 - share_none), None
+    if num_compounds is not None:
+        answer = probs.argmax(axis=1)
+        support = fit_support_shifts(confidences, correct, answer, num_compounds)
+        confidences = np.minimum(support(confidences, answer), 1 - share_none)
     threshold = confidence_threshold(confidences, correct)
     answered = confidences >= threshold
     return Calibrator(
@@ -207,6 +223,7 @@ def fit_calibrator(
         num_unlearnable=int((~is_learnable).sum()),
         coverage=float(answered.mean()),
         accuracy=float(correct[answered].mean()) if answered.any() else math.nan,
+        support=support,
     )
 
 

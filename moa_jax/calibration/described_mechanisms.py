@@ -11,7 +11,7 @@ import pathlib
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 from scipy import optimize, special
 
 from moa_jax.data.storage.parquet_tables import read_table, write_table
@@ -91,7 +91,7 @@ def fit_score_calibration(
     if not 0 < share < 1:
         return None
 
-    def loss(params: Float32[np.ndarray, " 2"]) -> tuple[float, Float[np.ndarray, " 2"]]:
+    def loss(params: Float[np.ndarray, " 2"]) -> tuple[float, Float[np.ndarray, " 2"]]:
         logits = params[0] * scores + params[1]
         value = np.average(np.logaddexp(0, logits) - is_right * logits, weights=weight)
         error = (special.expit(logits) - is_right) * weight / weight.sum()

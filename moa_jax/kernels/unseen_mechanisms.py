@@ -65,7 +65,7 @@ class Prototypes:
         return frozenset(np.asarray(genes, object)[by_gene])
 
 
-def testable_mechanisms(examples: Examples) -> list[str]:
+def measured_mechanisms(examples: Examples) -> list[str]:
     """Mechanisms of at least `MIN_COMPOUNDS` measured compounds, sorted."""
     groups: dict[str, set[str]] = {}
     for row, names in enumerate(known_mechanisms(examples)):
@@ -138,7 +138,7 @@ class UnseenFold:
     held_out: Prototypes
     proteins: tuple[str, ...]
     evidence: dict[str, Float32[np.ndarray, "compound action_protein"]]
-    labels: Bool[np.ndarray, "compound mechanism"]
+    labels: Bool[np.ndarray, "tested mechanism"]
     groups: tuple[str, ...]
 
     @classmethod
@@ -218,7 +218,7 @@ def means_by_unit(
     return sums / np.bincount(unit, minlength=count)[:, None].astype(np.float32)
 
 
-def standardised(scores: Scores, others: Scores) -> Scores:
+def standardised(scores: Scores, others: Float[np.ndarray, "other mechanism"]) -> Scores:
     """Scores in standard deviations from the mean of those of other compounds."""
     spread = others.std(axis=0)
     return (scores - others.mean(axis=0)) / np.where(spread > 0, spread, 1.0)

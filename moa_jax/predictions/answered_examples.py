@@ -88,12 +88,18 @@ def answer_examples(
     references = read_references(workdir) if (workdir / REFERENCES_FILE).exists() else None
     has_store = (workdir / CALIBRATION_FILE).exists()
     store = read_calibration_store(workdir, examples.moas) if has_store else {}
+    mechanisms = mechanism_table(references, examples.moas)
+    counts = mechanisms["training_compounds"].to_numpy(np.float64, na_value=0.0).astype(int)
     calibrators = {
-        view: fit_calibrator(kept.probs, kept.labels, kept.is_learnable)
+        view: fit_calibrator(
+            kept.probs,
+            kept.labels,
+            kept.is_learnable,
+            num_compounds=counts if counts.any() else None,
+        )
         for view, kept in store.items()
     }
     quality = signature_quality(predictor, examples, encoded, store, references)
-    mechanisms = mechanism_table(references, examples.moas)
     known = known_compounds(examples, references)
     answers = answer_compounds(
         examples,

@@ -19,8 +19,8 @@ from moa_jax.kernels.unseen_mechanisms import (
     by_other_compounds,
     fold_of,
     means_by_unit,
+    measured_mechanisms,
     standardised,
-    testable_mechanisms,
 )
 from moa_jax.models.experts import VIEWS, answers_in
 from moa_jax.progress import say
@@ -69,7 +69,7 @@ def unseen_answers(
       seed: of the folds, and of the compounds by which scores are standardised.
     """
     examples = closed_form.references.examples
-    described = by_other_compounds(examples, testable_mechanisms(examples), genes)
+    described = by_other_compounds(examples, measured_mechanisms(examples), genes)
     say(f"leaving out {len(described.names)} mechanisms to calibrate described ones")
     num_measured = len(
         {g for g, has in zip(examples.groups, examples.has_expression, strict=True) if has}

@@ -14,6 +14,7 @@ from moa_jax.calibration.calibrator import (
     fit_calibrator,
 )
 from moa_jax.calibration.quality_gates import SignatureQuality
+from moa_jax.predictions.answer_basis import training_basis
 from moa_jax.predictions.compound_answers import answer_compounds, label_set, named_set
 from tests.synthetic import NUM_MOAS, make_raw_examples
 
@@ -66,6 +67,7 @@ def test_sure_answers_are_given_with_confidence_and_set(calibrator):
     assert table["answer"].tolist() == list(MOAS)
     assert table["moa_1"].tolist() == list(MOAS)
     assert table["compounds_1"].tolist() == [7, 1, 0]
+    assert table["basis"].tolist() == ["3 to 9 training compounds", "1 or 2 training compounds", ""]
     assert (table["confidence"] > calibrator.threshold).all()
     assert all(moa in own.split("|") for moa, own in zip(MOAS, table["label_set"], strict=True))
     assert table["n_signatures_used"].tolist() == [2, 2, 2]
@@ -262,3 +264,11 @@ def test_without_validation_nothing_is_answered():
     assert not answers.is_answered.any()
     assert answers.table["reasons"].str.startswith("the run has no out-of-fold answers").all()
     assert answers.table[["confidence", "label_set"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, ""), (1, "1 or 2"), (2, "1 or 2"), (3, "3 to 9"), (9, "3 to 9"), (10, "10 or more")],
+)
+def test_the_number_of_training_compounds_is_said_in_words(count, words):
+    assert training_basis(count) == (f"{words} training compounds" if words else "")
