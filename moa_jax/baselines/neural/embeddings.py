@@ -1,4 +1,4 @@
-"""Embedding networks, and nearest neighbours or logistic regression on their embeddings."""
+"""Embedding networks, and votes of compounds or logistic regression on their embeddings."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def contrastive_knn(workdir: pathlib.Path) -> NeuralMethod:
 
 
 def vae_knn(workdir: pathlib.Path) -> NeuralMethod:
-    """Nearest neighbours in an autoencoder's latent space."""
+    """Votes of the nearest compounds in an autoencoder's latent space."""
     return _autoencoder_method(
         "vae_knn",
         {"vote_temperature": VOTE_TEMPERATURE},

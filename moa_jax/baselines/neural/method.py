@@ -22,10 +22,10 @@ from moa_jax.training.task import MakeTrainingTask, ReadOut
 
 
 def with_common_scale(features: FeatureSpec) -> FeatureSpec:
-    """One scale for all genes, so that a gene that changes more keeps its weight.
+    """One scale for all genes, so that genes that change more have more weight.
 
-    Signatures are z-scores already. Divided by each gene's standard deviation, genes that never
-    respond would enter a network as loud as those that do.
+    Signatures are z-scores already. After division by each gene's standard deviation, genes that
+    hardly respond to any compound would count as much as those that do.
 
     Returns:
       The features with the root mean square of the genes' scales as the scale of every gene.
