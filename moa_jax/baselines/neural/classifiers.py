@@ -34,9 +34,9 @@ from moa_jax.training.task import MakeTrainingTask
 NO_DROPOUT = {"drop_expression": 0.0, "drop_structure": 0.0}
 _PERCEPTRON = {
     "batch_size": 256,
-    "num_steps": 150,
+    "num_steps": 250,
     "eval_every": 25,
-    "patience": 3,
+    "patience": 4,
     "learning_rate": 2e-3,
 }
 

@@ -1,4 +1,4 @@
-"""Embedding networks, and nearest neighbours or logistic regression on their embeddings."""
+"""Embedding networks, and votes of compounds or logistic regression on their embeddings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from moa_jax.baselines.classifiers.logistic import balanced_logistic
 from moa_jax.baselines.neural.config import attributes, neural_config, no_graph
 from moa_jax.baselines.neural.method import NeuralMethod
 from moa_jax.baselines.neural.modalities import Modalities
-from moa_jax.baselines.similarity.nearest_neighbours import neighbour_votes
+from moa_jax.baselines.similarity.nearest_neighbours import (
+    compound_votes,
+    compounds_of,
+    cosine,
+)
 from moa_jax.data.examples.features import FeatureSpec
 from moa_jax.data.examples.labels import strata
 from moa_jax.models.baseline_networks.expression import ExpressionAutoencoder, ExpressionEmbedding
@@ -33,26 +37,30 @@ from moa_jax.training.task import MakeTrainingTask, ReadOut, TrainingTask, Views
 
 # View under which a network returns its embeddings.
 SPACE = "space"
+# Temperature of the votes, a middle one of the similarity methods.
+VOTE_TEMPERATURE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
-class NeighbourVotes:
-    """Votes of the nearest training signatures by cosine similarity.
+class CompoundVotes:
+    """Votes of the training compounds by cosine similarity, as in the similarity methods.
 
     Attributes:
-      num_neighbours: number of neighbours.
+      temperature: see `compound_votes`.
     """
 
-    num_neighbours: int
+    temperature: float
 
     def fit(self, points: Float[np.ndarray, "example feature"], known: Examples) -> ReadOut:
         """Keeps the training embeddings."""
-        references, labels = points.astype(np.float64), known.labels.astype(np.float64)
+        references = points.astype(np.float64)
+        members, labels = compounds_of(known)
 
         def read(views: Views) -> Views:
-            queries = views[SPACE].astype(np.float64)
-            votes = neighbour_votes(queries, references, labels, num_neighbours=self.num_neighbours)
-            return {SPACE: votes}
+            similarity = cosine(views[SPACE].astype(np.float64), references)
+            return {
+                SPACE: compound_votes(similarity, members, labels, temperature=self.temperature)
+            }
 
         return read
 
@@ -83,7 +91,7 @@ class LogisticOnSpace:
         return read
 
 
-Reader = NeighbourVotes | LogisticOnSpace
+Reader = CompoundVotes | LogisticOnSpace
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +185,7 @@ def contrastive_task(
     del features, graph_size
     return ContrastiveTask(
         ExpressionEmbedding(**attributes(config.model)),
-        reader=NeighbourVotes(config.task.num_neighbours),
+        reader=CompoundVotes(config.task.vote_temperature),
         temperature=config.task.temperature,
     )
 
@@ -201,16 +209,16 @@ def autoencoder_task(
 
 
 def contrastive_knn(workdir: pathlib.Path) -> NeuralMethod:
-    """Supervised contrastive embedding of expression, then nearest neighbours."""
+    """Supervised contrastive embedding of expression, then votes of the nearest compounds."""
 
-    def config(temperature: float) -> ml_collections.ConfigDict:
+    def config(hidden: tuple[int, ...], temperature: float) -> ml_collections.ConfigDict:
         return neural_config(
             "contrastive_knn",
-            model={"hidden": (256,), "features": 128, "gene_dropout": 0.5, "dropout": 0.3},
-            task={"temperature": temperature, "num_neighbours": 10},
+            model={"hidden": hidden, "features": 256, "gene_dropout": 0.3, "dropout": 0.3},
+            task={"temperature": temperature, "vote_temperature": VOTE_TEMPERATURE},
             batch_size=256,
-            num_steps=300,
-            eval_every=25,
+            num_steps=250,
+            eval_every=50,
             patience=3,
             learning_rate=2e-3,
             weight_decay=1.0,
@@ -219,7 +227,11 @@ def contrastive_knn(workdir: pathlib.Path) -> NeuralMethod:
 
     return NeuralMethod(
         name="contrastive_knn",
-        candidates={f"temperature {value}": config(value) for value in (0.05, 0.1)},
+        candidates={
+            "linear, temperature 0.05": config((), 0.05),
+            "linear, temperature 0.1": config((), 0.1),
+            "hidden layer, temperature 0.1": config((256,), 0.1),
+        },
         make_task=contrastive_task,
         modalities=Modalities(expression=True, structure=False),
         make_graph=no_graph,
@@ -228,11 +240,11 @@ def contrastive_knn(workdir: pathlib.Path) -> NeuralMethod:
 
 
 def vae_knn(workdir: pathlib.Path) -> NeuralMethod:
-    """Nearest neighbours in an autoencoder's latent space."""
+    """Votes of the nearest compounds in an autoencoder's latent space."""
     return _autoencoder_method(
         "vae_knn",
-        {"num_neighbours": 10},
-        lambda task: NeighbourVotes(task.num_neighbours),
+        {"vote_temperature": VOTE_TEMPERATURE},
+        lambda task: CompoundVotes(task.vote_temperature),
         workdir,
     )
 

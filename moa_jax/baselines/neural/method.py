@@ -13,12 +13,25 @@ from jaxtyping import Bool, Float
 from moa_jax.baselines.neural.modalities import Modalities
 from moa_jax.baselines.prevalence import FittedPrevalence, fit_prevalence
 from moa_jax.baselines.tuning import FittedTuned, check_budget
-from moa_jax.data.examples.features import encode, fit_features
+from moa_jax.data.examples.features import FeatureSpec, encode, fit_features
 from moa_jax.data.examples.labels import strata
 from moa_jax.schemas import Examples, GraphArrays, KnowledgeGraph, concatenate
 from moa_jax.training.fit import Run, validation_curve
 from moa_jax.training.runs.predictor import Predictor
 from moa_jax.training.task import MakeTrainingTask, ReadOut
+
+
+def with_common_scale(features: FeatureSpec) -> FeatureSpec:
+    """One scale for all genes, so that genes that change more have more weight.
+
+    Signatures are z-scores already. After division by each gene's standard deviation, genes that
+    hardly respond to any compound would count as much as those that do.
+
+    Returns:
+      The features with the root mean square of the genes' scales as the scale of every gene.
+    """
+    common = np.sqrt(np.mean(features.scale.astype(np.float64) ** 2))
+    return dataclasses.replace(features, scale=np.full_like(features.scale, common))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +159,7 @@ class NeuralMethod:
         if validation is not None:
             rows = np.flatnonzero(self.modalities.usable(validation))
             validation = self.modalities.visible(validation.take(rows))
-        features = fit_features(known, graph.genes.iloc[: graph.num_landmarks])
+        features = with_common_scale(fit_features(known, graph.genes.iloc[: graph.num_landmarks]))
         predictor = Run(
             config,
             known,

@@ -76,7 +76,7 @@ class ExpressionEmbedding(nn.Module):
     """Signatures as points on the unit sphere.
 
     Attributes:
-      hidden: widths of the hidden layers.
+      hidden: widths of the hidden layers; without any the embedding is linear in the genes.
       features: dimensions of the embedding.
       gene_dropout: share of genes hidden in training.
       dropout: share of hidden units dropped in training.

@@ -8,10 +8,11 @@ import pytest
 
 from moa_jax.baselines.interface import FittedMethod, Method
 from moa_jax.baselines.neural.config import landmark_interactions
-from moa_jax.baselines.neural.embeddings import LogisticOnSpace, NeighbourVotes
+from moa_jax.baselines.neural.embeddings import CompoundVotes, LogisticOnSpace
+from moa_jax.baselines.neural.method import with_common_scale
 from moa_jax.baselines.neural.modalities import Modalities
 from moa_jax.baselines.registry import METHODS, make_method, trains_in_folder
-from moa_jax.baselines.similarity.nearest_neighbours import neighbour_votes
+from moa_jax.data.examples.features import encode, fit_features
 from moa_jax.data.examples.labels import strata
 from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.evaluation.metrics import macro_auprc
@@ -243,18 +244,51 @@ def test_a_network_sees_its_modalities_and_nothing_else(name, parts, fitted):
         assert np.array_equal(fitted[name].predict(other), answer) == (not sees[modality])
 
 
-def test_readers_on_a_space_are_the_plain_learners(parts):
+def test_compounds_vote_by_their_nearest_signature():
+    """Three compounds of two signatures each, two genes, unit vectors at known angles."""
+    angles = np.deg2rad([0, 90, 60, 180, 180, 240])
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    known = planted_examples().take(np.arange(6))
+    assert known.groups == ("G000", "G000", "G001", "G001", "G002", "G002")
+    assert strata(known).tolist() == [0, 0, 1, 1, 2, 2]
+    query = np.array([[1.0, 0.0]])
+    votes = CompoundVotes(0.5).fit(points, known)({"space": query})["space"]
+    # The nearest signatures have the cosines 1, 1/2 and -1/2.
+    spread = np.std([1, 0, 0.5, -1, -1, -0.5])
+    weights = np.exp(np.array([1, 0.5, -0.5]) / (0.5 * spread))
+    np.testing.assert_allclose(votes, [weights / weights.sum()], rtol=1e-6)
+
+
+def test_logistic_regression_reads_a_space(parts):
     train, _, test = parts
-    votes = NeighbourVotes(3).fit(train.expression, train)({"space": test.expression})["space"]
-    expected = neighbour_votes(
-        test.expression.astype(float),
-        train.expression.astype(float),
-        train.labels.astype(float),
-        num_neighbours=3,
-    )
-    np.testing.assert_array_equal(votes, expected)
     probs = LogisticOnSpace(1.0).fit(train.expression, train)({"space": test.expression})["space"]
     np.testing.assert_array_equal(probs.argmax(axis=1), strata(test))
+
+
+def test_genes_are_centred_and_share_one_scale(parts, fitted):
+    train, validation, _ = parts
+    features = with_common_scale(fit_features(train, GRAPH.genes.iloc[:5]))
+    common = np.sqrt(np.mean(train.expression.astype(float).var(axis=0)))
+    np.testing.assert_allclose(features.scale, np.full(5, common), rtol=1e-5)
+    centred = train.expression - train.expression.mean(axis=0)
+    np.testing.assert_allclose(encode(train, features).expression, centred / common, atol=1e-5)
+    # All values together have a variance of 1; a gene keeps its share of it.
+    assert encode(train, features).expression.var() == pytest.approx(1, abs=1e-4)
+    for name in set(NEURAL_METHODS) - NOT_ON_EXPRESSION:
+        scale = fitted[name].fitted.predictor.features.scale
+        everything = concatenate(train, validation).expression.astype(float)
+        np.testing.assert_allclose(scale, np.sqrt(everything.var(axis=0).mean()), rtol=1e-5)
+
+
+def test_the_linear_embedding_has_no_hidden_layer(parts, tmp_path):
+    train, validation, test = parts
+    fitted = tiny("contrastive_knn", tmp_path).fit(train, validation, GRAPH, seed=0)
+    predictor = fitted.fitted.predictor
+    assert set(predictor.params) == {"embedding"}
+    kernel, bias = (np.asarray(predictor.params["embedding"][key]) for key in ("kernel", "bias"))
+    point = encode(test, predictor.features).expression @ kernel + bias
+    unit = point / np.linalg.norm(point, axis=1, keepdims=True)
+    np.testing.assert_allclose(predictor.predict(test)["space"], unit, atol=1e-5)
 
 
 def test_the_gene_graph_holds_the_measured_genes_alone():
