@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from moa_jax.kernels import protein_carry
-from moa_jax.kernels.protein_carry import carry_matrix, gene_rows
+from moa_jax.kernels.protein_carry import carry_by, gene_kernel, gene_rows
 from moa_jax.knowledge.protein_similarity import protein_kernel
 from moa_jax.schemas import EdgeSet
 from tests.synthetic import make_knowledge_graph
@@ -15,6 +15,11 @@ from tests.synthetic import make_knowledge_graph
 SETTINGS = ml_collections.ConfigDict({"restart": 0.3, "string_share": 0.6, "ridge": 0.7})
 # Columns 5, 1 and 6 of the graph.
 PROTEINS = ("GENE105", "GENE101", "GENE106")
+
+
+def carried(graph, proteins):
+    kernel = gene_kernel(SETTINGS, graph)
+    return carry_by(kernel, gene_rows(graph, proteins), SETTINGS.ridge)
 
 
 def test_rows_of_genes_are_found_by_symbol():
@@ -30,15 +35,15 @@ def test_evidence_is_carried_by_kernel_ridge_regression_over_proteins():
     among, to_all = kernel[np.ix_(rows, rows)], kernel[rows]
     evidence = np.random.default_rng(0).normal(size=(4, 3))
     expected = evidence @ np.linalg.inv(among + 0.7 * np.eye(3)) @ to_all
-    found = carry_matrix(SETTINGS, graph, PROTEINS)
+    found = carried(graph, PROTEINS)
     assert found.shape == (3, 7)
     np.testing.assert_allclose(evidence @ found, expected, atol=1e-5)
 
 
 def test_the_order_of_proteins_and_genes_does_not_matter():
     graph = make_knowledge_graph()
-    whole = carry_matrix(SETTINGS, graph, PROTEINS)
-    found = carry_matrix(SETTINGS, graph, PROTEINS[::-1])
+    whole = carried(graph, PROTEINS)
+    found = carried(graph, PROTEINS[::-1])
     np.testing.assert_allclose(found, whole[::-1], atol=1e-6)
     # The two genes behind the landmarks change places.
     order = np.array([0, 1, 2, 3, 4, 6, 5])
@@ -57,7 +62,7 @@ def test_the_order_of_proteins_and_genes_does_not_matter():
         interacts=moved(graph.interacts, both=True),
         annotated_to=moved(graph.annotated_to, both=False),
     )
-    found = carry_matrix(SETTINGS, changed, PROTEINS)
+    found = carried(changed, PROTEINS)
     np.testing.assert_allclose(found, whole[:, order], atol=1e-6)
 
 
@@ -70,7 +75,7 @@ def test_with_a_kernel_of_equal_genes_evidence_is_shared_in_closed_form(monkeypa
     kernel[np.ix_([0, 5, 1], [0, 5, 1])] = 1.0
     kernel[np.ix_([2, 6], [2, 6])] = 1.0
     monkeypatch.setattr(protein_carry, "protein_kernel", lambda *args, **settings: kernel)
-    found = carry_matrix(SETTINGS, make_knowledge_graph(), PROTEINS)
+    found = carried(make_knowledge_graph(), PROTEINS)
     both, one = 1 / (2 + 0.7), 1 / (1 + 0.7)
     expected = [
         [both, both, 0, 0, 0, both, 0],
