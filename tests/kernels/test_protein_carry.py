@@ -17,9 +17,9 @@ SETTINGS = ml_collections.ConfigDict({"restart": 0.3, "string_share": 0.6, "ridg
 PROTEINS = ("GENE105", "GENE101", "GENE106")
 
 
-def carried(graph, proteins):
-    kernel = gene_kernel(SETTINGS, graph)
-    return carry_by(kernel, gene_rows(graph, proteins), SETTINGS.ridge)
+def carried(graph, proteins, settings=SETTINGS):
+    kernel = gene_kernel(settings, graph)
+    return carry_by(kernel, gene_rows(graph, proteins), settings.ridge)
 
 
 def test_rows_of_genes_are_found_by_symbol():
@@ -89,5 +89,5 @@ def test_with_a_kernel_of_equal_genes_evidence_is_shared_in_closed_form(monkeypa
     monkeypatch.setattr(
         protein_carry, "protein_kernel", lambda *args, **settings: np.eye(7, dtype=np.float32)
     )
-    found = carry_matrix(settings, make_knowledge_graph(), PROTEINS)
+    found = carried(make_knowledge_graph(), PROTEINS, settings)
     np.testing.assert_allclose(found, np.eye(7)[[5, 1, 6]], atol=1e-6)
