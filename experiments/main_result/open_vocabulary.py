@@ -200,13 +200,20 @@ def runs_of(
     config.data, config.vocabulary = settings.data, vocabulary
     config.split.num_folds = settings.folds
     config.structure_only_compounds &= not settings.without_structure_only
-    folder = out / (f"{vocabulary}_alone" if settings.without_structure_only else vocabulary)
+    config.ligands = settings.ligands
+    folder = out / "_".join([vocabulary, *_training_data(settings)])
     runs = [
         held_out_answers(trained_run(config, folder, fold=fold, seed=seed), as_it_comes=as_it_comes)
         for seed in settings.seeds
         for fold in range(settings.folds)
     ]
     return {view: joined([run[view] for run in runs]) for view in VIEWS}
+
+
+def _training_data(settings: argparse.Namespace) -> list[str]:
+    """What the names of folders and files say about the training data."""
+    switches = {"alone": settings.without_structure_only, "ligands": settings.ligands}
+    return [name for name, is_on in switches.items() if is_on]
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
@@ -220,6 +227,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--without-structure-only", action="store_true", help="no structure-only compounds"
     )
+    parser.add_argument("--ligands", action="store_true", help="train on ligand tables, too")
     parser.add_argument("--everything", help="folder of a run with config.split.rule=everything")
     return parser
 
@@ -230,13 +238,11 @@ def print_and_write(sections: Sequence[str], settings: argparse.Namespace, name:
     Args:
       sections: Markdown.
       settings: of `arguments`.
-      name: of the file, with the prefix `alone_` without structure-only compounds.
+      name: of the file; prefixes say what the models were trained on.
     """
     text = "\n\n".join(sections)
     print(text)
-    path = pathlib.Path(settings.out) / (
-        f"alone_{name}" if settings.without_structure_only else name
-    )
+    path = pathlib.Path(settings.out) / "_".join([*_training_data(settings), name])
     with atomic_path(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
