@@ -59,9 +59,9 @@ def read_unseen(workdir: pathlib.Path) -> UnseenAnswers:
 class ScoreCalibration:
     """The probability of a score: logistic regression (Platt 1999) on its inverse hyperbolic sine.
 
-    Scores of left-out mechanisms reach 60 standard deviations. The inverse hyperbolic sine is linear
-    for small and logarithmic for large ones; with the scores themselves, large ones would state too
-    much.
+    Scores of left-out mechanisms reach 60 standard deviations, and regression on the scores
+    themselves would state too much for such. The inverse hyperbolic sine is linear for small scores
+    and logarithmic for large ones.
 
     Attributes:
       slope: not negative, so that the order stays.
