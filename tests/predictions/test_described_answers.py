@@ -167,7 +167,7 @@ def test_the_opposite_action_scores_less(folder, run):
 
 def test_predict_writes_them_and_says_what_was_read(folder, tmp_path, capsys):
     compounds, mechanisms = tmp_path / "compounds.csv", tmp_path / "mechanisms.csv"
-    compounds.write_text("pert_id,smiles\nfirst,CCCO\nsecond,CCCCCO\n", encoding="utf-8")
+    compounds.write_text("pert_id,smiles\nfirst,CCCCCCCO\nsecond,CCCCCCCCCO\n", encoding="utf-8")
     mechanisms.write_text(
         f"name,genes\n{TARGETS[1]} inhibitor,\nfrom a table,{TARGETS[0]}|NOSUCH\n", encoding="utf-8"
     )
