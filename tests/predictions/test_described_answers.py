@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 
 from configs import fusion
+from moa_jax import predict
 from moa_jax.calibration.described_mechanisms import fit_by_view, read_unseen, write_unseen
 from moa_jax.data.splits.rules import make_split
 from moa_jax.data.user_input.described_mechanisms import DescribedMechanisms
+from moa_jax.files import read_json
 from moa_jax.models.experts import VIEWS
 from moa_jax.models.protein_answers import PROTEINS
 from moa_jax.predictions.answered_examples import answer_examples
 from moa_jax.predictions.described_answers import BY_TARGETS, NO_LIGAND, described_answers
+from moa_jax.predictions.result_tables import read_csv
 from moa_jax.schemas import Examples, concatenate
 from moa_jax.training.recipe import fit_fusion
 from moa_jax.training.runs.run_folder import open_run, start_run
@@ -144,10 +147,13 @@ def test_targets_without_a_ligand_are_said_and_structures_are_enough(folder, run
     basis = dict(zip(table["mechanism"], table["basis"], strict=True))
     assert basis == {"m0": NO_LIGAND, "m1": BY_TARGETS}
     assert len(table) == 2 * alone.num_examples
-    first = table[table["mechanism"] == "m1"].set_index("pert_id")["score"]
-    own = alone.labels.argmax(axis=1) == 0
-    groups = np.asarray(alone.groups)
-    assert first[groups[own]].min() > first[groups[~own]].max()
+    # Each structure counts once, whatever its weight among signatures.
+    scores = table[table["mechanism"] == "m1"].set_index("pert_id")["score"]
+    logits = run.predictor.predict_proteins(alone)["structure"][:, 0, 0]
+    carry = np.asarray(jax.device_get(run.predictor.params[PROTEINS]["carry"]))
+    others = read_unseen(folder).evidence["structure"][:, : len(carry)] @ carry[:, 0]
+    expected = (logits - others.mean()) / others.std()
+    np.testing.assert_allclose(scores[list(alone.groups)], expected, rtol=1e-3, atol=1e-3)
 
 
 def test_the_opposite_action_scores_less(folder, run):
@@ -157,3 +163,22 @@ def test_the_opposite_action_scores_less(folder, run):
     scores = table.pivot(index="pert_id", columns="mechanism", values="score")
     # Nothing activates these targets, so half of the pairs is the same, standardised.
     np.testing.assert_allclose(scores["m0"], scores["m1"], rtol=1e-3, atol=1e-3)
+
+
+def test_predict_writes_them_and_says_what_was_read(folder, tmp_path, capsys):
+    compounds, mechanisms = tmp_path / "compounds.csv", tmp_path / "mechanisms.csv"
+    compounds.write_text("pert_id,smiles\nfirst,CCCCCCCO\nsecond,CCCCCCCCCO\n", encoding="utf-8")
+    mechanisms.write_text(
+        f"name,genes\n{TARGETS[1]} inhibitor,\nfrom a table,{TARGETS[0]}|NOSUCH\n", encoding="utf-8"
+    )
+    out = tmp_path / "out"
+    options = {"workdir": folder, "compoundinfo": compounds, "mechanisms": mechanisms, "out": out}
+    assert predict.run([f"--{name}={value}" for name, value in options.items()]) == 0
+    table = read_csv(out / predict.DESCRIBED_FILE, ["pert_id"])
+    assert set(table["pert_id"]) == {"first", "second"}
+    assert set(table["mechanism"]) == {f"{TARGETS[1]} inhibitor", "from a table"}
+    printed = capsys.readouterr().out
+    assert f"{TARGETS[1]} inhibitor: inhibits {TARGETS[1]} (read from the name)" in printed
+    assert f"left out: line 3 of {mechanisms}: NOSUCH is no gene of this model's graph" in printed
+    manifest = read_json(out / predict.MANIFEST_FILE)
+    assert manifest["described"]["mechanisms"]["from a table"]["genes"] == [TARGETS[0]]
