@@ -15,7 +15,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Float32, Int
 
 from moa_jax.data.examples.batches import evaluation_batches
-from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers
 from moa_jax.models.experts import SHOWN_IN, VIEWS
 from moa_jax.schemas import Batch, Examples, GraphArrays
@@ -23,7 +22,7 @@ from moa_jax.training.runs.predictor import Predictor
 from moa_jax.training.sharding import shard
 
 # Range of a scale; an expert at the lower end has almost no effect.
-SCALE_BOUNDS = (0.01, 100.0)
+SCALE_BOUNDS = (0.01, 1000.0)
 # Smaller probabilities are raised to this one.
 MIN_PROB = 1e-12
 
@@ -154,14 +153,15 @@ class _Likelihood:
     @classmethod
     def of(cls, logits: ExpertLogits, examples: Examples) -> _Likelihood:
         """The likelihood of labelled examples."""
-        _, labels, names = pool_by_compound(examples.labels, examples.labels, examples.groups)
-        place = {name: row for row, name in enumerate(names)}
-        compound = np.array([place[group] for group in examples.groups])
+        names, compound = np.unique(np.asarray(examples.groups, str), return_inverse=True)
+        labels = np.zeros((len(names), examples.labels.shape[1]))
+        example, moa = examples.labels.nonzero()
+        np.maximum.at(labels, (compound[example], moa), examples.labels[example, moa])
         number = np.full(labels.shape, -1)
         of_compound, moa = labels.nonzero()
         number[of_compound, moa] = np.arange(len(moa))
         shares = labels / labels.sum(axis=1, keepdims=True) / len(labels)
-        example, column = (number[compound] >= 0).nonzero()
+        example, column = (number >= 0)[compound].nonzero()
         return cls(
             logits=np.ascontiguousarray(logits.transpose(1, 0, 2)),
             example=example,
