@@ -95,8 +95,8 @@ def get_config() -> ml_collections.ConfigDict:
     # Added to the diagonal of the kernel of proteins.
     config.proteins.ridge = 3.0
 
-    # Prior scales of the experts in each view, before they are fitted to out-of-fold answers.
     through_proteins = {"signature_proteins": 3.0, "structure_proteins": 6.0}
+    # Prior scales of the experts in each view, before they are fitted to out-of-fold answers.
     config.expert_scales = ml_collections.ConfigDict(
         {
             "fusion": {"signature_kernel": 12.0, "structure_kernel": 16.0, **through_proteins},
@@ -105,9 +105,11 @@ def get_config() -> ml_collections.ConfigDict:
         }
     )
     # The same for the evidence for proteins.
-    evidence = {"signature_kernel": 80.0, "structure_kernel": 150.0}
     config.protein_scales = ml_collections.ConfigDict(
-        {view: dict(evidence) for view in ("fusion", "expression", "structure")}
+        {
+            view: {"signature_kernel": 100.0, "structure_kernel": 150.0}
+            for view in config.expert_scales
+        }
     )
     # Strength of these priors: inverse variance of a Gaussian on the logarithms of the scales.
     config.scale_prior = 4.0

@@ -26,6 +26,8 @@ def get_config() -> ml_collections.ConfigDict:
                 "signature_kernel",
                 "network_kernel",
                 "structure_kernel",
+                "signature_proteins",
+                "structure_proteins",
             ),
             "features": 8,
             "hidden": 16,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import SupportsIndex
 
 import numpy as np
 from jaxtyping import Float32, Int32
@@ -97,7 +98,7 @@ class MolecularGraphs(Sequence[MolecularGraph | None]):
     def __len__(self) -> int:
         return len(self.smiles)
 
-    def __getitem__(self, row: int) -> MolecularGraph | None:
+    def __getitem__(self, row: SupportsIndex) -> MolecularGraph | None:
         smiles = self.smiles[row]
         return None if smiles is None else molecular_graph(smiles)
 

@@ -118,9 +118,9 @@ class LabelPropagation:
         source = self._source_of.get(group)
         if source is None:
             return _NOTHING
-        column = self._by_source[:, [source]]
-        elsewhere = self._group_of[column.indices] != self._group_of[self.sources[source]]
-        units, similarity = column.indices[elsewhere], column.data[elsewhere]
+        units, similarity = _column(self._by_source, source)
+        elsewhere = self._group_of[units] != self._group_of[self.sources[source]]
+        units, similarity = units[elsewhere], similarity[elsewhere]
         if not len(units):
             return _NOTHING
         votes, own = self._votes[units], self._own[units]
@@ -129,7 +129,7 @@ class LabelPropagation:
         place[votes.indices] = place[own.indices] = 0
         columns = np.flatnonzero(place == 0)
         place[columns] = np.arange(len(columns))
-        theirs = self._shares[[source]].toarray()[0, columns]
+        theirs = self.own[self.sources[source], columns] / self._total_of_source[source]
         left = _dense(votes, place, len(columns)) - np.outer(similarity, theirs)
         left[np.abs(left) < _MIN_VOTES] = 0.0
         own = _dense(own, place, len(columns))
@@ -192,8 +192,11 @@ class LabelPropagation:
     @functools.cached_property
     def _shares(self) -> sparse.csr_array:
         """Labels of each source, divided by their sum if that is above 1."""
-        labels = self._own[self.sources].astype(np.float64)
-        return _scaled(labels, 1 / np.maximum(labels.sum(axis=1), 1.0))
+        return _scaled(self._own[self.sources].astype(np.float64), 1 / self._total_of_source)
+
+    @functools.cached_property
+    def _total_of_source(self) -> Float[np.ndarray, " source"]:
+        return np.maximum(self.own[self.sources].sum(axis=1, dtype=np.float64), 1.0)
 
     @functools.cached_property
     def _votes(self) -> sparse.csr_array:
@@ -262,6 +265,14 @@ def _unit_rows(annotations: Annotations, place: dict[str, int]) -> sparse.csr_ar
 def _scaled(matrix: sparse.csr_array, by: Float[np.ndarray, " row"]) -> sparse.csr_array:
     """The rows of a matrix, each times a number."""
     return (sparse.diags_array(by) @ matrix).tocsr()
+
+
+def _column(
+    matrix: sparse.csc_array, column: int
+) -> tuple[Int[np.ndarray, " row"], Float[np.ndarray, " row"]]:
+    """Rows and values of a column."""
+    part = slice(matrix.indptr[column], matrix.indptr[column + 1])
+    return matrix.indices[part], matrix.data[part]
 
 
 def _dense(

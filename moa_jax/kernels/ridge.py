@@ -149,13 +149,13 @@ def _symmetric_kernel(
     """
     kernel = np.empty((len(references), len(references)), np.float32)
     of_block = jax.jit(comparison.kernel)
-    for start in range(0, len(references), _BLOCK):
-        block, before = slice(start, start + _BLOCK), slice(0, start)
+    starts = range(0, len(references), _BLOCK)
+    blocks = [slice(start, start + _BLOCK) for start in starts]
+    for number, block in enumerate(blocks):
         rows = jax.tree.map(operator.itemgetter(block), inputs)
-        kernel[block, : start + _BLOCK] = of_block(
-            references[block], rows, references[: start + _BLOCK]
-        )
-        kernel[before, block] = kernel[block, before].T
+        for before in blocks[: number + 1]:
+            kernel[block, before] = of_block(references[block], rows, references[before])
+            kernel[before, block] = kernel[block, before].T
     return kernel
 
 

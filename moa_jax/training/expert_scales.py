@@ -15,7 +15,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Float32, Int
 
 from moa_jax.data.examples.batches import evaluation_batches
-from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers
 from moa_jax.models.experts import SHOWN_IN, VIEWS
 from moa_jax.schemas import Batch, Examples, GraphArrays
@@ -154,14 +153,15 @@ class _Likelihood:
     @classmethod
     def of(cls, logits: ExpertLogits, examples: Examples) -> _Likelihood:
         """The likelihood of labelled examples."""
-        _, labels, names = pool_by_compound(examples.labels, examples.labels, examples.groups)
-        place = {name: row for row, name in enumerate(names)}
-        compound = np.array([place[group] for group in examples.groups])
+        names, compound = np.unique(np.asarray(examples.groups, str), return_inverse=True)
+        labels = np.zeros((len(names), examples.labels.shape[1]))
+        example, moa = examples.labels.nonzero()
+        np.maximum.at(labels, (compound[example], moa), examples.labels[example, moa])
         number = np.full(labels.shape, -1)
         of_compound, moa = labels.nonzero()
         number[of_compound, moa] = np.arange(len(moa))
         shares = labels / labels.sum(axis=1, keepdims=True) / len(labels)
-        example, column = (number[compound] >= 0).nonzero()
+        example, column = (number >= 0)[compound].nonzero()
         return cls(
             logits=np.ascontiguousarray(logits.transpose(1, 0, 2)),
             example=example,

@@ -226,9 +226,10 @@ def test_evidence_for_proteins_comes_from_the_same_kernel():
         "action_coefficients": normal(4, 8),
     }
     inputs = KernelInputs(normal(2, 1), np.ones((2, 1), bool), np.zeros(2, np.int32), counts[:2])
+    given, inputs = jax.tree.map(jnp.asarray, (given, inputs))
     comparison = StructureComparison((2, 4))
     answer = KernelExpert(3, 8, comparison).apply({"params": given}, inputs, make_graph())
-    kernel = structure_kernel(counts[:2], counts, views=(2, 4))
+    kernel = structure_kernel(inputs.substructures, given["references"], views=(2, 4))
     np.testing.assert_allclose(answer.logits, kernel @ given["coefficients"], rtol=1e-5)
     np.testing.assert_allclose(answer.proteins, kernel @ given["action_coefficients"], rtol=1e-5)
     # Nobody reads it: there is none.
