@@ -10,11 +10,14 @@ import pandas as pd
 from moa_jax.evaluation.bootstrap import Difference
 from moa_jax.explanation.audit.target_ranking import FREQUENCY, MODEL, REWIRED, TargetAudit
 from moa_jax.explanation.compound_page.explanation import CompoundExplanation
+from moa_jax.explanation.compound_page.sections import some
 from moa_jax.explanation.evidence.protein_evidence import NUM_TOP
 from moa_jax.report.parts import Estimate, Note, Part, Section, Table, Text
 
 # Rows of the tables that a page shows; the files have more.
 NUM_PROTEINS, NUM_CONTRIBUTIONS = 12, 8
+# Neighbours of each protein that are named.
+NUM_NEIGHBOURS = 3
 
 
 def proteins_section(found: CompoundExplanation) -> Iterator[Section]:
@@ -109,7 +112,7 @@ def _ranking(table: pd.DataFrame, found: CompoundExplanation) -> Table:
             float(row.from_structure),
             bool(row.is_target_of_mechanism),
             int(row.num_ligands),
-            row.neighbours.replace("|", ", "),
+            some(row.neighbours.split("|"), NUM_NEIGHBOURS),
             bool(row.is_known_target),
         )
         for row in table.head(NUM_PROTEINS).itertuples()
@@ -118,10 +121,10 @@ def _ranking(table: pd.DataFrame, found: CompoundExplanation) -> Table:
         "protein",
         "action",
         "score",
-        "from signature",
-        "from structure",
-        "target of the mechanism",
-        "training ligands",
+        "signature",
+        "structure",
+        "mechanism",
+        "ligands",
         "STRING neighbours",
         "known target",
     )
@@ -132,11 +135,12 @@ def _ranking(table: pd.DataFrame, found: CompoundExplanation) -> Table:
         caption=(
             f"The proteins that rank first, of {len(table)} with training ligands. The score is a "
             "logit, the sum of the evidence from signature and structure; the action is the one "
-            "with more evidence. Targets of the mechanism are those of training compounds with "
-            f"{found.moa}. Neighbours are those among the {NUM_TOP} first proteins."
+            f"with more evidence. Mechanism: whether a training compound with {found.moa} acts on "
+            "the protein. Ligands: training compounds that act on it. Neighbours are those among "
+            f"the {NUM_TOP} first proteins."
         ),
     )
 
 
 def _interval(difference: Difference) -> str:
-    return f"{difference.estimate:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
+    return f"{difference.estimate:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"

@@ -133,8 +133,11 @@ def protein_evidence(
             },
         )
 
+    # On one device of this process, so that one process of several can ask.
+    given = jax.device_get((params, predictor.graph))
+    local, arrays = jax.device_put(given, jax.local_devices()[0])
     parts = [
-        jax.device_get(compute(params, batch, predictor.graph))
+        jax.device_get(compute(local, batch, arrays))
         for batch in evaluation_batches(examples, predictor.batch_size, num_shards=1)
     ]
     for_mechanisms, for_targets = (

@@ -26,7 +26,7 @@ TABLE = pd.DataFrame(
         "contribution": [0.25, -1.5],
         "is_target_of_mechanism": [True, False],
         "num_ligands": [6, 4],
-        "neighbours": ["JAK1|<b>TYK2", ""],
+        "neighbours": ["JAK1|<b>TYK2|A|B|C", ""],
         "is_known_target": [False, True],
     }
 )
@@ -60,12 +60,13 @@ def test_a_ranking_that_was_tested_is_shown_with_its_test():
     assert "Tested on 700 held-out compounds with known targets, among 1258 proteins" in text
     assert "precision 0.52, with the proteins that have the most ligands first 0.12" in text
     assert "STRING and the Gene Ontology add to this" in text
-    assert "it is 0.49, a difference of +0.40 [+0.30, +0.50]" in text
+    assert "it is 0.49, a difference of +0.400 [+0.300, +0.500]" in text
     head, *rows = tables[1]
     assert head[-1] == "STRING neighbours"
     assert rows[0][:2] == ["JAK2", "inhibits"]
-    assert rows[0][5:8] == ["yes", "6", "JAK1, <b>TYK2"]
+    assert rows[0][5:8] == ["yes", "6", "JAK1, <b>TYK2, A and 2 more"]
     assert rows[1][:2] == ["JAK1", "not known"]
+    assert rows[1][-1] == ""
 
 
 def test_known_targets_are_marked():
