@@ -16,7 +16,7 @@ from moa_jax.data.examples.features import FeatureSpec
 from moa_jax.schemas import Batch, Examples, GraphArrays
 
 # View -> the model's output, one row per example.
-Views = dict[str, Float[np.ndarray, "example _"]]
+Views = dict[str, Float[np.ndarray, "example ..."]]
 # Turns outputs into MoA probabilities.
 ReadOut = Callable[[Views], Views]
 
