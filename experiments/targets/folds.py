@@ -22,10 +22,9 @@ from moa_jax.data.storage.prepared_folder import PreparedDataset
 from moa_jax.files import atomic_path
 from moa_jax.kernels.closed_form import ClosedForm
 from moa_jax.kernels.known_targets import count_ligands, known_target_table
-from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers, leave_one_out
-from moa_jax.kernels.protein_carry import carry_by, gene_rows
+from moa_jax.kernels.protein_carry import carry_by, gene_kernel, gene_rows
 from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
-from moa_jax.knowledge.protein_similarity import protein_kernel, without_gene_families
+from moa_jax.knowledge.protein_similarity import without_gene_families
 from moa_jax.models.experts import VIEWS, answers_in
 from moa_jax.models.protein_answers import PROTEINS
 from moa_jax.progress import say
@@ -86,18 +85,13 @@ def kernels_of(
       graph: the true graph.
       seed: of the control.
     """
-
-    def kernel(of: KnowledgeGraph) -> Float32[np.ndarray, "gene gene"]:
-        rows = np.arange(of.num_genes)
-        return protein_kernel(of, rows, restart=config.restart, string_share=config.string_share)
-
     say(f"kernels of proteins, control of seed {seed}")
-    true = kernel(graph)
+    true = gene_kernel(config, graph)
     control = shuffle_annotations(rewire_interactions(graph, seed=seed), seed=seed)
     return {
         TRUE: true,
         IDENTITY: np.eye(graph.num_genes, dtype=np.float32),
-        CONTROL: kernel(control),
+        CONTROL: gene_kernel(config, control),
         NO_FAMILIES: without_gene_families(true, list(graph.genes["symbol"])),
     }
 
@@ -121,7 +115,7 @@ def answer_fold(
     recipe = Recipe(config, graph, partition.unlabelled)
     train = train_and_validation(partition.parts)
     closed_form = recipe.closed_form(train)
-    answers = _left_out(closed_form, train)
+    answers = closed_form.leave_one_out(train.num_examples)
     evidence = _test_evidence(config, recipe, closed_form, test)
     proteins = closed_form.features.proteins
     rows, known = gene_rows(graph, proteins), known_target_table(closed_form.references.examples)
@@ -167,19 +161,6 @@ def answer_fold(
         if "fusion" in new
         else nothing > 0,
     )
-
-
-def _left_out(closed_form: ClosedForm, train: Examples) -> LeaveOneOutAnswers:
-    """Leave-one-compound-out evidence for proteins, without the answers for mechanisms."""
-    references = closed_form.references
-    evidence, is_reference = leave_one_out(
-        closed_form.systems,
-        references.targets(closed_form.features.proteins),
-        references.examples,
-        closed_form.encoded,
-        train.num_examples,
-    )
-    return LeaveOneOutAnswers(train, {}, is_reference, evidence)
 
 
 def _test_evidence(

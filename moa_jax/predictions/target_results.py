@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from moa_jax.evaluation.target_metrics import (
 )
 from moa_jax.files import write_json
 from moa_jax.models.experts import VIEWS
-from moa_jax.predictions.result_tables import file_name, json_number, write_csv
+from moa_jax.predictions.result_tables import file_name, write_csv
 from moa_jax.predictions.target_model import TargetModel
 from moa_jax.schemas import Examples
 from moa_jax.training.runs.predictor import Predictor
@@ -144,16 +143,11 @@ def write_target_results(folder: pathlib.Path, results: TargetResults) -> None:
       InputError: the disk is full or the folder cannot be written.
     """
     metrics = {
-        "mean_average_precision": _records(results.precision()),
-        "reliability_with_ligands": _records(results.reliability(with_ligands=True)),
-        "reliability_by_graph": _records(results.reliability(with_ligands=False)),
+        "mean_average_precision": results.precision().to_dict(orient="records"),
+        "reliability_with_ligands": results.reliability(with_ligands=True).to_dict(
+            orient="records"
+        ),
+        "reliability_by_graph": results.reliability(with_ligands=False).to_dict(orient="records"),
     }
     write_json(folder / file_name(TARGET_METRICS_FILE, results.release), metrics)
     write_csv(folder / file_name(PER_TARGET_FILE, results.release), results.per_protein())
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {name: json_number(value) for name, value in row.items()}
-        for row in table.to_dict(orient="records")
-    ]

@@ -10,13 +10,16 @@ Layout::
     gene_sets.parquet  gene sets for explanations, if there are any
     gene_names.parquet full and other names of the graph's genes, if they are known
     references.parquet the training examples that the kernel experts compare with
+    known_targets.parquet        the targets of the training compounds
     calibration_answers.parquet  out-of-fold answers that predictions are calibrated on
+    target_calibration.json      calibration of targets, for a model that predicts them
     held_out.parquet   signatures of the test part, to be explained
     target_audit.json  whether the proteins that the model ranks first are targets of the test part
     checkpoints/       Orbax checkpoints of the final model
     selection/         the run that selected the number of steps, if the model has networks
     model_card.md      data, scores, failures and intended use
     metrics.jsonl, tensorboard/, plots/, metrics.json, per_moa.csv, compound_predictions.csv
+    target_metrics.json, per_target.csv
 """
 
 from __future__ import annotations
