@@ -111,10 +111,9 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
     if is_first_process():
         if fit.out_of_fold:
             write_calibration_store(workdir, fit.out_of_fold)
-        if fit.targets:
-            write_target_calibration(workdir, fit.targets, graph.num_genes)
-        if fit.unseen is not None:
-            write_unseen(workdir, fit.unseen)
+        if fit.proteins is not None:
+            write_target_calibration(workdir, fit.proteins.targets, graph.num_genes)
+            write_unseen(workdir, fit.proteins.unseen)
         if scored == "test":
             write_held_out(workdir, parts["test"])
             # Whether the proteins that explanations show are targets of held-out compounds.
@@ -137,7 +136,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
 
     # Targets of the test compounds.
     scores = {}
-    if scored == "test" and fit.targets:
+    if scored == "test" and fit.proteins is not None:
         columns = gene_rows(graph, fit.predictor.features.proteins)
         scores = pooled_scores(fit.predictor, parts["test"], columns)
 

@@ -15,8 +15,6 @@ from jaxtyping import Float
 from moa_jax.data.examples.features import FeatureSpec, fit_features
 from moa_jax.kernels.closed_form import ClosedForm
 from moa_jax.kernels.known_targets import known_target_table, write_known_targets
-from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers
-from moa_jax.kernels.protein_carry import carry_by, gene_kernel, gene_rows
 from moa_jax.kernels.references import reference_table, write_references
 from moa_jax.kernels.target_actions import known_targets
 from moa_jax.kernels.target_propagation import References, references_of
@@ -35,7 +33,6 @@ from moa_jax.training.expert_scales import (
 )
 from moa_jax.training.fit import Run, validation_curve
 from moa_jax.training.fusion.task import make_fusion_task, make_graph_arrays
-from moa_jax.training.protein_scales import fit_protein_scales
 from moa_jax.training.runs.checkpoints import Checkpoints
 from moa_jax.training.runs.predictor import (
     CHECKPOINTS,
@@ -47,9 +44,8 @@ from moa_jax.training.runs.predictor import (
 )
 from moa_jax.training.runs.run_fingerprint import digest, refuse_other_run
 from moa_jax.training.sharding import is_first_process, make_mesh, replicate
-from moa_jax.training.target_answers import TargetAnswers, pooled_target_answers
+from moa_jax.training.solved_proteins import SolvedProteins, solve_proteins
 from moa_jax.training.task import Views
-from moa_jax.training.unseen_mechanisms import UnseenAnswers, unseen_answers
 
 # Subfolder of the run that selects the number of steps.
 SELECTION = "selection"
@@ -83,10 +79,8 @@ class FusionFit:
         vocabulary.
       choices: JSON values: `best_step`, `expert_scales` by expert; empty without validation.
       curves: view -> [step, validation macro AUPRC] pairs.
-      targets: view -> answers for proteins to calibrate on; empty for a model with networks or
-        without experts through proteins.
-      unseen: what mechanisms described by their targets are calibrated on; None in a model with
-        networks or without experts through proteins.
+      proteins: what the model knows about proteins; None for a model with networks or without
+        experts through proteins.
     """
 
     predictor: Predictor
@@ -94,8 +88,7 @@ class FusionFit:
     out_of_fold: dict[str, OutOfFoldAnswers]
     choices: dict[str, Any]
     curves: dict[str, list[list[int | float]]]
-    targets: dict[str, TargetAnswers] = dataclasses.field(default_factory=dict)
-    unseen: UnseenAnswers | None = None
+    proteins: SolvedProteins | None = None
 
 
 def is_solved(config: ml_collections.ConfigDict) -> bool:
@@ -174,11 +167,10 @@ def _solve(
     closed_form = recipe.closed_form(everything)
     params, features = closed_form.params(), closed_form.features
     answers = closed_form.leave_one_out(everything.num_examples)
-    targets, unseen = {}, None
+    proteins = None
     if answers.proteins:
-        params[PROTEINS] = recipe.protein_params(answers, features.proteins)
-        targets = recipe.target_answers(answers, params[PROTEINS], closed_form)
-        unseen = recipe.unseen_answers(closed_form, answers, params[PROTEINS]["scales"])
+        proteins = solve_proteins(recipe.config, recipe.graph, closed_form, answers)
+        params[PROTEINS] = proteins.params
     # Free the inverses, which are large.
     del closed_form
     scales = recipe.fit_scales(learnable_logits(answers))
@@ -202,8 +194,7 @@ def _solve(
         out_of_fold=_with_other_moas(out_of_fold, predictor, recipe.unlabelled),
         choices={"best_step": 0, "expert_scales": scales},
         curves={view: [] for view in VIEWS},
-        targets=targets,
-        unseen=unseen,
+        proteins=proteins,
     )
 
 
@@ -305,56 +296,6 @@ class Recipe:
         return load_predictor(
             workdir, self.arrays, make_fusion_task, num_devices=self.config.num_devices
         )
-
-    def protein_params(
-        self, answers: LeaveOneOutAnswers, proteins: tuple[str, ...]
-    ) -> dict[str, Any]:
-        """The parameters of `protein_logits`.
-
-        Args:
-          answers: leave-one-compound-out answers.
-          proteins: gene symbols of the proteins with evidence.
-        """
-        rows = gene_rows(self.graph, proteins)
-        carry = carry_by(self._gene_kernel, rows, self.config.proteins.ridge)
-        among = carry[:, rows]
-        scales = fit_protein_scales(self.config, answers, proteins, among)
-        return {"carry": carry, "scales": scale_array(scales)}
-
-    def target_answers(
-        self, answers: LeaveOneOutAnswers, params: Mapping[str, Any], closed_form: ClosedForm
-    ) -> dict[str, TargetAnswers]:
-        """View -> leave-one-compound-out answers for proteins, with the `protein_params`."""
-        proteins = closed_form.features.proteins
-        return pooled_target_answers(
-            answers,
-            params,
-            gene_rows(self.graph, proteins),
-            proteins,
-            known_target_table(closed_form.references.examples),
-            seed=self.config.seed,
-        )
-
-    def unseen_answers(
-        self,
-        closed_form: ClosedForm,
-        answers: LeaveOneOutAnswers,
-        scales: Float[np.ndarray, "view expert"],
-    ) -> UnseenAnswers:
-        """What described mechanisms are calibrated on; for the arguments see there."""
-        return unseen_answers(
-            closed_form,
-            answers,
-            scales,
-            self._gene_kernel,
-            list(self.graph.genes["symbol"]),
-            ridge=self.config.proteins.ridge,
-            seed=self.config.seed,
-        )
-
-    @functools.cached_property
-    def _gene_kernel(self) -> Float[np.ndarray, "gene gene"]:
-        return gene_kernel(self.config.proteins, self.graph)
 
     def _references(self, train: Examples) -> References:
         return references_of(self.config.target_propagation, train, self.unlabelled)

@@ -77,7 +77,7 @@ def folder(tmp_path_factory):
     start_run(place, config(), split, dataset)
     everything = concatenate(examples, structures_alone())
     fit = fit_fusion(config(), everything, examples.take(np.arange(0)), dataset.graph, place)
-    write_unseen(place, fit.unseen)
+    write_unseen(place, fit.proteins.unseen)
     return place
 
 
