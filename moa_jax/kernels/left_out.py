@@ -14,12 +14,10 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Bool, Float32, Float64, Int
 
-from moa_jax.data.examples.features import EncodedExamples
 from moa_jax.kernels.closed_form import ClosedForm
-from moa_jax.kernels.ridge import KernelSystem, reference_labels
+from moa_jax.kernels.ridge import KernelSystem, reference_labels, reference_places
 from moa_jax.kernels.target_actions import known_targets
 from moa_jax.kernels.target_propagation import References
-from moa_jax.models.experts import EXPERTS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,16 +98,3 @@ def left_out_weights(
     others = np.flatnonzero(~is_left_out)
     weights[:, others] = -solved.T @ system.inverse[np.ix_(out, others)]
     return weights[row]
-
-
-def reference_places(
-    expert: str, system: KernelSystem, encoded: EncodedExamples
-) -> Int[np.ndarray, " example"]:
-    """The reference of each example in the system of an expert; -1 where it has none."""
-    if EXPERTS[expert].reads_expression:
-        place = np.full(encoded.num_examples, -1)
-        place[system.rows] = np.arange(len(system.rows))
-        return place
-    of_structure = np.full(len(encoded.substructures), -1)
-    of_structure[system.rows] = np.arange(len(system.rows))
-    return np.where(encoded.has_structure, of_structure[encoded.structure], -1)

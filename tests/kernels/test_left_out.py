@@ -8,8 +8,8 @@ import pytest
 
 from moa_jax.data.examples.features import encode, fit_features
 from moa_jax.kernels.closed_form import ClosedForm
-from moa_jax.kernels.left_out import evidence_without, left_out_weights, reference_places
-from moa_jax.kernels.ridge import KernelSystem, structure_labels
+from moa_jax.kernels.left_out import evidence_without, left_out_weights
+from moa_jax.kernels.ridge import KernelSystem, reference_places, structure_labels
 from moa_jax.kernels.target_propagation import References
 from tests.small_sets import ALCOHOLS
 from tests.synthetic import make_gene_table, make_raw_examples
