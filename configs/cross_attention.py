@@ -19,4 +19,5 @@ def get_config() -> ml_collections.ConfigDict:
     # The vocabulary of the published scores.
     config.vocabulary = "frequent"
     config.model.experts = ("signature", "molecule", "joint")
+    fusion.without_proteins(config)
     return config

@@ -14,6 +14,16 @@ configs/cross_attention.py. They add nothing on LINCS 2020.
 
 import ml_collections
 
+# The experts that answer through proteins.
+THROUGH_PROTEINS = ("signature_proteins", "structure_proteins")
+
+
+def without_proteins(config: ml_collections.ConfigDict) -> None:
+    """Removes the scales of experts through proteins, for models without them."""
+    for view in config.expert_scales:
+        for name in THROUGH_PROTEINS:
+            del config.expert_scales[view][name]
+
 
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
@@ -55,12 +65,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model = ml_collections.ConfigDict()
     # Out of signature_kernel, structure_kernel, network_kernel (configs/network_kernel.py) and the
     # networks signature, molecule and joint (configs/networks.py).
-    config.model.experts = (
-        "signature_kernel",
-        "structure_kernel",
-        "signature_proteins",
-        "structure_proteins",
-    )
+    config.model.experts = ("signature_kernel", "structure_kernel", *THROUGH_PROTEINS)
     # The kernel of two signatures is exp(width * (cosine - 1)).
     config.model.signature_kernel_width = 1.0
 

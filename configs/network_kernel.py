@@ -35,4 +35,5 @@ def get_config() -> ml_collections.ConfigDict:
     # The vocabulary of the published scores.
     config.vocabulary = "frequent"
     config.model.experts = ("signature_kernel", "network_kernel", "structure_kernel")
+    fusion.without_proteins(config)
     return config

@@ -145,9 +145,14 @@ def test_structures_alone_are_answered(inputs, tiny_run, capsys):
     answers = pd.read_csv(inputs / "out" / "answers.csv", keep_default_na=False)
     assert answers["n_signatures"].tolist() == answers["n_signatures_used"].tolist() == [0] * 4
     kept = read_calibration_store(tiny_run, model.features.moas)["structure"]
-    calibrated = fit_calibrator(kept.probs, kept.labels, kept.is_learnable).calibrate(
-        compounds[PROBS].to_numpy(np.float64)[:3]
+    mechanisms = pd.read_csv(inputs / "out" / "mechanisms.csv")
+    calibrator = fit_calibrator(
+        kept.probs,
+        kept.labels,
+        kept.is_learnable,
+        num_compounds=mechanisms["training_compounds"].fillna(0).to_numpy(int),
     )
+    calibrated = calibrator.calibrate(compounds[PROBS].to_numpy(np.float64)[:3])
     # The tables hold five digits, and a confidence near zero hangs on all of them.
     np.testing.assert_allclose(answers["confidence"][:3].astype(float), calibrated.confidence, 0.05)
     assert answers["answer"][3] == "cannot tell"

@@ -16,8 +16,6 @@ def get_config() -> ml_collections.ConfigDict:
     own_labels = {
         "target_propagation.share": 0.0,
         "target_propagation.doubt": 0.0,
-        # Above any label, so that no compound is pseudo-labelled.
-        "target_propagation.least": 2.0,
         # Scales that fit these labels; target-propagated labels are smaller.
         "expert_scales.fusion.signature_kernel": 8.0,
         "expert_scales.fusion.structure_kernel": 12.0,

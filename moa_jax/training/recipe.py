@@ -210,11 +210,12 @@ class Recipe:
         """The kernel experts of the model, ready to be solved for `train`."""
         references = self._references(train)
         features = fit_features(train, self.graph.genes.iloc[: self.graph.num_landmarks])
-        if any(EXPERTS[name].through_proteins for name in self.config.model.experts):
+        experts = [EXPERTS[name] for name in self.config.model.experts if name in EXPERTS]
+        if any(expert.through_proteins for expert in experts):
             symbols = self.graph.genes["symbol"].tolist()
-            features = dataclasses.replace(
-                features, proteins=known_targets(references.examples, symbols)
-            )
+            # Arrays without rows cannot be saved: without known targets, one gene has no evidence.
+            proteins = known_targets(references.examples, symbols) or tuple(symbols[:1])
+            features = dataclasses.replace(features, proteins=proteins)
         return ClosedForm.of(
             self.config,
             make_fusion_task(self.config, features, self._graph_size).model,

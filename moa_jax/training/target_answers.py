@@ -185,4 +185,4 @@ def _evidence(
     for scale, (expert, evidence) in zip(scales, answers.proteins.items(), strict=True):
         if answers_in(expert, view):
             total += scale * evidence[rows]
-    return total.reshape(len(rows), len(ACTIONS), -1)
+    return total.reshape(len(rows), len(ACTIONS), width // len(ACTIONS))

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from moa_jax.kernels.protein_carry import carry_matrix
+from moa_jax.kernels.protein_carry import carry_by, gene_kernel, gene_rows
 from moa_jax.kernels.references import reference_table
 from moa_jax.training.sharding import replicate
 from tests.explanation.attribution.linear_models import tiny_predictor
@@ -29,9 +29,9 @@ def protein_config():
 def protein_predictor():
     """The predictor of `tiny_predictor` with unequal scales in every view and expert."""
     predictor = tiny_predictor(THROUGH_PROTEINS)
-    carry = carry_matrix(
-        protein_config().proteins, make_knowledge_graph(), predictor.features.proteins
-    )
+    settings, graph = protein_config().proteins, make_knowledge_graph()
+    rows = gene_rows(graph, predictor.features.proteins)
+    carry = carry_by(gene_kernel(settings, graph), rows, settings.ridge)
     given = {
         "expert_scales": np.arange(1, 13, dtype=np.float32).reshape(3, 4),
         "proteins": {"carry": carry, "scales": TARGET_SCALES},

@@ -62,9 +62,22 @@ def test_genes_of_targets(name, kind, expected):
     assert gene is not None or reason == expected[1]
 
 
-def test_genes_are_called_as_in_the_compound_tables():
-    called = TARGETS.spellings([("D2R", "HTR1A"), ("D2R",), ("DRD2",), ("unheard of",)])
-    assert called == {"1": "D2R", "2": "HTR1A", "3": "P2RY14", "4": "DRD3"}
+def test_targets_get_the_current_symbols_of_their_genes():
+    table = pd.DataFrame(
+        {
+            "targets": [("D2R", "HTR1A"), ("D2R", "DRD2"), ("unheard of",), ()],
+            "actions": [("inhibits", ""), ("", ""), ("",), ()],
+        },
+        index=[5, 6, 7, 8],
+    )
+    renamed = TARGETS.with_current_symbols(table)
+    assert renamed["targets"].to_dict() == {
+        5: ("DRD2", "HTR1A"),
+        6: ("DRD2",),
+        7: ("unheard of",),
+        8: (),
+    }
+    assert renamed["actions"].tolist() == [("", ""), ("",), ("",), ()]
 
 
 # Expected reason, SMILES, target, activity (nM), name.
@@ -141,7 +154,7 @@ def test_only_ligands_that_nobody_knows_join(sources):
         LigandSettings(),
         known=known,
         excluded=own.all_excluded.and_of(structure_only.excluded),
-        spellings=TARGETS.spellings([("D2R",)]),
+        symbol_of={"1": "DRD2", "2": "HTR1A"},
     )
     assert report == {
         "found": 13,
@@ -162,7 +175,7 @@ def test_only_ligands_that_nobody_knows_join(sources):
         },
     }
     table = compounds.table.set_index("smiles")
-    assert table["targets"].to_dict() == {"CC(C)CCCCO": ("D2R", "HTR1A"), "CCSCCCO": ("D2R",)}
+    assert table["targets"].to_dict() == {"CC(C)CCCCO": ("DRD2", "HTR1A"), "CCSCCCO": ("DRD2",)}
     assert table["actions"].to_dict() == {"CC(C)CCCCO": ("", ""), "CCSCCCO": ("",)}
     assert table["moas"].to_list() == [(), ()]
     assert set(table["source"]) == {"ligands"}
