@@ -1,12 +1,12 @@
-r"""The shipped fusion model: a product of two kernel experts.
+r"""The shipped fusion model: two kernel experts, and two that answer through proteins.
 
     python -m moa_jax.prepare --config=configs/data/lincs2020.py --config.out=data/lincs2020
     python -m moa_jax.train --config=configs/fusion.py --config.data=data/lincs2020 \
         --workdir=runs/fusion
 
-A fold takes 69 s on two CPU cores. Held-out compounds of LINCS 2020, five folds: top-1 .481, top-5
-.636, mean average precision .526 (experiments/main_result/README.md). Without `config.data` it
-trains on the embedded simulated release.
+Held-out compounds of LINCS 2020, five folds: top-1 .496, top-5 .656, mean average precision .543
+(experiments/main_result/README.md). A fold takes some two minutes on two CPU cores. Without
+`config.data` it trains on the embedded simulated release.
 
 Networks on STRING, GO and the molecular graph, alone or beside these experts:
 configs/cross_attention.py. They add nothing on LINCS 2020.
