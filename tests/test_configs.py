@@ -83,7 +83,7 @@ def test_the_shipped_config_has_few_keys_each_with_a_comment():
 
 
 def test_the_smoke_config_has_the_keys_of_all_experts():
-    parts = (cross_attention.get_config(), network_kernel.get_config())
+    parts = (fusion.get_config(), cross_attention.get_config(), network_kernel.get_config())
     assert leaves(smoke.get_config()) == set.union(*map(leaves, parts))
     assert set(smoke.get_config().model.experts) == set(EXPERTS)
 
