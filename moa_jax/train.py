@@ -47,8 +47,9 @@ from moa_jax.predictions.target_results import (
     write_target_results,
 )
 from moa_jax.progress import say
+from moa_jax.schemas import Examples, KnowledgeGraph
 from moa_jax.training.fusion.task import make_fusion_task
-from moa_jax.training.recipe import SELECTION, fit_fusion, is_solved
+from moa_jax.training.recipe import SELECTION, FusionFit, fit_fusion, is_solved
 from moa_jax.training.runs.metric_writer import METRICS_FILE, read_metrics
 from moa_jax.training.runs.run_folder import start_run
 from moa_jax.training.sharding import (
@@ -116,11 +117,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
             write_unseen(workdir, fit.proteins.unseen)
         if scored == "test":
             write_held_out(workdir, parts["test"])
-            # Whether the proteins that explanations show are targets of held-out compounds.
-            references = read_references(workdir)
-            audit = audit_held_out(config, fit.predictor, parts["test"], graph, references)
-            if audit is not None:
-                write_target_audit(workdir, audit)
+            _audit_targets(config, fit, parts["test"], graph, workdir)
 
     # Scores.
     views = fit.predictor.predict(parts["test"]) if scored == "test" else fit.validation_probs
@@ -149,6 +146,19 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
             write_target_results(workdir, targets)
         write_model_card(workdir, config, partition.split, parts, results, targets=targets)
     return results
+
+
+def _audit_targets(
+    config: ml_collections.ConfigDict,
+    fit: FusionFit,
+    test: Examples,
+    graph: KnowledgeGraph,
+    workdir: pathlib.Path,
+) -> None:
+    """Writes whether the proteins that explanations show are targets of held-out compounds."""
+    audit = audit_held_out(config, fit.predictor, test, graph, read_references(workdir))
+    if audit is not None:
+        write_target_audit(workdir, audit)
 
 
 def _say_partition(config: ml_collections.ConfigDict, partition: Partition) -> None:

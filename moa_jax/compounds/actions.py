@@ -6,6 +6,7 @@ none, and names of uses (`antidepressant`) say nothing about a protein.
 
 from __future__ import annotations
 
+import collections
 import re
 from collections.abc import Iterable
 
@@ -75,6 +76,25 @@ def action_of(moa: str) -> str:
 def action_of_all(moas: Iterable[str]) -> str:
     """The action that all mechanisms of a compound state; empty if one states none or another."""
     return one_action({action_of(moa) for moa in moas})
+
+
+def joined_actions(
+    targets: Iterable[Iterable[str]], actions: Iterable[Iterable[str]]
+) -> dict[str, str]:
+    """Target -> action, sorted by target, of what several sources say about one compound.
+
+    Args:
+      targets: targets that each source names.
+      actions: what is done to each of these; empty if unknown.
+
+    Returns:
+      The action that all that state one agree on; empty if there is none.
+    """
+    stated: dict[str, set[str]] = collections.defaultdict(set)
+    for names, done in zip(targets, actions, strict=True):
+        for target, action in zip(names, done, strict=True):
+            stated[target] |= {action} - {""}
+    return {target: one_action(stated[target]) for target in sorted(stated)}
 
 
 def one_action(actions: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
+from moa_jax.compounds.actions import joined_actions
 from moa_jax.data.storage.parquet_tables import read_table, write_table
 from moa_jax.files import atomic_path
 from moa_jax.schemas import Examples, InputError
@@ -32,17 +33,16 @@ def known_target_table(examples: Examples) -> pd.DataFrame:
       `KNOWN_TARGET_COLUMNS`, sorted by group: its targets, sorted, and what it does to each; an
       action that two examples of the group contradict is unknown.
     """
-    actions_of: dict[str, dict[str, set[str]]] = collections.defaultdict(dict)
-    for group, targets, actions in zip(
-        examples.groups, examples.targets, examples.actions, strict=True
-    ):
-        for target, action in zip(targets, actions, strict=True):
-            actions_of[group].setdefault(target, set()).update({action} - {""})
+    rows_of: dict[str, list[int]] = collections.defaultdict(list)
+    for row, group in enumerate(examples.groups):
+        rows_of[group].append(row)
     rows = []
-    for group, known in sorted(actions_of.items()):
-        targets = tuple(sorted(known))
-        told = (known[name] for name in targets)
-        rows.append((group, targets, tuple(min(own) if len(own) == 1 else "" for own in told)))
+    for group, own in sorted(rows_of.items()):
+        known = joined_actions(
+            [examples.targets[row] for row in own], [examples.actions[row] for row in own]
+        )
+        if known:
+            rows.append((group, tuple(known), tuple(known.values())))
     return pd.DataFrame(rows, columns=list(KNOWN_TARGET_COLUMNS))
 
 

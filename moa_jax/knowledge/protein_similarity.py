@@ -52,8 +52,8 @@ def string_similarity(
 
     The walks end at the genes with `r (I - (1 - r) W)^-1`, with `W = D^-1/2 A D^-1/2` of the
     weighted interactions (Köhler 2008; Vanunu 2010), solved exactly. Two proteins are similar if
-    they reach the same genes. On human data this cosine tells targets of one compound from others
-    as well as the matrix itself, but its values are larger and count beside those of the ontology.
+    they reach the same genes. Off the diagonal the cosine is larger than the matrix itself, so that
+    it counts beside the similarity by the ontology.
 
     Args:
       graph: the knowledge graph.

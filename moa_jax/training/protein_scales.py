@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Float32
 
 from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers
-from moa_jax.kernels.target_actions import action_labels
 from moa_jax.models.experts import VIEWS, answers_in
 from moa_jax.progress import say
 from moa_jax.schemas import ACTIONS, Examples
 from moa_jax.training.expert_scales import ExpertLogits, fit_expert_scales
+from moa_jax.training.target_answers import known_actions
 
 # The scales are two numbers per view; more examples hardly change them.
 MAX_EXAMPLES = 2000
@@ -47,10 +47,8 @@ def fit_protein_scales(
 
 def _with_target_labels(examples: Examples, proteins: tuple[str, ...]) -> Examples:
     """The examples, labelled with their targets instead of their MoAs."""
-    labels = action_labels(examples, proteins)
-    by_action = labels.reshape(len(labels), len(ACTIONS), -1)
-    is_target = (by_action.sum(axis=1) > 0).astype(np.float32)
-    return dataclasses.replace(examples, moas=proteins, labels=is_target)
+    is_target = known_actions(examples, proteins).any(axis=0)
+    return dataclasses.replace(examples, moas=proteins, labels=is_target.astype(np.float32))
 
 
 def _carried(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32, Int
 
-from moa_jax.compounds.actions import one_action
+from moa_jax.compounds.actions import joined_actions
 from moa_jax.compounds.identity import compound_groups
 from moa_jax.data.examples.bead_pairs import bead_partners
 from moa_jax.data.examples.labels import (
@@ -120,7 +120,10 @@ def structure_only_compounds(dataset: PreparedDataset, examples: Examples) -> Ex
     rows_of = collections.defaultdict(list)
     for row in np.flatnonzero(labels.any(axis=1)).tolist():
         rows_of[table["compound_group"][row], table["smiles"][row]].append(row)
-    known = [_known_actions(table.iloc[rows]) for rows in rows_of.values()]
+    known = [
+        joined_actions(table["targets"].iloc[rows], table["actions"].iloc[rows])
+        for rows in rows_of.values()
+    ]
     table = table.iloc[[rows[0] for rows in rows_of.values()]].reset_index(drop=True)
     merged = [labels[rows].max(axis=0) for rows in rows_of.values()]
     return Examples.of_structures(
@@ -134,15 +137,6 @@ def structure_only_compounds(dataset: PreparedDataset, examples: Examples) -> Ex
         labels=np.array(merged, np.float32).reshape(-1, len(examples.moas)),
         other_moas=names_outside(table["moas"], examples.moas),
     )
-
-
-def _known_actions(rows: pd.DataFrame) -> dict[str, str]:
-    """Target -> action, for all targets of some rows of the compound table; sorted by target."""
-    stated = collections.defaultdict(set)
-    for targets, actions in zip(rows["targets"], rows["actions"], strict=True):
-        for target, action in zip(targets, actions, strict=True):
-            stated[target] |= {action} - {""}
-    return {target: one_action(stated[target]) for target in sorted(stated)}
 
 
 def of_other_groups(examples: Examples, known: Examples) -> Bool[np.ndarray, " example"]:
