@@ -25,7 +25,9 @@ def networks() -> ml_collections.ConfigDict:
     config.model.knowledge_layers = 2
     config.model.atom_features = 64
     config.model.molecule_layers = 3
-    # Whether the joint expert reads cell line, dose and time.
+    # Width of the perceptrons that the protein network has for all proteins and all mechanisms.
+    config.model.protein_hidden = 16
+    # Whether the joint expert and the protein network read cell line, dose and time.
     config.model.use_context = True
     # Dropout rates of genes, fingerprint bits, hidden units and cell lines.
     config.model.gene_dropout = 0.5
@@ -60,6 +62,10 @@ def networks() -> ml_collections.ConfigDict:
             "on_disagreement": False,
         }
     )
+    # Weights of the protein network's losses of targets and of actions on them, beside 1 for that
+    # of mechanisms.
+    config.training.target_weight = 1.0
+    config.training.action_weight = 0.2
     # Class weights: 0 gives equal weights, 1 gives each class the same total weight.
     config.training.balance_power = 1.0
     # Signature weights: 0 gives equal weights, 1 weighs by the reliability of replicates.

@@ -19,17 +19,16 @@ from moa_jax.kernels.protein_carry import carry_matrix, gene_rows
 from moa_jax.kernels.references import reference_table, write_references
 from moa_jax.kernels.target_actions import known_targets
 from moa_jax.kernels.target_propagation import References, references_of
-from moa_jax.models.experts import EXPERTS, NETWORKS, VIEWS, has_all_shown
-from moa_jax.models.protein_answers import PROTEINS
+from moa_jax.models.experts import EXPERTS, NETWORKS, PROTEIN_NETWORK, VIEWS, has_all_shown
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, GraphArrays, KnowledgeGraph, concatenate
+from moa_jax.training.correction import select_step, train_on_all
 from moa_jax.training.expert_scales import (
     ExpertLogits,
     Scales,
     combined_probs,
     expert_logits,
     fit_expert_scales,
-    learnable_logits,
     scale_array,
 )
 from moa_jax.training.fit import Run, validation_curve
@@ -46,6 +45,7 @@ from moa_jax.training.runs.predictor import (
 )
 from moa_jax.training.runs.run_fingerprint import digest, refuse_other_run
 from moa_jax.training.sharding import is_first_process, make_mesh, replicate
+from moa_jax.training.solution import solve
 from moa_jax.training.task import Views
 
 # Subfolder of the run that selects the number of steps.
@@ -122,6 +122,8 @@ def fit_fusion(
     recipe = Recipe(config, graph, unlabelled)
     if is_solved(config):
         return _solve(recipe, train, validation, workdir)
+    if PROTEIN_NETWORK in config.model.experts:
+        return _correct(recipe, train, validation, workdir)
     if validation.num_examples == 0:
         recipe.write_references(train, workdir)
         predictor = recipe.run(train, None, workdir).train()
@@ -162,17 +164,10 @@ def _solve(
     The scales are fitted to leave-one-compound-out answers, so no validation part is needed.
     """
     everything = concatenate(train, validation)
-    closed_form = recipe.closed_form(everything)
-    params, features = closed_form.params(), closed_form.features
-    answers = closed_form.leave_one_out(everything.num_examples)
-    if answers.proteins:
-        params[PROTEINS] = recipe.protein_params(answers, features.proteins)
-    # Free the inverses, which are large.
-    del closed_form
-    scales = recipe.fit_scales(learnable_logits(answers))
+    solution = solve(recipe, everything)
+    answers, scales = solution.answers, solution.scales
     recipe.write_references(everything, workdir)
-    params["expert_scales"] = scale_array(scales)
-    predictor = recipe.save_solved(params, everything, features, workdir)
+    predictor = recipe.save_solved(solution.params, everything, solution.features, workdir)
 
     probs = {
         view: combined_probs(view, scales, answers.expert_logits(view), everything)
@@ -190,6 +185,35 @@ def _solve(
         out_of_fold=_with_other_moas(out_of_fold, predictor, recipe.unlabelled),
         choices={"best_step": 0, "expert_scales": scales},
         curves={view: [] for view in VIEWS},
+    )
+
+
+def _correct(
+    recipe: Recipe, train: Examples, validation: Examples, workdir: pathlib.Path
+) -> FusionFit:
+    """Solves the closed form for all examples at once, and trains the network that corrects it."""
+    everything, start = concatenate(train, validation), train.num_examples
+    solution = solve(recipe, everything)
+    recipe.write_references(everything, workdir)
+    selected = None
+    if validation.num_examples:
+        selected = select_step(recipe, solution, start, workdir / SELECTION)
+    predictor = train_on_all(recipe, solution, workdir, num_steps=selected and selected.step)
+    if selected is None:
+        nothing = dict.fromkeys(VIEWS, np.zeros(validation.labels.shape))
+        return FusionFit(predictor, nothing, {}, {}, {view: [] for view in VIEWS})
+    learnable, out_of_fold = solution.answers.learnable()[start:], {}
+    for view in VIEWS:
+        rows = np.flatnonzero(solution.answers.answered(view)[start:])
+        out_of_fold[view] = OutOfFoldAnswers(
+            validation.take(rows), selected.probs[view][rows], learnable[rows]
+        )
+    return FusionFit(
+        predictor=predictor,
+        validation_probs=selected.probs,
+        out_of_fold=_with_other_moas(out_of_fold, predictor, recipe.unlabelled),
+        choices={"best_step": selected.step, "expert_scales": solution.scales},
+        curves={view: validation_curve(workdir / SELECTION, view) for view in VIEWS},
     )
 
 
@@ -212,7 +236,7 @@ class Recipe:
             )
         return ClosedForm.of(
             self.config,
-            make_fusion_task(self.config, features, self._graph_size).model,
+            make_fusion_task(self.config, features, self.graph_size).model,
             features,
             self.arrays,
             references,
@@ -244,7 +268,7 @@ class Recipe:
             features=closed_form.features,
             encoded=closed_form.encoded_training(train),
             graph=self.arrays,
-            graph_size=self._graph_size,
+            graph_size=self.graph_size,
             workdir=workdir,
             unlabelled=self.unlabelled,
             non_trainable={**closed_form.params(), "expert_scales": scales},
@@ -271,7 +295,7 @@ class Recipe:
         description = describe_run(
             self.config,
             features,
-            self._graph_size,
+            self.graph_size,
             examples=[
                 digest(train),
                 None,
@@ -321,7 +345,8 @@ class Recipe:
         return make_graph_arrays(self.config, self.graph)
 
     @property
-    def _graph_size(self) -> tuple[int, int]:
+    def graph_size(self) -> tuple[int, int]:
+        """Numbers of gene nodes and term nodes."""
         return self.graph.num_genes, self.graph.num_terms
 
     def fit_scales(self, answers: Mapping[str, tuple[ExpertLogits, Examples]]) -> Scales:

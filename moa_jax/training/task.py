@@ -34,6 +34,11 @@ class TrainingTask(abc.ABC):
 
     selection_view: ClassVar[str]
 
+    @property
+    def starts_solved(self) -> bool:
+        """Whether the model answers before the first step; then that is a step to select."""
+        return False
+
     @abc.abstractmethod
     def loss(
         self, params: Any, batch: Batch, graph: GraphArrays, rng: Array, step: Int[Array, ""]
