@@ -26,7 +26,8 @@ def get_config() -> ml_collections.ConfigDict:
     # What the network adds has no scale of its own.
     for view in ("fusion", "expression", "structure"):
         config.expert_scales[view].protein_network = 1.0
-    config.training.num_steps = 400
+    config.training.batch_size = 128
+    config.training.num_steps = 200
     config.training.eval_every = 25
     config.training.balance_power = 0.0
     config.training.optimiser.learning_rate = 3e-3

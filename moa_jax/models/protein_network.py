@@ -176,6 +176,8 @@ class ProteinNetwork(nn.Module):
         ) / jnp.sqrt(self.features)
         key = nn.Dense(self.features, use_bias=False, name="key")(nodes[:num_genes])
         evidence = _EvidenceAtGenes.of(closed, proteins, nodes, graph)
+        # A trained inverse temperature, 1 at first.
+        warmth = jnp.exp(self.param("log_warmth", nn.initializers.zeros_init(), ()))
         residual = SharedResidual(self.hidden, 2, name="node_residual")
 
         # [batch, gene] each: logits of the genes as targets, and which action.
@@ -183,7 +185,7 @@ class ProteinNetwork(nn.Module):
             carried = jnp.einsum("bkap,pg->bkag", closed.evidence, proteins.carry[:, rows])
             by_action = carried.sum(axis=1)
             added = residual(evidence.features(rows, carried.sum(axis=2)), amount)
-            targets = by_action.sum(axis=1) + added[..., 0] + query @ key[rows].T
+            targets = warmth * by_action.sum(axis=1) + added[..., 0] + query @ key[rows].T
             return targets, by_action[:, 0] - by_action[:, 1] + added[..., 1]
 
         targets, actions = answers(proteins.rows)
@@ -217,15 +219,12 @@ def _amounts(closed: ClosedFormAnswer) -> Float[Array, "batch amount"]:
     total = closed.logits.sum(axis=1)
     largest = total.max(axis=-1)
     others = jax.nn.logsumexp(total, axis=-1) - largest
-    return jnp.concatenate(
-        [
-            closed.masks,
-            closed.logits.max(axis=-1),
-            closed.evidence.sum(axis=2).max(axis=-1),
-            jnp.stack([largest, others], axis=-1),
-        ],
-        axis=-1,
-    )
+    amounts = [
+        closed.logits.max(axis=-1),
+        closed.evidence.sum(axis=2).max(axis=-1),
+        jnp.stack([largest, others], axis=-1),
+    ]
+    return jnp.concatenate([closed.masks, *(jnp.arcsinh(values) for values in amounts)], axis=-1)
 
 
 @flax.struct.dataclass
@@ -233,7 +232,7 @@ class _EvidenceAtGenes:
     """Evidence for each gene node and for its neighbours, and its number of known compounds."""
 
     own: Float[Array, "batch gene kernel"]
-    passed: Float[Array, "batch gene path_kernel"]
+    passed: Float[Array, "batch gene path"]
     known: Float[Array, "batch gene one"]
 
     @classmethod
@@ -249,13 +248,12 @@ class _EvidenceAtGenes:
         batch, num_kernels = len(of_targets), of_targets.shape[2]
         num_genes = proteins.carry.shape[1]
         own = jnp.zeros((batch, num_genes, num_kernels)).at[:, proteins.rows].set(of_targets)
-        channels = jnp.swapaxes(own, 0, 1).reshape(num_genes, -1)
-        passed = EvidencePassing(name="passing")(channels, nodes, graph)
-        passed = passed.reshape(-1, num_genes, batch, num_kernels).transpose(2, 1, 0, 3)
+        # The examples are channels: one pass serves the whole batch.
+        passed = EvidencePassing(name="passing")(own.sum(axis=2).T, nodes, graph)
         known = jnp.broadcast_to(proteins.known(closed.left_out), (batch, len(proteins.rows)))
         return cls(
             own=own,
-            passed=passed.reshape(batch, num_genes, -1),
+            passed=passed.transpose(2, 1, 0),
             known=jnp.zeros((batch, num_genes, 1)).at[:, proteins.rows, 0].set(jnp.log1p(known)),
         )
 
@@ -264,4 +262,6 @@ class _EvidenceAtGenes:
     ) -> Float[Array, "batch row feature"]:
         """Features of some gene nodes, with the evidence carried to them in closed form."""
         parts = [self.own[:, rows], jnp.swapaxes(carried, 1, 2), self.passed[:, rows]]
-        return jnp.concatenate([*parts, self.known[:, rows]], axis=-1)
+        # The inverse hyperbolic sine is a logarithm for large evidence of either sign.
+        features = [jnp.arcsinh(values) for values in parts]
+        return jnp.concatenate([*features, self.known[:, rows]], axis=-1)

@@ -16,6 +16,7 @@ from moa_jax.training.sharding import replicate
 # Modules of the fusion model from output to input; any others come last.
 FROM_OUTPUT = (
     *(expert for expert in EXPERTS if expert not in NETWORKS),
+    "protein_network",
     "joint_logits",
     "fuse",
     "fuse_norm",
