@@ -69,7 +69,7 @@ def _run(
     recipe: Recipe,
     solution: Solution,
     rows: Int[np.ndarray, " row"],
-    held_out: Int[np.ndarray, " row"] | None,
+    held_out: Int[np.ndarray, " held_out"] | None,
     workdir: pathlib.Path,
 ) -> Run:
     """A training run on some of the references, with others as validation examples."""

@@ -230,7 +230,7 @@ class Recipe:
         references = self._references(train)
         features = fit_features(train, self.graph.genes.iloc[: self.graph.num_landmarks])
         if any(EXPERTS[name].through_proteins for name in self.config.model.experts):
-            symbols = self.graph.genes["symbol"]
+            symbols = tuple(self.graph.genes["symbol"])
             features = dataclasses.replace(
                 features, proteins=known_targets(references.examples, symbols)
             )
@@ -350,10 +350,18 @@ class Recipe:
         return self.graph.num_genes, self.graph.num_terms
 
     def fit_scales(self, answers: Mapping[str, tuple[ExpertLogits, Examples]]) -> Scales:
-        """Fits the experts' scales to out-of-fold answers; see `fit_expert_scales`."""
-        scales = fit_expert_scales(
-            self.prior_scales, answers, prior_strength=self.config.scale_prior
-        )
+        """Fits the experts' scales to out-of-fold answers; see `fit_expert_scales`.
+
+        The protein network keeps the configuration's: it has no answer of its own.
+        """
+        prior = self.prior_scales
+        kept = {name for name in self.config.model.experts if EXPERTS[name].corrects}
+        fitted = {
+            view: {name: scale for name, scale in own.items() if name not in kept}
+            for view, own in prior.items()
+        }
+        scales = fit_expert_scales(fitted, answers, prior_strength=self.config.scale_prior)
+        scales = {view: prior[view] | own for view, own in scales.items()}
         values = (f"{expert} {scale:.2f}" for expert, scale in scales["fusion"].items())
         say(f"scales of the experts: {', '.join(values)}")
         return scales
