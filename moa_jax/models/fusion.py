@@ -22,7 +22,7 @@ from moa_jax.models.protein_network import (
 )
 from moa_jax.schemas import ACTIONS, Batch, GraphArrays, LeftOut
 
-# Name of the mechanisms' lengths and counts among the parameters; see `Mechanisms`.
+# Name of the mechanisms' lengths among the parameters; see `Mechanisms`.
 MECHANISMS = "mechanisms"
 
 
@@ -155,9 +155,7 @@ class FusionModel(FusedNetworks, kw_only=True):
                 "counts": jnp.zeros(count),
             },
         )
-        mechanisms = self.param(
-            MECHANISMS, lambda _: {"lengths": jnp.zeros(num_moas), "counts": jnp.zeros(num_moas)}
-        )
+        mechanisms = self.param(MECHANISMS, lambda _: {"lengths": jnp.zeros(num_moas)})
         masks = jnp.stack([batch.expression_mask, batch.structure_mask], axis=1)
         return ProteinNetwork(self.features, self.protein_hidden, name=PROTEIN_NETWORK)(
             state.compound,
@@ -167,8 +165,6 @@ class FusionModel(FusedNetworks, kw_only=True):
                 logits=jnp.stack(list(scaled.values()), axis=1),
                 evidence=scaled_evidence(proteins["scales"], evidence, batch),
                 masks=masks.astype(jnp.float32),
-                known=mechanisms["counts"][None]
-                - (0.0 if batch.left_out is None else batch.labels),
                 left_out=batch.left_out,
             ),
             proteins=Proteins(proteins["carry"], proteins["rows"], proteins["counts"]),

@@ -26,14 +26,12 @@ class ClosedFormAnswer:
       logits: logits of its experts times their scales; 0 where one takes no part.
       evidence: evidence of its kernel experts times their scales; 0 likewise.
       masks: whether expression and structure may be used, 0 or 1.
-      known: number of training compounds with each mechanism, without the compound itself.
       left_out: see `schemas.Batch.left_out`.
     """
 
     logits: Float[Array, "batch expert moa"]
     evidence: Float[Array, "batch kernel action protein"]
     masks: Float[Array, "batch modality"]
-    known: Float[Array, "#batch moa"]
     left_out: LeftOut | None
 
 
@@ -193,13 +191,11 @@ class ProteinNetwork(nn.Module):
         inhibits = jax.nn.sigmoid(actions)
         pairs = jnp.concatenate([attention * inhibits, attention * (1.0 - inhibits)], axis=-1)
         match = mechanisms.match(pairs, closed.left_out)
-        known = jnp.broadcast_to(closed.known, match.shape)
         of_experts = jnp.swapaxes(closed.logits, 1, 2)
         features = [
             of_experts,
             of_experts.sum(axis=-1, keepdims=True),
             match[..., None],
-            jnp.log1p(known)[..., None],
         ]
         added = SharedResidual(self.hidden, 1, name="moa_residual")(
             jnp.concatenate(features, axis=-1), amount
@@ -229,11 +225,14 @@ def _amounts(closed: ClosedFormAnswer) -> Float[Array, "batch amount"]:
 
 @flax.struct.dataclass
 class _EvidenceAtGenes:
-    """Evidence for each gene node and for its neighbours, and its number of known compounds."""
+    """Evidence for each gene node and for its neighbours.
+
+    Numbers of known compounds are no feature: with them the cross-entropy falls further, and the
+    ranks get worse.
+    """
 
     own: Float[Array, "batch gene kernel"]
     passed: Float[Array, "batch gene path"]
-    known: Float[Array, "batch gene one"]
 
     @classmethod
     def of(
@@ -250,11 +249,9 @@ class _EvidenceAtGenes:
         own = jnp.zeros((batch, num_genes, num_kernels)).at[:, proteins.rows].set(of_targets)
         # The examples are channels: one pass serves the whole batch.
         passed = EvidencePassing(name="passing")(own.sum(axis=2).T, nodes, graph)
-        known = jnp.broadcast_to(proteins.known(closed.left_out), (batch, len(proteins.rows)))
         return cls(
             own=own,
             passed=passed.transpose(2, 1, 0),
-            known=jnp.zeros((batch, num_genes, 1)).at[:, proteins.rows, 0].set(jnp.log1p(known)),
         )
 
     def features(
@@ -263,5 +260,4 @@ class _EvidenceAtGenes:
         """Features of some gene nodes, with the evidence carried to them in closed form."""
         parts = [self.own[:, rows], jnp.swapaxes(carried, 1, 2), self.passed[:, rows]]
         # The inverse hyperbolic sine is a logarithm for large evidence of either sign.
-        features = [jnp.arcsinh(values) for values in parts]
-        return jnp.concatenate([*features, self.known[:, rows]], axis=-1)
+        return jnp.arcsinh(jnp.concatenate(parts, axis=-1))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32
 
 from moa_jax.data.examples.features import EncodedExamples, FeatureSpec
 from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers
@@ -63,7 +63,7 @@ def solve(recipe: Recipe, train: Examples) -> Solution:
     scales = recipe.fit_scales(learnable_logits(answers))
     params["expert_scales"] = scale_array(scales)
     if corrected:
-        params[MECHANISMS] = mechanism_params(references, closed_form.prototypes)
+        params[MECHANISMS] = mechanism_params(closed_form.prototypes)
         params[PROTEINS] |= {
             "rows": gene_rows(recipe.graph, features.proteins).astype(np.int32),
             "counts": target_counts(references, features.proteins),
@@ -117,29 +117,15 @@ def with_left_out(
     )
 
 
-def mechanism_params(examples: Examples, prototypes: MechanismPrototypes) -> dict[str, Any]:
-    """The lengths of the mechanisms' prototypes, and the number of compounds of each.
-
-    Args:
-      examples: training examples.
-      prototypes: their mechanisms' prototypes.
-    """
-    return {
-        "lengths": np.linalg.norm(prototypes.sums, axis=1).astype(np.float32),
-        "counts": _num_compounds(examples, examples.labels > 0),
-    }
+def mechanism_params(prototypes: MechanismPrototypes) -> dict[str, Any]:
+    """The lengths of the mechanisms' prototypes."""
+    return {"lengths": np.linalg.norm(prototypes.sums, axis=1).astype(np.float32)}
 
 
 def target_counts(examples: Examples, proteins: tuple[str, ...]) -> Float32[np.ndarray, " protein"]:
     """Number of compounds that have each protein as a known target."""
     labels = action_labels(examples, proteins).reshape(-1, len(ACTIONS), len(proteins))
-    return _num_compounds(examples, labels.any(axis=1))
-
-
-def _num_compounds(
-    examples: Examples, has: Bool[np.ndarray, "example column"]
-) -> Float32[np.ndarray, " column"]:
-    """Number of compound groups with an example that has it."""
+    has = labels.any(axis=1)
     names, unit = np.unique(np.asarray(examples.groups, str), return_inverse=True)
     of_group = np.zeros((len(names), has.shape[1]), bool)
     np.logical_or.at(of_group, unit, has)

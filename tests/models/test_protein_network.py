@@ -53,7 +53,6 @@ def closed_form(seed=5):
         "mechanism_prototypes": normal(2 * NUM_PROTEINS, NUM_MOAS),
         MECHANISMS: {
             "lengths": np.array([1.0, 2.0, 3.0], np.float32),
-            "counts": np.array([3.0, 4.0, 1.0], np.float32),
         },
         PROTEINS: {
             "carry": normal(NUM_PROTEINS, NUM_GENES),
