@@ -89,7 +89,6 @@ def test_without_training_it_answers_like_the_closed_form(tmp_path):
     for view in VIEWS:
         for mine, theirs in (
             (fit.predictor.predict(new), closed.predictor.predict(new)),
-            (fit.predictor.predict_proteins(new), closed.predictor.predict_proteins(new)),
             (fit.validation_probs, closed.validation_probs),
         ):
             np.testing.assert_allclose(mine[view], theirs[view], rtol=1e-3, atol=1e-5)
@@ -151,7 +150,7 @@ def test_eight_devices_answer_like_one(tmp_path):
             {"gene_dropout": 0.0, "bit_dropout": 0.0, "dropout": 0.0, "cell_line_dropout": 0.0}
         )
         predictor = train_on_all(still, solution(), tmp_path / str(count), num_steps=None)
-        answers.append(predictor.predict_proteins(examples(8, seed=4))["fusion"])
+        answers.append(predictor.predict(examples(8, seed=4))["fusion"])
     np.testing.assert_allclose(*answers, rtol=1e-3, atol=1e-4)
 
 
