@@ -8,11 +8,11 @@ without: experiments/main_result/README.md.
 
 import ml_collections
 
-from configs import fusion
+from configs import kernels
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
-    config = fusion.get_config()
+    config = kernels.get_config()
     config.kernels.signature.bead_difference = 0.5
     return config

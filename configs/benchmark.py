@@ -75,7 +75,7 @@ def without_blocks() -> ml_collections.ConfigDict:
     config.vocabulary = "frequent"
     config.min_compounds = 5
     # Configuration of the fusion model.
-    config.fusion = "configs/fusion.py"
+    config.fusion = "configs/kernels.py"
     # False leaves out the methods that train networks.
     config.neural = True
     # Processes that share the cells, each with one core.

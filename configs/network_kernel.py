@@ -9,11 +9,11 @@ experiments/network_mechanism/README.md.
 
 import ml_collections
 
-from configs import fusion
+from configs import kernels
 
 
 def network_kernel() -> ml_collections.ConfigDict:
-    """The settings of this expert, to be added to configs/fusion.py."""
+    """The settings of this expert, to be added to configs/kernels.py."""
     config = ml_collections.ConfigDict()
     # Width of its kernel (see signature_kernel_width), and weight of the GO terms among the nodes.
     config.model = ml_collections.ConfigDict(
@@ -30,10 +30,10 @@ def network_kernel() -> ml_collections.ConfigDict:
 
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
-    config = fusion.get_config()
+    config = kernels.get_config()
     config.update(network_kernel())
     # The vocabulary of the published scores.
     config.vocabulary = "frequent"
     config.model.experts = ("signature_kernel", "network_kernel", "structure_kernel")
-    fusion.without_proteins(config)
+    kernels.without_proteins(config)
     return config

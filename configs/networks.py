@@ -9,7 +9,7 @@ import ml_collections
 
 
 def networks() -> ml_collections.ConfigDict:
-    """The settings of networks, to be added to configs/fusion.py."""
+    """The settings of networks, to be added to configs/kernels.py."""
     config = ml_collections.ConfigDict()
 
     config.model = ml_collections.ConfigDict()
@@ -25,7 +25,9 @@ def networks() -> ml_collections.ConfigDict:
     config.model.knowledge_layers = 2
     config.model.atom_features = 64
     config.model.molecule_layers = 3
-    # Whether the joint expert reads cell line, dose and time.
+    # Width of the perceptrons that the protein network has for all proteins and all mechanisms.
+    config.model.protein_hidden = 16
+    # Whether the joint expert and the protein network read cell line, dose and time.
     config.model.use_context = True
     # Dropout rates of genes, fingerprint bits, hidden units and cell lines.
     config.model.gene_dropout = 0.5
@@ -33,7 +35,7 @@ def networks() -> ml_collections.ConfigDict:
     config.model.dropout = 0.3
     config.model.cell_line_dropout = 0.2
 
-    # See configs/fusion.py.
+    # See configs/kernels.py.
     of_networks = {"signature": 0.3, "molecule": 0.6, "joint": 0.3}
     config.expert_scales = ml_collections.ConfigDict(
         {view: of_networks for view in ("fusion", "expression", "structure")}
@@ -60,6 +62,14 @@ def networks() -> ml_collections.ConfigDict:
             "on_disagreement": False,
         }
     )
+    # Weights of the protein network's losses of targets and of actions on them, beside 1 for that
+    # of mechanisms.
+    config.training.target_weight = 1.0
+    config.training.action_weight = 0.2
+    # Exponent of the generalised cross-entropy of targets; 0 is cross-entropy.
+    config.training.target_q = 0.7
+    # Folds of the training compounds by which the protein network is cross-fitted.
+    config.training.cross_fitting_folds = 2
     # Class weights: 0 gives equal weights, 1 gives each class the same total weight.
     config.training.balance_power = 1.0
     # Signature weights: 0 gives equal weights, 1 weighs by the reliability of replicates.

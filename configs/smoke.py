@@ -7,14 +7,14 @@ A minute on one core, most of it compilation; on the embedded simulated release.
 
 import ml_collections
 
-from configs import fusion
+from configs import kernels
 from configs.network_kernel import network_kernel
 from configs.networks import networks
 
 
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
-    config = fusion.get_config()
+    config = kernels.get_config()
     config.update(networks())
     config.update(network_kernel())
     config.model.update(

@@ -1,7 +1,7 @@
 r"""Searches for settings of the fusion model: Optuna, validation compounds only.
 
-    python -m launch.sweep --config=configs/fusion.py --space=configs/sweeps/fusion.py \
-      --study=fusion --trials=50 --workdir=runs/sweep
+    python -m launch.sweep --config=configs/kernels.py --space=configs/sweeps/kernels.py \
+      --study=kernels --trials=50 --workdir=runs/sweep
 
 The test part of the config's split is dropped first. The rest is split by the same rule into
 1 / config.split.validation_fraction folds. A trial trains on all folds but one and is scored on

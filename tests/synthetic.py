@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from flax.core import FrozenDict
 
-from configs import fusion
+from configs import kernels
 from configs.network_kernel import network_kernel
 from configs.networks import networks
 from moa_jax.calibration.calibration_store import write_calibration_store, write_held_out
@@ -56,7 +56,8 @@ def make_model(*, kernel_settings=None, **overrides) -> FusionModel:
         "num_cell_lines": 3,
         "substructure_families": SUBSTRUCTURE_FAMILIES,
         "num_proteins": NUM_PROTEINS,
-        "experts": tuple(EXPERTS),
+        "experts": tuple(name for name in EXPERTS if not EXPERTS[name].corrects),
+        "protein_hidden": 4,
         "joint_fusion": "cross_attention",
         "features": 8,
         "hidden": 12,
@@ -252,7 +253,7 @@ def with_targets(examples: Examples) -> Examples:
 
 def tiny_config(**overrides) -> ml_collections.ConfigDict:
     """Networks and the shipped kernel experts at a size that compiles in seconds."""
-    config = fusion.get_config()
+    config = kernels.get_config()
     config.update(networks())
     config.update(network_kernel())
     config.update(

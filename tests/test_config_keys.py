@@ -96,7 +96,7 @@ def read_by_benchmarks(prepared, folder):
     config.blocks = {"one": block(("prevalence", "expression_mlp"), test={"gaussian": (1.0,)})}
     evaluate.main(config, str(folder / "benchmark"), predictions="", splits="")
     arms = {"first": arm(method="prevalence"), "second": arm({"scale_prior": 2.0})}
-    config = ablation("Does it work?", "configs/fusion.py", arms, num_folds=2)
+    config = ablation("Does it work?", "configs/kernels.py", arms, num_folds=2)
     config.update({"data": str(prepared)})
     config.split.seeds = (0,)
     ablations.main(config, str(folder / "ablation"))
@@ -127,7 +127,7 @@ def test_every_key_is_read(reads, path):
 
 @pytest.mark.parametrize("key", ["frobnicate", "training.frobnication", "kernels.signature.depth"])
 def test_a_planted_key_that_nobody_reads_is_found(reads, key):
-    config = fusion.get_config()
+    config = kernels.get_config()
     group, _, name = f".{key}".rpartition(".")
     group = group.removeprefix(".")
     known = {path.rstrip("."): own for path, own in groups(config)}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs import fusion
+from configs import kernels
 from experiments.main_result.direction import cases_of, is_preferred, opposites
 from moa_jax.compounds.substructures import SUBSTRUCTURE_FAMILIES, substructure_counts
 from moa_jax.data.examples.labels import label_matrix
@@ -42,7 +42,7 @@ def test_structure_tells_the_direction_of_compounds_not_learned_from(paired):
     kernel = np.asarray(
         structure_kernel(counts, counts, views=tuple(SUBSTRUCTURE_FAMILIES.values()))
     )
-    ridge = fusion.get_config().kernels.structure.ridge
+    ridge = kernels.get_config().kernels.structure.ridge
     solved = SolvedSystem(KernelSystem(np.arange(len(smiles)), {}, kernel, ridge), labels)
     said = np.zeros(labels.shape)
     for group in set(groups):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from configs import fusion
+from configs import kernels
 from moa_jax import predict
 from moa_jax.calibration.calibration_store import read_held_out
 from moa_jax.calibration.target_calibration import (
@@ -33,7 +33,7 @@ def protein_run(prepared_release, made_once):
     """A run of the shipped model."""
 
     def make(folder):
-        config = fusion.get_config()
+        config = kernels.get_config()
         config.update({"data": str(prepared_release), "num_devices": 1, "baselines": ()})
         train(config, folder)
 

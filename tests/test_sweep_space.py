@@ -8,7 +8,7 @@ import shlex
 import optuna
 import pytest
 
-from configs import cross_attention, fusion
+from configs import cross_attention
 from launch import sweep, sweep_study
 from launch.sweep_space import Parameter, read_space, values_in, with_values
 from moa_jax.data.storage.prepared_folder import write_prepared

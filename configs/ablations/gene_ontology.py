@@ -19,7 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
     }
     return ablation(
         "Does a kernel on the activities of GO terms help?",
-        "configs/fusion.py",
+        "configs/kernels.py",
         {
             "no graph": arm(),
             "GO": arm(with_terms, model="configs/network_kernel.py"),

@@ -15,7 +15,7 @@ def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     config = ablation(
         "Does the fusion model beat the plain methods on other splits of the compounds?",
-        "configs/fusion.py",
+        "configs/kernels.py",
         {
             "mean of tuned logistics": arm(method="mean"),
             "product of logistics": arm(method="product_of_logistics"),

@@ -19,7 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
     }
     return ablation(
         "Does a kernel on node activities over STRING help?",
-        "configs/fusion.py",
+        "configs/kernels.py",
         {
             "no graph": arm(),
             "STRING": arm(with_graph, model="configs/network_kernel.py"),

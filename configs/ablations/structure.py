@@ -15,7 +15,7 @@ def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     return ablation(
         "Does structure help, and does expression help in addition?",
-        "configs/fusion.py",
+        "configs/kernels.py",
         {
             "expression and structure": arm(),
             "expression alone": arm(view="expression"),

@@ -24,7 +24,7 @@ def get_config() -> ml_collections.ConfigDict:
     }
     return ablation(
         "Does target propagation help?",
-        "configs/fusion.py",
+        "configs/kernels.py",
         {
             "own labels": arm(own_labels),
             "target-propagated labels": arm(),

@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="prepared folder")
     parser.add_argument("--config", default="configs/frequent.py")
     parser.add_argument("--runs", default="runs/case_studies", help="folder of the folds' runs")
-    parser.add_argument("--open-config", default="configs/fusion.py")
+    parser.add_argument("--open-config", default="configs/kernels.py")
     parser.add_argument("--open-runs", default="runs/open/open", help="runs over all mechanisms")
     parser.add_argument("--out", default=str(HERE))
     parser.add_argument("--per-compound", type=int, default=4, help="signatures of a compound")

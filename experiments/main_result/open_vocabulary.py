@@ -221,7 +221,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", required=True, help="prepared folder")
     parser.add_argument("--out", required=True, help="folder of the runs and tables")
-    parser.add_argument("--config", default="configs/fusion.py")
+    parser.add_argument("--config", default="configs/kernels.py")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the splits")
     parser.add_argument("--folds", type=int, default=5, help="folds of each split")
     parser.add_argument(

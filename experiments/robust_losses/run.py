@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from configs import fusion
+from configs import kernels
 from configs.networks import networks
 from moa_jax.baselines.neural.modalities import Modalities
 from moa_jax.baselines.registry import make_method
@@ -95,7 +95,7 @@ def ways_to_train(level: float, num_moas: int) -> dict[str, dict[str, Any]]:
 
 def network_config(training: dict[str, Any], seed: int) -> ml_collections.ConfigDict:
     """A small signature network as the only expert, for 150 steps."""
-    config = fusion.get_config()
+    config = kernels.get_config()
     config.update(networks())
     config.model.experts = ("signature",)
     config.model.update({"knowledge_features": 16, "knowledge_layers": 1})

@@ -1,6 +1,6 @@
 r"""Targets of measured compounds that were held out: what STRING and GO add, and what ligands do.
 
-    python -m experiments.targets.run --config=configs/fusion.py --config.data=data/lincs2020 \
+    python -m experiments.targets.run --config=configs/kernels.py --config.data=data/lincs2020 \
         --workdir=runs/targets [--seeds=0,1,2] [--folds=0,1,2,3,4] [--ligands=without,with]
 
 Every fold is fitted once, with and without ligand tables, and answered by each graph. Folds that

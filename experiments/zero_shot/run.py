@@ -178,7 +178,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="prepared folder")
     parser.add_argument("--out", required=True, help="folder of the table")
-    parser.add_argument("--config", default="configs/fusion.py")
+    parser.add_argument("--config", default="configs/kernels.py")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="of the folds and the control")
     settings = parser.parse_args(argv)

@@ -83,26 +83,32 @@ class ClosedForm:
                 name: jnp.asarray(each.coefficients, jnp.float32) for name, each in solved.items()
             }
         if self.through_proteins:
-            params["mechanism_prototypes"] = jnp.asarray(self._prototypes.matrix)
+            params["mechanism_prototypes"] = jnp.asarray(self.prototypes.matrix)
         return params
 
-    def leave_one_out(self, num_labelled: int) -> LeaveOneOutAnswers:
-        """Leave-one-compound-out answers for the training examples.
+    def leave_one_out(self, num_asked: int) -> LeaveOneOutAnswers:
+        """Leave-one-compound-out answers for the first of the references.
 
         Args:
-          num_labelled: number of training examples.
+          num_asked: how many of them.
         """
         references, proteins = self.references, {}
-        asked = (references.examples, self.encoded, num_labelled)
+        asked = (references.examples, self.encoded, num_asked)
         logits, answered = leave_one_out(self._by_moas, references.mechanisms, *asked)
         if self.through_proteins:
             proteins, _ = leave_one_out(self._by_proteins, self._targets, *asked)
             for expert, kernel in self.through_proteins.items():
-                logits[expert] = self._prototypes.leave_one_out_logits(proteins[kernel])
+                logits[expert] = self.prototypes.leave_one_out_logits(proteins[kernel])
                 answered[expert] = answered[kernel]
         return LeaveOneOutAnswers(
-            references.examples.take(np.arange(num_labelled)), logits, answered, proteins
+            references.examples.take(np.arange(num_asked)), logits, answered, proteins
         )
+
+    @functools.cached_property
+    def prototypes(self) -> MechanismPrototypes:
+        """Mechanisms as sums of what their compounds do to their targets."""
+        examples = self.references.examples
+        return MechanismPrototypes.of(examples, action_labels(examples, self.features.proteins))
 
     @functools.cached_property
     def _by_moas(self) -> dict[str, SolvedSystem]:
@@ -125,8 +131,3 @@ class ClosedForm:
     @functools.cached_property
     def _targets(self) -> LabelPropagation:
         return self.references.targets(self.features.proteins)
-
-    @functools.cached_property
-    def _prototypes(self) -> MechanismPrototypes:
-        examples = self.references.examples
-        return MechanismPrototypes.of(examples, action_labels(examples, self.features.proteins))

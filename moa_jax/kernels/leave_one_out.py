@@ -40,6 +40,16 @@ class LeaveOneOutAnswers:
     is_reference: Mapping[str, Bool[np.ndarray, " example"]]
     proteins: Mapping[str, Float32[np.ndarray, "example action_protein"]]
 
+    def first(self, count: int) -> LeaveOneOutAnswers:
+        """The answers for the first examples."""
+        head = slice(count)
+        return LeaveOneOutAnswers(
+            self.examples.take(np.arange(count)),
+            {name: values[head] for name, values in self.logits.items()},
+            {name: values[head] for name, values in self.is_reference.items()},
+            {name: values[head] for name, values in self.proteins.items()},
+        )
+
     def learnable(self) -> Float32[np.ndarray, "example moa"]:
         """The labels of each example, without those that no other compound has."""
         labels = self.examples.labels

@@ -37,6 +37,8 @@ class Expert:
       comparison: fusion model -> how a kernel expert compares examples with references; None for
         others.
       through_proteins: the kernel expert whose evidence for proteins it reads; None for others.
+      corrects: whether it adds to the product of the experts in closed form, instead of answering
+        by itself.
       settings: keys of `config.model` that the comparison finds in the model's `kernel_settings`.
     """
 
@@ -46,6 +48,7 @@ class Expert:
     reads_nodes: bool = False
     comparison: Callable[[Any], Comparison] | None = None
     through_proteins: str | None = None
+    corrects: bool = False
     settings: tuple[str, ...] = ()
 
     @property
@@ -62,10 +65,12 @@ class Expert:
 # The expert whose parameters hold the training signatures and the means of the cell lines.
 SIGNATURE_KERNEL = "signature_kernel"
 STRUCTURE_KERNEL = "structure_kernel"
+PROTEIN_NETWORK = "protein_network"
 EXPERTS = {
     "signature": Expert(True, False, "signature network", reads_nodes=True),
     "molecule": Expert(False, True, "molecule network"),
     "joint": Expert(True, True, "joint network", reads_nodes=True),
+    PROTEIN_NETWORK: Expert(True, True, "protein network", reads_nodes=True, corrects=True),
     SIGNATURE_KERNEL: Expert(
         True,
         False,

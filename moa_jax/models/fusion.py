@@ -9,10 +9,21 @@ import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from moa_jax.models.experts import EXPERTS, VIEWS, has_modality, view_of
+from moa_jax.models.experts import EXPERTS, PROTEIN_NETWORK, VIEWS, has_modality, view_of
 from moa_jax.models.kernel_experts import KernelExpert
 from moa_jax.models.networks import FusedNetworks, FusedState
-from moa_jax.schemas import ACTIONS, Batch, GraphArrays
+from moa_jax.models.protein_answers import PROTEINS, scaled_evidence
+from moa_jax.models.protein_network import (
+    ClosedFormAnswer,
+    Mechanisms,
+    NetworkAnswer,
+    ProteinNetwork,
+    Proteins,
+)
+from moa_jax.schemas import ACTIONS, Batch, GraphArrays, LeftOut
+
+# Name of the mechanisms' lengths among the parameters; see `Mechanisms`.
+MECHANISMS = "mechanisms"
 
 
 @flax.struct.dataclass
@@ -24,6 +35,7 @@ class FusionOutput:
       experts: expert -> its logits, also where its modality is masked; in the model's order.
       proteins: kernel expert that an expert through proteins reads -> its evidence for what the
         compound does to each protein.
+      network: what the protein network says; None in a model without it.
       state: hidden states of the networks; None in a model without networks.
     """
 
@@ -31,6 +43,7 @@ class FusionOutput:
     experts: dict[str, Float[Array, "batch moa"]]
     proteins: dict[str, Float[Array, "batch action_protein"]]
     state: FusedState | None
+    network: NetworkAnswer | None = None
 
 
 def product_of_experts(
@@ -78,20 +91,87 @@ class FusionModel(FusedNetworks, kw_only=True):
     def __call__(self, batch: Batch, graph: GraphArrays, *, train: bool) -> FusionOutput:
         """Predicts every example from its unmasked modalities.
 
-        In training, kernel experts are not computed, because no step changes them.
+        In training, experts in closed form are not computed, because no step changes them; their
+        leave-one-compound-out answers take their place, if the batch has them.
         """
-        logits, state = self.networks(batch, graph, train=train)
-        proteins = {}
-        if not train:
-            of_kernels, proteins = self._kernel_experts(batch, graph)
-            logits |= of_kernels | self._through_proteins(batch, proteins)
-        logits = {name: logits[name] for name in self.experts if name in logits}
         scales = self.param(
             "expert_scales", nn.initializers.ones_init(), (len(VIEWS), len(self.experts))
         )
         of_expert = dict(zip(self.experts, scales.T, strict=True))
+        logits, state = self.networks(batch, graph, train=train)
+        closed, proteins, network = {}, {}, None
+        if batch.left_out is not None:
+            closed, proteins = self._left_out(batch.left_out)
+        elif not train:
+            closed, proteins = self._kernel_experts(batch, graph)
+            closed |= self._through_proteins(proteins)
+        if PROTEIN_NETWORK in self.experts:
+            scaled = {
+                name: product_of_experts(of_expert, {name: closed[name]}, batch) for name in closed
+            }
+            network = self._protein_network(scaled, proteins, state, batch, graph)
+            logits[PROTEIN_NETWORK] = network.mechanisms
+        logits |= closed
+        logits = {name: logits[name] for name in self.experts if name in logits}
         product = product_of_experts({name: of_expert[name] for name in logits}, logits, batch)
-        return FusionOutput(logits=product, experts=logits, proteins=proteins, state=state)
+        return FusionOutput(
+            logits=product, experts=logits, proteins=proteins, state=state, network=network
+        )
+
+    def _left_out(
+        self, left_out: LeftOut
+    ) -> tuple[dict[str, Float[Array, "batch moa"]], dict[str, Float[Array, "batch _"]]]:
+        """The leave-one-compound-out answers in the form of those that are computed."""
+        closed = [name for name in self.experts if not EXPERTS[name].is_network]
+        kernels = [name for name in closed if EXPERTS[name].comparison]
+        return (
+            {name: left_out.logits[:, place] for place, name in enumerate(closed)},
+            {name: left_out.proteins[:, place] for place, name in enumerate(kernels)},
+        )
+
+    def _protein_network(
+        self,
+        scaled: Mapping[str, Float[Array, "batch moa"]],
+        evidence: Mapping[str, Float[Array, "batch action_protein"]],
+        state: FusedState,
+        batch: Batch,
+        graph: GraphArrays,
+    ) -> NetworkAnswer:
+        """What the protein network says.
+
+        Args:
+          scaled: expert in closed form -> its logits times its scale.
+          evidence: kernel expert -> its evidence.
+          state: hidden states of the encoders.
+          batch: the examples.
+          graph: the knowledge graph.
+        """
+        count, num_moas = self.num_proteins, self.num_moas
+        proteins = self.param(
+            PROTEINS,
+            lambda _: {
+                "carry": jnp.zeros((count, self.num_genes)),
+                "scales": jnp.zeros((len(VIEWS), len(evidence))),
+                "network_scales": jnp.ones(len(VIEWS)),
+                "rows": jnp.zeros(count, jnp.int32),
+                "counts": jnp.zeros(count),
+            },
+        )
+        mechanisms = self.param(MECHANISMS, lambda _: {"lengths": jnp.zeros(num_moas)})
+        masks = jnp.stack([batch.expression_mask, batch.structure_mask], axis=1)
+        return ProteinNetwork(self.features, self.protein_hidden, name=PROTEIN_NETWORK)(
+            state.compound,
+            state.nodes,
+            graph,
+            closed=ClosedFormAnswer(
+                logits=jnp.stack(list(scaled.values()), axis=1),
+                evidence=scaled_evidence(proteins["scales"], evidence, batch),
+                masks=masks.astype(jnp.float32),
+                left_out=batch.left_out,
+            ),
+            proteins=Proteins(proteins["carry"], proteins["rows"], proteins["counts"]),
+            mechanisms=Mechanisms(self._prototypes(), mechanisms["lengths"]),
+        )
 
     def _kernel_experts(
         self, batch: Batch, graph: GraphArrays
@@ -115,12 +195,19 @@ class FusionModel(FusedNetworks, kw_only=True):
     ) -> dict[str, Float[Array, "batch moa"]]:
         """The logits of the experts that answer through proteins; zeros before they are solved."""
         readers = [name for name in self.experts if EXPERTS[name].through_proteins]
-        if self.is_initializing():
-            return {name: jnp.zeros((len(batch.expression), self.num_moas)) for name in readers}
+        if not readers:
+            return {}
+        prototypes = self._prototypes()
         return {
-            name: jnp.matmul(
-                proteins[EXPERTS[name].through_proteins],
-                self.variables["params"]["mechanism_prototypes"],
-            )
+            name: jnp.matmul(proteins[EXPERTS[name].through_proteins], prototypes)
             for name in readers
         }
+
+    def _prototypes(self) -> Float[Array, "action_protein moa"]:
+        """The prototypes of the mechanisms."""
+        name = "mechanism_prototypes"
+        if self.has_variable("params", name):
+            # Two readers share them, and flax declares a parameter once.
+            return self.get_variable("params", name)
+        shape = (len(ACTIONS) * self.num_proteins, self.num_moas)
+        return self.param(name, nn.initializers.zeros_init(), shape)

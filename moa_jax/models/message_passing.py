@@ -18,9 +18,14 @@ def weighted_mean(
     nodes: Float[Array, "sender feature"], edges: EdgeArrays, num_receivers: int
 ) -> Float[Array, "receiver feature"]:
     """Mean of the senders' features at each receiver, weighted by the edges; zeros without any."""
-    total = jraph.segment_sum(edges.weight, edges.receivers, num_receivers)
+    total = edge_totals(edges, num_receivers)
     share = edges.weight / jnp.maximum(total, 1e-6)[edges.receivers]
     return jraph.segment_sum(nodes[edges.senders] * share[:, None], edges.receivers, num_receivers)
+
+
+def edge_totals(edges: EdgeArrays, num_receivers: int) -> Float[Array, " receiver"]:
+    """Sum of the weights of each receiver's edges."""
+    return jraph.segment_sum(edges.weight, edges.receivers, num_receivers)
 
 
 def reverse(edges: EdgeArrays) -> EdgeArrays:

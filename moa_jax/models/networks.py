@@ -9,11 +9,12 @@ import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from moa_jax.models.encoders.compound import CompoundState
 from moa_jax.models.encoders.context import ContextEncoder
 from moa_jax.models.encoders.knowledge import KnowledgeEncoder
 from moa_jax.models.encoders.molecule import MoleculeEncoder, MoleculeEncoding
 from moa_jax.models.encoders.signature import SignatureEncoder, SignatureEncoding
-from moa_jax.models.experts import NETWORKS
+from moa_jax.models.experts import NETWORKS, PROTEIN_NETWORK
 from moa_jax.models.joint_fusion import (
     CrossAttentionFusion,
     EarlyFusion,
@@ -35,11 +36,15 @@ class FusedState:
       joined: the joined modalities.
       fused: the fused representation.
       activity: activity of every graph node in the signature.
+      compound: state of the compound, for the protein network.
+      nodes: embeddings of the graph's nodes, for the protein network.
     """
 
     joined: Joined | None = None
     fused: Float[Array, "batch feature"] | None = None
     activity: Float[Array, "batch node"] | None = None
+    compound: Float[Array, "batch state"] | None = None
+    nodes: Float[Array, "node node_feature"] | None = None
 
     @property
     def node_attention(self) -> Float[Array, "batch head node"] | None:
@@ -77,6 +82,7 @@ class FusedNetworks(nn.Module, kw_only=True):
       bit_dropout: share of fingerprint bits hidden in training.
       dropout: share of hidden units dropped in training.
       cell_line_dropout: share of cell lines hidden in training.
+      protein_hidden: width of the protein network's perceptrons; None without it.
     """
 
     num_moas: int
@@ -97,25 +103,35 @@ class FusedNetworks(nn.Module, kw_only=True):
     bit_dropout: float | None = None
     dropout: float | None = None
     cell_line_dropout: float | None = None
+    protein_hidden: int | None = None
 
     def networks(
         self, batch: Batch, graph: GraphArrays, *, train: bool
     ) -> tuple[dict[str, Float[Array, "batch moa"]], FusedState | None]:
-        """The logits of the networks among the experts, and their hidden states."""
+        """The logits of the networks among the experts, and their hidden states.
+
+        The protein network answers later (`FusionModel`): it also reads the closed form.
+        """
         wanted = set(self.experts) & set(NETWORKS)
         if not wanted:
             return {}, None
         logits: dict[str, Float[Array, "batch moa"]] = {}
         state = FusedState()
-        if wanted & {"signature", "joint"}:
+        if wanted & {"signature", "joint", PROTEIN_NETWORK}:
             nodes, signature = self._signature(batch, graph, train)
             logits["signature"] = signature.logits
             state = state.replace(activity=signature.activity)
-        if wanted & {"molecule", "joint"}:
+        if wanted & {"molecule", "joint", PROTEIN_NETWORK}:
             molecule = self._molecule(batch, train)
             logits["molecule"] = molecule.logits
-        if "joint" in wanted:
+        if wanted & {"joint", PROTEIN_NETWORK}:
             context, context_mask = self._context(batch, train)
+        if PROTEIN_NETWORK in wanted:
+            compound = CompoundState(self.features, self.dropout, name="compound")(
+                signature.state, molecule.state, context, batch, train=train
+            )
+            state = state.replace(compound=compound, nodes=nodes)
+        if "joint" in wanted:
             joined = self._join(Encoded(signature, molecule, context, context_mask, nodes), batch)
             fused = self._fused(joined, train)
             logits["joint"] = nn.Dense(

@@ -34,9 +34,29 @@ def protein_logits(
       evidence: kernel expert -> its evidence, in the order of the scales.
       batch: the examples; an expert whose modality is masked takes no part.
     """
-    view, total = view_of(batch), jnp.zeros(())
-    for column, (expert, values) in enumerate(evidence.items()):
-        scaled = params["scales"][view, column][:, None] * values
-        total += jnp.where(has_modality(expert, batch)[:, None], scaled, 0.0)
-    by_action = total.reshape(len(view), len(ACTIONS), -1)
-    return jnp.matmul(by_action, params["carry"])
+    total = scaled_evidence(params["scales"], evidence, batch).sum(axis=1)
+    return jnp.matmul(total, params["carry"])
+
+
+def scaled_evidence(
+    scales: Float[Array, "view kernel"],
+    evidence: Mapping[str, Float[Array, "batch action_protein"]],
+    batch: Batch,
+) -> Float[Array, "batch kernel action protein"]:
+    """Evidence times the scales of the example's view; 0 where an expert's modality is masked.
+
+    Args:
+      scales: scales of the kernel experts in each view.
+      evidence: kernel expert -> its evidence, in the order of the scales.
+      batch: the examples.
+    """
+    scaled = [
+        jnp.where(
+            has_modality(expert, batch)[:, None],
+            scales[view_of(batch), column][:, None] * values,
+            0.0,
+        )
+        for column, (expert, values) in enumerate(evidence.items())
+    ]
+    shape = (len(batch.example_mask), len(scaled), len(ACTIONS), -1)
+    return jnp.stack(scaled, axis=1).reshape(shape)

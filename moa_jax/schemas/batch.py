@@ -112,6 +112,31 @@ class MoleculeBatch:
 
 
 @_pytree
+class LeftOut:
+    """What is known about training examples if their own compounds are left out.
+
+    A network that reads the closed form is trained on these answers: the closed form was fitted to
+    the examples themselves.
+
+    Attributes:
+      logits: logits of the experts in closed form, in the model's order; 0 where one does not
+        answer.
+      proteins: evidence of the kernel experts for each pair of action and protein, in the model's
+        order; 0 where one does not answer.
+      own_targets: what the compound contributes to the prototypes of its mechanisms; zeros if it is
+        not counted there.
+      own_moas: these mechanisms, 0 or 1.
+      targets: what the compound does to its known targets (`kernels.target_actions`).
+    """
+
+    logits: Float[Array | np.ndarray, "batch expert moa"]
+    proteins: Float[Array | np.ndarray, "batch kernel action_protein"]
+    own_targets: Float[Array | np.ndarray, "batch action_protein"]
+    own_moas: Float[Array | np.ndarray, "batch moa"]
+    targets: Float[Array | np.ndarray, "batch action_protein"]
+
+
+@_pytree
 class Batch:
     """Input of one training step; everything padded or absent has a boolean mask.
 
@@ -132,6 +157,8 @@ class Batch:
       example_mask: the row is a real example.
       row: row of the example among those that the batch was drawn from; read where
         `example_mask`.
+      left_out: for training examples of a network that reads the closed form, what that answers if
+        their own compounds are left out.
     """
 
     expression: Float[Array | np.ndarray, "batch gene"]
@@ -151,3 +178,4 @@ class Batch:
     structure_mask: Bool[Array | np.ndarray, " batch"]
     example_mask: Bool[Array | np.ndarray, " batch"]
     row: Int32[Array | np.ndarray, " batch"]
+    left_out: LeftOut | None = None

@@ -15,6 +15,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Float32, Int
 
 from moa_jax.data.examples.batches import evaluation_batches
+from moa_jax.data.examples.pooling import pool_by_compound
+from moa_jax.evaluation.metrics import average_precision
 from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers
 from moa_jax.models.experts import SHOWN_IN, VIEWS
 from moa_jax.schemas import Batch, Examples, GraphArrays
@@ -23,6 +25,8 @@ from moa_jax.training.sharding import shard
 
 # Range of a scale; an expert at the lower end has almost no effect.
 SCALE_BOUNDS = (0.01, 1000.0)
+# Factors of what a network adds to the closed form.
+ADDED_SCALES = (0.0, 0.5, 1.0, 1.5, 2.0)
 # Smaller probabilities are raised to this one.
 MIN_PROB = 1e-12
 
@@ -55,6 +59,33 @@ def fit_expert_scales(
         fitted = _fit_view_scales(centre, logits, examples, prior_strength=prior_strength)
         scales[view] = dict(zip(prior[view], fitted.tolist(), strict=True))
     return scales
+
+
+def added_scale(
+    logits: Float[np.ndarray, "example moa"],
+    added: Float[np.ndarray, "example moa"],
+    examples: Examples,
+) -> float:
+    """The factor out of `ADDED_SCALES` of what is added to logits by which compounds rank best.
+
+    Ranks are those of each compound's labels (mean average precision): likelihood rewards what
+    moves unlikely labels from far below to below.
+
+    Args:
+      logits: logits for labelled examples.
+      added: what a model that was not trained on their compounds adds to them.
+      examples: the examples.
+    """
+    if not examples.num_examples or not added.any():
+        return 0.0
+
+    def ranks(scale: float) -> float:
+        probs = scipy.special.softmax(logits + scale * added, axis=1)
+        pooled, labels, _ = pool_by_compound(probs, examples.labels, examples.groups)
+        return float(average_precision(pooled.T, labels.T).mean())
+
+    # Of equals the smallest.
+    return max(ADDED_SCALES, key=ranks)
 
 
 def scale_array(scales: Scales) -> Float32[np.ndarray, "view expert"]:
@@ -217,7 +248,12 @@ def learnable_logits(answers: LeaveOneOutAnswers) -> dict[str, tuple[ExpertLogit
     """View -> the examples that share a mechanism with another compound, after their logits."""
     learnable, of_view = answers.learnable(), {}
     for view in VIEWS:
-        rows = np.flatnonzero(answers.answered(view) & learnable.any(axis=1))
+        rows = learnable_rows(answers, view)
         examples = dataclasses.replace(answers.examples.take(rows), labels=learnable[rows])
         of_view[view] = answers.expert_logits(view)[:, rows].astype(np.float64), examples
     return of_view
+
+
+def learnable_rows(answers: LeaveOneOutAnswers, view: str) -> Int[np.ndarray, " row"]:
+    """The examples of `learnable_logits` in a view."""
+    return np.flatnonzero(answers.answered(view) & answers.learnable().any(axis=1))

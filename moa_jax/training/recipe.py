@@ -19,16 +19,15 @@ from moa_jax.kernels.references import reference_table, write_references
 from moa_jax.kernels.target_actions import known_targets
 from moa_jax.kernels.target_propagation import References, references_of
 from moa_jax.models.experts import EXPERTS, NETWORKS, VIEWS, has_all_shown
-from moa_jax.models.protein_answers import PROTEINS
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, GraphArrays, KnowledgeGraph, concatenate
+from moa_jax.training.correction import correct
 from moa_jax.training.expert_scales import (
     ExpertLogits,
     Scales,
     combined_probs,
     expert_logits,
     fit_expert_scales,
-    learnable_logits,
     scale_array,
 )
 from moa_jax.training.fit import Run, validation_curve
@@ -44,7 +43,8 @@ from moa_jax.training.runs.predictor import (
 )
 from moa_jax.training.runs.run_fingerprint import digest, refuse_other_run
 from moa_jax.training.sharding import is_first_process, make_mesh, replicate
-from moa_jax.training.solved_proteins import SolvedProteins, solve_proteins
+from moa_jax.training.solution import solve
+from moa_jax.training.solved_proteins import SolvedProteins
 from moa_jax.training.task import Views
 
 # Subfolder of the run that selects the number of steps.
@@ -92,8 +92,8 @@ class FusionFit:
 
 
 def is_solved(config: ml_collections.ConfigDict) -> bool:
-    """Whether the model has no networks, so that it is solved in closed form."""
-    return not set(config.model.experts) & set(NETWORKS)
+    """Whether the model is solved in closed form: it has no network, or one that corrects it."""
+    return all(EXPERTS[name].corrects for name in set(config.model.experts) & set(NETWORKS))
 
 
 def fit_fusion(
@@ -159,29 +159,26 @@ def fit_fusion(
 def _solve(
     recipe: Recipe, train: Examples, validation: Examples, workdir: pathlib.Path
 ) -> FusionFit:
-    """Solves a model of kernels alone for all examples at once, and saves it.
+    """Solves a model of kernels for all examples at once, and trains what corrects it, if anything.
 
     The scales are fitted to leave-one-compound-out answers, so no validation part is needed.
     """
     everything = concatenate(train, validation)
-    closed_form = recipe.closed_form(everything)
-    params, features = closed_form.params(), closed_form.features
-    answers = closed_form.leave_one_out(everything.num_examples)
-    proteins = None
-    if answers.proteins:
-        proteins = solve_proteins(recipe.config, recipe.graph, closed_form, answers)
-        params[PROTEINS] = proteins.params
-    # Free the inverses, which are large.
-    del closed_form
-    scales = recipe.fit_scales(learnable_logits(answers))
+    solution = solve(recipe, everything)
+    answers, scales, proteins = solution.answers, solution.scales, solution.proteins
+    logits = {view: answers.expert_logits(view) for view in VIEWS}
     recipe.write_references(everything, workdir)
-    params["expert_scales"] = scale_array(scales)
-    predictor = recipe.save_solved(params, everything, features, workdir)
+    params = solution.params
+    if solution.inputs is not None:
+        corrected = correct(recipe, solution, workdir)
+        params, scales, proteins = corrected.params, corrected.scales, corrected.proteins
+        logits = {
+            view: np.concatenate([own, corrected.logits[view][None]])
+            for view, own in logits.items()
+        }
+    predictor = recipe.save_solved(params, everything, solution.features, workdir)
 
-    probs = {
-        view: combined_probs(view, scales, answers.expert_logits(view), everything)
-        for view in VIEWS
-    }
+    probs = {view: combined_probs(view, scales, logits[view], everything) for view in VIEWS}
     learnable, out_of_fold = answers.learnable(), {}
     for view in VIEWS:
         rows = np.flatnonzero(answers.answered(view))
@@ -192,7 +189,7 @@ def _solve(
         predictor=predictor,
         validation_probs={view: probs[view][train.num_examples :] for view in VIEWS},
         out_of_fold=_with_other_moas(out_of_fold, predictor, recipe.unlabelled),
-        choices={"best_step": 0, "expert_scales": scales},
+        choices={"best_step": predictor.progress.best_step, "expert_scales": scales},
         curves={view: [] for view in VIEWS},
         proteins=proteins,
     )
@@ -218,7 +215,7 @@ class Recipe:
             features = dataclasses.replace(features, proteins=proteins)
         return ClosedForm.of(
             self.config,
-            make_fusion_task(self.config, features, self._graph_size).model,
+            make_fusion_task(self.config, features, self.graph_size).model,
             features,
             self.arrays,
             references,
@@ -250,7 +247,7 @@ class Recipe:
             features=closed_form.features,
             encoded=closed_form.encoded_training(train),
             graph=self.arrays,
-            graph_size=self._graph_size,
+            graph_size=self.graph_size,
             workdir=workdir,
             unlabelled=self.unlabelled,
             non_trainable={**closed_form.params(), "expert_scales": scales},
@@ -277,7 +274,7 @@ class Recipe:
         description = describe_run(
             self.config,
             features,
-            self._graph_size,
+            self.graph_size,
             examples=[
                 digest(train),
                 None,
@@ -314,14 +311,23 @@ class Recipe:
         return make_graph_arrays(self.config, self.graph)
 
     @property
-    def _graph_size(self) -> tuple[int, int]:
+    def graph_size(self) -> tuple[int, int]:
+        """Numbers of gene nodes and term nodes."""
         return self.graph.num_genes, self.graph.num_terms
 
     def fit_scales(self, answers: Mapping[str, tuple[ExpertLogits, Examples]]) -> Scales:
-        """Fits the experts' scales to out-of-fold answers; see `fit_expert_scales`."""
-        scales = fit_expert_scales(
-            self.prior_scales, answers, prior_strength=self.config.scale_prior
-        )
+        """Fits the experts' scales to out-of-fold answers; see `fit_expert_scales`.
+
+        The protein network keeps the configuration's: it has no answer of its own.
+        """
+        prior = self.prior_scales
+        kept = {name for name in self.config.model.experts if EXPERTS[name].corrects}
+        fitted = {
+            view: {name: scale for name, scale in own.items() if name not in kept}
+            for view, own in prior.items()
+        }
+        scales = fit_expert_scales(fitted, answers, prior_strength=self.config.scale_prior)
+        scales = {view: prior[view] | own for view, own in scales.items()}
         values = (f"{expert} {scale:.2f}" for expert, scale in scales["fusion"].items())
         say(f"scales of the experts: {', '.join(values)}")
         return scales

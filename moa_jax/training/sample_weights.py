@@ -27,12 +27,16 @@ class SampleWeights:
         """Computes what does not change.
 
         Args:
-          train: training examples.
+          train: training examples; those without a label have the mean class weight.
           config: `training` of a configuration: `balance_power`, `quality_power` and
             `curriculum.signal_power`, each switched off by 0; `curriculum.gradual_fraction`, the
             share of `num_steps` that the curriculum takes.
         """
-        self._constant = balanced_weights(strata(train), power=config.balance_power)
+        labelled = np.flatnonzero(train.labels.any(axis=1))
+        self._constant = np.ones(train.num_examples, np.float32)
+        self._constant[labelled] = balanced_weights(
+            strata(train.take(labelled)), power=config.balance_power
+        )
         if config.quality_power:
             self._constant *= reliability(train.table) ** np.float32(config.quality_power)
         self._signal_power = config.curriculum.signal_power

@@ -104,6 +104,7 @@ def pooled_target_answers(
     table: pd.DataFrame,
     *,
     seed: int,
+    added: Mapping[str, Float[np.ndarray, "example action protein"]] | None = None,
 ) -> dict[str, TargetAnswers]:
     """View -> answers for at most `MAX_COMPOUNDS` training compounds with a known target.
 
@@ -114,6 +115,7 @@ def pooled_target_answers(
       proteins: gene symbols of the proteins with ligands.
       table: `known_targets.known_target_table` of all training compounds.
       seed: of the choice of compounds.
+      added: view -> what is added to the logits of proteins with ligands; by default nothing.
     """
     num_ligands, num_known = count_ligands(table, proteins), len(table)
     carry = np.asarray(params["carry"], np.float64)[:, columns]
@@ -127,6 +129,8 @@ def pooled_target_answers(
         groups = [answers.examples.groups[row] for row in rows]
         evidence = _evidence(view, answers, scales, rows)
         logits = np.matmul(evidence, carry)
+        if added is not None:
+            logits += added[view][rows]
         scores, activates, names = pool_by_compound(
             target_scores(logits, np.arange(len(proteins))), own[_ACTIVATES], groups
         )

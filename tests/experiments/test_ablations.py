@@ -30,7 +30,7 @@ ARMS = {
 
 @pytest.fixture(scope="module")
 def config():
-    config = ablation("Does it work?", "configs/fusion.py", ARMS, num_folds=2)
+    config = ablation("Does it work?", "configs/kernels.py", ARMS, num_folds=2)
     config.split.seeds = (0, 1)
     config.min_compounds = 2
     config.statistics.num_resamples = 20
@@ -97,7 +97,7 @@ def test_every_arm_of_a_question_is_a_model(path):
 
 def test_an_arm_changes_the_model_and_cannot_set_what_it_lacks():
     arms = {"narrow": arm({"model.signature_kernel_width": 4.0}), "deep": arm({"model.depth": 4})}
-    config = ablation("Why?", "configs/fusion.py", arms, common={"training.batch_size": 3})
+    config = ablation("Why?", "configs/kernels.py", arms, common={"training.batch_size": 3})
     narrow = model_config(config, "narrow")
     assert (narrow.model.signature_kernel_width, narrow.training.batch_size) == (4.0, 3)
     with pytest.raises(InputError, match=r"arm 'deep' sets model\.depth to"):

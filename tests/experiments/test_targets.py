@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from configs import fusion
+from configs import kernels
 from experiments.targets import tables
 from experiments.targets.folds import (
     CONTROL,
@@ -101,7 +101,7 @@ def test_a_fold_survives_its_file(tmp_path):
 @pytest.mark.slow
 def test_one_fold_of_the_tiny_release(prepared_release, tmp_path, capsys):
     argv = [
-        "--config=configs/fusion.py",
+        "--config=configs/kernels.py",
         f"--config.data={prepared_release}",
         f"--workdir={tmp_path}",
         *("--seeds=0", "--folds=0", "--ligands=without"),
@@ -109,7 +109,7 @@ def test_one_fold_of_the_tiny_release(prepared_release, tmp_path, capsys):
     assert run(argv) == 0
     first = (tmp_path / "tables.md").read_text()
     assert "### Graphs, both modalities" in first
-    config = fusion.get_config()
+    config = kernels.get_config()
     config.update({"data": str(prepared_release), "num_devices": 1})
     dataset = read_prepared(prepared_release)
     again = answer_fold(
@@ -138,6 +138,6 @@ def test_one_fold_of_the_tiny_release(prepared_release, tmp_path, capsys):
 
 
 def test_other_values_are_refused(tmp_path, capsys):
-    argv = ["--config=configs/fusion.py", f"--workdir={tmp_path}"]
+    argv = ["--config=configs/kernels.py", f"--workdir={tmp_path}"]
     assert run([*argv, "--ligands=some"]) == 2
     assert "expected without, with or both" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from configs import fusion
+from configs import kernels
 from moa_jax import predict
 from moa_jax.calibration.described_mechanisms import fit_by_view, read_unseen, write_unseen
 from moa_jax.data.splits.rules import make_split
@@ -62,7 +62,7 @@ def structures_alone():
 
 
 def config():
-    own = fusion.get_config()
+    own = kernels.get_config()
     own.num_devices = 1
     own.training.batch_size = 8
     return own

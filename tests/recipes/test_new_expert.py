@@ -43,11 +43,11 @@ ENTRY = """
 """
 CONFIG = '''"""The shipped model with a third kernel expert, on the size of structures."""
 
-from configs import fusion
+from configs import kernels
 
 
 def get_config():
-    config = fusion.get_config()
+    config = kernels.get_config()
     config.model.experts = (*config.model.experts, "length_kernel")
     # exp(-width * difference^2) compares the logarithms of two sizes.
     config.model.length_kernel_width = 4.0

@@ -92,6 +92,7 @@ def make_batch(
         structure_mask=examples.has_structure[rows],
         example_mask=real,
         row=rows.astype(np.int32),
+        left_out=examples.left_out_of(rows),
     )
 
 

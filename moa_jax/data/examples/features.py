@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8
@@ -22,7 +23,7 @@ from moa_jax.compounds.molecular_graph import (
     MolecularGraphs,
 )
 from moa_jax.compounds.substructures import SUBSTRUCTURE_FAMILIES, substructure_counts
-from moa_jax.schemas import Examples, InputError
+from moa_jax.schemas import Examples, InputError, LeftOut
 
 UNKNOWN_CELL_LINE = "unknown"
 
@@ -131,6 +132,7 @@ class EncodedExamples:
     weight: Float32[np.ndarray, " example"]
     has_expression: Bool[np.ndarray, " example"]
     has_structure: Bool[np.ndarray, " example"]
+    left_out: LeftOut | None = None
 
     @property
     def num_examples(self) -> int:
@@ -139,9 +141,14 @@ class EncodedExamples:
 
     def take(self, rows: Int[np.ndarray, " row"]) -> EncodedExamples:
         """The examples of the given rows; the stored structures stay the same."""
-        shared = ("gene_mask", "fingerprints", "substructures", "molecules")
+        shared = ("gene_mask", "fingerprints", "substructures", "molecules", "left_out")
         names = [field.name for field in dataclasses.fields(self) if field.name not in shared]
-        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in names})
+        taken = {name: getattr(self, name)[rows] for name in names}
+        return dataclasses.replace(self, **taken, left_out=self.left_out_of(rows))
+
+    def left_out_of(self, rows: Int[np.ndarray, " row"]) -> LeftOut | None:
+        """The answers without their own compounds, of the given rows."""
+        return jax.tree.map(lambda values: values[rows], self.left_out)
 
 
 def fit_features(train: Examples, genes: pd.DataFrame) -> FeatureSpec:

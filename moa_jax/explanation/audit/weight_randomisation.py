@@ -20,6 +20,7 @@ FROM_OUTPUT = (
     "mechanism_prototypes",
     PROTEINS,
     *(name for name, expert in EXPERTS.items() if expert.comparison),
+    "protein_network",
     "joint_logits",
     "fuse",
     "fuse_norm",

@@ -16,13 +16,21 @@ from jaxtyping import Array, Float, Int
 from moa_jax.compounds.substructures import SUBSTRUCTURE_FAMILIES
 from moa_jax.data.examples.features import FeatureSpec
 from moa_jax.knowledge.propagation import graph_arrays
-from moa_jax.models.experts import EXPERTS, NETWORKS, SHOWN_IN, has_modality
+from moa_jax.models.experts import (
+    EXPERTS,
+    NETWORKS,
+    PROTEIN_NETWORK,
+    SHOWN_IN,
+    has_modality,
+    view_of,
+)
 from moa_jax.models.fusion import FusionModel, FusionOutput, product_of_experts
 from moa_jax.models.networks import JOINT_FUSIONS, NETWORK_SETTINGS
 from moa_jax.models.protein_answers import PROTEINS, protein_logits
 from moa_jax.schemas import Batch, GraphArrays, InputError, KnowledgeGraph
 from moa_jax.training.fusion.mix_up import mix_up
 from moa_jax.training.fusion.modality_dropout import keep_only, modality_dropout
+from moa_jax.training.fusion.target_losses import TargetLosses, target_losses
 from moa_jax.training.losses.factory import make_objective
 from moa_jax.training.losses.objectives import Answer, ModalityMasks, Objective, PlainObjective
 from moa_jax.training.losses.softmax import label_distribution_cross_entropy
@@ -40,7 +48,8 @@ Tree = TypeVar("Tree")
 class FusionTask(TrainingTask):
     """Losses of the networks among the experts, under modality dropout.
 
-    The product of experts is not trained; its scales are fitted to validation compounds later.
+    The product of experts is not trained; its scales are fitted to out-of-fold answers. The protein
+    network is trained on the logits of the closed form with what it adds, and on known targets.
     Networks predict by the softmax of their logits, even if a loss with a sigmoid per MoA has
     trained them: that is the distribution over MoAs given that exactly one is right.
 
@@ -52,6 +61,7 @@ class FusionTask(TrainingTask):
       precision: one of `PRECISIONS`, in which networks compute in a training step. Parameters,
         gradients, losses and predictions are always float32.
       mix_up_alpha: see `mix_up`; 0 mixes nothing.
+      target_losses: weights of the protein network's losses of targets and of actions.
     """
 
     model: FusionModel
@@ -60,6 +70,7 @@ class FusionTask(TrainingTask):
     objective: Objective = SOFTMAX
     precision: str = "float32"
     mix_up_alpha: float = 0.0
+    target_losses: TargetLosses | None = None
 
     selection_view: ClassVar[str] = "fusion"
 
@@ -79,10 +90,14 @@ class FusionTask(TrainingTask):
         if self.mix_up_alpha:
             mix_rng, rng = jax.random.split(rng)
             batch = mix_up(mix_rng, batch, alpha=self.mix_up_alpha)
-        answer, rng = self._answer(batch, graph, rng)
+        seen, rng = self._seen(batch, rng)
         parts = self.objective.sums(
-            answer, params, rng, self._modality_masks(batch), batch, step=step
+            self._answer(seen, graph), params, rng, self._modality_masks(batch), batch, step=step
         )
+        if self.target_losses:
+            # The same application as in the objective, which the compiler does once.
+            output = self._apply_in_training(self.answering(params), seen, graph, rng)
+            parts |= target_losses(output.network, params[PROTEINS], batch, self.target_losses)
         return sum(parts.values(), jnp.zeros(())), parts
 
     def first_state(self, num_examples: int) -> dict[str, Any]:
@@ -93,15 +108,17 @@ class FusionTask(TrainingTask):
         self, params: Any, batch: Batch, graph: GraphArrays, rng: Array
     ) -> dict[str, Any]:
         """The objective's state at the beginning of a step; see `TrainingTask.next_state`."""
-        answer, rng = self._answer(batch, graph, rng)
-        return self.objective.next_state(answer, params, rng, self._modality_masks(batch), batch)
+        seen, rng = self._seen(batch, rng)
+        return self.objective.next_state(
+            self._answer(seen, graph), params, rng, self._modality_masks(batch), batch
+        )
 
     def answering(self, params: Any) -> Any:
         """Parameters of the one set of networks that predicts; see `TrainingTask.answering`."""
         return self.objective.answering(params)
 
-    def _answer(self, batch: Batch, graph: GraphArrays, rng: Array) -> tuple[Answer, Array]:
-        """The networks' logits for a batch after modality dropout, and a new key."""
+    def _seen(self, batch: Batch, rng: Array) -> tuple[Batch, Array]:
+        """A batch after modality dropout, and a new key."""
         modality_rng, rng = jax.random.split(rng)
         seen = modality_dropout(
             modality_rng,
@@ -109,12 +126,32 @@ class FusionTask(TrainingTask):
             drop_expression=self.drop_expression,
             drop_structure=self.drop_structure,
         )
+        return seen, rng
+
+    def _answer(self, seen: Batch, graph: GraphArrays) -> Answer:
+        """Computes the networks' logits for a batch after modality dropout."""
 
         def answer(params: Any, rng: Array) -> dict[str, Float[Array, "batch moa"]]:
             logits = self._apply_in_training(params, seen, graph, rng).experts
-            return {network: logits[network] for network in self._networks}
+            return {
+                network: self._trained(network, logits, params, seen) for network in self._networks
+            }
 
-        return answer, rng
+        return answer
+
+    def _trained(
+        self,
+        network: str,
+        logits: Mapping[str, Float[Array, "batch moa"]],
+        params: Any,
+        seen: Batch,
+    ) -> Float[Array, "batch moa"]:
+        """The logits that a network is trained on: its own, or the closed form that it corrects."""
+        if not EXPERTS[network].corrects:
+            return logits[network]
+        of_expert = dict(zip(self.model.experts, params["expert_scales"].T, strict=True))
+        closed = {name: values for name, values in logits.items() if not EXPERTS[name].is_network}
+        return product_of_experts(of_expert, closed, seen) + logits[network]
 
     def _apply_in_training(
         self, params: Any, seen: Batch, graph: GraphArrays, rng: Array
@@ -168,12 +205,28 @@ class FusionTask(TrainingTask):
         """
         if PROTEINS not in params:
             return {}
-        evidence = self.model.apply({"params": params}, batch, graph, train=False).proteins
         logits = {}
         for view, (expression, structure) in SHOWN_IN.items():
             seen = keep_only(batch, expression=expression, structure=structure)
-            logits[view] = protein_logits(params[PROTEINS], evidence, seen)
+            output = self.model.apply({"params": params}, seen, graph, train=False)
+            logits[view] = protein_logits(params[PROTEINS], output.proteins, seen)
+            if output.network is not None:
+                scale = params[PROTEINS]["network_scales"][view_of(seen), None, None]
+                rows = params[PROTEINS]["rows"]
+                logits[view] = logits[view].at[..., rows].add(scale * output.network.proteins)
         return logits
+
+    def added(
+        self, params: Any, batch: Batch, graph: GraphArrays
+    ) -> dict[str, Float[Array, "batch *column"]]:
+        """What the protein network adds, before it is scaled.
+
+        Returns:
+          `mechanisms`, added to their logits, and `proteins`, added to those of each action on each
+          protein with evidence.
+        """
+        network = self.model.apply({"params": params}, batch, graph, train=False).network
+        return {"mechanisms": network.mechanisms, "proteins": network.proteins}
 
     def _seen_in_views(
         self, params: Any, batch: Batch, graph: GraphArrays
@@ -266,7 +319,35 @@ def make_fusion_task(
         objective=objective,
         precision=training.precision,
         mix_up_alpha=training.mix_up_alpha,
+        target_losses=_target_losses(training, experts),
     )
+
+
+def _target_losses(
+    training: ml_collections.FrozenConfigDict, experts: tuple[str, ...]
+) -> TargetLosses | None:
+    """The protein network's losses of targets and actions; None without it.
+
+    Raises:
+      InputError: the training is not possible with this network.
+    """
+    if PROTEIN_NETWORK not in experts:
+        return None
+    if others := sorted(set(experts) & set(NETWORKS) - {PROTEIN_NETWORK}):
+        raise InputError(
+            f"model.experts names {PROTEIN_NETWORK}, which corrects the closed form, and "
+            f"{others[0]}; it stands beside no other network."
+        )
+    for name, used in (
+        ("co_teaching.enabled", training.co_teaching.enabled),
+        ("mix_up_alpha above 0", training.mix_up_alpha > 0),
+    ):
+        if used:
+            raise InputError(
+                f"model.experts names {PROTEIN_NETWORK}, which cannot be trained with "
+                f"training.{name}."
+            )
+    return TargetLosses(training.target_weight, training.action_weight, training.target_q)
 
 
 def _refuse_kernel_settings(model: FusionModel) -> None:
@@ -291,6 +372,12 @@ def _refuse_lone_readers(experts: tuple[str, ...]) -> None:
         kernel = EXPERTS[name].through_proteins
         if kernel and kernel not in experts:
             raise InputError(f"model.experts names {name}, but not {kernel}, which it reads.")
+    readers = [name for name in experts if EXPERTS[name].through_proteins]
+    if PROTEIN_NETWORK in experts and (not readers or experts[-1] != PROTEIN_NETWORK):
+        raise InputError(
+            f"model.experts is {experts}; {PROTEIN_NETWORK} comes last, after experts through "
+            "proteins, whose evidence it reads."
+        )
 
 
 def _refuse_networks(model: FusionModel) -> None:

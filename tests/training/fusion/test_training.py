@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, log_softmax
 
-from configs import fusion
+from configs import kernels
 from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.schemas import InputError
 from moa_jax.training.fusion.mix_up import mix_up
@@ -79,7 +79,7 @@ def test_heads_that_cannot_share_the_features_are_refused(tmp_path):
 
 def test_networks_without_their_settings_are_refused(tmp_path):
     features = make_run(tmp_path).features
-    config = fusion.get_config()
+    config = kernels.get_config()
     config.model.experts = ("signature",)
     with pytest.raises(InputError, match=r"has no model\.joint_fusion; take the settings of conf"):
         make_fusion_task(config, features, (GRAPH.num_genes, GRAPH.num_terms))
@@ -87,13 +87,13 @@ def test_networks_without_their_settings_are_refused(tmp_path):
 
 def test_settings_that_kernel_experts_lack_or_do_not_know_are_refused(tmp_path):
     features = make_run(tmp_path).features
-    config = fusion.get_config()
+    config = kernels.get_config()
     config.model.experts = ("network_kernel",)
     with pytest.raises(
         InputError, match=r"names network_kernel, but .* no model\.network_kernel_w"
     ):
         make_fusion_task(config, features, (GRAPH.num_genes, GRAPH.num_terms))
-    config = fusion.get_config()
+    config = kernels.get_config()
     with config.unlocked():
         config.model.signature_kernel_length = 1.0
     with pytest.raises(

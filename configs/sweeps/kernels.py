@@ -1,7 +1,7 @@
-"""Search space of `configs/fusion.py`: its two kernel experts and their combination.
+"""Search space of `configs/kernels.py`: its two kernel experts and their combination.
 
-    python -m launch.sweep --config=configs/fusion.py --space=configs/sweeps/fusion.py \
-      --study=fusion --trials=40 --workdir=runs/sweep
+    python -m launch.sweep --config=configs/kernels.py --space=configs/sweeps/kernels.py \
+      --study=kernels --trials=40 --workdir=runs/sweep
 
 Dotted path of a setting -> its range; see launch/sweep_space.py.
 """

@@ -1,0 +1,76 @@
+"""Evidence for proteins, passed along the typed edges of STRING and GO with trained weights."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from moa_jax.models.message_passing import edge_totals, reverse, weighted_mean
+from moa_jax.schemas import EdgeArrays, GraphArrays
+
+# What evidence is passed along: STRING, and from gene to gene through the terms of GO.
+PATHS = ("interacts", "shares_terms")
+# Bound of the logarithm of a trained factor.
+MAX_LOG_FACTOR = 3.0
+
+
+class EvidencePassing(nn.Module):
+    """One step of evidence from each gene to its neighbours in STRING and in the Gene Ontology.
+
+    A neighbour's share is the edge's weight times a trained factor, which is 1 at first and depends
+    on the embeddings of both ends alone: the same weights serve all examples and proteins. Small
+    terms have larger shares, as with inverse document frequencies.
+    """
+
+    @nn.compact
+    def __call__(
+        self,
+        evidence: Float[Array, "gene channel"],
+        nodes: Float[Array, "node feature"],
+        graph: GraphArrays,
+    ) -> Float[Array, "path gene channel"]:
+        """Mean evidence of each gene's neighbours along each of `PATHS`; 0 without any.
+
+        Args:
+          evidence: evidence for each gene node.
+          nodes: embeddings of the gene nodes, then of the term nodes.
+          graph: the knowledge graph.
+        """
+        num_genes = len(evidence)
+        num_terms = len(nodes) - num_genes
+        genes, terms = nodes[:num_genes], nodes[num_genes:]
+        annotates = reverse(graph.annotated_to)
+        size = edge_totals(graph.annotated_to, num_terms)
+        annotates = EdgeArrays(
+            senders=annotates.senders,
+            receivers=annotates.receivers,
+            weight=annotates.weight / jnp.maximum(size, 1.0)[annotates.senders],
+        )
+        of_terms = weighted_mean(
+            evidence, _trained("annotated_to", graph.annotated_to, genes, terms), num_terms
+        )
+        return jnp.stack(
+            [
+                weighted_mean(
+                    evidence, _trained("interacts", graph.interacts, genes, genes), num_genes
+                ),
+                weighted_mean(of_terms, _trained("annotates", annotates, terms, genes), num_genes),
+            ]
+        )
+
+
+def _trained(
+    name: str,
+    edges: EdgeArrays,
+    senders: Float[Array, "sender feature"],
+    receivers: Float[Array, "receiver feature"],
+) -> EdgeArrays:
+    """The edges with trained weights; to be called within a compact module."""
+    size = senders.shape[-1]
+    key = nn.Dense(size, use_bias=False, kernel_init=nn.initializers.zeros_init(), name=name)
+    likeness = jnp.sum(key(senders)[edges.senders] * receivers[edges.receivers], axis=-1)
+    factor = jnp.exp(jnp.tanh(likeness / jnp.sqrt(size)) * MAX_LOG_FACTOR)
+    return EdgeArrays(
+        senders=edges.senders, receivers=edges.receivers, weight=edges.weight * factor
+    )

@@ -1,0 +1,204 @@
+"""Training the network that corrects the closed form, on leave-one-compound-out answers.
+
+It is cross-fitted: trained without some compounds, it answers for them. How much of what it adds is
+right is learned from these answers, as the scales of the experts are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Float, Int
+
+from moa_jax.data.examples.features import EncodedExamples
+from moa_jax.models.experts import PROTEIN_NETWORK, SHOWN_IN, VIEWS, has_all_shown
+from moa_jax.models.protein_answers import PROTEINS
+from moa_jax.progress import say
+from moa_jax.schemas import ACTIONS
+from moa_jax.training.expert_scales import (
+    added_scale,
+    learnable_logits,
+    learnable_rows,
+    scale_array,
+)
+from moa_jax.training.fit import Run
+from moa_jax.training.fusion.task import FusionTask, make_fusion_task
+from moa_jax.training.runs.metric_writer import METRICS_FILE
+from moa_jax.training.runs.predictor import Predictor, predict_encoded
+from moa_jax.training.sharding import is_first_process
+from moa_jax.training.solution import Solution
+from moa_jax.training.solved_proteins import SolvedProteins, with_network
+
+if TYPE_CHECKING:
+    from moa_jax.training.recipe import Recipe
+
+
+# Folder of the runs in a run's folder; deleted when they are finished.
+NETWORK = "protein_network"
+
+
+@dataclasses.dataclass(frozen=True)
+class Corrected:
+    """The closed form with the network that corrects it.
+
+    Attributes:
+      params: all parameters of the model.
+      scales: view -> expert -> scale, with that of the network.
+      logits: view -> logits that the network, trained without the compound, adds for training
+        examples.
+      proteins: what the model knows about proteins.
+    """
+
+    params: dict[str, Any]
+    scales: dict[str, dict[str, float]]
+    logits: dict[str, Float[np.ndarray, "example moa"]]
+    proteins: SolvedProteins
+
+
+def correct(recipe: Recipe, solution: Solution, workdir: pathlib.Path) -> Corrected:
+    """Trains the network without each fold of compounds, scales what it adds, and trains it on all.
+
+    Args:
+      recipe: the steps of a fit.
+      solution: the closed form, solved for the training examples.
+      workdir: folder of the run.
+    """
+    runs = workdir / NETWORK
+    added = cross_fit(recipe, solution, runs)
+    scales = {view: fit_scale(view, solution, added.mechanisms[view]) for view in VIEWS}
+    values = ", ".join(f"{view} {scale:.2f}" for view, scale in scales.items())
+    say(f"scales of what the protein network adds: {values}")
+    proteins = with_network(recipe.config, recipe.graph, solution, added.proteins)
+    predictor = train_on_all(recipe, solution, runs / "all")
+    if is_first_process():
+        shutil.copyfile(runs / "all" / METRICS_FILE, workdir / METRICS_FILE)
+    all_scales = {
+        view: own | {PROTEIN_NETWORK: scales[view]} for view, own in solution.scales.items()
+    }
+    params = dict(predictor.params) | {"expert_scales": scale_array(all_scales)}
+    params[PROTEINS] = dict(params[PROTEINS]) | proteins.params
+    return Corrected(params, all_scales, added.mechanisms, proteins)
+
+
+def fit_scale(view: str, solution: Solution, added: Float[np.ndarray, "example moa"]) -> float:
+    """The factor of what the network adds by which the compounds' labels are most likely.
+
+    Args:
+      view: the view.
+      solution: the closed form.
+      added: what the network, trained without the compound, adds.
+    """
+    logits, examples = learnable_logits(solution.answers)[view]
+    closed = [solution.scales[view][expert] for expert in solution.answers.logits]
+    rows = learnable_rows(solution.answers, view)
+    return added_scale(np.tensordot(np.array(closed), logits, axes=1), added[rows], examples)
+
+
+@dataclasses.dataclass(frozen=True)
+class Added:
+    """What the network adds to the closed form for training examples whose compounds it left out.
+
+    Attributes:
+      mechanisms: view -> added to the logits of mechanisms.
+      proteins: view -> added to the logits of each action on each protein with evidence.
+    """
+
+    mechanisms: dict[str, Float[np.ndarray, "example moa"]]
+    proteins: dict[str, Float[np.ndarray, "example action protein"]]
+
+
+def cross_fit(recipe: Recipe, solution: Solution, workdir: pathlib.Path) -> Added:
+    """Trains a network without each fold of the training compounds, and asks it about them.
+
+    The closed form is that of all examples: that a compound's own answers are left out is enough.
+
+    Args:
+      recipe: the steps of a fit.
+      solution: the closed form, solved for the training examples.
+      workdir: folder of the runs, one for each fold.
+    """
+    examples, config = solution.answers.examples, recipe.config
+    fold = folds_of(examples.groups, config.training.cross_fitting_folds, seed=config.seed)
+    count, num_proteins = examples.num_examples, len(solution.features.proteins)
+    shape = count, len(ACTIONS), num_proteins
+    added = Added(
+        {view: np.zeros((count, len(examples.moas)), np.float32) for view in VIEWS},
+        {view: np.zeros(shape, np.float32) for view in VIEWS},
+    )
+    for number in range(fold.max(initial=-1) + 1):
+        others = np.delete(
+            np.arange(solution.references.num_examples), np.flatnonzero(fold == number)
+        )
+        predictor = _run(recipe, solution, others, workdir / str(number)).train()
+        for view in VIEWS:
+            shown = has_all_shown(view, examples.has_expression, examples.has_structure)
+            asked = np.flatnonzero((fold == number) & shown)
+            if len(asked):
+                found = _added(predictor, view, solution.inputs.take(asked))
+                added.mechanisms[view][asked] = found["mechanisms"]
+                added.proteins[view][asked] = found["proteins"]
+    return added
+
+
+def folds_of(groups: tuple[str, ...], num_folds: int, *, seed: int) -> Int[np.ndarray, " example"]:
+    """The fold of each example; those of one group are in one fold."""
+    names, unit = np.unique(np.asarray(groups, str), return_inverse=True)
+    fold = np.random.default_rng(seed).permutation(np.arange(len(names)) % num_folds)
+    return fold[unit]
+
+
+def train_on_all(recipe: Recipe, solution: Solution, workdir: pathlib.Path) -> Predictor:
+    """Trains on all references."""
+    return _run(recipe, solution, np.arange(solution.references.num_examples), workdir).train()
+
+
+def _run(
+    recipe: Recipe, solution: Solution, rows: Int[np.ndarray, " row"], workdir: pathlib.Path
+) -> Run:
+    """A training run on some of the references."""
+    return Run(
+        recipe.config,
+        solution.references.take(rows),
+        None,
+        make_task=make_fusion_task,
+        features=solution.features,
+        encoded=solution.inputs.take(rows),
+        graph=recipe.arrays,
+        graph_size=recipe.graph_size,
+        workdir=workdir,
+        unlabelled=recipe.unlabelled,
+        non_trainable=solution.params,
+    )
+
+
+def _added(
+    predictor: Predictor, view: str, examples: EncodedExamples
+) -> dict[str, Float[np.ndarray, "example *column"]]:
+    """What a network adds for examples with the modalities that a view shows."""
+    expression, structure = SHOWN_IN[view]
+    seen = dataclasses.replace(
+        examples,
+        has_expression=examples.has_expression & expression,
+        has_structure=examples.has_structure & structure,
+    )
+    return predict_encoded(
+        _added_step(predictor.task, predictor.mesh),
+        predictor.params,
+        predictor.graph,
+        seen,
+        mesh=predictor.mesh,
+        batch_size=predictor.batch_size,
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _added_step(task: FusionTask, mesh: jax.sharding.Mesh) -> Any:
+    """The jitted `FusionTask.added`, which the folds share."""
+    return jax.jit(task.added, out_shardings=NamedSharding(mesh, PartitionSpec()))
