@@ -34,8 +34,8 @@ from moa_jax.data.preparation.embedded_release import open_dataset
 from moa_jax.data.splits.manifest import scored_part
 from moa_jax.data.splits.partition import Partition, examples_of, make_partition
 from moa_jax.explanation.audit.target_ranking import audit_held_out, write_target_audit
+from moa_jax.kernels.known_targets import read_known_targets
 from moa_jax.kernels.protein_carry import gene_rows
-from moa_jax.kernels.references import read_references
 from moa_jax.model_card.card import write_model_card
 from moa_jax.model_card.plots import plot_curves, plot_per_moa
 from moa_jax.models.experts import VIEWS
@@ -156,7 +156,7 @@ def _audit_targets(
     workdir: pathlib.Path,
 ) -> None:
     """Writes whether the proteins that explanations show are targets of held-out compounds."""
-    audit = audit_held_out(config, fit.predictor, test, graph, read_references(workdir))
+    audit = audit_held_out(config, fit.predictor, test, graph, read_known_targets(workdir))
     if audit is not None:
         write_target_audit(workdir, audit)
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from moa_jax.kernels.known_targets import known_target_table
 from moa_jax.kernels.protein_carry import carry_by, gene_kernel, gene_rows
 from moa_jax.kernels.references import reference_table
 from moa_jax.training.sharding import replicate
@@ -47,6 +48,10 @@ def training_examples():
 
 def its_references():
     return reference_table(protein_config(), training_examples())
+
+
+def its_known_targets():
+    return known_target_table(training_examples())
 
 
 def asked_examples():

@@ -20,8 +20,9 @@ from jaxtyping import Float
 from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.evaluation.bootstrap import Difference, interval, resample_counts, two_sided_p
 from moa_jax.evaluation.metrics import average_precision
-from moa_jax.explanation.evidence.protein_evidence import num_ligands, protein_evidence
+from moa_jax.explanation.evidence.protein_evidence import protein_evidence
 from moa_jax.files import read_json, write_json
+from moa_jax.kernels.known_targets import count_ligands
 from moa_jax.kernels.protein_carry import carry_by, gene_kernel, gene_rows
 from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
 from moa_jax.schemas import ACTIONS, Examples, InputError, KnowledgeGraph
@@ -89,7 +90,7 @@ def audit_held_out(
     predictor: Predictor,
     held_out: Examples,
     graph: KnowledgeGraph,
-    references: pd.DataFrame,
+    known: pd.DataFrame,
 ) -> TargetAudit | None:
     """The audit of a model on compounds that it was not trained on.
 
@@ -101,15 +102,15 @@ def audit_held_out(
       held_out: examples of compounds that it was not trained on; scores are means over a
         compound's examples.
       graph: the knowledge graph.
-      references: of `kernels.references.read_references`.
+      known: targets of the training compounds (`known_targets.read_known_targets`).
 
     Returns:
       None if the model does not answer through proteins, or no held-out compound has a target
       among them.
     """
-    known = np.flatnonzero([len(targets) > 0 for targets in held_out.targets])
-    held_out = held_out.take(known)
-    if not len(known):
+    rows = np.flatnonzero([len(targets) > 0 for targets in held_out.targets])
+    held_out = held_out.take(rows)
+    if not len(rows):
         return None
     evidence = protein_evidence(predictor, predictor.encode(held_out), graph)
     if evidence is None:
@@ -118,14 +119,13 @@ def audit_held_out(
     is_target = np.array(
         [[name in set(targets) for name in proteins] for targets in held_out.targets], float
     )
-    by_action = sum(evidence.for_targets.values()).reshape(len(known), len(ACTIONS), -1)
+    by_action = sum(evidence.for_targets.values()).reshape(len(rows), len(ACTIONS), -1)
     pooled, is_target, _ = pool_by_compound(by_action.sum(axis=1), is_target, held_out.groups)
     seed = 0
     rewired = shuffle_annotations(rewire_interactions(graph, seed=seed), seed=seed)
-    rows = gene_rows(graph, proteins)
     kernel = gene_kernel(config.proteins, rewired)
-    carry = carry_by(kernel, rows, config.proteins.ridge)[:, evidence.genes]
-    ligands = num_ligands(references, proteins).astype(float)
+    carry = carry_by(kernel, gene_rows(graph, proteins), config.proteins.ridge)[:, evidence.genes]
+    ligands = count_ligands(known, proteins).astype(float)
     scores = {
         MODEL: pooled @ evidence.carry,
         FREQUENCY: np.tile(ligands, (len(pooled), 1)),

@@ -159,18 +159,6 @@ def protein_evidence(
     )
 
 
-def num_ligands(references: pd.DataFrame, symbols: Sequence[str]) -> Int[np.ndarray, " symbol"]:
-    """Number of training compounds that are known to act on each protein.
-
-    Args:
-      references: of `kernels.references.read_references`.
-      symbols: gene symbols.
-    """
-    pairs = references[["group", "targets"]].explode("targets").dropna().drop_duplicates()
-    counts = pairs["targets"].value_counts()
-    return np.array([counts.get(symbol, 0) for symbol in symbols], int)
-
-
 def protein_table(
     evidence: ProteinEvidence,
     rows: Int[np.ndarray, " row"],
@@ -187,7 +175,7 @@ def protein_table(
       rows: the compound's examples; values are means over them.
       moa: column of the MoA that contributions are to.
       graph: the knowledge graph.
-      ligands: number of training compounds that act on each protein (`num_ligands`).
+      ligands: number of training compounds that act on each protein (`count_ligands`).
       targets: the compound's known targets, which are compared with the answer.
 
     Returns:

@@ -16,7 +16,7 @@ from moa_jax.explanation.audit.target_ranking import (
 from moa_jax.schemas import InputError
 from tests.explanation.attribution.linear_models import tiny_predictor
 from tests.explanation.protein_models import (
-    its_references,
+    its_known_targets,
     protein_config,
     protein_predictor,
     training_examples,
@@ -57,17 +57,17 @@ def test_compounds_that_a_model_was_not_trained_on():
     predictor, graph = protein_predictor(), make_knowledge_graph()
     given = protein_config(), predictor
     held_out = with_targets(make_raw_examples(24, seed=7))
-    audit = audit_held_out(*given, held_out, graph, its_references())
+    audit = audit_held_out(*given, held_out, graph, its_known_targets())
     assert audit.num_compounds == 12
     assert audit.num_proteins == len(predictor.features.proteins)
     assert set(audit.gain) == {FREQUENCY, REWIRED}
     # Its own training compounds: the order of all the others shows that the labels are theirs.
-    known = audit_held_out(*given, training_examples(), graph, its_references())
+    known = audit_held_out(*given, training_examples(), graph, its_known_targets())
     assert known.average_precision[MODEL] > known.average_precision[FREQUENCY] + 0.1
     unknown = make_raw_examples(6)
-    assert audit_held_out(*given, unknown, graph, its_references()) is None
+    assert audit_held_out(*given, unknown, graph, its_known_targets()) is None
     kernels = tiny_predictor(("signature_kernel",))
-    assert audit_held_out(protein_config(), kernels, held_out, graph, its_references()) is None
+    assert audit_held_out(protein_config(), kernels, held_out, graph, its_known_targets()) is None
 
 
 def test_a_run_keeps_its_audit(tmp_path):
