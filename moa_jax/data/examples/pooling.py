@@ -52,11 +52,11 @@ def pool_by_compound(
     """
     names, unit = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     weights = np.ones(len(unit)) if weights is None else _known_weights(weights, groups)
-    pooled = np.zeros((len(names), probs.shape[1]))
-    np.add.at(pooled, unit, probs * weights[:, None])
+    order = np.argsort(unit, kind="stable")
+    start = np.searchsorted(unit[order], np.arange(len(names)))
+    pooled = np.add.reduceat(probs[order] * weights[order, None], start, axis=0)
     pooled /= np.bincount(unit, weights, minlength=len(names))[:, None]
-    union = np.zeros(pooled.shape)
-    np.maximum.at(union, unit, labels)
+    union = np.maximum.reduceat(labels[order], start, axis=0).astype(np.float64)
     return pooled, union, tuple(names.tolist())
 
 
