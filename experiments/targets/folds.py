@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
+from scipy import special
 
 from moa_jax.calibration.target_calibration import fit_target_calibrator
 from moa_jax.data.examples.pooling import pool_by_compound
@@ -35,10 +36,17 @@ from moa_jax.training.protein_scales import fit_protein_scales
 from moa_jax.training.recipe import Recipe
 from moa_jax.training.runs.predictor import Predictor, Progress
 from moa_jax.training.sharding import make_mesh, replicate
-from moa_jax.training.target_answers import known_actions, pooled_target_answers
+from moa_jax.training.target_answers import (
+    known_actions,
+    logits_without_ligands,
+    pooled_target_answers,
+)
 
 TRUE, IDENTITY = "STRING and GO", "no graph"
 CONTROL, NO_FAMILIES = "rewired and shuffled", "without gene families"
+# In place of a view: both modalities, and for each protein what a model says that knows none of its
+# ligands.
+BY_GRAPH = "by the graph alone"
 
 # Fields of `FoldTargets` that are arrays.
 _ARRAYS = ("num_ligands", "has_ligands", "is_target", "by_graph", "is_new_target")
@@ -56,7 +64,7 @@ class FoldTargets:
         not counted, so that strata are the same with and without them.
       has_ligands: whether any training compound is known to act on it.
       is_target: known targets.
-      scores: graph and view, joined by `/` -> scores of the proteins.
+      scores: graph and view (or `BY_GRAPH`), joined by `/` -> scores of the proteins.
       probs: view -> calibrated probabilities by the true graph.
       by_graph: probabilities of all genes without any training ligand in the view `fusion`.
       is_new_target: known targets among these.
@@ -139,6 +147,9 @@ def answer_fold(
         pooled = pooled_scores(evidence, scales, carry, own, test.groups)
         for view, of_view in pooled.items():
             scores[f"{name}/{view}"] = of_view[np.ix_(asked, ranked)]
+        alone = pooled["fusion"].copy()
+        alone[:, own] = _without_ligands(evidence, scales, carry[:, own], test.groups)
+        scores[f"{name}/{BY_GRAPH}"] = alone[np.ix_(asked, ranked)]
         if name == TRUE:
             params = {"carry": carry, "scales": scales}
             left_out = pooled_target_answers(
@@ -183,6 +194,23 @@ def _test_evidence(
         progress=Progress(),
     )
     return target_evidence(predictor, predictor.encode(test))
+
+
+def _without_ligands(
+    evidence: TargetEvidence,
+    scales: Float32[np.ndarray, "view expert"],
+    carry: Float32[np.ndarray, "protein protein"],
+    groups: tuple[str, ...],
+) -> Float[np.ndarray, "compound protein"]:
+    """Scores of proteins, each as if it had no ligands, averaged over a compound's examples.
+
+    All are shares of the same sum, so that a protein's own ligands do not change its rank.
+    """
+    by_protein = evidence.by_protein(scales).astype(np.float64)
+    total = special.logsumexp(by_protein @ carry, axis=1, keepdims=True)
+    logits = logits_without_ligands(by_protein, carry.astype(np.float64))
+    scores = np.exp(np.minimum(logits - total, 0.0))
+    return pool_by_compound(scores, np.zeros(scores.shape, bool), groups)[0]
 
 
 def _candidates(

@@ -76,10 +76,10 @@ def action_margins(
     return logits[:, _ACTIVATES].astype(np.float64) - logits[:, _INHIBITS]
 
 
-def scores_without_ligands(
+def logits_without_ligands(
     evidence: Float[np.ndarray, "example protein"], carry: Float[np.ndarray, "protein protein"]
 ) -> Float[np.ndarray, "example protein"]:
-    """Scores of proteins, each by a model that knows none of its ligands.
+    """Logits of proteins as targets, each by a model that knows none of its ligands.
 
     With `A = K + ridge I`, the ridge regression over the other proteins predicts
     `e_p - (A^-1 e)_p / (A^-1)_pp` for protein p (Allen 1974), whatever its own evidence `e_p` is.
@@ -89,8 +89,19 @@ def scores_without_ligands(
       evidence: scaled evidence of each protein, summed over actions.
       carry: columns of `carry_by` for these proteins, in their order.
     """
-    carried = evidence @ carry
-    left_out = evidence - (evidence - carried) / (1.0 - np.diag(carry))
+    return evidence - (evidence - evidence @ carry) / (1.0 - np.diag(carry))
+
+
+def scores_without_ligands(
+    evidence: Float[np.ndarray, "example protein"], carry: Float[np.ndarray, "protein protein"]
+) -> Float[np.ndarray, "example protein"]:
+    """Scores of proteins, each by a model that knows none of its ligands.
+
+    Args:
+      evidence: see `logits_without_ligands`.
+      carry: likewise.
+    """
+    carried, left_out = evidence @ carry, logits_without_ligands(evidence, carry)
     total = special.logsumexp(carried, axis=1, keepdims=True)
     others = np.maximum(1.0 - np.exp(carried - total), _MIN_LEFT)
     return np.exp(np.minimum(left_out - total - np.log(others), 0.0))
