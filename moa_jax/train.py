@@ -33,21 +33,21 @@ from moa_jax.data.examples.features import fit_features
 from moa_jax.data.preparation.embedded_release import open_dataset
 from moa_jax.data.splits.manifest import scored_part
 from moa_jax.data.splits.partition import Partition, examples_of, make_partition
+from moa_jax.data.storage.prepared_folder import PreparedDataset
 from moa_jax.explanation.audit.target_ranking import audit_held_out, write_target_audit
-from moa_jax.kernels.protein_carry import gene_rows
-from moa_jax.kernels.references import read_references
 from moa_jax.model_card.card import write_model_card
 from moa_jax.model_card.plots import plot_curves, plot_per_moa
 from moa_jax.models.experts import VIEWS
 from moa_jax.predictions.result_tables import Results, pool_results, results_markdown, write_results
+from moa_jax.predictions.target_evidence import pooled_scores, target_evidence
 from moa_jax.predictions.target_model import read_target_model
 from moa_jax.predictions.target_results import (
-    pooled_scores,
+    TargetResults,
     target_results,
     write_target_results,
 )
 from moa_jax.progress import say
-from moa_jax.schemas import Examples, KnowledgeGraph
+from moa_jax.schemas import Examples
 from moa_jax.training.fusion.task import make_fusion_task
 from moa_jax.training.recipe import SELECTION, FusionFit, fit_fusion, is_solved
 from moa_jax.training.runs.metric_writer import METRICS_FILE, read_metrics
@@ -117,7 +117,6 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
             write_unseen(workdir, fit.proteins.unseen)
         if scored == "test":
             write_held_out(workdir, parts["test"])
-            _audit_targets(config, fit, parts["test"], graph, workdir)
 
     # Scores.
     views = fit.predictor.predict(parts["test"]) if scored == "test" else fit.validation_probs
@@ -131,34 +130,37 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Results:
         probs[method.name] = fitted.predict(parts[scored])
     results = pool_results(probs, parts[scored], dataset.manifest["release"])
 
-    # Targets of the test compounds.
-    scores = {}
-    if scored == "test" and fit.proteins is not None:
-        columns = gene_rows(graph, fit.predictor.features.proteins)
-        scores = pooled_scores(fit.predictor, parts["test"], columns)
-
-    # Model card.
+    # Targets of the test compounds, and the model card.
     if is_first_process():
-        model, targets = read_target_model(workdir, fit.predictor, graph), None
-        if model is not None and scores:
-            targets = target_results(model, scores, parts["test"], results.release)
-        if targets is not None:
-            write_target_results(workdir, targets)
+        targets = None
+        if scored == "test" and fit.proteins is not None:
+            targets = _test_targets(config, fit, parts["test"], dataset, workdir)
         write_model_card(workdir, config, partition.split, parts, results, targets=targets)
     return results
 
 
-def _audit_targets(
+def _test_targets(
     config: ml_collections.ConfigDict,
     fit: FusionFit,
     test: Examples,
-    graph: KnowledgeGraph,
+    dataset: PreparedDataset,
     workdir: pathlib.Path,
-) -> None:
-    """Writes whether the proteins that explanations show are targets of held-out compounds."""
-    audit = audit_held_out(config, fit.predictor, test, graph, read_references(workdir))
+) -> TargetResults | None:
+    """Writes how well targets of test compounds are predicted, and if they may be explained by."""
+    predictor = fit.predictor
+    model = read_target_model(workdir, predictor, dataset.graph)
+    if model is None:
+        return None
+    evidence = target_evidence(predictor, predictor.encode(test))
+    audit = audit_held_out(config, model, evidence, test)
     if audit is not None:
         write_target_audit(workdir, audit)
+    own = fit.proteins.params
+    scores = pooled_scores(evidence, own["scales"], own["carry"], model.columns, test.groups)
+    targets = target_results(model, scores, test, dataset.manifest["release"])
+    if targets is not None:
+        write_target_results(workdir, targets)
+    return targets
 
 
 def _say_partition(config: ml_collections.ConfigDict, partition: Partition) -> None:

@@ -120,6 +120,20 @@ def tiny_run(made_once) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_prediction(made_once, tiny_run) -> pathlib.Path:
+    """What that run predicts, in `out`, for the six signatures of `prediction_files` beside it."""
+    from moa_jax import predict
+    from tests.prediction_files import arguments, write_inputs
+
+    def make(folder: pathlib.Path) -> None:
+        folder.mkdir()
+        write_inputs(folder)
+        assert predict.run(arguments(folder, tiny_run)) == 0
+
+    return made_once("tiny_prediction", make)
+
+
+@pytest.fixture(scope="session")
 def golden() -> pathlib.Path:
     """Folder of CMap's own test fixtures; the test is skipped where there is none."""
     return _folder_from("MOA_JAX_GOLDEN")

@@ -5,7 +5,9 @@ import csv
 import numpy as np
 import pandas as pd
 
+from moa_jax import predict
 from moa_jax.lincs.files.gctx_writer import write_gctx
+from moa_jax.schemas import Examples
 from tests.synthetic import make_gene_table, make_raw_examples
 
 GENES = make_gene_table()
@@ -18,6 +20,17 @@ COMPOUNDS = {
     "BRD-999": "c1ccncc1",
 }
 PROBS = ["moa 0", "moa 1", "moa 2"]
+# What `predict` writes.
+FILES = [
+    "answers.csv",
+    "compound_predictions.csv",
+    "mechanisms.csv",
+    "prediction_manifest.json",
+    "signature_predictions.csv",
+    "signature_quality.csv",
+]
+# Tables hold five significant digits.
+ROUNDED = 5e-5
 
 
 def write_matrix(folder, values=RAW.expression, gene_ids=ENTREZ):
@@ -74,6 +87,35 @@ def write_plate(folder):
     table.to_csv(folder / "plate.tsv", sep="\t", index_label="gene")
     wells.to_csv(folder / "wells.txt", sep="\t", index=False)
     return values
+
+
+def examples_of(model, **changes) -> Examples:
+    """What the files say, written down by hand."""
+    values = {
+        "expression": RAW.expression,
+        "has_expression": np.ones(6, bool),
+        "gene_mask": np.ones(5, bool),
+        "table": RAW.table,
+        "smiles": tuple(COMPOUNDS.get(pert_id) for pert_id in RAW.table["pert_id"]),
+        "groups": tuple(RAW.table["pert_id"]),
+        "targets": ((),) * 6,
+        "moas": model.features.moas,
+        "labels": np.zeros((6, 3), np.float32),
+    }
+    return Examples(**(values | changes))
+
+
+def predicted(folder):
+    names = ("signature_predictions.csv", "compound_predictions.csv")
+    return tuple(pd.read_csv(folder / name) for name in names)
+
+
+def refused(capsys, argv):
+    """The one line that a refusal prints."""
+    assert predict.run(argv) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1
+    return lines[0]
 
 
 def formulas(path):

@@ -1,8 +1,6 @@
-"""Prediction from a run's folder: what the files lack or call otherwise, and bad input."""
+"""Prediction from a run's folder: what the files lack or call otherwise."""
 
 import json
-import resource
-import shutil
 import subprocess
 import sys
 
@@ -11,39 +9,26 @@ import pandas as pd
 import pytest
 
 from moa_jax import predict
-from moa_jax.calibration.calibration_store import read_calibration_store
-from moa_jax.calibration.calibrator import fit_calibrator
-from moa_jax.predictions.compound_answers import label_set
 from moa_jax.predictions.result_tables import read_csv
-from moa_jax.schemas import Examples
 from moa_jax.training.runs.run_folder import open_run
 from tests.prediction_files import (
-    COMPOUNDS,
     ENTREZ,
+    FILES,
     GENES,
     PROBS,
     RAW,
+    ROUNDED,
     arguments,
+    examples_of,
     formulas,
+    predicted,
+    refused,
     write_inputs,
     write_matrix,
     write_siginfo,
 )
 
 pytestmark = pytest.mark.slow
-
-FILES = [
-    "answers.csv",
-    "compound_predictions.csv",
-    "mechanisms.csv",
-    "prediction_manifest.json",
-    "signature_predictions.csv",
-    "signature_quality.csv",
-]
-
-
-# Tables hold five significant digits.
-ROUNDED = 5e-5
 
 
 @pytest.fixture
@@ -52,39 +37,15 @@ def inputs(tmp_path):
     return tmp_path
 
 
-def predicted(folder):
-    names = ("signature_predictions.csv", "compound_predictions.csv")
-    return tuple(pd.read_csv(folder / name) for name in names)
-
-
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory, tiny_run):
+def reference(tiny_prediction):
     """Tables for the whole input, and the folder they came from."""
-    folder = tmp_path_factory.mktemp("reference")
-    write_inputs(folder)
-    assert predict.run(arguments(folder, tiny_run)) == 0
-    return folder, *predicted(folder / "out")
+    return tiny_prediction, *predicted(tiny_prediction / "out")
 
 
 @pytest.fixture(scope="module")
 def model(tiny_run):
     return open_run(tiny_run).predictor
-
-
-def examples_of(model, **changes) -> Examples:
-    """What the files say, written down by hand."""
-    values = {
-        "expression": RAW.expression,
-        "has_expression": np.ones(6, bool),
-        "gene_mask": np.ones(5, bool),
-        "table": RAW.table,
-        "smiles": tuple(COMPOUNDS.get(pert_id) for pert_id in RAW.table["pert_id"]),
-        "groups": tuple(RAW.table["pert_id"]),
-        "targets": ((),) * 6,
-        "moas": model.features.moas,
-        "labels": np.zeros((6, 3), np.float32),
-    }
-    return Examples(**(values | changes))
 
 
 def test_the_tables_hold_the_models_probabilities(reference, model):
@@ -224,107 +185,6 @@ def test_values_of_another_kind_raise_a_warning(inputs, tiny_run, capsys):
     assert "warning: less than half of the model's genes are measured" in printed
 
 
-def test_answers_are_those_of_the_runs_validation(reference, tiny_run, model):
-    folder, _, _ = reference
-    answers = pd.read_csv(folder / "out" / "answers.csv", keep_default_na=False)
-    quality = pd.read_csv(folder / "out" / "signature_quality.csv", keep_default_na=False)
-    assert quality["sig_id"].tolist() == RAW.table["sig_id"].tolist()
-    assert (quality["passes"] == (quality["reasons"] == "")).all()
-    answers_of = read_calibration_store(tiny_run, model.features.moas)
-    for row, answer in answers.iterrows():
-        own = np.flatnonzero(RAW.table["pert_id"] == answer["pert_id"])
-        good = own[quality["passes"][own]]
-        assert len(good)
-        view = "fusion" if answer["pert_id"] in COMPOUNDS else "expression"
-        kept = answers_of[view]
-        calibrator = fit_calibrator(kept.probs, kept.labels, kept.is_learnable)
-        probs = model.predict(examples_of(model))["fusion"][good].mean(axis=0, keepdims=True)
-        calibrated = calibrator.calibrate(probs.astype(np.float64))
-        assert answer["confidence"] == pytest.approx(calibrated.confidence[0], rel=ROUNDED), row
-        assert answer["moa_1"] == PROBS[calibrated.probs[0].argmax()]
-        assert answer["probability_1"] == pytest.approx(calibrated.probs[0].max(), rel=ROUNDED)
-        in_set = [moa for moa, inside in zip(PROBS, label_set(calibrated), strict=True) if inside]
-        assert answer["label_set"] == "|".join(in_set)
-        can_tell = calibrated.is_answered[0]
-        assert answer["answer"] == (answer["moa_1"] if can_tell else "cannot tell")
-        assert bool(answer["reasons"]) != can_tell
-
-
-def test_answers_say_what_was_learned_from(reference, tiny_run):
-    folder, _, _ = reference
-    answers = pd.read_csv(folder / "out" / "answers.csv", keep_default_na=False)
-    references = pd.read_parquet(tiny_run / "references.parquet")
-    trained = set(references["pert_id"])
-    # Two compounds have structures that nothing was learned of, but may have the ids of others.
-    expected = ["yes" if pert_id in trained else "no" for pert_id in answers["pert_id"]]
-    assert answers["known"].tolist() == expected
-    assert set(expected) == {"yes", "no"}
-    mechanisms = pd.read_csv(folder / "out" / "mechanisms.csv").set_index("mechanism")
-    assert mechanisms.index.tolist() == PROBS
-    for moa in PROBS:
-        carrying = references[[moa in own for own in references["moas"]]]
-        assert mechanisms["training_compounds"][moa] == carrying["group"].nunique() > 0
-    for rank in (1, 2, 3):
-        counts = mechanisms["training_compounds"][answers[f"moa_{rank}"]]
-        assert answers[f"compounds_{rank}"].astype(int).tolist() == counts.tolist()
-    assert answers["cell_lines"].tolist() == ["A375|MCF7"] * 3
-    assert answers["doses_um"].astype(float).tolist() == [10] * 3
-    assert answers["times_h"].astype(float).tolist() == [24] * 3
-    manifest = json.loads((folder / "out" / "prediction_manifest.json").read_text())
-    found = manifest["answers"]["learned_from"]
-    assert {kind: counts["compounds"] for kind, counts in found.items()} == {
-        kind: expected.count(kind) for kind in ("no", "yes")
-    }
-
-
-def test_one_drug_under_two_ids_is_answered_once(inputs, tiny_run, capsys):
-    table = RAW.table.assign(compound=["x-1", "x-1", "other", "other", "X 1", "X 1"])
-    write_siginfo(inputs, table)
-    assert predict.run(arguments(inputs, tiny_run)) == 0
-    out = inputs / "out"
-    answers = pd.read_csv(out / "answers.csv")
-    assert answers["pert_id"].tolist() == ["BRD-000|BRD-002", "BRD-001"]
-    assert answers["compound"].tolist() == ["X 1", "other"]
-    assert answers["n_signatures"].tolist() == [4, 2]
-    signatures, compounds = predicted(out)
-    assert compounds["pert_id"].tolist() == ["BRD-000|BRD-002", "BRD-001"]
-    assert compounds["n_signatures"].tolist() == [4, 2]
-    # Signatures keep their own ids, and those without structure get the drug's.
-    assert signatures["pert_id"].tolist() == RAW.table["pert_id"].tolist()
-    pooled = signatures[signatures["pert_id"] != "BRD-001"]
-    assert pooled["weight"].sum() == pytest.approx(1, rel=ROUNDED)
-    mean = (pooled[PROBS].to_numpy() * pooled[["weight"]].to_numpy()).sum(axis=0)
-    np.testing.assert_allclose(compounds[PROBS].iloc[0], mean, rtol=2 * ROUNDED)
-    assert answers["answered_from"].tolist() == ["expression+structure"] * 2
-    assert "one answer for ids of one drug: BRD-000|BRD-002" in capsys.readouterr().out
-
-
-def test_a_vehicle_gets_no_answer(inputs, tiny_run):
-    table = RAW.table.assign(pert_id=["DMSO", "DMSO", *RAW.table["pert_id"][2:]])
-    write_siginfo(inputs, table.assign(compound=["DMSO", "DMSO", *RAW.table["compound"][2:]]))
-    assert predict.run(arguments(inputs, tiny_run)) == 0
-    for name in FILES:
-        if name.endswith(".csv"):
-            assert "DMSO" not in (inputs / "out" / name).read_text(), name
-
-
-def test_poor_signatures_leave_nothing_or_the_structure(inputs, tiny_run):
-    write_siginfo(inputs, RAW.table.assign(tas=0.01))
-    assert predict.run(arguments(inputs, tiny_run)) == 0
-    answers = pd.read_csv(inputs / "out" / "answers.csv")
-    assert answers["answered_from"].fillna("").tolist() == ["structure", "structure", ""]
-    assert answers["notes"].str.startswith("answered from the structure alone: weak").sum() == 2
-    poor = answers.iloc[2]
-    assert poor["answer"] == "cannot tell"
-    assert poor[["confidence", "moa_1", "probability_1", "label_set", "carried_by"]].isna().all()
-    assert "weak (2 of 2 signatures), so try a higher dose, a longer time" in poor["reasons"]
-    assert poor["reasons"].endswith(
-        "provide its structure with --compoundinfo for an answer from that"
-    )
-    _, compounds = predicted(inputs / "out")
-    assert compounds[PROBS].isna().all(axis=1).tolist() == [False, False, True]
-
-
 def test_names_do_not_run_as_formulas_in_a_spreadsheet(inputs, tiny_run, reference):
     names = {"BRD-000": "=cmd|' /C calc'!A0", "BRD-001": "-1+2", "BRD-002": "@SUM(1);+1-2"}
     table = RAW.table.replace({"pert_id": names}).assign(compound="=1+1")
@@ -338,104 +198,6 @@ def test_names_do_not_run_as_formulas_in_a_spreadsheet(inputs, tiny_run, referen
             assert formulas(inputs / "out" / name) == []
     back = read_csv(inputs / "out" / "signature_predictions.csv", ["sig_id", "pert_id"])
     assert back["pert_id"].tolist() == table["pert_id"].tolist()
-
-
-def test_a_run_without_validation_answers_cannot_tell(inputs, tiny_run, capsys):
-    run = inputs / "run"
-    shutil.copytree(tiny_run, run)
-    (run / "calibration_answers.parquet").unlink()
-    assert predict.run(arguments(inputs, run)) == 0
-    answers = pd.read_csv(inputs / "out" / "answers.csv")
-    assert (answers["answer"] == "cannot tell").all()
-    assert answers["reasons"].str.contains("has no out-of-fold answers").all()
-    assert answers["confidence"].isna().all()
-    assert "answered: 0 of 3 compounds" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("option", "value"), [("level", "five"), ("explain", "-1")])
-def test_an_option_that_is_no_number_is_refused(inputs, tiny_run, capsys, option, value):
-    message = refused(capsys, arguments(inputs, tiny_run, **{option: value}))
-    assert f"--{option}={value} is not a whole number" in message
-
-
-def refused(capsys, argv):
-    """The one line that a refusal prints."""
-    assert predict.run(argv) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
-    assert len(lines) == 1
-    return lines[0]
-
-
-def test_bad_input_is_one_sentence_and_writes_nothing(inputs, tiny_run, capsys):
-    argv = arguments(inputs, tiny_run)
-    write_siginfo(inputs, RAW.table.assign(sig_id=["sig0", "sig0", *RAW.table["sig_id"][2:]]))
-    assert "siginfo.txt repeats the sig_id sig0" in refused(capsys, argv)
-    write_siginfo(inputs)
-    path = write_matrix(inputs, gene_ids=["A", "B", "C", "D", "E"])
-    assert "none of the 5 landmark genes" in refused(capsys, argv)
-    write_matrix(inputs)
-    path.write_bytes(path.read_bytes()[:1000])
-    assert "signatures.gctx is a truncated or corrupt GCTX file" in refused(capsys, argv)
-    # Beyond what the model's arithmetic can hold.
-    write_matrix(inputs, RAW.expression * np.float32(2e37))
-    assert "the scale of" in refused(capsys, argv)
-    assert "no finite answer for the signature sig0" in refused(capsys, [*argv, "--scale=zscore"])
-    assert not (inputs / "out").exists()
-
-
-@pytest.mark.parametrize("name", ["workdir", "out"])
-def test_a_missing_option_is_named(inputs, tiny_run, capsys, name):
-    assert f"--{name} is needed" in refused(capsys, arguments(inputs, tiny_run, **{name: None}))
-
-
-def test_a_folder_that_is_no_run_is_refused(inputs, capsys):
-    message = refused(capsys, arguments(inputs, inputs))
-    assert "is not the folder of a run: it has no config.json" in message
-
-
-def test_what_is_no_prediction_is_never_deleted(inputs, tiny_run, capsys):
-    (inputs / "out").mkdir()
-    (inputs / "out" / "thesis.txt").write_text("years of work")
-    message = refused(capsys, arguments(inputs, tiny_run))
-    assert "out contains thesis.txt, which does not belong to the prediction" in message
-    assert (inputs / "out" / "thesis.txt").read_text() == "years of work"
-    file = inputs / "siginfo.txt"
-    assert "is a file" in refused(capsys, arguments(inputs, tiny_run, out=file))
-
-
-def test_a_full_disk_leaves_the_older_prediction(inputs, tiny_run, capsys):
-    assert predict.run(arguments(inputs, tiny_run)) == 0
-    before = {name: (inputs / "out" / name).read_bytes() for name in FILES}
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))
-    try:
-        argv = [*arguments(inputs, tiny_run, compoundinfo=None), "--overwrite"]
-        message = refused(capsys, argv)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert "cannot write" in message
-    assert "nothing was left half written" in message
-    assert {name: (inputs / "out" / name).read_bytes() for name in FILES} == before
-    assert len(list(inputs.iterdir())) == 4
-
-
-def test_an_earlier_answer_is_replaced_only_where_that_is_asked_for(inputs, tiny_run, capsys):
-    (inputs / "out").mkdir()
-    argv = arguments(inputs, tiny_run)
-    assert predict.run(argv) == 0
-    before = {name: (inputs / "out" / name).read_bytes() for name in FILES}
-    fewer = arguments(inputs, tiny_run, compoundinfo=None)
-    message = refused(capsys, fewer)
-    assert "out contains an earlier prediction" in message
-    assert "--overwrite" in message
-    assert {name: (inputs / "out" / name).read_bytes() for name in FILES} == before
-    assert predict.run([*fewer, "--overwrite"]) == 0
-    assert sorted(path.name for path in (inputs / "out").iterdir()) == FILES
-    assert predicted(inputs / "out")[1]["modalities_used"].tolist() == ["expression"] * 3
-    # Other files are not replaced even so.
-    (inputs / "out" / "thesis.txt").write_text("years of work")
-    assert "thesis.txt" in refused(capsys, [*fewer, "--overwrite"])
-    assert len(list(inputs.iterdir())) == 4
 
 
 def test_the_program_prints_its_help():

@@ -11,8 +11,18 @@ from moa_jax import explain, predict
 from moa_jax.calibration.calibration_store import read_calibration_store
 from moa_jax.calibration.calibrator import fit_calibrator
 from moa_jax.training.runs.run_folder import open_run
-from tests.prediction_files import COMPOUNDS, ENTREZ, PROBS, RAW, arguments, write_inputs
-from tests.test_predict import FILES, examples_of, predicted, refused
+from tests.prediction_files import (
+    COMPOUNDS,
+    ENTREZ,
+    FILES,
+    PROBS,
+    RAW,
+    arguments,
+    examples_of,
+    predicted,
+    refused,
+    write_inputs,
+)
 
 KEPT = {pert_id: smiles for pert_id, smiles in COMPOUNDS.items() if pert_id != "BRD-999"}
 
@@ -24,11 +34,8 @@ def inputs(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory, tiny_run):
-    folder = tmp_path_factory.mktemp("reference")
-    write_inputs(folder)
-    assert predict.run(arguments(folder, tiny_run)) == 0
-    return predicted(folder / "out")
+def reference(tiny_prediction):
+    return predicted(tiny_prediction / "out")
 
 
 def alone(folder, run, **others):

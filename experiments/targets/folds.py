@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
+from scipy import special
 
 from moa_jax.calibration.target_calibration import fit_target_calibrator
 from moa_jax.data.examples.pooling import pool_by_compound
@@ -25,25 +26,30 @@ from moa_jax.kernels.known_targets import count_ligands, known_target_table
 from moa_jax.kernels.protein_carry import carry_by, gene_kernel, gene_rows
 from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
 from moa_jax.knowledge.protein_similarity import without_gene_families
-from moa_jax.models.experts import VIEWS, answers_in
-from moa_jax.models.protein_answers import PROTEINS
+from moa_jax.models.experts import VIEWS
+from moa_jax.predictions.target_evidence import TargetEvidence, pooled_scores, target_evidence
 from moa_jax.progress import say
-from moa_jax.schemas import ACTIONS, LIGANDS, Examples, KnowledgeGraph
+from moa_jax.schemas import LIGANDS, Examples, KnowledgeGraph
 from moa_jax.training.expert_scales import scale_array
 from moa_jax.training.fusion.task import make_fusion_task
 from moa_jax.training.protein_scales import fit_protein_scales
 from moa_jax.training.recipe import Recipe
 from moa_jax.training.runs.predictor import Predictor, Progress
 from moa_jax.training.sharding import make_mesh, replicate
-from moa_jax.training.target_answers import known_actions, pooled_target_answers, target_scores
+from moa_jax.training.target_answers import (
+    known_actions,
+    logits_without_ligands,
+    pooled_target_answers,
+)
 
 TRUE, IDENTITY = "STRING and GO", "no graph"
 CONTROL, NO_FAMILIES = "rewired and shuffled", "without gene families"
+# In place of a view: both modalities, and for each protein what a model says that knows none of its
+# ligands.
+BY_GRAPH = "by the graph alone"
 
 # Fields of `FoldTargets` that are arrays.
 _ARRAYS = ("num_ligands", "has_ligands", "is_target", "by_graph", "is_new_target")
-
-Evidence = Mapping[str, Float32[np.ndarray, "example action_protein"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +64,7 @@ class FoldTargets:
         not counted, so that strata are the same with and without them.
       has_ligands: whether any training compound is known to act on it.
       is_target: known targets.
-      scores: graph and view, joined by `/` -> scores of the proteins.
+      scores: graph and view (or `BY_GRAPH`), joined by `/` -> scores of the proteins.
       probs: view -> calibrated probabilities by the true graph.
       by_graph: probabilities of all genes without any training ligand in the view `fusion`.
       is_new_target: known targets among these.
@@ -130,12 +136,20 @@ def answer_fold(
 
     num_ligands, new = count_ligands(known, symbols), {}
     scores, probs = {}, {}
+    # The genes that are ranked or have evidence; the others count for the true graph alone.
+    needed = np.union1d(rows, columns)
     for name, kernel in kernels.items():
         say(f"{name}:")
-        carry = carry_by(kernel, rows, config.proteins.ridge)
-        scales = scale_array(fit_protein_scales(config, answers, proteins, carry[:, rows]))
-        pooled = _pooled_scores(evidence, carry, scales, rows, test.groups)
-        scores |= {f"{name}/{view}": own[inside] for view, own in pooled.items()}
+        genes = np.arange(graph.num_genes) if name == TRUE else needed
+        own, ranked = np.searchsorted(genes, rows), np.searchsorted(genes, columns)
+        carry = carry_by(kernel[np.ix_(genes, genes)], own, config.proteins.ridge)
+        scales = scale_array(fit_protein_scales(config, answers, proteins, carry[:, own]))
+        pooled = pooled_scores(evidence, scales, carry, own, test.groups)
+        for view, of_view in pooled.items():
+            scores[f"{name}/{view}"] = of_view[np.ix_(asked, ranked)]
+        alone = pooled["fusion"].copy()
+        alone[:, own] = _without_ligands(evidence, scales, carry[:, own], test.groups)
+        scores[f"{name}/{BY_GRAPH}"] = alone[np.ix_(asked, ranked)]
         if name == TRUE:
             params = {"carry": carry, "scales": scales}
             left_out = pooled_target_answers(
@@ -165,33 +179,38 @@ def answer_fold(
 
 def _test_evidence(
     config: ml_collections.ConfigDict, recipe: Recipe, closed_form: ClosedForm, test: Examples
-) -> Evidence:
-    """Kernel expert -> its evidence for each test example; zeros without its modality."""
+) -> TargetEvidence:
+    """What the kernel experts say about the proteins of the test examples."""
     features, graph, mesh = closed_form.features, recipe.graph, make_mesh(1)
-    kernels = tuple(closed_form.systems)
-    size = len(features.proteins)
-    ones = jnp.ones((len(VIEWS), len(kernels)))
-    params = closed_form.params() | {
-        "expert_scales": jnp.ones((len(VIEWS), len(config.model.experts))),
-        # As it is: carried to itself alone.
-        PROTEINS: {"carry": jnp.eye(size), "scales": ones},
-    }
+    # The logits of mechanisms, which these scale, are not asked for.
+    scales = jnp.ones((len(VIEWS), len(config.model.experts)))
     predictor = Predictor(
         task=make_fusion_task(config, features, (graph.num_genes, graph.num_terms)),
-        params=replicate(params, mesh),
+        params=replicate(closed_form.params() | {"expert_scales": scales}, mesh),
         features=features,
         graph=replicate(recipe.arrays, mesh),
         mesh=mesh,
         batch_size=config.training.batch_size,
         progress=Progress(),
     )
-    alone = predictor.predict_proteins(test)
-    flat = {view: values.reshape(len(values), -1) for view, values in alone.items()}
-    # The shipped model has one kernel expert for each modality.
-    return {
-        kernel: flat["expression" if answers_in(kernel, "expression") else "structure"]
-        for kernel in kernels
-    }
+    return target_evidence(predictor, predictor.encode(test))
+
+
+def _without_ligands(
+    evidence: TargetEvidence,
+    scales: Float32[np.ndarray, "view expert"],
+    carry: Float32[np.ndarray, "protein protein"],
+    groups: tuple[str, ...],
+) -> Float[np.ndarray, "compound protein"]:
+    """Scores of proteins, each as if it had no ligands, averaged over a compound's examples.
+
+    All are shares of the same sum, so that a protein's own ligands do not change its rank.
+    """
+    by_protein = evidence.by_protein(scales).astype(np.float64)
+    total = special.logsumexp(by_protein @ carry, axis=1, keepdims=True)
+    logits = logits_without_ligands(by_protein, carry.astype(np.float64))
+    scores = np.exp(np.minimum(logits - total, 0.0))
+    return pool_by_compound(scores, np.zeros(scores.shape, bool), groups)[0]
 
 
 def _candidates(
@@ -211,27 +230,6 @@ def _candidates(
         for target in targets_of[group]:
             counts[place[target]] += 1
     return symbols, counts
-
-
-def _pooled_scores(
-    evidence: Evidence,
-    carry: Float32[np.ndarray, "protein gene"],
-    scales: Float32[np.ndarray, "view expert"],
-    rows: Int[np.ndarray, " protein"],
-    groups: tuple[str, ...],
-) -> dict[str, Float[np.ndarray, "compound gene"]]:
-    """View -> scores of all genes, averaged over the examples of each compound."""
-    pooled = {}
-    for view, of_view in zip(VIEWS, scales, strict=True):
-        total = sum(
-            scale * values
-            for scale, (kernel, values) in zip(of_view, evidence.items(), strict=True)
-            if answers_in(kernel, view)
-        )
-        logits = np.matmul(total.reshape(len(total), len(ACTIONS), -1), carry)
-        scores = target_scores(logits, rows)
-        pooled[view], _, _ = pool_by_compound(scores, np.zeros(scores.shape), groups)
-    return pooled
 
 
 def write_fold(path: pathlib.Path, fold: FoldTargets) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from experiments.main_result.confidence_tables import Row, mean_with_interval
-from experiments.targets.folds import TRUE, FoldTargets
+from experiments.targets.folds import BY_GRAPH, TRUE, FoldTargets
 from moa_jax.evaluation.target_metrics import (
     least_known,
     ligand_strata,
@@ -71,7 +71,8 @@ class Arm:
 def tables(arms: Sequence[Arm]) -> str:
     """All tables, as Markdown."""
     sections = [
-        ("Graphs, both modalities", _graph_rows(arms)),
+        ("Graphs, both modalities", _graph_rows(arms, "fusion")),
+        ("Graphs, without the ligands of each protein", _graph_rows(arms, BY_GRAPH)),
         ("Views, by the training compounds of the rarest target", _view_rows(arms)),
     ]
     if len(arms) > 1:
@@ -95,14 +96,14 @@ def _part(section: tuple[str, list[Row]]) -> str:
     return f"### {section[0]}\n\n{markdown_table(section[1])}"
 
 
-def _graph_rows(arms: Sequence[Arm]) -> list[Row]:
-    """Average precision by each graph, and what it lacks to the true one."""
+def _graph_rows(arms: Sequence[Arm], view: str) -> list[Row]:
+    """Average precision by each graph in a view, and what it lacks to the true one."""
     rows = []
     for arm in arms:
-        true, rare = arm.precision(f"{TRUE}/fusion"), arm.rarest <= RARE
+        true, rare = arm.precision(f"{TRUE}/{view}"), arm.rarest <= RARE
         for score in next(iter(arm.folds.values())).scores:
-            graph, _, view = score.partition("/")
-            if view != "fusion":
+            graph, _, of_score = score.partition("/")
+            if of_score != view:
                 continue
             own, row = arm.precision(score), {"training": arm.name, "graph": graph}
             for name, inside in (("all", np.ones(len(own), bool)), ("rare", rare)):

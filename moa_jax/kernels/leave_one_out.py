@@ -175,6 +175,8 @@ class _UnitsOfReferences:
           left_out: references that are left out, whose labels do not matter.
         """
         units, columns, labels = relabelled
+        if not len(units):
+            return None
         references = np.setdiff1d(self.references[units].indices, left_out)
         if not len(references):
             return None

@@ -13,6 +13,7 @@ import dataclasses
 import numpy as np
 import scipy.linalg
 from jaxtyping import Bool, Float32, Float64, Int
+from scipy import sparse
 
 from moa_jax.kernels.closed_form import ClosedForm
 from moa_jax.kernels.ridge import KernelSystem, reference_labels, reference_places
@@ -63,11 +64,12 @@ def evidence_without(
         has_answer = place[asked] >= 0
         of_expert = np.zeros((len(asked), labels.shape[1]), np.float32)
         if has_answer.any() and not out.all():
-            own = reference_labels(expert, system, closed_form.encoded, labels)
-            centred = own[~out].astype(np.float64)
-            centred -= centred.mean(axis=0)
-            weights = left_out_weights(system, out, place[asked][has_answer])
-            of_expert[has_answer] = weights[:, ~out] @ centred
+            own = reference_labels(expert, system, closed_form.encoded, labels)[~out]
+            weights = left_out_weights(system, out, place[asked][has_answer])[:, ~out]
+            # Most labels are 0, as in `KernelSystem.coefficients`.
+            product = sparse.csc_array(own.T, dtype=np.float64) @ weights.T
+            product -= np.outer(own.mean(axis=0, dtype=np.float64), weights.sum(axis=1))
+            of_expert[has_answer] = product.T
         answers[expert] = of_expert
     return Evidence(proteins, answers)
 

@@ -1,7 +1,8 @@
 """The table of the kernel experts' references, stored with a run.
 
-A checkpoint holds the references as arrays. This table has the compound, cell line, mechanisms and
-targets of each row, so that a prediction can be traced to training compounds.
+A checkpoint holds the references as arrays. This table has the compound, cell line and mechanisms
+of each row, so that a prediction can be traced to training compounds. Their targets are in another
+table (`known_targets`).
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ REFERENCE_COLUMNS = (
     "cell_line",
     "smiles",
     "moas",
-    "targets",
 )
 
 
@@ -41,7 +41,7 @@ def reference_table(config: ml_collections.ConfigDict, train: Examples) -> pd.Da
 
     Returns:
       `REFERENCE_COLUMNS`, expert after expert, in the order of their references. Several examples
-      may share a structure: its row has the compounds, MoAs and targets of all and the `group` and
+      may share a structure: its row has the compounds and MoAs of all and the `group` and
       `pert_id` of the first. `moas` are those of the vocabulary; a pseudo-labelled example has
       none.
     """
@@ -77,9 +77,6 @@ def _described(train: Examples, expert: str, rows_of: list[list[int]]) -> pd.Dat
         "compound": list(map(" / ".join, names)),
         "smiles": [train.smiles[row] for row in first],
         "moas": [tuple(train.moas[moa] for moa in columns) for columns in moas],
-        "targets": [
-            tuple(sorted({name for row in rows for name in train.targets[row]})) for rows in rows_of
-        ],
     }
     return pd.DataFrame(columns, index=range(len(first)))[list(REFERENCE_COLUMNS)]
 

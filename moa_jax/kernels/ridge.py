@@ -20,7 +20,7 @@ from moa_jax.models.fusion import FusionModel
 from moa_jax.models.kernel_experts import Comparison, KernelInputs
 from moa_jax.schemas import GraphArrays
 
-# Rows of a block of a kernel.
+# Most rows of a block of a kernel.
 _BLOCK = 1024
 
 
@@ -147,16 +147,21 @@ def _symmetric_kernel(
       references: the references as they are compared.
       inputs: the references as inputs.
     """
-    kernel = np.empty((len(references), len(references)), np.float32)
-    of_block = jax.jit(comparison.kernel)
-    starts = range(0, len(references), _BLOCK)
-    blocks = [slice(start, start + _BLOCK) for start in starts]
+    count, of_block = len(references), jax.jit(comparison.kernel)
+    # Blocks of one size, so that one program serves all; the last is padded.
+    size = -(-count // -(-count // _BLOCK))
+    blocks = [slice(start, start + size) for start in range(0, count, size)]
+    references, inputs = jax.tree.map(
+        lambda rows: jnp.pad(rows, ((0, size * len(blocks) - count), (0, 0))[: rows.ndim]),
+        (references, inputs),
+    )
+    kernel = np.empty((size * len(blocks),) * 2, np.float32)
     for number, block in enumerate(blocks):
         rows = jax.tree.map(operator.itemgetter(block), inputs)
         for before in blocks[: number + 1]:
             kernel[block, before] = of_block(references[block], rows, references[before])
             kernel[before, block] = kernel[block, before].T
-    return kernel
+    return np.ascontiguousarray(kernel[:count, :count])
 
 
 def kernel_settings(config: ml_collections.ConfigDict, expert: str) -> ml_collections.ConfigDict:

@@ -147,6 +147,7 @@ def _unit_diagonal(kernel: Float[np.ndarray, "row row"]) -> Float32[np.ndarray, 
     """`k_ij / sqrt(k_ii k_jj)`; rows of zeros become those of the identity."""
     length = np.sqrt(kernel.diagonal())
     length = np.where(length > 0, length, 1.0)
-    kernel = kernel / length[:, None] / length[None, :]
+    kernel = kernel / length[:, None]
+    kernel /= length[None, :]
     np.fill_diagonal(kernel, 1.0)
     return kernel.astype(np.float32)

@@ -152,7 +152,6 @@ class FusionModel(FusedNetworks, kw_only=True):
             lambda _: {
                 "carry": jnp.zeros((count, self.num_genes)),
                 "scales": jnp.zeros((len(VIEWS), len(evidence))),
-                "network_scales": jnp.ones(len(VIEWS)),
                 "rows": jnp.zeros(count, jnp.int32),
                 "counts": jnp.zeros(count),
             },

@@ -51,17 +51,22 @@ def structure_kernel(
     total, start = 0.0, 0
     for size in views:
         columns = slice(start, start + size)
-        ours, theirs = _levels(counts[:, columns]), _levels(references[:, columns])
-        shared = jnp.matmul(ours, theirs.T, precision="highest")
-        either = ours.sum(axis=1)[:, None] + theirs.sum(axis=1)[None, :] - shared
+        ours, theirs = _by_level(counts[:, columns]), _by_level(references[:, columns])
+        # Summed over the levels, the products count the smaller of two counts.
+        shared = sum(
+            jnp.matmul(own, other.T, precision="highest")
+            for own, other in zip(ours, theirs, strict=True)
+        )
+        number, of_references = (sum(own.sum(axis=1) for own in each) for each in (ours, theirs))
+        either = number[:, None] + of_references[None, :] - shared
         total += shared / jnp.maximum(either, 1.0)
         start += size
     return total / len(views)
 
 
-def _levels(counts: UInt8[Array, "m column"]) -> Float[Array, "m level_column"]:
-    """1 where a count reaches a level, so that a product counts the smaller of two."""
-    return jnp.concatenate([counts >= level for level in COUNT_LEVELS], axis=1).astype(jnp.float32)
+def _by_level(counts: UInt8[Array, "m column"]) -> list[Float[Array, "m column"]]:
+    """For each level, 1 where a count reaches it."""
+    return [(counts >= level).astype(jnp.float32) for level in COUNT_LEVELS]
 
 
 def centred(

@@ -96,14 +96,12 @@ class NetworkAnswer:
 
     Attributes:
       mechanisms: added to the logits of the mechanisms.
-      proteins: added to the logits of each action on each protein with evidence.
-      targets: logits of these proteins as targets, with what is added.
+      targets: logits of the proteins with evidence as targets, with what is added.
       actions: logit of inhibition minus that of activation for each of them, likewise.
       attention: attention of the compound to them; sums to 1.
     """
 
     mechanisms: Float[Array, "batch moa"]
-    proteins: Float[Array, "batch action protein"]
     targets: Float[Array, "batch protein"]
     actions: Float[Array, "batch protein"]
     attention: Float[Array, "batch protein"]
@@ -192,10 +190,8 @@ class ProteinNetwork(nn.Module):
         of_moas = SharedResidual(self.hidden, 1, name="moa_residual")(
             jnp.concatenate(features, axis=-1), amount
         )
-        sign = jnp.array([1.0, -1.0])[:, None]
         return NetworkAnswer(
             mechanisms=of_moas[..., 0],
-            proteins=(added[:, None, :, 0] + sign * added[:, None, :, 1]) / 2.0,
             targets=targets,
             actions=actions,
             attention=attention,

@@ -154,9 +154,9 @@ def _activates(
 
 
 def _blocks(
-    rows_of: list[tuple[int, Int[np.ndarray, " row"]]],
-) -> Iterator[list[tuple[int, Int[np.ndarray, " row"]]]]:
-    """The compounds in blocks of some `_BLOCK` examples."""
+    rows_of: list[tuple[int, Int[np.ndarray, " _"]]],
+) -> Iterator[list[tuple[int, Int[np.ndarray, " _"]]]]:
+    """The compounds, each with its rows, in blocks of some `_BLOCK` examples."""
     block, size = [], 0
     for entry in rows_of:
         block.append(entry)

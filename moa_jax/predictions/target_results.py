@@ -21,14 +21,11 @@ from moa_jax.models.experts import VIEWS
 from moa_jax.predictions.result_tables import file_name, write_csv
 from moa_jax.predictions.target_model import TargetModel
 from moa_jax.schemas import Examples
-from moa_jax.training.runs.predictor import Predictor
-from moa_jax.training.target_answers import known_actions, target_scores
+from moa_jax.training.target_answers import known_actions
 
 TARGET_METRICS_FILE, PER_TARGET_FILE = "target_metrics.json", "per_target.csv"
 # The baseline: proteins in the order of their number of training ligands.
 FREQUENCY = "frequency"
-# Examples whose logits for all genes are held at a time.
-_BLOCK = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,28 +75,6 @@ class TargetResults:
             for view, probs in self.probs.items()
         ]
         return pd.concat(tables, ignore_index=True)
-
-
-def pooled_scores(
-    predictor: Predictor, examples: Examples, columns: Int[np.ndarray, " protein"]
-) -> dict[str, Float[np.ndarray, "compound gene"]]:
-    """View -> `target_scores` of all genes, averaged over the examples of each compound.
-
-    Args:
-      predictor: a model with experts through proteins.
-      examples: the examples; compounds are sorted as by `pool_by_compound`.
-      columns: genes with ligands.
-    """
-    encoded = predictor.encode(examples)
-    names, unit = np.unique(np.asarray(examples.groups, str), return_inverse=True)
-    totals: dict[str, np.ndarray] = {}
-    for start in range(0, examples.num_examples, _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, examples.num_examples))
-        for view, logits in predictor.predict_proteins(encoded.take(rows)).items():
-            scores = target_scores(logits, columns)
-            total = totals.setdefault(view, np.zeros((len(names), scores.shape[1])))
-            np.add.at(total, unit[rows], scores)
-    return {view: total / np.bincount(unit)[:, None] for view, total in totals.items()}
 
 
 def target_results(

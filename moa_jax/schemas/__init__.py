@@ -45,7 +45,7 @@ from moa_jax.schemas.splits import PARTS, SPLIT_UNITS, UNUSED, Split
 # Version of the prepared folder's layout; other versions are refused.
 PREPARED_FORMAT_VERSION = 4
 # Raised whenever a checkpoint's parameters, or the settings they are read with, change.
-CHECKPOINT_FORMAT_VERSION = 8
+CHECKPOINT_FORMAT_VERSION = 9
 
 __all__ = (
     "ACTIONS",

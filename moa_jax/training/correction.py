@@ -19,9 +19,7 @@ from jaxtyping import Float, Int
 
 from moa_jax.data.examples.features import EncodedExamples
 from moa_jax.models.experts import PROTEIN_NETWORK, SHOWN_IN, VIEWS, has_all_shown
-from moa_jax.models.protein_answers import PROTEINS
 from moa_jax.progress import say
-from moa_jax.schemas import ACTIONS
 from moa_jax.training.expert_scales import (
     added_scale,
     learnable_logits,
@@ -34,12 +32,13 @@ from moa_jax.training.runs.metric_writer import METRICS_FILE
 from moa_jax.training.runs.predictor import Predictor, predict_encoded
 from moa_jax.training.sharding import is_first_process
 from moa_jax.training.solution import Solution
-from moa_jax.training.solved_proteins import SolvedProteins, with_network
 
 if TYPE_CHECKING:
     from moa_jax.training.recipe import Recipe
 
 
+# View -> what a network adds to the logits of examples.
+Added = dict[str, Float[np.ndarray, "example moa"]]
 # Folder of the runs in a run's folder; deleted when they are finished.
 NETWORK = "protein_network"
 
@@ -51,15 +50,13 @@ class Corrected:
     Attributes:
       params: all parameters of the model.
       scales: view -> expert -> scale, with that of the network.
-      logits: view -> logits that the network, trained without the compound, adds for training
+      added: view -> what the network, trained without the compound, adds to the logits of training
         examples.
-      proteins: what the model knows about proteins.
     """
 
     params: dict[str, Any]
     scales: dict[str, dict[str, float]]
-    logits: dict[str, Float[np.ndarray, "example moa"]]
-    proteins: SolvedProteins
+    added: Added
 
 
 def correct(recipe: Recipe, solution: Solution, workdir: pathlib.Path) -> Corrected:
@@ -72,19 +69,16 @@ def correct(recipe: Recipe, solution: Solution, workdir: pathlib.Path) -> Correc
     """
     runs = workdir / NETWORK
     added = cross_fit(recipe, solution, runs)
-    scales = {view: fit_scale(view, solution, added.mechanisms[view]) for view in VIEWS}
-    values = ", ".join(f"{view} {scale:.2f}" for view, scale in scales.items())
+    scales = {view: fit_scale(view, solution, added[view]) for view in VIEWS}
+    values = ", ".join(f"{view} {scale:.1f}" for view, scale in scales.items())
     say(f"scales of what the protein network adds: {values}")
-    proteins = with_network(recipe.config, recipe.graph, solution, added.proteins)
     predictor = train_on_all(recipe, solution, runs / "all")
     if is_first_process():
         shutil.copyfile(runs / "all" / METRICS_FILE, workdir / METRICS_FILE)
-    all_scales = {
-        view: own | {PROTEIN_NETWORK: scales[view]} for view, own in solution.scales.items()
-    }
-    params = dict(predictor.params) | {"expert_scales": scale_array(all_scales)}
-    params[PROTEINS] = dict(params[PROTEINS]) | proteins.params
-    return Corrected(params, all_scales, added.mechanisms, proteins)
+        shutil.rmtree(runs)
+    of_all = {view: own | {PROTEIN_NETWORK: scales[view]} for view, own in solution.scales.items()}
+    params = dict(predictor.params) | {"expert_scales": scale_array(of_all)}
+    return Corrected(params, of_all, added)
 
 
 def fit_scale(view: str, solution: Solution, added: Float[np.ndarray, "example moa"]) -> float:
@@ -101,19 +95,6 @@ def fit_scale(view: str, solution: Solution, added: Float[np.ndarray, "example m
     return added_scale(np.tensordot(np.array(closed), logits, axes=1), added[rows], examples)
 
 
-@dataclasses.dataclass(frozen=True)
-class Added:
-    """What the network adds to the closed form for training examples whose compounds it left out.
-
-    Attributes:
-      mechanisms: view -> added to the logits of mechanisms.
-      proteins: view -> added to the logits of each action on each protein with evidence.
-    """
-
-    mechanisms: dict[str, Float[np.ndarray, "example moa"]]
-    proteins: dict[str, Float[np.ndarray, "example action protein"]]
-
-
 def cross_fit(recipe: Recipe, solution: Solution, workdir: pathlib.Path) -> Added:
     """Trains a network without each fold of the training compounds, and asks it about them.
 
@@ -126,24 +107,16 @@ def cross_fit(recipe: Recipe, solution: Solution, workdir: pathlib.Path) -> Adde
     """
     examples, config = solution.answers.examples, recipe.config
     fold = folds_of(examples.groups, config.training.cross_fitting_folds, seed=config.seed)
-    count, num_proteins = examples.num_examples, len(solution.features.proteins)
-    shape = count, len(ACTIONS), num_proteins
-    added = Added(
-        {view: np.zeros((count, len(examples.moas)), np.float32) for view in VIEWS},
-        {view: np.zeros(shape, np.float32) for view in VIEWS},
-    )
+    added = {view: np.zeros(examples.labels.shape, np.float32) for view in VIEWS}
+    rows = np.arange(solution.references.num_examples)
     for number in range(fold.max(initial=-1) + 1):
-        others = np.delete(
-            np.arange(solution.references.num_examples), np.flatnonzero(fold == number)
-        )
+        others = np.delete(rows, np.flatnonzero(fold == number))
         predictor = _run(recipe, solution, others, workdir / str(number)).train()
         for view in VIEWS:
             shown = has_all_shown(view, examples.has_expression, examples.has_structure)
             asked = np.flatnonzero((fold == number) & shown)
             if len(asked):
-                found = _added(predictor, view, solution.inputs.take(asked))
-                added.mechanisms[view][asked] = found["mechanisms"]
-                added.proteins[view][asked] = found["proteins"]
+                added[view][asked] = _added(predictor, view, solution.inputs.take(asked))
     return added
 
 
@@ -180,7 +153,7 @@ def _run(
 
 def _added(
     predictor: Predictor, view: str, examples: EncodedExamples
-) -> dict[str, Float[np.ndarray, "example *column"]]:
+) -> Float[np.ndarray, "example moa"]:
     """What a network adds for examples with the modalities that a view shows."""
     expression, structure = SHOWN_IN[view]
     seen = dataclasses.replace(
@@ -195,7 +168,7 @@ def _added(
         seen,
         mesh=predictor.mesh,
         batch_size=predictor.batch_size,
-    )
+    )["mechanisms"]
 
 
 @functools.lru_cache(maxsize=4)

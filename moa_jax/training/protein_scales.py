@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 
 import ml_collections
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Float32
 
 from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers
 from moa_jax.models.experts import VIEWS, answers_in
 from moa_jax.progress import say
 from moa_jax.schemas import ACTIONS, Examples
-from moa_jax.training.expert_scales import ExpertLogits, added_scale, fit_expert_scales
+from moa_jax.training.expert_scales import ExpertLogits, fit_expert_scales
 from moa_jax.training.target_answers import known_actions
 
 # The scales are two numbers per view; more examples hardly change them.
@@ -39,42 +38,11 @@ def fit_protein_scales(
         view: {expert: config.protein_scales[view][expert] for expert in answers.proteins}
         for view in VIEWS
     }
-    of_view = {}
-    for view in VIEWS:
-        rows = _some_rows(view, answers, targets, seed=config.seed)
-        of_view[view] = _carried(view, answers, rows, carry), targets.take(rows)
+    of_view = {view: _carried(view, answers, targets, carry, seed=config.seed) for view in VIEWS}
     scales = fit_expert_scales(prior, of_view, prior_strength=config.scale_prior)
     values = (f"{expert} {scale:.2f}" for expert, scale in scales["fusion"].items())
     say(f"scales of evidence for proteins: {', '.join(values)}")
     return scales
-
-
-def fit_network_scales(
-    answers: LeaveOneOutAnswers,
-    proteins: tuple[str, ...],
-    carry: Float32[np.ndarray, "protein protein"],
-    scales: Float32[np.ndarray, "view expert"],
-    added: Mapping[str, Float32[np.ndarray, "example action protein"]],
-    *,
-    seed: int,
-) -> Float32[np.ndarray, " view"]:
-    """View by view, the factor of what a network adds by which known targets rank best.
-
-    Args:
-      answers: leave-one-compound-out answers in closed form.
-      proteins: gene symbols of the proteins with evidence.
-      carry: `carry_by` from and to these proteins.
-      scales: scales of the experts in each view.
-      added: view -> what the network, trained without the compound, adds.
-      seed: of the choice of examples.
-    """
-    targets, found = _with_target_labels(answers.examples, proteins), []
-    for view, of_experts in zip(VIEWS, scales, strict=True):
-        rows = _some_rows(view, answers, targets, seed=seed)
-        carried = _carried(view, answers, rows, carry)
-        closed = np.tensordot(of_experts.astype(np.float64), carried, axes=1)
-        found.append(added_scale(closed, added[view][rows].sum(axis=1), targets.take(rows)))
-    return np.array(found, np.float32)
 
 
 def _with_target_labels(examples: Examples, proteins: tuple[str, ...]) -> Examples:
@@ -83,27 +51,22 @@ def _with_target_labels(examples: Examples, proteins: tuple[str, ...]) -> Exampl
     return dataclasses.replace(examples, moas=proteins, labels=is_target.astype(np.float32))
 
 
-def _some_rows(
-    view: str, answers: LeaveOneOutAnswers, targets: Examples, *, seed: int
-) -> Int[np.ndarray, " row"]:
-    """At most `MAX_EXAMPLES` examples with known targets that are answered in a view."""
-    rows = np.flatnonzero(answers.answered(view) & targets.labels.any(axis=1))
-    if len(rows) > MAX_EXAMPLES:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_EXAMPLES, replace=False))
-    return rows
-
-
 def _carried(
     view: str,
     answers: LeaveOneOutAnswers,
-    rows: Int[np.ndarray, " row"],
+    targets: Examples,
     carry: Float32[np.ndarray, "protein protein"],
-) -> ExpertLogits:
-    """The carried evidence of each expert for some examples in a view."""
+    *,
+    seed: int,
+) -> tuple[ExpertLogits, Examples]:
+    """Carried evidence for at most `MAX_EXAMPLES` examples with known targets, in a view."""
+    rows = np.flatnonzero(answers.answered(view) & targets.labels.any(axis=1))
+    if len(rows) > MAX_EXAMPLES:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_EXAMPLES, replace=False))
     carried = [
         evidence[rows].reshape(len(rows), len(ACTIONS), len(carry)).sum(axis=1) @ carry
         if answers_in(expert, view)
         else np.zeros((len(rows), carry.shape[1]))
         for expert, evidence in answers.proteins.items()
     ]
-    return np.stack(carried).astype(np.float64)
+    return np.stack(carried).astype(np.float64), targets.take(rows)

@@ -165,16 +165,15 @@ def _solve(
     """
     everything = concatenate(train, validation)
     solution = solve(recipe, everything)
-    answers, scales, proteins = solution.answers, solution.scales, solution.proteins
+    answers, scales = solution.answers, solution.scales
     logits = {view: answers.expert_logits(view) for view in VIEWS}
     recipe.write_references(everything, workdir)
     params = solution.params
     if solution.inputs is not None:
         corrected = correct(recipe, solution, workdir)
-        params, scales, proteins = corrected.params, corrected.scales, corrected.proteins
+        params, scales = corrected.params, corrected.scales
         logits = {
-            view: np.concatenate([own, corrected.logits[view][None]])
-            for view, own in logits.items()
+            view: np.concatenate([own, corrected.added[view][None]]) for view, own in logits.items()
         }
     predictor = recipe.save_solved(params, everything, solution.features, workdir)
 
@@ -191,7 +190,7 @@ def _solve(
         out_of_fold=_with_other_moas(out_of_fold, predictor, recipe.unlabelled),
         choices={"best_step": predictor.progress.best_step, "expert_scales": scales},
         curves={view: [] for view in VIEWS},
-        proteins=proteins,
+        proteins=solution.proteins,
     )
 
 

@@ -13,7 +13,7 @@ from moa_jax.data.examples.features import EncodedExamples, FeatureSpec
 from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers
 from moa_jax.kernels.protein_carry import gene_rows
 from moa_jax.kernels.target_actions import MechanismPrototypes, action_labels
-from moa_jax.models.experts import PROTEIN_NETWORK, VIEWS
+from moa_jax.models.experts import PROTEIN_NETWORK
 from moa_jax.models.fusion import MECHANISMS
 from moa_jax.models.protein_answers import PROTEINS
 from moa_jax.schemas import ACTIONS, Examples, LeftOut
@@ -72,7 +72,6 @@ def solve(recipe: Recipe, train: Examples) -> Solution:
         params[PROTEINS] |= {
             "rows": gene_rows(recipe.graph, features.proteins).astype(np.int32),
             "counts": target_counts(references, features.proteins),
-            "network_scales": np.ones(len(VIEWS), np.float32),
         }
         inputs = with_left_out(
             closed_form.encoded,

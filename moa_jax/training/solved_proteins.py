@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ml_collections
-import numpy as np
-from jaxtyping import Float
 
 from moa_jax.kernels.closed_form import ClosedForm
 from moa_jax.kernels.known_targets import known_target_table
 from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers
 from moa_jax.kernels.protein_carry import carry_by, gene_kernel, gene_rows
-from moa_jax.models.experts import VIEWS
 from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.expert_scales import scale_array
-from moa_jax.training.protein_scales import fit_network_scales, fit_protein_scales
+from moa_jax.training.protein_scales import fit_protein_scales
 from moa_jax.training.target_answers import TargetAnswers, pooled_target_answers
 from moa_jax.training.unseen_mechanisms import UnseenAnswers, unseen_answers
-
-if TYPE_CHECKING:
-    from moa_jax.training.solution import Solution
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,36 +61,3 @@ def solve_proteins(
             closed_form, answers, scales, kernel, symbols, ridge=ridge, seed=config.seed
         ),
     )
-
-
-def with_network(
-    config: ml_collections.ConfigDict,
-    graph: KnowledgeGraph,
-    solution: Solution,
-    added: Mapping[str, Float[np.ndarray, "example action protein"]],
-) -> SolvedProteins:
-    """What a model knows about proteins whose network adds to their logits.
-
-    Args:
-      config: a complete configuration; see `configs/fusion.py`.
-      graph: the knowledge graph.
-      solution: the closed form, solved for the training examples.
-      added: view -> what the network, trained without the compound, adds for training examples.
-    """
-    solved, proteins = solution.proteins, solution.features.proteins
-    rows = gene_rows(graph, proteins)
-    scales = fit_network_scales(
-        solution.answers,
-        proteins,
-        solved.params["carry"][:, rows],
-        solved.params["scales"],
-        added,
-        seed=config.seed,
-    )
-    scaled = {view: scale * added[view] for view, scale in zip(VIEWS, scales, strict=True)}
-    known = known_target_table(solution.references)
-    targets = pooled_target_answers(
-        solution.answers, solved.params, rows, proteins, known, seed=config.seed, added=scaled
-    )
-    params = solved.params | {"network_scales": scales}
-    return SolvedProteins(params, targets, solved.unseen)

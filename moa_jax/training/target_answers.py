@@ -76,10 +76,10 @@ def action_margins(
     return logits[:, _ACTIVATES].astype(np.float64) - logits[:, _INHIBITS]
 
 
-def scores_without_ligands(
+def logits_without_ligands(
     evidence: Float[np.ndarray, "example protein"], carry: Float[np.ndarray, "protein protein"]
 ) -> Float[np.ndarray, "example protein"]:
-    """Scores of proteins, each by a model that knows none of its ligands.
+    """Logits of proteins as targets, each by a model that knows none of its ligands.
 
     With `A = K + ridge I`, the ridge regression over the other proteins predicts
     `e_p - (A^-1 e)_p / (A^-1)_pp` for protein p (Allen 1974), whatever its own evidence `e_p` is.
@@ -89,8 +89,19 @@ def scores_without_ligands(
       evidence: scaled evidence of each protein, summed over actions.
       carry: columns of `carry_by` for these proteins, in their order.
     """
-    carried = evidence @ carry
-    left_out = evidence - (evidence - carried) / (1.0 - np.diag(carry))
+    return evidence - (evidence - evidence @ carry) / (1.0 - np.diag(carry))
+
+
+def scores_without_ligands(
+    evidence: Float[np.ndarray, "example protein"], carry: Float[np.ndarray, "protein protein"]
+) -> Float[np.ndarray, "example protein"]:
+    """Scores of proteins, each by a model that knows none of its ligands.
+
+    Args:
+      evidence: see `logits_without_ligands`.
+      carry: likewise.
+    """
+    carried, left_out = evidence @ carry, logits_without_ligands(evidence, carry)
     total = special.logsumexp(carried, axis=1, keepdims=True)
     others = np.maximum(1.0 - np.exp(carried - total), _MIN_LEFT)
     return np.exp(np.minimum(left_out - total - np.log(others), 0.0))
@@ -104,7 +115,6 @@ def pooled_target_answers(
     table: pd.DataFrame,
     *,
     seed: int,
-    added: Mapping[str, Float[np.ndarray, "example action protein"]] | None = None,
 ) -> dict[str, TargetAnswers]:
     """View -> answers for at most `MAX_COMPOUNDS` training compounds with a known target.
 
@@ -115,7 +125,6 @@ def pooled_target_answers(
       proteins: gene symbols of the proteins with ligands.
       table: `known_targets.known_target_table` of all training compounds.
       seed: of the choice of compounds.
-      added: view -> what is added to the logits of proteins with ligands; by default nothing.
     """
     num_ligands, num_known = count_ligands(table, proteins), len(table)
     carry = np.asarray(params["carry"], np.float64)[:, columns]
@@ -128,9 +137,8 @@ def pooled_target_answers(
         own = known[:, rows]
         groups = [answers.examples.groups[row] for row in rows]
         evidence = _evidence(view, answers, scales, rows)
-        logits = np.matmul(evidence, carry)
-        if added is not None:
-            logits += added[view][rows]
+        # As one product: one of two rows for each example is far slower.
+        logits = (evidence.reshape(-1, len(carry)) @ carry).reshape(evidence.shape)
         scores, activates, names = pool_by_compound(
             target_scores(logits, np.arange(len(proteins))), own[_ACTIVATES], groups
         )

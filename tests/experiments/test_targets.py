@@ -8,6 +8,7 @@ import pytest
 from configs import kernels
 from experiments.targets import tables
 from experiments.targets.folds import (
+    BY_GRAPH,
     CONTROL,
     IDENTITY,
     NO_FAMILIES,
@@ -38,7 +39,7 @@ def hand_made(groups=("A", "B"), *, better=False):
         scores={
             f"{graph}/{view}": good if graph == TRUE and better else scores
             for graph in (TRUE, CONTROL)
-            for view in VIEWS
+            for view in (*VIEWS, BY_GRAPH)
         },
         probs=dict.fromkeys(VIEWS, scores),
         by_graph=np.array([[0.001], [0.02]]),
@@ -48,7 +49,7 @@ def hand_made(groups=("A", "B"), *, better=False):
 
 def test_graphs_are_compared_on_the_same_compounds():
     arm = Arm("without ligands", {"one": hand_made(better=True), "two": hand_made(better=True)})
-    true, control = tables._graph_rows([arm])
+    true, control = tables._graph_rows([arm], "fusion")
     # A counts once, with the mean of its two divisions.
     assert true["all"].startswith("1.000 [")
     assert control["all"].startswith("0.750 [")
@@ -130,6 +131,14 @@ def test_one_fold_of_the_tiny_release(prepared_release, tmp_path, capsys):
     # Without a graph, a protein without training ligands has no evidence, so all score the same.
     alone = fold.scores[f"{IDENTITY}/fusion"][:, ~fold.has_ligands]
     np.testing.assert_allclose(alone, alone[:, :1] @ np.ones((1, alone.shape[1])), rtol=1e-5)
+    # Of a protein without ligands that is its score; without a graph all proteins are alike.
+    for graph in (TRUE, CONTROL):
+        both, by_graph = (fold.scores[f"{graph}/{view}"] for view in ("fusion", BY_GRAPH))
+        new = ~fold.has_ligands
+        np.testing.assert_array_equal(by_graph[:, new], both[:, new])
+        assert not np.allclose(by_graph[:, fold.has_ligands], both[:, fold.has_ligands])
+    by_graph = fold.scores[f"{IDENTITY}/{BY_GRAPH}"]
+    np.testing.assert_allclose(by_graph, by_graph[:, :1] @ np.ones_like(by_graph[:1]), rtol=1e-4)
     # Finished folds are not fitted again.
     capsys.readouterr()
     assert run(argv) == 0

@@ -4,8 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from moa_jax.kernels.known_targets import count_ligands, known_target_table
 from moa_jax.kernels.protein_carry import carry_by, gene_kernel, gene_rows
 from moa_jax.kernels.references import reference_table
+from moa_jax.predictions.target_model import TargetModel
 from moa_jax.training.sharding import replicate
 from tests.explanation.attribution.linear_models import tiny_predictor
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config, with_targets
@@ -47,6 +49,18 @@ def training_examples():
 
 def its_references():
     return reference_table(protein_config(), training_examples())
+
+
+def its_target_model(predictor):
+    graph = make_knowledge_graph()
+    known = known_target_table(training_examples())
+    return TargetModel(
+        predictor=predictor,
+        graph=graph,
+        calibrators={},
+        num_ligands=count_ligands(known, graph.genes["symbol"].tolist()),
+        targets_of={},
+    )
 
 
 def asked_examples():

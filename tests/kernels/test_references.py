@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from moa_jax.data.examples.features import encode, fit_features
-from moa_jax.kernels.references import read_references, reference_table, write_references
+from moa_jax.kernels.references import (
+    REFERENCE_COLUMNS,
+    read_references,
+    reference_table,
+    write_references,
+)
 from moa_jax.kernels.ridge import kernel_systems
 from moa_jax.schemas import InputError
 from tests.synthetic import make_gene_table, make_graph, make_model, make_raw_examples, tiny_config
@@ -55,6 +60,8 @@ def test_compounds_that_share_a_structure_are_named_together():
     row = table[table["smiles"].eq("CCO") & table["expert"].eq("structure_kernel")].iloc[0]
     assert (row["compound"], row["group"]) == ("drug 0 / drug 6", "GROUP000")
     assert row["moas"] == ("moa 0",)
+    # Those of all training compounds are in a table of their own.
+    assert "targets" not in REFERENCE_COLUMNS
 
 
 def test_networks_alone_have_no_references():

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Num
+from scipy import sparse
 
 from moa_jax.data.examples.measured_conditions import with_written
 from moa_jax.schemas import Examples, InputError
@@ -52,11 +53,12 @@ def pool_by_compound(
     """
     names, unit = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     weights = np.ones(len(unit)) if weights is None else _known_weights(weights, groups)
-    pooled = np.zeros((len(names), probs.shape[1]))
-    np.add.at(pooled, unit, probs * weights[:, None])
+    order = np.argsort(unit, kind="stable")
+    start = np.searchsorted(unit[order], np.arange(len(names) + 1))
+    of_unit = sparse.csr_array((weights[order], order, start), shape=(len(names), len(unit)))
+    pooled = of_unit @ probs.astype(np.float64, copy=False)
     pooled /= np.bincount(unit, weights, minlength=len(names))[:, None]
-    union = np.zeros(pooled.shape)
-    np.maximum.at(union, unit, labels)
+    union = np.maximum.reduceat(labels[order], start[:-1], axis=0).astype(np.float64)
     return pooled, union, tuple(names.tolist())
 
 

@@ -14,18 +14,18 @@ from collections.abc import Mapping
 
 import ml_collections
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 
 from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.evaluation.bootstrap import Difference, interval, resample_counts, two_sided_p
 from moa_jax.evaluation.metrics import average_precision
-from moa_jax.explanation.evidence.protein_evidence import num_ligands, protein_evidence
 from moa_jax.files import read_json, write_json
-from moa_jax.kernels.protein_carry import carry_by, gene_kernel, gene_rows
+from moa_jax.kernels.protein_carry import carry_by, gene_kernel
 from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
-from moa_jax.schemas import ACTIONS, Examples, InputError, KnowledgeGraph
-from moa_jax.training.runs.predictor import Predictor
+from moa_jax.models.protein_answers import PROTEINS
+from moa_jax.predictions.target_evidence import TargetEvidence
+from moa_jax.predictions.target_model import TargetModel
+from moa_jax.schemas import Examples, InputError
 
 TARGET_AUDIT_FILE = "target_audit.json"
 # Rankings: of the model, and the controls.
@@ -86,10 +86,9 @@ def target_audit(
 
 def audit_held_out(
     config: ml_collections.ConfigDict,
-    predictor: Predictor,
+    model: TargetModel,
+    evidence: TargetEvidence,
     held_out: Examples,
-    graph: KnowledgeGraph,
-    references: pd.DataFrame,
 ) -> TargetAudit | None:
     """The audit of a model on compounds that it was not trained on.
 
@@ -97,39 +96,32 @@ def audit_held_out(
 
     Args:
       config: a complete configuration; its `proteins` are the settings of the protein kernel.
-      predictor: the model.
+      model: what the run knows of targets.
+      evidence: `target_evidence` of the held-out examples.
       held_out: examples of compounds that it was not trained on; scores are means over a
         compound's examples.
-      graph: the knowledge graph.
-      references: of `kernels.references.read_references`.
 
     Returns:
-      None if the model does not answer through proteins, or no held-out compound has a target
-      among them.
+      None if no held-out compound has a target among the proteins of the model.
     """
-    known = np.flatnonzero([len(targets) > 0 for targets in held_out.targets])
-    held_out = held_out.take(known)
-    if not len(known):
+    rows = np.flatnonzero([len(targets) > 0 for targets in held_out.targets])
+    if not len(rows):
         return None
-    evidence = protein_evidence(predictor, predictor.encode(held_out), graph)
-    if evidence is None:
-        return None
-    proteins = evidence.proteins
+    held_out, proteins = held_out.take(rows), model.predictor.features.proteins
     is_target = np.array(
         [[name in set(targets) for name in proteins] for targets in held_out.targets], float
     )
-    by_action = sum(evidence.for_targets.values()).reshape(len(known), len(ACTIONS), -1)
-    pooled, is_target, _ = pool_by_compound(by_action.sum(axis=1), is_target, held_out.groups)
-    seed = 0
-    rewired = shuffle_annotations(rewire_interactions(graph, seed=seed), seed=seed)
-    rows = gene_rows(graph, proteins)
-    kernel = gene_kernel(config.proteins, rewired)
-    carry = carry_by(kernel, rows, config.proteins.ridge)[:, evidence.genes]
-    ligands = num_ligands(references, proteins).astype(float)
+    params = model.predictor.params[PROTEINS]
+    by_protein = evidence.take(rows).by_protein(np.asarray(params["scales"]))
+    pooled, is_target, _ = pool_by_compound(by_protein, is_target, held_out.groups)
+    seed, columns = 0, model.columns
+    rewired = shuffle_annotations(rewire_interactions(model.graph, seed=seed), seed=seed)
+    carry = carry_by(gene_kernel(config.proteins, rewired), columns, config.proteins.ridge)
+    ligands = model.num_ligands[columns].astype(float)
     scores = {
-        MODEL: pooled @ evidence.carry,
+        MODEL: pooled @ np.asarray(params["carry"])[:, columns],
         FREQUENCY: np.tile(ligands, (len(pooled), 1)),
-        REWIRED: pooled @ carry,
+        REWIRED: pooled @ carry[:, columns],
     }
     return target_audit(scores, is_target, seed=seed)
 

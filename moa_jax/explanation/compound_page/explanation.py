@@ -39,12 +39,12 @@ from moa_jax.explanation.compound_page.tables import (
 from moa_jax.explanation.evidence.gene_sets import GeneSets, joined, listed_sets, term_sets
 from moa_jax.explanation.evidence.protein_evidence import (
     ProteinEvidence,
-    num_ligands,
     protein_evidence,
     protein_table,
 )
 from moa_jax.explanation.evidence.similar_compounds import KernelEvidence, kernel_evidence
 from moa_jax.explanation.evidence.substructure_scores import substructure_scores
+from moa_jax.kernels.known_targets import count_ligands, read_known_targets
 from moa_jax.kernels.references import read_references
 from moa_jax.models.experts import EXPERTS
 from moa_jax.predictions.answered_examples import AnsweredExamples
@@ -99,7 +99,7 @@ def read_explained_run(workdir: pathlib.Path, run: FinishedRun) -> ExplainedRun:
         references=references,
         residuals=reference_residuals(run.predictor.params, references),
         sets=sets.of_size(MIN_SET, MAX_SET),
-        ligands=num_ligands(references, features.proteins),
+        ligands=count_ligands(read_known_targets(workdir), features.proteins),
         target_audit=read_target_audit(workdir),
     )
 

@@ -14,19 +14,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
 import pandas as pd
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
-from moa_jax.data.examples.batches import evaluation_batches
 from moa_jax.data.examples.features import EncodedExamples
 from moa_jax.kernels.protein_carry import gene_rows
-from moa_jax.models.experts import EXPERTS, has_modality, view_of
+from moa_jax.models.experts import EXPERTS
 from moa_jax.models.protein_answers import PROTEINS
-from moa_jax.schemas import ACTIONS, Batch, GraphArrays, KnowledgeGraph
+from moa_jax.predictions.target_evidence import target_evidence
+from moa_jax.schemas import ACTIONS, KnowledgeGraph
 from moa_jax.training.runs.predictor import Predictor
 
 # Proteins with the largest scores among which neighbours in STRING are looked up.
@@ -104,71 +103,31 @@ def protein_evidence(
       examples: examples to explain.
       graph: the knowledge graph that it was trained with.
     """
-    params, model = predictor.params, predictor.task.model
+    params = predictor.params
     if PROTEINS not in params:
         return None
-    readers = {
-        name: EXPERTS[name].through_proteins
-        for name in model.experts
-        if EXPERTS[name].through_proteins
-    }
-
-    @jax.jit
-    def compute(params: Any, batch: Batch, graph: GraphArrays) -> tuple[dict, dict]:
-        evidence = model.apply({"params": params}, batch, graph, train=False).proteins
-        of_view = params["expert_scales"][view_of(batch)]
-        target_scales = params[PROTEINS]["scales"][view_of(batch)]
-
-        def scaled(expert: str, scale: Array, values: Array) -> Array:
-            return (scale * has_modality(expert, batch))[:, None] * values
-
-        return (
-            {
-                name: scaled(name, of_view[:, model.experts.index(name)], evidence[kernel])
-                for name, kernel in readers.items()
-            },
-            {
-                name: scaled(name, target_scales[:, column], values)
-                for column, (name, values) in enumerate(evidence.items())
-            },
-        )
-
-    # On one device of this process, so that one process of several can ask.
-    given = jax.device_get((params, predictor.graph))
-    local, arrays = jax.device_put(given, jax.local_devices()[0])
-    parts = [
-        jax.device_get(compute(local, batch, arrays))
-        for batch in evaluation_batches(examples, predictor.batch_size, num_shards=1)
-    ]
-    for_mechanisms, for_targets = (
-        {
-            name: np.concatenate([part[kind][name] for part in parts])[: examples.num_examples]
-            for name in parts[0][kind]
-        }
-        for kind in (0, 1)
+    evidence, experts = target_evidence(predictor, examples), predictor.task.model.experts
+    of_logits, of_targets = (
+        np.asarray(jax.device_get(scales))
+        for scales in (params["expert_scales"], params[PROTEINS]["scales"])
     )
     proteins = predictor.features.proteins
     genes = gene_rows(graph, proteins)
     return ProteinEvidence(
         proteins=proteins,
         genes=genes,
-        for_mechanisms=for_mechanisms,
-        for_targets=for_targets,
+        for_mechanisms={
+            name: evidence.scaled(EXPERTS[name].through_proteins, of_logits[:, column])
+            for column, name in enumerate(experts)
+            if EXPERTS[name].through_proteins
+        },
+        for_targets={
+            name: evidence.scaled(name, of_targets[:, column])
+            for column, name in enumerate(evidence.of_expert)
+        },
         prototypes=np.asarray(params["mechanism_prototypes"], np.float64),
         carry=np.asarray(params[PROTEINS]["carry"])[:, genes],
     )
-
-
-def num_ligands(references: pd.DataFrame, symbols: Sequence[str]) -> Int[np.ndarray, " symbol"]:
-    """Number of training compounds that are known to act on each protein.
-
-    Args:
-      references: of `kernels.references.read_references`.
-      symbols: gene symbols.
-    """
-    pairs = references[["group", "targets"]].explode("targets").dropna().drop_duplicates()
-    counts = pairs["targets"].value_counts()
-    return np.array([counts.get(symbol, 0) for symbol in symbols], int)
 
 
 def protein_table(
@@ -187,7 +146,7 @@ def protein_table(
       rows: the compound's examples; values are means over them.
       moa: column of the MoA that contributions are to.
       graph: the knowledge graph.
-      ligands: number of training compounds that act on each protein (`num_ligands`).
+      ligands: number of training compounds that act on each protein (`count_ligands`).
       targets: the compound's known targets, which are compared with the answer.
 
     Returns:

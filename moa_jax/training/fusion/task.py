@@ -22,7 +22,6 @@ from moa_jax.models.experts import (
     PROTEIN_NETWORK,
     SHOWN_IN,
     has_modality,
-    view_of,
 )
 from moa_jax.models.fusion import FusionModel, FusionOutput, product_of_experts
 from moa_jax.models.networks import JOINT_FUSIONS, NETWORK_SETTINGS
@@ -205,28 +204,19 @@ class FusionTask(TrainingTask):
         """
         if PROTEINS not in params:
             return {}
+        evidence = self.model.apply({"params": params}, batch, graph, train=False).proteins
         logits = {}
         for view, (expression, structure) in SHOWN_IN.items():
             seen = keep_only(batch, expression=expression, structure=structure)
-            output = self.model.apply({"params": params}, seen, graph, train=False)
-            logits[view] = protein_logits(params[PROTEINS], output.proteins, seen)
-            if output.network is not None:
-                scale = params[PROTEINS]["network_scales"][view_of(seen), None, None]
-                rows = params[PROTEINS]["rows"]
-                logits[view] = logits[view].at[..., rows].add(scale * output.network.proteins)
+            logits[view] = protein_logits(params[PROTEINS], evidence, seen)
         return logits
 
     def added(
         self, params: Any, batch: Batch, graph: GraphArrays
-    ) -> dict[str, Float[Array, "batch *column"]]:
-        """What the protein network adds, before it is scaled.
-
-        Returns:
-          `mechanisms`, added to their logits, and `proteins`, added to those of each action on each
-          protein with evidence.
-        """
-        network = self.model.apply({"params": params}, batch, graph, train=False).network
-        return {"mechanisms": network.mechanisms, "proteins": network.proteins}
+    ) -> dict[str, Float[Array, "batch moa"]]:
+        """What the protein network adds to the logits of `mechanisms`, before it is scaled."""
+        output = self.model.apply({"params": params}, batch, graph, train=False)
+        return {"mechanisms": output.network.mechanisms}
 
     def _seen_in_views(
         self, params: Any, batch: Batch, graph: GraphArrays

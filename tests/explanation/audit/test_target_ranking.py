@@ -13,15 +13,15 @@ from moa_jax.explanation.audit.target_ranking import (
     target_audit,
     write_target_audit,
 )
+from moa_jax.predictions.target_evidence import target_evidence
 from moa_jax.schemas import InputError
-from tests.explanation.attribution.linear_models import tiny_predictor
 from tests.explanation.protein_models import (
-    its_references,
+    its_target_model,
     protein_config,
     protein_predictor,
     training_examples,
 )
-from tests.synthetic import make_knowledge_graph, make_raw_examples, with_targets
+from tests.synthetic import make_raw_examples, with_targets
 
 # Two compounds with targets and one without; three proteins.
 IS_TARGET = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
@@ -54,20 +54,21 @@ def test_without_targets_there_is_nothing_to_test():
 
 
 def test_compounds_that_a_model_was_not_trained_on():
-    predictor, graph = protein_predictor(), make_knowledge_graph()
-    given = protein_config(), predictor
-    held_out = with_targets(make_raw_examples(24, seed=7))
-    audit = audit_held_out(*given, held_out, graph, its_references())
+    predictor = protein_predictor()
+    model = its_target_model(predictor)
+
+    def audit_of(examples):
+        evidence = target_evidence(predictor, predictor.encode(examples))
+        return audit_held_out(protein_config(), model, evidence, examples)
+
+    audit = audit_of(with_targets(make_raw_examples(24, seed=7)))
     assert audit.num_compounds == 12
     assert audit.num_proteins == len(predictor.features.proteins)
     assert set(audit.gain) == {FREQUENCY, REWIRED}
     # Its own training compounds: the order of all the others shows that the labels are theirs.
-    known = audit_held_out(*given, training_examples(), graph, its_references())
+    known = audit_of(training_examples())
     assert known.average_precision[MODEL] > known.average_precision[FREQUENCY] + 0.1
-    unknown = make_raw_examples(6)
-    assert audit_held_out(*given, unknown, graph, its_references()) is None
-    kernels = tiny_predictor(("signature_kernel",))
-    assert audit_held_out(protein_config(), kernels, held_out, graph, its_references()) is None
+    assert audit_of(make_raw_examples(6)) is None
 
 
 def test_a_run_keeps_its_audit(tmp_path):

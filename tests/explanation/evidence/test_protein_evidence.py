@@ -12,7 +12,6 @@ from moa_jax.data.examples.batches import evaluation_batches
 from moa_jax.explanation.evidence.protein_evidence import (
     TABLE_COLUMNS,
     ProteinEvidence,
-    num_ligands,
     protein_evidence,
     protein_table,
 )
@@ -195,10 +194,3 @@ def test_a_table_by_hand():
     assert table["num_ligands"].tolist() == [1, 3]
     assert table["neighbours"].tolist() == ["GENE105", "GENE106"]
     assert table["is_known_target"].tolist() == [False, True]
-
-
-def test_ligands_are_counted_once_per_compound():
-    references = pd.DataFrame(
-        {"group": ["a", "a", "b", "c"], "targets": [("X", "Y"), ("X",), ("X",), ()]}
-    )
-    assert num_ligands(references, ("Y", "Z", "X")).tolist() == [1, 0, 2]

@@ -27,6 +27,16 @@ def test_a_run_keeps_the_gene_sets_of_its_data(tmp_path):
     pd.testing.assert_frame_equal(read_gene_sets(tmp_path / "with"), sets)
 
 
+def test_a_run_with_targets_in_two_tables_is_refused(tiny_run, tmp_path):
+    folder = shutil.copytree(tiny_run, tmp_path / "run")
+    (path,) = folder.glob("checkpoints/*/description/metadata")
+    stored = read_json(path)
+    assert stored["format_version"] == CHECKPOINT_FORMAT_VERSION == 9
+    write_json(path, stored | {"format_version": 8})
+    with pytest.raises(InputError, match="have format version 8, but this program reads version 9"):
+        open_run(folder, num_devices=1)
+
+
 def test_a_run_of_another_version_is_refused_before_its_settings_are_read(
     tiny_run, tmp_path, monkeypatch
 ):
