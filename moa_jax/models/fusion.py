@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
@@ -146,17 +147,17 @@ class FusionModel(FusedNetworks, kw_only=True):
           batch: the examples.
           graph: the knowledge graph.
         """
-        count, num_moas = self.num_proteins, self.num_moas
-        proteins = self.param(
+        count = self.num_proteins
+        proteins = self._given(
             PROTEINS,
-            lambda _: {
+            {
                 "carry": jnp.zeros((count, self.num_genes)),
                 "scales": jnp.zeros((len(VIEWS), len(evidence))),
                 "rows": jnp.zeros(count, jnp.int32),
                 "counts": jnp.zeros(count),
             },
         )
-        mechanisms = self.param(MECHANISMS, lambda _: {"lengths": jnp.zeros(num_moas)})
+        mechanisms = self._given(MECHANISMS, {"lengths": jnp.zeros(self.num_moas)})
         masks = jnp.stack([batch.expression_mask, batch.structure_mask], axis=1)
         return ProteinNetwork(self.features, self.protein_hidden, name=PROTEIN_NETWORK)(
             state.compound,
@@ -190,9 +191,9 @@ class FusionModel(FusedNetworks, kw_only=True):
         return logits, proteins
 
     def _through_proteins(
-        self, batch: Batch, proteins: Mapping[str, Float[Array, "batch action_protein"]]
+        self, proteins: Mapping[str, Float[Array, "batch action_protein"]]
     ) -> dict[str, Float[Array, "batch moa"]]:
-        """The logits of the experts that answer through proteins; zeros before they are solved."""
+        """The logits of the experts that answer through proteins."""
         readers = [name for name in self.experts if EXPERTS[name].through_proteins]
         if not readers:
             return {}
@@ -204,9 +205,14 @@ class FusionModel(FusedNetworks, kw_only=True):
 
     def _prototypes(self) -> Float[Array, "action_protein moa"]:
         """The prototypes of the mechanisms."""
-        name = "mechanism_prototypes"
-        if self.has_variable("params", name):
-            # Two readers share them, and flax declares a parameter once.
-            return self.get_variable("params", name)
         shape = (len(ACTIONS) * self.num_proteins, self.num_moas)
-        return self.param(name, nn.initializers.zeros_init(), shape)
+        return self._given("mechanism_prototypes", jnp.zeros(shape))
+
+    def _given(self, name: str, before: Any) -> Any:
+        """Parameters that are solved, not drawn.
+
+        Args:
+          name: their name.
+          before: what stands for them before that.
+        """
+        return before if self.is_initializing() else self.variables["params"][name]

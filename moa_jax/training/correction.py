@@ -117,6 +117,12 @@ def cross_fit(recipe: Recipe, solution: Solution, workdir: pathlib.Path) -> Adde
             asked = np.flatnonzero((fold == number) & shown)
             if len(asked):
                 added[view][asked] = _added(predictor, view, solution.inputs.take(asked))
+    # In the view of both modalities an example with one of them is seen in that of the other.
+    for view, missing in (
+        ("expression", examples.has_expression & ~examples.has_structure),
+        ("structure", examples.has_structure & ~examples.has_expression),
+    ):
+        added["fusion"][missing] = added[view][missing]
     return added
 
 

@@ -45,15 +45,19 @@ def test_a_comparison_reads_the_settings_that_its_entry_names(name):
     assert tuple(read) == expert.settings
 
 
+# Experts that read both modalities.
+BOTH = {"joint", "protein_network"}
+
+
 @pytest.mark.parametrize(
     ("view", "answering"),
     [
         ("fusion", set(EXPERTS)),
         (
             "expression",
-            {"joint", "signature", "signature_kernel", "network_kernel", "signature_proteins"},
+            {"signature", "signature_kernel", "network_kernel", "signature_proteins"} | BOTH,
         ),
-        ("structure", {"joint", "molecule", "structure_kernel", "structure_proteins"}),
+        ("structure", {"molecule", "structure_kernel", "structure_proteins"} | BOTH),
     ],
 )
 def test_a_view_is_answered_by_the_experts_whose_modality_it_shows(view, answering):

@@ -104,15 +104,15 @@ def test_it_starts_as_the_closed_form(params, known):
     )
     found = answer(params[0], batch, graph)
     np.testing.assert_allclose(found.logits, expected.logits, rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(found.network.residual, 0.0)
+    np.testing.assert_array_equal(found.network.mechanisms, 0.0)
     genes = protein_logits(params[0][PROTEINS], expected.proteins, batch)
-    np.testing.assert_allclose(found.network.genes, genes, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(
         found.network.targets, genes.sum(axis=1)[:, ROWS], rtol=1e-4, atol=1e-4
     )
     trained = answer(params[1], batch, graph)
-    assert np.abs(trained.network.residual).max() > 0.1
-    assert np.abs(trained.network.genes - found.network.genes).max() > 0.1
+    assert np.abs(trained.network.mechanisms).max() > 0.1
+    assert np.abs(trained.network.targets - found.network.targets).max() > 0.1
+    np.testing.assert_allclose(trained.network.attention.sum(axis=1), 1.0, rtol=1e-5)
 
 
 @pytest.mark.parametrize("known", [None, left_out()])
@@ -138,7 +138,7 @@ def test_a_masked_modality_is_not_read(params, masked, known):
     found, again = (
         answer(params[1], each, make_graph()) for each in (batch, replace(batch, **changes))
     )
-    for name in ("residual", "targets", "actions", "attention", "genes"):
+    for name in ("mechanisms", "targets", "actions", "attention"):
         np.testing.assert_array_equal(getattr(found.network, name), getattr(again.network, name))
     np.testing.assert_array_equal(found.logits, again.logits)
 
@@ -159,8 +159,8 @@ def test_padding_and_order_of_a_batch_change_nothing(params):
     )
     found = answer(params[1], replace(whole, structure_mask=np.zeros(8, bool)), make_graph())
     again = answer(params[1], moved, make_graph())
-    np.testing.assert_allclose(again.network.residual, found.network.residual[order], atol=1e-5)
-    np.testing.assert_allclose(again.network.genes, found.network.genes[order], atol=1e-5)
+    np.testing.assert_allclose(again.network.mechanisms, found.network.mechanisms[order], atol=1e-5)
+    np.testing.assert_allclose(again.network.targets, found.network.targets[order], atol=1e-5)
 
 
 def relabelled(graph, new):
@@ -200,11 +200,8 @@ def test_names_of_genes_and_order_of_edges_change_nothing(params):
     }
     found = answer(params[1], batch, graph)
     again = answer(moved, batch, relabelled(graph, new))
-    np.testing.assert_allclose(again.network.residual, found.network.residual, atol=1e-4)
+    np.testing.assert_allclose(again.network.mechanisms, found.network.mechanisms, atol=1e-4)
     np.testing.assert_allclose(again.network.targets, found.network.targets, atol=1e-4)
-    np.testing.assert_allclose(
-        again.network.genes[..., new], found.network.genes, rtol=1e-4, atol=1e-4
-    )
 
 
 def test_evidence_is_passed_as_a_weighted_mean_at_first():

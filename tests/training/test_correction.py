@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 
 from configs import fusion, kernels
+from moa_jax.data.examples.batches import evaluation_batches
 from moa_jax.models.experts import VIEWS
 from moa_jax.models.protein_network import NetworkAnswer
 from moa_jax.schemas import ACTIVATES, INHIBITS, InputError, LeftOut, concatenate
-from moa_jax.training.correction import select_step, train_on_all
-from moa_jax.training.fusion.target_losses import TargetWeights, target_losses
+from moa_jax.training.correction import correct, cross_fit, folds_of, train_on_all
+from moa_jax.training.expert_scales import added_scale
+from moa_jax.training.fit import Run
+from moa_jax.training.fusion.target_losses import TargetLosses, target_losses
+from moa_jax.training.fusion.task import make_fusion_task
 from moa_jax.training.recipe import Recipe, fit_fusion
 from moa_jax.training.runs.metric_writer import read_metrics
+from moa_jax.training.runs.predictor import load_predictor
 from moa_jax.training.solution import solve
 from tests.synthetic import NUM_MOAS, batch_of, make_knowledge_graph, make_raw_examples, replace
 
@@ -94,22 +99,48 @@ def test_without_training_it_answers_like_the_closed_form(tmp_path):
             np.testing.assert_allclose(mine[view], theirs[view], rtol=1e-3, atol=1e-5)
 
 
-def test_no_step_is_kept_that_is_worse_than_the_closed_form(tmp_path, capsys):
+def test_what_ranks_compounds_worse_is_not_added(tmp_path):
     """Steps of the wrong size: the network answers worse, and the closed form remains."""
-    wild = recipe(num_steps=3, eval_every=3, optimiser={"learning_rate": 30.0, "clip_norm": 1e9})
-    selected = select_step(wild, solution(), TRAIN, tmp_path)
-    scores = [
-        line["validation/fusion/macro_auprc"]
-        for line in read_metrics(tmp_path / "metrics.jsonl")
-        if "validation/fusion/macro_auprc" in line
-    ]
-    assert scores[1] < scores[0]
-    assert selected.step == 0
-    assert "at step 0, the closed form: no later step is better" in capsys.readouterr().err
-    predictor = train_on_all(wild, solution(), tmp_path / "all", num_steps=0)
-    np.testing.assert_array_equal(
-        predictor.params["protein_network"]["moa_residual"]["out"]["kernel"], 0.0
+    wild = recipe(num_steps=3, optimiser={"learning_rate": 30.0, "clip_norm": 1e9})
+    corrected = correct(wild, solution(), tmp_path)
+    assert {own["protein_network"] for own in corrected.scales.values()} == {0.0}
+    assert np.abs(corrected.added["fusion"]).max() > 1.0
+    np.testing.assert_array_equal(corrected.params["expert_scales"][:, -1], 0.0)
+    # The runs of the folds are gone; their losses stay.
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_a_compound_is_answered_by_a_network_that_was_not_trained_on_it(tmp_path):
+    """By hand: the network of each fold, asked about the compounds of this fold."""
+    solved = solution()
+    groups = solved.answers.examples.groups
+    added = cross_fit(recipe(), solved, tmp_path)
+    fold = folds_of(groups, 2, seed=0)
+    assert {
+        len({fold[row] for row in np.flatnonzero(np.array(groups) == name)}) for name in groups
+    } == {1}
+    for number in range(2):
+        asked = np.flatnonzero(fold == number)
+        predictor = load_predictor(
+            tmp_path / str(number), recipe().arrays, make_fusion_task, num_devices=1
+        )
+        batch = next(evaluation_batches(solved.inputs.take(asked), len(asked), num_shards=1))
+        expected = jax.jit(predictor.task.added)(predictor.params, batch, predictor.graph)
+        expected = expected["mechanisms"]
+        np.testing.assert_allclose(added["fusion"][asked], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_scale_of_what_is_added_is_that_of_the_best_ranks():
+    """Two compounds: the first is right at once, the second from a factor above 1 on."""
+    made = make_raw_examples(2)
+    made = dataclasses.replace(
+        made, groups=("a", "b"), labels=np.eye(2, NUM_MOAS, dtype=np.float32)
     )
+    logits = np.array([[1.0, 0.0, 0.0], [1.2, 0.0, 0.0]])
+    added = np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    assert added_scale(logits, added, made) == 1.5
+    assert added_scale(logits, -added, made) == 0.0
+    assert added_scale(logits, 0.0 * added, made) == 0.0
 
 
 def test_a_batch_is_learned_by_heart(tmp_path):
@@ -121,21 +152,25 @@ def test_a_batch_is_learned_by_heart(tmp_path):
         drop_structure=0.0,
         optimiser={"learning_rate": 0.02, "weight_decay": 0.0},
     )
-    train_on_all(eager, solution(), tmp_path, num_steps=None)
+    train_on_all(eager, solution(), tmp_path)
     lines = [line for line in read_metrics(tmp_path / "metrics.jsonl") if "loss" in line]
-    # Two targets of a compound share the probability: log 2 is the least.
+    # Two targets of a compound share the probability: half is the most.
     for name, least in (
         ("loss_protein_network", 0.0),
-        ("loss_targets", np.log(2.0)),
+        ("loss_targets", (1.0 - 0.5**0.7) / 0.7),
         ("loss_actions", 0.0),
     ):
         assert lines[-1][name] - least < 0.5 * (lines[0][name] - least)
 
 
 def test_a_resumed_run_ends_bitwise_equal(tmp_path):
-    whole = train_on_all(recipe(), solution(), tmp_path / "whole", num_steps=None)
-    train_on_all(recipe(), solution(), tmp_path / "parts", num_steps=3)
-    again = train_on_all(recipe(), solution(), tmp_path / "parts", num_steps=None)
+    whole = train_on_all(recipe(), solution(), tmp_path / "whole")
+    stop = pytest.MonkeyPatch()
+    run = Run.train
+    stop.setattr(Run, "train", lambda self: run(self, num_steps=3))
+    train_on_all(recipe(), solution(), tmp_path / "parts")
+    stop.undo()
+    again = train_on_all(recipe(), solution(), tmp_path / "parts")
     assert_equal_trees(again.params, whole.params)
     assert read_metrics(tmp_path / "parts" / "metrics.jsonl") == read_metrics(
         tmp_path / "whole" / "metrics.jsonl"
@@ -149,7 +184,7 @@ def test_eight_devices_answer_like_one(tmp_path):
         still.config.model.update(
             {"gene_dropout": 0.0, "bit_dropout": 0.0, "dropout": 0.0, "cell_line_dropout": 0.0}
         )
-        predictor = train_on_all(still, solution(), tmp_path / str(count), num_steps=None)
+        predictor = train_on_all(still, solution(), tmp_path / str(count))
         answers.append(predictor.predict(examples(8, seed=4))["fusion"])
     np.testing.assert_allclose(*answers, rtol=1e-3, atol=1e-4)
 
@@ -165,7 +200,8 @@ def test_a_mechanism_of_one_compound_is_not_trained_on():
     np.testing.assert_array_equal(inputs.left_out.own_moas, labels)
 
 
-def test_losses_of_targets_and_actions_by_hand():
+@pytest.mark.parametrize("q", [0.0, 0.7])
+def test_losses_of_targets_and_actions_by_hand(q):
     """Of three proteins the last is a target of the first example alone, and so left out there."""
     targets = np.zeros((4, 2, 3), np.float32)
     targets[0, 0, [0, 2]] = 0.7
@@ -188,16 +224,18 @@ def test_losses_of_targets_and_actions_by_hand():
     }
     on_device = functools.partial(jnp.asarray, dtype=jnp.float32)
     answer = NetworkAnswer(
-        residual=jnp.zeros((4, NUM_MOAS)),
+        mechanisms=jnp.zeros((4, NUM_MOAS)),
         targets=on_device(logits),
         actions=on_device(actions),
         attention=jnp.zeros((4, 3)),
-        genes=jnp.zeros((4, 2, 7)),
     )
     batch, params = jax.tree.map(jnp.asarray, (batch, params))
-    found = target_losses(answer, params, batch, TargetWeights(2.0, 10.0))
+    found = target_losses(answer, params, batch, TargetLosses(2.0, 10.0, q))
+    cost = lambda prob: (1.0 - prob**q) / q if q else -np.log(prob)  # noqa: E731 (three uses)
     of_targets = (
-        1.0 * np.log1p(np.exp(-1.0)) + 2.0 * np.log(1.0 + 2.0 * np.exp(-2.0)) + 3.0 * np.log(3.0)
+        1.0 * cost(1.0 / (1.0 + np.exp(-1.0)))
+        + 2.0 * cost(1.0 / (1.0 + 2.0 * np.exp(-2.0)))
+        + 3.0 * cost(1.0 / 3.0)
     )
     np.testing.assert_allclose(found["targets"], 2.0 * of_targets, rtol=1e-5)
     of_actions = 1.0 * np.log1p(np.exp(-0.5)) + 3.0 * np.log1p(np.exp(2.0))
@@ -213,4 +251,4 @@ def test_losses_of_targets_and_actions_by_hand():
 )
 def test_training_that_the_answers_do_not_fit_is_refused(tmp_path, change, sentence):
     with pytest.raises(InputError, match=sentence):
-        train_on_all(recipe(**change), solution(), tmp_path, num_steps=None)
+        train_on_all(recipe(**change), solution(), tmp_path)
