@@ -48,10 +48,11 @@ class MechanismClasses:
 def mechanism_classes(moas: Sequence[str]) -> MechanismClasses:
     """The classes of the mechanisms of a vocabulary, in any order and spelling."""
     listed = _listed_classes()
-    known = {words: name for narrower in listed.values() for words, name in narrower.items()}
-    known |= {name_words(broader): broader for broader in listed}
-    known |= {name_words(moa): moa for moa in reversed(moas)}
-    known = {_ligand(words): _ligand_name(name) for words, name in known.items()} | known
+    # Of several spellings the first of the vocabulary is shown.
+    names = [name for narrower in listed.values() for name in narrower.values()]
+    names += [*listed, *reversed(moas)]
+    known = {_ligand(name_words(name)): _ligand_name(name) for name in names}
+    known |= {name_words(name): name for name in names}
     known.pop((), None)
     parents = {words: set(_said_by_the_name(words, known)) for words in known}
     for broader, narrower in listed.items():
@@ -61,10 +62,14 @@ def mechanism_classes(moas: Sequence[str]) -> MechanismClasses:
     for column, moa in enumerate(moas):
         for words in _all_above(name_words(moa), parents):
             contained.setdefault(words, set()).add(column)
-    # Of two classes with the same mechanisms one is enough.
-    distinct: dict[frozenset[int], _Words] = {}
     own = {name_words(moa) for moa in moas}
-    for words in sorted(contained, key=lambda each: (each not in own, known[each])):
+
+    def preference(words: _Words) -> tuple[bool, int, str]:
+        return words not in own, -len(_all_above(words, parents)), known[words]
+
+    # Of classes with the same mechanisms one is listed, best one of the vocabulary or a narrow one.
+    distinct: dict[frozenset[int], _Words] = {}
+    for words in sorted(contained, key=preference):
         if len(contained[words]) > 1:
             distinct.setdefault(frozenset(contained[words]), words)
     order = sorted(distinct, key=lambda columns: (len(columns), known[distinct[columns]]))
@@ -112,10 +117,10 @@ def _ligand_name(name: str) -> str:
 
 
 def _all_above(words: _Words, parents: Mapping[_Words, set[_Words]]) -> set[_Words]:
-    """A name and all that are broader."""
+    """A name and all that are broader; nothing for a name without words."""
     found, left = set(), [words]
     while left:
-        if (here := left.pop()) not in found:
+        if (here := left.pop()) in parents and here not in found:
             found.add(here)
             left += parents[here]
     return found

@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from moa_jax.calibration.broader_classes import fit_broader_classes
 from moa_jax.calibration.calibration_store import CALIBRATION_FILE, read_calibration_store
 from moa_jax.calibration.calibrator import Calibrator, fit_calibrator
 from moa_jax.calibration.confidence import signature_quality
 from moa_jax.calibration.quality_gates import SignatureQuality
 from moa_jax.data.examples.features import EncodedExamples
 from moa_jax.kernels.references import REFERENCES_FILE, read_references
+from moa_jax.knowledge.mechanism_hierarchy import mechanism_classes
 from moa_jax.predictions.compound_answers import Answers, answer_compounds
 from moa_jax.predictions.known_compounds import (
     TRAINING_GROUP,
@@ -99,6 +101,13 @@ def answer_examples(
         )
         for view, kept in store.items()
     }
+    classes = mechanism_classes(examples.moas)
+    broader = {
+        view: fit_broader_classes(
+            calibrators[view].calibrate(kept.probs).probs, kept.labels, classes
+        )
+        for view, kept in store.items()
+    }
     quality = signature_quality(predictor, examples, encoded, store, references)
     known = known_compounds(examples, references)
     answers = answer_compounds(
@@ -108,6 +117,7 @@ def answer_examples(
         calibrators,
         known=known,
         num_compounds=mechanisms.set_index("mechanism")["training_compounds"].dropna().to_dict(),
+        broader=broader,
     )
     training = known[TRAINING_GROUP].reindex(answers.basis.groups)
     return AnsweredExamples(
