@@ -24,6 +24,7 @@ from moa_jax.predictions.known_compounds import (
     TRAINING_GROUP,
     known_compounds,
     mechanism_table,
+    training_counts,
 )
 from moa_jax.schemas import Examples, InputError
 from moa_jax.training.runs.predictor import Predictor
@@ -91,7 +92,7 @@ def answer_examples(
     has_store = (workdir / CALIBRATION_FILE).exists()
     store = read_calibration_store(workdir, examples.moas) if has_store else {}
     mechanisms = mechanism_table(references, examples.moas)
-    counts = mechanisms["training_compounds"].to_numpy(np.float64, na_value=0.0).astype(int)
+    counts = training_counts(mechanisms)
     calibrators = {
         view: fit_calibrator(
             kept.probs,
