@@ -30,9 +30,10 @@ def described_section(found: CompoundExplanation) -> Iterator[Section]:
         (row.mechanism, Estimate(row.probability), row.basis, float(row.score))
         for row in table.head(NUM_DESCRIBED).itertuples()
     ]
+    shown = "All" if len(rows) == len(table) else f"The {len(rows)} most probable of"
     caption = (
-        f"The {len(rows)} most probable of {len(table)} described mechanisms. Scores are in "
-        "standard deviations of those of training compounds."
+        f"{shown} {len(table)} described mechanisms. Scores are in standard deviations of those of "
+        "training compounds."
     )
     columns = ("mechanism", "probability", "basis", "score")
     yield Section("Described mechanisms", text, [Table(columns, rows, caption=caption)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+from moa_jax.calibration.broader_classes import MIN_BROADER_PROBABILITY
 from moa_jax.calibration.calibrator import ERROR_RATE, MIN_ACCURACY, NONE_OF_THESE
 from moa_jax.evaluation.label_audit import DOUBTED
 from moa_jax.explanation.audit.checks import RULES, overall
@@ -153,7 +154,13 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
         f"With a probability of {found.none_of_these:.2f}, the mechanism is not among those that "
         "the model was trained on."
     )
-    return Section("Answer", f"{size} {none} {_threshold(found)}", parts)
+    text = f"{size} {none} {_threshold(found)}"
+    if found.broader:
+        text += (
+            " The broader mechanism in the title is the narrowest class of mechanisms that "
+            f"contains {found.moa} and has a probability of {MIN_BROADER_PROBABILITY:g} or more."
+        )
+    return Section("Answer", text, parts)
 
 
 def _threshold(found: CompoundExplanation) -> str:
