@@ -4,11 +4,13 @@ r"""Explains a trained model's answers: mechanism, confidence, reasons, and an a
     python -m moa_jax.explain --workdir=RUN --signatures=F.gctx \
         [--siginfo=SIGINFO.txt] [--compoundinfo=COMPOUNDINFO.txt] [--compounds=...] --out=DIR \
         [--level=3|4|5] [--scale=log2|linear|zscore] [--zscore_reference=vehicle|population] \
-        [--gene_ids=entrez|symbol|COLUMN] [--overwrite]
+        [--gene_ids=entrez|symbol|COLUMN] [--mechanisms=MECHANISMS.csv] [--overwrite]
 
 The first explains compounds of the run's test part, which its folder keeps; the second explains a
 user's signatures, wells or structures (see `moa_jax.predict`), all or those of the named
-compounds. A compound is named by its name, pert_id or group. DIR is written as a whole:
+compounds. A compound is named by its name, pert_id or group. With --mechanisms, the pages also show
+the probabilities of mechanisms that a table describes, as in `moa_jax.predict`. DIR is written as a
+whole:
 
     index.html     links to reports/, one page per compound, readable offline
     tables/        mechanisms, proteins, genes, pathways, substructures, evidence, audit, ...
@@ -37,6 +39,10 @@ from moa_jax.compounds.identity import normalise_name
 from moa_jax.data.expression.landmark_columns import gene_lines
 from moa_jax.data.expression.plate_zscores import VEHICLE
 from moa_jax.data.user_input.compound_groups import one_group_per_drug
+from moa_jax.data.user_input.described_mechanisms import (
+    described_lines,
+    read_described_mechanisms,
+)
 from moa_jax.data.user_input.plate_signatures import PlateSettings
 from moa_jax.data.user_input.signature_files import SignatureFiles, require_signatures
 from moa_jax.data.user_input.signatures import level_lines, read_new_signatures
@@ -50,6 +56,7 @@ from moa_jax.explanation.compound_page.explanation import (
 from moa_jax.explanation.compound_page.files import INDEX_FILE, NAMES, write_explanations
 from moa_jax.files import check_output_folder
 from moa_jax.predictions.answered_examples import answer_examples
+from moa_jax.predictions.described_answers import described_answers
 from moa_jax.schemas import Examples, InputError
 from moa_jax.training.runs.run_folder import FinishedRun, open_run, run_identity
 
@@ -70,6 +77,7 @@ OPTIONS = (
     command_line.Option(
         "gene_ids", "names of genes: entrez, symbol or a column (default: recognised)"
     ),
+    command_line.Option("mechanisms", "table of mechanisms described by genes and an action"),
     command_line.Option("overwrite", "replace an earlier explanation", is_switch=True),
 )
 
@@ -86,6 +94,7 @@ def main(
     scale: str,
     zscore_reference: str,
     gene_ids: str,
+    mechanisms: str,
     overwrite: bool,
 ) -> None:
     """Explains, writes and prints.
@@ -103,6 +112,7 @@ def main(
     settings = PlateSettings.of_options(level, zscore_reference, scale)
     run = open_run(place)
     explained = read_explained_run(place, run)
+    described = read_described_mechanisms(mechanisms, run.gene_names) if mechanisms else None
     manifest: dict[str, Any] = {"moa_jax": moa_jax.__version__, "run": run_identity(place, run)}
     if is_new:
         files = SignatureFiles.of_options(signatures, siginfo, compoundinfo)
@@ -120,7 +130,12 @@ def main(
             f"{count} compounds are too many to explain at once; name up to {MAX_COMPOUNDS} of "
             "them with --compounds."
         )
-    explanations = explain_compounds(explained, answer_examples(place, run.predictor, examples))
+    answered, table = answer_examples(place, run.predictor, examples), None
+    if described is not None:
+        manifest["described"] = described.report()
+        table = described_answers(place, run, answered, described)
+        print("\n".join(described_lines(described)))
+    explanations = explain_compounds(explained, answered, table)
     write_explanations(folder, explanations, run.graph, manifest)
     print("\n".join(map(_line, explanations)))
     print(f"written to {folder}: open {INDEX_FILE}")
@@ -197,7 +212,7 @@ def _line(found: CompoundExplanation) -> str:
     audit = f"audit {overall(found.checks)}; {found.known_sentence}"
     if math.isnan(found.confidence):
         return f"{found.name}: {CANNOT_TELL}, {found.reasons}; {audit}"
-    answer = found.moa if found.is_answered else f"{CANNOT_TELL} ({found.moa}?)"
+    answer = found.moa if found.is_answered else f"{found.answer} ({found.moa}?)"
     return f"{found.name}: {answer}, confidence {found.confidence:.2f}; {audit}"
 
 

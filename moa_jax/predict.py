@@ -63,8 +63,7 @@ from moa_jax.data.expression.landmark_columns import gene_lines
 from moa_jax.data.expression.plate_zscores import VEHICLE
 from moa_jax.data.user_input.compound_groups import ID_SEPARATOR, one_group_per_drug
 from moa_jax.data.user_input.described_mechanisms import (
-    BY_NAME,
-    DescribedMechanisms,
+    described_lines,
     read_described_mechanisms,
 )
 from moa_jax.data.user_input.plate_signatures import PlateSettings
@@ -198,11 +197,13 @@ def main(
             write_csv(temporary / name, table, digits=DIGITS)
         write_json(temporary / MANIFEST_FILE, manifest)
         if explained is not None and chosen:
-            explanations = explain_compounds(explained, answered.of_compounds(chosen))
+            explanations = explain_compounds(
+                explained, answered.of_compounds(chosen), tables.get(DESCRIBED_FILE)
+            )
             write_explanations(temporary / EXPLANATIONS, explanations, run.graph, manifest)
     print("\n".join(_summary(manifest)))
     if described is not None:
-        print("\n".join(_described_lines(described)))
+        print("\n".join(described_lines(described)))
     if explained is not None:
         print(f"explained: {len(chosen)} answers, new compounds first, in {EXPLANATIONS}/")
     print(f"written to {folder}: {', '.join((*tables, MANIFEST_FILE))}")
@@ -333,17 +334,6 @@ def _target_lines(targets: Mapping[str, Any] | None) -> Iterator[str]:
             f"{targets['least_probability']:g} or more for {targets['compounds']:,} compounds, "
             f"{targets['by_graph_alone']:,} of them by the graph alone"
         )
-
-
-def _described_lines(described: DescribedMechanisms) -> Iterator[str]:
-    """Lines about the mechanisms of the user's table."""
-    yield f"described mechanisms: {len(described.names)}"
-    columns = (described.names, described.genes, described.actions, described.read_from)
-    for name, genes, action, source in zip(*columns, strict=True):
-        done = action or "acts on"
-        how = " (read from the name)" if source == BY_NAME else ""
-        yield f"  {name}: {done} {_named(genes)}{how}"
-    yield from (f"  left out: {sentence}" for sentence in described.unknown)
 
 
 def _named(names: Sequence[str]) -> str:

@@ -86,7 +86,8 @@ def first_to_explain(folder):
 def test_new_compounds_are_explained_first(inputs, sure_run, capsys, monkeypatch):
     calls = []
 
-    def explain(_, answered):
+    def explain(_, answered, described):
+        assert described is None
         assert answered.quality.passes.all()
         assert len(answered.answers.table) == 2
         calls.append(answered.examples)

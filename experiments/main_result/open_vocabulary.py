@@ -196,18 +196,32 @@ def runs_of(
     Raises:
       InputError: the data or a run cannot be used.
     """
+    runs = [
+        held_out_answers(folder, as_it_comes=as_it_comes)
+        for folder in trained_folds(vocabulary, settings, out)
+    ]
+    return {view: joined([run[view] for run in runs]) for view in VIEWS}
+
+
+def trained_folds(
+    vocabulary: str, settings: argparse.Namespace, out: pathlib.Path
+) -> list[pathlib.Path]:
+    """Folders of the runs of all folds of all seeds, trained if needed.
+
+    Raises:
+      InputError: the data or a run cannot be used.
+    """
     config = load_config(settings.config)
     config.data, config.vocabulary = settings.data, vocabulary
     config.split.num_folds = settings.folds
     config.structure_only_compounds &= not settings.without_structure_only
     config.ligands = settings.ligands
     folder = out / "_".join([vocabulary, *_training_data(settings)])
-    runs = [
-        held_out_answers(trained_run(config, folder, fold=fold, seed=seed), as_it_comes=as_it_comes)
+    return [
+        trained_run(config, folder, fold=fold, seed=seed)
         for seed in settings.seeds
         for fold in range(settings.folds)
     ]
-    return {view: joined([run[view] for run in runs]) for view in VIEWS}
 
 
 def _training_data(settings: argparse.Namespace) -> list[str]:

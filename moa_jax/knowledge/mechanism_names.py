@@ -115,7 +115,7 @@ class GeneTexts:
         """Symbols of the genes that the name of a mechanism names, sorted; empty if none."""
         text = _ACTION.sub(" ", mechanism)
         inside = re.findall(r"\(([^)]*)\)", text)
-        phrase = _words(_PARENTHESES.sub(" ", text))
+        phrase = name_words(text)
         for words in (phrase, *map(_words, inside)):
             found = self._by_full_name(words) or self._by_symbol(words)
             if 0 < len(found) <= _MAX_GENES:
@@ -189,7 +189,12 @@ class GeneTexts:
     @functools.cached_property
     def _full_names(self) -> Mapping[str, tuple[str, ...]]:
         names = zip(self.table["symbol"], self.table["name"], strict=True)
-        return {symbol: _words(_PARENTHESES.sub(" ", name)) for symbol, name in names if name}
+        return {symbol: name_words(name) for symbol, name in names if name}
+
+
+def name_words(name: str) -> tuple[str, ...]:
+    """Words of a name, without what is in parentheses; see `_words`."""
+    return _words(_PARENTHESES.sub(" ", name))
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -81,7 +81,10 @@ _USES = """\
 To rank mechanisms of action for compounds from their L1000-like signatures, with or without
 structure, as a lead for experiments. Signatures are level 5 z-scores like the training data;
 `moa_jax.predict` makes them from wells, answers "cannot tell" if a signature is poor or the
-confidence is low, and gives reasons.
+confidence is low, and gives reasons. Where no mechanism is sure, it also states the narrowest class
+of mechanisms that is, such as "kinase inhibitor", with its probability (`broader_mechanism`). Each
+answer says what stands behind it (`basis`): how many training compounds have the mechanism, or, for
+mechanisms that a user describes by their targets, these targets alone.
 
 Not for: decisions about patients; claims that a compound has, or lacks, a mechanism without an
 experiment; mechanisms outside the list (`none_of_these` is the probability of that); other assays

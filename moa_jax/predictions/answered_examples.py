@@ -11,17 +11,20 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from moa_jax.calibration.broader_classes import fit_broader_classes
 from moa_jax.calibration.calibration_store import CALIBRATION_FILE, read_calibration_store
 from moa_jax.calibration.calibrator import Calibrator, fit_calibrator
 from moa_jax.calibration.confidence import signature_quality
 from moa_jax.calibration.quality_gates import SignatureQuality
 from moa_jax.data.examples.features import EncodedExamples
 from moa_jax.kernels.references import REFERENCES_FILE, read_references
+from moa_jax.knowledge.mechanism_hierarchy import mechanism_classes
 from moa_jax.predictions.compound_answers import Answers, answer_compounds
 from moa_jax.predictions.known_compounds import (
     TRAINING_GROUP,
     known_compounds,
     mechanism_table,
+    training_counts,
 )
 from moa_jax.schemas import Examples, InputError
 from moa_jax.training.runs.predictor import Predictor
@@ -89,13 +92,20 @@ def answer_examples(
     has_store = (workdir / CALIBRATION_FILE).exists()
     store = read_calibration_store(workdir, examples.moas) if has_store else {}
     mechanisms = mechanism_table(references, examples.moas)
-    counts = mechanisms["training_compounds"].to_numpy(np.float64, na_value=0.0).astype(int)
+    counts = training_counts(mechanisms)
     calibrators = {
         view: fit_calibrator(
             kept.probs,
             kept.labels,
             kept.is_learnable,
             num_compounds=counts if counts.any() else None,
+        )
+        for view, kept in store.items()
+    }
+    classes = mechanism_classes(examples.moas)
+    broader = {
+        view: fit_broader_classes(
+            calibrators[view].calibrate(kept.probs).probs, kept.labels, classes
         )
         for view, kept in store.items()
     }
@@ -108,6 +118,7 @@ def answer_examples(
         calibrators,
         known=known,
         num_compounds=mechanisms.set_index("mechanism")["training_compounds"].dropna().to_dict(),
+        broader=broader,
     )
     training = known[TRAINING_GROUP].reindex(answers.basis.groups)
     return AnsweredExamples(

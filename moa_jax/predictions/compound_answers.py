@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from moa_jax.calibration.broader_classes import BroaderClasses
 from moa_jax.calibration.calibrator import (
     CANNOT_TELL,
     MIN_ACCURACY,
@@ -48,8 +49,9 @@ class Answers:
       table: one row per compound, in the order of the groups: `pert_id` (the group: the ids of
         one drug, joined by `|`), `compound`, `KNOWN_COLUMNS`, `answer`, `confidence`,
         `none_of_these` (probability that its mechanism was not trained on, which is the answer
-        from `MIN_CONFIDENCE` on), `answered_from`, `basis` (how
-        many training compounds have `moa_1`); `moa_1`, `probability_1` (calibrated),
+        from `MIN_CONFIDENCE` on), `answered_from`, `basis` (how many training compounds have
+        `moa_1`); `broader_mechanism`, `broader_probability` (see `BroaderClasses`; missing where
+        `moa_1` is sure itself, or no class of it is); `moa_1`, `probability_1` (calibrated),
         `compounds_1` (training compounds that have it) and so on; `label_set` (conformal, joined
         by `|`, the `NUM_IN_SET` most probable of a larger one), `label_set_size`, `n_signatures`,
         `n_signatures_used`, `MEASURED_COLUMNS`, `carried_by`, `reasons`, `notes`. Unknown values
@@ -92,6 +94,7 @@ def answer_compounds(
     *,
     known: pd.DataFrame | None = None,
     num_compounds: Mapping[str, int] | None = None,
+    broader: Mapping[str, BroaderClasses] | None = None,
 ) -> Answers:
     """Answers each compound from its signatures that pass, or else from its structure alone.
 
@@ -102,6 +105,7 @@ def answer_compounds(
       calibrators: view -> its calibrator; without one every answer is "cannot tell".
       known: `known_compounds` of the groups.
       num_compounds: mechanism -> training compounds that have it.
+      broader: view -> broader classes of its mechanisms.
     """
     basis = answer_basis(examples, views, quality.passes)
     calibrated_of = _calibrate(basis, calibrators)
@@ -134,6 +138,7 @@ def answer_compounds(
             )
             reasons = _doubts(row, calibrator, view, has_signatures=bool(len(signatures)))
             row["basis"] = training_basis(row.get("compounds_1", 0))
+            row |= _broader((broader or {}).get(view), calibrated_of.get(place))
             row["answer"] = CANNOT_TELL if reasons else row["moa_1"]
             if row.get("none_of_these", 0.0) >= MIN_CONFIDENCE:
                 row["answer"] = NONE_OF_THESE
@@ -158,6 +163,8 @@ def _columns() -> list[str]:
         *first,
         "answered_from",
         "basis",
+        "broader_mechanism",
+        "broader_probability",
         *ranked,
         "label_set",
         "label_set_size",
@@ -219,6 +226,21 @@ def _ranked(
         row["none_of_these"] = float(calibrated.none_of_these[0])
         row["is_sure"] = bool(calibrated.is_answered[0])
     return row
+
+
+def _broader(
+    broader: BroaderClasses | None, calibrated: CalibratedAnswers | None
+) -> dict[str, Any]:
+    """The broader mechanism of one compound and its probability, where one is stated."""
+    if broader is None or calibrated is None:
+        return {}
+    answer = broader(calibrated.probs)
+    if not answer.is_stated[0]:
+        return {}
+    return {
+        "broader_mechanism": broader.classes.names[answer.place[0]],
+        "broader_probability": float(answer.probability[0]),
+    }
 
 
 def label_set(calibrated: CalibratedAnswers) -> Bool[np.ndarray, " moa"]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from moa_jax.calibration.nearest_neighbours import nearest_structures
 from moa_jax.compounds.identity import normalise_name
@@ -197,3 +198,8 @@ def mechanism_table(references: pd.DataFrame | None, moas: Sequence[str]) -> pd.
         for moa in moas
     ]
     return pd.DataFrame(rows, columns=columns)
+
+
+def training_counts(mechanisms: pd.DataFrame) -> Int[np.ndarray, " moa"]:
+    """Training compounds of each row of `mechanism_table`; 0 where the number is not known."""
+    return mechanisms["training_compounds"].to_numpy(np.float64, na_value=0.0).astype(int)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from moa_jax.calibration.broader_classes import MIN_BROADER_PROBABILITY, fit_broader_classes
 from moa_jax.calibration.calibrator import (
     CANNOT_TELL,
     NONE_OF_THESE,
@@ -14,6 +15,7 @@ from moa_jax.calibration.calibrator import (
     fit_calibrator,
 )
 from moa_jax.calibration.quality_gates import SignatureQuality
+from moa_jax.knowledge.mechanism_hierarchy import MechanismClasses
 from moa_jax.predictions.answer_basis import training_basis
 from moa_jax.predictions.compound_answers import answer_compounds, label_set, named_set
 from tests.synthetic import NUM_MOAS, make_raw_examples
@@ -272,3 +274,20 @@ def test_without_validation_nothing_is_answered():
 )
 def test_the_number_of_training_compounds_is_said_in_words(count, words):
     assert training_basis(count) == (f"{words} training compounds" if words else "")
+
+
+def test_a_broader_mechanism_is_stated_where_the_first_is_not_sure(calibrator):
+    classes = MechanismClasses(("first two",), np.array([[True, True, False]]))
+    flat = np.tile([0.45, 0.4, 0.05], (2, 1))
+    probs = np.vstack([flat, sure_of(1, 1), np.tile([0.1, 0.4, 0.5], (2, 1))])
+    # Out of fold, the right mechanism is always one of the two.
+    fitted = fit_broader_classes(flat, np.eye(NUM_MOAS)[[0, 1]], classes)
+    table = answered(calibrator, probs, broader={"fusion": fitted}).table
+    assert table["answer"][0] == CANNOT_TELL
+    assert table["broader_mechanism"][0] == "first two"
+    assert table["broader_probability"][0] == 1
+    # The second is sure of its mechanism; the third one's first mechanism is in no class.
+    assert table["probability_1"][1] > MIN_BROADER_PROBABILITY
+    assert table[["broader_mechanism", "broader_probability"]][1:].isna().all(axis=None)
+    without = answered(calibrator, probs).table
+    assert without["broader_mechanism"].isna().all()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -29,6 +30,8 @@ _NAMES = {
 _SEPARATORS = re.compile(r"[|,;]")
 # Where the genes of a mechanism are from.
 IN_TABLE, BY_NAME = "table", "name"
+# Genes of a mechanism that are printed.
+_NUM_NAMED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +109,18 @@ def read_described_mechanisms(path: Path, genes: pd.DataFrame) -> DescribedMecha
         actions.append(_action(row["action"], row["name"], where))
         read_from.append(IN_TABLE if row["genes"] else BY_NAME)
     return DescribedMechanisms(*map(tuple, (names, symbols, actions, read_from, unknown)))
+
+
+def described_lines(described: DescribedMechanisms) -> Iterator[str]:
+    """Lines to print about the mechanisms of a table."""
+    yield f"described mechanisms: {len(described.names)}"
+    columns = (described.names, described.genes, described.actions, described.read_from)
+    for name, genes, action, source in zip(*columns, strict=True):
+        more = len(genes) - _NUM_NAMED
+        named = ", ".join(genes[:_NUM_NAMED]) + (f" and {more} more" if more > 0 else "")
+        how = " (read from the name)" if source == BY_NAME else ""
+        yield f"  {name}: {action or 'acts on'} {named}{how}"
+    yield from (f"  left out: {sentence}" for sentence in described.unknown)
 
 
 def _known_genes(

@@ -12,6 +12,7 @@ from moa_jax.calibration.calibrator import CalibratedAnswers, Calibrator
 from moa_jax.data.examples.features import EncodedExamples
 from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.predictions.answered_examples import AnsweredExamples
+from moa_jax.predictions.known_compounds import training_counts
 from moa_jax.schemas import Examples
 
 
@@ -29,6 +30,7 @@ class CompoundAnswer:
       view: the view of the answer.
       calibrator: the calibration of that view.
       calibrated: the calibrated prediction; None if there is nothing to answer from.
+      num_compounds: training compounds that have each MoA.
       row: the row of `Answers.table`.
       moa: the MoA that is explained.
       runner_up: the second MoA; the same as `moa` if the model knows no other.
@@ -43,6 +45,7 @@ class CompoundAnswer:
     view: str
     calibrator: Calibrator
     calibrated: CalibratedAnswers | None
+    num_compounds: Int[np.ndarray, " moa"]
     row: pd.Series
     moa: int
     runner_up: int
@@ -73,6 +76,7 @@ def compound_answers(
     pooled = np.where(np.isnan(basis.pooled), raw, basis.pooled)
     rows, shown, encoded = _answered_from(answered)
     groups = np.array(shown.groups)
+    counts = training_counts(answered.mechanisms)
     found = []
     for number, (group, view) in enumerate(zip(basis.groups, basis.views, strict=True)):
         own = np.flatnonzero(groups == group)
@@ -90,6 +94,7 @@ def compound_answers(
                 view=view or "expression",
                 calibrator=calibrator,
                 calibrated=None if view is None else calibrator.calibrate(pooled[[number]]),
+                num_compounds=counts,
                 row=row,
                 moa=moa,
                 runner_up=runner_up,

@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from moa_jax.calibration.calibration_store import CalibrationAnswers, read_calibration_store
-from moa_jax.calibration.calibrator import CANNOT_TELL, Calibrator
+from moa_jax.calibration.calibrator import CANNOT_TELL, NONE_OF_THESE, Calibrator
 from moa_jax.data.storage.graph_folder import read_gene_sets
 from moa_jax.explanation.audit.checks import Check
 from moa_jax.explanation.audit.deletion import Curves
@@ -118,7 +118,9 @@ class CompoundExplanation:
       confidence: probability that `moa` is right; NaN without calibration.
       none_of_these: probability that the model was not trained on the compound's mechanism; NaN
         without calibration.
-      is_answered: whether there is an answer, not "cannot tell".
+      answer: a mechanism, "none of these" or "cannot tell".
+      broader: the narrowest class of mechanisms that is sure, where `moa` is not; empty for none.
+      broader_probability: of that class; NaN for none.
       reasons: why the answer is "cannot tell", and what to do.
       answered_from: `answer_basis.MODALITIES_OF`; empty if there is nothing to answer from.
       notes: notes on the answer.
@@ -128,7 +130,8 @@ class CompoundExplanation:
       nodes_are_read: see `SignatureAttributions`.
       tables: `moas`, `modalities`, `genes`, `pathways`, `substructures`, `nodes`, `evidence`,
         `proximity`, `labels`, `signatures`; those about genes and signatures are empty if the
-        compound has no signature. With experts through proteins also `proteins`.
+        compound has no signature. With experts through proteins also `proteins`, and with
+        mechanisms that a user described `described_mechanisms`.
       target_audit: see `ExplainedRun`.
       node_scores: of all gene nodes.
       atom_scores: of all atoms, for `moa`; None without structure.
@@ -144,7 +147,9 @@ class CompoundExplanation:
     runner_up: str | None
     confidence: float
     none_of_these: float
-    is_answered: bool
+    answer: str
+    broader: str
+    broader_probability: float
     reasons: str
     answered_from: str
     notes: str
@@ -160,13 +165,20 @@ class CompoundExplanation:
     checks: Sequence[Check]
 
     @property
+    def is_answered(self) -> bool:
+        """Whether the answer is a mechanism."""
+        return self.answer not in (CANNOT_TELL, NONE_OF_THESE)
+
+    @property
     def has_signatures(self) -> bool:
         """Whether the answer rests on signatures, not on the structure alone."""
         return len(self.tables["signatures"]) > 0
 
 
 def explain_compounds(
-    explained: ExplainedRun, answered: AnsweredExamples
+    explained: ExplainedRun,
+    answered: AnsweredExamples,
+    described: pd.DataFrame | None = None,
 ) -> list[CompoundExplanation]:
     """Explains the answer for each compound by the signatures or structure that it rests on.
 
@@ -177,6 +189,7 @@ def explain_compounds(
       explained: the run.
       answered: signatures, or rows of compounds with a structure only, and the run's answers.
         Labels and targets are compared with the answer, and do not affect it.
+      described: `described_answers` for these compounds, and perhaps others.
 
     Returns:
       One explanation per compound group, in the order of the groups.
@@ -216,6 +229,7 @@ def explain_compounds(
             attributions,
             evidence=evidence,
             proteins=proteins,
+            described=described,
         )
         for answer in track(answers, "compounds")
     ]
@@ -229,6 +243,7 @@ def _explanation(
     *,
     evidence: Mapping[str, KernelEvidence],
     proteins: ProteinEvidence | None,
+    described: pd.DataFrame | None,
 ) -> CompoundExplanation:
     """The explanation of one compound, whose signatures or structure are `own`."""
     moas, graph, rows = explained.run.predictor.features.moas, explained.run.graph, answer.rows
@@ -247,6 +262,9 @@ def _explanation(
         tables["proteins"] = protein_table(
             proteins, rows, answer.moa, graph=graph, ligands=explained.ligands, targets=targets
         )
+    if described is not None:
+        of_compound = described[described["pert_id"] == answer.group]
+        tables["described_mechanisms"] = of_compound.drop(columns="pert_id").reset_index(drop=True)
     if not has_signatures:
         tables |= {name: tables[name].iloc[:0] for name in _OF_SIGNATURES}
         of_structure = [not EXPERTS[name].reads_expression for name in tables["evidence"]["expert"]]
@@ -262,7 +280,9 @@ def _explanation(
         runner_up=moas[answer.runner_up] if answer.has_runner_up else None,
         confidence=math.nan if calibrated is None else float(calibrated.confidence[0]),
         none_of_these=math.nan if calibrated is None else float(calibrated.none_of_these[0]),
-        is_answered=row["answer"] != CANNOT_TELL,
+        answer=row["answer"],
+        broader=row["broader_mechanism"],
+        broader_probability=float(row["broader_probability"] or math.nan),
         reasons=row["reasons"],
         answered_from=row["answered_from"],
         notes=row["notes"],
@@ -294,7 +314,9 @@ def _answer_tables(
     runner_up = answer.runner_up if answer.has_runner_up else None
     neighbours = evidence_table(evidence, answer.rows, answer.moa, runner_up)
     return {
-        "moas": moa_table(moas, answer.probs, answer.calibrated, answer.labels),
+        "moas": moa_table(
+            moas, answer.probs, answer.calibrated, answer.labels, answer.num_compounds
+        ),
         "modalities": modality_table(
             found.modalities[answer.rows], has_runner_up=answer.has_runner_up
         ),

@@ -121,7 +121,9 @@ def _answer_row(found: CompoundExplanation) -> dict[str, Any]:
     moas = found.tables["moas"]
     return {
         "known": found.known,
-        "answer": found.moa if found.is_answered else CANNOT_TELL,
+        "answer": found.answer,
+        "broader_mechanism": found.broader,
+        "broader_probability": found.broader_probability,
         "reasons": found.reasons,
         "answered_from": found.answered_from,
         "most_probable": found.moa,

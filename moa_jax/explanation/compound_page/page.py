@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from moa_jax.calibration.calibrator import ERROR_RATE, MIN_ACCURACY
+from moa_jax.calibration.broader_classes import MIN_BROADER_PROBABILITY
+from moa_jax.calibration.calibrator import ERROR_RATE, MIN_ACCURACY, NONE_OF_THESE
 from moa_jax.evaluation.label_audit import DOUBTED
 from moa_jax.explanation.audit.checks import RULES, overall
 from moa_jax.explanation.audit.deletion import Curves
+from moa_jax.explanation.compound_page.described_section import described_section
 from moa_jax.explanation.compound_page.explanation import CompoundExplanation
 from moa_jax.explanation.compound_page.protein_section import proteins_section
 from moa_jax.explanation.compound_page.sections import (
@@ -59,6 +61,7 @@ def compound_page(
         facts={**_facts(found), **facts},
         sections=[
             _answer(found, home),
+            *described_section(found),
             _audit(found),
             reasons_section(found, pictures),
             *proteins_section(found),
@@ -94,10 +97,19 @@ def headline(found: CompoundExplanation) -> str:
         answer = f"Cannot tell: {found.reasons}."
     else:
         answer = (
-            f"Cannot tell. The most probable mechanism is {found.moa}, with confidence "
+            f"{_no_answer(found)}. The most probable mechanism is {found.moa}, with confidence "
             f"{found.confidence:.2f}."
         )
+    if found.broader:
+        answer += (
+            f" The broader mechanism {found.broader} has a probability of "
+            f"{found.broader_probability:.2f}."
+        )
     return f"{answer} {found.known_sentence}"
+
+
+def _no_answer(found: CompoundExplanation) -> str:
+    return "None of these" if found.answer == NONE_OF_THESE else "Cannot tell"
 
 
 def _facts(found: CompoundExplanation) -> dict[str, str]:
@@ -122,8 +134,8 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
     if not found.is_answered:
         parts.append(
             Note(
-                f"Cannot tell: {found.reasons}. The explanation below is for the most probable "
-                "mechanism, which may well be wrong.",
+                f"{_no_answer(found)}: {found.reasons}. The explanation below is for the most "
+                "probable mechanism, which may well be wrong.",
                 kind="warning",
             )
         )
@@ -142,7 +154,13 @@ def _answer(found: CompoundExplanation, home: str) -> Section:
         f"With a probability of {found.none_of_these:.2f}, the mechanism is not among those that "
         "the model was trained on."
     )
-    return Section("Answer", f"{size} {none} {_threshold(found)}", parts)
+    text = f"{size} {none} {_threshold(found)}"
+    if found.broader:
+        text += (
+            " The broader mechanism in the title is the narrowest class of mechanisms that "
+            f"contains {found.moa} and has a probability of {MIN_BROADER_PROBABILITY:g} or more."
+        )
+    return Section("Answer", text, parts)
 
 
 def _threshold(found: CompoundExplanation) -> str:
@@ -165,17 +183,25 @@ def _moa_table(found: CompoundExplanation) -> Table:
     moas = found.tables["moas"]
     shown = moas.head(NUM_MOAS)
     rows = [
-        (row.moa, Estimate(row.probability), row.p_value, bool(row.in_set), bool(row.is_label))
+        (
+            row.moa,
+            Estimate(row.probability),
+            row.basis or "no training compound",
+            row.p_value,
+            bool(row.in_set),
+            bool(row.is_label),
+        )
         for row in shown.itertuples()
     ]
-    columns = ("mechanism", "probability", "p-value", "in the label set", "known label")
+    columns = ("mechanism", "probability", "basis", "p-value", "in the label set", "known label")
     width = len(columns) if moas["is_label"].any() else len(columns) - 1
     return Table(
         columns[:width],
         [row[:width] for row in rows],
         caption=(
             f"The {len(shown)} most probable of {len(moas)} mechanisms. Probabilities are "
-            "calibrated on held-out compounds. The label set contains the mechanisms that cannot "
+            "calibrated on held-out compounds. The basis is how many training compounds have the "
+            "mechanism. The label set contains the mechanisms that cannot "
             f"be ruled out; it misses a true one for {ERROR_RATE:.0%} of held-out compounds."
         ),
     )

@@ -21,6 +21,7 @@ from moa_jax.explanation.evidence.target_proximity import proximity, target_dist
 from moa_jax.knowledge.propagation import string_degree
 from moa_jax.models.experts import SIGNATURE_KERNEL
 from moa_jax.models.kernel_experts import reference_signatures
+from moa_jax.predictions.answer_basis import training_basis
 from moa_jax.predictions.compound_answers import label_set
 from moa_jax.schemas import Examples, KnowledgeGraph
 
@@ -35,12 +36,13 @@ def moa_table(
     probs: Float[np.ndarray, " moa"],
     calibrated: CalibratedAnswers | None,
     labels: Float[np.ndarray, " moa"],
+    num_compounds: Int[np.ndarray, " moa"],
 ) -> pd.DataFrame:
     """All MoAs, the most probable first.
 
     `rank`, `moa`, `probability` (calibrated), `model_probability`, `p_value`, `in_set`
-    (`compound_answers.label_set`), `is_label`. Without `calibrated` only the model's probabilities
-    are known.
+    (`compound_answers.label_set`), `is_label`, `training_compounds`, `basis`
+    (`answer_basis.training_basis`). Without `calibrated` only the model's probabilities are known.
     """
     order = np.argsort(-(probs if calibrated is None else calibrated.probs[0]), kind="stable")
     unknown = np.full(len(probs), np.nan)
@@ -54,6 +56,8 @@ def moa_table(
             "p_value": unknown if calibrated is None else calibrated.p_values[0, order],
             "in_set": in_set[order],
             "is_label": labels[order] > 0,
+            "training_compounds": num_compounds[order],
+            "basis": [training_basis(count) for count in num_compounds[order].tolist()],
         }
     )
 
