@@ -34,8 +34,8 @@ def get_config() -> ml_collections.ConfigDict:
         config.expert_scales[view].protein_network = 1.0
     # A short training with equal weights of all examples.
     config.training.batch_size = 128
-    config.training.num_steps = 80
-    config.training.eval_every = 80
+    config.training.num_steps = 120
+    config.training.eval_every = 120
     config.training.balance_power = 0.0
     config.training.optimiser.learning_rate = 0.01
     config.training.optimiser.weight_decay = 0.01

@@ -155,7 +155,8 @@ def test_the_memory_is_that_of_the_rows_that_a_step_saw(early_run):
     state, batch = run.initial_state(), run.batch(0)
     rng = jax.random.fold_in(state.rng, 0)
     params = {**state.params, **state.non_trainable}
-    answer, rng = run.task._answer(batch, run.graph, rng)
+    seen, rng = run.task._seen(batch, rng)
+    answer = run.task._answer(seen, run.graph)
     logits = answer(params, rng)["molecule"]
     expected = np.full((24, 3), 0.5)
     rows = np.array(batch.row)
