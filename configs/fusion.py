@@ -19,9 +19,11 @@ from configs.networks import networks
 def get_config() -> ml_collections.ConfigDict:
     """The complete configuration."""
     config = kernels.get_config()
-    experts = config.model.experts
-    config.update(networks())
-    config.model.experts = (*experts, "protein_network")
+    settings = networks()
+    # Of the networks that answer by themselves.
+    del settings.expert_scales
+    settings.model.experts = (*config.model.experts, "protein_network")
+    config.update(settings)
     # Small encoders: what all proteins and mechanisms share generalises.
     config.model.features = 32
     config.model.hidden = 64

@@ -47,7 +47,7 @@ from moa_jax.data.splits.request import num_validation_folds
 from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, InputError, KnowledgeGraph, Split
-from moa_jax.training.recipe import fit_fusion
+from moa_jax.training.fusion_fit import fit_fusion
 from moa_jax.training.sharding import make_training_mesh
 
 OPTIONS = (

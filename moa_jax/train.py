@@ -49,7 +49,7 @@ from moa_jax.predictions.target_results import (
 from moa_jax.progress import say
 from moa_jax.schemas import Examples
 from moa_jax.training.fusion.task import make_fusion_task
-from moa_jax.training.recipe import SELECTION, FusionFit, fit_fusion, is_solved
+from moa_jax.training.fusion_fit import SELECTION, FusionFit, fit_fusion, is_solved
 from moa_jax.training.runs.metric_writer import METRICS_FILE, read_metrics
 from moa_jax.training.runs.run_folder import start_run
 from moa_jax.training.sharding import (

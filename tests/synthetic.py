@@ -33,7 +33,7 @@ from moa_jax.schemas import (
     KnowledgeGraph,
     Signatures,
 )
-from moa_jax.training.recipe import fit_fusion
+from moa_jax.training.fusion_fit import fit_fusion
 from moa_jax.training.runs.run_folder import start_run
 
 NUM_GENES, NUM_LANDMARKS, NUM_TERMS, NUM_MOAS, NUM_BITS = 7, 5, 4, 3, 16

@@ -15,6 +15,7 @@ from configs import (
     benchmark_smoke,
     cross_attention,
     fusion,
+    kernels,
     network_kernel,
     pretraining,
     smoke,

@@ -27,7 +27,7 @@ from moa_jax.knowledge.propagation import graph_arrays
 from moa_jax.models.experts import EXPERTS
 from moa_jax.schemas import InputError
 from moa_jax.training.fusion.task import make_fusion_task
-from moa_jax.training.recipe import is_solved
+from moa_jax.training.fusion_fit import is_solved
 from moa_jax.training.sharding import make_mesh
 from moa_jax.training.step import initial_state, make_train_step
 from tests import synthetic

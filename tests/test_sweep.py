@@ -25,7 +25,7 @@ from moa_jax.data.splits.rules import make_split
 from moa_jax.data.storage.prepared_folder import read_prepared, write_prepared
 from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.schemas import InputError
-from moa_jax.training.recipe import fit_fusion
+from moa_jax.training.fusion_fit import fit_fusion
 from tests.sweep_place import RIDGE, fake_score, make_dataset, make_place, refusal, tiny_config
 
 pytestmark = pytest.mark.slow

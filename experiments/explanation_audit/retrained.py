@@ -36,7 +36,7 @@ from moa_jax.evaluation.metrics import macro_auprc
 from moa_jax.predictions.result_tables import markdown_table, write_csv
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, KnowledgeGraph
-from moa_jax.training.recipe import fit_fusion
+from moa_jax.training.fusion_fit import fit_fusion
 from moa_jax.training.runs.run_folder import FinishedRun, open_run
 
 FRACTIONS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)

@@ -36,7 +36,7 @@ from moa_jax.explanation.attribution.chunks import MAX_ROWS, chunk_size, run_in_
 from moa_jax.explanation.attribution.gradients import IntegratedGradients, gauss_legendre
 from moa_jax.explanation.attribution.target import AttributionTarget, predicted_directions
 from moa_jax.schemas import concatenate
-from moa_jax.training.recipe import fit_fusion
+from moa_jax.training.fusion_fit import fit_fusion
 from moa_jax.training.runs.predictor import Predictor
 
 

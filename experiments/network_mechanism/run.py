@@ -37,7 +37,7 @@ from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
 from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, KnowledgeGraph
-from moa_jax.training.recipe import fit_fusion
+from moa_jax.training.fusion_fit import fit_fusion
 
 # Folds of simulated and of real compounds.
 SIMULATED_FOLDS, REAL_FOLDS = 3, 5

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from moa_jax.schemas import Examples, KnowledgeGraph
-from moa_jax.training.recipe import FusionFit, fit_fusion
+from moa_jax.training.fusion_fit import FusionFit, fit_fusion
 
 
 def method_name(view: str) -> str:

@@ -19,7 +19,7 @@ from moa_jax.data.examples.pooling import median_by_compound, pool_by_compound, 
 from moa_jax.data.storage.parquet_tables import read_table, write_table
 from moa_jax.files import atomic_path
 from moa_jax.schemas import SIGNATURE_COLUMNS, Examples, InputError
-from moa_jax.training.recipe import OutOfFoldAnswers
+from moa_jax.training.fusion_fit import OutOfFoldAnswers
 
 CALIBRATION_FILE = "calibration_answers.parquet"
 HELD_OUT_FILE = "held_out.parquet"

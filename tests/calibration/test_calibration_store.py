@@ -15,7 +15,7 @@ from moa_jax.calibration.calibration_store import (
 )
 from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.schemas import InputError
-from moa_jax.training.recipe import OutOfFoldAnswers
+from moa_jax.training.fusion_fit import OutOfFoldAnswers
 from tests.synthetic import make_raw_examples
 
 

@@ -11,7 +11,7 @@ from moa_jax.explanation.evidence.similar_compounds import kernel_evidence
 from moa_jax.kernels.references import read_references
 from moa_jax.models.experts import EXPERTS, NETWORKS, Expert, answers_in, has_all_shown
 from moa_jax.models.kernel_experts import StructureComparison
-from moa_jax.training.recipe import fit_fusion
+from moa_jax.training.fusion_fit import fit_fusion
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
 
 

@@ -18,7 +18,7 @@ from moa_jax.predictions.answered_examples import answer_examples
 from moa_jax.predictions.described_answers import BY_TARGETS, NO_LIGAND, described_answers
 from moa_jax.predictions.result_tables import read_csv
 from moa_jax.schemas import Examples, concatenate
-from moa_jax.training.recipe import fit_fusion
+from moa_jax.training.fusion_fit import fit_fusion
 from moa_jax.training.runs.run_folder import open_run, start_run
 from moa_jax.training.unseen_mechanisms import NUM_FOLDS
 from tests.small_sets import ALCOHOLS

@@ -13,15 +13,16 @@ from moa_jax.data.examples.batches import evaluation_batches
 from moa_jax.models.experts import VIEWS
 from moa_jax.models.protein_network import NetworkAnswer
 from moa_jax.schemas import ACTIVATES, INHIBITS, InputError, LeftOut, concatenate
-from moa_jax.training.correction import correct, cross_fit, folds_of, train_on_all
+from moa_jax.training.correction.cross_fit import correct, cross_fit, folds_of, train_on_all
+from moa_jax.training.correction.solution import solve
 from moa_jax.training.expert_scales import added_scale
 from moa_jax.training.fit import Run
 from moa_jax.training.fusion.target_losses import TargetLosses, target_losses
 from moa_jax.training.fusion.task import make_fusion_task
-from moa_jax.training.recipe import Recipe, fit_fusion
+from moa_jax.training.fusion_fit import fit_fusion
+from moa_jax.training.recipe import Recipe
 from moa_jax.training.runs.metric_writer import read_metrics
 from moa_jax.training.runs.predictor import load_predictor
-from moa_jax.training.solution import solve
 from tests.synthetic import NUM_MOAS, batch_of, make_knowledge_graph, make_raw_examples, replace
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 
 from moa_jax.models.experts import VIEWS
 from moa_jax.schemas import InputError, concatenate
-from moa_jax.training.recipe import fit_fusion
+from moa_jax.training.fusion_fit import fit_fusion
 from tests.small_sets import ALCOHOLS
 from tests.synthetic import make_knowledge_graph, make_raw_examples, tiny_config
 

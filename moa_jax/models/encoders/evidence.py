@@ -9,8 +9,6 @@ from jaxtyping import Array, Float
 from moa_jax.models.message_passing import edge_totals, reverse, weighted_mean
 from moa_jax.schemas import EdgeArrays, GraphArrays
 
-# What evidence is passed along: STRING, and from gene to gene through the terms of GO.
-PATHS = ("interacts", "shares_terms")
 # Bound of the logarithm of a trained factor.
 MAX_LOG_FACTOR = 3.0
 
@@ -30,7 +28,7 @@ class EvidencePassing(nn.Module):
         nodes: Float[Array, "node feature"],
         graph: GraphArrays,
     ) -> Float[Array, "path gene channel"]:
-        """Mean evidence of each gene's neighbours along each of `PATHS`; 0 without any.
+        """Mean evidence of each gene's neighbours in STRING, and through GO terms; 0 without any.
 
         Args:
           evidence: evidence for each gene node.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -18,10 +18,8 @@ from moa_jax.models.fusion import MECHANISMS
 from moa_jax.models.protein_answers import PROTEINS
 from moa_jax.schemas import ACTIONS, Examples, LeftOut
 from moa_jax.training.expert_scales import Scales, learnable_logits, scale_array
+from moa_jax.training.recipe import Recipe
 from moa_jax.training.solved_proteins import SolvedProteins, solve_proteins
-
-if TYPE_CHECKING:
-    from moa_jax.training.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import pathlib
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from moa_jax.data.examples.features import EncodedExamples
 from moa_jax.models.experts import PROTEIN_NETWORK, SHOWN_IN, VIEWS, has_all_shown
 from moa_jax.progress import say
+from moa_jax.training.correction.solution import Solution
 from moa_jax.training.expert_scales import (
     added_scale,
     learnable_logits,
@@ -28,14 +29,10 @@ from moa_jax.training.expert_scales import (
 )
 from moa_jax.training.fit import Run
 from moa_jax.training.fusion.task import FusionTask, make_fusion_task
+from moa_jax.training.recipe import Recipe
 from moa_jax.training.runs.metric_writer import METRICS_FILE
 from moa_jax.training.runs.predictor import Predictor, predict_encoded
 from moa_jax.training.sharding import is_first_process
-from moa_jax.training.solution import Solution
-
-if TYPE_CHECKING:
-    from moa_jax.training.recipe import Recipe
-
 
 # View -> what a network adds to the logits of examples.
 Added = dict[str, Float[np.ndarray, "example moa"]]
