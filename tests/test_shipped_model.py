@@ -1,4 +1,4 @@
-"""The shipped model on LINCS 2020: its scores and its answers for ten compounds are held.
+"""The closed form on LINCS 2020: its scores and its answers for ten compounds are held.
 
 Everything is read from the files that the program writes, as a user would read them.
 `shipped_answers.json` holds for each run the scores that the program reported, and for ten
@@ -7,7 +7,7 @@ three views. After a change that is meant to change them,
 
     python -m tests.test_shipped_model PREPARED_FOLDER RUNS
 
-writes it from RUNS/fusion_fold0 and so on, trained by the commands that `arguments` returns.
+writes it from RUNS/kernels_fold0 and so on, trained by the commands that `arguments` returns.
 """
 
 import itertools
@@ -28,12 +28,12 @@ VIEWS = {"both": "fusion", "expression": "fusion_expression", "structure": "fusi
 SCORES = ("macro_auprc", "top1")
 NUM_COMPOUNDS, NUM_MOAS = 10, 5
 
-# config, fold of the split by compound, structures without signature
+# vocabulary, fold of the split by compound, structures without signature
 RUNS = {
-    "fusion_fold0": ("fusion", 0, True),
-    "fusion_fold0_measured_only": ("fusion", 0, False),
-    "fusion_fold1": ("fusion", 1, True),
-    "fusion_fold1_measured_only": ("fusion", 1, False),
+    "kernels_fold0": ("open", 0, True),
+    "kernels_fold0_measured_only": ("open", 0, False),
+    "kernels_fold1": ("open", 1, True),
+    "kernels_fold1_measured_only": ("open", 1, False),
     "frequent_fold0_measured_only": ("frequent", 0, False),
 }
 
@@ -42,9 +42,10 @@ pytestmark = pytest.mark.slow
 
 def arguments(name, prepared, workdir):
     """Command line of one of `RUNS`."""
-    config, fold, with_structures = RUNS[name]
+    vocabulary, fold, with_structures = RUNS[name]
     return [
-        f"--config={ROOT}/configs/{config}.py",
+        f"--config={ROOT}/configs/kernels.py",
+        f"--config.vocabulary={vocabulary}",
         f"--config.data={prepared}",
         f"--config.split.fold={fold}",
         f"--config.structure_only_compounds={with_structures}",

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.main_result import direction, open_vocabulary
+from experiments.main_result import direction, open_vocabulary, paired
 from experiments.main_result.confidence_tables import (
     calibration_z,
     mean_with_interval,
@@ -44,6 +44,7 @@ from moa_jax.calibration.calibrator import CalibratedAnswers, fit_calibrator
 from moa_jax.data.storage.prepared_folder import write_prepared
 from moa_jax.kernels.references import REFERENCE_COLUMNS, write_references
 from moa_jax.models.experts import VIEWS
+from moa_jax.schemas import InputError
 from moa_jax.training.runs.run_folder import open_run
 from tests.synthetic import make_dataset, make_raw_examples
 
@@ -309,3 +310,28 @@ def test_the_commands_pool_the_folds_and_write_their_tables(
     assert "### Direction, compounds left out" in (out / "alone_direction.md").read_text()
     with pytest.raises(SystemExit, match="2"):
         open_vocabulary.main([f"--data={tmp_path / 'none'}", f"--out={out}"])
+
+
+def test_paired_ranks_by_hand(capsys, tmp_path):
+    """The second model puts the second compound's mechanism first, which the first put second."""
+    labels = [[1, 0, 0], [0, 1, 0]]
+    first = dict.fromkeys(VIEWS, compounds([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1]], labels))
+    second = dict.fromkeys(VIEWS, compounds([[0.6, 0.3, 0.1], [0.3, 0.6, 0.1]], labels))
+    rows = paired.paired_rows(first, second)
+    assert [(row["view"], row["score"]) for row in rows[:3]] == [
+        ("fusion", "mean AP"),
+        ("fusion", "top-1"),
+        ("fusion", "top-5"),
+    ]
+    # Of the two mechanisms that the compounds have.
+    assert [(row["first"], row["second"]) for row in rows[:3]] == [
+        (0.75, 1.0),
+        (0.5, 1.0),
+        (1.0, 1.0),
+    ]
+    assert rows[0]["second minus first"].startswith("0.250 [")
+    with pytest.raises(InputError, match="do not hold out the same compounds"):
+        paired.paired_rows(first, dict.fromkeys(VIEWS, second["fusion"].take(np.array([0]))))
+    with pytest.raises(SystemExit):
+        paired.main([str(tmp_path), str(tmp_path)])
+    assert "has no folder of a fold" in capsys.readouterr().err

@@ -1,0 +1,104 @@
+"""One set of runs against another on the same held-out compounds: ranks of mechanisms, paired.
+
+    python -m experiments.main_result.paired runs/kernels/open runs/open/open
+
+takes the folds of both folders (`open_vocabulary` makes them), which must hold out the same
+compounds, and prints for each view the ranks of both and their difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from experiments.main_result.confidence_tables import Row, mean_with_interval
+from experiments.main_result.held_out_answers import UnseenCompounds, held_out_answers, joined
+from moa_jax.evaluation.metrics import average_precision, top_k_hits
+from moa_jax.models.experts import VIEWS
+from moa_jax.predictions.result_tables import markdown_table
+from moa_jax.schemas import InputError
+
+FOLDS = "split*_fold*"
+
+
+def rank_scores(answers: UnseenCompounds) -> dict[str, Float[np.ndarray, " compound"]]:
+    """Score -> its value for each compound, among the mechanisms of the compounds.
+
+    Average precision is that of the mechanisms of one compound.
+    """
+    columns = answers.labels.any(axis=0)
+    probs, labels = answers.calibrated.probs[:, columns], answers.labels[:, columns]
+    return {
+        "mean AP": average_precision(probs.T, labels.T),
+        **{f"top-{k}": (top_k_hits(probs, labels, k) > 0).astype(float) for k in (1, 5)},
+    }
+
+
+def paired_rows(
+    first: Mapping[str, UnseenCompounds], second: Mapping[str, UnseenCompounds]
+) -> list[Row]:
+    """One row for each view and score: both means, and the difference with its interval.
+
+    Args:
+      first: view -> answers.
+      second: the same of other models.
+
+    Raises:
+      InputError: they are not for the same compounds and mechanisms, in the same order.
+    """
+    rows = []
+    for view in VIEWS:
+        one, other = first[view], second[view]
+        if one.groups != other.groups or one.moas != other.moas:
+            raise InputError(
+                "the runs do not hold out the same compounds with the same mechanisms."
+            )
+        ours, theirs = rank_scores(one), rank_scores(other)
+        for score in ours:
+            rows.append(
+                {
+                    "view": view,
+                    "score": score,
+                    "compounds": len(set(one.groups)),
+                    "first": float(ours[score].mean()),
+                    "second": float(theirs[score].mean()),
+                    "second minus first": mean_with_interval(
+                        theirs[score] - ours[score], one.groups
+                    ),
+                }
+            )
+    return rows
+
+
+def answers_of(folder: pathlib.Path) -> dict[str, UnseenCompounds]:
+    """View -> the answers of all folds in a folder for the compounds that they held out.
+
+    Raises:
+      InputError: there is no fold, or it cannot be read.
+    """
+    folds = sorted(folder.glob(FOLDS))
+    if not folds:
+        raise InputError(f"{folder} has no folder of a fold ({FOLDS}).")
+    runs = [held_out_answers(fold) for fold in folds]
+    return {view: joined([run[view] for run in runs]) for view in VIEWS}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Reads both folders and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("first", type=pathlib.Path, help="folder of folds")
+    parser.add_argument("second", type=pathlib.Path, help="folder of the same folds, other models")
+    settings = parser.parse_args(argv)
+    try:
+        rows = paired_rows(answers_of(settings.first), answers_of(settings.second))
+    except InputError as error:
+        parser.error(str(error))
+    print(markdown_table(rows))
+
+
+if __name__ == "__main__":
+    main()
