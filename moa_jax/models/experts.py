@@ -33,7 +33,7 @@ class Expert:
       reads_structure: whether it reads the structure. An expert that reads both answers with
         either.
       title: its name on pages; of a kernel expert, what it compares.
-      reads_nodes: whether it reads the activity of the graph's nodes.
+      reads_nodes: whether the activity of the graph's nodes is what it answers from.
       comparison: fusion model -> how a kernel expert compares examples with references; None for
         others.
       through_proteins: the kernel expert whose evidence for proteins it reads; None for others.
@@ -70,7 +70,7 @@ EXPERTS = {
     "signature": Expert(True, False, "signature network", reads_nodes=True),
     "molecule": Expert(False, True, "molecule network"),
     "joint": Expert(True, True, "joint network", reads_nodes=True),
-    PROTEIN_NETWORK: Expert(True, True, "protein network", reads_nodes=True, corrects=True),
+    PROTEIN_NETWORK: Expert(True, True, "protein network", corrects=True),
     SIGNATURE_KERNEL: Expert(
         True,
         False,

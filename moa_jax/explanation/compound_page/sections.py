@@ -40,7 +40,8 @@ def reasons_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> 
         "The model compares the compound with training compounds. Contributions are exact: how "
         "much the similarity to each compound adds to the score, by its mechanisms or through the "
         "proteins that it acts on. Similar training compounds share "
-        "their weight, so a single one may count against its own mechanism. A compound without "
+        "their weight, so a single one may count against its own mechanism. What a network adds to "
+        "the score, if the model has one, is not among them. A compound without "
         "a label may have a target-propagated label, or a pseudo-label from its structure.",
         parts,
     )
@@ -163,8 +164,8 @@ def network_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> 
     how = (
         "Scores are the contributions of the node activities that the model reads."
         if found.nodes_are_read
-        else "This model does not read STRING or GO: the contributions of measured genes were "
-        "propagated over the graph, for orientation only."
+        else "This model does not answer from the activity of these nodes: the contributions of "
+        "measured genes were propagated over the graph, for orientation only."
     )
     parts: list[Part] = [
         Illustration(pictures["network"], "The proteins with the largest scores in STRING.")
