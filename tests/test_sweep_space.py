@@ -8,7 +8,7 @@ import shlex
 import optuna
 import pytest
 
-from configs import cross_attention
+from configs import cross_attention, kernels
 from launch import sweep, sweep_study
 from launch.sweep_space import Parameter, read_space, values_in, with_values
 from moa_jax.data.storage.prepared_folder import write_prepared
@@ -41,7 +41,7 @@ def fast(monkeypatch):
     [
         (
             {"training.lr": ("uniform", 0.0, 1.0)},
-            'the config has no "lr" there: it has only balance_power, ',
+            'the config has no "lr" there: it has only action_weight, ',
         ),
         (
             {"modl.features": ("int", 1, 2)},
@@ -133,7 +133,7 @@ def test_a_config_outside_the_space_is_no_trial(tmp_path, capfd):
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
 def test_every_space_fits_its_config_and_names_its_command(path, monkeypatch):
-    config = {"fusion": fusion, "networks": cross_attention}[path.stem].get_config()
+    config = {"kernels": kernels, "networks": cross_attention}[path.stem].get_config()
     parameters = read_space(str(path), config)
     # The config itself is the first trial.
     assert values_in(config, parameters) is not None
