@@ -50,17 +50,23 @@ STRATA = {"0": (0, 0), "1-2": (1, 2), "3-9": (3, 9), "10+": (10, np.inf)}
 TABLES_FILE = "tables.md"
 
 
-def ranking_rows(answers: UnseenCompounds, columns: Bool[np.ndarray, " moa"]) -> list[Row]:
-    """Ranks of a compound's mechanisms among some MoAs, by number of training compounds.
+def rank_scores(
+    answers: UnseenCompounds, columns: Bool[np.ndarray, " moa"]
+) -> dict[str, Float[np.ndarray, " compound"]]:
+    """Score -> its value for each compound, among some MoAs.
 
-    Average precision is that of the mechanisms of one compound, averaged over compounds.
+    Average precision is that of the mechanisms of one compound.
     """
     probs, labels = answers.calibrated.probs[:, columns], answers.labels[:, columns]
-    scores = {
+    return {
         "mean AP": average_precision(probs.T, labels.T),
         **{f"top-{k}": (top_k_hits(probs, labels, k) > 0).astype(float) for k in (1, 5)},
     }
-    best = answers.best_support
+
+
+def ranking_rows(answers: UnseenCompounds, columns: Bool[np.ndarray, " moa"]) -> list[Row]:
+    """Ranks of a compound's mechanisms among some MoAs, by number of training compounds."""
+    scores, best = rank_scores(answers, columns), answers.best_support
     strata = {"all": np.ones(len(best), bool)}
     strata |= {name: (best >= low) & (best <= high) for name, (low, high) in STRATA.items()}
     rows = []

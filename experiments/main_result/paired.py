@@ -12,12 +12,9 @@ import argparse
 import pathlib
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from jaxtyping import Float
-
 from experiments.main_result.confidence_tables import Row, mean_with_interval
 from experiments.main_result.held_out_answers import UnseenCompounds, held_out_answers, joined
-from moa_jax.evaluation.metrics import average_precision, top_k_hits
+from experiments.main_result.open_vocabulary import rank_scores
 from moa_jax.models.experts import VIEWS
 from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.schemas import InputError
@@ -25,23 +22,12 @@ from moa_jax.schemas import InputError
 FOLDS = "split*_fold*"
 
 
-def rank_scores(answers: UnseenCompounds) -> dict[str, Float[np.ndarray, " compound"]]:
-    """Score -> its value for each compound, among the mechanisms of the compounds.
-
-    Average precision is that of the mechanisms of one compound.
-    """
-    columns = answers.labels.any(axis=0)
-    probs, labels = answers.calibrated.probs[:, columns], answers.labels[:, columns]
-    return {
-        "mean AP": average_precision(probs.T, labels.T),
-        **{f"top-{k}": (top_k_hits(probs, labels, k) > 0).astype(float) for k in (1, 5)},
-    }
-
-
 def paired_rows(
     first: Mapping[str, UnseenCompounds], second: Mapping[str, UnseenCompounds]
 ) -> list[Row]:
     """One row for each view and score: both means, and the difference with its interval.
+
+    Ranks are those among the mechanisms of the compounds.
 
     Args:
       first: view -> answers.
@@ -57,7 +43,8 @@ def paired_rows(
             raise InputError(
                 "the runs do not hold out the same compounds with the same mechanisms."
             )
-        ours, theirs = rank_scores(one), rank_scores(other)
+        columns = one.labels.any(axis=0)
+        ours, theirs = rank_scores(one, columns), rank_scores(other, columns)
         for score in ours:
             rows.append(
                 {

@@ -117,8 +117,8 @@ def left_out_examples(
     return np.array([group in groups for group in examples.groups], bool)
 
 
-def fold_of(count: int, num_folds: int, seed: int) -> Int[np.ndarray, " mechanism"]:
-    """A random fold for each mechanism, of almost equal sizes."""
+def fold_of(count: int, num_folds: int, seed: int) -> Int[np.ndarray, " item"]:
+    """A random fold for each mechanism or compound, of almost equal sizes."""
     return np.random.default_rng(seed).permutation(np.arange(count) % num_folds)
 
 

@@ -2,8 +2,9 @@
 
 It reads what the kernel experts say about a compound (leave-one-compound-out answers in training),
 passes their evidence for proteins along STRING and GO, attends to the proteins, and adds what it
-has learned to the logits of targets, actions and mechanisms. All of its weights are shared by all
-proteins and mechanisms, and all that it adds is 0 at first.
+has learned to the logits of mechanisms. What it adds to those of targets and actions steers its
+attention alone. All of its weights are shared by all proteins and mechanisms, and all that it adds
+is 0 at first.
 """
 
 from __future__ import annotations
@@ -82,10 +83,8 @@ class Proteins:
     rows: Int[Array, " protein"]
     counts: Float[Array, " protein"]
 
-    def known(self, left_out: LeftOut | None) -> Float[Array, "#batch protein"]:
+    def known(self, left_out: LeftOut) -> Float[Array, "batch protein"]:
         """Number of other compounds with each protein as a target."""
-        if left_out is None:
-            return self.counts[None]
         own = left_out.targets.reshape(len(left_out.targets), len(ACTIONS), -1).sum(axis=1)
         return self.counts - (own > 0)
 
@@ -218,11 +217,7 @@ def _evidence_features(
     nodes: Float[Array, "node feature"],
     graph: GraphArrays,
 ) -> Float[Array, "batch protein evidence"]:
-    """Evidence for each protein, what is carried to it, and what its neighbours pass to it.
-
-    Numbers of known compounds are no feature: with them the cross-entropy falls further, and the
-    ranks get worse.
-    """
+    """Evidence for each protein, what is carried to it, and what its neighbours pass to it."""
     of_targets, carried = evidence.sum(axis=2), carried.sum(axis=2)
     num_genes = proteins.carry.shape[1]
     at_genes = (

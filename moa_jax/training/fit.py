@@ -63,7 +63,6 @@ class Run:
         workdir: pathlib.Path,
         unlabelled: Examples | None = None,
         non_trainable: Mapping[str, Any] | None = None,
-        encoded_validation: EncodedExamples | None = None,
     ) -> None:
         """Prepares the run.
 
@@ -80,7 +79,6 @@ class Run:
           unlabelled: additional examples, without labels, for pretraining (if the configuration
             has `pretraining`) and for the kernels among `non_trainable`.
           non_trainable: parameters of the model that gradients do not change.
-          encoded_validation: the validation examples as model inputs; encoded here by default.
 
         Raises:
           InputError: the configuration's batch or devices do not fit the machine.
@@ -93,9 +91,7 @@ class Run:
         training = ml_collections.FrozenConfigDict(config.training)
         self._weights = SampleWeights(train, training)
         self._train = encoded
-        self._validation = encoded_validation
-        if validation is not None and encoded_validation is None:
-            self._validation = encode(validation, features)
+        self._validation = None if validation is None else encode(validation, features)
         self._unlabelled = unlabelled
         self._non_trainable = non_trainable or {}
         self._digests = [

@@ -59,8 +59,8 @@ class FusionFit:
         vocabulary.
       choices: JSON values: `best_step`, `expert_scales` by expert; empty without validation.
       curves: view -> [step, validation macro AUPRC] pairs.
-      proteins: what the model knows about proteins; None for a model with networks or without
-        experts through proteins.
+      proteins: what the model knows about proteins; None without experts through
+        proteins, and beside networks that answer by themselves.
     """
 
     predictor: Predictor

@@ -18,6 +18,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Float, Int
 
 from moa_jax.data.examples.features import EncodedExamples
+from moa_jax.kernels.unseen_mechanisms import fold_of
 from moa_jax.models.experts import PROTEIN_NETWORK, SHOWN_IN, VIEWS, has_all_shown
 from moa_jax.progress import say
 from moa_jax.training.correction.solution import Solution
@@ -66,7 +67,7 @@ def correct(recipe: Recipe, solution: Solution, workdir: pathlib.Path) -> Correc
     """
     runs = workdir / NETWORK
     added = cross_fit(recipe, solution, runs)
-    scales = {view: fit_scale(view, solution, added[view]) for view in VIEWS}
+    scales = fit_scales(solution, added)
     values = ", ".join(f"{view} {scale:.1f}" for view, scale in scales.items())
     say(f"scales of what the protein network adds: {values}")
     predictor = train_on_all(recipe, solution, runs / "all")
@@ -78,18 +79,21 @@ def correct(recipe: Recipe, solution: Solution, workdir: pathlib.Path) -> Correc
     return Corrected(params, of_all, added)
 
 
-def fit_scale(view: str, solution: Solution, added: Float[np.ndarray, "example moa"]) -> float:
-    """The factor of what the network adds by which the compounds' labels are most likely.
+def fit_scales(solution: Solution, added: Added) -> dict[str, float]:
+    """View -> the factor of what the network adds by which the compounds' labels rank best.
 
     Args:
-      view: the view.
       solution: the closed form.
       added: what the network, trained without the compound, adds.
     """
-    logits, examples = learnable_logits(solution.answers)[view]
-    closed = [solution.scales[view][expert] for expert in solution.answers.logits]
-    rows = learnable_rows(solution.answers, view)
-    return added_scale(np.tensordot(np.array(closed), logits, axes=1), added[rows], examples)
+    scales = {}
+    for view, (logits, examples) in learnable_logits(solution.answers).items():
+        of_experts = np.array([solution.scales[view][name] for name in solution.answers.logits])
+        rows = learnable_rows(solution.answers, view)
+        scales[view] = added_scale(
+            np.tensordot(of_experts, logits, axes=1), added[view][rows], examples
+        )
+    return scales
 
 
 def cross_fit(recipe: Recipe, solution: Solution, workdir: pathlib.Path) -> Added:
@@ -126,8 +130,7 @@ def cross_fit(recipe: Recipe, solution: Solution, workdir: pathlib.Path) -> Adde
 def folds_of(groups: tuple[str, ...], num_folds: int, *, seed: int) -> Int[np.ndarray, " example"]:
     """The fold of each example; those of one group are in one fold."""
     names, unit = np.unique(np.asarray(groups, str), return_inverse=True)
-    fold = np.random.default_rng(seed).permutation(np.arange(len(names)) % num_folds)
-    return fold[unit]
+    return fold_of(len(names), num_folds, seed)[unit]
 
 
 def train_on_all(recipe: Recipe, solution: Solution, workdir: pathlib.Path) -> Predictor:

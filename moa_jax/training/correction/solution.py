@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
 from moa_jax.data.examples.features import EncodedExamples, FeatureSpec
+from moa_jax.kernels.known_targets import count_ligands, known_target_table
 from moa_jax.kernels.leave_one_out import LeaveOneOutAnswers
 from moa_jax.kernels.protein_carry import gene_rows
 from moa_jax.kernels.target_actions import MechanismPrototypes, action_labels
 from moa_jax.models.experts import PROTEIN_NETWORK
 from moa_jax.models.fusion import MECHANISMS
 from moa_jax.models.protein_answers import PROTEINS
-from moa_jax.schemas import ACTIONS, Examples, LeftOut
+from moa_jax.schemas import Examples, LeftOut
 from moa_jax.training.expert_scales import Scales, learnable_logits, scale_array
 from moa_jax.training.recipe import Recipe
 from moa_jax.training.solved_proteins import SolvedProteins, solve_proteins
@@ -69,7 +69,9 @@ def solve(recipe: Recipe, train: Examples) -> Solution:
         params[MECHANISMS] = mechanism_params(closed_form.prototypes)
         params[PROTEINS] |= {
             "rows": gene_rows(recipe.graph, features.proteins).astype(np.int32),
-            "counts": target_counts(references, features.proteins),
+            "counts": count_ligands(known_target_table(references), features.proteins).astype(
+                np.float32
+            ),
         }
         inputs = with_left_out(
             closed_form.encoded,
@@ -123,13 +125,3 @@ def with_left_out(
 def mechanism_params(prototypes: MechanismPrototypes) -> dict[str, Any]:
     """The lengths of the mechanisms' prototypes."""
     return {"lengths": np.linalg.norm(prototypes.sums, axis=1).astype(np.float32)}
-
-
-def target_counts(examples: Examples, proteins: tuple[str, ...]) -> Float32[np.ndarray, " protein"]:
-    """Number of compounds that have each protein as a known target."""
-    labels = action_labels(examples, proteins).reshape(-1, len(ACTIONS), len(proteins))
-    has = labels.any(axis=1)
-    names, unit = np.unique(np.asarray(examples.groups, str), return_inverse=True)
-    of_group = np.zeros((len(names), has.shape[1]), bool)
-    np.logical_or.at(of_group, unit, has)
-    return of_group.sum(axis=0).astype(np.float32)

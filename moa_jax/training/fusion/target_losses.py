@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 from jaxtyping import Array, Float
 
+from moa_jax.models.experts import NETWORKS, PROTEIN_NETWORK
 from moa_jax.models.protein_network import NetworkAnswer, Proteins
-from moa_jax.schemas import ACTIONS, Batch
+from moa_jax.schemas import ACTIONS, Batch, InputError
 from moa_jax.training.losses.softmax import softmax_cost
 from moa_jax.training.losses.sums import masked_sum
 
@@ -29,14 +31,44 @@ class TargetLosses(NamedTuple):
     q: float
 
 
+def make_target_losses(
+    training: ml_collections.FrozenConfigDict, experts: tuple[str, ...]
+) -> TargetLosses | None:
+    """The protein network's losses of targets and actions; None without it.
+
+    Args:
+      training: `training` of a configuration; see `configs/networks.py`.
+      experts: the model's experts.
+
+    Raises:
+      InputError: the training is not possible with this network.
+    """
+    if PROTEIN_NETWORK not in experts:
+        return None
+    if others := sorted(set(experts) & set(NETWORKS) - {PROTEIN_NETWORK}):
+        raise InputError(
+            f"model.experts names {PROTEIN_NETWORK}, which corrects the closed form, and "
+            f"{others[0]}; it stands beside no other network."
+        )
+    for name, used in (
+        ("co_teaching.enabled", training.co_teaching.enabled),
+        ("mix_up_alpha above 0", training.mix_up_alpha > 0),
+    ):
+        if used:
+            raise InputError(
+                f"model.experts names {PROTEIN_NETWORK}, which cannot be trained with "
+                f"training.{name}."
+            )
+    return TargetLosses(training.target_weight, training.action_weight, training.target_q)
+
+
 def target_losses(
     answer: NetworkAnswer, params: Mapping[str, Array], batch: Batch, losses: TargetLosses
 ) -> dict[str, Float[Array, ""]]:
     """Losses summed over the examples with known targets; 0 for others.
 
     Of targets, the generalised cross-entropy of a softmax over all proteins that are targets of
-    other compounds: cross-entropy itself raises proteins with many ligands, and ranks get worse. Of
-    actions, the mean logistic loss over targets whose action is known.
+    other compounds. Of actions, the mean logistic loss over targets whose action is known.
 
     Args:
       answer: what the network says.

@@ -29,7 +29,7 @@ from moa_jax.models.protein_answers import PROTEINS, protein_logits
 from moa_jax.schemas import Batch, GraphArrays, InputError, KnowledgeGraph
 from moa_jax.training.fusion.mix_up import mix_up
 from moa_jax.training.fusion.modality_dropout import keep_only, modality_dropout
-from moa_jax.training.fusion.target_losses import TargetLosses, target_losses
+from moa_jax.training.fusion.target_losses import TargetLosses, make_target_losses, target_losses
 from moa_jax.training.losses.factory import make_objective
 from moa_jax.training.losses.objectives import Answer, ModalityMasks, Objective, PlainObjective
 from moa_jax.training.losses.softmax import label_distribution_cross_entropy
@@ -90,13 +90,16 @@ class FusionTask(TrainingTask):
             mix_rng, rng = jax.random.split(rng)
             batch = mix_up(mix_rng, batch, alpha=self.mix_up_alpha)
         seen, rng = self._seen(batch, rng)
-        parts = self.objective.sums(
-            self._answer(seen, graph), params, rng, self._modality_masks(batch), batch, step=step
-        )
+        answer, of_targets = self._answer(seen, graph), {}
         if self.target_losses:
-            # The same application as in the objective, which the compiler does once.
-            output = self._apply_in_training(self.answering(params), seen, graph, rng)
-            parts |= target_losses(output.network, params[PROTEINS], batch, self.target_losses)
+            # One application for all losses: a second one would be differentiated again.
+            output = self._apply_in_training(params, seen, graph, rng)
+            answer = functools.partial(self._trained_logits, output, seen)
+            of_targets = target_losses(output.network, params[PROTEINS], batch, self.target_losses)
+        parts = self.objective.sums(
+            answer, params, rng, self._modality_masks(batch), batch, step=step
+        )
+        parts |= of_targets
         return sum(parts.values(), jnp.zeros(())), parts
 
     def first_state(self, num_examples: int) -> dict[str, Any]:
@@ -131,12 +134,19 @@ class FusionTask(TrainingTask):
         """Computes the networks' logits for a batch after modality dropout."""
 
         def answer(params: Any, rng: Array) -> dict[str, Float[Array, "batch moa"]]:
-            logits = self._apply_in_training(params, seen, graph, rng).experts
-            return {
-                network: self._trained(network, logits, params, seen) for network in self._networks
-            }
+            output = self._apply_in_training(params, seen, graph, rng)
+            return self._trained_logits(output, seen, params, rng)
 
         return answer
+
+    def _trained_logits(
+        self, output: FusionOutput, seen: Batch, params: Any, _: Array
+    ) -> dict[str, Float[Array, "batch moa"]]:
+        """The logits that each network is trained on; see `_trained`."""
+        return {
+            network: self._trained(network, output.experts, params, seen)
+            for network in self._networks
+        }
 
     def _trained(
         self,
@@ -309,35 +319,8 @@ def make_fusion_task(
         objective=objective,
         precision=training.precision,
         mix_up_alpha=training.mix_up_alpha,
-        target_losses=_target_losses(training, experts),
+        target_losses=make_target_losses(training, experts),
     )
-
-
-def _target_losses(
-    training: ml_collections.FrozenConfigDict, experts: tuple[str, ...]
-) -> TargetLosses | None:
-    """The protein network's losses of targets and actions; None without it.
-
-    Raises:
-      InputError: the training is not possible with this network.
-    """
-    if PROTEIN_NETWORK not in experts:
-        return None
-    if others := sorted(set(experts) & set(NETWORKS) - {PROTEIN_NETWORK}):
-        raise InputError(
-            f"model.experts names {PROTEIN_NETWORK}, which corrects the closed form, and "
-            f"{others[0]}; it stands beside no other network."
-        )
-    for name, used in (
-        ("co_teaching.enabled", training.co_teaching.enabled),
-        ("mix_up_alpha above 0", training.mix_up_alpha > 0),
-    ):
-        if used:
-            raise InputError(
-                f"model.experts names {PROTEIN_NETWORK}, which cannot be trained with "
-                f"training.{name}."
-            )
-    return TargetLosses(training.target_weight, training.action_weight, training.target_q)
 
 
 def _refuse_kernel_settings(model: FusionModel) -> None:
