@@ -159,7 +159,13 @@ class FusionModel(FusedNetworks, kw_only=True):
         )
         mechanisms = self._given(MECHANISMS, {"lengths": jnp.zeros(self.num_moas)})
         masks = jnp.stack([batch.expression_mask, batch.structure_mask], axis=1)
-        return ProteinNetwork(self.features, self.protein_hidden, name=PROTEIN_NETWORK)(
+        network = ProteinNetwork(
+            self.features,
+            self.protein_hidden,
+            in_blocks=batch.molecules.atom_mask.shape[0] == 1,
+            name=PROTEIN_NETWORK,
+        )
+        return network(
             state.compound,
             state.nodes,
             graph,

@@ -130,16 +130,60 @@ class SharedResidual(nn.Module):
         )
 
 
+# Items that one device computes at once: their hidden states stay in the cache of a CPU.
+ITEM_BLOCK = 32
+
+
+class SharedResidualInBlocks(nn.Module):
+    """A `SharedResidual` that computes a few items at a time, twice in training; same parameters.
+
+    Three times as fast on a CPU, where the hidden states of all items are written to memory. Over
+    several devices the gradients of each block would be summed across them one by one.
+
+    Attributes:
+      hidden: see `SharedResidual`.
+      num_outputs: see `SharedResidual`.
+    """
+
+    hidden: int
+    num_outputs: int
+
+    @nn.compact
+    def __call__(
+        self, items: Float[Array, "batch item feature"], compound: Float[Array, "batch state"]
+    ) -> Float[Array, "batch item output"]:
+        """Residuals of the items of each example."""
+        batch, count, width = items.shape
+        num_blocks = -(-count // ITEM_BLOCK)
+        padded = jnp.pad(items, ((0, 0), (0, num_blocks * ITEM_BLOCK - count), (0, 0)))
+        shared = SharedResidual(self.hidden, self.num_outputs)
+        nn.share_scope(self, shared)
+
+        def of_block(module, carry, block):  # noqa: ANN001, ANN202 (flax's own form)
+            return carry, module(block, compound)
+
+        _, residuals = nn.scan(
+            nn.remat(of_block, prevent_cse=False),
+            variable_broadcast="params",
+            split_rngs={"params": False},
+            in_axes=1,
+            out_axes=1,
+        )(shared, (), padded.reshape(batch, num_blocks, ITEM_BLOCK, width))
+        return residuals.reshape(batch, -1, self.num_outputs)[:, :count]
+
+
 class ProteinNetwork(nn.Module):
     """Targets, actions and mechanisms from the closed form and the compound's state.
 
     Attributes:
       features: size of queries and keys.
       hidden: width of the perceptrons.
+      in_blocks: whether they compute a few proteins or mechanisms at a time, for one device.
     """
 
     features: int
     hidden: int
+    in_blocks: bool
 
     @nn.compact
     def __call__(
@@ -171,7 +215,8 @@ class ProteinNetwork(nn.Module):
         # [batch, kernel, action, protein]: evidence carried from protein to protein.
         carried = jnp.matmul(closed.evidence, proteins.carry[:, proteins.rows])
         evidence = _evidence_features(closed.evidence, carried, proteins, nodes, graph)
-        added = SharedResidual(self.hidden, 2, name="node_residual")(evidence, amount)
+        residual = SharedResidualInBlocks if self.in_blocks else SharedResidual
+        added = residual(self.hidden, 2, name="node_residual")(evidence, amount)
         added = added.at[..., 0].add(query @ key.T / jnp.sqrt(self.features))
 
         by_action = carried.sum(axis=1)
@@ -186,7 +231,7 @@ class ProteinNetwork(nn.Module):
             of_experts.sum(axis=-1, keepdims=True),
             mechanisms.match(pairs, closed.left_out)[..., None],
         ]
-        of_moas = SharedResidual(self.hidden, 1, name="moa_residual")(
+        of_moas = residual(self.hidden, 1, name="moa_residual")(
             jnp.concatenate(features, axis=-1), amount
         )
         return NetworkAnswer(

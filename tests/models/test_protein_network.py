@@ -11,7 +11,12 @@ from moa_jax.models.encoders.evidence import EvidencePassing
 from moa_jax.models.experts import PROTEIN_NETWORK
 from moa_jax.models.fusion import MECHANISMS
 from moa_jax.models.protein_answers import PROTEINS, protein_logits
-from moa_jax.models.protein_network import Mechanisms
+from moa_jax.models.protein_network import (
+    ITEM_BLOCK,
+    Mechanisms,
+    SharedResidual,
+    SharedResidualInBlocks,
+)
 from moa_jax.schemas import GraphArrays, LeftOut
 from tests.models.random_params import drawn, randomised
 from tests.synthetic import (
@@ -242,4 +247,33 @@ def test_a_match_leaves_out_what_the_compound_adds_to_its_mechanisms():
     np.testing.assert_allclose(mechanisms.match(attention, known), expected, atol=1e-4)
     np.testing.assert_allclose(
         mechanisms.match(attention, None), attention @ (sums / lengths), rtol=1e-5
+    )
+
+
+def test_items_in_blocks_are_the_items_at_once():
+    """Values, parameters and gradients, where the last block is not full."""
+    keys = jax.random.split(jax.random.PRNGKey(0), 3)
+    items = jax.random.normal(keys[0], (3, ITEM_BLOCK + 5, 4))
+    compound = jax.random.normal(keys[1], (3, 6))
+    at_once, in_blocks = SharedResidual(8, 2), SharedResidualInBlocks(8, 2)
+    params = at_once.init(keys[2], items, compound)
+    jax.tree.map(np.testing.assert_array_equal, params, in_blocks.init(keys[2], items, compound))
+    params = randomised(params)
+
+    def gradients(module):
+        def total(*args):
+            return jnp.sum(jnp.sin(module.apply(*args)))
+
+        return jax.grad(total, argnums=(0, 1, 2))(params, items, compound)
+
+    np.testing.assert_allclose(
+        in_blocks.apply(params, items, compound),
+        at_once.apply(params, items, compound),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+    jax.tree.map(
+        lambda ours, theirs: np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5),
+        gradients(in_blocks),
+        gradients(at_once),
     )
