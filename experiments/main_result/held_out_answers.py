@@ -22,7 +22,10 @@ from moa_jax.calibration.calibration_store import (
 from moa_jax.calibration.calibrator import CalibratedAnswers, fit_calibrator
 from moa_jax.data.examples.pooling import pool_by_compound
 from moa_jax.kernels.references import read_references
+from moa_jax.schemas import InputError
+from moa_jax.training.runs.predictor import Predictor
 from moa_jax.training.runs.run_folder import open_run
+from moa_jax.training.sharding import replicate
 
 # Number of folds for the calibration of leave-one-compound-out answers.
 NUM_PARTS = 5
@@ -107,12 +110,14 @@ def joined(parts: Sequence[UnseenCompounds]) -> UnseenCompounds:
 
 
 def held_out_answers(
-    folder: pathlib.Path, *, as_it_comes: bool = True
+    folder: pathlib.Path, *, as_it_comes: bool = True, without: str | None = None
 ) -> dict[str, UnseenCompounds]:
     """View -> a run's answers for the compounds that it held out.
 
     Args:
       folder: of the run.
+      without: an expert whose part is left out. The uncalibrated answers are then those of the
+        model without it; calibration is not, because it is fitted to the answers with it.
       as_it_comes: calibrate on compounds of any mechanism, as `predict` does; otherwise on those
         with a mechanism of the vocabulary, which all these held-out compounds have.
 
@@ -120,6 +125,8 @@ def held_out_answers(
       InputError: the calibration store has too few compounds.
     """
     predictor = open_run(folder, num_devices=1).predictor
+    if without is not None:
+        predictor = _without(predictor, without)
     moas = predictor.features.moas
     examples, kept = read_held_out(folder, moas), read_calibration_store(folder, moas)
     names = dict(zip(examples.groups, examples.table["compound"], strict=True))
@@ -141,6 +148,22 @@ def held_out_answers(
             calibrated=fit_calibrator(own.probs, own.labels, is_learnable).calibrate(pooled),
         )
     return found
+
+
+def _without(predictor: Predictor, expert: str) -> Predictor:
+    """The predictor with a scale of 0 for an expert.
+
+    Raises:
+      InputError: the model has no such expert.
+    """
+    experts = predictor.task.model.experts
+    if expert not in experts:
+        raise InputError(f"the model has no expert {expert}; it has {', '.join(experts)}.")
+    scales = np.array(predictor.params["expert_scales"])
+    scales[:, experts.index(expert)] = 0.0
+    return dataclasses.replace(
+        predictor, params={**predictor.params, "expert_scales": replicate(scales, predictor.mesh)}
+    )
 
 
 def left_out_answers(folder: pathlib.Path) -> dict[str, UnseenCompounds]:

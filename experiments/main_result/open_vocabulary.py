@@ -51,13 +51,12 @@ TABLES_FILE = "tables.md"
 
 
 def rank_scores(
-    answers: UnseenCompounds, columns: Bool[np.ndarray, " moa"]
+    probs: Float[np.ndarray, "compound moa"], labels: Bool[np.ndarray, "compound moa"]
 ) -> dict[str, Float[np.ndarray, " compound"]]:
-    """Score -> its value for each compound, among some MoAs.
+    """Score -> its value for each compound.
 
     Average precision is that of the mechanisms of one compound.
     """
-    probs, labels = answers.calibrated.probs[:, columns], answers.labels[:, columns]
     return {
         "mean AP": average_precision(probs.T, labels.T),
         **{f"top-{k}": (top_k_hits(probs, labels, k) > 0).astype(float) for k in (1, 5)},
@@ -66,7 +65,8 @@ def rank_scores(
 
 def ranking_rows(answers: UnseenCompounds, columns: Bool[np.ndarray, " moa"]) -> list[Row]:
     """Ranks of a compound's mechanisms among some MoAs, by number of training compounds."""
-    scores, best = rank_scores(answers, columns), answers.best_support
+    best = answers.best_support
+    scores = rank_scores(answers.calibrated.probs[:, columns], answers.labels[:, columns])
     strata = {"all": np.ones(len(best), bool)}
     strata |= {name: (best >= low) & (best <= high) for name, (low, high) in STRATA.items()}
     rows = []

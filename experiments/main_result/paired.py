@@ -4,6 +4,10 @@
 
 takes the folds of both folders (`open_vocabulary` makes them), which must hold out the same
 compounds, and prints for each view the ranks of both and their difference.
+
+    python -m experiments.main_result.paired runs/fusion/open --without=protein_network
+
+compares the models of one folder without and with an expert.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ def paired_rows(
 ) -> list[Row]:
     """One row for each view and score: both means, and the difference with its interval.
 
-    Ranks are those among the mechanisms of the compounds.
+    Ranks are those among the mechanisms of the compounds, before calibration.
 
     Args:
       first: view -> answers.
@@ -44,7 +48,8 @@ def paired_rows(
                 "the runs do not hold out the same compounds with the same mechanisms."
             )
         columns = one.labels.any(axis=0)
-        ours, theirs = rank_scores(one, columns), rank_scores(other, columns)
+        labels = one.labels[:, columns]
+        ours, theirs = (rank_scores(own.probs[:, columns], labels) for own in (one, other))
         for score in ours:
             rows.append(
                 {
@@ -61,8 +66,12 @@ def paired_rows(
     return rows
 
 
-def answers_of(folder: pathlib.Path) -> dict[str, UnseenCompounds]:
+def answers_of(folder: pathlib.Path, *, without: str | None = None) -> dict[str, UnseenCompounds]:
     """View -> the answers of all folds in a folder for the compounds that they held out.
+
+    Args:
+      folder: of the folds.
+      without: see `held_out_answers`.
 
     Raises:
       InputError: there is no fold, or it cannot be read.
@@ -70,7 +79,7 @@ def answers_of(folder: pathlib.Path) -> dict[str, UnseenCompounds]:
     folds = sorted(folder.glob(FOLDS))
     if not folds:
         raise InputError(f"{folder} has no folder of a fold ({FOLDS}).")
-    runs = [held_out_answers(fold) for fold in folds]
+    runs = [held_out_answers(fold, without=without) for fold in folds]
     return {view: joined([run[view] for run in runs]) for view in VIEWS}
 
 
@@ -78,10 +87,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Reads both folders and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("first", type=pathlib.Path, help="folder of folds")
-    parser.add_argument("second", type=pathlib.Path, help="folder of the same folds, other models")
+    second = parser.add_mutually_exclusive_group(required=True)
+    second.add_argument(
+        "second", type=pathlib.Path, nargs="?", help="folder of the same folds, other models"
+    )
+    second.add_argument("--without", help="an expert that the models of the folder have")
     settings = parser.parse_args(argv)
     try:
-        rows = paired_rows(answers_of(settings.first), answers_of(settings.second))
+        if settings.without:
+            first = answers_of(settings.first, without=settings.without)
+            rows = paired_rows(first, answers_of(settings.first))
+        else:
+            rows = paired_rows(answers_of(settings.first), answers_of(settings.second))
     except InputError as error:
         parser.error(str(error))
     print(markdown_table(rows))

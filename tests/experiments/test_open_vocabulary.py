@@ -312,6 +312,16 @@ def test_the_commands_pool_the_folds_and_write_their_tables(
         open_vocabulary.main([f"--data={tmp_path / 'none'}", f"--out={out}"])
 
 
+def test_answers_without_an_expert(tiny_run):
+    """What is answered from signatures stays; from structures the networks alone answer."""
+    whole = held_out_answers(tiny_run)
+    without = held_out_answers(tiny_run, without="structure_kernel")
+    np.testing.assert_array_equal(whole["expression"].probs, without["expression"].probs)
+    assert np.abs(whole["structure"].probs - without["structure"].probs).max() > 0.01
+    with pytest.raises(InputError, match="no expert protein_network; it has signature"):
+        held_out_answers(tiny_run, without="protein_network")
+
+
 def test_paired_ranks_by_hand(capsys, tmp_path):
     """The second model puts the second compound's mechanism first, which the first put second."""
     labels = [[1, 0, 0], [0, 1, 0]]
