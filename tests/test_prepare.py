@@ -46,7 +46,7 @@ def files_of(folder):
 def assert_equal_bytes(first, second):
     names = files_of(first)
     assert names == files_of(second)
-    assert len(names) == 12
+    assert len(names) == 13
     assert filecmp.cmpfiles(first, second, names, shallow=False) == (names, [], [])
 
 

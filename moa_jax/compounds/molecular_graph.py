@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 from typing import SupportsIndex
 
 import numpy as np
@@ -103,6 +104,15 @@ class MolecularGraphs(Sequence[MolecularGraph | None]):
         return None if smiles is None else molecular_graph(smiles)
 
 
+# Graphs that need not be computed.
+_REMEMBERED: ChainMap[str, MolecularGraph] = ChainMap()
+
+
+def remember_graphs(graphs: Mapping[str, MolecularGraph]) -> None:
+    """Graphs by SMILES that the same version of RDKit made; they replace earlier ones."""
+    _REMEMBERED.maps[:] = [graphs]
+
+
 @functools.lru_cache(maxsize=2**13)
 def molecular_graph(smiles: str) -> MolecularGraph:
     """Featurised graph of a molecule; atoms are in the order of the SMILES.
@@ -112,6 +122,11 @@ def molecular_graph(smiles: str) -> MolecularGraph:
     Raises:
       InputError: RDKit cannot read the SMILES, or it has no atom.
     """
+    return _REMEMBERED[smiles] if smiles in _REMEMBERED else _graph(smiles)
+
+
+def _graph(smiles: str) -> MolecularGraph:
+    """See `molecular_graph`."""
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles)
         if mol is None or not mol.GetNumAtoms():

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections import ChainMap
+from collections.abc import Mapping
 
 from rdkit import Chem, rdBase
 from rdkit.Chem import Descriptors
@@ -67,6 +69,15 @@ class _NoParentError(Exception):
     """Carries the reason of a `Rejection` out of the steps of `standardise`."""
 
 
+# Structures that need not be standardised.
+_REMEMBERED: ChainMap[str, Structure] = ChainMap()
+
+
+def remember_structures(structures: Mapping[str, Structure]) -> None:
+    """Structures by SMILES that the same version of RDKit made; they replace earlier ones."""
+    _REMEMBERED.maps[:] = [structures]
+
+
 @functools.lru_cache(maxsize=2**16)
 def standardise(smiles: str | None) -> Structure | Rejection:
     """Standardised parent structure of a SMILES, or the reason why there is none; never raises.
@@ -76,6 +87,8 @@ def standardise(smiles: str | None) -> Structure | Rejection:
     """
     if smiles is None or not smiles.strip():
         return Rejection("no structure")
+    if smiles in _REMEMBERED:
+        return _REMEMBERED[smiles]
     with rdBase.BlockLogs():
         try:
             return _describe(_neutral_parent(_parse(smiles.split()[0])))

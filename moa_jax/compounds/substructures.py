@@ -7,7 +7,8 @@ No single fingerprint is best for all mechanisms; averaging similarities over se
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
@@ -33,6 +34,13 @@ SUBSTRUCTURE_FAMILIES = {
 }
 # A MACCS key without a pattern; the others are isotopes (1) and several fragments (166).
 AROMATIC_RINGS_KEY = 125
+# Counts that need not be computed.
+_REMEMBERED: ChainMap[str, UInt8[np.ndarray, " substructure"]] = ChainMap()
+
+
+def remember_counts(counts: Mapping[str, UInt8[np.ndarray, " substructure"]]) -> None:
+    """Counts by SMILES that the same version of RDKit computed; they replace earlier ones."""
+    _REMEMBERED.maps[:] = [counts]
 
 
 def substructure_counts(smiles: Sequence[str | None]) -> UInt8[np.ndarray, "compound substructure"]:
@@ -167,15 +175,19 @@ def _read(smiles: str) -> Chem.Mol:
 
 @functools.lru_cache(maxsize=2**15)
 def _counts(smiles: str) -> UInt8[np.ndarray, " substructure"]:
+    counts = _REMEMBERED[smiles] if smiles in _REMEMBERED else _counted(smiles)
+    # The cached array itself is returned.
+    counts.flags.writeable = False
+    return counts
+
+
+def _counted(smiles: str) -> UInt8[np.ndarray, " substructure"]:
     mol = _read(smiles)
     hashed = [
         np.minimum(generator.GetCountFingerprintAsNumPy(mol), 255) for generator in _generators()
     ]
     keys = np.frombuffer(MACCSkeys.GenMACCSKeys(mol).ToBitString().encode(), np.uint8) - ord("0")
-    counts = np.concatenate([*hashed, keys]).astype(np.uint8)
-    # The cached array itself is returned.
-    counts.flags.writeable = False
-    return counts
+    return np.concatenate([*hashed, keys]).astype(np.uint8)
 
 
 @functools.cache

@@ -10,6 +10,7 @@ Layout::
     graph/{interacts,annotated_to,is_a,part_of}.parquet   the edges
     gene_sets.parquet               GENE_SET_COLUMNS; absent where the release has no gene sets
     gene_names.parquet              GENE_TEXT_COLUMNS of the gene nodes; may be absent
+    structures.npz                  what RDKit says about the structures; may be absent
     manifest.json                   format_version, inputs, counts
 
 Equal datasets give equal bytes. Columns beyond the contract are not stored.
@@ -26,6 +27,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from moa_jax.data.storage.described_structures import remember_described, write_described
 from moa_jax.data.storage.graph_folder import (
     no_gene_names,
     read_gene_names,
@@ -103,6 +105,7 @@ def write_prepared(folder: str | os.PathLike[str], dataset: PreparedDataset) -> 
             write_table(temporary / f"{name}.parquet", table, columns)
         write_gene_sets(temporary, dataset.gene_sets)
         write_gene_names(temporary, dataset.gene_names)
+        write_described(temporary, list(dataset.compounds.table["smiles"]))
         manifest = {**dataset.manifest, "format_version": PREPARED_FORMAT_VERSION}
         write_json(temporary / "manifest.json", manifest)
 
@@ -124,6 +127,7 @@ def read_prepared(folder: str | os.PathLike[str]) -> PreparedDataset:
             f"{folder} has format version {version}, but this program reads version "
             f"{PREPARED_FORMAT_VERSION}; prepare it again."
         )
+    remember_described(folder)
     genes = read_table(folder / "genes.parquet", GENE_COLUMNS)
     table = read_table(folder / "signatures.parquet", SIGNATURE_COLUMNS)
     return PreparedDataset(
