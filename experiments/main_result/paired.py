@@ -3,7 +3,8 @@
     python -m experiments.main_result.paired runs/kernels/open runs/open/open
 
 takes the folds of both folders (`open_vocabulary` makes them), which must hold out the same
-compounds, and prints for each view the ranks of both and their difference.
+compounds, and prints for each view the ranks of both and their difference; the intervals are 95 %,
+over compounds.
 
     python -m experiments.main_result.paired runs/fusion/open --without=protein_network
 
@@ -16,9 +17,13 @@ import argparse
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from experiments.main_result.confidence_tables import Row, mean_with_interval
+import numpy as np
+from jaxtyping import Int
+
+from experiments.main_result.confidence_tables import NUM_RESAMPLES, Row, mean_with_interval
 from experiments.main_result.held_out_answers import UnseenCompounds, held_out_answers, joined
-from experiments.main_result.open_vocabulary import rank_scores
+from experiments.main_result.open_vocabulary import by_split, rank_scores
+from moa_jax.evaluation.bootstrap import bootstrap_scores, paired_difference
 from moa_jax.models.experts import VIEWS
 from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.schemas import InputError
@@ -63,7 +68,27 @@ def paired_rows(
                     ),
                 }
             )
+        rows.append({"view": view, **macro_auprc_row(one, other, np.flatnonzero(columns))})
     return rows
+
+
+def macro_auprc_row(
+    first: UnseenCompounds, second: UnseenCompounds, columns: Int[np.ndarray, " column"]
+) -> Row:
+    """Mean over mechanisms of the area under the precision-recall curve, means over divisions."""
+    probs, labels = by_split(first, columns)
+    scores = bootstrap_scores(
+        {"first": probs, "second": by_split(second, columns)[0]},
+        labels,
+        num_resamples=NUM_RESAMPLES,
+    )
+    found = paired_difference(scores["second"], scores["first"], "macro_auprc")
+    return {
+        "score": "macro AUPRC",
+        "compounds": len(labels),
+        **{name: own.estimate["macro_auprc"] for name, own in scores.items()},
+        "second minus first": f"{found.estimate:.3f} [{found.low:.3f}, {found.high:.3f}]",
+    }
 
 
 def answers_of(folder: pathlib.Path, *, without: str | None = None) -> dict[str, UnseenCompounds]:

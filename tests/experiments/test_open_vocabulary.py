@@ -340,6 +340,8 @@ def test_paired_ranks_by_hand(capsys, tmp_path):
         (1.0, 1.0),
     ]
     assert rows[0]["second minus first"].startswith("0.250 [")
+    # For each mechanism, its compound ranks before the other in both models.
+    assert [rows[3][name] for name in ("score", "first", "second")] == ["macro AUPRC", 1.0, 1.0]
     with pytest.raises(InputError, match="do not hold out the same compounds"):
         paired.paired_rows(first, dict.fromkeys(VIEWS, second["fusion"].take(np.array([0]))))
     with pytest.raises(SystemExit):
