@@ -31,6 +31,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.knowledge_layers = 1
     config.model.atom_features = 32
     config.model.molecule_layers = 2
+    # Ligands pay in every fold of the training compounds, for half the time again.
+    config.ligands = True
     # Before its scale is measured, what the network adds counts as it is.
     for view in ("fusion", "expression", "structure"):
         config.expert_scales[view].protein_network = 1.0

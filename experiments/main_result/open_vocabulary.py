@@ -4,8 +4,8 @@
 
 trains the folds of the compound split with the open vocabulary (kept in OUT and not trained again),
 pools their answers for test compounds, prints Markdown tables and writes them to OUT/tables.md.
-`--frequent` compares with the frequent vocabulary; `--everything=RUN` adds the
-leave-one-compound-out answers of a run that was trained on everything.
+`--vocabulary=frequent` does the same for the frequent one, and `--frequent` compares both;
+`--everything=RUN` adds the leave-one-compound-out answers of a run that was trained on everything.
 """
 
 from __future__ import annotations
@@ -270,6 +270,7 @@ def print_and_write(sections: Sequence[str], settings: argparse.Namespace, name:
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains where needed, calibrates, prints and writes."""
     parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--vocabulary", choices=(OPEN, FREQUENT), default=OPEN)
     parser.add_argument(
         "--frequent", action="store_true", help="compare with the frequent vocabulary"
     )
@@ -277,7 +278,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     out = pathlib.Path(settings.out)
     try:
         release = read_prepared(settings.data).manifest["release"]
-        by_view = runs_of(OPEN, settings, out)
+        by_view = runs_of(settings.vocabulary, settings, out)
         sections = [f"Release: {release}", ranking_section(by_view), trust_section(by_view)]
         if settings.frequent:
             frequent = [
@@ -288,7 +289,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if settings.everything:
             out_of_fold = left_out_answers(pathlib.Path(settings.everything))
             sections.append("## Leave-one-compound-out answers\n\n" + trust_section(out_of_fold))
-        print_and_write(sections, settings, TABLES_FILE)
+        name = TABLES_FILE if settings.vocabulary == OPEN else f"{FREQUENT}_{TABLES_FILE}"
+        print_and_write(sections, settings, name)
     except InputError as error:
         parser.error(str(error))
 

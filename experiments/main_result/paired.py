@@ -24,11 +24,14 @@ from experiments.main_result.confidence_tables import NUM_RESAMPLES, Row, mean_w
 from experiments.main_result.held_out_answers import UnseenCompounds, held_out_answers, joined
 from experiments.main_result.open_vocabulary import by_split, rank_scores
 from moa_jax.evaluation.bootstrap import bootstrap_scores, paired_difference
+from moa_jax.evaluation.risk_coverage import accuracy_at_coverage
 from moa_jax.models.experts import VIEWS
 from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.schemas import InputError
 
 FOLDS = "split*_fold*"
+# Share of the answers, the surest, whose accuracy is compared.
+COVERAGE = 0.5
 
 
 def paired_rows(
@@ -69,7 +72,23 @@ def paired_rows(
                 }
             )
         rows.append({"view": view, **macro_auprc_row(one, other, np.flatnonzero(columns))})
+        rows.append(
+            {
+                "view": view,
+                "score": f"accuracy at {100 * COVERAGE:.0f} % coverage",
+                "compounds": len(set(one.groups)),
+                "first": accuracy_of_surest(one),
+                "second": accuracy_of_surest(other),
+            }
+        )
     return rows
+
+
+def accuracy_of_surest(answers: UnseenCompounds) -> float:
+    """Accuracy of the half of the answers whose first mechanism is the most probable."""
+    first = answers.probs.argmax(axis=1)
+    right = answers.labels[np.arange(len(first)), first]
+    return accuracy_at_coverage(answers.probs.max(axis=1), right, COVERAGE)
 
 
 def macro_auprc_row(

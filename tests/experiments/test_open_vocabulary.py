@@ -342,6 +342,9 @@ def test_paired_ranks_by_hand(capsys, tmp_path):
     assert rows[0]["second minus first"].startswith("0.250 [")
     # For each mechanism, its compound ranks before the other in both models.
     assert [rows[3][name] for name in ("score", "first", "second")] == ["macro AUPRC", 1.0, 1.0]
+    # The surer compound, with .7 in the first model, is right in both.
+    assert rows[4]["score"] == "accuracy at 50 % coverage"
+    assert (rows[4]["first"], rows[4]["second"]) == (1.0, 1.0)
     with pytest.raises(InputError, match="do not hold out the same compounds"):
         paired.paired_rows(first, dict.fromkeys(VIEWS, second["fusion"].take(np.array([0]))))
     with pytest.raises(SystemExit):
