@@ -123,7 +123,7 @@ def tiny_run(made_once) -> pathlib.Path:
 def tiny_prediction(made_once, tiny_run) -> pathlib.Path:
     """What that run predicts, in `out`, for the six signatures of `prediction_files` beside it."""
     from moa_jax import predict
-    from tests.prediction_files import arguments, write_inputs
+    from tests.predict.files import arguments, write_inputs
 
     def make(folder: pathlib.Path) -> None:
         folder.mkdir()
@@ -131,6 +131,20 @@ def tiny_prediction(made_once, tiny_run) -> pathlib.Path:
         assert predict.run(arguments(folder, tiny_run)) == 0
 
     return made_once("tiny_prediction", make)
+
+
+@pytest.fixture(scope="session")
+def protein_run(prepared_release, made_once) -> pathlib.Path:
+    """Folder of a finished run of the shipped closed form, with experts through proteins."""
+    from configs import kernels
+    from moa_jax.train import train
+
+    def make(folder):
+        config = kernels.get_config()
+        config.update({"data": str(prepared_release), "num_devices": 1, "baselines": ()})
+        train(config, folder)
+
+    return made_once("protein_run", make)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from moa_jax.lincs.files.gctx_writer import write_gctx
 from moa_jax.report.html import render_page
 from moa_jax.training.runs.run_folder import open_run
 from tests.browser import browser  # noqa: F401 (a fixture)
-from tests.prediction_files import PROBS, arguments, formulas, write_plate
+from tests.predict.files import PROBS, arguments, formulas, write_plate
 from tests.report.pages import cells_of, parse
 from tests.synthetic import make_gene_table
 

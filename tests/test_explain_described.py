@@ -10,19 +10,18 @@ from moa_jax.files import read_json
 from moa_jax.predictions.answer_basis import training_basis
 from moa_jax.training.runs.run_folder import open_run
 from tests.report.pages import cells_of, parse
-from tests.test_predict_targets import protein_run  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def held_out(protein_run):  # noqa: F811 (the fixture)
+def held_out(protein_run):
     moas = open_run(protein_run, num_devices=1).predictor.features.moas
     return read_held_out(protein_run, moas)
 
 
 @pytest.fixture(scope="module")
-def mechanisms(protein_run, tmp_path_factory):  # noqa: F811 (the fixture)
+def mechanisms(protein_run, tmp_path_factory):
     """A table of two mechanisms."""
     first, second = open_run(protein_run, num_devices=1).graph.genes["symbol"].iloc[[0, 1]]
     path = tmp_path_factory.mktemp("mechanisms") / "mechanisms.csv"
@@ -46,7 +45,7 @@ def tables_of(page):
 
 
 def test_explain_shows_the_basis_and_what_predict_says_of_described_mechanisms(
-    protein_run,  # noqa: F811 (the fixture)
+    protein_run,
     held_out,
     mechanisms,
     tmp_path,

@@ -6,7 +6,7 @@ import json
 import numpy as np
 
 from moa_jax import predict
-from tests.prediction_files import GENES, RAW, arguments, write_inputs
+from tests.predict.files import GENES, RAW, arguments, write_inputs
 
 
 def write_disagreeing(folder):

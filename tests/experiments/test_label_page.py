@@ -22,7 +22,7 @@ from moa_jax.report.html import write_page
 from moa_jax.schemas import InputError
 from moa_jax.training.runs.run_folder import open_run
 from tests.browser import browser  # noqa: F401 (a fixture)
-from tests.prediction_files import formulas
+from tests.predict.files import formulas
 from tests.report.pages import cells_of, parse
 from tests.synthetic import make_dataset, make_raw_examples
 

@@ -10,8 +10,7 @@ import pytest
 
 from moa_jax import predict
 from moa_jax.predictions.result_tables import read_csv
-from moa_jax.training.runs.run_folder import open_run
-from tests.prediction_files import (
+from tests.predict.files import (
     ENTREZ,
     FILES,
     GENES,
@@ -23,29 +22,11 @@ from tests.prediction_files import (
     formulas,
     predicted,
     refused,
-    write_inputs,
     write_matrix,
     write_siginfo,
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def inputs(tmp_path):
-    write_inputs(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def reference(tiny_prediction):
-    """Tables for the whole input, and the folder they came from."""
-    return tiny_prediction, *predicted(tiny_prediction / "out")
-
-
-@pytest.fixture(scope="module")
-def model(tiny_run):
-    return open_run(tiny_run).predictor
 
 
 def test_the_tables_hold_the_models_probabilities(reference, model):

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from configs import kernels
 from moa_jax import predict
 from moa_jax.calibration.calibration_store import read_held_out
 from moa_jax.calibration.target_calibration import (
@@ -17,27 +16,14 @@ from moa_jax.calibration.target_calibration import (
 from moa_jax.kernels.known_targets import count_ligands, read_known_targets
 from moa_jax.predictions.target_table import MIN_PROBABILITY, NUM_LISTED, TARGET_COLUMNS
 from moa_jax.schemas import ACTIONS
-from moa_jax.train import train
 from moa_jax.training.runs.run_folder import open_run
 from moa_jax.training.target_answers import action_margins, target_scores
-from tests.prediction_files import arguments, write_inputs
+from tests.predict.files import arguments, write_inputs
 
 pytestmark = pytest.mark.slow
 
 # Tables hold five significant digits.
 ROUNDED = 5e-5
-
-
-@pytest.fixture(scope="module")
-def protein_run(prepared_release, made_once):
-    """A run of the shipped model."""
-
-    def make(folder):
-        config = kernels.get_config()
-        config.update({"data": str(prepared_release), "num_devices": 1, "baselines": ()})
-        train(config, folder)
-
-    return made_once("protein_run", make)
 
 
 @pytest.fixture(scope="module")

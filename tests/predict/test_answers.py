@@ -9,23 +9,16 @@ from scipy import stats
 
 from moa_jax import predict
 from moa_jax.lincs.files.gctx_writer import write_gctx
-from tests.prediction_files import (
+from tests.predict.files import (
     ENTREZ,
     PROBS,
     RAW,
     arguments,
-    write_inputs,
     write_plate,
     write_siginfo,
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def inputs(tmp_path):
-    write_inputs(tmp_path)
-    return tmp_path
 
 
 def test_a_plate_gives_the_answers_of_its_signatures(inputs, tiny_run, capsys):

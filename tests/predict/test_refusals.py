@@ -6,24 +6,17 @@ import numpy as np
 import pytest
 
 from moa_jax import predict
-from tests.prediction_files import (
+from tests.predict.files import (
     FILES,
     RAW,
     arguments,
     predicted,
     refused,
-    write_inputs,
     write_matrix,
     write_siginfo,
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def inputs(tmp_path):
-    write_inputs(tmp_path)
-    return tmp_path
 
 
 @pytest.mark.parametrize(("option", "value"), [("level", "five"), ("explain", "-1")])

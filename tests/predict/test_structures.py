@@ -11,7 +11,7 @@ from moa_jax import explain, predict
 from moa_jax.calibration.calibration_store import read_calibration_store
 from moa_jax.calibration.calibrator import fit_calibrator
 from moa_jax.training.runs.run_folder import open_run
-from tests.prediction_files import (
+from tests.predict.files import (
     COMPOUNDS,
     ENTREZ,
     FILES,
@@ -21,16 +21,9 @@ from tests.prediction_files import (
     examples_of,
     predicted,
     refused,
-    write_inputs,
 )
 
 KEPT = {pert_id: smiles for pert_id, smiles in COMPOUNDS.items() if pert_id != "BRD-999"}
-
-
-@pytest.fixture
-def inputs(tmp_path):
-    write_inputs(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,7 @@ from moa_jax import predict
 from moa_jax.calibration.calibration_store import read_calibration_store
 from moa_jax.calibration.calibrator import fit_calibrator
 from moa_jax.predictions.compound_answers import label_set
-from moa_jax.training.runs.run_folder import open_run
-from tests.prediction_files import (
+from tests.predict.files import (
     COMPOUNDS,
     FILES,
     PROBS,
@@ -21,28 +20,10 @@ from tests.prediction_files import (
     arguments,
     examples_of,
     predicted,
-    write_inputs,
     write_siginfo,
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def inputs(tmp_path):
-    write_inputs(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def reference(tiny_prediction):
-    """Tables for the whole input, and the folder they came from."""
-    return tiny_prediction, *predicted(tiny_prediction / "out")
-
-
-@pytest.fixture(scope="module")
-def model(tiny_run):
-    return open_run(tiny_run).predictor
 
 
 def test_answers_are_those_of_the_runs_validation(reference, tiny_run, model):
