@@ -26,6 +26,7 @@ from moa_jax.explanation.compound_page.signature_attributions import (
 )
 from moa_jax.explanation.compound_page.tables import (
     evidence_table,
+    expert_table,
     gene_table,
     label_notes,
     moa_table,
@@ -128,9 +129,9 @@ class CompoundExplanation:
       known_sentence: `known` as a sentence.
       calibrator: the calibration of its view.
       nodes_are_read: see `SignatureAttributions`.
-      tables: `moas`, `modalities`, `genes`, `pathways`, `substructures`, `nodes`, `evidence`,
-        `proximity`, `labels`, `signatures`; those about genes and signatures are empty if the
-        compound has no signature. With experts through proteins also `proteins`, and with
+      tables: `moas`, `modalities`, `experts`, `genes`, `pathways`, `substructures`, `nodes`,
+        `evidence`, `proximity`, `labels`, `signatures`; those about genes and signatures are empty
+        if the compound has no signature. With experts through proteins also `proteins`, and with
         mechanisms that a user described `described_mechanisms`.
       target_audit: see `ExplainedRun`.
       node_scores: of all gene nodes.
@@ -319,6 +320,11 @@ def _answer_tables(
         ),
         "modalities": modality_table(
             found.modalities[answer.rows], has_runner_up=answer.has_runner_up
+        ),
+        "experts": expert_table(
+            explained.run.predictor.task.model.experts,
+            found.experts[answer.rows],
+            has_runner_up=answer.has_runner_up,
         ),
         "evidence": neighbours,
         "labels": label_notes(
