@@ -129,9 +129,10 @@ def test_the_parts_of_the_experts_are_shown_and_sum_to_the_score(written, model,
         assert contrast == pytest.approx(logits[moa] - logits[other], abs=1e-3)
     page = parse((written / PAGES[1]).read_text())
     rows = [row for table in page.all("table") for row in cells_of(table)]
-    assert [
-        row[0] for row in rows if row[0] in ("signature network", "together")
-    ] == ["signature network", "together"]
+    assert [row[0] for row in rows if row[0] in ("signature network", "together")] == [
+        "signature network",
+        "together",
+    ]
 
 
 def test_a_kernels_evidence_and_the_audit_are_there(written):
