@@ -13,8 +13,8 @@ the probabilities of mechanisms that a table describes, as in `moa_jax.predict`.
 whole:
 
     index.html     links to reports/, one page per compound, readable offline
-    tables/        mechanisms, proteins, genes, pathways, substructures, evidence, audit, ...
-                   of all compounds, as parquet and CSV
+    tables/        mechanisms, experts, proteins, edges, genes, pathways, substructures, evidence,
+                   audit, ... of all compounds, as parquet and CSV
     figures/       the pictures of the pages, as SVG and PNG
     explanation_manifest.json
 """

@@ -39,7 +39,7 @@ from moa_jax.training.task import TrainingTask
 # What the network reads of the proteins; see `protein_network.NetworkAnswer`.
 READ = ("evidence", "carried", "passed")
 # Gradients on the path of the evidence, and on that of the edges, which changes less.
-_NUM_PLACES, _NUM_EDGE_PLACES = 16, 8
+_NUM_PLACES, _NUM_EDGE_PLACES = 16, 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,6 @@ class NetworkPaths:
       of_evidence: contributions of the evidence that the compound acts on each protein, in both
         kernels and for both actions together.
       score: what the network adds.
-      without_evidence: what it would add without evidence for proteins.
       without_edges: what it would add if no evidence went along edges.
       evidence: the evidence.
       places: places of the path of the edges, and weights that integrate over it.
@@ -80,7 +79,6 @@ class NetworkPaths:
 
     of_evidence: Float[np.ndarray, "example protein"]
     score: Float[np.ndarray, " example"]
-    without_evidence: Float[np.ndarray, " example"]
     without_edges: Float[np.ndarray, " example"]
     evidence: Float[np.ndarray, "example kernel action protein"]
     places: tuple[tuple[float, float], ...]
@@ -113,7 +111,7 @@ def network_paths(
       edges: what carries evidence in this model.
     """
     read = functools.partial(read_proteins, predictor, examples, directions)
-    whole = read()
+    whole = read({})
     evidence, passed = whole.values["evidence"], whole.values["passed"]
     of_evidence = np.zeros((len(evidence), evidence.shape[-1]))
     for place, weight in zip(*gauss_legendre(_NUM_PLACES), strict=True):
@@ -131,7 +129,6 @@ def network_paths(
     return NetworkPaths(
         of_evidence=of_evidence,
         score=whole.score,
-        without_evidence=read({"evidence": -evidence}).score,
         without_edges=without(0.0).score,
         evidence=evidence,
         places=places,
@@ -147,7 +144,7 @@ def read_proteins(
     predictor: Predictor,
     examples: EncodedExamples,
     directions: Directions,
-    changes: Mapping[str, Float[np.ndarray, "example *shape"]] | None = None,
+    changes: Mapping[str, Float[np.ndarray, "example *shape"]],
 ) -> NetworkReading:
     """The protein network's answer.
 
@@ -159,7 +156,7 @@ def read_proteins(
         with it.
     """
     size = chunk_size(examples.num_examples, 1, predictor.batch_size, predictor.mesh.size)
-    own = {"directions": directions[:, :1], **(changes or {})}
+    own = {"directions": directions[:, :1], **changes}
     step = _make_step(predictor.task)
     values, gradients, scores = run_in_chunks(step, predictor, examples, own, size=size)
     return NetworkReading(values, gradients, scores)

@@ -13,6 +13,8 @@ from moa_jax.explanation.attribution.protein_paths import (
     read_proteins,
 )
 from moa_jax.explanation.attribution.target import moa_directions
+from moa_jax.explanation.compound_page.protein_tables import explain_proteins
+from moa_jax.explanation.evidence.carrying_edges import MECHANISM, PROTEIN
 from moa_jax.models.experts import PROTEIN_NETWORK
 from tests.explanation.protein_models import (
     asked_examples,
@@ -31,7 +33,7 @@ def asked():
     predictor = network_predictor()
     given = predictor, predictor.encode(asked_examples()), moa_directions(MOAS[:, None], 3)
     edges = its_carried_evidence(predictor)
-    return given, edges, read_proteins(*given), network_paths(*given, edges)
+    return given, edges, read_proteins(*given, {}), network_paths(*given, edges)
 
 
 def test_what_is_read_is_what_the_model_answers(asked):
@@ -65,8 +67,8 @@ def test_gradients_are_finite_differences(asked):
 
 
 def test_contributions_of_proteins_sum_to_what_their_evidence_changes(asked):
-    *_, paths = asked
-    change = paths.score - paths.without_evidence
+    given, _, read, paths = asked
+    change = paths.score - read_proteins(*given, {"evidence": -read.values["evidence"]}).score
     assert np.abs(change).max() > 0.05
     np.testing.assert_allclose(
         paths.of_evidence.sum(axis=1), change, atol=0.01 * np.abs(change).max()
@@ -108,3 +110,26 @@ def test_what_is_passed_is_shared_out_among_the_edges(asked):
     members = set(terms.senders[np.isin(terms.receivers, own)].tolist())
     apart = [place for place, row in enumerate(edges.rows) if row not in members]
     np.testing.assert_array_equal(of_gene.go[apart], 0.0)
+
+
+def test_a_compounds_tables_are_means_of_its_examples_and_sum_to_the_answers(asked):
+    (predictor, encoded, _), edges, read, paths = asked
+    graph, rows = make_knowledge_graph(), np.array([0, 3])
+    explained = explain_proteins(predictor, encoded, graph, edges, MOAS)
+    names = ("first", "second", "third")
+    ligands = np.arange(len(edges.rows))
+    tables = explained.tables(rows, 0, moas=names, graph=graph, ligands=ligands, targets=())
+    proteins, sums = tables["proteins"], tables["edge_sums"]
+    np.testing.assert_allclose(
+        proteins.set_index("symbol")["contribution_network"][list(explained.evidence.proteins)],
+        paths.of_evidence[rows].mean(axis=0),
+        atol=1e-5,
+    )
+    assert sums["kind"].tolist() == [MECHANISM, PROTEIN, PROTEIN, PROTEIN]
+    assert sums["answer"].tolist() == ["first", *proteins["symbol"].head(3)]
+    np.testing.assert_allclose(sums["score"][0], read.score[rows].mean(), atol=1e-5)
+    np.testing.assert_allclose(sums["score"][1:], proteins["score"].head(3), rtol=1e-4)
+    whole = sums["without_edges"] + sums["from_string"] + sums["from_go"]
+    change = (sums["score"] - sums["without_edges"]).abs()
+    assert ((whole - sums["score"]).abs() <= 0.01 * change).all()
+    assert set(tables["edges"]["answer"]) <= set(sums["answer"])

@@ -33,7 +33,7 @@ def test_rows_by_hand(carried):
     answer = EdgeAnswer("any", PROTEIN, 3.0, 1.0, EdgeContributions(np.array([0.0, 3.0]), go))
     tables = edge_tables([answer], carried, GRAPH)
     edges = tables["edges"].drop(columns=["answer", "kind"]).values.tolist()
-    # All terms are called "drawn", and the last tells no protein apart; a protein's evidence for itself is no edge.
+    # All terms are called "drawn", and the last tells no protein apart. A protein is no edge.
     assert edges == [
         ["1", "0", GO, "drawn|drawn", -4.0, 4.0 / 17.0],
         ["1", "2", STRING, "", 3.0, 3.0 / 17.0],
