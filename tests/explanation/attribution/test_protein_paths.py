@@ -87,7 +87,7 @@ def test_contributions_of_edges_sum_to_what_they_change(asked):
         )
         change = (paths.score - paths.without_edges)[rows]
         assert np.abs(change).min() > 1e-3
-        assert found.total == pytest.approx(change.mean(), abs=0.01 * np.abs(change).mean())
+        assert abs(found.total - change.mean()) < 0.01 * np.abs(change).mean()
 
 
 def test_what_is_passed_is_shared_out_among_the_edges(asked):
@@ -131,5 +131,5 @@ def test_a_compounds_tables_are_means_of_its_examples_and_sum_to_the_answers(ask
     np.testing.assert_allclose(sums["score"][1:], proteins["score"].head(3), rtol=1e-4)
     whole = sums["without_edges"] + sums["from_string"] + sums["from_go"]
     change = (sums["score"] - sums["without_edges"]).abs()
-    assert ((whole - sums["score"]).abs() <= 0.01 * change).all()
+    assert ((whole - sums["score"]).abs() <= 0.01 * change + 1e-6).all()
     assert set(tables["edges"]["answer"]) <= set(sums["answer"])
