@@ -13,8 +13,8 @@ the probabilities of mechanisms that a table describes, as in `moa_jax.predict`.
 whole:
 
     index.html     links to reports/, one page per compound, readable offline
-    tables/        mechanisms, proteins, genes, pathways, substructures, evidence, audit, ...
-                   of all compounds, as parquet and CSV
+    tables/        mechanisms, experts, proteins, edges, genes, pathways, substructures, evidence,
+                   audit, ... of all compounds, as parquet and CSV
     figures/       the pictures of the pages, as SVG and PNG
     explanation_manifest.json
 """
@@ -48,10 +48,10 @@ from moa_jax.data.user_input.signature_files import SignatureFiles, require_sign
 from moa_jax.data.user_input.signatures import level_lines, read_new_signatures
 from moa_jax.data.user_input.structures import structure_lines
 from moa_jax.explanation.audit.checks import overall
+from moa_jax.explanation.compound_page.explained_run import read_explained_run
 from moa_jax.explanation.compound_page.explanation import (
     CompoundExplanation,
     explain_compounds,
-    read_explained_run,
 )
 from moa_jax.explanation.compound_page.files import INDEX_FILE, NAMES, write_explanations
 from moa_jax.files import check_output_folder

@@ -70,7 +70,8 @@ from moa_jax.data.user_input.plate_signatures import PlateSettings
 from moa_jax.data.user_input.signature_files import SignatureFiles
 from moa_jax.data.user_input.signatures import level_lines, read_new_signatures
 from moa_jax.data.user_input.structures import structure_lines
-from moa_jax.explanation.compound_page.explanation import explain_compounds, read_explained_run
+from moa_jax.explanation.compound_page.explained_run import read_explained_run
+from moa_jax.explanation.compound_page.explanation import explain_compounds
 from moa_jax.explanation.compound_page.files import write_explanations
 from moa_jax.files import atomic_path, check_output_folder, write_json
 from moa_jax.predictions.answered_examples import AnsweredExamples, answer_examples

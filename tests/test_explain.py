@@ -90,8 +90,8 @@ def files_of(folder):
 def test_tables_hold_the_models_answers_and_exact_sums(written, model, held_out):
     names = {path.stem for path in (written / "tables").iterdir()}
     assert names == {
-        *("answers", "audit", "evidence", "genes", "labels", "moas", "modalities", "nodes"),
-        *("pathways", "proximity", "signatures", "substructures"),
+        *("answers", "audit", "evidence", "experts", "genes", "labels", "moas", "modalities"),
+        *("nodes", "pathways", "proximity", "signatures", "substructures"),
     }
     probs = model.predict(held_out)["fusion"]
     pooled, labels, groups = pool_by_compound(probs, held_out.labels, held_out.groups)
@@ -112,6 +112,27 @@ def test_tables_hold_the_models_answers_and_exact_sums(written, model, held_out)
         stored = pd.read_parquet(written / "tables" / f"{name}.parquet")
         assert list(stored.columns) == list(table_of(written, name).columns)
         assert len(stored) == len(table_of(written, name))
+
+
+def test_the_parts_of_the_experts_are_shown_and_sum_to_the_score(written, model, held_out):
+    experts = table_of(written, "experts")
+    names = list(model.task.model.experts)
+    for group, of_compound in experts.groupby("compound_group"):
+        assert of_compound["expert"].tolist() == names
+        own = held_out.take(np.flatnonzero([other == group for other in held_out.groups]))
+        logits = np.log(model.predict(own)["fusion"].astype(float)).mean(axis=0)
+        answer = table_of(written, "answers").set_index("compound_group").loc[group]
+        moa, other = (
+            model.features.moas.index(answer[name]) for name in ("most_probable", "runner_up")
+        )
+        contrast = of_compound["contrast"].sum()
+        assert contrast == pytest.approx(logits[moa] - logits[other], abs=1e-3)
+    page = parse((written / PAGES[1]).read_text())
+    rows = [row for table in page.all("table") for row in cells_of(table)]
+    assert [row[0] for row in rows if row[0] in ("signature network", "together")] == [
+        "signature network",
+        "together",
+    ]
 
 
 def test_a_kernels_evidence_and_the_audit_are_there(written):

@@ -63,12 +63,28 @@ def string_similarity(
     Raises:
       InputError: `restart` is out of range.
     """
+    reached = string_walks(graph, rows, restart=restart)
+    return _unit_diagonal(reached @ reached.T)
+
+
+def string_walks(
+    graph: KnowledgeGraph, rows: Int[np.ndarray, " row"], *, restart: float
+) -> Float[np.ndarray, "row gene"]:
+    """Where the random walks of `string_similarity` end, up to the factor `r`.
+
+    Args:
+      graph: the knowledge graph.
+      rows: gene nodes where they start.
+      restart: probability of returning to the start, in (0, 1].
+
+    Raises:
+      InputError: `restart` is out of range.
+    """
     if not 0 < restart <= 1:
         raise InputError(f"restart is {restart}; expected above 0 and at most 1.")
     system = (1 - restart) * -normalised_interactions(graph).toarray()
     system[np.diag_indices_from(system)] += 1.0
-    reached = scipy.linalg.inv(system, assume_a="pos", overwrite_a=True)[rows]
-    return _unit_diagonal(reached @ reached.T)
+    return scipy.linalg.inv(system, assume_a="pos", overwrite_a=True)[rows]
 
 
 def go_similarity(
@@ -83,11 +99,21 @@ def go_similarity(
       graph: the knowledge graph.
       rows: gene nodes, each once.
     """
+    weighted = weighted_terms(graph, rows)
+    return _unit_diagonal((weighted @ weighted.T).toarray())
+
+
+def weighted_terms(graph: KnowledgeGraph, rows: Int[np.ndarray, " row"]) -> scipy.sparse.csr_array:
+    """The terms of `go_similarity` with their weights (row by term, float64).
+
+    Args:
+      graph: the knowledge graph.
+      rows: gene nodes.
+    """
     implied = _implied_terms(graph)
     num_genes = np.maximum(implied.sum(axis=0), 1.0)
     num_annotated = max(int((implied.sum(axis=1) > 0).sum()), 1)
-    weighted = implied[rows] @ scipy.sparse.diags_array(np.log(num_annotated / num_genes))
-    return _unit_diagonal((weighted @ weighted.T).toarray())
+    return (implied[rows] @ scipy.sparse.diags_array(np.log(num_annotated / num_genes))).tocsr()
 
 
 def without_gene_families(

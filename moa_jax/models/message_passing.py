@@ -18,9 +18,22 @@ def weighted_mean(
     nodes: Float[Array, "sender feature"], edges: EdgeArrays, num_receivers: int
 ) -> Float[Array, "receiver feature"]:
     """Mean of the senders' features at each receiver, weighted by the edges; zeros without any."""
+    return weighted_sum(nodes, edge_shares(edges, num_receivers), num_receivers)
+
+
+def weighted_sum(
+    nodes: Float[Array, "sender feature"], edges: EdgeArrays, num_receivers: int
+) -> Float[Array, "receiver feature"]:
+    """Sum of the senders' features at each receiver, times the edges' weights."""
+    sent = nodes[edges.senders] * edges.weight[:, None]
+    return jraph.segment_sum(sent, edges.receivers, num_receivers)
+
+
+def edge_shares(edges: EdgeArrays, num_receivers: int) -> EdgeArrays:
+    """The edges with weights that sum to 1 at each receiver that has any."""
     total = edge_totals(edges, num_receivers)
     share = edges.weight / jnp.maximum(total, 1e-6)[edges.receivers]
-    return jraph.segment_sum(nodes[edges.senders] * share[:, None], edges.receivers, num_receivers)
+    return EdgeArrays(senders=edges.senders, receivers=edges.receivers, weight=share)
 
 
 def edge_totals(edges: EdgeArrays, num_receivers: int) -> Float[Array, " receiver"]:

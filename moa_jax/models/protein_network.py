@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from moa_jax.models.encoders.evidence import EvidencePassing
+from moa_jax.models.encoders.evidence import EvidencePassing, PassingShares
 from moa_jax.schemas import ACTIONS, GraphArrays, LeftOut
 
 
@@ -98,12 +98,18 @@ class NetworkAnswer:
       targets: logits of the proteins with evidence as targets, with what is added.
       actions: logit of inhibition minus that of activation for each of them, likewise.
       attention: attention of the compound to them; sums to 1.
+      evidence: the closed form's evidence for them, as it was read.
+      carried: that evidence, carried along the graph as the closed form does.
+      passed: what neighbours in STRING, and proteins that share GO terms, pass to them of it.
     """
 
     mechanisms: Float[Array, "batch moa"]
     targets: Float[Array, "batch protein"]
     actions: Float[Array, "batch protein"]
     attention: Float[Array, "batch protein"]
+    evidence: Float[Array, "batch kernel action protein"]
+    carried: Float[Array, "batch kernel action protein"]
+    passed: Float[Array, "batch path protein"]
 
 
 class SharedResidual(nn.Module):
@@ -175,6 +181,8 @@ class SharedResidualInBlocks(nn.Module):
 class ProteinNetwork(nn.Module):
     """Targets, actions and mechanisms from the closed form and the compound's state.
 
+    Explanations add to its evidence, and differentiate by it, in the collection `perturbations`.
+
     Attributes:
       features: size of queries and keys.
       hidden: width of the perceptrons.
@@ -206,6 +214,7 @@ class ProteinNetwork(nn.Module):
           proteins: the proteins.
           mechanisms: the mechanisms.
         """
+        closed = closed.replace(evidence=self.perturb("evidence", closed.evidence))
         # [batch, amount]: how much the closed form knows about the compound.
         amount = _amounts(closed)
         query = nn.Dense(self.features, kernel_init=nn.initializers.zeros_init(), name="query")(
@@ -214,7 +223,12 @@ class ProteinNetwork(nn.Module):
         key = nn.Dense(self.features, use_bias=False, name="key")(nodes[proteins.rows])
         # [batch, kernel, action, protein]: evidence carried from protein to protein.
         carried = jnp.matmul(closed.evidence, proteins.carry[:, proteins.rows])
-        evidence = _evidence_features(closed.evidence, carried, proteins, nodes, graph)
+        carried = self.perturb("carried", carried)
+        # [batch, path, protein]: evidence passed by neighbours with trained weights.
+        num_genes = proteins.carry.shape[1]
+        shares = EvidencePassing(num_genes, name="passing")(nodes, graph)
+        passed = self.perturb("passed", _passed(closed.evidence, shares, proteins, nodes))
+        evidence = _evidence_features(closed.evidence, carried, passed)
         residual = SharedResidualInBlocks if self.in_blocks else SharedResidual
         added = residual(self.hidden, 2, name="node_residual")(evidence, amount)
         added = added.at[..., 0].add(query @ key.T / jnp.sqrt(self.features))
@@ -239,6 +253,9 @@ class ProteinNetwork(nn.Module):
             targets=targets,
             actions=actions,
             attention=attention,
+            evidence=closed.evidence,
+            carried=carried,
+            passed=passed,
         )
 
 
@@ -255,21 +272,27 @@ def _amounts(closed: ClosedFormAnswer) -> Float[Array, "batch amount"]:
     return jnp.concatenate([closed.masks, *(jnp.arcsinh(values) for values in amounts)], axis=-1)
 
 
+def _passed(
+    evidence: Float[Array, "batch kernel action protein"],
+    shares: PassingShares,
+    proteins: Proteins,
+    nodes: Float[Array, "node feature"],
+) -> Float[Array, "batch path protein"]:
+    """The evidence of neighbours, from both kernels and for both actions together."""
+    num_genes = proteins.carry.shape[1]
+    at_genes = jnp.zeros((len(evidence), num_genes))
+    at_genes = at_genes.at[:, proteins.rows].set(evidence.sum(axis=(1, 2)))
+    # The examples are channels: one pass serves the whole batch.
+    passed = shares.passed(at_genes.T, len(nodes) - num_genes)[:, proteins.rows]
+    return jnp.moveaxis(passed, -1, 0)
+
+
 def _evidence_features(
     evidence: Float[Array, "batch kernel action protein"],
     carried: Float[Array, "batch kernel action protein"],
-    proteins: Proteins,
-    nodes: Float[Array, "node feature"],
-    graph: GraphArrays,
+    passed: Float[Array, "batch path protein"],
 ) -> Float[Array, "batch protein evidence"]:
     """Evidence for each protein, what is carried to it, and what its neighbours pass to it."""
-    of_targets, carried = evidence.sum(axis=2), carried.sum(axis=2)
-    num_genes = proteins.carry.shape[1]
-    at_genes = (
-        jnp.zeros((len(evidence), num_genes)).at[:, proteins.rows].set(of_targets.sum(axis=1))
-    )
-    # The examples are channels: one pass serves the whole batch.
-    passed = EvidencePassing(name="passing")(at_genes.T, nodes, graph)[:, proteins.rows]
-    parts = [of_targets, carried, jnp.moveaxis(passed, -1, 0)]
+    parts = [evidence.sum(axis=2), carried.sum(axis=2), passed]
     # The inverse hyperbolic sine is a logarithm for large evidence of either sign.
     return jnp.arcsinh(jnp.swapaxes(jnp.concatenate(parts, axis=1), 1, 2))

@@ -67,12 +67,14 @@ class Table:
       caption: one or two sentences above the table.
       sort_by: column that the rows are sorted by when the page opens, the largest number first;
         None keeps their order.
+      folded: whether only the caption is seen until the reader opens the table.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
     sort_by: str | None = None
+    folded: bool = False
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows, start=1):
@@ -80,6 +82,8 @@ class Table:
                 raise ValueError(
                     f"row {number} has {len(row)} cells for {len(self.columns)} columns"
                 )
+        if self.folded and not self.caption:
+            raise ValueError("a folded table has no caption to be seen")
         if self.sort_by is not None and self.sort_by not in self.columns:
             raise ValueError(f"there is no column {self.sort_by!r} to sort by")
 

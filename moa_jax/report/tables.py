@@ -71,6 +71,7 @@ class RowsView:
     caption: str
     columns: tuple[ColumnView, ...]
     rows: tuple[tuple[CellView, ...], ...]
+    folded: bool = False
     is_heat_map: bool = False
     upright: bool = False
     legend: tuple[str, ...] = ()
@@ -106,6 +107,7 @@ def table_view(table: Table) -> RowsView:
             for name, cells in zip(table.columns, columns, strict=True)
         ),
         rows=tuple(zip(*map(_column_cells, columns), strict=True)),
+        folded=table.folded,
     )
 
 

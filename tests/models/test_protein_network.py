@@ -214,15 +214,16 @@ def test_evidence_is_passed_as_a_weighted_mean_at_first():
     graph = jax.tree.map(jnp.asarray, make_graph())
     evidence = jnp.arange(NUM_GENES, dtype=jnp.float32)[:, None] + 1.0
     nodes = jax.random.normal(jax.random.key(0), (NUM_GENES + NUM_TERMS, 6))
-    module = EvidencePassing()
-    start = module.init(jax.random.key(0), evidence, nodes, graph)
-    neighbours, through_terms = np.array(module.apply(start, evidence, nodes, graph))[..., 0]
+    module = EvidencePassing(NUM_GENES)
+    passed = lambda params: module.apply(params, nodes, graph).passed(evidence, NUM_TERMS)  # noqa: E731
+    start = module.init(jax.random.key(0), nodes, graph)
+    neighbours, through_terms = np.array(passed(start))[..., 0]
     # Gene 5 has the neighbours 0 (.9) and 6 (1), gene 6 the neighbours 1 (.7) and 5 (1).
     expected = [6, 7, 0, 0, 0, (0.9 * 1 + 7) / 1.9, (0.7 * 2 + 6) / 1.7]
     np.testing.assert_allclose(neighbours, expected, rtol=1e-5)
     # Term 0 has genes 0 and 1, term 1 genes 2 and 6, term 2 gene 5.
     np.testing.assert_allclose(through_terms, [1.5, 1.5, 5, 0, 0, 6, 5], rtol=1e-5)
-    moved = module.apply({"params": drawn(module, evidence, nodes, graph)}, evidence, nodes, graph)
+    moved = passed({"params": drawn(module, nodes, graph)})
     assert np.abs(moved[0, 5, 0] - expected[5]) > 1e-3
     np.testing.assert_allclose(moved[0, :2, 0], [6, 7], rtol=1e-5)
 

@@ -261,6 +261,18 @@ def test_text_is_split_into_paragraphs():
     ]
 
 
+def test_a_folded_table_shows_its_caption_until_it_is_opened():
+    folded = Table(("name", "size"), [("a", 1)], caption="Seen & <named>.", folded=True)
+    tree = rendered(folded, Table(("name",), [("b",)], caption="Open."))
+    (details,) = tree.all("details")
+    assert next(details.all("summary")).text == "Seen & <named>."
+    assert "open" not in details.attributes
+    assert [cells_of(table)[1] for table in details.all("table")] == [["a", "1"]]
+    assert [caption.text for caption in tree.all("figcaption")] == ["Open."]
+    with pytest.raises(ValueError, match="folded table has no caption"):
+        Table(("name",), [("a",)], folded=True)
+
+
 def test_short_tables_have_no_box_to_filter():
     def boxes(rows):
         return len(list(rendered(Table(["a"], [["b"]] * rows)).all("input")))

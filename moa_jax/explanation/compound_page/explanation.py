@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from moa_jax.calibration.calibration_store import CalibrationAnswers, read_calibration_store
 from moa_jax.calibration.calibrator import CANNOT_TELL, NONE_OF_THESE, Calibrator
-from moa_jax.data.storage.graph_folder import read_gene_sets
 from moa_jax.explanation.audit.checks import Check
 from moa_jax.explanation.audit.deletion import Curves
-from moa_jax.explanation.audit.target_ranking import TargetAudit, read_target_audit
+from moa_jax.explanation.audit.target_ranking import TargetAudit
 from moa_jax.explanation.compound_page.answers import CompoundAnswer, compound_answers
 from moa_jax.explanation.compound_page.compound_audit import compound_checks
+from moa_jax.explanation.compound_page.explained_run import ExplainedRun
+from moa_jax.explanation.compound_page.protein_tables import ExplainedProteins, explain_proteins
 from moa_jax.explanation.compound_page.signature_attributions import (
     SEED,
     SignatureAttributions,
@@ -26,6 +25,7 @@ from moa_jax.explanation.compound_page.signature_attributions import (
 )
 from moa_jax.explanation.compound_page.tables import (
     evidence_table,
+    expert_table,
     gene_table,
     label_notes,
     moa_table,
@@ -33,75 +33,18 @@ from moa_jax.explanation.compound_page.tables import (
     node_table,
     pathway_table,
     proximity_table,
-    reference_residuals,
     signature_table,
-)
-from moa_jax.explanation.evidence.gene_sets import GeneSets, joined, listed_sets, term_sets
-from moa_jax.explanation.evidence.protein_evidence import (
-    ProteinEvidence,
-    protein_evidence,
-    protein_table,
 )
 from moa_jax.explanation.evidence.similar_compounds import KernelEvidence, kernel_evidence
 from moa_jax.explanation.evidence.substructure_scores import substructure_scores
-from moa_jax.kernels.known_targets import count_ligands, read_known_targets
-from moa_jax.kernels.references import read_references
 from moa_jax.models.experts import EXPERTS
 from moa_jax.predictions.answered_examples import AnsweredExamples
 from moa_jax.predictions.known_compounds import known_sentence
 from moa_jax.progress import track
 from moa_jax.schemas import Examples, InputError
-from moa_jax.training.runs.run_folder import FinishedRun
 
-# Smallest and largest gene set that is tested.
-MIN_SET, MAX_SET = 5, 200
 # Tables about signatures and their genes.
 _OF_SIGNATURES = ("genes", "pathways", "nodes", "proximity", "signatures")
-
-
-@dataclasses.dataclass(frozen=True)
-class ExplainedRun:
-    """A finished run with the data that explanations need besides the model.
-
-    Attributes:
-      run: the run.
-      calibration_store: view -> the run's predictions for held-out compounds.
-      references: references of its kernel experts (`kernels.references`).
-      residuals: see `tables.reference_residuals`.
-      sets: gene sets over the measured genes.
-      ligands: number of training compounds that act on each protein of the model.
-      target_audit: whether its ranking of proteins finds targets; None if the run has no audit.
-    """
-
-    run: FinishedRun
-    calibration_store: Mapping[str, CalibrationAnswers]
-    references: pd.DataFrame
-    residuals: Float[np.ndarray, "residual gene"] | None
-    sets: GeneSets
-    ligands: Int[np.ndarray, " protein"]
-    target_audit: TargetAudit | None
-
-
-def read_explained_run(workdir: pathlib.Path, run: FinishedRun) -> ExplainedRun:
-    """Reads the data for explanations from a run's folder.
-
-    Raises:
-      InputError: a file is missing or damaged.
-    """
-    features = run.predictor.features
-    sets = joined(
-        term_sets(run.graph), listed_sets(read_gene_sets(workdir), list(run.genes["entrez_id"]))
-    )
-    references = read_references(workdir)
-    return ExplainedRun(
-        run=run,
-        calibration_store=read_calibration_store(workdir, features.moas),
-        references=references,
-        residuals=reference_residuals(run.predictor.params, references),
-        sets=sets.of_size(MIN_SET, MAX_SET),
-        ligands=count_ligands(read_known_targets(workdir), features.proteins),
-        target_audit=read_target_audit(workdir),
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,10 +71,10 @@ class CompoundExplanation:
       known_sentence: `known` as a sentence.
       calibrator: the calibration of its view.
       nodes_are_read: see `SignatureAttributions`.
-      tables: `moas`, `modalities`, `genes`, `pathways`, `substructures`, `nodes`, `evidence`,
-        `proximity`, `labels`, `signatures`; those about genes and signatures are empty if the
-        compound has no signature. With experts through proteins also `proteins`, and with
-        mechanisms that a user described `described_mechanisms`.
+      tables: `moas`, `modalities`, `experts`, `genes`, `pathways`, `substructures`, `nodes`,
+        `evidence`, `proximity`, `labels`, `signatures`; those about genes and signatures are empty
+        if the compound has no signature. With experts through proteins also `proteins`, `edges` and
+        `edge_sums`, and with mechanisms that a user described `described_mechanisms`.
       target_audit: see `ExplainedRun`.
       node_scores: of all gene nodes.
       atom_scores: of all atoms, for `moa`; None without structure.
@@ -220,7 +163,7 @@ def explain_compounds(
         runners_up=runners_up[place],
     )
     evidence = kernel_evidence(run.predictor, encoded, explained.references)
-    proteins = protein_evidence(run.predictor, encoded, run.graph)
+    proteins = explain_proteins(run.predictor, encoded, run.graph, explained.carried, moas[place])
     return [
         _explanation(
             explained,
@@ -242,7 +185,7 @@ def _explanation(
     found: SignatureAttributions,
     *,
     evidence: Mapping[str, KernelEvidence],
-    proteins: ProteinEvidence | None,
+    proteins: ExplainedProteins | None,
     described: pd.DataFrame | None,
 ) -> CompoundExplanation:
     """The explanation of one compound, whose signatures or structure are `own`."""
@@ -259,8 +202,13 @@ def _explanation(
     if atoms is not None:
         tables["substructures"] = _substructures(smiles, atoms)
     if proteins is not None:
-        tables["proteins"] = protein_table(
-            proteins, rows, answer.moa, graph=graph, ligands=explained.ligands, targets=targets
+        tables |= proteins.tables(
+            rows,
+            answer.moa,
+            moas=moas,
+            graph=graph,
+            ligands=explained.ligands,
+            targets=targets,
         )
     if described is not None:
         of_compound = described[described["pert_id"] == answer.group]
@@ -319,6 +267,11 @@ def _answer_tables(
         ),
         "modalities": modality_table(
             found.modalities[answer.rows], has_runner_up=answer.has_runner_up
+        ),
+        "experts": expert_table(
+            explained.run.predictor.task.model.experts,
+            found.experts[answer.rows],
+            has_runner_up=answer.has_runner_up,
         ),
         "evidence": neighbours,
         "labels": label_notes(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from moa_jax.evaluation.bootstrap import Difference
 from moa_jax.explanation.audit.target_ranking import FREQUENCY, MODEL, REWIRED, TargetAudit
+from moa_jax.explanation.compound_page.edge_parts import edges_parts
 from moa_jax.explanation.compound_page.explanation import CompoundExplanation
 from moa_jax.explanation.compound_page.sections import some
 from moa_jax.explanation.evidence.protein_evidence import NUM_TOP
@@ -26,15 +27,14 @@ def proteins_section(found: CompoundExplanation) -> Iterator[Section]:
     if table is None:
         return
     parts: list[Part] = [
-        Text(
-            f"Through proteins, the score of {found.moa} changes by "
-            f"{table['contribution'].sum():+.2f}."
-        ),
+        Text(_through_proteins(table, found.moa)),
         _contributions(table, found.moa),
         _claim(found.target_audit),
     ]
-    if found.target_audit is None or found.target_audit.beats(FREQUENCY):
+    is_ranked = found.target_audit is None or found.target_audit.beats(FREQUENCY)
+    if is_ranked:
         parts.append(_ranking(table, found))
+    parts += edges_parts(found.tables["edge_sums"], found.tables["edges"], is_ranked=is_ranked)
     yield Section(
         "Proteins",
         "A compound that resembles the ligands of a protein may act on that protein. Part of the "
@@ -45,12 +45,24 @@ def proteins_section(found: CompoundExplanation) -> Iterator[Section]:
     )
 
 
+def _through_proteins(table: pd.DataFrame, moa: str) -> str:
+    """What proteins add to the score, and what the protein network makes of them."""
+    text = f"Through proteins, the score of {moa} changes by {table['contribution'].sum():+.2f}."
+    if table["contribution_network"].any():
+        text += (
+            " The evidence for proteins that the protein network reads changes it by "
+            f"{table['contribution_network'].sum():+.2f}."
+        )
+    return text
+
+
 def _contributions(table: pd.DataFrame, moa: str) -> Part:
     """The proteins that add most to the score, or subtract most from it."""
-    own = table[table["contribution"] != 0]
+    together = table["contribution"] + table["contribution_network"]
+    own = table[(table["contribution"] != 0) | (table["contribution_network"] != 0)]
     if not len(own):
         return Text(f"The targets of training compounds with {moa} are not known.")
-    order = np.argsort(-own["contribution"].abs().to_numpy(), kind="stable")
+    order = np.argsort(-together[own.index].abs().to_numpy(), kind="stable")
     rows = [
         (
             row.symbol,
@@ -58,15 +70,23 @@ def _contributions(table: pd.DataFrame, moa: str) -> Part:
             float(row.contribution_inhibits),
             float(row.contribution_activates),
             int(row.rank),
+            float(row.contribution_network),
         )
         for row in own.iloc[order[:NUM_CONTRIBUTIONS]].itertuples()
     ]
-    columns = ("protein", "contribution", "inhibits", "activates", "rank as a target")
+    columns = ("protein", "contribution", "inhibits", "activates", "rank as a target", "network")
     caption = (
         f"The proteins with the largest contributions to the score of {moa}, of {len(own)}. The "
         "contributions are exact. If it is not known whether a ligand inhibits or activates its "
         "target, half of it counts for each."
     )
+    if own["contribution_network"].any():
+        caption += (
+            " Network: what the protein network adds because of the evidence for the protein, by "
+            "integrated gradients from no evidence."
+        )
+    else:
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     return Table(columns, rows, caption=caption)
 
 

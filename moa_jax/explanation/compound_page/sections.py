@@ -24,7 +24,8 @@ def reasons_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> 
         Illustration(
             pictures["modalities"],
             f"Contribution of each modality to the score of {found.moa}: exact Shapley values.",
-        )
+        ),
+        _experts_table(found),
     ]
     if len(evidence):
         parts.append(Text(_by_label(evidence, found.moa)))
@@ -41,9 +42,28 @@ def reasons_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> 
         "much the similarity to each compound adds to the score, by its mechanisms or through the "
         "proteins that it acts on. Similar training compounds share "
         "their weight, so a single one may count against its own mechanism. What a network adds to "
-        "the score, if the model has one, is not among them. A compound without "
+        "the score, if the model has one, is a line among the experts. A compound without "
         "a label may have a target-propagated label, or a pseudo-label from its structure.",
         parts,
+    )
+
+
+def _experts_table(found: CompoundExplanation) -> Table:
+    """The parts of the score by expert, and their sum."""
+    table = found.tables["experts"]
+    rows = [
+        (EXPERTS[row.expert].title, Estimate(row.contribution), float(row.contrast))
+        for row in table.itertuples()
+    ]
+    whole = table["contribution"].sum(), table["contrast"].sum(skipna=False)
+    rows.append(("together", Estimate(whole[0]), float(whole[1])))
+    return Table(
+        ("expert", "contribution", "contribution to contrast"),
+        rows,
+        caption=(
+            f"The score of {found.moa} is the sum of what the model's experts say. The contrast is "
+            "its difference from the score of the runner-up."
+        ),
     )
 
 

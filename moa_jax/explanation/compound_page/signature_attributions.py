@@ -15,6 +15,7 @@ from moa_jax.explanation.attribution.baseline_signatures import (
     no_change,
 )
 from moa_jax.explanation.attribution.chunked_attribution import attribute, attribute_to_tolerance
+from moa_jax.explanation.attribution.expert_shares import expert_shares
 from moa_jax.explanation.attribution.gradients import IntegratedGradients
 from moa_jax.explanation.attribution.modality_shares import modality_shares
 from moa_jax.explanation.attribution.network_attribution import adjoint_node_attribution
@@ -51,6 +52,7 @@ class SignatureAttributions:
       genes: contributions of genes, with no change as baseline.
       gap: completeness gap of the first score.
       modalities: Shapley values of `modality_shares.MODALITIES`.
+      experts: `expert_shares` of the model's experts, in its order.
       nodes: scores of graph nodes, genes before terms, for the first score.
       nodes_are_read: whether the model reads node activities; otherwise contributions of genes were
         propagated to the nodes.
@@ -64,6 +66,7 @@ class SignatureAttributions:
     genes: Float[np.ndarray, "example 2 gene"]
     gap: Float[np.ndarray, " example"]
     modalities: Float[np.ndarray, "example 2 modality"]
+    experts: Float[np.ndarray, "example 2 expert"]
     nodes: Float[np.ndarray, "example node"]
     nodes_are_read: bool
     atoms: list[Float[np.ndarray, "2 _"]]
@@ -119,12 +122,14 @@ def attribute_signatures(
         propagation = np.asarray(predictor.graph.propagation)
         nodes = adjoint_node_attribution(found.values[:, :1], change, propagation)[:, 0]
     modalities = modality_shares(*given)
+    experts = expert_shares(predictor, encoded, directions)
     atoms = occlude_neighbourhoods(predictor, encoded, smiles, attribution_target, directions)
     say("deletion curves, to audit the explanations")
     return SignatureAttributions(
         genes=found.values,
         gap=found.completeness_gap[:, 0],
         modalities=modalities,
+        experts=experts,
         nodes=nodes,
         nodes_are_read=nodes_are_read,
         atoms=atoms,

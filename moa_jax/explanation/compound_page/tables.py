@@ -71,6 +71,18 @@ def modality_table(
     return pd.DataFrame({"modality": MODALITIES, "contribution": mean[0], "contrast": contrast})
 
 
+def expert_table(
+    experts: Sequence[str], shares: Float[np.ndarray, "signature 2 expert"], *, has_runner_up: bool
+) -> pd.DataFrame:
+    """Parts of the score by expert, means over signatures: `expert`, `contribution`, `contrast`.
+
+    The contributions sum to the logit of the MoA, the contrasts to it minus the runner-up's.
+    """
+    mean = shares.mean(axis=0).astype(np.float64)
+    contrast = mean[1] if has_runner_up else np.full(len(experts), np.nan)
+    return pd.DataFrame({"expert": experts, "contribution": mean[0], "contrast": contrast})
+
+
 def gene_table(
     features: FeatureSpec,
     own: Examples,

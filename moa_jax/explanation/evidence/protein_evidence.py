@@ -40,6 +40,7 @@ TABLE_COLUMNS = (
     "from_structure",
     *(f"contribution_{action}" for action in ACTIONS),
     "contribution",
+    "contribution_network",
     "is_target_of_mechanism",
     "num_ligands",
     "neighbours",
@@ -135,6 +136,7 @@ def protein_table(
     rows: Int[np.ndarray, " row"],
     moa: int,
     *,
+    network: Float[np.ndarray, " protein"],
     graph: KnowledgeGraph,
     ligands: Int[np.ndarray, " protein"],
     targets: Sequence[str],
@@ -145,6 +147,7 @@ def protein_table(
       evidence: of `protein_evidence`.
       rows: the compound's examples; values are means over them.
       moa: column of the MoA that contributions are to.
+      network: contributions of the evidence for each protein to what the protein network adds.
       graph: the knowledge graph.
       ligands: number of training compounds that act on each protein (`count_ligands`).
       targets: the compound's known targets, which are compared with the answer.
@@ -152,9 +155,9 @@ def protein_table(
     Returns:
       `TABLE_COLUMNS` of `ProteinEvidence.proteins`: `action` with the larger logit (empty where
       they are equal), `score` as a target (the sum of `from_signature` and `from_structure`),
-      contributions by action and their sum, `is_target_of_mechanism` (of a training compound with
-      the MoA), `num_ligands`, `neighbours` in STRING among the `NUM_TOP` first (separated by
-      `|`), `is_known_target` (of this compound).
+      contributions by action and their sum, those of `network`, `is_target_of_mechanism` (of a
+      training compound with the MoA), `num_ligands`, `neighbours` in STRING among the `NUM_TOP`
+      first (separated by `|`), `is_known_target` (of this compound).
       Contributions sum to those of the experts through proteins.
     """
     symbols, count = np.array(evidence.proteins, str), len(evidence.proteins)
@@ -175,6 +178,7 @@ def protein_table(
             "from_structure": by_modality[False].sum(axis=0),
             **{f"contribution_{action}": contributions[row] for row, action in enumerate(ACTIONS)},
             "contribution": contributions.sum(axis=0),
+            "contribution_network": network,
             "is_target_of_mechanism": np.isin(symbols, sorted(evidence.targets_of(moa))),
             "num_ligands": ligands,
             "neighbours": _neighbours(graph, evidence.genes, order[:NUM_TOP]),

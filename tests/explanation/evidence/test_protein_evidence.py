@@ -136,6 +136,7 @@ def test_targets_of_the_asked_compound_change_nothing_but_their_own_column(asked
             protein_evidence(predictor, predictor.encode(examples), GRAPH),
             rows,
             0,
+            network=np.zeros(len(predictor.features.proteins)),
             targets=targets,
             graph=GRAPH,
             ligands=np.arange(len(predictor.features.proteins)),
@@ -174,6 +175,7 @@ def test_a_table_by_hand():
         evidence,
         np.array([0, 1]),
         1,
+        network=np.array([0.25, -0.5]),
         graph=GRAPH,
         ligands=np.array([3, 1]),
         targets=("GENE105",),
@@ -190,6 +192,7 @@ def test_a_table_by_hand():
     np.testing.assert_allclose(table["contribution_inhibits"], [0.0, 1.5])
     np.testing.assert_allclose(table["contribution_activates"], [0.0, 1.6])
     np.testing.assert_allclose(table["contribution"], [0.0, 3.1])
+    assert table["contribution_network"].tolist() == [-0.5, 0.25]
     assert table["is_target_of_mechanism"].tolist() == [False, True]
     assert table["num_ligands"].tolist() == [1, 3]
     assert table["neighbours"].tolist() == ["GENE105", "GENE106"]
