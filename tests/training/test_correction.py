@@ -229,6 +229,9 @@ def test_losses_of_targets_and_actions_by_hand(q):
         targets=on_device(logits),
         actions=on_device(actions),
         attention=jnp.zeros((4, 3)),
+        evidence=jnp.zeros((4, 2, 2, 3)),
+        carried=jnp.zeros((4, 2, 2, 3)),
+        passed=jnp.zeros((4, 2, 3)),
     )
     batch, params = jax.tree.map(jnp.asarray, (batch, params))
     found = target_losses(answer, params, batch, TargetLosses(2.0, 10.0, q))
