@@ -113,7 +113,7 @@ def pair_factors(
     kernel = np.asarray(
         predictor.params[PROTEIN_NETWORK]["passing"]["interacts"]["kernel"], np.float32
     )
-    rng, genes = np.random.default_rng(seed), embeddings(predictor, graph.num_genes)
+    rng, genes = np.random.default_rng(seed), jnp.asarray(embeddings(predictor, graph.num_genes))
     kernels = [kernel]
     kernels += [rng.permutation(kernel.ravel()).reshape(kernel.shape) for _ in range(NUM_SHUFFLES)]
     directed = np.asarray(
@@ -179,6 +179,7 @@ def factor_rows(factors: PairFactors, *, seed: int) -> list[dict[str, Any]]:
                 "true": int((~planted).sum()),
                 "mean log factor, planted": float(own[planted].mean()),
                 "mean log factor, true": float(own[~planted].mean()),
+                "sd of both": float(own.std()),
                 "true - planted": f"{gap:+.3f} [{of_gaps[0]:+.3f}, {of_gaps[1]:+.3f}]",
                 "AUROC": f"{area:.3f} [{of_areas[0]:.3f}, {of_areas[1]:.3f}]",
                 "AUROC, shuffled keys": f"{np.mean(shuffled):.3f} "
