@@ -1,6 +1,7 @@
 """A model with a protein network and random weights."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,8 @@ def network_predictor(knowledge=None) -> Predictor:
     """Solved experts with made-up parameters, and a network away from its start."""
     graph = graph_arrays(knowledge or make_knowledge_graph(), restart=0.5, num_steps=3)
     given, batch, graph = jax.tree.map(jnp.asarray, (closed_form(), batch_of(), graph))
-    first = MODEL.init(jax.random.key(0), batch, graph, train=False)["params"]
+    init = jax.jit(functools.partial(MODEL.init, train=False))
+    first = init(jax.random.key(0), batch, graph)["params"]
     trained = randomised({name: value for name, value in first.items() if name not in given})
     proteins = tuple(f"protein {number}" for number in range(NUM_PROTEINS))
     mesh = make_mesh(1)

@@ -173,8 +173,9 @@ def test_what_the_experts_add_sums_to_the_logits():
     predictor = network_predictor()
     given = predictor.params, jax.tree.map(jnp.asarray, batch_of()), predictor.graph
     experts = predictor.task.model.experts
-    parts = [ExpertTarget(predictor.task, expert=name).logits(*given) for name in experts]
-    whole = AttributionTarget(predictor.task).logits(*given)
+    targets = [ExpertTarget(predictor.task, expert=name) for name in experts]
+    targets.append(AttributionTarget(predictor.task))
+    *parts, whole = jax.jit(lambda *given: [target.logits(*given) for target in targets])(*given)
     np.testing.assert_allclose(sum(parts), whole, rtol=1e-4, atol=1e-4)
     assert np.abs(parts[experts.index("protein_network")]).max() > 0.1
 

@@ -1,6 +1,7 @@
 """False interactions beside the true ones, and the factors that training gives to both."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -75,9 +76,10 @@ def test_factors_are_those_that_the_model_passes_evidence_with():
     inside = set(ROWS.tolist())
     assert found.num_ends.tolist() == [len(inside & {a, b}) for a, b in found.pairs.tolist()]
 
-    batch = jax.tree.map(jnp.asarray, batch_of())
     model, params = predictor.task.model, predictor.params
-    state = model.apply({"params": params}, batch, predictor.graph, train=False).state
+    apply = jax.jit(functools.partial(model.apply, train=False))
+    batch = jax.tree.map(jnp.asarray, batch_of())
+    state = apply({"params": params}, batch, predictor.graph).state
     genes = np.asarray(state.nodes)[:NUM_GENES]
     np.testing.assert_allclose(embeddings(predictor, NUM_GENES), genes, rtol=1e-5, atol=1e-5)
     own = {"params": params["protein_network"]["passing"]}
