@@ -63,6 +63,7 @@ class ScoredSignatures:
       examples: the signatures.
       moas: column of the MoA whose logit is explained.
       expert: the expert whose part of the logit is explained; empty for the whole logit.
+      centred: whether the mean logit of all MoAs, which no probability depends on, is subtracted.
     """
 
     predictor: Predictor
@@ -70,6 +71,7 @@ class ScoredSignatures:
     examples: Examples
     moas: Int[np.ndarray, " example"]
     expert: str = ""
+    centred: bool = False
 
     @functools.cached_property
     def encoded(self) -> EncodedExamples:
@@ -85,7 +87,9 @@ class ScoredSignatures:
     @property
     def directions(self) -> Directions:
         """One score per signature."""
-        return moa_directions(self.moas[:, None], len(self.predictor.features.moas))
+        count = len(self.predictor.features.moas)
+        directions = moa_directions(self.moas[:, None], count)
+        return directions - np.float32(1 / count) if self.centred else directions
 
     @property
     def zero(self) -> Float[np.ndarray, "example 1 gene"]:

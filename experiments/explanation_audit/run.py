@@ -12,8 +12,9 @@ explanations of its answers for the test compounds. The first command uses a pre
 compares explanations with known targets and pathways; the next two make a simulated release and
 compare them with the planted truth; the last audits runs that are finished, with the graph that is
 stored in them. `--rewired` gives the model and the explanations a graph with rewired interactions.
-`--expert` audits what one expert adds to the logit instead of the logit. Writes tables.md and CSV
-files into OUT; the names of those of a simulated release begin with `simulated_`.
+`--expert` audits what one expert adds to the logit instead of the logit; `--centred` subtracts the
+mean logit of all mechanisms, which no probability depends on. Writes tables.md and CSV files into
+OUT; the names of those of a simulated release begin with `simulated_`.
 """
 
 from __future__ import annotations
@@ -95,6 +96,9 @@ def parse() -> argparse.Namespace:
         "--max-compounds", type=int, help="test compounds of each fold; default all"
     )
     parser.add_argument("--expert", default="", help="audit what this expert adds to the logit")
+    parser.add_argument(
+        "--centred", action="store_true", help="subtract the mean logit of all mechanisms"
+    )
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
@@ -125,7 +129,9 @@ def scored_folds(
     """The test signatures of the runs, with what is explained."""
     folds = []
     for run in runs:
-        scored = dataclasses.replace(signatures_of_run(run), expert=settings.expert)
+        scored = dataclasses.replace(
+            signatures_of_run(run), expert=settings.expert, centred=settings.centred
+        )
         if settings.max_compounds:
             scored = scored.of_compounds(settings.max_compounds, settings.seed)
         folds.append(scored)
@@ -199,6 +205,7 @@ def heading(
         + f", experts {', '.join(config.model.experts)}"
         + (", rewired interactions" if settings.rewired else "")
         + (f", explained: what {settings.expert} adds" if settings.expert else "")
+        + (", minus the mean logit of all mechanisms" if settings.centred else "")
         + f"; {num_folds} of 5 folds"
         + (f", {settings.max_compounds} compounds of each" if settings.max_compounds else "")
         + f", at most {settings.per_compound} signatures per compound for comparisons of methods; "

@@ -191,6 +191,9 @@ def test_a_rewired_graph_changes_nothing_in_a_model_that_reads_none(monkeypatch)
     assert len(set(some.examples.groups)) == 3
     counts = [examples.groups.count(group) for group in some.examples.groups]
     assert counts == [some.examples.groups.count(group) for group in some.examples.groups]
+    centred = dataclasses.replace(some, centred=True)
+    np.testing.assert_allclose(centred.directions.sum(axis=-1), 0.0, atol=1e-6)
+    np.testing.assert_allclose(some.directions - centred.directions, 1 / 3, rtol=1e-6)
     first, *others = cascade(some, integrated(some).values, 0, rewired=make_graph(seed=1))
     assert first["randomised up to"].startswith("no weights")
     assert first["Spearman, signed"] == pytest.approx(1.0)
