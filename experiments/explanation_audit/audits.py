@@ -72,6 +72,7 @@ def audit_faithfulness(
         "Gains in deletion and insertion over controls, positive where the method is better",
         faithful.gains(against, ("deletion_auc", "insertion_auc")),
     )
+    report.add("Deletion curves by compound, integrated gradients", faithful.wins(curves, groups))
     rewired = None
     if PROTEIN_NETWORK in config.model.experts:
         rewired = make_graph_arrays(config, randomised_graph(some[0].graph, settings.seed))

@@ -26,6 +26,7 @@ from experiments.explanation_audit.stable import agreement_row, pairs_within
 from moa_jax.compounds.substructures import SUBSTRUCTURE_FAMILIES
 from moa_jax.data.examples.pooling import signature_strength
 from moa_jax.explanation.attribution.target import AttributionTarget
+from moa_jax.explanation.audit.deletion import Curves
 from moa_jax.explanation.audit.flat_maps import evenness
 from moa_jax.explanation.audit.stability import Agreement, agreement_of_pairs
 from tests.experiments.network_models import network_predictor
@@ -198,3 +199,18 @@ def test_a_rewired_graph_changes_nothing_in_a_model_that_reads_none(monkeypatch)
     assert first["randomised up to"].startswith("no weights")
     assert first["Spearman, signed"] == pytest.approx(1.0)
     assert len(others) == len(predictor.params)
+
+
+def test_deletion_curves_are_counted_by_compound():
+    def curves(deletion):
+        points = np.array(deletion)[:, None, None] * np.ones(2)
+        return Curves((0.0, 1.0), points, points)
+
+    # Signatures of the compounds a, a and b; one compound's loss outweighs the other's gain.
+    random = curves([1.0, 3.0, 2.0])
+    fold = {"zero": {faithful.INTEGRATED: curves([0.0, 2.0, 9.0]), "random": random}}
+    fold["zero"] |= {"absolute_z": random, "degree": curves([9.0, 9.0, 9.5])}
+    (row,) = faithful.wins([fold], ["a", "a", "b"])
+    assert (row["better than random"], row["better than degree"]) == ("1 of 2", "2 of 2")
+    assert row["median gain over random"] == pytest.approx(-3.0)
+    assert row["median gain over degree"] == pytest.approx((8.0 + 0.5) / 2)
