@@ -83,8 +83,8 @@ def test_factors_are_those_that_the_model_passes_evidence_with():
     genes = np.asarray(state.nodes)[:NUM_GENES]
     np.testing.assert_allclose(embeddings(predictor, NUM_GENES), genes, rtol=1e-5, atol=1e-5)
     own = {"params": params["protein_network"]["passing"]}
-    # What each gene passes to each other one: weight times factor, over their sum.
-    shares = EvidencePassing().apply(own, jnp.eye(NUM_GENES), state.nodes, predictor.graph)[0]
+    # Each edge's weight times factor, over the sum of its receiver.
+    shares = EvidencePassing(NUM_GENES).apply(own, state.nodes, predictor.graph).interacts
     kernel = np.asarray(own["params"]["interacts"]["kernel"])
     for (first, second), log_factor in zip(found.pairs, found.log_factor, strict=True):
         likeness = [
@@ -93,12 +93,12 @@ def test_factors_are_those_that_the_model_passes_evidence_with():
         ]
         assert log_factor == pytest.approx(np.mean(MAX_LOG_FACTOR * np.tanh(likeness)), abs=1e-4)
     # Gene 0 has two neighbours; their shares compare as their weights times factors.
-    senders, receivers = planted.interacts.senders, planted.interacts.receivers
-    into = np.flatnonzero(receivers == 0)
+    into = np.flatnonzero(planted.interacts.receivers == 0)
     weights = planted.interacts.weight[into] * np.exp(
-        MAX_LOG_FACTOR * np.tanh(genes[senders[into]] @ kernel @ genes[0] / np.sqrt(len(kernel)))
+        MAX_LOG_FACTOR
+        * np.tanh(genes[planted.interacts.senders[into]] @ kernel @ genes[0] / len(kernel) ** 0.5)
     )
-    np.testing.assert_allclose(shares[0, senders[into]], weights / weights.sum(), rtol=1e-4)
+    np.testing.assert_allclose(shares.weight[into], weights / weights.sum(), rtol=1e-4)
 
 
 def test_planted_and_true_interactions_are_compared_by_their_ends():
