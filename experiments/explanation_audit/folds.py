@@ -6,10 +6,11 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import ml_collections
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from moa_jax.calibration.calibration_store import read_held_out
 from moa_jax.data.examples.features import EncodedExamples
@@ -21,14 +22,35 @@ from moa_jax.explanation.attribution.baseline_signatures import (
     reference_draws,
 )
 from moa_jax.explanation.attribution.target import AttributionTarget, Directions, moa_directions
+from moa_jax.models.fusion import product_of_experts
 from moa_jax.progress import say
-from moa_jax.schemas import Examples, KnowledgeGraph
+from moa_jax.schemas import Batch, Examples, GraphArrays, KnowledgeGraph
 from moa_jax.train import train
 from moa_jax.training.runs.predictor import Predictor
 from moa_jax.training.runs.run_folder import FinishedRun, open_run
 
 # Baselines of expected gradients for each signature.
 NUM_BASELINES = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpertTarget(AttributionTarget):
+    """What one expert adds to the logits; hashable.
+
+    Attributes:
+      task: see `AttributionTarget`.
+      input_name: likewise.
+      expert: name of the expert.
+    """
+
+    expert: str = ""
+
+    def logits(self, params: Any, batch: Batch, graph: GraphArrays) -> Float[Array, "example moa"]:
+        """The expert's logits times its scale."""
+        model = self.task.model
+        found = model.apply({"params": params}, batch, graph, train=False).experts[self.expert]
+        scale = params["expert_scales"][:, model.experts.index(self.expert)]
+        return product_of_experts({self.expert: scale}, {self.expert: found}, batch)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +62,16 @@ class ScoredSignatures:
       graph: the knowledge graph that it was trained with.
       examples: the signatures.
       moas: column of the MoA whose logit is explained.
+      expert: the expert whose part of the logit is explained; empty for the whole logit.
+      centred: whether the mean logit of all MoAs, which no probability depends on, is subtracted.
     """
 
     predictor: Predictor
     graph: KnowledgeGraph
     examples: Examples
     moas: Int[np.ndarray, " example"]
+    expert: str = ""
+    centred: bool = False
 
     @functools.cached_property
     def encoded(self) -> EncodedExamples:
@@ -54,13 +80,16 @@ class ScoredSignatures:
 
     @property
     def attribution_target(self) -> AttributionTarget:
-        """Logits by genes."""
-        return AttributionTarget(self.predictor.task)
+        """Logits, or an expert's part of them, by genes."""
+        task = self.predictor.task
+        return ExpertTarget(task, expert=self.expert) if self.expert else AttributionTarget(task)
 
     @property
     def directions(self) -> Directions:
         """One score per signature."""
-        return moa_directions(self.moas[:, None], len(self.predictor.features.moas))
+        count = len(self.predictor.features.moas)
+        directions = moa_directions(self.moas[:, None], count)
+        return directions - np.float32(1 / count) if self.centred else directions
 
     @property
     def zero(self) -> Float[np.ndarray, "example 1 gene"]:
@@ -86,6 +115,13 @@ class ScoredSignatures:
     def with_model(self, other: ScoredSignatures) -> ScoredSignatures:
         """The same signatures and scores under the model of another fold."""
         return dataclasses.replace(self, predictor=other.predictor)
+
+    def of_compounds(self, count: int, seed: int) -> ScoredSignatures:
+        """All signatures of at most `count` compounds, drawn at random."""
+        names = np.unique(np.asarray(self.examples.groups, str))
+        chosen = set(np.random.default_rng(seed).permutation(names)[:count].tolist())
+        rows = [row for row, group in enumerate(self.examples.groups) if group in chosen]
+        return self.take(np.array(rows, int))
 
     def some_of_each(self, count: int, seed: int) -> ScoredSignatures:
         """At most `count` signatures of each compound, drawn at random."""

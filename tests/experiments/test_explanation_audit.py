@@ -1,25 +1,37 @@
 import dataclasses
+import functools
 import types
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 
 from experiments.case_studies.page import expected_rows
 from experiments.case_studies.run import HERE, MOAS
-from experiments.explanation_audit.faithful import integrated
+from experiments.explanation_audit import faithful
+from experiments.explanation_audit.faithful import cascade, integrated
 from experiments.explanation_audit.flat import flat_maps_of_folds, flat_rows, strength_of
-from experiments.explanation_audit.folds import ScoredSignatures, compound_means, first_rows
+from experiments.explanation_audit.folds import (
+    ExpertTarget,
+    ScoredSignatures,
+    compound_means,
+    first_rows,
+)
 from experiments.explanation_audit.real import MOA_SETS, proximity_summary
 from experiments.explanation_audit.retrained import summary
 from experiments.explanation_audit.simulated import Recovered, recovery_rows
 from experiments.explanation_audit.stable import agreement_row, pairs_within
 from moa_jax.compounds.substructures import SUBSTRUCTURE_FAMILIES
 from moa_jax.data.examples.pooling import signature_strength
+from moa_jax.explanation.attribution.target import AttributionTarget
+from moa_jax.explanation.audit.deletion import Curves
 from moa_jax.explanation.audit.flat_maps import evenness
-from moa_jax.explanation.audit.stability import Agreement
+from moa_jax.explanation.audit.stability import Agreement, agreement_of_pairs
+from tests.experiments.network_models import network_predictor
 from tests.explanation.attribution.linear_models import linear_predictor
-from tests.synthetic import make_knowledge_graph, make_raw_examples
+from tests.synthetic import batch_of, make_graph, make_knowledge_graph, make_raw_examples
 
 pytestmark = pytest.mark.slow
 
@@ -156,3 +168,49 @@ def test_flat_maps_compare_the_weakest_and_the_strongest_quarter():
     assert strength_of(examples).tolist() == tas.tolist()
     unknown = dataclasses.replace(examples, table=examples.table.assign(tas=np.nan))
     np.testing.assert_array_equal(strength_of(unknown), signature_strength(unknown))
+
+
+def test_what_the_experts_add_sums_to_the_logits():
+    predictor = network_predictor()
+    given = predictor.params, jax.tree.map(jnp.asarray, batch_of()), predictor.graph
+    experts = predictor.task.model.experts
+    targets = [ExpertTarget(predictor.task, expert=name) for name in experts]
+    targets.append(AttributionTarget(predictor.task))
+    *parts, whole = jax.jit(lambda *given: [target.logits(*given) for target in targets])(*given)
+    np.testing.assert_allclose(sum(parts), whole, rtol=1e-4, atol=1e-4)
+    assert np.abs(parts[experts.index("protein_network")]).max() > 0.1
+
+
+def test_a_rewired_graph_changes_nothing_in_a_model_that_reads_none(monkeypatch):
+    few = functools.partial(agreement_of_pairs, k=2)
+    monkeypatch.setattr(faithful, "agreement_of_pairs", few)
+    no_structure = np.zeros((sum(SUBSTRUCTURE_FAMILIES.values()), 3), np.float32)
+    predictor = linear_predictor(structure=no_structure)
+    examples = make_raw_examples(8)
+    scored = ScoredSignatures(predictor, make_knowledge_graph(), examples, np.zeros(8, int))
+    some = scored.of_compounds(3, seed=0)
+    assert len(set(some.examples.groups)) == 3
+    counts = [examples.groups.count(group) for group in some.examples.groups]
+    assert counts == [some.examples.groups.count(group) for group in some.examples.groups]
+    centred = dataclasses.replace(some, centred=True)
+    np.testing.assert_allclose(centred.directions.sum(axis=-1), 0.0, atol=1e-6)
+    np.testing.assert_allclose(some.directions - centred.directions, 1 / 3, rtol=1e-6)
+    first, *others = cascade(some, integrated(some).values, 0, rewired=make_graph(seed=1))
+    assert first["randomised up to"].startswith("no weights")
+    assert first["Spearman, signed"] == pytest.approx(1.0)
+    assert len(others) == len(predictor.params)
+
+
+def test_deletion_curves_are_counted_by_compound():
+    def curves(deletion):
+        points = np.array(deletion)[:, None, None] * np.ones(2)
+        return Curves((0.0, 1.0), points, points)
+
+    # Signatures of the compounds a, a and b; one compound's loss outweighs the other's gain.
+    random = curves([1.0, 3.0, 2.0])
+    fold = {"zero": {faithful.INTEGRATED: curves([0.0, 2.0, 9.0]), "random": random}}
+    fold["zero"] |= {"absolute_z": random, "degree": curves([9.0, 9.0, 9.5])}
+    (row,) = faithful.wins([fold], ["a", "a", "b"])
+    assert (row["better than random"], row["better than degree"]) == ("1 of 2", "2 of 2")
+    assert row["median gain over random"] == pytest.approx(-3.0)
+    assert row["median gain over degree"] == pytest.approx((8.0 + 0.5) / 2)

@@ -54,8 +54,8 @@ def randomisation_cascade(
     first = [name for name in FROM_OUTPUT if name in known]
     params = dict(predictor.params)
     for place, name in enumerate([*first, *sorted(set(known) - set(first))]):
-        shuffled = _shuffled(params[name], np.random.default_rng([seed, place]))
-        params[name] = replicate(shuffled, predictor.mesh)
+        own = shuffled(params[name], np.random.default_rng([seed, place]))
+        params[name] = replicate(own, predictor.mesh)
         yield name, dataclasses.replace(predictor, params=dict(params))
 
 
@@ -65,7 +65,9 @@ def randomised(predictor: Predictor, *, seed: int = 0) -> Predictor:
     return last
 
 
-def _shuffled(params: Mapping[str, Any] | Any, rng: np.random.Generator) -> Any:
+def shuffled(params: Mapping[str, Any] | Any, rng: np.random.Generator) -> Any:
+    """Parameters with the values of each array in random order."""
+
     def shuffle(values: Any) -> np.ndarray:
         values = np.asarray(values)
         return rng.permutation(values.ravel()).reshape(values.shape)

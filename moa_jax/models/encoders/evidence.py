@@ -100,8 +100,23 @@ def _trained(
     """The edges with trained weights; to be called within a compact module."""
     size = senders.shape[-1]
     key = nn.Dense(size, use_bias=False, kernel_init=nn.initializers.zeros_init(), name=name)
-    likeness = jnp.sum(key(senders)[edges.senders] * receivers[edges.receivers], axis=-1)
-    factor = jnp.exp(jnp.tanh(likeness / jnp.sqrt(size)) * MAX_LOG_FACTOR)
+    factor = jnp.exp(log_factors(key(senders), receivers, edges))
     return EdgeArrays(
         senders=edges.senders, receivers=edges.receivers, weight=edges.weight * factor
     )
+
+
+def log_factors(
+    keys: Float[Array, "sender feature"],
+    receivers: Float[Array, "receiver feature"],
+    edges: EdgeArrays,
+) -> Float[Array, " edge"]:
+    """Logarithm of each edge's trained factor; within `MAX_LOG_FACTOR` of 0.
+
+    Args:
+      keys: keys of the senders.
+      receivers: embeddings of the receivers.
+      edges: the edges.
+    """
+    likeness = jnp.sum(keys[edges.senders] * receivers[edges.receivers], axis=-1)
+    return jnp.tanh(likeness / jnp.sqrt(keys.shape[-1])) * MAX_LOG_FACTOR
