@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from moa_jax.explanation.attribution.node_activity import activities, change_activity
+from moa_jax.models.fusion import product_of_experts
 from moa_jax.schemas import Batch, GraphArrays, InputError
 from moa_jax.training.task import TrainingTask
 
@@ -31,10 +32,12 @@ class AttributionTarget:
     Attributes:
       task: the task with the model.
       input_name: one of `INPUTS`.
+      without: experts whose part of the logits is left out.
     """
 
     task: TrainingTask
     input_name: str = "expression"
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.input_name not in INPUTS:
@@ -86,7 +89,12 @@ class AttributionTarget:
 
     def logits(self, params: Any, batch: Batch, graph: GraphArrays) -> Float[Array, "example moa"]:
         """The model's logits for a batch."""
-        return self.task.model.apply({"params": params}, batch, graph, train=False).logits
+        output = self.task.model.apply({"params": params}, batch, graph, train=False)
+        if not self.without:
+            return output.logits
+        scales = dict(zip(self.task.model.experts, params["expert_scales"].T, strict=True))
+        kept = {name: own for name, own in output.experts.items() if name not in self.without}
+        return product_of_experts({name: scales[name] for name in kept}, kept, batch)
 
     def inputs(self, batch: Batch, graph: GraphArrays) -> Float[Array, "..."]:
         """The input of a batch."""

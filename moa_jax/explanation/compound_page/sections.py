@@ -9,7 +9,7 @@ import pandas as pd
 
 from moa_jax.explanation.attribution.occlusion import MAX_RADIUS
 from moa_jax.explanation.compound_page.explanation import CompoundExplanation
-from moa_jax.models.experts import EXPERTS
+from moa_jax.models.experts import EXPERTS, PROTEIN_NETWORK
 from moa_jax.report.parts import Estimate, Illustration, Note, Part, Section, Table, Text
 
 # Rows of the tables that a page shows; the files have all.
@@ -106,10 +106,13 @@ def _evidence_table(table: pd.DataFrame, caption: str) -> Table:
 
 def genes_section(found: CompoundExplanation, pictures: Mapping[str, str]) -> Section:
     """Genes and their contributions."""
+    score = "the score"
+    if (found.tables["experts"]["expert"] == PROTEIN_NETWORK).any():
+        score += " without what the protein network adds"
     return Section(
         "Genes",
         "Integrated gradients from a signature in which nothing changed. A contribution is the "
-        "part of the score that the gene accounts for: the mean over the compound's signatures, "
+        f"part of {score} that the gene accounts for: the mean over the compound's signatures, "
         "with the range from the lowest to the highest.",
         [
             Illustration(

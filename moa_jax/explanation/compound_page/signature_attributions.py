@@ -28,7 +28,7 @@ from moa_jax.explanation.attribution.target import (
 )
 from moa_jax.explanation.audit.deletion import Curves, control_importance, deletion_curves
 from moa_jax.explanation.audit.weight_randomisation import randomised
-from moa_jax.models.experts import EXPERTS, SIGNATURE_KERNEL
+from moa_jax.models.experts import EXPERTS, PROTEIN_NETWORK, SIGNATURE_KERNEL
 from moa_jax.progress import say
 from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.runs.predictor import Predictor
@@ -47,6 +47,10 @@ NO_CHANGE, CELL_LINE_MEAN = "no change", "the mean of its cell line"
 @dataclasses.dataclass(frozen=True)
 class SignatureAttributions:
     """Attributions of two scores of every signature: an MoA's logit, and that minus a runner-up's.
+
+    Genes, nodes and curves explain the scores without what the protein network adds, which has a
+    share of its own: contributions of genes to the sum are less faithful
+    (experiments/explanation_audit).
 
     Attributes:
       genes: contributions of genes, with no change as baseline.
@@ -94,9 +98,8 @@ def attribute_signatures(
       moas: the MoA to explain, for each signature.
       runners_up: its runner-up; the same as `moas` where there is none.
     """
-    attribution_target = AttributionTarget(predictor.task)
     directions = _two_scores(moas, runners_up, len(predictor.features.moas))
-    given = predictor, encoded, attribution_target, directions
+    given = predictor, encoded, _closed_form(predictor), directions
     baseline = no_change(encoded, predictor.features)
     say(f"attributing the answers for {encoded.num_examples} signatures to genes")
     found, _ = attribute_to_tolerance(
@@ -121,7 +124,8 @@ def attribute_signatures(
     else:
         propagation = np.asarray(predictor.graph.propagation)
         nodes = adjoint_node_attribution(found.values[:, :1], change, propagation)[:, 0]
-    modalities = modality_shares(*given)
+    attribution_target = AttributionTarget(predictor.task)
+    modalities = modality_shares(predictor, encoded, attribution_target, directions)
     experts = expert_shares(predictor, encoded, directions)
     atoms = occlude_neighbourhoods(predictor, encoded, smiles, attribution_target, directions)
     say("deletion curves, to audit the explanations")
@@ -137,6 +141,11 @@ def attribute_signatures(
         shuffled=shuffled.values[:, 0],
         slope=np.divide(first, change, out=np.zeros_like(first), where=change != 0),
     )
+
+
+def _closed_form(predictor: Predictor) -> AttributionTarget:
+    """Logits without what the protein network adds; the model's own in a model without it."""
+    return AttributionTarget(predictor.task, without=(PROTEIN_NETWORK,))
 
 
 def _two_scores(
@@ -172,7 +181,7 @@ def _curves(
     contributions: Float[np.ndarray, "example gene"],
 ) -> dict[str, dict[str, Curves]]:
     """Deletion curves of the explanation, |z| and random orders, with two replacements."""
-    features, attribution_target = predictor.features, AttributionTarget(predictor.task)
+    features, attribution_target = predictor.features, _closed_form(predictor)
     controls = control_importance(encoded, features, graph, num_targets=_NUM_RANDOM, seed=SEED)
     rankings = {
         "ours": contributions[:, None],
