@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import ml_collections
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -144,6 +145,8 @@ def trained_run(
     # The last file that is written.
     if not (folder / "calibration_answers.parquet").is_file():
         train(config, folder)
+        # Compiled programs of a fold serve no other; those of ten fill the process's memory maps.
+        jax.clear_caches()
     return folder
 
 
