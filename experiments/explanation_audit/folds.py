@@ -24,6 +24,7 @@ from moa_jax.explanation.attribution.baseline_signatures import (
 )
 from moa_jax.explanation.attribution.target import AttributionTarget, Directions, moa_directions
 from moa_jax.models.fusion import product_of_experts
+from moa_jax.model_card.card import CARD_FILE
 from moa_jax.progress import say
 from moa_jax.schemas import Batch, Examples, GraphArrays, KnowledgeGraph
 from moa_jax.train import train
@@ -143,7 +144,7 @@ def trained_run(
     config.baselines = ()
     folder = runs / f"split{seed}_fold{fold}"
     # The last file that is written.
-    if not (folder / "calibration_answers.parquet").is_file():
+    if not (folder / CARD_FILE).is_file():
         train(config, folder)
         # Compiled programs of a fold serve no other; those of ten fill the process's memory maps.
         jax.clear_caches()
