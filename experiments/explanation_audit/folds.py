@@ -23,8 +23,8 @@ from moa_jax.explanation.attribution.baseline_signatures import (
     reference_draws,
 )
 from moa_jax.explanation.attribution.target import AttributionTarget, Directions, moa_directions
-from moa_jax.models.fusion import product_of_experts
 from moa_jax.model_card.card import CARD_FILE
+from moa_jax.models.fusion import product_of_experts
 from moa_jax.progress import say
 from moa_jax.schemas import Batch, Examples, GraphArrays, KnowledgeGraph
 from moa_jax.train import train
