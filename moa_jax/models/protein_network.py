@@ -143,7 +143,7 @@ ITEM_BLOCK = 32
 class SharedResidualInBlocks(nn.Module):
     """A `SharedResidual` that computes a few items at a time, twice in training; same parameters.
 
-    Three times as fast on a CPU, where the hidden states of all items are written to memory. Over
+    Faster on a CPU, where the hidden states of all items would be written to memory. Over
     several devices the gradients of each block would be summed across them one by one.
 
     Attributes:

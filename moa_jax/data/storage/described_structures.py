@@ -1,7 +1,7 @@
 """What RDKit says about the structures of a prepared folder, so that it is asked once.
 
 `structures.npz` holds the standardised structure, the counts of substructures and the molecular
-graph of every structure. Trainings that read the folder would need 4 ms for each of them otherwise.
+graph of every structure. Trainings that read the folder would need some milliseconds for each of them otherwise.
 A file by another version of RDKit is not used.
 """
 
