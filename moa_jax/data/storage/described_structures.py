@@ -1,8 +1,8 @@
 """What RDKit says about the structures of a prepared folder, so that it is asked once.
 
 `structures.npz` holds the standardised structure, the counts of substructures and the molecular
-graph of every structure. Trainings that read the folder would need some milliseconds for each of them otherwise.
-A file by another version of RDKit is not used.
+graph of every structure, which every training would compute anew otherwise. A file by another
+version of RDKit is not used.
 """
 
 from __future__ import annotations
