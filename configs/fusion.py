@@ -31,7 +31,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.knowledge_layers = 1
     config.model.atom_features = 32
     config.model.molecule_layers = 2
-    # Ligands pay in every fold of the training compounds, for half the time again.
+    # Also learn from ligands of the ligand tables.
     config.ligands = True
     # Before its scale is measured, what the network adds counts as it is.
     for view in ("fusion", "expression", "structure"):

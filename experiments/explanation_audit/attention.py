@@ -23,6 +23,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from experiments.explanation_audit.folds import fold_folders
 from experiments.main_result.confidence_tables import Row, mean_with_interval
 from moa_jax.calibration.calibration_store import read_held_out
 from moa_jax.data.examples.batches import evaluation_batches
@@ -42,7 +43,6 @@ from moa_jax.training.runs.run_folder import open_run
 from moa_jax.training.sharding import replicate, shard
 from moa_jax.training.target_answers import known_actions
 
-FOLDS = "split*_fold*"
 CLOSED, ATTENTION = "closed form", "attention"
 UNTRAINED, SHUFFLED = "attention, not trained", "attention, weights shuffled"
 LIGANDS = "most ligands first"
@@ -237,10 +237,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=pathlib.Path, required=True)
     settings = parser.parse_args(argv)
     start = time.perf_counter(), time.process_time()
-    runs = sorted(settings.folds.glob(FOLDS))
-    if not runs:
-        parser.error(f"{settings.folds} has no folder of a fold ({FOLDS}).")
     try:
+        runs = fold_folders(settings.folds)
         folds = [ranks_of_fold(run) for run in runs]
     except InputError as error:
         parser.error(str(error))

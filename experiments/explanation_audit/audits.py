@@ -15,11 +15,10 @@ from jaxtyping import Float
 from experiments.explanation_audit import faithful, real, simulated, stable
 from experiments.explanation_audit.folds import ScoredSignatures, first_rows
 from experiments.explanation_audit.ground_truth import PlantedTruth
-from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
+from moa_jax.knowledge.controls import randomised_graph, rewire_interactions
 from moa_jax.models.experts import PROTEIN_NETWORK
 from moa_jax.predictions.result_tables import file_name, markdown_table, write_csv
 from moa_jax.progress import say
-from moa_jax.schemas import KnowledgeGraph
 from moa_jax.training.fusion.task import make_graph_arrays
 
 Rows = list[dict[str, Any]]
@@ -75,16 +74,11 @@ def audit_faithfulness(
     report.add("Deletion curves by compound, integrated gradients", faithful.wins(curves, groups))
     rewired = None
     if PROTEIN_NETWORK in config.model.experts:
-        rewired = make_graph_arrays(config, randomised_graph(some[0].graph, settings.seed))
+        rewired = make_graph_arrays(config, randomised_graph(some[0].graph, seed=settings.seed))
     cascade = faithful.cascade(
         some[0], rankings[0][faithful.INTEGRATED], settings.seed, rewired=rewired
     )
     report.add("Random weights: agreement with the explanation of the trained model", cascade)
-
-
-def randomised_graph(graph: KnowledgeGraph, seed: int) -> KnowledgeGraph:
-    """The graph with rewired interactions and shuffled annotations."""
-    return shuffle_annotations(rewire_interactions(graph, seed=seed), seed=seed)
 
 
 def audit_stability(

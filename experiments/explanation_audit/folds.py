@@ -6,12 +6,11 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import ml_collections
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from moa_jax.calibration.calibration_store import read_held_out
 from moa_jax.data.examples.features import EncodedExamples
@@ -24,35 +23,14 @@ from moa_jax.explanation.attribution.baseline_signatures import (
 )
 from moa_jax.explanation.attribution.target import AttributionTarget, Directions, moa_directions
 from moa_jax.model_card.card import CARD_FILE
-from moa_jax.models.fusion import product_of_experts
 from moa_jax.progress import say
-from moa_jax.schemas import Batch, Examples, GraphArrays, KnowledgeGraph
+from moa_jax.schemas import Examples, InputError, KnowledgeGraph
 from moa_jax.train import train
 from moa_jax.training.runs.predictor import Predictor
 from moa_jax.training.runs.run_folder import FinishedRun, open_run
 
 # Baselines of expected gradients for each signature.
 NUM_BASELINES = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class ExpertTarget(AttributionTarget):
-    """What one expert adds to the logits; hashable.
-
-    Attributes:
-      task: see `AttributionTarget`.
-      input_name: likewise.
-      expert: name of the expert.
-    """
-
-    expert: str = ""
-
-    def logits(self, params: Any, batch: Batch, graph: GraphArrays) -> Float[Array, "example moa"]:
-        """The expert's logits times its scale."""
-        model = self.task.model
-        found = model.apply({"params": params}, batch, graph, train=False).experts[self.expert]
-        scale = params["expert_scales"][:, model.experts.index(self.expert)]
-        return product_of_experts({self.expert: scale}, {self.expert: found}, batch)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,8 +61,10 @@ class ScoredSignatures:
     @property
     def attribution_target(self) -> AttributionTarget:
         """Logits, or an expert's part of them, by genes."""
-        task = self.predictor.task
-        return ExpertTarget(task, expert=self.expert) if self.expert else AttributionTarget(task)
+        task, without = self.predictor.task, ()
+        if self.expert:
+            without = tuple(name for name in task.model.experts if name != self.expert)
+        return AttributionTarget(task, without=without)
 
     @property
     def directions(self) -> Directions:
@@ -146,9 +126,21 @@ def trained_run(
     # The last file that is written.
     if not (folder / CARD_FILE).is_file():
         train(config, folder)
-        # Compiled programs of a fold serve no other; those of ten fill the process's memory maps.
+        # A fold's compiled programs serve no other; those of several fill the memory maps.
         jax.clear_caches()
     return folder
+
+
+def fold_folders(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Folders of the runs that `trained_run` put into a folder.
+
+    Raises:
+      InputError: there is none.
+    """
+    found = sorted(folder.glob("split*_fold*"))
+    if not found:
+        raise InputError(f"{folder} has no folder of a fold (split*_fold*).")
+    return found
 
 
 def signatures_of_run(folder: pathlib.Path) -> ScoredSignatures:

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Int
 
+from experiments.explanation_audit.folds import fold_folders
 from experiments.main_result.confidence_tables import NUM_RESAMPLES, Row, mean_with_interval
 from experiments.main_result.held_out_answers import UnseenCompounds, held_out_answers, joined
 from experiments.main_result.open_vocabulary import by_split, rank_scores
@@ -29,7 +30,6 @@ from moa_jax.models.experts import VIEWS
 from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.schemas import InputError
 
-FOLDS = "split*_fold*"
 # Share of the answers, the surest, whose accuracy is compared.
 COVERAGE = 0.5
 
@@ -120,10 +120,7 @@ def answers_of(folder: pathlib.Path, *, without: str | None = None) -> dict[str,
     Raises:
       InputError: there is no fold, or it cannot be read.
     """
-    folds = sorted(folder.glob(FOLDS))
-    if not folds:
-        raise InputError(f"{folder} has no folder of a fold ({FOLDS}).")
-    runs = [held_out_answers(fold, without=without) for fold in folds]
+    runs = [held_out_answers(fold, without=without) for fold in fold_folders(folder)]
     return {view: joined([run[view] for run in runs]) for view in VIEWS}
 
 

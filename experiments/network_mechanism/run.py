@@ -33,7 +33,11 @@ from moa_jax.data.preparation.pipeline import prepare
 from moa_jax.data.splits.partition import partition_by_rule
 from moa_jax.data.storage.prepared_folder import PreparedDataset, read_prepared
 from moa_jax.evaluation.bootstrap import BootstrapScores, bootstrap_scores, interval
-from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
+from moa_jax.knowledge.controls import (
+    randomised_graph,
+    rewire_interactions,
+    shuffle_annotations,
+)
 from moa_jax.predictions.result_tables import markdown_table
 from moa_jax.progress import say
 from moa_jax.schemas import Examples, KnowledgeGraph
@@ -56,9 +60,7 @@ GRAPHS: dict[str, Callable[[KnowledgeGraph, int], KnowledgeGraph]] = {
     "true graph": lambda graph, seed: graph,
     "STRING rewired": lambda graph, seed: rewire_interactions(graph, seed=seed),
     "GO shuffled": lambda graph, seed: shuffle_annotations(graph, seed=seed),
-    "both": lambda graph, seed: shuffle_annotations(
-        rewire_interactions(graph, seed=seed), seed=seed
-    ),
+    "both": lambda graph, seed: randomised_graph(graph, seed=seed),
 }
 
 Probs = Float[np.ndarray, "compound moa"]

@@ -24,7 +24,7 @@ from moa_jax.files import atomic_path
 from moa_jax.kernels.closed_form import ClosedForm
 from moa_jax.kernels.known_targets import count_ligands, known_target_table
 from moa_jax.kernels.protein_carry import carry_by, gene_kernel, gene_rows
-from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
+from moa_jax.knowledge.controls import randomised_graph
 from moa_jax.knowledge.protein_similarity import without_gene_families
 from moa_jax.models.experts import VIEWS
 from moa_jax.predictions.target_evidence import TargetEvidence, pooled_scores, target_evidence
@@ -93,7 +93,7 @@ def kernels_of(
     """
     say(f"kernels of proteins, control of seed {seed}")
     true = gene_kernel(config, graph)
-    control = shuffle_annotations(rewire_interactions(graph, seed=seed), seed=seed)
+    control = randomised_graph(graph, seed=seed)
     return {
         TRUE: true,
         IDENTITY: np.eye(graph.num_genes, dtype=np.float32),

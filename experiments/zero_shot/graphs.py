@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float32, Int
 
-from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
+from moa_jax.knowledge.controls import randomised_graph
 from moa_jax.knowledge.protein_similarity import (
     go_similarity,
     string_similarity,
@@ -56,7 +56,7 @@ def graph_kernels(
       restart: see `string_similarity`.
       seed: of the randomised graph.
     """
-    control = shuffle_annotations(rewire_interactions(graph, seed=seed), seed=seed)
+    control = randomised_graph(graph, seed=seed)
     of_graph = [
         (string_similarity(some, rows, restart=restart), go_similarity(some, rows))
         for some in (graph, control)

@@ -74,6 +74,11 @@ def shuffle_annotations(graph: KnowledgeGraph, *, seed: int) -> KnowledgeGraph:
     return dataclasses.replace(graph, annotated_to=shuffled)
 
 
+def randomised_graph(graph: KnowledgeGraph, *, seed: int) -> KnowledgeGraph:
+    """The graph with rewired interactions and shuffled annotations."""
+    return shuffle_annotations(rewire_interactions(graph, seed=seed), seed=seed)
+
+
 def _swap_ends(
     first: Int[np.ndarray, " edge"],
     second: Int[np.ndarray, " edge"],

@@ -140,19 +140,12 @@ class SharedResidual(nn.Module):
 ITEM_BLOCK = 32
 
 
-class SharedResidualInBlocks(nn.Module):
+class SharedResidualInBlocks(SharedResidual):
     """A `SharedResidual` that computes a few items at a time, twice in training; same parameters.
 
     Faster on a CPU, where the hidden states of all items would be written to memory. Over
     several devices the gradients of each block would be summed across them one by one.
-
-    Attributes:
-      hidden: see `SharedResidual`.
-      num_outputs: see `SharedResidual`.
     """
-
-    hidden: int
-    num_outputs: int
 
     @nn.compact
     def __call__(

@@ -14,7 +14,6 @@ from experiments.explanation_audit import faithful
 from experiments.explanation_audit.faithful import cascade, integrated
 from experiments.explanation_audit.flat import flat_maps_of_folds, flat_rows, strength_of
 from experiments.explanation_audit.folds import (
-    ExpertTarget,
     ScoredSignatures,
     compound_means,
     first_rows,
@@ -25,7 +24,6 @@ from experiments.explanation_audit.simulated import Recovered, recovery_rows
 from experiments.explanation_audit.stable import agreement_row, pairs_within
 from moa_jax.compounds.substructures import SUBSTRUCTURE_FAMILIES
 from moa_jax.data.examples.pooling import signature_strength
-from moa_jax.explanation.attribution.target import AttributionTarget
 from moa_jax.explanation.audit.deletion import Curves
 from moa_jax.explanation.audit.flat_maps import evenness
 from moa_jax.explanation.audit.stability import Agreement, agreement_of_pairs
@@ -174,8 +172,9 @@ def test_what_the_experts_add_sums_to_the_logits():
     predictor = network_predictor()
     given = predictor.params, jax.tree.map(jnp.asarray, batch_of()), predictor.graph
     experts = predictor.task.model.experts
-    targets = [ExpertTarget(predictor.task, expert=name) for name in experts]
-    targets.append(AttributionTarget(predictor.task))
+    scored = ScoredSignatures(predictor, None, None, None)
+    targets = [dataclasses.replace(scored, expert=name).attribution_target for name in experts]
+    targets.append(scored.attribution_target)
     *parts, whole = jax.jit(lambda *given: [target.logits(*given) for target in targets])(*given)
     np.testing.assert_allclose(sum(parts), whole, rtol=1e-4, atol=1e-4)
     assert np.abs(parts[experts.index("protein_network")]).max() > 0.1

@@ -21,7 +21,7 @@ from moa_jax.evaluation.bootstrap import Difference, interval, resample_counts, 
 from moa_jax.evaluation.metrics import average_precision
 from moa_jax.files import read_json, write_json
 from moa_jax.kernels.protein_carry import carry_by, gene_kernel
-from moa_jax.knowledge.controls import rewire_interactions, shuffle_annotations
+from moa_jax.knowledge.controls import randomised_graph
 from moa_jax.models.protein_answers import PROTEINS
 from moa_jax.predictions.target_evidence import TargetEvidence
 from moa_jax.predictions.target_model import TargetModel
@@ -115,7 +115,7 @@ def audit_held_out(
     by_protein = evidence.take(rows).by_protein(np.asarray(params["scales"]))
     pooled, is_target, _ = pool_by_compound(by_protein, is_target, held_out.groups)
     seed, columns = 0, model.columns
-    rewired = shuffle_annotations(rewire_interactions(model.graph, seed=seed), seed=seed)
+    rewired = randomised_graph(model.graph, seed=seed)
     carry = carry_by(gene_kernel(config.proteins, rewired), columns, config.proteins.ridge)
     ligands = model.num_ligands[columns].astype(float)
     scores = {
