@@ -68,8 +68,9 @@ def added_scale(
 ) -> float:
     """The factor out of `ADDED_SCALES` of what is added to logits by which compounds rank best.
 
-    Ranks are those of each compound's labels (mean average precision): likelihood rewards what
-    moves unlikely labels from far below to below.
+    Ranks are those of each compound's labels (average precision): likelihood rewards what moves
+    unlikely labels from far below to below. What gains less than one standard error of the
+    compounds' gains is left out, for it may be chance (the rule of Breiman 1984).
 
     Args:
       logits: logits for labelled examples.
@@ -79,13 +80,17 @@ def added_scale(
     if not examples.num_examples or not added.any():
         return 0.0
 
-    def ranks(scale: float) -> float:
+    def ranks(scale: float) -> Float[np.ndarray, " compound"]:
         probs = scipy.special.softmax(logits + scale * added, axis=1)
         pooled, labels, _ = pool_by_compound(probs, examples.labels, examples.groups)
-        return float(average_precision(pooled.T, labels.T).mean())
+        return average_precision(pooled.T, labels.T)
 
+    without = ranks(0.0)
+    gains = {scale: ranks(scale) - without for scale in ADDED_SCALES}
     # Of equals the smallest.
-    return max(ADDED_SCALES, key=ranks)
+    best = max(gains, key=lambda scale: gains[scale].mean())
+    gain = gains[best]
+    return best if gain.mean() > gain.std() / np.sqrt(len(gain)) else 0.0
 
 
 def scale_array(scales: Scales) -> Float32[np.ndarray, "view expert"]:

@@ -131,17 +131,33 @@ def test_a_compound_is_answered_by_a_network_that_was_not_trained_on_it(tmp_path
         np.testing.assert_allclose(added["fusion"][asked], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_scale_of_what_is_added_is_that_of_the_best_ranks():
-    """Two compounds: the first is right at once, the second from a factor above 1 on."""
-    made = make_raw_examples(2)
-    made = dataclasses.replace(
-        made, groups=("a", "b"), labels=np.eye(2, NUM_MOAS, dtype=np.float32)
-    )
-    logits = np.array([[1.0, 0.0, 0.0], [1.2, 0.0, 0.0]])
-    added = np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+def ranked_compounds(*, unmoved, gaining, losing):
+    """Compounds, their logits, and what is added: from 1.5 times of it on, two ranks change."""
+    count = unmoved + gaining + losing
+    labels = np.eye(NUM_MOAS, dtype=np.float32)[[0] * unmoved + [1] * gaining + [0] * losing]
+    groups = tuple(str(number) for number in range(count))
+    made = dataclasses.replace(make_raw_examples(count), groups=groups, labels=labels)
+    logits, added = np.zeros((2, count, NUM_MOAS))
+    logits[:] = [1.2, 0.0, -1.0]
+    added[unmoved:, 1] = 1.0
+    return logits, added, made
+
+
+def test_the_scale_of_what_is_added_is_the_smallest_with_the_best_ranks():
+    logits, added, made = ranked_compounds(unmoved=1, gaining=4, losing=0)
     assert added_scale(logits, added, made) == 1.5
     assert added_scale(logits, -added, made) == 0.0
     assert added_scale(logits, 0.0 * added, made) == 0.0
+
+
+@pytest.mark.parametrize(("gaining", "losing", "scale"), [(2, 1, 0.0), (3, 1, 1.5), (10, 7, 0.0)])
+def test_a_gain_within_one_standard_error_is_left_out(gaining, losing, scale):
+    """By hand: with k gains and l losses of 1/2 among n, the mean exceeds its standard error where
+    (k - l)^2 > k + l - (k - l)^2 / n."""
+    net, total = (gaining - losing) ** 2, gaining + losing
+    assert (net > total - net / 20) == (scale > 0)
+    logits, added, made = ranked_compounds(unmoved=20 - total, gaining=gaining, losing=losing)
+    assert added_scale(logits, added, made) == scale
 
 
 def test_a_batch_is_learned_by_heart(tmp_path):
