@@ -48,6 +48,7 @@ NEURAL = (
     "string_gcn",
     "visible_network",
     "contrastive_knn",
+    "moasl",
     "vae_knn",
     "vae_logistic",
     "molecule_gnn",

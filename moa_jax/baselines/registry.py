@@ -19,6 +19,7 @@ from moa_jax.baselines.neural.classifiers import (
     string_gcn,
 )
 from moa_jax.baselines.neural.embeddings import contrastive_knn, vae_knn, vae_logistic
+from moa_jax.baselines.neural.moasl import moasl
 from moa_jax.baselines.neural.ontology_network import visible_network
 from moa_jax.baselines.similarity.candidates import SIMILARITY_CANDIDATES
 from moa_jax.baselines.similarity.nearest_neighbours import CosineKnn
@@ -44,6 +45,7 @@ FAMILIES: dict[str, Mapping[str, Candidates | InFolder]] = {
         "string_gcn": string_gcn,
         "visible_network": visible_network,
         "contrastive_knn": contrastive_knn,
+        "moasl": moasl,
         "vae_knn": vae_knn,
         "vae_logistic": vae_logistic,
     },

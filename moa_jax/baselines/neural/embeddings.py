@@ -22,6 +22,7 @@ from moa_jax.baselines.similarity.nearest_neighbours import (
     compound_votes,
     compounds_of,
     cosine,
+    neighbour_votes,
 )
 from moa_jax.data.examples.features import FeatureSpec
 from moa_jax.data.examples.labels import strata
@@ -66,6 +67,32 @@ class CompoundVotes:
 
 
 @dataclasses.dataclass(frozen=True)
+class NearestVotes:
+    """Votes of the nearest training signatures by cosine similarity.
+
+    Attributes:
+      num_neighbours: how many vote.
+    """
+
+    num_neighbours: int
+
+    def fit(self, points: Float[np.ndarray, "example feature"], known: Examples) -> ReadOut:
+        """Keeps the training embeddings."""
+        references = points.astype(np.float64)
+
+        def read(views: Views) -> Views:
+            votes = neighbour_votes(
+                views[SPACE].astype(np.float64),
+                references,
+                known.labels,
+                num_neighbours=self.num_neighbours,
+            )
+            return {SPACE: votes}
+
+        return read
+
+
+@dataclasses.dataclass(frozen=True)
 class LogisticOnSpace:
     """Class-balanced multinomial logistic regression on standardised coordinates.
 
@@ -91,7 +118,7 @@ class LogisticOnSpace:
         return read
 
 
-Reader = CompoundVotes | LogisticOnSpace
+Reader = CompoundVotes | NearestVotes | LogisticOnSpace
 
 
 @dataclasses.dataclass(frozen=True)

@@ -99,6 +99,26 @@ class ExpressionEmbedding(nn.Module):
         return point / jnp.sqrt(jnp.sum(point**2, axis=-1, keepdims=True) + 1e-12)
 
 
+class TanhEmbedding(nn.Module):
+    """Signatures as points on the unit sphere, by layers of hyperbolic tangents (MOASL, 2024).
+
+    Attributes:
+      widths: widths of the layers; the last is that of the embedding.
+    """
+
+    widths: tuple[int, ...]
+
+    @nn.compact
+    def __call__(
+        self, batch: Batch, graph: GraphArrays, *, train: bool
+    ) -> Float[Array, "batch feature"]:
+        """Embeddings of unit length; the graph is not used. Unmeasured genes count as unchanged."""
+        state = jnp.where(batch.gene_mask, batch.expression, 0.0)
+        for layer, width in enumerate(self.widths):
+            state = nn.tanh(nn.Dense(width, name=f"layer_{layer}")(state))
+        return state / jnp.sqrt(jnp.sum(state**2, axis=-1, keepdims=True) + 1e-12)
+
+
 @flax.struct.dataclass
 class AutoencoderOutput:
     """Outputs of the autoencoder.

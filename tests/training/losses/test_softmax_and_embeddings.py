@@ -1,5 +1,8 @@
 """Losses against closed forms and scikit-learn."""
 
+import itertools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.stats import norm
@@ -8,6 +11,7 @@ from sklearn.metrics import log_loss
 from moa_jax.training.losses.embeddings import (
     gaussian_divergence,
     gaussian_reconstruction,
+    semihard_triplet_loss,
     supervised_contrastive_loss,
 )
 from moa_jax.training.losses.softmax import label_distribution_cross_entropy
@@ -111,6 +115,49 @@ def test_contrast_does_not_see_masked_rows():
     alone = supervised_contrastive_loss(points[:4], labels[:4], real[:4], temperature=0.1)
     np.testing.assert_allclose(losses[:4], alone, rtol=1e-5)
     np.testing.assert_array_equal(losses[4:], 0)
+
+
+def triplets_one_by_one(points, labels, real, *, margin, width):
+    """Mean over all semi-hard triplets, and their number."""
+    similarity, losses = points @ points.T, []
+    for anchor, positive, negative in itertools.permutations(np.flatnonzero(real), 3):
+        gap = similarity[anchor, positive] - similarity[anchor, negative]
+        alike = labels[anchor] @ labels[positive] > 0 and labels[anchor] @ labels[negative] == 0
+        if alike and 0 < gap <= width:
+            losses.append(margin - gap)
+    return np.mean(losses), len(losses)
+
+
+def test_triplet_loss_is_the_mean_over_the_semi_hard_ones():
+    rng = np.random.default_rng(2)
+    points, real = unit_rows(rng, 12, 3), np.arange(12) < 10
+    labels = np.eye(4)[rng.integers(4, size=12)]
+    labels[3, 2] = 1
+    expected, number = triplets_one_by_one(points, labels, real, margin=0.4, width=0.3)
+    assert number > 10
+
+    def loss(points, labels, real):
+        return semihard_triplet_loss(points, labels, real, margin=0.4, width=0.3)
+
+    rows = jnp.asarray(points, jnp.float32), jnp.asarray(labels, jnp.float32), jnp.asarray(real)
+    np.testing.assert_allclose(loss(*rows), expected, rtol=1e-5)
+    np.testing.assert_allclose(loss(*(part[:10] for part in rows)), expected, rtol=1e-5)
+    # The gradient is that of the mean over the same triplets.
+    slope, step = jax.grad(loss)(*rows), np.zeros_like(points)
+    step[1, 2] = 1e-4
+    ends = [
+        triplets_one_by_one(points + sign * step, labels, real, margin=0.4, width=0.3)
+        for sign in (1, -1)
+    ]
+    assert ends[0][1] == ends[1][1] == number
+    np.testing.assert_allclose(slope[1, 2], (ends[0][0] - ends[1][0]) / 2e-4, rtol=1e-3)
+    np.testing.assert_array_equal(slope[10:], 0)
+
+
+def test_without_a_semi_hard_triplet_the_loss_is_zero():
+    points = jnp.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    labels = jnp.eye(2)[jnp.array([0, 0, 1])]
+    assert semihard_triplet_loss(points, labels, jnp.ones(3, bool), margin=0.1, width=0.01) == 0
 
 
 def test_divergence_is_the_integral_over_gaussians():
